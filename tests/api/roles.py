@@ -21,6 +21,7 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/orgs/{org}/disbursements": OPERATOR,
     "POST /v1/orgs/{org}/refunds": OPERATOR,
     "POST /v1/orgs/{org}/grant": OPERATOR,
+    "POST /v1/orgs/{org}/disabled": OPERATOR,
     "POST /v1/users": OWNER,
     "GET /v1/users": ANYONE,
     "POST /v1/users/{user}/cap": OWNER,
@@ -67,9 +68,9 @@ NEEDS: dict[str, Permission | None] = {
     "GET /v1/workloads/{workload}/logs": MEMBER,
     "POST /v1/workloads/{workload}/cancel": SELF,
     "GET /v1/lot": ANYONE,
-    "GET /v1/statement": OWNER,
     "GET /v1/costs": OWNER,
     "GET /v1/showback": OWNER,
+    "GET /v1/statement": OWNER,
     "POST /v1/clock/confirm": OPERATOR,
     "GET /v1/events": ANYONE,
     "POST /v1/pools/{pool}/agent-tokens": OPERATOR,
@@ -160,7 +161,10 @@ class Cast:
         found = {"org": "acme", "user": "bertram", "pool": "lab", "market": "lab", "node": "lab-1"}
         found |= {"reservation": "quietly@acme", "claim": self.claim["claim"]}
         found |= {"log_request": "none", "incident": "incident-1"}
-        if route.endswith("/disabled"):
+        if route.endswith("{org}/disabled"):
+            found["org"] = town.name("org")
+            town.done(town.post("/orgs", {"org": found["org"]}))
+        elif route.endswith("/disabled"):
             # One that calls nothing: its tokens would be refused from then on.
             found["user"] = town.name("user")
             town.done(town.post("/users", {"user": found["user"], "org": "acme"}))

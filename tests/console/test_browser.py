@@ -20,7 +20,7 @@ from tests.waits import until
 pytestmark = pytest.mark.system
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text("utf-8")
-BOTH = ("/", "/workloads", "/reservations", "/market", "/events")
+BOTH = ("/", "/workloads", "/submit", "/reservations", "/market", "/events")
 PAGES = {
     "operator": (*BOTH, "/money", "/incidents", "/operate", "/workloads/{guest}"),
     "aurelia": (*BOTH, "/money", "/reservations/aurelia/lend"),
@@ -157,6 +157,50 @@ def test_a_bid_that_is_too_low_is_raised_by_its_button(browser: Any, stage: Stag
     seen.page.wait_for_url(f"**/workloads/{mine}")
     limit = stage.town.done(stage.town.get(f"/workloads/{mine}"))["limit_price"]
     assert float(limit) == float(asked)
+    stage.town.done(stage.town.post(f"/workloads/{mine}/cancel", {"now": True}))
+    seen.close()
+
+
+def fill(page: Any, **fields: str) -> None:
+    for name, text in fields.items():
+        page.fill(f"#{name}", text)
+
+
+def test_a_plan_follows_what_is_typed_and_is_what_is_submitted(browser: Any, stage: Stage) -> None:
+    seen = tab(browser, stage, "bertram")
+    seen.open("/submit")
+    assert seen.page.is_disabled("#go")
+    fill(seen.page, name="typed", command="true", workdir="tmp", limit_price="0.20")
+    seen.page.press("#workdir", "Tab")
+    seen.page.locator("#fault-workdir", has_text="absolute path").wait_for()
+    assert seen.page.get_attribute("#workdir", "aria-invalid") == "true"
+    assert seen.page.is_disabled("#go")
+    assert serious(seen.page) == []
+    seen.page.fill("#workdir", "/tmp")
+    seen.page.locator("#plan .says", has_text="Would wait").wait_for()
+    assert serious(seen.page) == []
+    seen.page.click("#go:enabled")
+    seen.page.wait_for_url("**/workloads/w*")
+    mine = seen.page.url.rpartition("/")[2]
+    found = stage.town.done(stage.town.get(f"/workloads/{mine}"))
+    assert (found["name"], found["limit_price"], found["org"]) == ("typed", "0.20", "bertram")
+    stage.town.done(stage.town.post(f"/workloads/{mine}/cancel", {"now": True}))
+    assert (seen.errors, seen.outside) == ([], [])
+    seen.close()
+
+
+def test_a_workload_is_planned_and_submitted_without_script(browser: Any, stage: Stage) -> None:
+    seen = tab(browser, stage, "bertram", java_script_enabled=False)
+    seen.page.goto(f"{stage.town.url}/submit")
+    fill(seen.page, name="plain", command="true", workdir="/tmp")
+    seen.page.click("button[value=plan]")
+    assert "spot needs the most" in seen.page.inner_text("#fault-limit_price")
+    seen.page.fill("#limit_price", "0.20")
+    seen.page.click("button[value=plan]")
+    assert "Would wait" in seen.page.inner_text("#plan")
+    seen.page.click("#go")
+    seen.page.wait_for_url("**/workloads/w*")
+    mine = seen.page.url.rpartition("/")[2]
     stage.town.done(stage.town.post(f"/workloads/{mine}/cancel", {"now": True}))
     seen.close()
 

@@ -181,3 +181,28 @@ def test_the_list_of_workloads_is_searched_by_name(scene) -> None:  # type: igno
 def test_the_chart_begins_when_there_are_samples(scene) -> None:  # type: ignore[no-untyped-def]
     _, people = scene
     until(lambda: 'class="chart"' in people["operator"].text("/"))
+
+
+def test_an_org_and_a_user_are_disabled_with_what_it_does_said_first(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    operator = people["operator"]
+    town.done(town.post("/orgs", {"org": "leaves"}))
+    town.done(town.post("/orgs/leaves/deposits", {"amount": "12.34"}))
+    person = visitor(town.url, town.user("leaves"))
+    page = operator.text("/orgs/leaves/disable")
+    assert "0 workloads get the notice" in page and "12.34" in page
+    assert operator.submit("/orgs/leaves/disable", page).status_code == 303
+    assert "/orgs/leaves/enable" in operator.text("/operate")
+    assert person.get("/").status_code == 303, "its session ended"
+    page = operator.text("/orgs/leaves/enable")
+    assert operator.submit("/orgs/leaves/enable", page).status_code == 303
+    person.text("/")
+    page = operator.text("/users/bertram-member/disable")
+    assert operator.submit("/users/bertram-member/disable", page).status_code == 303
+    assert people["bertram-member"].get("/").status_code == 303
+    page = operator.text("/users/bertram-member/enable")
+    assert operator.submit("/users/bertram-member/enable", page).status_code == 303
+    owner = people["aurelia-owner"]
+    assert owner.get("/orgs/aurelia/disable").status_code == 403
+    assert owner.submit("/orgs/bertram/disable", owner.text("/")).status_code == 403
+    assert operator.get("/orgs/nowhere/disable").status_code == 404

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from parkade.service.settings import ServiceSettings
 
 admin = typer.Typer(
-    help="Back up, restore and verify the journal; write units.", no_args_is_help=True
+    help="Back up, restore and verify the journal; write units and manual pages.",
+    no_args_is_help=True,
 )
 
 Database = Annotated[
@@ -103,6 +104,26 @@ def restore(
                 typer.confirm("End these when the server starts, and let agents obey?", abort=True)
             accept(settings, found)
     print("The next start of the server is obeyed by agents of before.")
+
+
+@admin.command()
+def man(
+    to: Annotated[
+        Path,
+        typer.Option(help="Where `man` looks: like ~/.local/share/man/man1.", metavar="FOLDER"),
+    ],
+) -> None:
+    """Write a manual page for each command, from its help."""
+    from typer.main import get_command
+
+    from parkade.cli.app import app
+    from parkade.cli.manual import write
+
+    try:
+        made = write(get_command(app), to.expanduser())
+    except OSError as error:
+        fail(f"{to} cannot be written: {error.strerror}", exit_code=1)
+    print(f"{len(made)} pages are in {to}; read one: man parkade-submit")
 
 
 @admin.command()

@@ -31,6 +31,18 @@ def list_orgs(as_json: AsJson = False) -> None:
     call(lambda client: client.orgs(), _orgs, as_json=as_json)
 
 
+@orgs.command("disable")
+def disable_org(org: str, as_json: AsJson = False) -> None:
+    """Refuse all tokens of an org and end its work, with the market's notice."""
+    call(lambda client: client.disable_org(org), _org_disabled, as_json=as_json)
+
+
+@orgs.command("enable")
+def enable_org(org: str, as_json: AsJson = False) -> None:
+    """Take the tokens of a disabled org again."""
+    call(lambda client: client.enable_org(org), _org_disabled, as_json=as_json)
+
+
 def deposit(org: str, amount: Amount, as_json: AsJson = False) -> None:
     """Credit an org with money from outside."""
     call(lambda client: client.deposit(org, amount), _balance, as_json=as_json)
@@ -219,9 +231,18 @@ def _user(user: "wire.User") -> None:
 def _orgs(answer: "wire.Orgs") -> None:
     from parkade.cli.screen import table
 
-    rows = [(org.org, org.balance, *_kept(org.kept), org.created) for org in answer.orgs]
+    rows = [
+        (
+            org.org,
+            org.balance,
+            *_kept(org.kept),
+            org.created,
+            "disabled" if org.disabled is not None else "",
+        )
+        for org in answer.orgs
+    ]
     table(
-        ("ORG", "BALANCE", "FOLDERS", "HOLD", "CREATED"),
+        ("ORG", "BALANCE", "FOLDERS", "HOLD", "CREATED", ""),
         rows,
         empty="No orgs yet.",
         right="BALANCE FOLDERS HOLD",
@@ -236,6 +257,16 @@ def _kept(kept: "wire.KeptFolders | None") -> tuple[object, object]:
     if kept is None:
         return None, None
     return kept.folders, storage(kept.bytes) + ("" if kept.is_counted else "+")
+
+
+def _org_disabled(org: "wire.Org") -> None:
+    from parkade.cli.screen import say
+
+    if org.disabled is not None:
+        kept = "what it reserved and what its account holds stays"
+        say(f"{org.org} is disabled: its work ends with notice; {kept}")
+    else:
+        say(f"{org.org} is enabled: its tokens are taken again")
 
 
 def _disabled(user: "wire.User") -> None:

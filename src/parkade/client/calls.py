@@ -67,6 +67,18 @@ def set_cap(user: str, *, cap: Decimal | str | None) -> Call[people.User]:
     return post(f"/users/{_id(user)}/cap", people.User, body)
 
 
+def disable_org(org: str) -> Call[people.Org]:
+    """All tokens of an org are refused, and its work ends with the market's notice."""
+    body = checked(people.SetOrgDisabled, is_disabled=True)
+    return post(f"/orgs/{_id(org)}/disabled", people.Org, body)
+
+
+def enable_org(org: str) -> Call[people.Org]:
+    """The org's tokens are good again; what ended stays so."""
+    body = checked(people.SetOrgDisabled, is_disabled=False)
+    return post(f"/orgs/{_id(org)}/disabled", people.Org, body)
+
+
 def disable_user(user: str) -> Call[people.User]:
     """All tokens of a user are refused from now on; its work goes on."""
     body = checked(people.SetUserDisabled, is_disabled=True)

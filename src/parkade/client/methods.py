@@ -74,6 +74,8 @@ class Methods:
     set_grant = Method(calls.set_grant)
     set_cap = Method(calls.set_cap)
     set_unix_name = Method(calls.set_unix_name)
+    disable_org = Method(calls.disable_org)
+    enable_org = Method(calls.enable_org)
     disable_user = Method(calls.disable_user)
     enable_user = Method(calls.enable_user)
     users = Method(calls.users)

@@ -13,8 +13,10 @@ from parkade.console.routes import (
     market,
     money,
     operate,
+    people,
     reservations,
     session,
+    submit,
     workloads,
 )
 from parkade.console.settings import ConsoleSettings
@@ -25,6 +27,7 @@ NOUNS = (
     session,
     live,
     front,
+    submit,
     workloads,
     reservations,
     market,
@@ -32,6 +35,7 @@ NOUNS = (
     events,
     incidents,
     operate,
+    people,
 )
 
 

@@ -178,7 +178,10 @@ class Cycle:
 
     def _is_good(self, name: str, now_us: int) -> bool:
         token = self.world.records.tokens.get(name)
-        return token is not None and token.is_good(self.world.records.users[token.user], now_us)
+        if token is None:
+            return False
+        user = self.world.records.users[token.user]
+        return token.is_good(user, self.world.records.orgs[user.org], now_us)
 
     def _decide_once(self, asked: Asked, now_us: int) -> Outcome:
         name = asked.idempotency

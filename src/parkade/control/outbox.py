@@ -273,7 +273,7 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             pass
         case events.UnixNameSet():
             pass
-        case events.UserDisabled():
+        case events.OrgDisabled() | events.UserDisabled():
             pass
         case events.TokenRevoked() | events.GrantSet() | events.CapSet():
             pass

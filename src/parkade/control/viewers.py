@@ -79,7 +79,7 @@ class Viewers:
 
     def _look_at(self, world: World, token: Token) -> None:
         user = world.records.users[token.user]
-        if not token.is_good(user, world.records.now_us):
+        if not token.is_good(user, world.records.orgs[user.org], world.records.now_us):
             self._by_digest.pop(token.digest, None)
             return
         self._by_digest[token.digest] = Viewer(
@@ -95,7 +95,7 @@ class Viewers:
 
 def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
     """The tokens that an event may have changed. Only events of accounts do; one that disables a
-    user costs a pass over all tokens."""
+    user or an org costs a pass over all tokens."""
     if not isinstance(event, events.AccountEvent):
         return ()
     tokens = world.records.tokens
@@ -106,6 +106,9 @@ def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
             return (tokens[name],)
         case events.UserDisabled(user=user):
             return tuple(token for token in tokens.values() if token.user == user)
+        case events.OrgDisabled(org=org):
+            users = world.records.users
+            return tuple(token for token in tokens.values() if users[token.user].org == org)
         case events.OrgCreated() | events.UserCreated() | events.GrantSet() | events.CapSet():
             return ()
         case events.UnixNameSet():

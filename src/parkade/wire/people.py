@@ -62,6 +62,12 @@ class CreateToken(Request):
     is_read_only: bool = False
 
 
+class SetOrgDisabled(Request):
+    """Whether an org's tokens are refused and its work ends, with the market's notice."""
+
+    is_disabled: bool
+
+
 class SetUserDisabled(Request):
     """Whether a user's tokens are refused. Its work goes on either way."""
 
@@ -119,12 +125,13 @@ class KeptFolders(Answer):
 
 class Org(Answer):
     """A customer, what its account holds, what it is granted, and what pools keep of it; null where
-    no agent has told that yet."""
+    no agent has told that yet. `disabled`: since when its tokens are refused; null: never."""
 
     org: str
     created: Instant
     balance: Amount
     grant: Grant | None = None
+    disabled: Instant | None = None
     kept: KeptFolders | None = None
 
 

@@ -4,9 +4,12 @@ import pytest
 
 from parkade.control.cycle import Committed
 from parkade.control.viewers import Viewers
+from parkade.core.kernel.deadlines import take_deadline
 from parkade.core.kernel.decide import decide
-from parkade.core.state import commands
+from parkade.core.kernel.evolve import evolve
+from parkade.core.state import commands, events
 from parkade.core.state.people import Role
+from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Phase
@@ -118,3 +121,89 @@ def test_no_user_disables_itself_and_no_owner_an_operator(lab: Lab) -> None:
         assert lab.refusal(command).reason is Reason.DENIED, (by, user)
     lab.disable(by="ada")
     assert lab.parkade.world.records.users["eve"].is_disabled
+
+
+def orgs_set(lab: Lab, *, is_disabled: bool = True, by: str | None = None) -> None:
+    lab.do(commands.SetOrgDisabled(by=by, org="guests", is_disabled=is_disabled))
+
+
+@pytest.fixture
+def guests() -> Lab:
+    """A lab beside another org, `guests`, with work of each kind."""
+    lab = Lab()
+    lab.parkade.org("guests")
+    lab.do(builders.create_user("gus", "guests", role=Role.OWNER, unix_name=None))
+    lab.token("gus")
+    return lab
+
+
+def test_work_of_a_disabled_org_ends_with_notice_and_its_money_stays(guests: Lab) -> None:
+    parkade = guests.parkade
+    right = parkade.reserve("guests", 2)
+    claim = parkade.claim(right, 1)
+    running = parkade.bid("guests", 9)
+    parkade.run(180)
+    waiting = parkade.bid("guests", 0.01)
+    attempt = parkade.world.records.workloads[running].attempt
+    assert attempt is not None and attempt.started_us is not None
+    orgs_set(guests)
+    assert not guests.is_good(), "its tokens are refused at once"
+    parkade.tick()
+    records = parkade.world.records
+    stop = records.workloads[running].attempt
+    assert stop is not None and stop.stop is not None
+    notice_us = records.markets[records.workloads[running].market].terms.notice_us
+    assert stop.stop.deadline_us - stop.stop.noticed_us == notice_us, "it has its whole notice"
+    assert records.workloads[waiting].phase is Phase.CANCELLED
+    assert claim not in records.claims
+    parkade.run(600)
+    assert records.workloads[running].phase is Phase.CANCELLED
+    assert right in records.reservations, "what it reserved stays"
+    assert parkade.world.ledger.balance("org/guests") > 0
+
+
+def test_a_disabled_org_begins_nothing_and_ends_over_a_restart(guests: Lab) -> None:
+    parkade = guests.parkade
+    running = parkade.bid("guests", 9)
+    parkade.run(180)
+    command = commands.SetOrgDisabled(by=None, org="guests", is_disabled=True)
+    made = decide(parkade.world, command, parkade.now_us)
+    assert not isinstance(made, Refusal)
+    for event in made:
+        evolve(parkade.world, event)
+    again = World(parkade.world.records)
+    found = take_deadline(again)
+    assert [type(event).__name__ for event in found] == ["StopOrdered"], "also after a restart"
+    for event in found:
+        evolve(again, event)
+    assert again.records.workloads[running].attempt is not None
+    refused = guests.refusal(builders.submit("guests"))
+    assert refused.reason is Reason.DENIED and "parkade org enable guests" in refused.detail
+
+
+def test_an_array_of_a_disabled_org_opens_no_more_members(guests: Lab) -> None:
+    parkade = guests.parkade
+    array = parkade.bid("guests", 9, array="0-5%1")
+    parkade.run(180)
+    orgs_set(guests)
+    parkade.run(600)
+    record = parkade.world.records.workloads[array]
+    assert record.phase.is_ended
+    assert not parkade.world.live_of_org.get("guests")
+
+
+def test_an_enabled_org_is_as_any_other_and_twice_is_once(guests: Lab) -> None:
+    for is_disabled in (True, True, False, False):
+        orgs_set(guests, is_disabled=is_disabled)
+        assert guests.is_good() is not is_disabled
+    told = [it for it in guests.parkade.journal if isinstance(it, events.OrgDisabled)]
+    assert [it.is_disabled for it in told] == [True, False]
+    assert guests.parkade.bid("guests", 9) in guests.parkade.world.live
+
+
+def test_an_org_of_operators_stays_and_only_operators_disable(guests: Lab) -> None:
+    command = commands.SetOrgDisabled(by=None, org="lab", is_disabled=True)
+    assert "operators" in guests.refusal(command).detail
+    for by in ("gus", "ada"):
+        asked = commands.SetOrgDisabled(by=by, org="guests", is_disabled=True)
+        assert guests.refusal(asked).reason is Reason.DENIED

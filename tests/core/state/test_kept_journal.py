@@ -495,6 +495,22 @@ def a_user_who_leaves() -> Parkade:
     return parkade
 
 
+def an_org_that_leaves() -> Parkade:
+    """Its running work, its claim and its array end with notice; later it is back."""
+    parkade = Parkade()
+    right = parkade.reserve("guests", 2)
+    parkade.claim(right, 1)
+    parkade.bid("guests", 9)
+    parkade.bid("guests", 9, array="0-3%1")
+    parkade.run(180)
+    parkade.do(commands.SetOrgDisabled(by=None, org="guests", is_disabled=True))
+    parkade.run(600)
+    parkade.do(commands.SetOrgDisabled(by=None, org="guests", is_disabled=False))
+    parkade.bid("guests", 9)
+    parkade.run(180)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -610,6 +626,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
         f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
+        f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,
     }
     KEPT.mkdir(exist_ok=True)

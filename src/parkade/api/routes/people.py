@@ -92,6 +92,15 @@ async def set_grant(org: str, body: wire.SetGrant, context: Authenticated) -> wi
     return await context.execute(command, _org(context, org))
 
 
+@router.post("/orgs/{org}/disabled")
+async def set_org_disabled(org: str, body: wire.SetOrgDisabled, context: Authenticated) -> wire.Org:
+    """Whether an org's tokens are refused; where they are, its workloads get their notice and end,
+    and its claims are given back. What it has reserved and what its account holds stays. Operators
+    only."""
+    command = commands.SetOrgDisabled(by=context.viewer.user, org=org, is_disabled=body.is_disabled)
+    return await context.execute(command, _org(context, org))
+
+
 def _org(context: RequestContext, name: str) -> Callable[[World, int, Decided], wire.Org]:
     kept_of = context.plane.kept_of
     return lambda world, _, __: views.org(world, world.records.orgs[name], kept_of(name))

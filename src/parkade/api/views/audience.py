@@ -175,7 +175,7 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             pass
         case events.Reserved() | events.Claimed():
             pass
-        case events.Submitted() | events.Forgotten() | events.OrgCreated():
+        case events.Submitted() | events.Forgotten() | events.OrgCreated() | events.OrgDisabled():
             pass
         case events.UserCreated() | events.GrantSet():
             pass
@@ -213,8 +213,8 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             return Audience(orgs=frozenset(orgs_of(transfers)))
         case events.OrgCreated(org=org):
             return _of(org.org)
-        case events.GrantSet(org=granted):
-            return _of(granted)
+        case events.GrantSet(org=concerned) | events.OrgDisabled(org=concerned):
+            return _of(concerned)
         case events.UserCreated(user=user):
             return _of(user.org)
         case events.Reserved(reservation=reservation):

@@ -233,6 +233,9 @@ def _account(event: events.AccountEvent) -> Shown:
         case events.CapSet(user=name, cap_micros=cap):
             cap_text = None if cap is None else money(cap)
             return f"user {name}: cap {cap_text or 'lifted'}", {"user": name, "cap": cap_text}
+        case events.OrgDisabled(org=org_name, is_disabled=is_disabled):
+            says = "disabled: its work ends with notice" if is_disabled else "enabled"
+            return f"org {org_name} {says}", {"is_disabled": is_disabled}
         case events.UserDisabled(user=name, is_disabled=is_disabled):
             says = f"user {name} {'disabled' if is_disabled else 'enabled'}"
             return says, {"user": name, "is_disabled": is_disabled}

@@ -23,6 +23,7 @@ def org(world: World, org: Org, kept: KeptOfOrg | None) -> wire.Org:
         created=instant(org.created_us),
         balance=amount(balance),
         grant=grant,
+        disabled=instant_or_none(org.disabled_us),
         kept=kept
         and wire.KeptFolders(folders=kept.folders, bytes=kept.bytes, is_counted=kept.is_counted),
     )

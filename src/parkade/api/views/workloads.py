@@ -324,7 +324,8 @@ def plan(
     wins = bool(plan.seats)
     if wins:
         nodes = node_names(plan.seats)
-        displaced = f"; {plan.displaces} others would be told to leave" if plan.displaces else ""
+        others = "1 other" if plan.displaces == 1 else f"{plan.displaces} others"
+        displaced = f"; {others} would be told to leave" if plan.displaces else ""
         price = format_amount(plan.price_micros)
         says = f"would run on {nodes} at {price} per GPU-hour{displaced}"
     else:

@@ -63,7 +63,7 @@ function offerReload() {
 }
 
 export function refreshSoon() {
-  if (waiting !== null) return;
+  if (waiting !== null || document.querySelector("[data-live]") === null) return;
   const rest = Math.max(0, askedAt + REST_MS - performance.now());
   waiting = setTimeout(() => {
     waiting = null;
@@ -99,7 +99,7 @@ function heldInput() {
 }
 
 // Makes `old` like `newer` with as few changes as possible.
-function patch(old, newer) {
+export function patch(old, newer) {
   if (old.isEqualNode(newer)) return;
   if (old.matches("[data-rows]")) return patchRows(old, newer);
   const alike =

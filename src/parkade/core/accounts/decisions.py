@@ -58,6 +58,21 @@ def set_unix_name(command: commands.SetUnixName, now_us: int) -> Decision:
     return (events.UnixNameSet(at_us=now_us, user=command.user, unix_name=name),)
 
 
+def set_org_disabled(world: World, command: commands.SetOrgDisabled, now_us: int) -> Decision:
+    """The org's tokens are refused and its work ends, or it is as any other again; an org of
+    operators stays, so that one is always left. Twice is once."""
+    if command.org not in world.records.orgs:
+        return not_found("org", command.org)
+    users = world.records.users.values()
+    if any(it.org == command.org and it.role is Role.OPERATOR for it in users):
+        return denied(f"{command.org} has operators; an org of operators is not disabled")
+    org = world.records.orgs[command.org]
+    if (org.disabled_us is not None) == command.is_disabled:
+        return ()
+    is_disabled = command.is_disabled
+    return (events.OrgDisabled(at_us=now_us, org=org.org, is_disabled=is_disabled),)
+
+
 def set_user_disabled(world: World, command: commands.SetUserDisabled, now_us: int) -> Decision:
     """The user's tokens are refused, or no longer; what it runs goes on. No user disables itself,
     so an operator is always left. Twice is once."""

@@ -42,6 +42,16 @@ def set_grant(world: World, event: events.GrantSet) -> None:
     world.agenda.add(Entry.GRANT, event.org)
 
 
+def disable_org(world: World, event: events.OrgDisabled) -> None:
+    """Also puts the end of what it has on the agenda."""
+    org = world.records.orgs[event.org]
+    assert (org.disabled_us is not None) != event.is_disabled
+    disabled_us = event.at_us if event.is_disabled else None
+    world.records.orgs[event.org] = replace(org, disabled_us=disabled_us)
+    if event.is_disabled:
+        world.wake_disabled(event.org)
+
+
 def disable_user(world: World, event: events.UserDisabled) -> None:
     """Its tokens stay as they are, and are good again where it is enabled."""
     user = world.records.users[event.user]

@@ -92,6 +92,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.GrantSet()
             | events.CapSet()
             | events.UnixNameSet()
+            | events.OrgDisabled()
             | events.UserDisabled()
             | events.EpochOpened()
             | events.ClockJumped()

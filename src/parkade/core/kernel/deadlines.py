@@ -7,6 +7,7 @@ was due, however late it is taken.
 from typing import assert_never
 
 from parkade.core.accounts.decisions import pay_grant
+from parkade.core.leasing.decisions import give_back
 from parkade.core.leasing.periods import period_due_us, take_period
 from parkade.core.nodes.terms import take_terms, terms_due_us
 from parkade.core.repairing.buffer_sizing import buffer_due_us, size_buffers
@@ -14,6 +15,7 @@ from parkade.core.repairing.progress import go_on, repair_due_us
 from parkade.core.repairing.turnarounds import order_sanitising, sanitise_due_us
 from parkade.core.running.arrays import members_due_us, open_members
 from parkade.core.running.dependencies import dependency_due_us, settle_dependencies
+from parkade.core.running.disabling import end_work, work_ends_us
 from parkade.core.running.expiry import (
     expire,
     expiry_due_us,
@@ -32,6 +34,7 @@ from parkade.core.running.promises import (
 from parkade.core.state import events
 from parkade.core.state.agenda import Entry
 from parkade.core.state.world import World
+from parkade.core.steps.disabling import disabled_us
 
 
 def next_deadline_us(world: World) -> int | None:
@@ -74,6 +77,11 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
             return settle_dependencies(world, world.records.workloads[key], at_us)
         case Entry.MEMBERS:
             return open_members(world, world.records.workloads[key], at_us)
+        case Entry.DISABLED:
+            claim = world.records.claims.get(key)
+            if claim is not None:
+                return give_back(world, claim, at_us)
+            return end_work(world, world.records.workloads[key], at_us)
     assert_never(kind)
 
 
@@ -116,4 +124,10 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
         case Entry.MEMBERS:
             workload = world.records.workloads.get(key)
             return None if workload is None else members_due_us(world, workload)
+        case Entry.DISABLED:
+            claim = world.records.claims.get(key)
+            if claim is not None:
+                return disabled_us(world, claim.org) if claim.source is None else None
+            workload = world.records.workloads.get(key)
+            return None if workload is None else work_ends_us(world, workload)
     assert_never(kind)

@@ -79,6 +79,8 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return accounts.set_grant(command, now_us)
         case commands.SetCap():
             return accounts.set_cap(command, now_us)
+        case commands.SetOrgDisabled():
+            return accounts.set_org_disabled(world, command, now_us)
         case commands.SetUserDisabled():
             return accounts.set_user_disabled(world, command, now_us)
         case commands.SetUnixName():

@@ -107,6 +107,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             accounts.set_grant(world, event)
         case events.CapSet():
             accounts.set_cap(world, event)
+        case events.OrgDisabled():
+            accounts.disable_org(world, event)
         case events.UserDisabled():
             accounts.disable_user(world, event)
         case events.UnixNameSet():

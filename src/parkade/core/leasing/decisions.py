@@ -254,6 +254,10 @@ def new_claim(
 
 def unclaim(world: World, command: commands.Unclaim, now_us: int) -> Decision:
     """The nodes are idle again, and lent if the owner lends."""
-    claim = world.records.claims[command.claim]
+    return give_back(world, world.records.claims[command.claim], now_us)
+
+
+def give_back(world: World, claim: Claim, now_us: int) -> tuple[events.AnyEvent, ...]:
+    """The end of a claim, by a command or a deadline."""
     unclaimed = events.Unclaimed(at_us=now_us, claim=claim.claim, reservation=claim.reservation)
     return (*settle_end(world, Postings(world), claim, now_us), unclaimed)

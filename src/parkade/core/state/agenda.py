@@ -26,6 +26,7 @@ class Entry(enum.IntEnum):
     BUFFER = 11
     DEPENDENCY = 12
     MEMBERS = 13
+    DISABLED = 14
 
 
 class Agenda:

@@ -209,6 +209,13 @@ class SetCap(Command, frozen=True, kw_only=True):
     cap_micros: int | None
 
 
+class SetOrgDisabled(Command, frozen=True, kw_only=True):
+    """An org's tokens are refused and its work ends with notice, or its tokens are taken again."""
+
+    org: str
+    is_disabled: bool
+
+
 class SetUserDisabled(Command, frozen=True, kw_only=True):
     """All tokens of a user are refused from now on, or no longer. Its work goes on."""
 
@@ -461,6 +468,7 @@ AnyCommand = (
     | SetGrant
     | SetCap
     | SetUnixName
+    | SetOrgDisabled
     | SetUserDisabled
     | Reserve
     | EndReservation

@@ -243,6 +243,14 @@ class CapSet(Event, frozen=True, kw_only=True):
     cap_micros: int | None
 
 
+class OrgDisabled(Event, frozen=True, kw_only=True):
+    """The tokens of an org's users are refused from now on, and its work and claims end by
+    deadlines; or, where not `is_disabled`, it is as any other again."""
+
+    org: str
+    is_disabled: bool
+
+
 class UserDisabled(Event, frozen=True, kw_only=True):
     """The user's tokens are refused from now on, or, where not `is_disabled`, no longer."""
 
@@ -674,6 +682,7 @@ FleetEvent = (
 AccountEvent = (
     OrgCreated
     | UserCreated
+    | OrgDisabled
     | UserDisabled
     | TokenAdded
     | TokenRevoked

@@ -28,6 +28,9 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
     created_us: int
     grant: Grant | None = None
 
+    disabled_us: int | None = None
+    """Since when its users' tokens are refused and its work ends; None: it is not disabled."""
+
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """A person or program of an org; it has tokens."""
@@ -59,8 +62,10 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     is_read_only: bool = False
     expires_us: int | None = None
 
-    def is_good(self, user: User, now_us: int) -> bool:
-        """Whether its holder may speak for the user now. An agent's token is its pool's: it stays
-        good where the operator who made it is disabled."""
+    def is_good(self, user: User, org: Org, now_us: int) -> bool:
+        """Whether its holder may speak for the user, of this org, now. An agent's token is its
+        pool's: it stays good where the operator who made it is disabled."""
+        assert user.org == org.org
         is_expired = self.expires_us is not None and now_us >= self.expires_us
-        return not (self.is_revoked or is_expired or (user.is_disabled and self.pool is None))
+        is_disabled = user.is_disabled or org.disabled_us is not None
+        return not (self.is_revoked or is_expired or (is_disabled and self.pool is None))

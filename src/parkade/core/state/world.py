@@ -130,8 +130,8 @@ class World:
         self.waiters: dict[str, dict[str, None]] = {}
         self.members = MembersOfArrays()
         self.agenda = Agenda()
-        for org in records.orgs:
-            self.agenda.add(Entry.GRANT, org)
+        for name in records.orgs:
+            self.agenda.add(Entry.GRANT, name)
         for market in records.markets:
             self.agenda.add(Entry.TERMS, market)
             self.agenda.add(Entry.BUFFER, market)
@@ -142,6 +142,9 @@ class World:
         for workload in records.workloads.values():
             self.members.put(None, workload)
             self._index_workload(workload)
+        for org in records.orgs.values():
+            if org.disabled_us is not None:
+                self.wake_disabled(org.org)
         for sick in records.cares:
             self.agenda.add(Entry.REPAIR, sick)
         for name in records.nodes:
@@ -266,6 +269,14 @@ class World:
         """Stores a record."""
         self.records.reservations[reservation.reservation] = reservation
         self.agenda.add(Entry.RESERVATION, reservation.reservation)
+
+    def wake_disabled(self, org: str) -> None:
+        """An org was disabled: what it has ends. Cost grows with that and with all claims."""
+        for name in self.live_of_org.get(org, {}):
+            self.agenda.add(Entry.DISABLED, name)
+        for claim in self.records.claims.values():
+            if claim.org == org:
+                self.agenda.add(Entry.DISABLED, claim.claim)
 
     def wake_promises(self, node: str) -> None:
         """Something about a node changed that its promises, or its repair, wait for."""

@@ -14,6 +14,7 @@ import msgspec
 from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.state.world import World
+from parkade.core.steps.disabling import refuse_disabled
 from parkade.core.steps.refusals import denied, not_found
 from parkade.core.units.refusal import Refusal
 
@@ -70,6 +71,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.SetUnixName: Permission.OPERATOR,
     commands.CreateUser: Permission.OWNER,
     commands.SetCap: Permission.OWNER,
+    commands.SetOrgDisabled: Permission.OPERATOR,
     commands.SetUserDisabled: Permission.OWNER,
     commands.Reserve: Permission.OWNER,
     commands.EndReservation: Permission.OWNER,
@@ -152,6 +154,8 @@ def authorize(world: World, command: commands.AnyCommand) -> Refusal | None:
     subject = _subject(world, command)
     if isinstance(subject, Refusal):
         return subject
+    if (disabled := refuse_disabled(world, command, subject.org)) is not None:
+        return disabled
     if command.by is None:
         return None
     needed = PERMISSIONS[type(command)]
@@ -245,6 +249,7 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             | commands.FailNode()
             | commands.RestoreNode()
             | commands.CreateOrg()
+            | commands.SetOrgDisabled()
         ):
             return Subject()
         case _:

@@ -59,6 +59,7 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             | events.GrantSet()
             | events.CapSet()
             | events.UnixNameSet()
+            | events.OrgDisabled()
             | events.UserDisabled()
         ):
             yield from _of_accounts(world, event)
@@ -179,6 +180,7 @@ def _of_accounts(
     | events.GrantSet
     | events.CapSet
     | events.UnixNameSet
+    | events.OrgDisabled
     | events.UserDisabled,
 ) -> Guesses:
     by = event.by
@@ -206,6 +208,8 @@ def _of_accounts(
             yield commands.SetGrant(by=by, org=org, micros=micros, every_us=every_us)
         case events.CapSet(user=user, cap_micros=cap):
             yield commands.SetCap(by=by, user=user, cap_micros=cap)
+        case events.OrgDisabled(org=org, is_disabled=is_disabled):
+            yield commands.SetOrgDisabled(by=by, org=org, is_disabled=is_disabled)
         case events.UserDisabled(user=user, is_disabled=is_disabled):
             yield commands.SetUserDisabled(by=by, user=user, is_disabled=is_disabled)
         case events.UnixNameSet(user=user, unix_name=name):

@@ -1,0 +1,82 @@
+"""Orgs and users: disabled and enabled again, with what that does said first. Operators only."""
+
+from starlette.responses import RedirectResponse, Response
+
+from parkade.api.problems import problem
+from parkade.api.routes import people, reservations, workloads
+from parkade.console import words
+from parkade.console.context import Page, PageContext, router
+from parkade.core.steps.permissions import Read
+from parkade.wire import people as wire
+from parkade.wire.scalars import format_amount
+
+routes = router()
+ACTIONS = ("disable", "enable")
+MOST_COUNTED = 1000
+
+
+@routes.get("/orgs/{org}/{action}")
+async def ask_org(org: str, action: str, context: Page) -> Response:
+    """What an org loses, and what it keeps."""
+    context.api.require(Read.NODES)
+    orgs = (await people.list_orgs(context.api)).orgs
+    found = next((each for each in orgs if each.org == org), None)
+    if found is None or action not in ACTIONS:
+        raise problem("not_found", f"there is no org {org[:80]}, or no such action")
+    says = await _of_org(context, found) if action == "disable" else _ENABLED
+    return context.page("account_action.html", kind="orgs", name=org, action=action, echo=says)
+
+
+_ENABLED = ["its tokens are taken again; what has ended stays so"]
+
+
+async def _of_org(context: PageContext, org: wire.Org) -> list[str]:
+    listed = await workloads.list_workloads(context.api, org=org.org, limit=MOST_COUNTED)
+    count = len(listed.workloads)
+    counted = words.counted(count, "workload") + (" or more" if listed.next else "")
+    claims = (await reservations.list_claims(context.api)).claims
+    held = [each for each in claims if each.org == org.org]
+    return [
+        "the tokens of its users are refused from now on",
+        f"{counted} get the notice of their market, and end",
+        f"{words.counted(len(held), 'claim')} of its own are given back",
+        "what it reserved stays its own and is lent as before; checkpoints are kept as ever",
+        f"its account keeps {format_amount(org.balance)}",
+    ]
+
+
+@routes.post("/orgs/{org}/{action}")
+async def act_on_org(org: str, action: str, context: Page) -> Response:
+    """Does it."""
+    await context.form()
+    body = wire.SetOrgDisabled(is_disabled=_is_disabled(action))
+    await people.set_org_disabled(org, body, context.api)
+    return RedirectResponse("/operate", status_code=303)
+
+
+@routes.get("/users/{user}/{action}")
+async def ask_user(user: str, action: str, context: Page) -> Response:
+    """What a user loses."""
+    context.api.require(Read.NODES)
+    users = (await people.list_users(context.api)).users
+    if action not in ACTIONS or all(each.user != user for each in users):
+        raise problem("not_found", f"there is no user {user[:80]}, or no such action")
+    says = ["all its tokens are refused from now on", "its work goes on, and is paid as before"]
+    if action == "enable":
+        says = ["its tokens are taken again, those that are not revoked and have not expired"]
+    return context.page("account_action.html", kind="users", name=user, action=action, echo=says)
+
+
+@routes.post("/users/{user}/{action}")
+async def act_on_user(user: str, action: str, context: Page) -> Response:
+    """Does it."""
+    await context.form()
+    body = wire.SetUserDisabled(is_disabled=_is_disabled(action))
+    await people.set_user_disabled(user, body, context.api)
+    return RedirectResponse("/operate", status_code=303)
+
+
+def _is_disabled(action: str) -> bool:
+    if action not in ACTIONS:
+        raise problem("not_found", "there is no such action")
+    return action == "disable"

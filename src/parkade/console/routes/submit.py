@@ -1,0 +1,123 @@
+"""A new workload from the browser: the form, its plan as it is filled in, and the submission.
+
+Nothing is submitted that was not planned: the form carries a digest of what was planned, and where
+it says something else by then, the plan of that comes first.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+from starlette.responses import RedirectResponse, Response
+
+from parkade.api.context import refuse_if_it_only_looks
+from parkade.api.problems import ProblemError
+from parkade.api.routes import people, pools, reservations, workloads
+from parkade.console import words
+from parkade.console.context import Page, PageContext, router
+from parkade.console.history import Sample
+from parkade.console.submitting import FIELDS, Faults, digest_of, faults_of, request_of
+from parkade.core.units.money import MICROS
+from parkade.wire import workloads as wire
+from parkade.wire.pools import Market
+from parkade.wire.scalars import format_amount
+
+routes = router()
+NEEDED = {"name": "a name", "command": "a command", "workdir": "a folder to start in"}
+
+
+@routes.get("/submit")
+async def form(context: Page) -> Response:
+    """The empty form."""
+    return await _page(context, {}, {}, plan=None)
+
+
+@routes.post("/submit")
+async def submit(context: Page) -> Response:
+    """Plans what the form says, and submits it where that was planned and is asked for."""
+    fields = await context.form(is_change=False)
+    request, faults = request_of(fields)
+    if request is None:
+        return await _page(context, fields, faults, plan=None)
+    is_planned = fields.get("planned") == digest_of(fields)
+    try:
+        if fields.get("do") == "submit" and is_planned:
+            refuse_if_it_only_looks(context.viewer)
+            made = await workloads.submit(request, context.api)
+            return RedirectResponse(f"/workloads/{made.workload}", status_code=303)
+        plan = await workloads.plan_workload(request, context.api)
+    except ProblemError as error:
+        if error.problem.status in (429, 503):
+            raise
+        return await _page(context, fields, faults_of(error.problem), plan=None)
+    return await _page(context, fields, {}, plan=plan)
+
+
+async def _page(
+    context: PageContext, fields: Mapping[str, str], faults: Faults, *, plan: wire.Plan | None
+) -> Response:
+    prices = (await pools.list_prices(context.api)).prices
+    markets = (await pools.list_pools(context.api)).markets
+    held = (await reservations.list_reservations(context.api)).reservations
+    orgs = (await people.list_orgs(context.api)).orgs
+    missing = [says for name, says in NEEDED.items() if not fields.get(name)]
+    return context.page(
+        "submit.html",
+        422 if faults else 200,
+        fields=dict.fromkeys(FIELDS, "") | {"capacity": "spot"} | dict(fields),
+        faults=faults,
+        is_begun=bool(fields),
+        missing=missing,
+        plan=plan,
+        planned=digest_of(fields) if plan is not None else "",
+        was_asked=fields.get("do") == "submit",
+        waits=[] if plan is None else _waits(context, fields, plan, markets),
+        sheets=prices,
+        orgs=[each.org for each in orgs] if context.viewer.is_operator else [],
+        kinds=_kinds([each.reservation for each in held if each.state == "in_force"]),
+        may_submit=not context.viewer.is_read_only,
+    )
+
+
+def _kinds(held: Sequence[str]) -> list[str]:
+    return ["spot", "on-demand", *(f"reservation/{each}" for each in held)]
+
+
+def _waits(
+    context: PageContext, fields: Mapping[str, str], plan: wire.Plan, markets: Sequence[Market]
+) -> list[str]:
+    """How long until it starts, as far as that can be told."""
+    terms = next((each.terms for each in markets if each.market == plan.market), None)
+    says = []
+    if terms is not None and plan.would_win:
+        soon = f"the next clearing is at most {words.span(terms.clearing_interval)} away"
+        if plan.displaces:
+            length = terms.notice + terms.kill + terms.turnaround
+            soon += f"; those that leave have left within {words.span(length)} of it"
+        says.append(soon)
+    if not plan.would_win:
+        says.append("it waits until seats are free at its limit; nothing is charged meanwhile")
+    limit = fields.get("limit_price")
+    if limit and fields.get("capacity", "spot") == "spot":
+        now_s = context.api.plane.present_us() // MICROS
+        samples = context.console.history.samples(now_s)
+        share = _how_often(samples, plan.market, Decimal(limit))
+        says += [] if share is None else [share]
+    return says
+
+
+def _how_often(samples: Sequence[Sample], market: str, limit: Decimal) -> str | None:
+    """For which part of the time that was sampled one node could be had for a limit."""
+    if len(samples) < 2:
+        return None
+    limit_micros, won_s = int(limit * MICROS), 0
+    for first, then in pairwise(samples):
+        price = first.prices.get(market)
+        won_s += then.at_s - first.at_s if price is not None and price <= limit_micros else 0
+    seen_s = samples[-1].at_s - samples[0].at_s
+    if not seen_s:
+        return None
+    part = 100 * won_s // seen_s
+    length = words.span(timedelta(seconds=seen_s))
+    return f"one node was to be had for {format_amount(limit)} in {part} % of the last {length}"
