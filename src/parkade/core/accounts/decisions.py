@@ -13,6 +13,7 @@ from parkade.core.steps.refusals import (
     Decision,
     already_exists,
     bad_name,
+    conflict,
     denied,
     invalid,
     not_found,
@@ -65,7 +66,7 @@ def set_org_disabled(world: World, command: commands.SetOrgDisabled, now_us: int
         return not_found("org", command.org)
     users = world.records.users.values()
     if any(it.org == command.org and it.role is Role.OPERATOR for it in users):
-        return denied(f"{command.org} has operators; an org of operators is not disabled")
+        return conflict(f"{command.org} has operators; an org of operators is not disabled")
     org = world.records.orgs[command.org]
     if (org.disabled_us is not None) == command.is_disabled:
         return ()
