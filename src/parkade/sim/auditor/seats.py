@@ -129,6 +129,9 @@ class SeatAuditor:
         before = self.demands.get(name)
         is_retried = before is not None and before.is_over and workload.member_of is not None
         require(before is None or is_retried, 22, f"{name} was used before")
+        attempts = 0 if before is None else before.generation
+        says = f"{name} had {attempts} attempts and is numbered from {workload.attempts_before}"
+        require(workload.attempts_before >= attempts, 22, says)
         self.demands[name] = DemandBook(
             org=workload.org,
             market=workload.market,
@@ -137,6 +140,7 @@ class SeatAuditor:
             limit_micros=spec.limit_price_micros,
             is_on_demand=spec.capacity.kind is CapacityKind.ON_DEMAND,
             is_spread=spec.spread,
+            generation=workload.attempts_before,
         )
 
     def _clear(self, event: events.Cleared) -> None:
