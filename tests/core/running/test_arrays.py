@@ -302,6 +302,16 @@ def test_max_spend_is_for_all_members_together() -> None:
     assert {parkade.workload(name).why for name in members(parkade, array)} == {Why.MAX_SPEND}
 
 
+def test_members_together_pay_no_more_than_max_spend_where_clearings_were_late() -> None:
+    parkade = Parkade(fabrics={"a": 4}, buffer_nodes=0)
+    array = parkade.bid("lab", 9, array="0-3", max_spend=3)
+    parkade.run(60)
+    assert len(running(parkade, array)) > 1
+    parkade.tick(36_000)
+    end_all(parkade, array)
+    assert parkade.workload(array).spent_micros == 3 * MICROS
+
+
 @pytest.mark.parametrize(
     ("spec", "reason", "says"),
     [
