@@ -103,7 +103,9 @@ def test_a_python_file_is_a_network_too(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("models: {}", "network"),
-        ("network: 5E@a\nmodel: {}", "no section 'model'"),
+        ("network: 5E@a\nmodel: {}", "no section 'model'; did you mean models?"),
+        ("networks: 5E@a\nmodels: {}", "no section 'networks'; did you mean network?"),
+        ("models: {}", "needs the section network"),
         ("network: [", "not YAML"),
         ("network: E@a\nmodels: {a: 3}", "models.a"),
         ("network: E@a\nmodels: {a: {}}", "one of"),

@@ -26,6 +26,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,17 @@ def _in_one_line(error: yaml.YAMLError) -> str:
 
 def from_sections(plain: Any, *, folder: Path, where: str) -> Loaded:
     """The sections of a YAML file."""
-    if not isinstance(plain, dict) or "network" not in plain:
+    if not isinstance(plain, dict):
         raise NetworkError(f"{where}: needs the sections models and network")
-    unknown = sorted(set(plain) - set(SECTIONS))
+    unknown = sorted({str(name) for name in plain} - set(SECTIONS))
     if unknown:
-        raise NetworkError(f"{where}: no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
+        meant = get_close_matches(unknown[0], SECTIONS, n=1)
+        hint = f"did you mean {meant[0]}? " if meant else ""
+        raise NetworkError(
+            f"{where}: no section {unknown[0]!r}; {hint}there are: {', '.join(SECTIONS)}"
+        )
+    if "network" not in plain:
+        raise NetworkError(f'{where}: needs the section network, such as network: "5E@model"')
     plain = with_port(plain)
     models = {
         name: model_from(name, given, lambda named: function_at(named, folder), folder)

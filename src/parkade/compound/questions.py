@@ -19,6 +19,7 @@ import msgspec
 
 from parkade.compound.run.index import AddressSet
 from parkade.compound.values import Question
+from parkade.compound.wrong_values import in_words
 
 PROMPTS = ("prompt", "question", "problem", "input")
 IDS = ("id", "task_id")
@@ -119,7 +120,7 @@ def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         return _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise QuestionError(f"{path}, line {number}: {error}") from None
+        raise QuestionError(f"{path}, line {number}: {in_words(error)}") from None
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -31,3 +31,16 @@ def test_the_progress_is_one_line_of_any_terminal(
     if width >= 80:
         assert "123,456 of 1,000,000 (12%)" in lines[0] and "…" not in lines[0]
     assert ("9,876,543 calls" in lines[0]) == (width >= 120)
+
+
+def test_the_progress_says_which_server_asked_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_us = time.monotonic_ns() // 1_000
+    counts = Counts(asked_until_us={"small": now_us + 3_600_000_000, "past": now_us - 1})
+    terminal = Console(file=io.StringIO(), width=80)
+    monkeypatch.setattr(shown, "console", terminal)
+    display = shown._Display(10, Budget())
+    display.started(Progress(counts, Account(Budget(), Amounts(), Amounts())))
+    terminal.print(display)
+    (line,) = terminal.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert "small: asked to wait" in line
+    assert "past" not in line

@@ -38,9 +38,9 @@ def keys(value: object) -> object:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("evaluate", ("evaluate", "OUTCOMES", "--json")),
-        ("calibrate", ("calibrate", "OUTCOMES", "--json")),
-        ("plan", ("plan", "OUTCOMES", "--budget", "0.05", "--json")),
+        ("evaluate-v2", ("evaluate", "OUTCOMES", "--json")),
+        ("calibrate-v1", ("calibrate", "OUTCOMES", "--json")),
+        ("plan-v1", ("plan", "OUTCOMES", "--budget", "0.05", "--json")),
     ],
 )
 def test_reports_have_the_names_of_the_kept_ones(
@@ -48,9 +48,10 @@ def test_reports_have_the_names_of_the_kept_ones(
 ) -> None:
     done = typed(*(str(outcomes) if word == "OUTCOMES" else word for word in words))
     assert done.exit_code == 0, done.output
-    kept = json.loads((KEPT / f"{name}-v1.json").read_text())
-    assert keys(json.loads(done.stdout)) == keys(kept)
-    assert kept["version"] == 1
+    kept = json.loads((KEPT / f"{name}.json").read_text())
+    told = json.loads(done.stdout)
+    assert keys(told) == keys(kept)
+    assert told["version"] == kept["version"] == int(name[-1])
 
 
 def test_an_evaluation_is_shown_and_plotted(outcomes: Path, tmp_path: Path) -> None:
@@ -91,7 +92,8 @@ def test_a_plan_says_k_and_whether_more_calls_help(outcomes: Path, tmp_path: Pat
         (("plan", "OUTCOMES"), "exactly one of --budget, --target and --worth"),
         (("plan", "OUTCOMES", "--budget", "1", "--target", "0.5"), "exactly one of"),
         (("plan", "OUTCOMES", "--budget", "many"), "an amount such as 12.50"),
-        (("plan", "OUTCOMES", "--target", "2"), "strictly between 0 and 1"),
+        (("plan", "OUTCOMES", "--target", "200"), "strictly between 0 and 1"),
+        (("plan", "OUTCOMES", "--target", "95"), "write 0.95 for 95 %"),
         (("lifecycle", "--models", "nowhere.json"), "cannot read nowhere.json: No such file"),
         (("run", "nowhere.yaml", "q.jsonl", "--out", "o"), "cannot read nowhere.yaml"),
         (("evaluate", "OUTCOMES", "-k", "99"), "K = 99 must lie in 1..12"),
@@ -138,7 +140,7 @@ def test_a_run_that_is_not_there_ends_every_command_with_4_in_one_line(
     assert done.output.count("\n") == 1
     if words[0] in ("evaluate", "collect", "show"):
         told = json.loads(typed(*(places.get(word, word) for word in words), "--json").stdout)
-        assert (told["v"], told["error"]) == (1, "not_found")
+        assert (told["v"], told["error"]) == (2, "not_found")
 
 
 def test_labels_that_cannot_be_read_are_a_wrong_file(outcomes: Path, tmp_path: Path) -> None:

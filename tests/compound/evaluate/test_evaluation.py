@@ -63,7 +63,8 @@ def test_a_small_evaluation_is_what_counting_by_hand_gives() -> None:
     assert found.verifier.true_positive_rate.value == 1
     assert found.verifier.false_positive_rate.value == pytest.approx(1 / 3)
     assert found.cost_micros == 40
-    assert found.cost_per_solved_micros == 80
+    # One draw of each: 20 for a quarter of two questions. At K = 2: 10 and 20, for one in four.
+    assert [row.cost_per_solved_micros for row in found.rows] == [40, 60]
     assert found.latency_us == 5
 
 

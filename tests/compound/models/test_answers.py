@@ -1,6 +1,8 @@
 """Answers as servers really write them: wrong usage, halves of characters."""
 
 import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import msgspec
@@ -132,3 +134,31 @@ def test_half_a_character_becomes_a_replacement_character() -> None:
     for found in completions_from(answer, [call(0), call(1)], None, 0):
         assert isinstance(found, Completion)
         assert found.text == "a\ufffd b\U0001f600"
+
+
+@pytest.mark.parametrize(
+    ("headers", "least_s", "most_s"),
+    [
+        ({"retry-after": "120"}, 120, 120),
+        ({"retry-after": "0.5"}, 0.5, 0.5),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25, 0.25),
+        ({"retry-after": "1e300"}, 7 * 86_400, 7 * 86_400),
+        ({"retry-after": "-5"}, 0, 0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0, 0),
+        ({"retry-after": "DATE"}, 500, 600),
+        ({"retry-after": "soon"}, None, None),
+        ({"retry-after": "nan"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_the_wait_that_a_server_asks_for_is_read_in_each_form(
+    headers: dict[str, str], least_s: float | None, most_s: float | None
+) -> None:
+    in_ten_minutes = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
+    sent = {name: value.replace("DATE", in_ten_minutes) for name, value in headers.items()}
+    wait_us = failure_from(429, sent, b"{}", "").retry_after_us
+    if least_s is None or most_s is None:
+        assert wait_us is None
+    else:
+        assert wait_us is not None
+        assert least_s * 1e6 <= wait_us <= most_s * 1e6

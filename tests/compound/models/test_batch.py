@@ -8,6 +8,8 @@ import pytest
 from parkade.compound.models.batch import BatchError, BatchModel, read_answers
 from parkade.compound.models.recorded import RecordedModel
 from parkade.compound.network import BestOf, Generate, Vote
+from parkade.compound.run.budget import Budget
+from parkade.compound.run.running import Settings
 from tests.compound.building import PRICE, ask, names, run_network
 from tests.compound.server import completion
 
@@ -102,3 +104,21 @@ def test_a_journal_is_a_recording(tmp_path: Path) -> None:
     again = RecordedModel(tmp_path / "out" / "journal.jsonl", name="x")
     _, results = run_network(Generate("m"), [ask(1)], names({"m": again}), tmp_path / "new")
     assert results["q1"].answer == "a"
+
+
+def test_no_more_is_written_down_for_a_batch_than_the_budget_holds(tmp_path: Path) -> None:
+    """The batch bills what it is given, so a request that waits is counted at its worst case."""
+    requests = tmp_path / "requests.jsonl"
+    network, settings = Generate("m", max_tokens=10), Settings(budget=Budget(tokens=250))
+    model = BatchModel("x", requests, (), price=PRICE)
+    questions = [ask(number) for number in range(20)]
+    for _ in range(2):
+        summary, _ = run_network(
+            network, questions, names({"m": model}), tmp_path / "out", settings
+        )
+        lines = requests.read_bytes().splitlines()
+        assert 1 <= len(lines) == summary.waiting
+        bodies = [msgspec.json.encode(msgspec.json.decode(line)["body"]) for line in lines]
+        assert sum(len(body) + 10 for body in bodies) <= 250
+        assert summary.is_budget_spent
+        assert summary.doubtful.tokens <= 250

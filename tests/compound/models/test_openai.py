@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from parkade.compound.models.openai import OpenAIModel
-from parkade.compound.models.protocol import Failure, FailureKind, Outcome, Price
+from parkade.compound.models.protocol import (
+    MAX_MESSAGE,
+    Failure,
+    FailureKind,
+    Outcome,
+    Price,
+)
 from parkade.compound.values import Call, Completion, Usage, call_key, canonical
 from tests.compound.server import Asked, Script, ScriptedServer, completion, reply, scripted
 
@@ -179,6 +185,20 @@ def test_errors_say_what_is_worth_another_try(
     assert (heard.kind, heard.retry_after_us) == (kind, retry_after)
     assert "sk-secret" not in heard.message
     assert heard.may_be_billed is (status == 500)
+    assert ("/v1/chat/completions; " in heard.message) is (status in (401, 404))
+    assert ("TEST_KEY" in heard.message) is (status == 401)
+    assert ("'m' a model of it?" in heard.message) is (status == 404)
+
+
+def test_a_refusal_without_a_key_says_how_to_send_one(way: str) -> None:
+    async def script(asked: Asked) -> bytes:
+        assert "authorization" not in asked.headers
+        return reply({"error": {"message": "x" * 2_000}}, 401)
+
+    (heard,), _ = outcomes(script, [call()])
+    assert isinstance(heard, Failure)
+    assert len(heard.message) <= MAX_MESSAGE
+    assert heard.message.endswith("no key was sent: key_env names the variable that holds it)")
 
 
 @pytest.mark.parametrize(

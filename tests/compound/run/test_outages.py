@@ -91,3 +91,31 @@ def test_what_is_no_outage_is_not_told(kind: FailureKind) -> None:
     outages = Outages(0.0, told.append)
     assert outages.failed("m", Failure(kind=kind, message="x"), 0) is None
     assert not told
+
+
+def test_a_wait_that_a_server_asks_for_is_told_and_kept_up_to_ten_patiences() -> None:
+    told: list[str] = []
+    outages = Outages(60.0, told.append)
+    outages.answered("m")
+    for seconds in (1, 45, 600):
+        slow = Failure(
+            kind=FailureKind.RATE_LIMITED, message="429: slow", retry_after_us=seconds * SECOND
+        )
+        assert outages.failed("m", slow, seconds * 100 * SECOND) is None
+    assert told == [
+        "model 'm': 429: slow; it asks to be left alone for 45 s; waiting",
+        "model 'm': 429: slow; it asks to be left alone for 600 s; waiting",
+    ]
+    slow = Failure(kind=FailureKind.RATE_LIMITED, message="429: x", retry_after_us=3_601 * SECOND)
+    why = outages.failed("m", slow, 10**6 * SECOND)
+    assert why is not None
+    assert "3,601 s (429: x)" in why and "600 s at most" in why and "--patience 361" in why
+    assert Outages(361.0).failed("m", slow, 0) is None
+
+
+def test_without_patience_a_wait_of_a_minute_is_kept() -> None:
+    for seconds, ends in ((60, False), (61, True)):
+        slow = Failure(
+            kind=FailureKind.RATE_LIMITED, message="429", retry_after_us=seconds * SECOND
+        )
+        assert (Outages(0.0).failed("m", slow, 0) is not None) is ends

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from parkade.compound.models.protocol import (
+    PLAIN_BOUNDS,
     Cancel,
     Done,
     Failure,
@@ -39,7 +40,7 @@ class TimedModel:
     identity = "timed"
     price: Price | None = None
     max_output_tokens: int | None = 10
-    attachment_tokens: int | None = None
+    bounds = PLAIN_BOUNDS
     limits = RateLimits(concurrency=8)
 
     def __init__(self, answer: Callable[[Call, int], tuple[float, Outcome]]) -> None:

@@ -179,3 +179,23 @@ def test_a_vote_tells_its_tally_and_a_tie(tmp_path: Path) -> None:
 def test_a_judge_whose_reply_names_no_candidate_is_told(tmp_path: Path) -> None:
     shown = as_text(read_trace(finished(tmp_path, "3E@m(m=50) >> 2J@j"), "q1"))
     assert "judge: 2 of 2 replies name no candidate, and count for none" in shown
+
+
+def test_votes_that_are_alike_are_numbered_and_a_ranks_calls_name_their_candidate(
+    tmp_path: Path,
+) -> None:
+    models = {
+        "m": priced(lambda call: (f"it is {call.sample}", 10, 3)),
+        "j": answering(lambda call: "2", "j"),
+    }
+    run_network(parse("3E@m(m=50) >> 2R@j(keep=3) >> 3J@j"), [ask(1)], names(models), tmp_path)
+    trace = read_trace(tmp_path, "q1")
+    for part in trace.parts:
+        seen = [each.name for each in part.candidates]
+        assert len(set(seen)) == len(seen)
+    shown, page = as_text(trace), as_page(trace)
+    for vote in (1, 2, 3):
+        assert f"j#0 vote {vote}" in shown
+        assert f"sample 0, vote {vote}" in page
+    for sample in (0, 1, 2):
+        assert f"j#1 on m#{sample}" in shown

@@ -61,6 +61,19 @@ def test_members_are_placed_like_workloads_and_share_one_record(parkade: Parkade
     assert parkade.replayed() == encode_snapshot(parkade.world)
 
 
+def test_members_are_charged_no_more_than_the_max_spend_of_their_array_after_a_standstill(
+    parkade: Parkade,
+) -> None:
+    array = parkade.bid("lab", 9, array="0-3", max_spend=20)
+    parkade.run(60)
+    parkade.tick(4 * 3600)
+    parkade.heard()
+    for name in running(parkade, array):
+        parkade.ended(name)
+    assert parkade.workload(array).spent_micros == 20 * MICROS
+    parkade.clear()
+
+
 def test_at_most_so_many_members_are_open_at_once(parkade: Parkade) -> None:
     array = parkade.bid("lab", 9, array="0-9%3")
     parkade.run(60)
@@ -300,16 +313,6 @@ def test_max_spend_is_for_all_members_together() -> None:
     assert parkade.workload(array).is_budget_noted
     assert state(parkade, array).expired and not running(parkade, array)
     assert {parkade.workload(name).why for name in members(parkade, array)} == {Why.MAX_SPEND}
-
-
-def test_members_together_pay_no_more_than_max_spend_where_clearings_were_late() -> None:
-    parkade = Parkade(fabrics={"a": 4}, buffer_nodes=0)
-    array = parkade.bid("lab", 9, array="0-3", max_spend=3)
-    parkade.run(60)
-    assert len(running(parkade, array)) > 1
-    parkade.tick(36_000)
-    end_all(parkade, array)
-    assert parkade.workload(array).spent_micros == 3 * MICROS
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from parkade.cli.compound.reports import FIELD, RULE, AsJson, Field, Labels, Outcomes, Rule
 
 if TYPE_CHECKING:
+    from parkade.cli.compound.reports import Recorded
     from parkade.compound.evaluate.calibration import Calibration
 
 HARDEST = 10
@@ -31,12 +32,12 @@ def calibrate(
         report = msgspec.to_builtins(found)
         # What intervals of a plan are read from: hundreds of numbers that say little alone.
         del report["doubts"]
-        print_json(report, rule=recorded.rule)
+        print_json(report, recorded)
     else:
-        _show(found, recorded.rule)
+        _show(found, recorded)
 
 
-def _show(found: "Calibration", rule: str | None) -> None:
+def _show(found: "Calibration", recorded: "Recorded") -> None:
     from parkade.cli.compound.reports import milliseconds, money, percent
     from parkade.cli.screen import fields, say, table
 
@@ -54,7 +55,8 @@ def _show(found: "Calibration", rule: str | None) -> None:
             ("wrong ones accepted", percent(verifier.false_positive_rate) if verifier else "–"),
             ("cost of a candidate", money(found.cost_micros)),
             ("latency of a candidate", milliseconds(found.latency_us)),
-            ("labels compared as", rule),
+            ("labels compared as", recorded.rule),
+            ("candidates are", recorded.bias_in_words()),
         ]
     )
     hardest = sorted(found.per_question, key=lambda each: each.accuracy.value)[:HARDEST]

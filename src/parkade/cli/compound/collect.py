@@ -44,19 +44,22 @@ def collect(
 def _print(collected: "Collected", out: Path) -> None:
     from parkade.cli.compound.progress import failure_fields
     from parkade.cli.screen import fields
+    from parkade.compound.show.trace import counted
     from parkade.core.units.money import format_amount
 
     spent, doubtful, overrun = collected.spent, collected.doubtful, collected.overrun
-    money = f"{format_amount(spent.micros)}, {spent.tokens:,} tokens, {spent.calls:,} calls"
+    calls = counted(spent.calls, "call")
+    money = f"{format_amount(spent.micros)}, {spent.tokens:,} tokens, {calls}"
     if doubtful.calls or doubtful.micros:
         money += (
-            f"; at most {format_amount(doubtful.micros)} and {doubtful.calls:,} calls more "
-            "for calls without an answer"
+            f"; at most {format_amount(doubtful.micros)} and {counted(doubtful.calls, 'call')} "
+            "more for calls without an answer"
         )
     answered = f"{collected.answered:,} of {collected.questions:,} answered"
     if collected.failed:
         answered += f", {collected.failed:,} failed: submit again to try them again"
-    over = f"{format_amount(overrun.micros)} billed beyond what was asked for"
+    beyond = f"{format_amount(overrun.micros)}, {overrun.tokens:,} tokens"
+    over = f"{beyond} billed beyond what was asked for"
     fields(
         (
             ("questions", answered),

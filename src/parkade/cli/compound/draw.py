@@ -52,21 +52,22 @@ def draw(
             _print_estimate(estimated)
 
 
+def _spanned(least: int, most: int) -> str:
+    return f"{most:,}" if least == most else f"{least:,} to {most:,}"
+
+
 def _print_estimate(estimated: "Estimate") -> None:
     from parkade.cli.screen import fields
     from parkade.core.units.money import format_amount
 
-    def spanned(least: object, most: object) -> str:
-        return f"{least}" if least == most else f"{least} to {most}"
-
     least, most = estimated.least, estimated.most
     money = None
-    if most.micros is not None and least.micros is not None:
-        money = spanned(format_amount(least.micros), format_amount(most.micros))
+    if most.micros is not None:
+        money = f"at most {format_amount(most.micros)}"
     print()
     fields(
         (
-            ("calls", f"{spanned(f'{least.calls:,}', f'{most.calls:,}')} a question"),
+            ("calls", f"{_spanned(least.calls, most.calls)} a question"),
             ("input", f"at most {most.input_tokens:,} tokens"),
             (
                 "output",

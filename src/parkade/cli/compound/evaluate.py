@@ -7,6 +7,7 @@ import typer
 from parkade.cli.compound.reports import FIELD, RULE, AsJson, Field, Labels, Outcomes, Plot, Rule
 
 if TYPE_CHECKING:
+    from parkade.cli.compound.reports import Recorded
     from parkade.compound.evaluate.evaluation import Evaluation
 
 Ks = Annotated[
@@ -35,12 +36,12 @@ def evaluate(
         if plot is not None:
             write_plot(evaluation_chart(found), plot)
     if as_json:
-        print_json(found, rule=recorded.rule)
+        print_json(found, recorded)
     else:
-        _show(found, recorded.rule)
+        _show(found, recorded)
 
 
-def _show(found: "Evaluation", rule: str | None) -> None:
+def _show(found: "Evaluation", recorded: "Recorded") -> None:
     from parkade.cli.compound.reports import milliseconds, money, percent
     from parkade.cli.screen import fields, table
 
@@ -55,13 +56,20 @@ def _show(found: "Evaluation", rule: str | None) -> None:
             ("wrong ones accepted", percent(verifier.false_positive_rate) if verifier else "–"),
             ("accepted ones right", percent(verifier.precision) if verifier else "–"),
             ("cost", money(found.cost_micros)),
-            ("cost per solved question", money(found.cost_per_solved_micros)),
             ("latency of a candidate", milliseconds(found.latency_us)),
-            ("labels compared as", rule),
+            ("labels compared as", recorded.rule),
+            ("candidates are", recorded.bias_in_words()),
         ]
     )
     table(
-        ("K", "AT LEAST ONE RIGHT", "FIRST ACCEPTED", _vote_title(found), "DRAWN"),
+        (
+            "K",
+            "AT LEAST ONE RIGHT",
+            "FIRST ACCEPTED",
+            _vote_title(found),
+            "DRAWN",
+            "COST PER SOLVED",
+        ),
         [
             (
                 f"{row.k:,}",
@@ -69,6 +77,7 @@ def _show(found: "Evaluation", rule: str | None) -> None:
                 percent(row.verified),
                 percent(row.vote),
                 f"{row.draws:.1f}",
+                money(row.cost_per_solved_micros),
             )
             for row in found.rows
         ],

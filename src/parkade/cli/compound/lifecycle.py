@@ -147,13 +147,14 @@ def _read(path: Path) -> "list[Trained]":
 
     from parkade.compound.lifecycle.models import Trained
     from parkade.compound.theory.domain import DomainError
+    from parkade.compound.wrong_values import in_words
 
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[Trained])
     except OSError as error:
         raise DomainError(f"cannot read {path}: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DomainError(f"{path}: {error}") from None
+        raise DomainError(f"{path}: {in_words(error)}") from None
 
 
 def _compare(

@@ -7,6 +7,7 @@ import typer
 from parkade.cli.compound.reports import FIELD, RULE, AsJson, Field, Labels, Outcomes, Plot, Rule
 
 if TYPE_CHECKING:
+    from parkade.cli.compound.reports import Recorded
     from parkade.compound.evaluate.planning import Goal, Plan, Step
 
 ROWS = 10
@@ -64,9 +65,9 @@ def plan(
         if plot is not None:
             write_plot(plan_chart(found), plot)
     if as_json:
-        print_json(found, rule=recorded.rule)
+        print_json(found, recorded)
     else:
-        _show(found, recorded.rule)
+        _show(found, recorded)
 
 
 def _goal(budget: str | None, target: float | None, worth: str | None, wrong: str) -> "Goal":
@@ -78,6 +79,8 @@ def _goal(budget: str | None, target: float | None, worth: str | None, wrong: st
         case (str(amount), None, None):
             return planning.Budget(micros=micros(amount, "--budget"))
         case (None, float(share), None):
+            if 1 < share <= 100:
+                raise DomainError(f"--target is a share: write {share / 100:g} for {share:g} %")
             return planning.Target(accuracy=share)
         case (None, None, str(amount)):
             return planning.Worth(
@@ -87,7 +90,7 @@ def _goal(budget: str | None, target: float | None, worth: str | None, wrong: st
             raise DomainError("give exactly one of --budget, --target and --worth")
 
 
-def _show(found: "Plan", rule: str | None) -> None:
+def _show(found: "Plan", recorded: "Recorded") -> None:
     from parkade.cli.compound.reports import money, percent
     from parkade.cli.screen import fields, say, table
 
@@ -108,7 +111,8 @@ def _show(found: "Plan", rule: str | None) -> None:
                 "cost per solved question",
                 None if found.k is None else money(found.cost_per_solved_micros),
             ),
-            ("labels compared as", rule),
+            ("labels compared as", recorded.rule),
+            ("candidates are", recorded.bias_in_words()),
         ]
     )
     table(

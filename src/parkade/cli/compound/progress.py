@@ -25,10 +25,13 @@ from parkade.compound.run.budget import Budget
 from parkade.compound.run.failures import FAILURES
 from parkade.compound.run.reasons import Reason
 from parkade.compound.run.running import Progress, Summary
+from parkade.compound.show.trace import counted
 from parkade.core.units.money import format_amount
 
 REFRESH_S = 0.25
 BAR_WIDTH = 20
+#: A wait that a server asked for is shown from so many seconds on.
+LONG_WAIT_S = 3
 MAX_ID = 40
 #: The share of a spent budget in calls without an answer from which the summary says why.
 MUCH_DOUBT = 0.25
@@ -64,14 +67,17 @@ class _Display:
 
     def _parts(self, progress: Progress, summary: Summary, done: int) -> tuple[str, ...]:
         """What stands beside the bar, the most wanted first."""
+        # A wait of a moment would flicker.
+        waits = [each for each in progress.waits_s().items() if each[1] >= LONG_WAIT_S]
         share = f" of {self.total:,} ({done / self.total:.0%})" if self.total else " questions"
         return (
             f"{done:,}{share}",
+            *(f"{model}: asked to wait {brief(timedelta(seconds=s))}" for model, s in waits),
             self._left(summary, done),
             self._money(summary),
             f"{summary.failed:,} failed" if summary.failed else "",
             f"{progress.accepted:,} verified" if progress.verified else "",
-            f"{summary.calls:,} call{'' if summary.calls == 1 else 's'}",
+            counted(summary.calls, "call"),
             f"{self._per_second(summary.calls):,.0f}/s",
         )
 
@@ -144,6 +150,11 @@ def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:
         summary_fields = {"v": 1, **msgspec.to_builtins(summary), "out": str(out)}
         print(msgspec.json.encode(summary_fields).decode())
         return
+    fields_of(summary, out)
+
+
+def fields_of(summary: Summary, out: Path | None = None) -> None:
+    """The summary for people; without the folder where the run did not come to its end."""
     rate = summary.calls / max(summary.wall_us / 1e6, 1e-6)
     fields(
         (
@@ -160,29 +171,29 @@ def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:
             ("spent", _amounts(summary)),
             ("overrun", _overrun(summary)),
             ("budget", _spent(summary)),
-            ("results", out / "results.jsonl"),
+            ("results", None if out is None else out / "results.jsonl"),
             *failure_fields(summary.failed, summary.reasons, summary.other_reasons, out),
         )
     )
 
 
 def failure_fields(
-    failed: int, reasons: Sequence[Reason], others: int, out: Path
+    failed: int, reasons: Sequence[Reason], others: int, out: Path | None
 ) -> tuple[tuple[str, object], ...]:
     """The rows that say which questions failed and why; none where none did."""
     if not failed:
         return ()
     rows = ((f"failed {n}", _reason(each)) for n, each in enumerate(reasons, start=1))
     more = f"{others:,} more for other reasons" if others else None
-    return (("failures", out / FAILURES), *rows, ("", more))
+    return (("failures", None if out is None else out / FAILURES), *rows, ("", more))
 
 
 def exit_code(summary: Summary) -> int:
     """How `run` ends: 0 only if no question failed and none is left."""
-    if summary.is_budget_spent:
-        return COMPOUND_BUDGET
     if summary.waiting:
         return COMPOUND_WAITING
+    if summary.is_budget_spent:
+        return COMPOUND_BUDGET
     if summary.has_no_answer:
         return COMPOUND_DENIED
     if summary.broken_verdicts and not summary.verdicts:
@@ -235,7 +246,10 @@ def _brief(identity: str) -> str:
 
 def _amounts(summary: Summary) -> str:
     spent, doubtful = summary.spent, summary.doubtful
-    text = f"{format_amount(spent.micros)}, {spent.tokens:,} tokens, {spent.calls:,} calls in all"
+    text = (
+        f"{format_amount(spent.micros)}, {spent.tokens:,} tokens, "
+        f"{counted(spent.calls, 'call')} in all"
+    )
     if doubtful.calls or doubtful.micros:
         text += f"; at most {format_amount(doubtful.micros)} more for calls without an answer"
     return text
@@ -248,7 +262,8 @@ def _share(what: str, count: int, summary: Summary) -> str | None:
 def _waiting(summary: Summary) -> str | None:
     if not summary.waiting:
         return None
-    return f"{summary.waiting:,} calls for a batch: have it answered, and run again"
+    calls = counted(summary.waiting, "call")
+    return f"{calls} for a batch: have it answered, and run again"
 
 
 def _spent(summary: Summary) -> str | None:
@@ -277,4 +292,8 @@ def _spent(summary: Summary) -> str | None:
 def _overrun(summary: Summary) -> str | None:
     if not (summary.overrun.micros or summary.overrun.tokens):
         return None
-    return f"{format_amount(summary.overrun.micros)} billed beyond what was asked for"
+    return (
+        f"{format_amount(summary.overrun.micros)}, {summary.overrun.tokens:,} tokens billed beyond "
+        "what was asked for; where a server adds text to prompts, say so with template_tokens at "
+        "its model"
+    )

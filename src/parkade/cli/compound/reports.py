@@ -48,10 +48,18 @@ class Truth(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """Outcomes, and the rule that compared them with labels; None without labels."""
+    """Outcomes, and how they came."""
 
     outcomes: "Iterator[Outcome]"
+    #: What compared them with labels; None without labels.
     rule: str | None
+    #: Of a run: whether its network stops a question at its first accepted candidate, so that easy
+    #: questions have few; None for a file of outcomes, which does not say.
+    stops_early: bool | None
+
+    def bias_in_words(self) -> str | None:
+        """What is wrong with the choice of candidates, if something is."""
+        return "few of easy questions: the network stops early" if self.stops_early else None
 
 
 def read(path: Path, truth: Truth) -> Recorded:
@@ -67,7 +75,7 @@ def read(path: Path, truth: Truth) -> Recorded:
             raise OutcomesUnreadable(f"{path} belongs to a run: give its folder, {path.parent}")
         if truth.labels is not None:
             raise OutcomesUnreadable(f"{path} has its labels: --labels is for a run's folder")
-        return Recorded(read_outcomes(path), None)
+        return Recorded(read_outcomes(path), None, None)
     known = None
     stops_early = recorded_run.stops_early(path)
     if truth.labels is not None:
@@ -81,19 +89,22 @@ def read(path: Path, truth: Truth) -> Recorded:
             "samples; measure a network that draws all, such as 16E@model >> V@verifier"
         )
     rule = None if known is None else recorded_run.rule_in_words(known)
-    return Recorded(recorded_run.outcomes_of_run(path, known), rule)
+    return Recorded(recorded_run.outcomes_of_run(path, known), rule, stops_early)
 
 
 def _note(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
-def print_json(report: Any, *, rule: str | None = None) -> None:
-    """A report as one indented document, with the rule that compared with labels, if any did."""
+def print_json(report: Any, recorded: Recorded | None = None) -> None:
+    """A report as one indented document, with what is known of how its outcomes came."""
     import msgspec
 
-    if rule is not None:
-        report = {**msgspec.to_builtins(report), "rule": rule}
+    report = msgspec.to_builtins(report)
+    if recorded is not None and recorded.rule is not None:
+        report["rule"] = recorded.rule
+    if recorded is not None and recorded.stops_early is not None:
+        report["stops_early"] = recorded.stops_early
     print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
 
 

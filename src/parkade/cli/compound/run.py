@@ -33,13 +33,16 @@ def run(
     from parkade.cli.compound.failing import failing
     from parkade.cli.compound.progress import display, exit_code, print_notice, print_summary
     from parkade.compound.loading import load
+    from parkade.compound.network.binding import bind
+    from parkade.compound.network.fields import check_names
     from parkade.compound.questions import count_questions, read_questions
-    from parkade.compound.run.running import Settings, Watch
+    from parkade.compound.run.running import Progress, Settings, Watch
     from parkade.compound.run.running import run as run_network
 
     # A notice ends a run as Ctrl-C does: everything is written, and nothing stays promised.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with failing(as_json=as_json):
+    begun: list[Progress] = []
+    with failing(as_json=as_json, stopped=lambda: begun[0].summary() if begun else None):
         loaded = load(network)
         total = count_questions(questions)
         settings = Settings(
@@ -52,7 +55,14 @@ def run(
         )
         if total is not None and limit is not None:
             total = min(total, limit)
-        with display(total, settings.budget, is_shown=not as_json) as on_start:
+        if total is not None:
+            check_names(bind(loaded.network, loaded.names), read_questions(questions))
+        with display(total, settings.budget, is_shown=not as_json) as shown:
+
+            def on_start(progress: Progress) -> None:
+                begun.append(progress)
+                shown(progress)
+
             summary = run_network(
                 loaded.network,
                 islice(read_questions(questions), limit),

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from parkade.compound.evaluate.measures import (
-    REPORT_VERSION,
     Confusion,
     Measure,
     confusion,
@@ -20,6 +19,9 @@ from parkade.compound.evaluate.outcomes import Outcome, Tally, tally
 from parkade.compound.theory.counting import draws_until_right, pass_at, verified_at
 from parkade.compound.theory.domain import DomainError
 
+#: Of the report. In version 1 one `cost_per_solved_micros` stood for all K: everything spent, over
+#: what the last row solves. Since 2 each row has its own.
+VERSION = 2
 STEPS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000, 10_000)
 VOTE_DRAWS = 40
 MOST_VOTES_COUNTED = 400_000
@@ -37,6 +39,9 @@ class EvaluationRow(msgspec.Struct, frozen=True, kw_only=True):
     vote: Measure | None
     # Candidates drawn until one is accepted (without verdicts: until one is right), K at most.
     draws: float
+    # Of those draws ÷ the questions that they answer right (`verified`, else `pass_at_k`); None
+    # where none is.
+    cost_per_solved_micros: float | None
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,9 +56,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: Measure
     verifier: Confusion | None
     rows: tuple[EvaluationRow, ...]
+    # Everything that was recorded.
     cost_micros: int
-    # Everything that was spent ÷ questions whose candidates give a right answer in the last row.
-    cost_per_solved_micros: float | None
     latency_us: float
 
 
@@ -74,12 +78,10 @@ def evaluate(
         if not 1 <= k <= fewest:
             raise DomainError(f"K = {k} must lie in 1..{fewest}, the fewest candidates recorded")
     rows = tuple(_row(tallies, k, seed) for k in sorted(set(chosen)))
-    last = rows[-1].verified or rows[-1].pass_at_k
-    solved = last.value * len(tallies)
     candidates = sum(each.candidates for each in all_tallies)
     cost = sum(each.cost_micros for each in all_tallies)
     return Evaluation(
-        version=REPORT_VERSION,
+        version=VERSION,
         questions=len(tallies),
         candidates=candidates,
         unlabelled_candidates=sum(each.unlabelled for each in all_tallies),
@@ -90,7 +92,6 @@ def evaluate(
         verifier=confusion(tallies),
         rows=rows,
         cost_micros=cost,
-        cost_per_solved_micros=cost / solved if solved > 0 else None,
         latency_us=sum(each.latency_us for each in all_tallies) / candidates,
     )
 
@@ -105,14 +106,22 @@ def _row(tallies: Sequence[Tally], k: int, seed: int) -> EvaluationRow:
         draws_until_right(each.samples, hits, k)
         for each, hits in zip(tallies, accepted, strict=True)
     ]
+    pass_at_k = mean_share(
+        [pass_at(each.samples, each.right, k) for each in tallies], candidates=candidates
+    )
+    verified = _verified(tallies, k, candidates) if is_verified else None
+    costs = [
+        each.cost_micros / each.candidates * drawn
+        for each, drawn in zip(tallies, draws, strict=True)
+    ]
+    solved = (verified or pass_at_k).value * len(tallies)
     return EvaluationRow(
         k=k,
-        pass_at_k=mean_share(
-            [pass_at(each.samples, each.right, k) for each in tallies], candidates=candidates
-        ),
-        verified=_verified(tallies, k, candidates) if is_verified else None,
+        pass_at_k=pass_at_k,
+        verified=verified,
         vote=_vote(tallies, k, seed),
         draws=sum(draws) / len(draws),
+        cost_per_solved_micros=sum(costs) / solved if solved > 0 else None,
     )
 
 

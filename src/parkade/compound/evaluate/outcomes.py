@@ -17,6 +17,8 @@ from pathlib import Path
 
 import msgspec
 
+from parkade.compound.wrong_values import in_words
+
 VERSION = 1
 MOST_LINE_BYTES = 1 << 20
 MOST_ANSWER_CHARACTERS = 200
@@ -169,7 +171,7 @@ def _decode(path: Path, number: int, line: bytes) -> OutcomesHeader | Outcome:
     try:
         found: OutcomesHeader | Outcome = _DECODER.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise OutcomesUnreadable(f"{path}, line {number}: {error}") from None
+        raise OutcomesUnreadable(f"{path}, line {number}: {in_words(error)}") from None
     if isinstance(found, OutcomesHeader) and found.version != VERSION:
         raise OutcomesUnreadable(
             f"{path} is of version {found.version}; this Parkade reads version {VERSION}"

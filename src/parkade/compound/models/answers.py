@@ -6,7 +6,9 @@ refusals, reasoning) is kept as the server wrote it.
 
 import json
 import re
+import time
 from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
 from math import ceil
 from typing import Any
 
@@ -23,6 +25,9 @@ DENIED = frozenset({401, 403, 404})
 UNBILLED_CODES = frozenset({"400", "401", "402", "403", "404", "422", "429", "503", "529"})
 #: Codes under which a provider says with 429 that waiting does not help.
 OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
+
+#: The longest wait that is read out of an answer: a week.
+MOST_WAIT_US = 7 * 86_400 * 1_000_000
 
 NO_MESSAGE = msgspec.Raw()
 
@@ -256,10 +261,15 @@ def failure_from(status: int, headers: Any, body: bytes, secret: str) -> Failure
 def _retry_after_us(headers: Any) -> int | None:
     for name, unit in (("retry-after-ms", 1_000), ("retry-after", 1_000_000)):
         try:
-            return max(0, int(float(headers[name]) * unit))
+            return min(MOST_WAIT_US, max(0, int(float(headers[name]) * unit)))
         except (KeyError, ValueError, OverflowError):
             continue
-    return None
+    try:
+        # The header's other form: a date.
+        until = parsedate_to_datetime(headers["retry-after"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return None
+    return min(MOST_WAIT_US, max(0, ceil((until - time.time()) * 1e6)))
 
 
 def _error_text(body: bytes) -> tuple[str, str]:

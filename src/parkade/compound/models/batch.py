@@ -18,6 +18,7 @@ import msgspec
 
 from parkade.compound.models.answers import completion_from, failure_from
 from parkade.compound.models.protocol import (
+    PLAIN_BOUNDS,
     Cancel,
     Done,
     Failure,
@@ -25,9 +26,11 @@ from parkade.compound.models.protocol import (
     Outcome,
     Price,
     RateLimits,
+    TokenBounds,
     bounded,
 )
 from parkade.compound.values import Call
+from parkade.compound.wrong_values import in_words
 
 URLS = {"chat": "/v1/chat/completions", "completion": "/v1/completions"}
 WAITS = "for the answers to"
@@ -88,7 +91,7 @@ def read_answers(path: Path) -> Iterator[tuple[str, msgspec.Raw | None, int, str
             try:
                 answer = decoder.decode(line)
             except msgspec.DecodeError as error:
-                raise BatchError(f"{path}, line {number}: {error}") from None
+                raise BatchError(f"{path}, line {number}: {in_words(error)}") from None
             response = answer.response
             content = "" if answer.error is None else str(answer.error)
             if response is None:
@@ -109,11 +112,12 @@ class BatchModel:
         *,
         price: Price | None = None,
         max_output_tokens: int | None = None,
+        bounds: TokenBounds = PLAIN_BOUNDS,
     ) -> None:
         self.identity = model
         self.price = price
         self.max_output_tokens = max_output_tokens
-        self.attachment_tokens: int | None = None
+        self.bounds = bounds
         self.limits = RateLimits(concurrency=1_024, initial=1_024)
         self._path = requests
         self._written: set[str] = set()

@@ -14,10 +14,12 @@ from parkade.compound.amounts import micros_of
 from parkade.compound.models.batch import BatchModel
 from parkade.compound.models.local import LocalModel
 from parkade.compound.models.openai import OpenAIModel
-from parkade.compound.models.protocol import FREE, Model, Price, RateLimits
+from parkade.compound.models.protocol import FREE, Model, Price, RateLimits, TokenBounds
 from parkade.compound.models.recorded import RecordedModel
 from parkade.compound.models.samples import MOST_SAMPLES
 from parkade.compound.network.errors import NetworkError
+from parkade.compound.network.operators import MAX_COUNT
+from parkade.compound.wrong_values import in_words
 
 
 class PriceGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,13 +30,19 @@ class PriceGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     as_of: Any = ""
 
 
+Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
+
+
 class _Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What all kinds of models may have."""
 
     #: Per million tokens, or the name of a model in `prices.yaml`.
     price: PriceGiven | str | None = None
-    max_tokens: int | None = None
-    attachment_tokens: int | None = None
+    max_tokens: Count | None = None
+    #: As in `TokenBounds`.
+    attachment_tokens: Count | None = None
+    template_tokens: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] | None = None
+    bounded_options: list[str] = []
     concurrency: int = 64
     calls_per_minute: int | None = None
     tokens_per_minute: int | None = None
@@ -107,7 +115,7 @@ def model_from(
     try:
         parsed = msgspec.convert(given, GIVEN[kinds[0]])
     except msgspec.ValidationError as error:
-        raise NetworkError(f"{where}: {error}") from None
+        raise NetworkError(f"{where}: {in_words(error)}") from None
     match parsed:
         case ServerGiven():
             return _server(parsed, where)
@@ -119,6 +127,7 @@ def model_from(
                 max_output_tokens=parsed.max_tokens,
                 price=price_from(parsed.price, where) or FREE,
                 limits=limits_from(parsed),
+                bounds=bounds_from(parsed),
             )
         case RecordedGiven(recorded=path):
             return _recorded(parsed, folder / path, where)
@@ -129,6 +138,7 @@ def model_from(
                 tuple(folder / answers for answers in parsed.answers),
                 price=price_from(parsed.price, where),
                 max_output_tokens=parsed.max_tokens,
+                bounds=bounds_from(parsed),
             )
         case _:
             raise AssertionError(f"no model is made of {type(parsed).__name__}")
@@ -136,7 +146,13 @@ def model_from(
 
 def _recorded(given: RecordedGiven, path: Path, where: str) -> Model:
     try:
-        return RecordedModel(path, wraps=given.wraps, price=price_from(given.price, where) or FREE)
+        return RecordedModel(
+            path,
+            wraps=given.wraps,
+            price=price_from(given.price, where) or FREE,
+            max_output_tokens=given.max_tokens,
+            bounds=bounds_from(given),
+        )
     except (OSError, ValueError) as error:
         raise NetworkError(f"{where}: {error}") from None
 
@@ -163,7 +179,7 @@ def _server(given: ServerGiven, where: str) -> Model:
         key_env=given.key_env,
         price=price_from(given.price, where),
         max_output_tokens=given.max_tokens,
-        attachment_tokens=given.attachment_tokens,
+        bounds=bounds_from(given),
         limits=limits_from(given),
         timeout_s=given.timeout,
         headers=given.headers,
@@ -197,6 +213,15 @@ def _listed(model: str, where: str) -> Price | None:
             f"one of {', '.join(table)}"
         )
     return price_from(table[model], where)
+
+
+def bounds_from(given: _Given) -> TokenBounds:
+    """What the file knows of tokens that a request does not show."""
+    return TokenBounds(
+        attachment_tokens=given.attachment_tokens,
+        template_tokens=given.template_tokens,
+        bounded_options=frozenset(given.bounded_options),
+    )
 
 
 def limits_from(given: _Given) -> RateLimits:

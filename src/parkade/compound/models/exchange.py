@@ -19,6 +19,8 @@ class HttpReply(msgspec.Struct, frozen=True, gc=False):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    #: Which URL said so, where a person must know.
+    url: str = ""
 
 
 class Broken(msgspec.Struct, frozen=True, gc=False):

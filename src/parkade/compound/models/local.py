@@ -14,12 +14,14 @@ import msgspec
 
 from parkade.compound.models.protocol import (
     FREE,
+    PLAIN_BOUNDS,
     Cancel,
     Done,
     Failure,
     FailureKind,
     Price,
     RateLimits,
+    TokenBounds,
     bounded,
 )
 from parkade.compound.values import Call, Completion, Usage, without_surrogates
@@ -50,11 +52,12 @@ class LocalModel:
         price: Price = FREE,
         max_output_tokens: int | None = None,
         limits: RateLimits | None = None,
+        bounds: TokenBounds = PLAIN_BOUNDS,
     ) -> None:
         self.identity = f"local/{name}@{version}"
         self.price: Price | None = price
         self.max_output_tokens = max_output_tokens
-        self.attachment_tokens: int | None = None
+        self.bounds = bounds
         self.limits = limits or RateLimits()
         self._function = function
         self._price = price

@@ -27,6 +27,7 @@ import msgspec
 
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.run.progressing import RunStopped
+from parkade.compound.wrong_values import in_words
 
 PORT = "{port}"
 LOOK_S = 0.2
@@ -58,7 +59,7 @@ def server_from(given: Any, where: str) -> ModelServer | None:
         if not server.words:
             raise ValueError("the command has no words")
     except (msgspec.ValidationError, ValueError) as error:
-        raise NetworkError(f"{where}: server: {error}") from None
+        raise NetworkError(f"{where}: server: {in_words(error)}") from None
     parts = urlsplit(server.ready)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise NetworkError(f"{where}: server.ready: {server.ready!r} is no URL")

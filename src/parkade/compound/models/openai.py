@@ -13,16 +13,21 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 from zlib import crc32
 
-from parkade.compound.models.answers import completion_from, failure_from
+import msgspec
+
+from parkade.compound.models.answers import DENIED, completion_from, failure_from
 from parkade.compound.models.exchange import Broken, Exchange, HttpReply
 from parkade.compound.models.http import HttpExchange
 from parkade.compound.models.protocol import (
+    MAX_MESSAGE,
+    PLAIN_BOUNDS,
     Cancel,
     Done,
     Failure,
     FailureKind,
     Price,
     RateLimits,
+    TokenBounds,
     bounded,
 )
 from parkade.compound.models.samples import Joining
@@ -54,7 +59,7 @@ class OpenAIModel:
         key_env: str | None = None,
         price: Price | None = None,
         max_output_tokens: int | None = None,
-        attachment_tokens: int | None = None,
+        bounds: TokenBounds = PLAIN_BOUNDS,
         limits: RateLimits | None = None,
         timeout_s: float = 600.0,
         headers: dict[str, str] | None = None,
@@ -65,7 +70,7 @@ class OpenAIModel:
         self.identity = model
         self.price = price
         self.max_output_tokens = max_output_tokens
-        self.attachment_tokens = attachment_tokens
+        self.bounds = bounds
         self.limits = limits or RateLimits()
         self._key_env = key_env
         self._headers = headers or {}
@@ -118,6 +123,9 @@ class OpenAIModel:
                     if not outcome.was_sent and self._has_other():
                         post()
                         return
+                if isinstance(outcome, HttpReply) and outcome.status in DENIED:
+                    url = server.url + PATHS[call.kind]
+                    outcome = msgspec.structs.replace(outcome, url=url)
                 timed(outcome, (time.perf_counter_ns() - began) // 1_000)
 
             cancels.append(exchange.post(server.base + PATHS[call.kind], body, heard))
@@ -156,7 +164,20 @@ class OpenAIModel:
                 may_be_billed=outcome.was_sent,
                 is_unreached=not outcome.was_sent,
             )
-        return failure_from(outcome.status, outcome.headers, outcome.body, self._secret())
+        failure = failure_from(outcome.status, outcome.headers, outcome.body, self._secret())
+        if not outcome.url:
+            return failure
+        where = f" ({outcome.url}; {self._key_in_words(outcome.status)})"
+        message = bounded(failure.message, MAX_MESSAGE - len(where))
+        return msgspec.structs.replace(failure, message=bounded(message + where))
+
+    def _key_in_words(self, status: int) -> str:
+        """What to look at when a server refuses: its key, or the model's name."""
+        if status == 404:
+            return f"is {self.identity!r} a model of it?"
+        if self._key_env is None:
+            return "no key was sent: key_env names the variable that holds it"
+        return f"the key is that of {_variable(self._key_env)}"
 
     def _secret(self) -> str:
         return os.environ.get(self._key_env, "") if self._key_env is not None else ""
@@ -178,10 +199,13 @@ def _load(server: _Server) -> int:
     return 0 if server.exchange is None else server.exchange.in_flight
 
 
-def _no_key(key_env: str) -> Broken:
+def _variable(key_env: str) -> str:
     # A name in small letters may be a key in its place, and is not shown.
-    shown = key_env if key_env.isupper() else "that key_env names"
-    why = f"the environment variable {shown} with the key is not set"
+    return f"the environment variable {key_env if key_env.isupper() else 'that key_env names'}"
+
+
+def _no_key(key_env: str) -> Broken:
+    why = f"{_variable(key_env)} with the key is not set"
     return Broken(why, is_timeout=False, was_sent=False, is_denied=True)
 
 

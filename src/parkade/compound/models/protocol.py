@@ -80,6 +80,21 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 FREE = Price(input_micros_per_million=0, output_micros_per_million=0)
 
 
+class TokenBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model's user knows of tokens that a request body does not show."""
+
+    #: Most that one image or other attachment may be billed as; None if unknown.
+    attachment_tokens: int | None = None
+    #: Most that the chat template adds by itself (a system prompt of its own, words around tools),
+    #: beyond what the JSON of the messages covers; None counts as 0.
+    template_tokens: int | None = None
+    #: Options of a request that ask for no tokens beyond the limits, and change no price.
+    bounded_options: frozenset[str] = frozenset()
+
+
+PLAIN_BOUNDS = TokenBounds()
+
+
 class RateLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a model may be used at once."""
 
@@ -101,8 +116,7 @@ class Model(Protocol):
     price: Price | None
     #: Asked for where an operator names no `max_tokens`; None asks for no limit.
     max_output_tokens: int | None
-    #: Most tokens that one image or other attachment may be billed as; None if unknown.
-    attachment_tokens: int | None
+    bounds: TokenBounds
     limits: RateLimits
 
     def start(self, call: Call, done: Done) -> Cancel:
@@ -114,6 +128,8 @@ class Model(Protocol):
         ...
 
 
-def bounded(message: str) -> str:
-    """A message short enough for a Failure."""
-    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+def bounded(message: str, most: int = MAX_MESSAGE) -> str:
+    """A message short enough for a Failure, or of so many characters."""
+    if len(message) <= most:
+        return message
+    return message[: max(0, most - 1)] + "…"

@@ -18,15 +18,18 @@ import msgspec
 from parkade.compound.models.local import prompt_of
 from parkade.compound.models.protocol import (
     FREE,
+    PLAIN_BOUNDS,
     Cancel,
     Done,
     Failure,
     FailureKind,
     Price,
     RateLimits,
+    TokenBounds,
     bounded,
 )
 from parkade.compound.values import Call, Completion, Usage
+from parkade.compound.wrong_values import in_words
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -42,12 +45,19 @@ class RecordedModel:
     """See `Model`."""
 
     def __init__(
-        self, path: Path, *, name: str = "", wraps: bool = False, price: Price = FREE
+        self,
+        path: Path,
+        *,
+        name: str = "",
+        wraps: bool = False,
+        price: Price = FREE,
+        max_output_tokens: int | None = None,
+        bounds: TokenBounds = PLAIN_BOUNDS,
     ) -> None:
         self.identity = name or f"recorded/{path.name}"
         self.price: Price | None = price
-        self.max_output_tokens: int | None = None
-        self.attachment_tokens: int | None = None
+        self.max_output_tokens = max_output_tokens
+        self.bounds = bounds
         self.limits = RateLimits()
         self._wraps = wraps
         self._by_prompt: dict[str, list[str]] = {}
@@ -84,7 +94,7 @@ class RecordedModel:
                 try:
                     row = decoder.decode(line)
                 except msgspec.DecodeError as error:
-                    raise ValueError(f"{path}, line {number}: {error}") from None
+                    raise ValueError(f"{path}, line {number}: {in_words(error)}") from None
                 if row.prompt:
                     self._by_prompt.setdefault(row.prompt, []).extend(row.answers)
                 elif row.key:

@@ -1,19 +1,23 @@
-"""What a network may cost for one question, before it runs.
+"""What a network may cost for one question, before it runs: bounds, not forecasts.
 
-Bounds, not forecasts: `least` is what it takes when all goes well (the first candidate is accepted,
-the first way serves), `most` when nothing does. Tokens are bounded as the budget bounds them: a
-byte of prompt is at most one token, an answer at most `max_tokens`. Retries are not in it. How much
-is likely, calibration says.
+`least` is in `fewest`. `most` is what it takes where nothing is accepted and no two candidates are
+equal. Tokens are bounded as the budget bounds them (`bounding`): a byte of a prompt is at most one
+token, an answer at most `max_tokens`, and a candidate that a prompt shows as much as its model may
+write. A function is taken to give one candidate. Retries are not in it, nor what a question's own
+messages attach. How much is likely, calibration says.
 
 Example: `BestOf(Generate("m", max_tokens=100), k=8, verify=ModelVerifier("j", votes=3))` takes at
 least 1 + 3 and at most 8 × (1 + 3) = 32 calls.
 """
 
+from functools import reduce
 from typing import Any
 
 import msgspec
 
 from parkade.compound.network.binding import Bound, Node
+from parkade.compound.network.cost import NONE, Cost, Part
+from parkade.compound.network.fewest import fewest
 from parkade.compound.network.operators import (
     Asking,
     BestOf,
@@ -41,32 +45,6 @@ from parkade.compound.values import Question, Usage
 ENVELOPE = 200
 
 
-class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    """Of some calls: how many, their tokens, their money; None where it has no bound."""
-
-    calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int | None = 0
-    micros: int | None = 0
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(
-            calls=self.calls + other.calls,
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=_sum(self.output_tokens, other.output_tokens),
-            micros=_sum(self.micros, other.micros),
-        )
-
-    def times(self, count: int) -> "Cost":
-        """So often."""
-        return Cost(
-            calls=self.calls * count,
-            input_tokens=self.input_tokens * count,
-            output_tokens=None if self.output_tokens is None else self.output_tokens * count,
-            micros=None if self.micros is None else self.micros * count,
-        )
-
-
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """Of one question."""
 
@@ -76,128 +54,100 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     candidates: int
 
 
-NONE = Cost()
-
-
 def estimate(bound: Bound, question: Question) -> Estimate:
     """For a question of this length; the field `most.micros` is None without a bound or a price."""
-    return _Estimator(bound, len(question.prompt.encode())).of(bound.root, 0)
+    most = _Most(bound, len(question.prompt.encode())).of(bound.root, 0)
+    return Estimate(least=fewest(bound).cost, most=most.cost, candidates=most.candidates)
 
 
-class _Estimator:
+class _Most:
     def __init__(self, bound: Bound, prompt_bytes: int) -> None:
         self.bound = bound
         self.prompt_bytes = prompt_bytes
+        writers = [node.writer for node in bound.nodes if node.writer is not None]
+        #: The most tokens of a candidate, whichever operator makes it.
+        self.candidate = max((each.most_output_tokens or 0 for each in writers), default=0)
 
-    def of(self, node: Node, arriving: int) -> Estimate:
+    def of(self, node: Node, arriving: int) -> Part:
         """`arriving` candidates come in; a source behind another runs once for each."""
         operator = node.operator
+        runs = max(1, arriving)
         match operator:
             case Chain():
-                return self._chain(node)
+                return self._chain(node, arriving)
             case Generate(n=n, repairs=repairs, schema=schema):
-                times = max(1, arriving) * n
                 tries = 1 + (repairs if schema is not None else 0)
                 call = self._call(node, 1 if arriving else 0)
-                return _made(call.times(times), call.times(times * tries), times)
-            case BestOf(k=k, stop=stop):
-                return self._best_of(node, k, stop)
+                return Part(call.times(runs * n * tries), runs * n)
+            case BestOf():
+                source = self.of(node.children[0], 1 if arriving else 0)
+                each = source.cost + self._check(node).times(source.candidates)
+                return Part(each.times(runs), runs)
             case Repeat(times=times):
                 inner = self.of(node.children[0], arriving)
-                return _made(
-                    inner.least.times(times), inner.most.times(times), inner.candidates * times
-                )
+                return Part(inner.cost.times(times), inner.candidates * times)
             case Cascade() | Race() | Route():
                 return self._one_of(node, arriving)
-            case Function() | Filter() | Vote() | Cluster():
-                some = 1 if isinstance(operator, Vote) else arriving or 1
-                return _made(NONE, NONE, some)
+            case Function() | Filter() | Cluster():
+                return Part(NONE, runs)
+            case Vote():
+                return Part(NONE, 1)
             case Verify():
-                each = self._check(node)
-                return _made(each.times(arriving), each.times(arriving), arriving)
+                return Part(self._check(node).times(arriving), arriving)
             case Asking():
                 return self._asking(node, operator, arriving)
             case _:
                 parts = [self.of(child, arriving) for child in node.children]
-                return Estimate(
-                    least=sum((part.least for part in parts), NONE),
-                    most=sum((part.most for part in parts), NONE),
-                    candidates=sum(part.candidates for part in parts),
-                )
+                cost = sum((part.cost for part in parts), NONE)
+                return Part(cost, sum(part.candidates for part in parts))
 
-    def _chain(self, node: Node) -> Estimate:
-        least = most = NONE
-        arriving = 0
+    def _chain(self, node: Node, arriving: int) -> Part:
+        cost = NONE
         for step in node.children:
             of_step = self.of(step, arriving)
-            least, most = least + of_step.least, most + of_step.most
-            arriving = of_step.candidates
-        return Estimate(least=least, most=most, candidates=arriving)
+            cost, arriving = cost + of_step.cost, of_step.candidates
+        return Part(cost, arriving)
 
-    def _best_of(self, node: Node, k: int, stop: str) -> Estimate:
-        source = self.of(node.children[0], 0)
-        check = self._check(node)
-        all_checked = source.most + check.times(source.candidates)
-        if stop == "all":
-            return _made(all_checked, all_checked, 1)
-        draw = source.least
-        per_draw = Cost(
-            calls=-(-draw.calls // k),
-            input_tokens=draw.input_tokens // k,
-            output_tokens=None if draw.output_tokens is None else draw.output_tokens // k,
-            micros=None if draw.micros is None else draw.micros // k,
-        )
-        return _made(per_draw + check, all_checked, 1)
-
-    def _one_of(self, node: Node, arriving: int) -> Estimate:
+    def _one_of(self, node: Node, arriving: int) -> Part:
         parts = [self.of(child, arriving) for child in node.children]
         check = NONE if node.checker is None else self._check(node)
-        costs = [part.most + check.times(part.candidates) for part in parts]
+        costs = [part.cost + check.times(part.candidates) for part in parts]
         if isinstance(node.operator, Route):
-            most = max(costs, key=lambda cost: cost.calls)
-            least = min((part.least for part in parts), key=lambda cost: cost.calls)
-        else:
-            most = sum(costs, NONE)
-            least = parts[0].least + check
-        return _made(least, most, 1)
+            # One way may have the most calls, another the most tokens.
+            return Part(reduce(Cost.or_more, costs), max(part.candidates for part in parts))
+        return Part(sum(costs, NONE), max(1, arriving))
 
-    def _asking(self, node: Node, operator: Any, arriving: int) -> Estimate:
+    def _asking(self, node: Node, operator: Any, arriving: int) -> Part:
         match operator:
             case Judge(votes=votes):
-                cost = self._call(node, arriving).times(votes)
-                return _made(cost, cost, 1)
+                # One candidate needs no judgement.
+                return Part(self._call(node, arriving).times(votes if arriving > 1 else 0), 1)
             case Rank(votes=votes, keep=keep):
-                cost = self._call(node, 1).times(arriving * votes)
-                return _made(cost, cost, min(keep, arriving))
+                return Part(self._call(node, 1).times(arriving * votes), min(keep, arriving))
             case Knockout(votes=votes):
-                cost = self._call(node, 2).times(max(0, arriving - 1) * votes)
-                return _made(cost, cost, 1)
+                return Part(self._call(node, 2).times(max(0, arriving - 1) * votes), 1)
             case Fuse():
-                cost = self._call(node, arriving)
-                return _made(cost, cost, 1)
+                return Part(self._call(node, arriving), 1)
             case Refine(rounds=rounds):
                 check = self._check(node)
                 a_round = self._call(node, 1).times(1 if node.critic is None else 2) + check
-                least = check if node.checker is not None else a_round.times(rounds)
-                most = a_round.times(rounds) + check
-                return _made(least.times(arriving), most.times(arriving), arriving)
+                return Part((a_round.times(rounds) + check).times(arriving), arriving)
             case ModelVerifier(votes=votes):
-                cost = self._call(node, 1).times(votes)
-                return _made(cost, cost, 1)
+                return Part(self._call(node, 1).times(votes), 1)
             case _:
-                return _made(NONE, NONE, arriving)
+                return Part(NONE, arriving)
 
     def _check(self, node: Node) -> Cost:
         checker = node.checker
-        return self.of(checker, 1).most if isinstance(checker, Node) else NONE
+        return self.of(checker, 1).cost if isinstance(checker, Node) else NONE
 
     def _call(self, node: Node, shown: int) -> Cost:
         """One call whose prompt shows the question and so many candidates."""
         writer = node.writer
         assert writer is not None
         model = self.bound.models[writer.model_name]
-        candidate = writer.most_output_tokens or 0
-        prompt = len(writer.signature) + self.prompt_bytes + ENVELOPE + shown * candidate
+        prompt = len(writer.signature) + self.prompt_bytes + ENVELOPE + shown * self.candidate
+        prompt += writer.added_tokens
         output = writer.most_output_tokens
         usage = Usage(input_tokens=prompt, output_tokens=output or 0)
         is_bounded = output is not None and model.price is not None
@@ -207,11 +157,3 @@ class _Estimator:
             output_tokens=output,
             micros=model.price.cost_micros(usage) if model.price and is_bounded else None,
         )
-
-
-def _made(least: Cost, most: Cost, candidates: int) -> Estimate:
-    return Estimate(least=least, most=most, candidates=candidates)
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other

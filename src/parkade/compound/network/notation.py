@@ -55,6 +55,7 @@ from parkade.compound.network.operators import (
     Vote,
     out_of_range,
 )
+from parkade.compound.wrong_values import in_words
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 50
@@ -221,7 +222,7 @@ def _wrong_field(operator: Operator, name: str, value: Any) -> str | None:
     try:
         msgspec.convert(value, known[name])
     except msgspec.ValidationError as error:
-        return f"{name}={value}: {error}"
+        return f"{name}={value}: {in_words(error)}"
     wrong = out_of_range(name, value)
     return None if wrong is None else f"{name}={value}: {wrong}"
 

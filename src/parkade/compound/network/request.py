@@ -4,20 +4,22 @@
 value is put in: operators with equal signatures may write equal bodies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from parkade.compound.models.protocol import Model
+from parkade.compound.network.bounding import (
+    attachments,
+    most_input,
+    output_limit,
+    unbounded_option,
+)
 from parkade.compound.network.operators import Asking, Generate
 from parkade.compound.network.template import Template
-from parkade.compound.values import KEY_BYTES, Call, canonical
-
-#: Parts of messages whose tokens their length does not bound. Quotes inside texts are escaped, so
-#: that a text cannot look like one.
-ATTACHMENTS = (b'"image_url"', b'"input_audio"', b'"file"')
+from parkade.compound.values import Call, call_key, canonical
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,16 +31,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     most_input_tokens: int | None
 
     def call(self, sample: int) -> Call:
-        """The call for one sample; its key is `values.call_key` of the body and the sample."""
-        digest = blake2b(self.encoded, digest_size=KEY_BYTES)
-        digest.update(b"\n%d" % sample)
+        """The call for one sample."""
         writer = self.writer
         return Call(
             model=writer.model_name,
             kind=writer.kind,
             body=self.encoded,
             sample=sample,
-            key=digest.hexdigest(),
+            key=call_key(self.encoded, sample),
             most_input_tokens=self.most_input_tokens,
             most_output_tokens=writer.most_output_tokens,
         )
@@ -59,11 +59,15 @@ class Writer:
     def __init__(self, operator: Asking, prompt: str, model: Model) -> None:
         self.model_name = operator.model
         self.kind = operator.kind if isinstance(operator, Generate) else "chat"
-        self.most_output_tokens = _most_output(operator, model)
-        self._attachment_tokens = model.attachment_tokens
+        self.most_output_tokens = output_limit(
+            operator.options, operator.max_tokens, model.max_output_tokens
+        )
+        self._bounds = model.bounds
+        self._options = operator.options
         self._prompt = Template(prompt)
         self._system = None if operator.system is None else Template(operator.system)
         given = operator.messages if isinstance(operator, Generate) else None
+        self._given = given
         self._messages = None if given is None else [_compiled(message) for message in given]
         #: Where the operator says nothing itself, a question's own conversation goes through.
         self._passes_messages = (
@@ -100,18 +104,40 @@ class Writer:
     def request(self, body: dict[str, Any]) -> Request:
         """A request with this body."""
         encoded = canonical(body)
-        most = self._most_input_tokens(encoded)
+        most = most_input(body, len(encoded), self._bounds)
         return Request(writer=self, body=body, encoded=encoded, most_input_tokens=most)
 
-    def _most_input_tokens(self, encoded: bytes) -> int | None:
-        """A token is at least one byte of text, and the JSON around each message is longer than
-        what a chat template adds to it, so the body's length bounds its tokens."""
-        found = sum(encoded.count(name) for name in ATTACHMENTS)
-        if not found:
-            return len(encoded)
-        if self._attachment_tokens is None:
-            return None
-        return len(encoded) + found * self._attachment_tokens
+    @property
+    def added_tokens(self) -> int:
+        """What its attachments and its model's template may add to the bytes of a request; 0 where
+        that is not known."""
+        each = self._bounds.attachment_tokens or 0
+        return (self._bounds.template_tokens or 0) + attachments(self._given) * each
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its templates name."""
+        if self._messages is not None:
+            return tuple(dict.fromkeys(_names_in(self._messages)))
+        if self._passes_messages:
+            return ()
+        system = () if self._system is None else self._system.names
+        return tuple(dict.fromkeys((*self._prompt.names, *system)))
+
+    def unbounded(self) -> str | None:
+        """What keeps a budget in money or tokens from bounding a call, as far as is known before
+        a question is read; None if nothing does."""
+        if self.most_output_tokens is None:
+            return (
+                f"needs models.{self.model_name}.max_tokens, such as max_tokens: 512, or m=512 in "
+                "the operator that asks the model"
+            )
+        if attachments(self._given) and self._bounds.attachment_tokens is None:
+            return (
+                f"needs models.{self.model_name}.attachment_tokens: the messages have parts that "
+                "are no text, and this is the most tokens that one of them may be billed as"
+            )
+        return unbounded_option(self._options, self.most_output_tokens, self._bounds)
 
     def _conversation(self, values: Mapping[str, object]) -> list[dict[str, Any]]:
         if self._messages is not None:
@@ -122,15 +148,6 @@ class Writer:
         if self._system is None:
             return [user]
         return [{"role": "system", "content": self._system.render(values)}, user]
-
-
-def _most_output(operator: Asking, model: Model) -> int | None:
-    if operator.max_tokens is not None:
-        return operator.max_tokens
-    for name in ("max_completion_tokens", "max_tokens"):
-        if name in operator.options:
-            return int(operator.options[name])
-    return model.max_output_tokens
 
 
 def _fixed(operator: Asking, model: Model, most_output: int | None) -> dict[str, Any]:
@@ -163,6 +180,18 @@ def _compiled(value: Any) -> Any:
         else:
             made[name] = part
     return made
+
+
+def _names_in(value: Any) -> Iterator[str]:
+    match value:
+        case Template():
+            yield from value.names
+        case dict():
+            for part in value.values():
+                yield from _names_in(part)
+        case list():
+            for part in value:
+                yield from _names_in(part)
 
 
 def _rendered(value: Any, values: Mapping[str, object]) -> Any:

@@ -19,6 +19,7 @@ import msgspec
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.network.notation import parse
 from parkade.compound.network.operators import KINDS, NAMES, Chain, Operator, out_of_range
+from parkade.compound.wrong_values import in_words
 
 #: Fields that hold one operator, many, or many by name.
 ONE = frozenset({"source"})
@@ -141,7 +142,7 @@ def _typed(kind: type[Operator], fields: dict[str, Any], where: str) -> Operator
             try:
                 fields[name] = msgspec.convert(value, TYPES[name])
             except msgspec.ValidationError as error:
-                raise NetworkError(f"{where}.{name}: {error}") from None
+                raise NetworkError(f"{where}.{name}: {in_words(error)}") from None
             if wrong := out_of_range(name, fields[name]):
                 raise NetworkError(f"{where}.{name}: {wrong}")
         elif name in ("verify", "accept") and not isinstance(value, (str, Operator)):

@@ -5,7 +5,7 @@ for which statuses): at the usage that the server reports beside its error, else
 A refusal (401, 404, 429, 503) and a call that was never sent cost nothing.
 """
 
-from parkade.compound.models.protocol import Failure, Model
+from parkade.compound.models.protocol import Failure, FailureKind, Model
 from parkade.compound.run.budget import Account, Amounts
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.lane import Flight, cost_of
@@ -35,6 +35,9 @@ class Booking:
         """The call has none."""
         if failure.usage is not None:
             self._doubt(flight, failure.message, cost_of(failure.usage, model))
+        elif failure.kind is FailureKind.WAITING:
+            # A batch will bill it. The next start writes it down again, so no line is kept of it.
+            self._account.doubt(flight.worst, flight.worst)
         else:
             self.cancelled(flight, failure.message, was_sent=failure.may_be_billed)
 

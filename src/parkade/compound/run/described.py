@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from parkade.compound.wrong_values import in_words
+
 
 class NoSuchRun(Exception):
     """There is no run, or not the question that is looked for in it; the message says which."""
@@ -90,7 +92,7 @@ def read_described(path: Path) -> Described:
         missing = f"it has no {path.name}" if path.parent.is_dir() else "there is no such folder"
         raise NoSuchRun(f"{path.parent} is no folder of a run: {missing}") from None
     except msgspec.DecodeError as error:
-        raise RunUnreadable(f"{path} cannot be read: {error}") from None
+        raise RunUnreadable(f"{path} cannot be read: {in_words(error)}") from None
 
 
 def starts_with(path: Path, start: Start) -> list[Start]:

@@ -183,11 +183,13 @@ class Lane:
         )
 
 
-def worst_case(call: Call, model: Model) -> Amounts | None:
-    """The most that a call may use; None if it cannot be said."""
+def worst_case(call: Call, model: Model, *, added: int) -> Amounts | None:
+    """The most that a call may use, with so many input tokens that its server adds; None if it
+    cannot be said."""
     if call.most_input_tokens is None or call.most_output_tokens is None:
         return None
-    usage = Usage(input_tokens=call.most_input_tokens, output_tokens=call.most_output_tokens)
+    most_input = call.most_input_tokens + added
+    usage = Usage(input_tokens=most_input, output_tokens=call.most_output_tokens)
     return cost_of(usage, model)
 
 

@@ -11,12 +11,16 @@ and fails a few requests with a status fails their questions only (`FEW_FAILED`)
 In a silence calls wait and do not use up their tries, except those first few. The waits grow with
 the silence, from `LEAST_PAUSE_US` to `MOST_PAUSE_US`.
 
+A server may ask to be left alone (`Retry-After`). That is kept, told, and no silence; a wait longer
+than `ASKED_PER_PATIENCE` times the patience ends the run at once, since nothing would happen in it.
+
 Example, patience 60 s: the server dies at 0 s and is back at 40 s. 64 calls fail at once and come
 back every 0.25 s at first, every 5 s from 20 s on; the first answer after 40 s ends the silence,
 and no call is lost.
 """
 
 from collections.abc import Callable
+from math import ceil
 
 from parkade.compound.models.protocol import RETRIED, Failure, FailureKind
 
@@ -28,6 +32,10 @@ PATIENCE_S = 60.0
 #: Between two messages about one model.
 NOTICE_US = 10_000_000
 LEAST_PAUSE_US, MOST_PAUSE_US = 250_000, 5_000_000
+#: The longest wait that a server may ask for, in patiences, and what is kept in any case.
+ASKED_PER_PATIENCE, LEAST_ASKED_S = 10.0, 60.0
+#: A wait of this length is told of.
+LONG_US = 5_000_000
 
 
 class _State:
@@ -66,6 +74,12 @@ class Outages:
         if failure.kind not in RETRIED:
             return None
         state = self._states.setdefault(model, _State())
+        asked_us = failure.retry_after_us or 0
+        if asked_us / 1e6 > self._most_asked_s():
+            return self._too_long(model, failure, asked_us)
+        if asked_us >= LONG_US:
+            asks = f"it asks to be left alone for {asked_us / 1e6:.0f} s; waiting"
+            self._tell(state, f"model {model!r}: {failure.message}; {asks}", now_us)
         if failure.kind is FailureKind.RATE_LIMITED:
             # Once it answers, being told to wait is how a server sets the pace.
             if not state.has_answered:
@@ -102,6 +116,17 @@ class Outages:
         """A call failed and is not tried again."""
         if failure.kind in RETRIED and failure.kind is not FailureKind.RATE_LIMITED:
             self._states.setdefault(model, _State()).ended += 1
+
+    def _most_asked_s(self) -> float:
+        return max(LEAST_ASKED_S, ASKED_PER_PATIENCE * self._patience_s)
+
+    def _too_long(self, model: str, failure: Failure, asked_us: int) -> str:
+        patience_s = ceil(asked_us / 1e6 / ASKED_PER_PATIENCE)
+        return (
+            f"model {model!r} asks to be left alone for {asked_us / 1e6:,.0f} s "
+            f"({failure.message}), and a run waits {self._most_asked_s():,.0f} s at most: the same "
+            f"command goes on later, or waits with --patience {patience_s}"
+        )
 
     def _is_the_requests_fault(self, state: _State, failure: Failure) -> bool:
         is_status = not failure.is_unreached and failure.kind is FailureKind.UNAVAILABLE

@@ -11,7 +11,11 @@ from parkade.compound.values import Completion
 
 
 class RunStopped(Exception):
-    """A model refuses or answers no call (a wrong key, a dead server); the message says which."""
+    """A model answers no call (a dead server); the message says which, and what to do."""
+
+
+class ModelDenied(RunStopped):
+    """A model refuses every call: its key is wrong, or it is unknown; the message says which."""
 
 
 class VerifierBroken(RunStopped):
@@ -65,6 +69,8 @@ class Counts(msgspec.Struct):
     cut_answers: int = 0
     filtered: int = 0
     empty: int = 0
+    #: Until when servers asked to be left alone, on the monotonic clock, by model.
+    asked_until_us: dict[str, int] = {}
     #: Calls that an answer file of a batch is to bring.
     waiting: int = 0
 

@@ -15,6 +15,7 @@ import msgspec
 
 from parkade.compound.run.described import Described, RunUnreadable
 from parkade.compound.run.lines import CallLine, FailedLine, VerdictLine
+from parkade.compound.wrong_values import in_words
 
 Recorded: TypeAlias = CallLine | FailedLine | VerdictLine
 L = TypeVar("L", CallLine, VerdictLine)
@@ -47,7 +48,7 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
     except FileNotFoundError:
         raise RunUnreadable(f"{path} is missing") from None
     except msgspec.DecodeError as error:
-        raise RunUnreadable(f"{path} cannot be read: {error}") from None
+        raise RunUnreadable(f"{path} cannot be read: {in_words(error)}") from None
 
 
 def of_network(line: Recorded, place: int, described: Described) -> Recorded | None:

@@ -2,18 +2,19 @@
 
 from parkade.compound.models.protocol import Failure, FailureKind, Model
 from parkade.compound.network.binding import Bound
+from parkade.compound.network.drawing import label
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.journal import Journal
-from parkade.compound.run.lane import worst_case
-from parkade.compound.values import Call
+from parkade.compound.run.lane import Flight, worst_case
+from parkade.compound.values import Call, Usage
 
 
 def check_bounds(bound: Bound, budget: Budget) -> None:
     """Refuse a budget that no call of some node could be held to; NetworkError says what to write.
 
-    Only what the network itself says is looked at: a prompt with an image that has no bound is
-    known, and refused, when its call is to start.
+    Only what the network itself says is looked at (`bounding`): a question whose own messages
+    have an image without a bound is known, and refused, when its call is to start.
     """
     if budget.micros is None and budget.tokens is None:
         return
@@ -28,11 +29,8 @@ def check_bounds(bound: Bound, budget: Budget) -> None:
                     'price: {input: "0.15", output: "0.60"} (per million tokens), '
                     "or price: {input: 0, output: 0} for a server of your own"
                 )
-            if writer.most_output_tokens is None:
-                raise NetworkError(
-                    f"a budget in money or tokens needs models.{name}.max_tokens, such as "
-                    "max_tokens: 512, or m=512 in the operator that asks the model"
-                )
+            if why := writer.unbounded():
+                raise NetworkError(f"{label(node.operator)}: a budget in money or tokens {why}")
 
 
 #: Questions too large for what is left, one after the other, until no more begin.
@@ -52,16 +50,20 @@ class Reserving:
         self._refused_in_a_row = 0
         #: Whether to begin no more questions.
         self.is_spent = False
+        #: Input tokens that a model's server counted beyond the bound of a call, the most so far:
+        #: its chat template adds text of its own.
+        self._added: dict[str, int] = {}
 
     def worst(self, call: Call, model: Model) -> Amounts | Failure:
         """The most that a call may use; a Failure if the budget needs a bound and has none."""
-        worst = worst_case(call, model)
+        worst = worst_case(call, model, added=self._added.get(call.model, 0))
         budget = self._account.budget
         if worst is None and (budget.micros is not None or budget.tokens is not None):
             return Failure(
                 kind=FailureKind.REFUSED,
-                message=f"a budget in money or tokens needs max_tokens for model {call.model!r}, "
-                "and attachment_tokens where the prompt has images",
+                message=f"a budget in money or tokens needs models.{call.model}.attachment_tokens: "
+                "the question's messages have parts that are no text (images, audio, files), and "
+                "this is the most tokens that one of them may be billed as",
             )
         if budget.micros is not None and model.price is None:
             return Failure(
@@ -72,6 +74,23 @@ class Reserving:
             return worst
         # Nothing limits the output, and no budget needs a bound: limits per minute count the rest.
         return Amounts(0, (call.most_input_tokens or 0) + (call.most_output_tokens or 0), 1)
+
+    def heard(self, call: Call, usage: Usage) -> None:
+        """A server told a call's usage: what it adds to prompts is reserved from now on."""
+        bound = call.most_input_tokens
+        if bound is not None and usage.input_tokens > bound:
+            beyond = usage.input_tokens - bound
+            if beyond > self._added.get(call.model, 0):
+                self._added[call.model] = beyond
+                # The least that was asked for so far would not be asked for again.
+                self._least = None
+
+    def renewed(self, flight: Flight, model: Model) -> Amounts:
+        """The worst case of a call that has waited, with what its server was heard to add."""
+        if flight.call.model not in self._added:
+            return flight.worst
+        worst = self.worst(flight.call, model)
+        return flight.worst if isinstance(worst, Failure) else worst
 
     def may_start(self, worst: Amounts) -> bool:
         """Reserve for a call that is to start; False if it does not fit now."""

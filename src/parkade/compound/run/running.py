@@ -33,6 +33,7 @@ from parkade.compound.run.reasons import Reason, Reasons
 from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import VERSION, Result, Results
 from parkade.compound.values import Question, question_digest
+from parkade.core.units.money import ceil_div
 
 JOURNAL = "journal.jsonl"
 RESULTS = "results.jsonl"
@@ -130,6 +131,12 @@ class Progress:
         self.cut_short = 0
         self.not_begun = 0
         self.reasons = Reasons()
+
+    def waits_s(self) -> dict[str, int]:
+        """Models whose servers asked to be left alone, and for how many seconds from now."""
+        now_us = time.monotonic_ns() // 1_000
+        left = {m: until - now_us for m, until in tuple(self.counts.asked_until_us.items())}
+        return {model: ceil_div(us, 1_000_000) for model, us in left.items() if us > 0}
 
     def summary(self) -> Summary:
         """The state now."""

@@ -12,6 +12,7 @@ import msgspec
 
 from parkade.compound.run.results import Result
 from parkade.compound.values import Question
+from parkade.compound.wrong_values import in_words
 
 PIECE = 48
 
@@ -81,7 +82,7 @@ def read_request(body: bytes, model: str) -> ChatRequest:
     try:
         request = _decode(body)
     except msgspec.DecodeError as error:
-        raise invalid(f"the request is not valid: {error}") from None
+        raise invalid(f"the request is not valid: {in_words(error)}") from None
     if request.model != model:
         raise invalid(
             f"there is no model {request.model!r}; this server has {model!r}",

@@ -24,6 +24,7 @@ from parkade.compound.questions import read_questions
 from parkade.compound.run.described import NoSuchRun
 from parkade.compound.run.running import JOURNAL, RESULTS, RUN
 from parkade.compound.values import KEY_BYTES, Question, question_digest
+from parkade.compound.wrong_values import in_words
 
 VERSION = 1
 FORMAT = "parkade compound batch"
@@ -80,7 +81,7 @@ class SharedFolder:
                 f"{self.root} holds no submitted run; `parkade compound submit … --out` makes one"
             ) from None
         except msgspec.DecodeError as error:
-            raise FolderError(f"{path} cannot be read: {error}") from None
+            raise FolderError(f"{path} cannot be read: {in_words(error)}") from None
         if batch.format != FORMAT or batch.version > VERSION:
             raise FolderError(f"{path} was written by a newer version of Parkade")
         return batch

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from parkade.compound.shards.entries import Entry
+from parkade.compound.wrong_values import in_words
 
 #: A bound on mistakes, not a working size: a run of 10,000 shards writes some 50,000.
 MOST_ENTRIES = 10_000_000
@@ -45,8 +46,8 @@ class Log:
                 entry = _decode(content)
             except msgspec.DecodeError as error:
                 raise LogError(
-                    f"{path} is damaged ({error}); restore it from a copy, or start anew with "
-                    "another --out"
+                    f"{path} is damaged ({in_words(error)}); restore it from a copy, or start anew "
+                    "with another --out"
                 ) from None
             self.length += 1
             yield entry

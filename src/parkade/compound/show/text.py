@@ -66,9 +66,7 @@ def _candidate(candidate: TracedCall, *, is_answer: bool) -> str:
     figures = f"{format_amount(call.cost)} {call.us / 1e6:.1f}s"
     mark = fault_of(call)
     mark = f"  {mark.upper()}" if mark else ""
-    about = f" on {candidate.about}" if candidate.about else ""
-    name = f"{call.model}#{call.sample}{about}"
-    return f"{arrow}{marks} {name}  {_short(call.text, 60)}  [{figures}]{mark}"
+    return f"{arrow}{marks} {candidate.name}  {_short(call.text, 60)}  [{figures}]{mark}"
 
 
 def _short(text: str, most: int = MAX_WIDTH) -> str:

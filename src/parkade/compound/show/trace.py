@@ -5,6 +5,8 @@ first is found through the answer's key only; what was answered from it costs th
 One pass over the journal, at a cost of its length; nothing but this question's lines is kept.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,16 @@ class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[VerdictLine, ...]
     #: The candidate that it judges or improves, as model#sample; "" if there is none.
     about: str = ""
+    #: Which of the calls of its node that are alike in model, sample and candidate, as they came:
+    #: the votes of a judge; 0 where it is the only one.
+    vote: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of its node."""
+        about = f" on {self.about}" if self.about else ""
+        vote = f" vote {self.vote}" if self.vote else ""
+        return f"{self.call.model}#{self.call.sample}{about}{vote}"
 
     @property
     def distinct_verdicts(self) -> tuple[VerdictLine, ...]:
@@ -148,7 +160,7 @@ def _parts(described: Described, lines: list[Any]) -> tuple[TracedNode, ...]:
                 node=node,
                 label=label,
                 depth=_depth(described, node),
-                candidates=tuple(
+                candidates=_numbered(
                     TracedCall(
                         call=call,
                         verdicts=tuple(verdicts.get(call.key, ())),
@@ -162,6 +174,20 @@ def _parts(described: Described, lines: list[Any]) -> tuple[TracedNode, ...]:
             )
         )
     return tuple(parts)
+
+
+def _numbered(traced: Iterable[TracedCall]) -> tuple[TracedCall, ...]:
+    """Calls of one name get a number each."""
+    calls = tuple(traced)
+    alike = Counter(each.name for each in calls)
+    seen: Counter[str] = Counter()
+    numbered = []
+    for each in calls:
+        if alike[each.name] > 1:
+            seen[each.name] += 1
+            each = msgspec.structs.replace(each, vote=seen[each.name])
+        numbered.append(each)
+    return tuple(numbered)
 
 
 def _place(of: CallLine | None) -> tuple[int, int]:

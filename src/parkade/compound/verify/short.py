@@ -36,6 +36,7 @@ from parkade.compound.verify.python_tests import Contract, PythonTests, human_ev
 from parkade.compound.verify.sandbox.errors import ACCEPTANCE
 from parkade.compound.verify.sandbox.limits import Limits
 from parkade.compound.verify.sandbox.pool import Sandbox
+from parkade.compound.wrong_values import in_words
 
 F = TypeVar("F")
 
@@ -142,7 +143,7 @@ def verifier(given: dict[str, Any], folder: Path, where: str) -> Any:
         parsed = msgspec.convert({} if fields is None else fields, SHORT[name])
         return _made(parsed, folder)
     except (msgspec.ValidationError, ValueError, TypeError) as error:
-        raise NetworkError(f"{where}.{name}: {error}") from None
+        raise NetworkError(f"{where}.{name}: {in_words(error)}") from None
 
 
 def plain(folder: Path, *, taken: AbstractSet[str]) -> dict[str, Any]:

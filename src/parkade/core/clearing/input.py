@@ -415,7 +415,6 @@ def _left_to_spend(world: World, budgets: dict[str, int], workload: Workload, no
         if most is None:
             budgets[name] = UNCAPPED_MICROS
         else:
-            assert whole.spent_micros <= most
             budgets[name] = most - whole.spent_micros - _owed(world, workload, now_us)
     return budgets[name]
 

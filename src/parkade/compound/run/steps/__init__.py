@@ -23,7 +23,7 @@ from parkade.compound.network.operators import (
     Verify,
     Vote,
 )
-from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.frame import Frame, Steps
 from parkade.compound.run.steps import choose, combine, make, model, sieve
 
 #: Operators that work on one candidate at a time even where they stand behind another.

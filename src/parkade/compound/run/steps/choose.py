@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import Any
 
 from parkade.compound.models.protocol import Failure
-from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.frame import Frame, Steps
 from parkade.compound.run.orders import Came, Event, Finished, Item, Over
 
 MAX_GROUPS = 1_000_000

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 
-from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.frame import Frame, Steps
 from parkade.compound.run.orders import Came, Finished, Item, Over, Pulled
 from parkade.compound.run.steps.parts import verdict_of
 

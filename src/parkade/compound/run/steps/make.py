@@ -7,7 +7,7 @@ from parkade.compound.models import structured
 from parkade.compound.network import wording
 from parkade.compound.network.operators import Generate
 from parkade.compound.network.request import Request
-from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.frame import Frame, Steps
 from parkade.compound.run.orders import Finished, Item
 from parkade.compound.run.steps.parts import collect
 from parkade.compound.values import Call, Candidate, Completion

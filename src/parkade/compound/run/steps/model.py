@@ -7,7 +7,7 @@ from statistics import fmean
 from parkade.compound.network import wording
 from parkade.compound.network.drawing import label
 from parkade.compound.network.request import Request
-from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.frame import Frame, Steps
 from parkade.compound.run.orders import Event, Finished, Item, Judged
 from parkade.compound.run.steps.choose import tally
 from parkade.compound.run.steps.parts import ask_all, collect, complete_all, verdict_of
@@ -58,7 +58,8 @@ def rank(frame: Frame) -> Steps:
         for item in items
         for turn in range(votes)
     ]
-    replies = yield from ask_all(frame, asks)
+    about = [item.candidate.key for item in items for _ in range(votes)]
+    replies = yield from ask_all(frame, asks, about)
     scored: list[Item] = []
     unread = 0
     for place, item in enumerate(items):

@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from parkade.compound.network.request import Request
-from parkade.compound.run.machine import Frame
+from parkade.compound.run.frame import Frame
 from parkade.compound.run.orders import Came, Event, Finished, Item, Over
 from parkade.compound.values import Completion, Verdict
 
@@ -30,24 +30,29 @@ def collect(frame: Frame, source: Frame) -> Generator[None, Event, list[Item]]:
 
 
 def ask_all(
-    frame: Frame, asks: Sequence[tuple[Request, int]]
+    frame: Frame, asks: Sequence[tuple[Request, int]], about: Sequence[str] = ()
 ) -> Generator[None, Event, list[str | None]]:
-    """The texts of many calls in their order, None for a call that failed."""
-    completions = yield from complete_all(frame, asks)
+    """The texts of many calls in their order, None for a call that failed.
+
+    `about` has the key of the candidate that each call is about, where each is about one.
+    """
+    completions = yield from complete_all(frame, asks, about)
     return [None if each is None else each.text for each in completions]
 
 
 def complete_all(
-    frame: Frame, asks: Sequence[tuple[Request, int]]
+    frame: Frame, asks: Sequence[tuple[Request, int]], about: Sequence[str] = ()
 ) -> Generator[None, Event, list[Completion | None]]:
-    """What came of many calls in their order, None for a call that failed."""
+    """What came of many calls in their order, as in `ask_all`."""
+    assert not about or len(about) == len(asks)
     found: list[Completion | None] = [None] * len(asks)
     waiting: dict[int, int] = {}
     begun = 0
     while begun < len(asks) or waiting:
         while begun < len(asks) and len(waiting) < frame.width:
             request, sample = asks[begun]
-            waiting[frame.ask(request.call(sample))] = begun
+            of = about[begun] if about else None
+            waiting[frame.ask(request.call(sample), of)] = begun
             begun += 1
         event = yield
         if isinstance(event, Finished) and event.ticket in waiting:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from parkade.compound.models.protocol import Failure
 from parkade.compound.network.operators import BestOf
-from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.frame import Frame, Steps
 from parkade.compound.run.orders import Came, Finished, Item, Over
 from parkade.compound.run.steps.parts import verdict_of
 from parkade.compound.values import Verdict

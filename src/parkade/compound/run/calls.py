@@ -1,0 +1,242 @@
+"""The calls of all questions: from an order to its outcome, through journal, budget and lanes.
+
+A call that the journal has is answered from it; one that is in flight already is joined; any other
+waits in its model's lane until limits and budget let it start. What comes back is booked, tried
+again or told to every question that waits. The engine hears of outcomes, and of reasons to end.
+"""
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from parkade.compound.models.protocol import Failure, FailureKind, Model, Outcome
+from parkade.compound.run.booking import Booking
+from parkade.compound.run.budget import NOTHING, Account
+from parkade.compound.run.journal import Journal, completion_of
+from parkade.compound.run.lane import Flight, FlightState, Lane
+from parkade.compound.run.orders import Ask
+from parkade.compound.run.outages import Outages
+from parkade.compound.run.progressing import Counts, ModelDenied, Progressing, RunStopped
+from parkade.compound.run.reserving import Reserving
+from parkade.compound.run.retrying import Retrying
+from parkade.compound.values import Completion
+
+
+class Hearer(Protocol):
+    """What calls tell: the engine."""
+
+    def heard(self, run: Progressing, ticket: int, value: Any) -> None:
+        """A question's order has come to its end."""
+        ...
+
+    def schedule(self) -> None:
+        """Something came in: look soon."""
+        ...
+
+    def give_up(self, why: str | None) -> None:
+        """A model has failed; why it must end the run, if it must."""
+        ...
+
+    def end_soon(self, error: RunStopped) -> None:
+        """End the run when the calls in flight have come in."""
+        ...
+
+
+class Calls:
+    """The calls of one engine."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        journal: Journal,
+        account: Account,
+        counts: Counts,
+        outages: Outages,
+        hearer: Hearer,
+    ) -> None:
+        self.counts = counts
+        self.lanes = {name: Lane(model) for name, model in models.items()}
+        self._account = account
+        self._journal = journal
+        self._hearer = hearer
+        #: Every call that is on its way, by its key.
+        self._flights: dict[str, Flight] = {}
+        #: What came back and is not looked at yet.
+        self._ended: deque[tuple[Flight, Outcome]] = deque()
+        self._outages = outages
+        self._reserving = Reserving(account, journal)
+        self._booking = Booking(account, journal)
+        self._retrying = Retrying(outages)
+
+    def has_ended(self) -> bool:
+        """Whether an outcome waits to be looked at."""
+        return bool(self._ended)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the budget is, so that no more questions begin."""
+        return self._reserving.is_spent
+
+    def is_flying(self) -> bool:
+        """Whether a call is with a model."""
+        return any(lane.limiter.in_flight for lane in self.lanes.values())
+
+    def waiting(self) -> int:
+        """Calls that are not with their model."""
+        count = 0
+        for lane in self.lanes.values():
+            count += lane.waiting()
+        return count
+
+    def ask(self, run: Progressing, order: Ask) -> None:
+        """A question wants this call: the journal answers, one in flight is joined, or it waits."""
+        call = order.call
+        flight = self._flights.get(call.key)
+        if flight is None:
+            line = self._journal.completion(call.key)
+            if line is not None:
+                self.counts.cached += 1
+                run.cached += 1
+                self._hearer.heard(run, order.ticket, completion_of(line))
+                return
+            lane = self.lanes[call.model]
+            worst = self._reserving.worst(call, lane.model)
+            if isinstance(worst, Failure):
+                self._hearer.heard(run, order.ticket, worst)
+                return
+            flight = Flight(order, worst, run)
+            self._flights[call.key] = flight
+            lane.queue.append(flight)
+        else:
+            run.cached += 1
+        flight.waiters.append((run, order.ticket))
+        run.flights[order.ticket] = flight
+
+    def drop(self, run: Progressing, ticket: int) -> None:
+        """A question wants this call no more; it is cancelled where no other one waits for it."""
+        flight = run.flights.pop(ticket, None)
+        if flight is None:
+            return
+        flight.waiters.remove((run, ticket))
+        if flight.waiters or flight.state is FlightState.ARRIVED:
+            return
+        if flight.state is FlightState.FLYING:
+            assert flight.cancel is not None
+            why = "cancelled: another candidate was accepted first"
+            self._booking.cancelled(flight, why, was_sent=not flight.cancel())
+            self.lanes[flight.call.model].limiter.in_flight -= 1
+            self.counts.cancelled += 1
+        flight.state = FlightState.OVER
+        self._flights.pop(flight.call.key, None)
+
+    def start_due(self) -> int:
+        """Start what may start now; in how many microseconds to look again (0: when told)."""
+        now_us = time.monotonic_ns() // 1_000
+        soonest = 0
+        for lane in self.lanes.values():
+            begun, wait = lane.start(now_us, self._may_start)
+            if begun:
+                self._reserving.promise()
+            for flight in begun:
+                self._start(lane, flight)
+            if wait and lane.waiting():
+                soonest = wait if soonest == 0 else min(soonest, wait)
+        return soonest
+
+    def look(self) -> None:
+        """Look at the first outcome that waits."""
+        self._end(*self._ended.popleft())
+
+    def stop(self) -> None:
+        """Book what came in, and cancel what still runs."""
+        self._book_last()
+        for flight in list(self._flights.values()):
+            if flight.state is FlightState.FLYING and flight.cancel is not None:
+                self._booking.cancelled(flight, "the run was stopped", was_sent=not flight.cancel())
+        for lane in self.lanes.values():
+            lane.limiter.in_flight = 0
+
+    def _may_start(self, flight: Flight) -> bool:
+        account = self._account
+        flight.worst = self._reserving.renewed(flight, self.lanes[flight.call.model].model)
+        if self._reserving.may_start(flight.worst):
+            return True
+        if account.can_ever(flight.worst) and account.reserved != NOTHING:
+            return False
+        refusal = self._reserving.refuse(flight.worst, flight.owner)
+        if refusal.kind is FailureKind.BUDGET or self._reserving.is_spent:
+            self.counts.is_budget_spent = True
+        self._finish(flight, refusal)
+        return True
+
+    def _start(self, lane: Lane, flight: Flight) -> None:
+        flight.attempt += 1
+
+        def done(outcome: Outcome) -> None:
+            assert flight.state is FlightState.FLYING, "a cancelled call was answered"
+            flight.state = FlightState.ARRIVED
+            self._ended.append((flight, outcome))
+            self._hearer.schedule()
+
+        flight.cancel = lane.model.start(flight.call, done)
+
+    def _end(self, flight: Flight, outcome: Outcome) -> None:
+        lane = self.lanes[flight.call.model]
+        now_us = time.monotonic_ns() // 1_000
+        lane.came_back(now_us)
+        if isinstance(outcome, Completion):
+            lane.limiter.answered(now_us - flight.began_us, now_us)
+            self._retrying.answered(flight.call.model)
+            self._complete(flight, outcome)
+        else:
+            self._failed(lane, flight, outcome, now_us)
+
+    def _complete(self, flight: Flight, completion: Completion) -> None:
+        self._booking.answered(flight, completion)
+        self._reserving.heard(flight.call, completion.usage)
+        self.counts.calls += 1
+        self.counts.note_finish(completion)
+        self._finish(flight, completion)
+
+    def _failed(self, lane: Lane, flight: Flight, failure: Failure, now_us: int) -> None:
+        model = flight.call.model
+        lane.failed(flight, failure, now_us)
+        if failure.retry_after_us is not None:
+            self.counts.asked_until_us[model] = lane.closed_until_us
+        self._booking.failed(flight, failure, lane.model)
+        if failure.kind is FailureKind.DENIED:
+            self._hearer.end_soon(ModelDenied(f"model {model!r}: {failure.message}"))
+        why = self._outages.failed(model, failure, now_us)
+        self._hearer.give_up(why)
+        if not flight.waiters:
+            # What it cost is on the bill; no question wants it asked again.
+            self._finish(flight, failure)
+            return
+        again_us = self._retrying.again_us(lane, flight, failure, now_us, is_over=why is not None)
+        if again_us is not None:
+            self.counts.retries += 1
+            lane.later(flight, again_us)
+            return
+        self.counts.failed += 1
+        self.counts.waiting += failure.kind is FailureKind.WAITING
+        self._outages.ended(model, failure)
+        self._finish(flight, failure)
+
+    def _finish(self, flight: Flight, outcome: Outcome) -> None:
+        flight.state = FlightState.OVER
+        # It refers back to the flight.
+        flight.cancel = None
+        self._flights.pop(flight.call.key, None)
+        for run, ticket in flight.waiters:
+            run.flights.pop(ticket, None)
+            self._hearer.heard(run, ticket, outcome)
+
+    def _book_last(self) -> None:
+        """Outcomes that came in and were not looked at: their answers are kept."""
+        while self._ended:
+            flight, outcome = self._ended.popleft()
+            if isinstance(outcome, Completion):
+                self._complete(flight, outcome)
+            else:
+                self._booking.failed(flight, outcome, self.lanes[flight.call.model].model)
