@@ -143,6 +143,31 @@ def slurm(
     """A cluster that is up, and is taken down at the end. `nodes`: their names, or how many
     (`node1`, `node2`, …); `gpus` of each; `settings` of slurm.conf beside or instead of ours."""
     names = [f"node{number}" for number in range(1, nodes + 1)] if isinstance(nodes, int) else nodes
+    cluster, of_accounting = prepared(
+        folder,
+        names,
+        gpus=gpus,
+        with_accounting=with_accounting,
+        settings=settings,
+        partitions=partitions,
+    )
+    try:
+        cluster.start(with_accounting=of_accounting if with_accounting else None)
+        yield cluster
+    finally:
+        cluster.end()
+
+
+def prepared(
+    folder: Path,
+    names: Sequence[str],
+    *,
+    gpus: int,
+    with_accounting: bool = False,
+    settings: Mapping[str, str] | None = None,
+    partitions: Sequence[str] = (),
+) -> tuple[Slurm, int]:
+    """A cluster whose files are there and of which nothing runs, and the port of its slurmdbd."""
     of_controller, of_accounting, *of_nodes = free_ports(2 + len(names))
     of_database = accounting.settings(folder, of_accounting) if with_accounting else {}
     configuration.write(
@@ -155,12 +180,7 @@ def slurm(
     key = folder / "munge.key"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o400)
-    cluster = Slurm(folder, names)
-    try:
-        cluster.start(with_accounting=of_accounting if with_accounting else None)
-        yield cluster
-    finally:
-        cluster.end()
+    return Slurm(folder, names), of_accounting
 
 
 @contextmanager

@@ -67,7 +67,9 @@ def test_a_label_that_ends_with_its_number_is_a_number(tmp_path: Path, labels: P
     ]
     assert found[0] == found[1]
     done = CliRunner().invoke(
-        compound, ["evaluate", str(out), "--labels", str(prose), "--field", "truth"]
+        compound,
+        ["evaluate", str(out), "--labels", str(prose), "--field", "truth"],
+        env={"COLUMNS": "120"},
     )
     assert "labels compared as" in done.stdout
     assert "number" in done.stdout
