@@ -24,6 +24,24 @@ Arguments = TypeVarTuple("Arguments")
 _LEAST_STALE = 1_000
 
 
+class _Ready(asyncio.Handle):
+    """One callback, made with less ado: this loop has no debug mode that could be asked for."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context | None,
+    ) -> None:
+        self._callback, self._args, self._loop = callback, args, loop
+        self._context = contextvars.copy_context() if context is None else context
+        self._cancelled = False
+        self._repr = self._source_traceback = None
+
+
 class SimulatedLoop(asyncio.AbstractEventLoop):
     """Microseconds since its beginning are its time. Adding a timer costs O(log n)."""
 
@@ -40,11 +58,12 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Everything up to an instant, or until the condition holds after a callback."""
         asyncio_events._set_running_loop(self)
         self._is_running = True
+        ready = self._ready
         try:
             while not is_over():
-                if self._ready:
-                    handle = self._ready.popleft()
-                    if not handle.cancelled():
+                if ready:
+                    handle = ready.popleft()
+                    if not handle._cancelled:
                         handle._run()
                 elif not self._take_timer(until_us):
                     self.now_us = max(self.now_us, until_us)
@@ -114,7 +133,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         """After what is ready already."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = _Ready(callback, args, self, context)
         self._ready.append(handle)
         return handle
 

@@ -45,6 +45,9 @@ class ArrayBook:
     max_duration_us: int | None = None
     durations: dict[int, int | None] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
+    retried: set[int] = field(default_factory=set)
+    """Of those that wait, the ones that ended before: their attempts are numbered on."""
+
     is_held: bool = False
     has_started: bool = False
 
@@ -121,14 +124,16 @@ class ArrayAuditor:
     def _read_array(self, book: ArrayBook, event: events.AnyEvent) -> Expanded:
         match event:
             case events.MembersOpened(members=members):
-                opened = tuple(self._open(book, index, event.at_us) for index in _each(members))
+                opened = tuple(self._open(book, index, event) for index in _each(members))
                 self._check_most(book)
                 return Expanded(opened, (event, *opened))
             case events.MembersEnded(members=members, phase=phase):
                 self._move(book, members, ("waiting",), phase.value)
+                book.retried.difference_update(_each(members))
                 return Expanded((), (event, *self._of_array(book, event)))
             case events.MembersRetried(members=members):
                 self._move(book, members, ENDS, "waiting")
+                book.retried.update(_each(members))
                 return Expanded((), (event,))
             case events.BidChanged(members=members, limit_price_micros=limit):
                 book.limits |= dict.fromkeys(_each(members), limit)
@@ -144,7 +149,7 @@ class ArrayAuditor:
                 pass
         return Expanded((), (event,))
 
-    def _open(self, book: ArrayBook, index: int, at_us: int) -> events.Submitted:
+    def _open(self, book: ArrayBook, index: int, event: events.MembersOpened) -> events.Submitted:
         name = book.submitted.workload
         is_waiting = book.place.get(index) == "waiting"
         require(is_waiting and not book.is_held, INVARIANT, f"{name}_{index} is opened")
@@ -165,8 +170,10 @@ class ArrayAuditor:
             member_of=name,
             index=index,
             waits_for=(),
+            attempts_before=event.attempts_before if index in book.retried else 0,
         )
-        return events.Submitted(at_us=at_us, workload=member)
+        book.retried.discard(index)
+        return events.Submitted(at_us=event.at_us, workload=member)
 
     def _move(self, book: ArrayBook, members: Spans, before: tuple[str, ...], after: str) -> None:
         for index in _each(members):

@@ -129,6 +129,9 @@ class SeatAuditor:
         before = self.demands.get(name)
         is_retried = before is not None and before.is_over and workload.member_of is not None
         require(before is None or is_retried, 22, f"{name} was used before")
+        attempts = 0 if before is None else before.generation
+        says = f"{name} had {attempts} attempts and is numbered from {workload.attempts_before}"
+        require(workload.attempts_before >= attempts, 22, says)
         self.demands[name] = DemandBook(
             org=workload.org,
             market=workload.market,
@@ -137,8 +140,7 @@ class SeatAuditor:
             limit_micros=spec.limit_price_micros,
             is_on_demand=spec.capacity.kind is CapacityKind.ON_DEMAND,
             is_spread=spec.spread,
-            generation=0 if before is None else before.generation,
-            is_retried=is_retried,
+            generation=workload.attempts_before,
         )
 
     def _clear(self, event: events.Cleared) -> None:
@@ -307,15 +309,12 @@ class SeatAuditor:
         seats = self.promised.pop(name, None)
         require(seats == attempt.seats, 3, f"{name} was promised {seats}, got {attempt.seats}")
         is_next = attempt.generation == demand.generation + 1
-        if demand.is_retried:
-            is_next = attempt.generation > demand.generation
         require(is_next, 6, f"{attempt.attempt} follows generation {demand.generation}")
         require(attempt.attempt not in self._attempts, 22, f"{attempt.attempt} was used before")
         is_due = event.at_us >= demand.not_before_us
         require(is_due, 10, f"{name} was launched before its back-off was over")
         self._attempts[attempt.attempt] = None
         demand.generation, demand.started_us = attempt.generation, None
-        demand.is_retried = False
         self._seat(name, Held(seats=seats or (), attempt=attempt.attempt), event.at_us)
 
     def _seat(self, name: str, held: Held, at_us: int) -> None:
