@@ -84,6 +84,7 @@ ENTRIES = {
     "POST /v1/workloads/{workload}/hold": 1,
     "POST /v1/workloads/{workload}/release": 1,
     "POST /v1/workloads/{workload}/bid": 1,
+    "POST /v1/workloads/{workload}/bounds": 1,
     "POST /v1/workloads/{workload}/retry": 1,
     "GET /v1/workloads/{workload}/logs": 1,
     "POST /v1/workloads/{workload}/cancel": 1,
@@ -150,6 +151,7 @@ def bodies(town: Town) -> dict[str, object]:
         "POST /v1/workloads": spec,
         "POST /v1/workloads/plan": spec,
         "POST /v1/workloads/{workload}/bid": {"limit_price": "0.20"},
+        "POST /v1/workloads/{workload}/bounds": {"max_spend": "9", "max_duration": None},
         "POST /v1/mars/automation": {"reason": "x", "is_on": False},
         "POST /v1/pools/{pool}/health": {
             "pool": "lab",

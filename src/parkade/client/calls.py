@@ -331,6 +331,11 @@ def bid(
     return post(f"/workloads/{_id(workload)}/bid", workloads.Workload, body)
 
 
+def change_bounds(workload: str, request: workloads.Bounds) -> Call[workloads.Workload]:
+    """Another `max_spend` or `max_duration` while it lives; None in the request takes one away."""
+    return post(f"/workloads/{_id(workload)}/bounds", workloads.Workload, request)
+
+
 def retry(workload: str, *, members: str | None = None) -> Call[workloads.Workload]:
     """Run members of an array again that have ended; None: all that failed."""
     body = checked(workloads.Retry, members=members)

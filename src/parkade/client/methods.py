@@ -114,6 +114,7 @@ class Methods:
     release = Method(calls.release)
     cancel = Method(calls.cancel)
     bid = Method(calls.bid)
+    change_bounds = Method(calls.change_bounds)
     retry = Method(calls.retry)
     statement = Method(calls.statement)
     showback = Method(calls.showback)
