@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkade.core.healing.symptom import (
-    Condition,
     ConditionFact,
+    NodeCondition,
     RecoveryAction,
     RecoveryFact,
     Source,
@@ -348,7 +348,7 @@ def test_a_real_gpu_is_read() -> None:
         assert 0 < each.values[Metric.TEMPERATURE] < 120
         assert each.values.get(Metric.RECOVERY_ACTION, 0) == 0
         assert Metric.SRAM_THRESHOLD in each.values
-    assert Condition.GPU_LOST.value not in {what for _, what in meaning(None, reading)}
+    assert NodeCondition.GPU_LOST.value not in {what for _, what in meaning(None, reading)}
 
 
 def test_a_machine_without_gpus_is_not_asked_each_round_and_a_reading_has_its_interval() -> None:
