@@ -141,7 +141,7 @@ def test_the_drivers_wish_replaces_the_rows_action_up_and_down() -> None:
     down.see(symptom(wish(RecoveryAction.RESET_GPU), 0))
     (verdict,) = down.see(symptom(xid(79), 1))
     assert verdict.action is Action.RESET_GPU
-    assert "the driver asks for reset_gpu" in verdict.reasons
+    assert "the driver asks for reset gpu" in verdict.reasons
 
 
 def test_a_wish_supersedes_what_was_told_of_its_device_before() -> None:

@@ -49,7 +49,10 @@ def meaning_of(symptom: Symptom, rule: PolicyRule, policy: Policy) -> Finding:
 
 def _decoded(fact: NvlinkFact, decoded: Decoded) -> Finding:
     """A sub-code's finding: link fatal is drained first, so that no step is lost."""
-    reason = f"{fact.unit}: {decoded.severity.value.replace('_', ' ')}, {decoded.investigate}"
+    severity = decoded.severity.value.replace("_", " ")
+    is_over = decoded.investigate == NvlinkAction.IGNORE.value
+    follow_up = "nothing" if is_over else decoded.investigate
+    reason = f"{fact.unit}: {severity}, to follow up: {follow_up}"
     if decoded.action is not NvlinkAction.RESET_GPU:
         is_quiet = (
             decoded.action is NvlinkAction.IGNORE and decoded.severity is NvlinkSeverity.NON_FATAL
@@ -77,7 +80,7 @@ def find(
     )
     if action is finding.action:
         return finding
-    reasons = (*finding.reasons, f"{finding.action.value} was tried and did not last")
+    reasons = (*finding.reasons, f"{_words(finding.action)} was tried and did not last")
     return Finding(level=finding.level, action=action, reasons=reasons)
 
 
@@ -101,7 +104,7 @@ def _heed_driver(
             continue
         level, action = RECOVERIES[wish.action]
         worse = level if level.rank > finding.level.rank else finding.level
-        reasons = (*finding.reasons, f"the driver asks for {wish.action.value}")
+        reasons = (*finding.reasons, f"the driver asks for {_words(wish.action)}")
         return Finding(level=worse, action=action, reasons=reasons)
     return finding
 
@@ -135,6 +138,10 @@ def _lone_jobs(memory: NodeMemory, track: Track, bursts: list[Burst]) -> set[str
         for job in burst.jobs
     }
     return {job for burst in bursts for job in burst.jobs} - elsewhere
+
+
+def _words(action: Action | RecoveryAction) -> str:
+    return action.value.replace("_", " ")
 
 
 def _span(span_us: int) -> str:
