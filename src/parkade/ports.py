@@ -16,7 +16,7 @@ from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.symptom import Symptom
 from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
-from parkade.core.ledger.accounts import Transfer
+from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit, Words
 from parkade.core.workloads.observed import EnginePhase as Phase
@@ -467,6 +467,17 @@ class StatedTransfer(msgspec.Struct, frozen=True, kw_only=True):
     transfer: Transfer
 
 
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account moved of one kind for one workload, added up over a time. `is_paid`: it paid,
+    else it received. `gpu_us`: GPUs times microseconds of the use that it was for."""
+
+    kind: TransferKind
+    is_paid: bool
+    workload: str | None
+    micros: int
+    gpu_us: int
+
+
 class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a principal was told under an idempotency key; `body` is the encoded outcome."""
 
@@ -525,6 +536,10 @@ class Store(Protocol):
         """The entries that follow `after`, in order, at most `limit`."""
         ...
 
+    def entries_of(self, kind: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
+        """Those of one type that follow `after`, in order, at most `limit`."""
+        ...
+
     def answer(self, principal: str, key: str) -> StoredAnswer | None:
         """What was answered under this key; DamagedAnswer where it is not what was written."""
         ...
@@ -539,6 +554,26 @@ class Store(Protocol):
     ) -> Sequence[StatedTransfer]:
         """Every transfer of an account in [from_us, to_us) up to entry `until`, in the journal's
         order."""
+        ...
+
+    def statement_page(
+        self,
+        account: str,
+        *,
+        from_us: int,
+        to_us: int,
+        after: tuple[int, int],
+        until: int,
+        limit: int,
+    ) -> Sequence[StatedTransfer]:
+        """The same from behind a (sequence, position) on, at most `limit`."""
+        ...
+
+    def moved(
+        self, account: str, *, from_us: int, to_us: int, until: int, limit: int
+    ) -> Sequence[Moved]:
+        """What an account moved in [from_us, to_us) up to entry `until`, added up by kind and
+        workload and in that order; at most `limit` sums."""
         ...
 
     def balance(self, account: str, *, before_us: int | None, until: int) -> int:

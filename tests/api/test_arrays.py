@@ -56,6 +56,25 @@ def test_members_are_cancelled_bid_for_and_retried_by_index(
     assert any(f"{array}[7-9]: cancelled" in says for says in told)
 
 
+def test_bounds_change_for_all_or_for_some_and_a_bound_left_out_stays(
+    town: Town, owner: tuple[str, str]
+) -> None:
+    pool, token = owner
+    array = town.submit(pool, token, array="0-9%2", limit_price="0.01", max_spend="9")
+    path = f"/workloads/{array}/bounds"
+    shown = town.done(town.post(path, {"max_duration": "2h"}, token))
+    assert (shown["spec"]["max_spend"], shown["spec"]["max_duration"]) == ("9.00", "2h")
+    town.done(town.post(path, {"max_duration": "1h", "members": "1,7-9"}, token))
+    assert seen(town, f"/{array}_1", token)["spec"]["max_duration"] == "1h"
+    assert seen(town, f"/{array}_0", token)["spec"]["max_duration"] == "2h"
+    shown = town.done(town.post(path, {"max_spend": None}, token))
+    assert shown["spec"].get("max_spend") is None
+    assert town.post(path, {"max_spend": "7", "members": "1"}, token).json()["code"] == "invalid"
+    assert town.post(path, {}, token).json()["code"] == "invalid"
+    told = [it["says"] for it in town.events(token)]
+    assert f"{array}[7-9]: now max_spend 9.00, max_duration 1h" in told
+
+
 @pytest.mark.parametrize(
     ("path", "body", "reason"),
     [

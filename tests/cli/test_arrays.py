@@ -30,6 +30,11 @@ def test_members_are_meant_by_brackets_behind_the_name_or_the_id(run: Run, sweep
     assert isinstance(counts, dict) and counts["cancelled"] == 2
     run("bid", "sweep[1]", "0.02")
     assert told(run, "status", "sweep[1]")["limit_price"] == "0.02"
+    run("change", "sweep[1]", "--max-duration", "2h")
+    assert told(run, "status", "sweep[1]")["spec"]["max_duration"] == "2h"  # type: ignore[index]
+    run("change", "sweep", "--max-spend", "40", "--max-duration", "none")
+    assert told(run, "status", "sweep")["spec"]["max_spend"] == "40.00"  # type: ignore[index]
+    run("change", "sweep", exit_code=2)
     run("hold", "sweep[1-2]")
     assert told(run, "status", f"{sweep}_2")["phase"] == "held"
     assert "is_held" not in told(run, "why", f"{sweep}_2")

@@ -139,6 +139,57 @@ def test_a_statement_has_both_sides_in_the_order_of_the_journal(store: Store) ->
     assert [store.balance("org/a", before_us=None, until=last) for last in (1, 2, 3)] == befores[1:]
 
 
+def test_a_statement_is_read_in_pages_and_none_of_its_lines_is_lost(store: Store) -> None:
+    lines = []
+    for number in range(1, 6):
+        first = paid(number, "org/a", "clearing/m", at_us=number)
+        lines += [first, replace(paid(number, "clearing/m", "org/a", at_us=number), position=1)]
+    entries = tuple(entry(number, at_us=number) for number in range(1, 6))
+    store.commit(batch(*entries, transfers=tuple(lines)))
+    read: list[StatedTransfer] = []
+    after = (0, -1)
+    while page := store.statement_page("org/a", from_us=2, to_us=5, after=after, until=9, limit=3):
+        assert len(page) <= 3
+        read += page
+        after = (page[-1].sequence, page[-1].position)
+    assert read == lines[2:8]
+
+
+def test_what_an_account_moved_is_added_up_by_kind_and_workload(store: Store) -> None:
+    def of(sequence: int, workload: str | None, debit: str, credit: str) -> StatedTransfer:
+        line = paid(sequence, debit, credit, at_us=sequence)
+        return replace(line, transfer=replace(line.transfer, workload=workload))
+
+    long = Use(gpus=7, price_micros=2, start_us=5, end_us=3_000_000_017)
+    big = of(3, "w2", "org/a", "clearing/m")
+    lines = (
+        of(1, "w1", "org/a", "clearing/m"),
+        of(2, "w1", "org/a", "clearing/m"),
+        replace(big, transfer=replace(big.transfer, use=long)),
+        of(4, None, "clearing/m", "org/a"),
+        of(5, "w1", "org/b", "clearing/m"),
+    )
+    entries = tuple(entry(line.sequence, at_us=line.at_us) for line in lines)
+    store.commit(batch(*entries, transfers=lines))
+    moved = store.moved("org/a", from_us=1, to_us=9, until=9, limit=9)
+    assert [(it.is_paid, it.workload, it.micros, it.gpu_us) for it in moved] == [
+        (False, None, 7, 9),
+        (True, "w1", 14, 18),
+        (True, "w2", 7, 7 * 3_000_000_012),
+    ]
+    assert moved[:2] == store.moved("org/a", from_us=1, to_us=9, until=9, limit=2)
+    (only,) = store.moved("org/a", from_us=2, to_us=3, until=9, limit=9)
+    assert only.micros == 7
+
+
+def test_entries_of_one_type_are_found_in_order(store: Store) -> None:
+    other = replace(entry(2), type="Other")
+    store.commit(batch(entry(1), other, entry(3), entry(4)))
+    assert list(store.entries_of("Thing", after=1, limit=9)) == [entry(3), entry(4)]
+    assert list(store.entries_of("Thing", after=0, limit=1)) == [entry(1)]
+    assert list(store.entries_of("Other", after=0, limit=9)) == [other]
+
+
 def test_what_an_account_moved_is_added_exactly_beyond_64_bits(store: Store) -> None:
     """The most that one transfer can move, ten times in and nine times out."""
     most = bounds.BALANCE_MICROS.most

@@ -15,6 +15,7 @@ from parkade.api.lot_book import LotBook
 from parkade.api.metrics import CONTENT_TYPE, exposition
 from parkade.api.routes import (
     agents,
+    costs,
     events,
     lot,
     mars,
@@ -30,7 +31,7 @@ from parkade.api.views.audience import Owners
 from parkade.control.plane import Plane
 from parkade.wire.problems import CODES, PROBLEM_JSON, Problem
 
-NOUNS = (people, pools, reservations, workloads, lot, statements, events, mars, agents)
+NOUNS = (people, pools, reservations, workloads, lot, statements, costs, events, mars, agents)
 REFUSED = {401, 402, 403, 404, 408, 409, 413, 421, 422, 500, 503}
 _SCHEMA_OF = "#/components/schemas/{model}"
 

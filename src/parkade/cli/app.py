@@ -9,6 +9,7 @@ from parkade import __version__
 from parkade.cli import (
     admin,
     agent,
+    costs,
     events,
     following,
     joining,
@@ -41,6 +42,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         workloads.release,
         workloads.cancel,
         workloads.bid,
+        workloads.change,
         workloads.retry,
     ),
     "Capacity": (
@@ -53,7 +55,15 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         reservations.unclaim,
         reservations.claims,
     ),
-    "Money": (prices.prices, statements.statement, people.deposit, people.disburse, people.refund),
+    "Money": (
+        prices.prices,
+        statements.statement,
+        costs.showback,
+        costs.costs,
+        people.deposit,
+        people.disburse,
+        people.refund,
+    ),
     "Server": (up.up, login.login, login.status, events.events),
 }
 GROUPS = {

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from parkade.wire import workloads as wire
 
 
+NO_BOUND = "none"
+"""Takes a bound away."""
+
 MOST_EACH = 100
 """Members that are held or released one by one."""
 
@@ -79,6 +82,35 @@ def bid(
         lambda client, name, members: client.bid(name, limit_price=limit, members=members),
         as_json=as_json,
     )
+
+
+def change(
+    workloads: Ids = None,
+    max_spend: Annotated[
+        str | None, typer.Option(help="The most that it costs in all, like 400, or none.")
+    ] = None,
+    max_duration: Annotated[
+        str | None, typer.Option(help="The longest that it runs in all, like 36h, or none.")
+    ] = None,
+    labels: Labels = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what workloads may cost or how long they may run, while they live."""
+    from parkade.client.call import checked
+    from parkade.wire import workloads as wire
+
+    given = {"max_spend": max_spend, "max_duration": max_duration}
+    asked = {
+        name: None if text == NO_BOUND else text for name, text in given.items() if text is not None
+    }
+    if not asked:
+        fail("give --max-spend, --max-duration, or both", exit_code=2)
+
+    def once(client: "Client", name: str, members: str | None) -> "wire.Workload":
+        some = {} if members is None else {"members": members}
+        return client.change_bounds(name, checked(wire.Bounds, **asked, **some))
+
+    _change(workloads, labels, once, as_json=as_json)
 
 
 def retry(workloads: Ids = None, labels: Labels = None, as_json: AsJson = False) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -11,10 +11,17 @@ import httpx_sse
 from pydantic import BaseModel
 
 from parkade.client.call import Call
-from parkade.client.errors import TryAgain, error_of
+from parkade.client.errors import TryAgain, error_of, unreachable
 from parkade.client.flow import Outcome, Wait, flow
 from parkade.client.methods import Methods
-from parkade.client.streams import TIMEOUT, EventStream, LogPart, LogStream, headers_of
+from parkade.client.streams import (
+    TIMEOUT,
+    EventStream,
+    LogPart,
+    LogStream,
+    costs_request,
+    headers_of,
+)
 from parkade.client.waiting import Waiting
 from parkade.wire.feed import Event
 from parkade.wire.workloads import Workload
@@ -138,3 +145,23 @@ class AsyncClient(Methods):
             except httpx.TransportError as error:
                 stream.lost(error)
             await asyncio.sleep(stream.pause_s())
+
+    async def costs(
+        self,
+        *,
+        org: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        form: str = "csv",
+    ) -> AsyncIterator[bytes]:
+        """Every charge in [start, end) with the columns of FOCUS, as `csv` or `json`, in parts as
+        they come; without `start` of this month. Raises Unreachable where it breaks off."""
+        try:
+            async with self._http.stream(**costs_request(org, start, end, form)) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise error_of(response)
+                async for chunk in response.aiter_bytes():
+                    yield chunk
+        except httpx.TransportError as error:
+            raise unreachable(error, server=self.server) from error

@@ -7,7 +7,7 @@ from decimal import Decimal
 from urllib.parse import quote
 
 from parkade.client.call import Call, checked, get, post
-from parkade.wire import feed, mars, money, people, pools, reservations, workloads
+from parkade.wire import costs, feed, mars, money, people, pools, reservations, workloads
 from parkade.wire import lot as lots
 from parkade.wire.scalars import format_instant
 from parkade.wire.spec import WorkloadSpec
@@ -331,10 +331,30 @@ def bid(
     return post(f"/workloads/{_id(workload)}/bid", workloads.Workload, body)
 
 
+def change_bounds(workload: str, request: workloads.Bounds) -> Call[workloads.Workload]:
+    """Another `max_spend` or `max_duration` while it lives; None in the request takes one away."""
+    return post(f"/workloads/{_id(workload)}/bounds", workloads.Workload, request)
+
+
 def retry(workload: str, *, members: str | None = None) -> Call[workloads.Workload]:
     """Run members of an array again that have ended; None: all that failed."""
     body = checked(workloads.Retry, members=members)
     return post(f"/workloads/{_id(workload)}/retry", workloads.Workload, body)
+
+
+def showback(
+    *,
+    by: str = "user",
+    label: str | None = None,
+    org: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> Call[costs.Showback]:
+    """What each month cost by `user`, `org`, or the values of a `label`; without `start` of this
+    month."""
+    first, last = (None if each is None else format_instant(each) for each in (start, end))
+    asked = {"by": by, "label": label, "org": org, "start": first, "end": last}
+    return get("/showback", costs.Showback, **asked)
 
 
 def statement(

@@ -1,5 +1,6 @@
 """What both clients share about streams: where they stand, what to ask for, when to give up."""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from parkade import __version__
 from parkade.client.errors import unreachable
 from parkade.client.flow import MOST_TRIES, pause
 from parkade.wire.feed import Event
+from parkade.wire.scalars import format_instant
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 # The server sends a comment line at least every 15 seconds.
@@ -114,3 +116,14 @@ class LogStream(_Resumed):
         self._failures = 0
         self._offset += len(chunk)
         return chunk
+
+
+def costs_request(
+    org: str | None, start: datetime | None, end: datetime | None, form: str
+) -> dict[str, Any]:
+    """What to ask for as arguments of `stream`. The file is not resumed: it is told as of one
+    commit."""
+    first, last = (None if each is None else format_instant(each) for each in (start, end))
+    asked = {"org": org, "start": first, "end": last, "format": form}
+    params = {name: value for name, value in asked.items() if value is not None}
+    return {"method": "GET", "url": "/v1/costs", "params": params, "timeout": TIMEOUT}

@@ -6,22 +6,24 @@ commit ahead by then.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
 
+from parkade.control.origins import Origin, Origins
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.reservations.missing import MissingNode
 from parkade.core.state.codec import decode_event
 from parkade.core.state.events import ReservationSettled
-from parkade.ports import JournalEntry, StatedTransfer, Store
+from parkade.ports import JournalEntry, Moved, StatedTransfer, Store
 
 _MOST_CREDITS = 100
 """Credits of one statement whose evidence is looked up."""
 
 _THREADS = 4
+_PAGE = 1_000
 
 _T = TypeVar("_T")
 
@@ -42,6 +44,7 @@ class Archive:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._origins = Origins(store)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="parkade-archive")
 
     def close(self) -> None:
@@ -65,6 +68,40 @@ class Archive:
             balance=store.balance(account, before_us=None, until=until),
             transfers=tuple(lines),
         )
+
+    async def pages(
+        self, account: str, *, from_us: int, to_us: int
+    ) -> AsyncIterator[Sequence[StatedTransfer]]:
+        """The same transfers page by page, as of one commit: of any number of them no more than a
+        page is held."""
+        store = self._store
+        until = await self._in_thread(store.last_sequence)
+        after = (0, -1)
+        while True:
+            page = await self._in_thread(
+                lambda after=after: store.statement_page(  # type: ignore[misc]
+                    account, from_us=from_us, to_us=to_us, after=after, until=until, limit=_PAGE
+                )
+            )
+            if page:
+                yield page
+            if len(page) < _PAGE:
+                return
+            after = (page[-1].sequence, page[-1].position)
+
+    async def moved(self, account: str, *, from_us: int, to_us: int, limit: int) -> Sequence[Moved]:
+        """What an account moved in [from_us, to_us), by kind and workload; at most so many sums."""
+        store = self._store
+        return await self._in_thread(
+            lambda: store.moved(
+                account, from_us=from_us, to_us=to_us, until=store.last_sequence(), limit=limit
+            )
+        )
+
+    async def origins(self, workloads: Iterable[str]) -> dict[str, Origin]:
+        """The origins of workloads, also of those that the world has forgotten."""
+        named = frozenset(workloads)
+        return await self._in_thread(lambda: self._origins.of(named)) if named else {}
 
     async def evidence(
         self, stated: Sequence[StatedTransfer]

@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 
+from parkade.core.ledger.accounts import TransferKind
 from parkade.ports import (
     Batch,
     Fenced,
     JournalEntry,
+    Moved,
     StatedTransfer,
     StoredAnswer,
     StoredSnapshot,
@@ -87,6 +89,11 @@ class MemoryStore:
         """See `ports.Store`; entry n is the n-th."""
         return self._disk.entries[max(after, 0) : max(after, 0) + limit]
 
+    def entries_of(self, kind: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
+        """See `ports.Store`; costs a pass over the entries."""
+        following = self._disk.entries[max(after, 0) :]
+        return [entry for entry in following if entry.type == kind][:limit]
+
     def answers(self) -> Iterator[StoredAnswer]:
         """All that are kept, in order of user and key."""
         yield from (self._disk.answers[name] for name in sorted(self._disk.answers))
@@ -107,6 +114,39 @@ class MemoryStore:
             and (from_us is None or line.at_us >= from_us)
             and (to_us is None or line.at_us < to_us)
         ]
+
+    def statement_page(
+        self,
+        account: str,
+        *,
+        from_us: int,
+        to_us: int,
+        after: tuple[int, int],
+        until: int,
+        limit: int,
+    ) -> Sequence[StatedTransfer]:
+        """See `ports.Store`; costs a pass over all transfers."""
+        lines = self.statement(account, from_us=from_us, to_us=to_us, until=until)
+        return [line for line in lines if (line.sequence, line.position) > after][:limit]
+
+    def moved(
+        self, account: str, *, from_us: int, to_us: int, until: int, limit: int
+    ) -> Sequence[Moved]:
+        """See `ports.Store`; costs a pass over all transfers."""
+        sums: dict[tuple[TransferKind, str, bool], tuple[int, int]] = {}
+        for line in self.statement(account, from_us=from_us, to_us=to_us, until=until):
+            it = line.transfer
+            key = (it.kind, it.workload or "", it.debit == account)
+            micros, gpu_us = sums.get(key, (0, 0))
+            length_us = it.use.end_us - it.use.start_us if it.use else 0
+            gpus = it.use.gpus if it.use else 0
+            sums[key] = (micros + it.micros, gpu_us + gpus * length_us)
+        return [
+            Moved(
+                kind=kind, is_paid=is_paid, workload=workload or None, micros=micros, gpu_us=gpu_us
+            )
+            for (kind, workload, is_paid), (micros, gpu_us) in sorted(sums.items())
+        ][:limit]
 
     def balance(self, account: str, *, before_us: int | None, until: int) -> int:
         """See `ports.Store`; costs a pass over all transfers."""

@@ -10,6 +10,7 @@ from parkade.core.units.visible import visible
 from parkade.ports import (
     DamagedAnswer,
     JournalEntry,
+    Moved,
     StatedTransfer,
     StoredAnswer,
     StoreError,
@@ -75,12 +76,28 @@ def stated_of(row: sa.RowMapping) -> StatedTransfer:
     """A row of `transfers`."""
     fields = {name: value for name, value in row.items() if name not in (*_PLACE, *_NO_USE)}
     use = Use(**{name: row[name] for name in _NO_USE}) if row["gpus"] else None
-    if row["kind"] not in set(TransferKind):
-        raise StoreError(
-            f"a statement line of entry {row['sequence']} is of no known kind: the table"
-            " `transfers` was changed; restore a backup"
-        )
-    transfer = Transfer(**fields | {"kind": TransferKind(row["kind"]), "use": use})
+    kind = _kind_of(row["kind"], f"of entry {row['sequence']}")
+    transfer = Transfer(**fields | {"kind": kind, "use": use})
     return StatedTransfer(
         sequence=row["sequence"], position=row["position"], at_us=row["at_us"], transfer=transfer
     )
+
+
+def moved_of(kind: str, workload: str | None, micros: int, gpu_us: int, is_paid: bool) -> Moved:
+    """What was added up over rows of `transfers`."""
+    return Moved(
+        kind=_kind_of(kind, f"for {workload}"),
+        is_paid=is_paid,
+        workload=workload,
+        micros=micros,
+        gpu_us=gpu_us,
+    )
+
+
+def _kind_of(text: str, which: str) -> TransferKind:
+    if text not in set(TransferKind):
+        raise StoreError(
+            f"a statement line {which} is of no known kind: the table"
+            " `transfers` was changed; restore a backup"
+        )
+    return TransferKind(text)

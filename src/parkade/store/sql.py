@@ -5,7 +5,6 @@ key refuses what still slips through. Either way the writer is `Fenced`.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,11 +17,13 @@ from parkade.ports import (
     DamagedAnswer,
     Fenced,
     JournalEntry,
+    Moved,
     StatedTransfer,
     StoredAnswer,
     StoredSnapshot,
     StoreError,
 )
+from parkade.store import statements
 from parkade.store.copying import copy_tables
 from parkade.store.driver_error import line_of
 from parkade.store.head import Head, HeadFile, refuse_broken
@@ -42,12 +43,6 @@ _log = structlog.get_logger(__name__)
 # Marks a transaction that writes; `sqlite.py` begins such a one with the lock already taken.
 WRITES = {"parkade_writes": True}
 _PAGE = 2_000
-# A sum of amounts in two parts: SQLite has no whole numbers beyond 64 bits.
-_PART = 1_000_000_000
-_PARTS = (
-    sa.func.sum(transfers.c.micros.op("/")(_PART)),
-    sa.func.sum(transfers.c.micros % _PART),
-)
 
 
 class SqlStore:
@@ -177,6 +172,20 @@ class SqlStore:
         with self._reading() as connection:
             return [entry_of(row) for row in connection.execute(query).mappings()]
 
+    def entries_of(self, kind: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
+        """Those of one type that follow `after`, in order, at most `limit`.
+
+        Costs a pass over the entries from `after` to the last that is found.
+        """
+        query = (
+            sa.select(journal)
+            .where(journal.c.sequence > after, journal.c.type == kind)
+            .order_by(journal.c.sequence)
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            return [entry_of(row) for row in connection.execute(query).mappings()]
+
     def answer(self, principal: str, key: str) -> StoredAnswer | None:
         """What was answered under this key; DamagedAnswer where it is not what was written."""
         query = sa.select(answers).where(answers.c.principal == principal, answers.c.key == key)
@@ -207,41 +216,39 @@ class SqlStore:
         self, account: str, *, from_us: int | None, to_us: int | None, until: int
     ) -> Sequence[StatedTransfer]:
         """Every transfer of an account in [from_us, to_us) up to entry `until`, in the journal's
-        order.
-
-        Costs as much as the account's transfers are many: one index for each side.
-        """
-        within: list[sa.ColumnElement[bool]] = [transfers.c.sequence <= until]
-        if from_us is not None:
-            within.append(transfers.c.at_us >= from_us)
-        if to_us is not None:
-            within.append(transfers.c.at_us < to_us)
-        sides = [
-            sa.select(transfers).where(side == account, *within)
-            for side in (transfers.c.debit, transfers.c.credit)
-        ]
-        both = sa.union_all(*sides).subquery()
-        query = sa.select(both).order_by(both.c.sequence, both.c.position)
+        order."""
         with self._reading() as connection:
-            return [stated_of(row) for row in connection.execute(query).mappings()]
+            return statements.lines(connection, account, statements.within(from_us, to_us, until))
+
+    def statement_page(
+        self,
+        account: str,
+        *,
+        from_us: int,
+        to_us: int,
+        after: tuple[int, int],
+        until: int,
+        limit: int,
+    ) -> Sequence[StatedTransfer]:
+        """The same from behind a (sequence, position) on, at most `limit`."""
+        within = [*statements.within(from_us, to_us, until), *statements.behind(after)]
+        with self._reading() as connection:
+            return statements.lines(connection, account, within, limit=limit)
+
+    def moved(
+        self, account: str, *, from_us: int, to_us: int, until: int, limit: int
+    ) -> Sequence[Moved]:
+        """What an account moved in [from_us, to_us), added up by kind and workload."""
+        within = statements.within(from_us, to_us, until)
+        with self._reading() as connection:
+            return statements.moved(connection, account, within, limit=limit)
 
     def balance(self, account: str, *, before_us: int | None, until: int) -> int:
         """What an account had received less what it had paid before an instant, by the entries up
-        to `until`, in micro-units.
-
-        Costs as much as the account's transfers are many: one index for each side.
-        """
-        within: list[sa.ColumnElement[bool]] = [transfers.c.sequence <= until]
-        if before_us is not None:
-            within.append(transfers.c.at_us < before_us)
+        to `until`, in micro-units."""
         with self._reading() as connection:
-            received, paid = (
-                _added(
-                    *connection.execute(sa.select(*_PARTS).where(side == account, *within)).one()
-                )
-                for side in (transfers.c.credit, transfers.c.debit)
-            )
-        return received - paid
+            within = statements.within(None, before_us, until)
+            return statements.balance(connection, account, within)
 
     def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
         """Every transfer of the entries in (after, until], in the journal's order."""
@@ -262,13 +269,8 @@ class SqlStore:
 
     def account_sums(self) -> Mapping[str, int]:
         """What each account received less what it paid, by the transfers: in one pass a side."""
-        sums: Counter[str] = Counter()
         with self._reading() as connection:
-            for side, sign in ((transfers.c.credit, 1), (transfers.c.debit, -1)):
-                query = sa.select(side, *_PARTS).group_by(side)
-                for account, whole, rest in connection.execute(query):
-                    sums[account] += sign * _added(whole, rest)
-        return sums
+            return statements.account_sums(connection)
 
     def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:
         """Adds a snapshot; of the older ones the newest `keep - 1` stay."""
@@ -324,11 +326,6 @@ def row_of_snapshot(snapshot: StoredSnapshot) -> dict[str, int | bytes]:
 
 def _is_torn(row: "sa.Row[Any]") -> bool:
     return not isinstance(row.body, bytes) or _digest(row.body) != row.digest
-
-
-def _added(whole: Any, rest: Any) -> int:
-    """The sum of its parts; none of no rows. PostgreSQL adds whole numbers up to a decimal."""
-    return int(whole or 0) * _PART + int(rest or 0)
 
 
 def _digest(body: bytes) -> str:

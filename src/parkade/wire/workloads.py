@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, Strict
 from parkade.core.units.indexes import MOST_CHARACTERS, SPANS, parse_indexes
 from parkade.wire.model import Answer, Request
 from parkade.wire.money import Cost
-from parkade.wire.scalars import Amount, Instant, LimitPrice, Name
+from parkade.wire.scalars import Amount, Instant, LimitPrice, Name, Payment, PositiveSpan
 from parkade.wire.spec import WorkloadSpec
 
 
@@ -46,6 +46,15 @@ class Bid(Request):
     """A new limit per GPU-hour, from the next clearing on. `members`: of an array; null: all."""
 
     limit_price: LimitPrice
+    members: Indexes | None = None
+
+
+class Bounds(Request):
+    """Other bounds of a workload that lives: what is left out stays, null takes a bound away.
+    `members`: of an array, for `max_duration`; null: all."""
+
+    max_spend: Payment | None = None
+    max_duration: PositiveSpan | None = None
     members: Indexes | None = None
 
 

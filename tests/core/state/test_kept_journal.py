@@ -432,6 +432,32 @@ def an_array() -> Parkade:
     return parkade
 
 
+def bounds_that_change() -> Parkade:
+    """`max_spend` and `max_duration` that are raised, lowered and taken away: of a workload that
+    runs, of an on-demand window, of members of an array that wait and that run."""
+    parkade = Parkade(fabrics={"a": 4}, buffer_nodes=0)
+    sure = parkade.on_demand("lab")
+    bid = parkade.bid("lab", 9, max_spend=30)
+    array = parkade.bid("lab", 9, array="0-5%2", max_spend=50)
+    parkade.run(600)
+    for name, spend, lasts_us, members in (
+        (sure, None, 2 * HOUR_US, None),
+        (bid, 20 * MICROS, HOUR_US, None),
+        (array, 40 * MICROS, 3 * HOUR_US, None),
+        (array, None, HOUR_US, ((0, 0), (3, 4))),
+    ):
+        change = commands.ChangeBounds(
+            by=None,
+            workload=name,
+            max_spend_micros=None if spend is None else commands.NewBound(value=spend),
+            max_duration_us=commands.NewBound(value=lasts_us),
+            members=members,
+        )
+        parkade.do(change)
+    parkade.run(3600)
+    return parkade
+
+
 def a_queue_beside_ours() -> Parkade:
     """A fence that is asked for, stands, falls and goes; an owner's job in the engine's queue; a
     node that another job takes."""
@@ -549,6 +575,14 @@ def test_a_kept_journal_has_an_array_whose_members_were_retried_under_new_attemp
     assert [it.members for it in found if isinstance(it, events.BidChanged)] == [((4, 4),)]
 
 
+def test_a_kept_journal_has_bounds_that_changed_for_one_for_an_array_and_for_members() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-bounds.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    changed = [it for it in found if isinstance(it, events.BoundsChanged)]
+    assert {it.workload for it in changed} >= {"w1", "w2", "w3", "w3_0"}
+    assert [it.members for it in changed if it.members] == [((3, 4),)]
+
+
 def test_the_present_version_has_kept_journals_with_every_event() -> None:
     kinds = {
         json.loads(bytes(raw))["type"]
@@ -576,6 +610,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
         f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
+        f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

@@ -15,7 +15,7 @@ from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.selection import Labels, Phases, selection
 from parkade.api.streams import PlacedStream
-from parkade.api.translate import instant, members_of, micros, spec_of
+from parkade.api.translate import instant, members_of, micros, micros_or_none, span_us, spec_of
 from parkade.api.views import workloads as views
 from parkade.control.answers import Decided, Planned
 from parkade.core.clearing.plan import Plan
@@ -226,6 +226,26 @@ async def bid(workload: str, body: wire.Bid, context: Authenticated) -> wire.Wor
         by=context.viewer.user,
         workload=workload,
         limit_price_micros=micros(body.limit_price),
+        members=members_of(body.members),
+    )
+    return await _change(context, command, workload)
+
+
+@router.post("/workloads/{workload}/bounds")
+async def change_bounds(workload: str, body: wire.Bounds, context: Authenticated) -> wire.Workload:
+    """Another `max_spend` or `max_duration` while it lives."""
+    spend = lasts = None
+    if "max_spend" in body.model_fields_set:
+        spend = commands.NewBound(value=micros_or_none(body.max_spend))
+    if "max_duration" in body.model_fields_set:
+        lasts = commands.NewBound(
+            value=None if body.max_duration is None else span_us(body.max_duration)
+        )
+    command = commands.ChangeBounds(
+        by=context.viewer.user,
+        workload=workload,
+        max_spend_micros=spend,
+        max_duration_us=lasts,
         members=members_of(body.members),
     )
     return await _change(context, command, workload)

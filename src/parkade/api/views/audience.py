@@ -236,6 +236,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.PhaseChanged()
             | events.DependenciesMet()
             | events.BidChanged()
+            | events.BoundsChanged()
             | events.MembersOpened()
             | events.MembersEnded()
             | events.MembersRetried()

@@ -6,7 +6,7 @@ the other winners. A token's digest is shown to no user.
 
 from typing import Any, assert_never
 
-from parkade.api.translate import amount, instant
+from parkade.api.translate import amount, instant, span
 from parkade.api.views.audience import Owners, Reader, asked_by, audience, is_hidden_money
 from parkade.api.views.clearings import cleared, leave, node_names, seat_details, stop_details
 from parkade.core.fleet.pool import Fence
@@ -17,7 +17,7 @@ from parkade.core.state.people import Grant
 from parkade.core.units.indexes import written
 from parkade.core.units.money import format_amount as money
 from parkade.wire.feed import Event
-from parkade.wire.scalars import format_amount, format_instant
+from parkade.wire.scalars import format_amount, format_instant, format_span
 
 Shown = tuple[str, dict[str, Any]]
 
@@ -301,6 +301,8 @@ def _workload(event: events.WorkloadEvent) -> Shown:
         case events.BidChanged(workload=name, limit_price_micros=limit, members=some):
             whose = f"{name}[{written(some)}]" if some else name
             return f"{whose}: limit now {money(limit)}", {"limit_price": money(limit)}
+        case events.BoundsChanged(workload=name, members=some):
+            return _bounded(f"{name}[{written(some)}]" if some else name, event)
         case events.MembersOpened(workload=name, members=some):
             return f"{name}[{written(some)}]: opened", {"members": written(some)}
         case events.MembersEnded(workload=name, members=some, phase=phase, why=why):
@@ -334,6 +336,18 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             return f"{name}: four fifths of max_spend are spent", {}
         case _:
             assert_never(event)
+
+
+def _bounded(whose: str, event: events.BoundsChanged) -> Shown:
+    most, lasts_us = event.max_spend_micros, event.max_duration_us
+    told: dict[str, object] = {
+        "max_spend": None if most is None else money(most),
+        "max_duration": None if lasts_us is None else format_span(span(lasts_us)),
+    }
+    if event.must_end_us is not None:
+        told["must_end"] = format_instant(instant(event.must_end_us))
+    says = ", ".join(f"{name} {told[name] or 'none'}" for name in ("max_spend", "max_duration"))
+    return f"{whose}: now {says}", told
 
 
 def _moved(transfers: tuple[Transfer, ...], org: str | None, *, may_see_income: bool) -> Shown:

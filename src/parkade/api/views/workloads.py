@@ -38,7 +38,8 @@ SENTENCES: dict[str, str] = {
     Why.RESERVATION_NOT_IN_FORCE: "its reservation has not begun, or is over",
     Why.INSUFFICIENT_FUNDS: "its account cannot set aside what the next minutes may cost",
     Why.USER_CAP: "its user's cap leaves less than the next minutes may cost",
-    Why.MAX_SPEND: "its max_spend leaves less than the next minutes may cost",
+    Why.MAX_SPEND: "its max_spend leaves less than the next minutes may cost; parkade change raises"
+    " it",
     Why.MAX_DURATION: "it reached its max_duration",
     Why.RESERVATION_ENDED: "its reservation ended",
     Why.CANCELLED: "it was cancelled",

@@ -25,8 +25,9 @@ account.
 
 Invariants
   - No charge twice: `charged_until_us` is in the same event as the transfers.
-  - No balance falls below zero and no workload pays above `max_spend`: what a late clearing let
-    grow beyond that is cut off and never charged.
+  - No balance falls below zero and no workload pays above `max_spend`, nor all members of an array
+    together above that of their array: what a late clearing let grow beyond that is cut off and
+    never charged.
   - Every charge says which GPUs, at which price, over which window.
   - pot x 3.6e9 <= sum of what the market owes below one micro-unit (`kernel.check`).
 
@@ -83,6 +84,7 @@ class Postings:
         self._charged: dict[str, int] = {}
         self._earned: dict[str, int] = {}
         self._over: set[str] = set()
+        self._spent_by_members: dict[str, int] = {}
 
     def post_use(
         self,
@@ -216,8 +218,7 @@ class Postings:
         rate = span.rate.per_hour_micros(posting.gpus)
         length_us = span.end_us - span.start_us
         left = self._balance(org_account(workload.org))
-        if workload.spec.max_spend_micros is not None:
-            left = min(left, workload.spec.max_spend_micros - posting.spent)
+        left = min(left, self._left_to_spend(posting, left))
         most = left * MICROSECONDS_PER_HOUR + MICROSECONDS_PER_HOUR - 1
         if posting.numerator + rate * length_us > most:
             length_us = max(0, (most - posting.numerator) // rate)
@@ -237,6 +238,19 @@ class Postings:
             self._charge_use(posting, use, kind)
         assert posting.spent - before <= left, "more is charged than there is"
 
+    def _left_to_spend(self, posting: "_Posting", otherwise: int) -> int:
+        """What `max_spend` leaves, of a member its array's; `otherwise` where there is none."""
+        array = posting.workload.member_of
+        if array is None:
+            most = posting.workload.spec.max_spend_micros
+            return otherwise if most is None else most - posting.spent
+        whole = self._world.records.workloads[array]
+        most = whole.spec.max_spend_micros
+        if most is None:
+            return otherwise
+        # In journals of before it bounded them, members may have spent more.
+        return max(0, most - whole.spent_micros - self._spent_by_members.get(array, 0))
+
     def _charge_use(self, posting: "_Posting", use: Use, kind: TransferKind) -> None:
         """The whole micro-units of what nodes of one price cost; the rest is carried on."""
         workload = posting.workload
@@ -247,6 +261,10 @@ class Postings:
         if micros > 0:
             self._move(account, pot, micros)
             posting.spent += micros
+            array = workload.member_of
+            if array is not None:
+                before = self._spent_by_members.get(array, 0)
+                self._spent_by_members[array] = before + micros
             posting.transfers.append(
                 Transfer(
                     kind=kind,

@@ -69,6 +69,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.ClaimSeated()
             | events.Unclaimed()
             | events.BidChanged()
+            | events.BoundsChanged()
             | events.MembersEnded()
             | events.MembersRetried()
             | events.DependenciesMet()

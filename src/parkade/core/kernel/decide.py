@@ -17,7 +17,7 @@ from parkade.core.nodes import decisions as nodes
 from parkade.core.nodes import fencing, pools, terms
 from parkade.core.repairing import automation, progress, surroundings
 from parkade.core.repairing import decisions as repairing
-from parkade.core.running import arrays
+from parkade.core.running import arrays, bounding
 from parkade.core.running import decisions as running
 from parkade.core.running.observations import report_attempts
 from parkade.core.state import commands
@@ -49,6 +49,8 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return run_clearing(world, command, now_us)
         case commands.ChangeBid():
             return running.change_bid(world, command, now_us)
+        case commands.ChangeBounds():
+            return bounding.change_bounds(world, command, now_us)
         case commands.Cancel():
             return running.cancel(world, command, now_us)
         case commands.Retry():

@@ -67,7 +67,14 @@ def open_members(world: World, array: Workload, at_us: int) -> tuple[events.AnyE
     """The least indexes that wait, as many as there is room for."""
     assert array.array is not None and not array.waits_for
     members = indexes.least(array.array.waiting, _room(world, array))
-    return (events.MembersOpened(at_us=at_us, workload=array.workload, members=members),)
+    again = indexes.both(array.array.again, members)
+    opened = events.MembersOpened(
+        at_us=at_us,
+        workload=array.workload,
+        members=members,
+        attempts_before=array.array.generations if again else 0,
+    )
+    return (opened,)
 
 
 def _room(world: World, array: Workload) -> int:
@@ -83,7 +90,7 @@ def _room(world: World, array: Workload) -> int:
 
 def cancel_array(world: World, array: Workload, command: commands.Cancel, now_us: int) -> Decision:
     """Ends members: those that are not open at once."""
-    chosen = _chosen(array, command.members)
+    chosen = chosen_members(array, command.members)
     if isinstance(chosen, Refusal):
         return chosen
     assert array.array is not None
@@ -100,7 +107,7 @@ def cancel_array(world: World, array: Workload, command: commands.Cancel, now_us
                 why=Why.CANCELLED,
             )
         )
-    for member in _open(world, array, chosen):
+    for member in open_of(world, array, chosen):
         found.extend(cancelled(world, postings, member, now_us, is_immediate=command.now))
     return tuple(found)
 
@@ -110,7 +117,7 @@ def hold_array(world: World, array: Workload, now_us: int) -> Decision:
     assert array.phase in (Phase.HELD, Phase.QUEUED)
     postings = Postings(world)
     found: list[events.AnyEvent] = [_turned(array, Phase.HELD, Why.HELD, now_us)]
-    for member in _open(world, array, None):
+    for member in open_of(world, array, None):
         if member.attempt is None and member.phase is not Phase.HELD:
             found.extend(held(world, postings, member, now_us))
     return tuple(found)
@@ -123,7 +130,7 @@ def release_array(world: World, array: Workload, now_us: int) -> Decision:
     found = [_turned(array, phase, why, now_us)]
     found += [
         _turned(member, Phase.QUEUED, Why.NEXT_CLEARING, now_us)
-        for member in _open(world, array, None)
+        for member in open_of(world, array, None)
         if member.phase is Phase.HELD
     ]
     return tuple(found)
@@ -137,7 +144,7 @@ def change_array_bid(
     refusal = bad_bid(market, array.spec, command.limit_price_micros)
     if refusal is not None:
         return refusal
-    chosen = _chosen(array, command.members)
+    chosen = chosen_members(array, command.members)
     if isinstance(chosen, Refusal):
         return chosen
     assert array.array is not None
@@ -153,7 +160,7 @@ def change_array_bid(
                 members=waiting,
             )
         )
-    for member in _open(world, array, chosen):
+    for member in open_of(world, array, chosen):
         changed = change_of_bid(world, postings, member, command.limit_price_micros, now_us)
         if not isinstance(changed, Refusal):
             found.extend(changed)
@@ -180,7 +187,7 @@ def retry(world: World, command: commands.Retry, now_us: int) -> Decision:
     return (events.MembersRetried(at_us=now_us, workload=array.workload, members=chosen),)
 
 
-def _chosen(array: Workload, members: Spans | None) -> Spans | Refusal:
+def chosen_members(array: Workload, members: Spans | None) -> Spans | Refusal:
     """The members that a command means, of those that have not ended."""
     terms, state = array.spec.array, array.array
     assert terms is not None and state is not None
@@ -202,9 +209,11 @@ def _unknown(array: Workload, members: Spans) -> Refusal:
     return invalid("members", f"{array.workload} has no member {first}; it has {array.spec.array}")
 
 
-def _open(world: World, array: Workload, chosen: Spans | None) -> list[Workload]:
-    """The open ones of these members; None: of all. Cost grows with the open members."""
+def open_of(world: World, array: Workload, chosen: Spans | None) -> list[Workload]:
+    """The open ones of these members, by index; None: of all. Cost grows with the open members.
+    In the index of the world a retried one stands last, and after a restart where its record is."""
     found = [world.records.workloads[name] for name in world.members.of(array.workload).names]
+    found.sort(key=lambda member: member.index or 0)
     if chosen is None:
         return found
     wanted = set(indexes.indexes(chosen))

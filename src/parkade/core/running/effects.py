@@ -2,7 +2,11 @@
 
 from msgspec.structs import replace
 
-from parkade.core.running.member_effects import change_bid_of_waiting
+from parkade.core.running.member_effects import (
+    change_bid_of_waiting,
+    change_bounds_of_waiting,
+    with_bounds,
+)
 from parkade.core.running.unstarted import note_hold
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -49,6 +53,16 @@ def change_bid(world: World, event: events.BidChanged) -> None:
     assert not workload.phase.is_ended and workload.spec.limit_price_micros is not None
     spec = replace(workload.spec, limit_price_micros=event.limit_price_micros)
     world.put_workload(replace(workload, spec=spec))
+
+
+def change_bounds(world: World, event: events.BoundsChanged) -> None:
+    """Another `max_spend` or `max_duration`, and the end by the clock that follows."""
+    workload = world.records.workloads[event.workload]
+    if workload.array is not None:
+        change_bounds_of_waiting(world, workload, event)
+        return
+    assert not workload.phase.is_ended and not event.members
+    world.put_workload(with_bounds(workload, event))
 
 
 def order_stop(world: World, event: events.StopOrdered) -> None:

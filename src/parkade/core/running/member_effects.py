@@ -1,15 +1,20 @@
 """Effects on an array and on members that are not open: opened, ended unopened, retried, bid."""
 
+from typing import TypeVar
+
 from msgspec.structs import replace
 
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.members import may_open, settled, with_ended
 from parkade.core.units import indexes
-from parkade.core.workloads.array import member_name
+from parkade.core.units.indexes import Spans
+from parkade.core.workloads.array import ArrayState, member_name
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Workload
+
+T = TypeVar("T")
 
 
 def open_members(world: World, event: events.MembersOpened) -> None:
@@ -29,13 +34,22 @@ def open_members(world: World, event: events.MembersOpened) -> None:
         )
     )
     own = replace(array.spec, array=None, after=(), max_spend_micros=None)
-    specs = {limit: replace(own, limit_price_micros=limit) for _, limit in state.limits}
+    specs: dict[tuple[int | None, int | None], Spec] = {}
     for index in indexes.indexes(event.members):
         limit = state.limit_micros(index) if state.limits else None
-        _open(world, array, own if limit is None else specs[limit], index, event.at_us)
+        if limit is None:
+            limit = own.limit_price_micros
+        duration_us = state.duration_us(index, own.max_duration_us)
+        if (limit, duration_us) not in specs:
+            specs[limit, duration_us] = replace(
+                own, limit_price_micros=limit, max_duration_us=duration_us
+            )
+        _open(world, array, specs[limit, duration_us], index, event)
 
 
-def _open(world: World, array: Workload, spec: Spec, index: int, at_us: int) -> None:
+def _open(
+    world: World, array: Workload, spec: Spec, index: int, event: events.MembersOpened
+) -> None:
     """A member that ran before goes on with its checkpoints, and its attempts are numbered on."""
     assert array.array is not None
     name = member_name(array.workload, index)
@@ -52,6 +66,7 @@ def _open(world: World, array: Workload, spec: Spec, index: int, at_us: int) -> 
             member_of=array.workload,
             index=index,
             generation=array.array.generations if ran else 0,
+            attempts_before=event.attempts_before if ran else 0,
             failures=0,
             preemptions=0,
             spent_micros=0,
@@ -60,7 +75,7 @@ def _open(world: World, array: Workload, spec: Spec, index: int, at_us: int) -> 
             exit_code=None,
             checkpoint_step=None if before is None else before.checkpoint_step,
             first_started_us=None,
-            released_us=at_us,
+            released_us=event.at_us,
         )
     )
 
@@ -109,10 +124,42 @@ def change_bid_of_waiting(world: World, array: Workload, event: events.BidChange
         spec = replace(array.spec, limit_price_micros=event.limit_price_micros)
         world.put_workload(replace(array, spec=spec, array=replace(state, limits=())))
         return
-    others = [
-        (left, limit)
-        for members, limit in state.limits
-        if (left := indexes.both(indexes.without(members, event.members), state.waiting))
-    ]
+    others = _besides(state, state.limits, event.members)
     limits = (*others, (event.members, event.limit_price_micros))
     world.put_workload(replace(array, array=replace(state, limits=limits)))
+
+
+def change_bounds_of_waiting(world: World, array: Workload, event: events.BoundsChanged) -> None:
+    """Another `max_duration` of all that wait to be opened, or of some; `max_spend` is of all."""
+    state = array.array
+    assert state is not None and not array.phase.is_ended
+    if event.members:
+        others = _besides(state, state.durations, event.members)
+        durations = (*others, (event.members, event.max_duration_us))
+        world.put_workload(replace(array, array=replace(state, durations=durations)))
+        return
+    assert event.must_end_us is None, "an array ends with its members"
+    world.put_workload(with_bounds(array, event))
+
+
+def with_bounds(workload: Workload, event: events.BoundsChanged) -> Workload:
+    """The record with the bounds that the event tells."""
+    spec = replace(
+        workload.spec,
+        max_spend_micros=event.max_spend_micros,
+        max_duration_us=event.max_duration_us,
+    )
+    return replace(
+        workload, spec=spec, must_end_us=event.must_end_us, is_budget_noted=event.is_budget_noted
+    )
+
+
+def _besides(
+    state: ArrayState, values: tuple[tuple[Spans, T], ...], members: Spans
+) -> list[tuple[Spans, T]]:
+    """What is said of members that wait, besides these."""
+    return [
+        (left, value)
+        for named, value in values
+        if (left := indexes.both(indexes.without(named, members), state.waiting))
+    ]

@@ -302,6 +302,22 @@ class ChangeBid(Command, frozen=True, kw_only=True):
     members: Spans | None = None
 
 
+class NewBound(msgspec.Struct, frozen=True, kw_only=True):
+    """A bound in place of the one there is; None: there is none from now on."""
+
+    value: int | None
+
+
+class ChangeBounds(Command, frozen=True, kw_only=True):
+    """Another `max_spend` or `max_duration` while it lives; None leaves it as it is. `members` as
+    in `Cancel`, for `max_duration` alone."""
+
+    workload: str
+    max_spend_micros: NewBound | None = None
+    max_duration_us: NewBound | None = None
+    members: Spans | None = None
+
+
 class Retry(Command, frozen=True, kw_only=True):
     """Run members of an array again that have ended; None: all that failed."""
 
@@ -456,6 +472,7 @@ AnyCommand = (
     | Release
     | Cancel
     | ChangeBid
+    | ChangeBounds
     | Retry
     | CordonNode
     | UncordonNode

@@ -358,11 +358,30 @@ class BidChanged(Event, frozen=True, kw_only=True):
     members: Spans = ()
 
 
+class BoundsChanged(Event, frozen=True, kw_only=True):
+    """`max_spend` and `max_duration` of a workload are these from now on; None: it has none.
+
+    `must_end_us`: when its seats must be free by it; `is_budget_noted`: whether the event at 80 %
+    counts as made. `members`: of an array, those that wait to be opened and take this
+    `max_duration`; none: the array itself, and so all that wait and have none of their own."""
+
+    workload: str
+    max_spend_micros: int | None
+    max_duration_us: int | None
+    must_end_us: int | None
+    is_budget_noted: bool
+    members: Spans = ()
+
+
 class MembersOpened(Event, frozen=True, kw_only=True):
     """Members of an array take part from now on, each as a workload of its own."""
 
     workload: str
     members: Spans
+
+    attempts_before: int = 0
+    """The attempts from which those that ran before are numbered on, so that none of these counts
+    for their back-off; 0: all count, as in journals of before this was said."""
 
 
 class MembersEnded(Event, frozen=True, kw_only=True):
@@ -692,6 +711,7 @@ WorkloadStep = (
     PhaseChanged
     | DependenciesMet
     | BidChanged
+    | BoundsChanged
     | MembersOpened
     | MembersEnded
     | MembersRetried

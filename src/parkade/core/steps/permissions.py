@@ -81,6 +81,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.Hold: Permission.SELF,
     commands.Release: Permission.SELF,
     commands.ChangeBid: Permission.SELF,
+    commands.ChangeBounds: Permission.SELF,
     commands.Cancel: Permission.SELF,
     commands.Retry: Permission.SELF,
     commands.Submit: Permission.MEMBER,
@@ -207,6 +208,7 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             commands.Hold(workload=name)
             | commands.Release(workload=name)
             | commands.ChangeBid(workload=name)
+            | commands.ChangeBounds(workload=name)
             | commands.Cancel(workload=name)
             | commands.Retry(workload=name)
         ):

@@ -73,6 +73,10 @@ class ArrayState(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[tuple[Spans, int], ...] = ()
     """(members, limit per GPU-hour) of those that wait with another limit than the array's."""
 
+    durations: tuple[tuple[Spans, int | None], ...] = ()
+    """(members, `max_duration`) of those that wait with another one than the array's; None: none.
+    Empty in snapshots of before it could be changed."""
+
     @property
     def ended(self) -> Spans:
         """All that have ended."""
@@ -83,6 +87,17 @@ class ArrayState(msgspec.Struct, frozen=True, kw_only=True):
         return next(
             (limit for members, limit in self.limits if indexes.both(members, ((index, index),))),
             None,
+        )
+
+    def duration_us(self, index: int, default_us: int | None) -> int | None:
+        """The `max_duration` of one that waits; the array's is `default_us`."""
+        return next(
+            (
+                duration_us
+                for members, duration_us in self.durations
+                if indexes.both(members, ((index, index),))
+            ),
+            default_us,
         )
 
 

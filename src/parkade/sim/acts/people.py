@@ -67,7 +67,10 @@ def own_work(stage: Stage, chance: random.Random) -> None:
 
 
 def rebid(stage: Stage, chance: random.Random) -> None:
-    """Another limit, higher or lower."""
+    """Another limit, higher or lower, or another bound."""
+    if chance.random() < 0.25:
+        rebound(stage, chance)
+        return
     world, name = stage.world, _live(stage.world, chance)
     if name is not None and world is not None:
         limit = round(chance.choice((0.5, 2, 3, 5, 8, 20)) * MICROS)
@@ -79,6 +82,27 @@ def rebid(stage: Stage, chance: random.Random) -> None:
                 members=_some(world, name, chance),
             )
         )
+
+
+def rebound(stage: Stage, chance: random.Random) -> None:
+    """Another `max_spend` or `max_duration`, more, less or none, of one or some."""
+    world, name = stage.world, _live(stage.world, chance)
+    if name is None or world is None:
+        return
+    spends, lasts = (None, MICROS, 5 * MICROS, 90 * MICROS), (None, MINUTE_US, HOUR_US, 3 * HOUR_US)
+    is_spend = chance.random() < 0.5
+    members = None if is_spend and chance.random() < 0.8 else _some(world, name, chance)
+    spend = commands.NewBound(value=chance.choice(spends))
+    span = commands.NewBound(value=chance.choice(lasts))
+    stage.ask(
+        commands.ChangeBounds(
+            by=_user_of(stage, name),
+            workload=name,
+            max_spend_micros=spend if is_spend else None,
+            max_duration_us=span if not is_spend or chance.random() < 0.2 else None,
+            members=members,
+        )
+    )
 
 
 def cancel(stage: Stage, chance: random.Random) -> None:
@@ -182,6 +206,9 @@ def hostile(stage: Stage, chance: random.Random) -> None:
         commands.ChangeBid(by=by, workload=name, limit_price_micros=1),
         commands.ChangeBid(by=by, workload=name, limit_price_micros=10**15),
         commands.Hold(by=by, workload=name),
+        commands.ChangeBounds(
+            by=by, workload=name, max_spend_micros=commands.NewBound(value=chance.choice((0, 1)))
+        ),
         commands.MakeClaim(by=by, reservation=reservation, nodes=10**6),
         commands.MakeClaim(by=by, reservation=reservation, nodes=0),
         commands.Lend(by=by, reservation=reservation, floor_micros=0, keep=10**5),

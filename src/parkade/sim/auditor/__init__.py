@@ -104,6 +104,7 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
     if transfer["kind"] in ("usage", "minimum_charge", "late_start"):
         market = credit.removeprefix("clearing/")
         books.taken[market] += micros
+        books.spent[_purse(books, transfer["workload"])] += micros
         run = books.runs.get(transfer["attempt"] or "")
         if run is None:
             require(transfer["kind"] == "minimum_charge", "use without an attempt")
@@ -119,7 +120,6 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
             is_held = has_held(books, run, event["at_us"])
             require(is_early and (run.displaced or is_held), "a late start after the first process")
         run.charged += micros
-        books.spent[_purse(books, run.workload)] += micros
         run.was_at_an_end = run.was_at_an_end or is_at_an_end(books, run)
     elif debit.startswith("clearing/"):
         market = debit.removeprefix("clearing/")
@@ -157,6 +157,19 @@ def _submit(books: Books, event: Record) -> None:
     name = event["workload"]["workload"]
     books.workloads[name] = event["workload"]
     books.failures.pop(name, None)
+    books.first_started.pop(name, None)
+
+
+def _change_bounds(books: Books, event: Record) -> None:
+    """A bound is never below what was charged already."""
+    if event.get("members"):
+        return
+    name, most = event["workload"], event["max_spend_micros"]
+    workload = books.workloads[name]
+    is_safe = most is None or books.spent[name] <= most
+    require(is_safe, f"{name} may spend {most} in all and spent {books.spent[name]}")
+    bounds = {key: event[key] for key in ("max_spend_micros", "max_duration_us")}
+    books.workloads[name] = {**workload, "spec": {**workload["spec"], **bounds}}
 
 
 def _launch(books: Books, event: Record) -> None:
@@ -215,6 +228,7 @@ def _start(books: Books, event: Record) -> None:
     silent = books.silent_since.get(run.pool)
     require(silent is None, "it started while its agent was not heard")
     run.started_us = max(event["at_us"], run.ordered_us)
+    books.first_started.setdefault(event["workload"], event["at_us"])
 
 
 def _checkpoint(books: Books, event: Record) -> None:
@@ -286,6 +300,21 @@ def _change_phase(books: Books, event: Record) -> None:
 def _order(books: Books, event: Record) -> None:
     _order_stop(books, event["workload"], event["stop"])
     give_up(books, event["workload"], event["stop"]["cause"])
+    if event["stop"]["cause"] == "expired":
+        _check_expiry(books, event)
+
+
+def _check_expiry(books: Books, event: Record) -> None:
+    """What bids is told to end only so that its `max_duration` is used but for notice and kill."""
+    workload = books.workloads[event["workload"]]
+    if workload["spec"]["capacity"]["kind"] != "spot":
+        return
+    lasts_us, terms = workload["spec"].get("max_duration_us"), books.terms[workload["market"]]
+    started_us = books.first_started.get(event["workload"])
+    says = f"{event['workload']} expired"
+    require(lasts_us is not None and started_us is not None, f"{says} and has no end")
+    leave_us = terms["notice_us"] + terms["kill_us"]
+    require(event["at_us"] + leave_us >= started_us + lasts_us, f"{says} before its time")
 
 
 READERS = {
@@ -295,6 +324,7 @@ READERS = {
     "ClockAdvanced": _advance,
     "PhaseChanged": _change_phase,
     "BidChanged": rebid,
+    "BoundsChanged": _change_bounds,
     "TermsChanged": _change_terms,
     "Submitted": _submit,
     "Reserved": reservations.reserve,

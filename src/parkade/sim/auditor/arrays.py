@@ -42,6 +42,8 @@ class ArrayBook:
     """By index: `waiting`, `open`, or how it ended."""
 
     limits: dict[int, int] = field(default_factory=dict)
+    max_duration_us: int | None = None
+    durations: dict[int, int | None] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
     is_held: bool = False
     has_started: bool = False
@@ -100,6 +102,7 @@ class ArrayAuditor:
         self._arrays[workload.workload] = ArrayBook(
             submitted=workload,
             limit_micros=workload.spec.limit_price_micros,
+            max_duration_us=workload.spec.max_duration_us,
             place=dict.fromkeys(_each(terms.members), "waiting"),
             is_held=workload.phase is Phase.HELD,
         )
@@ -131,6 +134,10 @@ class ArrayAuditor:
                 book.limits |= dict.fromkeys(_each(members), limit)
                 if not members:
                     book.limit_micros, book.limits = limit, {}
+            case events.BoundsChanged(members=members, max_duration_us=lasts_us):
+                book.durations |= dict.fromkeys(_each(members), lasts_us)
+                if not members:
+                    book.max_duration_us = lasts_us
             case events.PhaseChanged(phase=phase) | events.DependenciesMet(phase=phase):
                 book.is_held = phase is Phase.HELD
             case _:
@@ -147,6 +154,7 @@ class ArrayAuditor:
             array=None,
             after=(),
             limit_price_micros=book.limits.get(index, book.limit_micros),
+            max_duration_us=book.durations.get(index, book.max_duration_us),
         )
         member = replace(
             book.submitted,

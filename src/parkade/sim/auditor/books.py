@@ -71,6 +71,9 @@ class Books:
     """By market, what ended attempts owed beyond what could be taken."""
 
     failures: dict[str, int] = field(default_factory=dict)
+    first_started: dict[str, int] = field(default_factory=dict)
+    """By workload, when a process of it was first seen."""
+
     credited: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     earned_by: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     short: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)

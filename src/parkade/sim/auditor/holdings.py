@@ -52,6 +52,9 @@ class DemandBook:
     is_on_demand: bool = False
     is_spread: bool = True
     generation: int = 0
+    is_retried: bool = False
+    """A member of an array that waits again: its attempts may skip numbers, and repeat none."""
+
     started_us: int | None = None
     """When its attempt began; None where none runs."""
 

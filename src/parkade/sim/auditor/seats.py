@@ -137,6 +137,8 @@ class SeatAuditor:
             limit_micros=spec.limit_price_micros,
             is_on_demand=spec.capacity.kind is CapacityKind.ON_DEMAND,
             is_spread=spec.spread,
+            generation=0 if before is None else before.generation,
+            is_retried=is_retried,
         )
 
     def _clear(self, event: events.Cleared) -> None:
@@ -305,12 +307,15 @@ class SeatAuditor:
         seats = self.promised.pop(name, None)
         require(seats == attempt.seats, 3, f"{name} was promised {seats}, got {attempt.seats}")
         is_next = attempt.generation == demand.generation + 1
+        if demand.is_retried:
+            is_next = attempt.generation > demand.generation
         require(is_next, 6, f"{attempt.attempt} follows generation {demand.generation}")
         require(attempt.attempt not in self._attempts, 22, f"{attempt.attempt} was used before")
         is_due = event.at_us >= demand.not_before_us
         require(is_due, 10, f"{name} was launched before its back-off was over")
         self._attempts[attempt.attempt] = None
         demand.generation, demand.started_us = attempt.generation, None
+        demand.is_retried = False
         self._seat(name, Held(seats=seats or (), attempt=attempt.attempt), event.at_us)
 
     def _seat(self, name: str, held: Held, at_us: int) -> None:

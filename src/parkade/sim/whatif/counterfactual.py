@@ -136,6 +136,7 @@ class Counterfactual:
                 | commands.Hold(workload=name)
                 | commands.Release(workload=name)
                 | commands.ChangeBid(workload=name)
+                | commands.ChangeBounds(workload=name)
                 | commands.Retry(workload=name)
             ):
                 here = self._name_here(name)

@@ -38,6 +38,8 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             yield from stops(world, event)
         case events.Submitted() | events.PhaseChanged() | events.BidChanged():
             yield from _of_users(event)
+        case events.BoundsChanged():
+            yield from _of_bounds(event)
         case events.MembersEnded() | events.MembersRetried():
             yield from _of_arrays(event)
         case (
@@ -76,6 +78,22 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             yield commands.RunClearing(by=None, market=market)
         case _:
             yield from _of_operators(world, event)
+
+
+def _of_bounds(event: events.BoundsChanged) -> Guesses:
+    """The event tells both bounds, whichever was changed."""
+    spend = commands.NewBound(value=event.max_spend_micros)
+    lasts = commands.NewBound(value=event.max_duration_us)
+    name, members = event.workload, event.members or None
+    both = ((spend, lasts), (None, lasts), (spend, None))
+    for most, longest in ((None, lasts),) if "_" in name or members else both:
+        yield commands.ChangeBounds(
+            by=event.by,
+            workload=name,
+            max_spend_micros=most,
+            max_duration_us=longest,
+            members=members,
+        )
 
 
 def _of_arrays(event: events.MembersEnded | events.MembersRetried) -> Guesses:
