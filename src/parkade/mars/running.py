@@ -105,14 +105,16 @@ class MarsRunner:
         others = Aside(lambda: self._others.poll(self._now))
         round_s = time.monotonic()
         while not stopped.is_set():
-            if time.monotonic() >= round_s:
-                round_s = time.monotonic() + every_s
+            began_s = time.monotonic()
+            is_round = began_s >= round_s
+            if is_round:
+                round_s = began_s + every_s
                 others.start()
                 self._try_again()
-                self._tell()
-            began_s = time.monotonic()
             looked = self._logs.poll(self._now)
             self._at_once(self._see_logs(looked))
+            if is_round:
+                self._tell()
             look_s = began_s + logs_pause_s(every_s, looked.spent_s)
             while not stopped.is_set() and (left_s := look_s - time.monotonic()) > 0:
                 stopped.wait(self._until_due_s(left_s))
