@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from parkade.engines.local import keepers, processes
-from parkade.ports import Phase, RankExit
+from parkade.ports import Phase, RankExit, Transient
 from tests.engines import standins
 from tests.engines.conftest import LocalPlace, kill_keeper, up, with_argument
 from tests.engines.contract_lease import lease
@@ -239,5 +239,17 @@ def test_there_is_never_a_second_keeper(place: LocalPlace) -> None:
         await until(lambda: with_argument(place, module) == [guard, before])
         await engine.stop(attempt.attempt, order_in(0, 0))
         await released(engine, attempt)
+
+    run(body())
+
+
+def test_a_keeper_that_takes_too_long_to_start_is_told_apart_from_one_that_left(
+    place: LocalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keepers, "START_S", 0.0)
+
+    async def body() -> None:
+        with pytest.raises(Transient, match="did not start within 0 s: is the machine overloaded"):
+            await place.engine().launch(attempt_of(FOR_EVER))
 
     run(body())

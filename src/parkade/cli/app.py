@@ -29,6 +29,7 @@ from parkade.cli import (
     workloads,
 )
 from parkade.cli.compound import app as compound
+from parkade.cli.sbatch import command as batch
 from parkade.cli.sim import simulation
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
@@ -118,6 +119,9 @@ def _build() -> typer.Typer:
     ):
         epilog = following.HELP_ON_EXIT if name == "run" else None
         app.command(name, help=text, epilog=epilog, rich_help_panel="Work")(submit.submit)
+    app.command(help=batch.HELP, context_settings=batch.SETTINGS, rich_help_panel="Work")(
+        batch.sbatch
+    )
     for panel, commands in PANELS.items():
         for command in commands:
             epilog = following.HELP_ON_EXIT if command is following.wait else None

@@ -113,21 +113,21 @@ def submit(
         "env": pairs(env, "--env"),
         "env_file": env_file,
         "workdir": workdir,
-        "retry": _together(failures=failures),
+        "retry": together(failures=failures),
         "priority": priority,
     }
     with calling(as_json=as_json) as client:
         document = document_of(file, command)
         flags["checkpoint"] = saving(
             document.get("checkpoint"),
-            _together(word=checkpoint, signal=checkpoint_signal, command=checkpoint_command),
-            _together(needs=checkpoint_needs, exit_zero=checkpoint_exit_zero),
+            together(word=checkpoint, signal=checkpoint_signal, command=checkpoint_command),
+            together(needs=checkpoint_needs, exit_zero=checkpoint_exit_zero),
         )
         value = {**document, **{k: v for k, v in flags.items() if v is not None}}
         with named_in_faults(file):
             spec = check(value, WorkloadSpec)
         if ctx.info_name == "plan":
-            show(client.plan(spec, market=market, org=org), _planned, as_json=as_json)
+            show(client.plan(spec, market=market, org=org), print_planned, as_json=as_json)
             return
         answer = client.submit(spec, market=market, org=org, hold=hold)
         if ctx.info_name == "run":
@@ -224,7 +224,8 @@ def saving(
     return found
 
 
-def _together(**parts: object) -> dict[str, object] | None:
+def together(**parts: object) -> dict[str, object] | None:
+    """What was given of a key's parts; None where nothing was."""
     given = {name: value for name, value in parts.items() if value is not None}
     return given or None
 
@@ -254,7 +255,7 @@ def _per_gpu_hour(answer: "wire.Workload") -> str:
     )
 
 
-def _planned(answer: "wire.Plan") -> None:
+def print_planned(answer: "wire.Plan") -> None:
     from parkade.cli.screen import fields, say, seats
 
     say(answer.says[0].upper() + answer.says[1:] + ".")

@@ -24,7 +24,7 @@ from parkade.core.market import allocation, spot
 from parkade.core.market import sizes as market_sizes
 from parkade.core.market.prices import critical_values
 from parkade.core.market.prices.sweep import CounterfactualSweep
-from parkade.core.market.seating import standing
+from parkade.core.market.seating import posing
 from parkade.core.running import arrays as running_arrays
 from parkade.core.running import decisions as running
 from parkade.core.running import dependencies, ending, lapses, observations, promises
@@ -245,7 +245,7 @@ def _forgets_missing_nodes(patch: pytest.MonkeyPatch) -> None:
 
 
 def _seats_owners_where_it_is_free(patch: pytest.MonkeyPatch) -> None:
-    pose = standing.pose
+    pose = posing.pose
 
     def homeless(*args: Any) -> Any:
         return pose(*args)._replace(at_home=frozenset())
@@ -632,8 +632,8 @@ def _numbers_attempts_anew(patch: pytest.MonkeyPatch) -> None:
 
 
 def _cancels_all_for_some(patch: pytest.MonkeyPatch) -> None:
-    open_of = running_arrays._open
-    patch.setattr(running_arrays, "_open", lambda world, array, _some: open_of(world, array, None))
+    open_of = running_arrays.open_of
+    patch.setattr(running_arrays, "open_of", lambda world, array, _: open_of(world, array, None))
 
 
 def _prices_winners_by_their_own_losers(patch: pytest.MonkeyPatch) -> None:

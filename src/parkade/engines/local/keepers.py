@@ -55,7 +55,12 @@ def start_keeper(folder: Path) -> None:
         raise Transient(f"no keeper could be started for {folder}: {error}") from error
     finally:
         os.close(log)
-    if _wait(first) != 0:
+    code = _wait(first)
+    if code is None:
+        raise Transient(
+            f"the keeper of {folder} did not start within {START_S:g} s: is the machine overloaded?"
+        )
+    if code != 0:
         raise Transient(f"the keeper of {folder} left at once; see its {records.KEEPER_LOG}")
 
 
@@ -68,13 +73,16 @@ def _open_log(folder: Path) -> int:
         return os.open(os.devnull, os.O_WRONLY)
 
 
-def _wait(first: subprocess.Popen[bytes]) -> int:
-    """The exit code of the process that the keeper forks from, which is ended after START_S."""
+def _wait(first: subprocess.Popen[bytes]) -> int | None:
+    """The exit code of the process that the keeper forks from; None where it took longer than
+    START_S, after which it is ended."""
     # Popen's own timeout looks only every 50 ms.
     descriptor = os.pidfd_open(first.pid)
     try:
-        if not select.select([descriptor], [], [], START_S)[0]:
-            first.kill()
+        is_done = bool(select.select([descriptor], [], [], START_S)[0])
     finally:
         os.close(descriptor)
-    return first.wait()
+    if not is_done:
+        first.kill()
+    code = first.wait()
+    return code if is_done else None
