@@ -24,7 +24,7 @@ from parkade.core.healing.buffer_size import (
     state_conditional_size,
     steps_of,
 )
-from parkade.core.healing.gangs import Fault, Setting, play
+from parkade.core.healing.gangs import NodeOutage, Setting, play
 from parkade.core.healing.walk_forward import Size, replay
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US
@@ -50,7 +50,7 @@ def trace_path() -> Path | None:
     return next((folder / TRACE for folder in folders if (folder / TRACE).exists()), None)
 
 
-def read_faults(path: Path) -> tuple[Fault, ...]:
+def read_faults(path: Path) -> tuple[NodeOutage, ...]:
     """Each fault with its end; one that is open when the next begins goes on."""
     open_since: dict[int, int] = {}
     faults = []
@@ -60,12 +60,12 @@ def read_faults(path: Path) -> tuple[Fault, ...]:
             if row["event"] == "fault_start":
                 open_since.setdefault(node, at_us)
             elif node in open_since:
-                faults.append(Fault(node, open_since.pop(node), at_us))
-    faults += [Fault(node, since_us, None) for node, since_us in open_since.items()]
+                faults.append(NodeOutage(node, open_since.pop(node), at_us))
+    faults += [NodeOutage(node, since_us, None) for node, since_us in open_since.items()]
     return tuple(sorted(faults, key=lambda fault: (fault.start_us, fault.node)))
 
 
-def down_of(faults: tuple[Fault, ...]) -> Steps:
+def down_of(faults: tuple[NodeOutage, ...]) -> Steps:
     """The number of nodes down over time."""
     starts = [(fault.start_us, 1) for fault in faults]
     ends = [(fault.end_us, -1) for fault in faults if fault.end_us is not None]

@@ -16,16 +16,16 @@ from benchmarks.figures import Figure, Kind
 from parkade.core.healing.guards import GuardLimits
 from parkade.core.healing.parents import ParentLimits
 from parkade.core.healing.symptom import (
-    Condition,
     ConditionFact,
     Evidence,
     Fact,
+    NodeCondition,
     Source,
     Symptom,
     XidFact,
 )
-from parkade.core.healing.topology import Place
-from parkade.core.healing.watch import Watch, WatchSettings
+from parkade.core.healing.topology import NodePlace
+from parkade.core.healing.watch import FleetWatch, WatchSettings
 from parkade.core.units.time import SECOND_US
 from parkade.mars.policy_file import shipped_policy
 from parkade.sensors.kernel_log.reading import read, symptom_of
@@ -45,10 +45,10 @@ LINES = (
 )
 
 
-def watch(nodes: int, *, reports_per_minute: int = 600) -> Watch:
+def watch(nodes: int, *, reports_per_minute: int = 600) -> FleetWatch:
     """A fleet with the shipped policy that acts."""
     places = tuple(
-        Place(node=f"n{n}", fabric=f"f{n // 64}", rack=f"r{n // 8}", switch=None, driver="570")
+        NodePlace(node=f"n{n}", fabric=f"f{n // 64}", rack=f"r{n // 8}", switch=None, driver="570")
         for n in range(nodes)
     )
     settings = WatchSettings(
@@ -57,7 +57,7 @@ def watch(nodes: int, *, reports_per_minute: int = 600) -> Watch:
         parents=ParentLimits(),
         acts=True,
     )
-    return Watch(places, settings)
+    return FleetWatch(places, settings)
 
 
 def symptoms(count: int, *, nodes: int, per_second: float, seed: int) -> list[Symptom]:
@@ -72,7 +72,7 @@ def symptoms(count: int, *, nodes: int, per_second: float, seed: int) -> list[Sy
             code = chance.choice(CODES)
             fact = XidFact(code=code, process_id=None, process=None, place=None)
         else:
-            fact = ConditionFact(condition=chance.choice(list(Condition)), amount=None)
+            fact = ConditionFact(condition=chance.choice(list(NodeCondition)), amount=None)
         found.append(
             Symptom(
                 node=node,
@@ -91,7 +91,7 @@ def symptoms(count: int, *, nodes: int, per_second: float, seed: int) -> list[Sy
     return found
 
 
-def run(fleet: Watch, stream: list[Symptom]) -> list[float]:
+def run(fleet: FleetWatch, stream: list[Symptom]) -> list[float]:
     """Plays a stream; microseconds of each symptom, its tick included."""
     spent = []
     for each in stream:
@@ -102,7 +102,7 @@ def run(fleet: Watch, stream: list[Symptom]) -> list[float]:
     return spent
 
 
-def _run_into(spent: list[float], fleet: Watch, stream: list[Symptom]) -> None:
+def _run_into(spent: list[float], fleet: FleetWatch, stream: list[Symptom]) -> None:
     spent += run(fleet, stream)
 
 
@@ -141,7 +141,7 @@ def _steady(quick: bool, repeat: int) -> list[float]:
         stream = symptoms(round(rate * seconds), nodes=NODES, per_second=rate, seed=seed)
         fleet = watch(NODES)
 
-        def play(fleet: Watch = fleet, stream: list[Symptom] = stream) -> None:
+        def play(fleet: FleetWatch = fleet, stream: list[Symptom] = stream) -> None:
             for each in stream:
                 read(LINES[0])
                 fleet.tick(each.at_us)

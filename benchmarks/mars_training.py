@@ -17,7 +17,13 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from parkade.core.healing.buffer_size import poisson_size
-from parkade.core.healing.training_time import Job, Spares, best_interval, closed_form, simulate
+from parkade.core.healing.training_time import (
+    Spares,
+    TrainingJob,
+    best_interval,
+    closed_form,
+    simulate,
+)
 from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 RATES = {"Llama 3": 3.79, "RSC-1": 6.5}
@@ -43,7 +49,7 @@ class Row(NamedTuple):
 
 def row(rate: str, gpus: int, restart_min: int, *, days: int) -> Row:
     """Plays one case over all seeds."""
-    job = Job(gpus // 8, RATES[rate] / 1_000, restart_min * MINUTE_US, CHECKPOINT_US)
+    job = TrainingJob(gpus // 8, RATES[rate] / 1_000, restart_min * MINUTE_US, CHECKPOINT_US)
     interval = best_interval(job)
     closed = closed_form(job, interval)
     held = poisson_size(job.failures_per_us * REPAIR_US, quantile=0.999)

@@ -4,7 +4,7 @@ it."""
 from pathlib import Path
 
 from parkade.cli.mars.explain import repeat_text
-from parkade.core.healing.policy import Policy, Rule
+from parkade.core.healing.policy import Policy, PolicyRule
 from parkade.mars.comparing import agreement, signal_order
 from parkade.mars.policy_file import PolicyFile, shipped_file, shipped_policy
 from parkade.mars.shipped import xid_facts
@@ -79,7 +79,7 @@ def _rows(policy: Policy) -> list[str]:
     return lines
 
 
-def _row(signal: str, meaning: str, rule: Rule) -> str:
+def _row(signal: str, meaning: str, rule: PolicyRule) -> str:
     repeats = "; ".join(repeat_text(repeat) for repeat in rule.repeats)
     scope = " (node)" if rule.scope.value == "node" else ""
     return (

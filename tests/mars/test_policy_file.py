@@ -13,8 +13,8 @@ from parkade.core.healing.finding import RECOVERIES, meaning_of
 from parkade.core.healing.nvlink import decode
 from parkade.core.healing.policy import find_rule
 from parkade.core.healing.symptom import (
-    Condition,
     ConditionFact,
+    NodeCondition,
     NvlinkFact,
     RecoveryAction,
     RecoveryFact,
@@ -63,7 +63,7 @@ def test_every_code_of_the_catalogue_has_a_row_with_a_source() -> None:
     assert sorted(xid_facts()) == list(range(1, 173))
     for xid in xid_facts():
         assert policy.rules[f"xid/{xid}"][0].provenance
-    for condition in Condition:
+    for condition in NodeCondition:
         assert condition.value in policy.rules
     for action in RecoveryAction:
         rule = policy.rules[f"recovery/{action.value}"][0]
@@ -169,7 +169,7 @@ def test_a_sites_rows_stand_before_the_shipped_ones() -> None:
 
 
 def _none() -> ConditionFact:
-    return ConditionFact(condition=Condition.GPU_LOST, amount=None)
+    return ConditionFact(condition=NodeCondition.GPU_LOST, amount=None)
 
 
 ROW = "{on: [xid/79], level: fatal, action: reboot, why: w, from: [parkade]}"

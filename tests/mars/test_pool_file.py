@@ -20,7 +20,7 @@ from parkade.mars.pool_file import (
 )
 from parkade.ports import Sensor
 from parkade.sensors.clock import HeardClock
-from parkade.sensors.live import Machine
+from parkade.sensors.live import MachineSensor
 from parkade.sensors.step_times import CheckpointSteps
 from parkade.service.healing import health_plan
 from parkade.service.settings import BadSettings
@@ -124,7 +124,7 @@ def test_a_local_nodes_clock_is_told_beside_the_servers(tmp_path: Path) -> None:
     heard = HeardClock()
     plan = health_plan(tmp_path, WallClock(), heard)
     assert plan is not None
-    (machine,) = (it for it in plan.sensors["n1"] if isinstance(it, Machine))
+    (machine,) = (it for it in plan.sensors["n1"] if isinstance(it, MachineSensor))
     assert "clock_skew" not in signals(machine)
     heard.hear(WallClock().now_us() - MINUTE_US, asked_us=heard.steady())
     assert "clock_skew" in signals(machine)

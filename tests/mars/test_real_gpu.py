@@ -25,7 +25,7 @@ from parkade.ports import NodeShape
 from parkade.sensors.gpu.live import Nvml
 from parkade.sensors.gpu.nvml import NvmlReader
 from parkade.sensors.kernel_log.live import KernelRing
-from parkade.sensors.kernel_log.reading import Tally
+from parkade.sensors.kernel_log.reading import LineTally
 from tests.clocks import WallClock
 from tests.engines.trial import attempt_of, order_in, output_of, released, run
 from tests.engines.trial import until as until_async
@@ -143,7 +143,7 @@ def test_the_xid_of_a_programs_own_fault_is_read_and_not_blamed_on_the_gpu(fault
     xids = [each for each in found if isinstance(each.fact, XidFact)]
     known = {each.fact.process_id for each in xids if isinstance(each.fact, XidFact)}
     assert child.pid in known, [each.evidence.line for each in xids]
-    judged = scan_of(found, node=NODE, policy=shipped_policy(), sensors=tuple, tally=Tally())
+    judged = scan_of(found, node=NODE, policy=shipped_policy(), sensors=tuple, tally=LineTally())
     assert {each.level for each in judged.verdicts} == {Level.INFO}
 
 

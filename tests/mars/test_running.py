@@ -20,7 +20,7 @@ from parkade.mars.bookmarks import BookmarkError, load_bookmarks
 from parkade.mars.drains import DrainError, Drains
 from parkade.mars.policy_file import shipped_policy
 from parkade.mars.run_file import EngineEntry, RunFile, default_run_file, read_run_file
-from parkade.mars.running import Runner, sensors_of
+from parkade.mars.running import MarsRunner, sensors_of
 from parkade.sensors.kernel_log.live import KernelRing
 from parkade.wire.yaml import Unreadable
 from tests.core.healing.builder import symptom, xid
@@ -55,7 +55,7 @@ class Scene:
         program.write_text(CLUSTER)
         program.chmod(0o755)
         self.now_us = 1_700_000_000 * SECOND_US
-        self.runners: list[Runner] = []
+        self.runners: list[MarsRunner] = []
 
     def file(self, *, nodes: int = 1, act: bool = True, most: int = 10) -> RunFile:
         program = str(self.folder / "cluster")
@@ -84,8 +84,8 @@ class Scene:
             }
         )
 
-    def runner(self, file: RunFile) -> Runner:
-        runner = Runner(file, shipped_policy(), sensors_of(file), now=lambda: self.now_us)
+    def runner(self, file: RunFile) -> MarsRunner:
+        runner = MarsRunner(file, shipped_policy(), sensors_of(file), now=lambda: self.now_us)
         self.runners.append(runner)
         return runner
 
@@ -106,7 +106,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         runner.close()
 
 
-def shown(runner: Runner) -> dict[str, float]:
+def shown(runner: MarsRunner) -> dict[str, float]:
     """Metrics by name and labels."""
     lines = generate_latest(runner.metrics.registry).decode().splitlines()
     return {
@@ -222,7 +222,7 @@ def test_a_line_of_a_log_waits_for_no_other_sensor_and_for_no_round(scene: Scene
     file = scene.file(act=False).model_copy(update={"every": timedelta(hours=1)})
     hanging = Hanging()
     sensors = {"n0": (hanging, *sensors_of(file)["n0"])}
-    runner = Runner(file, shipped_policy(), sensors, now=lambda: time.time_ns() // 1_000)
+    runner = MarsRunner(file, shipped_policy(), sensors, now=lambda: time.time_ns() // 1_000)
     scene.runners.append(runner)
     stopped = threading.Event()
     loop = threading.Thread(target=runner.run, args=(stopped,))
@@ -331,11 +331,11 @@ def test_a_drain_whose_command_failed_is_done_once_the_command_works(scene: Scen
     assert shown(again)['parkade_mars_drains_total{result="done"}'] == 1
 
 
-def ring_runner(scene: Scene, records: list[str], boot: str = "b1") -> Runner:
+def ring_runner(scene: Scene, records: list[str], boot: str = "b1") -> MarsRunner:
     """A runner over n0, whose log is a kernel's ring."""
     file = scene.file()
     ring = KernelRing(node="n0", records=lambda: HeldRecords(records), boot=lambda: boot)
-    runner = Runner(file, shipped_policy(), {"n0": (ring,)}, now=lambda: scene.now_us)
+    runner = MarsRunner(file, shipped_policy(), {"n0": (ring,)}, now=lambda: scene.now_us)
     scene.runners.append(runner)
     return runner
 

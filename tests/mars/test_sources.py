@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from parkade.mars import sources
-from parkade.sensors.kernel_log.journal import JournalError, journal_lines
+from parkade.sensors.kernel_log.journal import KernelJournalError, journal_lines
 from parkade.sensors.kernel_log.live import KernelRing
 
 XID = "2025-01-21T04:41:44.285060+00:00 n1 kernel: NVRM: Xid (PCI:0000:3b:00): 79, gone"
@@ -36,7 +36,7 @@ def test_the_journal_is_read_where_the_ring_may_not_be(monkeypatch: pytest.Monke
 
 def test_a_journal_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> Iterator[str]:
-        raise JournalError("journalctl cannot be run: No such file or directory")
+        raise KernelJournalError("journalctl cannot be run: No such file or directory")
 
     monkeypatch.setattr(sources, "KernelRing", _NoRing)
     found = sources.Sources(node="n1", now_us=0, journal=fail)
@@ -50,7 +50,7 @@ def test_a_journal_that_does_not_end_is_ended_and_what_it_told_counts() -> None:
     words = f"echo '{XID}'; sleep 600"
     lines = journal_lines(("sh", "-c", f"exec >&1; {words} & wait"), most_s=0.5)
     assert next(lines) == XID
-    with pytest.raises(JournalError, match="had not told all within"):
+    with pytest.raises(KernelJournalError, match="had not told all within"):
         list(lines)
 
 

@@ -4,7 +4,7 @@ import msgspec
 
 from parkade.core.healing.verdict import Action, Level, Scope, Verdict
 from parkade.mars.alerting import alert_of
-from parkade.mars.standing import MOST_STANDING, Standing
+from parkade.mars.standing import MOST_STANDING, StandingVerdicts
 
 
 def verdict(name: str, *, signal: str = "xid/79", level: Level = Level.FATAL) -> Verdict:
@@ -28,12 +28,12 @@ def verdict(name: str, *, signal: str = "xid/79", level: Level = Level.FATAL) ->
     )
 
 
-def names(standing: Standing) -> list[str]:
+def names(standing: StandingVerdicts) -> list[str]:
     return [each.verdict for each in standing.verdicts()]
 
 
 def test_a_verdict_stands_until_nothing_was_seen_for_so_long() -> None:
-    standing = Standing(100)
+    standing = StandingVerdicts(100)
     standing.tell(verdict("a"))
     standing.see("n1", "gpu", "xid/79", 90)
     standing.see("n1", "other", "xid/79", 500)
@@ -43,7 +43,7 @@ def test_a_verdict_stands_until_nothing_was_seen_for_so_long() -> None:
 
 
 def test_info_does_not_stand_and_a_worse_verdict_takes_the_place_of_its_burst() -> None:
-    standing = Standing(100)
+    standing = StandingVerdicts(100)
     standing.tell(verdict("i", level=Level.INFO))
     standing.tell(verdict("a", level=Level.WARN))
     standing.tell(verdict("b"))
@@ -51,7 +51,7 @@ def test_info_does_not_stand_and_a_worse_verdict_takes_the_place_of_its_burst() 
 
 
 def test_a_wish_takes_the_place_of_what_it_overrides_and_ends_when_it_is_taken_back() -> None:
-    standing = Standing(100)
+    standing = StandingVerdicts(100)
     standing.tell(verdict("a"))
     wish = msgspec.structs.replace(verdict("w", signal="recovery/reboot"), supersedes="a")
     standing.tell(wish)
@@ -61,7 +61,7 @@ def test_a_wish_takes_the_place_of_what_it_overrides_and_ends_when_it_is_taken_b
 
 
 def test_standing_verdicts_are_bounded_and_the_least_bad_go_first() -> None:
-    standing = Standing(100)
+    standing = StandingVerdicts(100)
     for number in range(MOST_STANDING):
         standing.tell(verdict(f"f{number}", signal=f"sxid/{number}"))
     standing.tell(verdict("warning", signal="disk_full", level=Level.WARN))

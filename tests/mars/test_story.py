@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from parkade.api.views.mars import incident as shown
-from parkade.core.healing.incident import Incident, Line, Next
+from parkade.core.healing.incident import Incident, Next, StoryLine
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.units.time import SECOND_US
 from parkade.mars.story import sentences, since, story_page, story_text
@@ -13,7 +13,7 @@ from parkade.mars.story import sentences, since, story_page, story_text
 BEGAN_US = 1_700_000_000 * SECOND_US
 
 
-def incident(*lines: Line) -> Incident:
+def incident(*lines: StoryLine) -> Incident:
     return Incident(
         incident="incident-1",
         node="n1",
@@ -31,8 +31,8 @@ def incident(*lines: Line) -> Incident:
     )
 
 
-def line(after_s: float, kind: str, says: str) -> Line:
-    return Line(at_us=BEGAN_US + round(after_s * SECOND_US), kind=kind, says=says)
+def line(after_s: float, kind: str, says: str) -> StoryLine:
+    return StoryLine(at_us=BEGAN_US + round(after_s * SECOND_US), kind=kind, says=says)
 
 
 def test_a_story_is_told_in_the_order_of_its_times_and_in_words() -> None:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from parkade.core.healing.incident import Grade, RepairKind, RepairOrder, RepairReport
-from parkade.repairs.commands import Command, CommandRepairs
+from parkade.repairs.commands import CommandRepairs, RepairProgram
 from tests.clocks import WallClock
 from tests.waits import until
 
@@ -28,7 +28,7 @@ def order(**changes: object) -> RepairOrder:
 
 def run(script: str, *, timeout_s: float = 60, **changes: object) -> RepairReport:
     repairs = CommandRepairs(
-        {RepairKind.VALIDATE: Command(words=("sh", "-c", script), timeout_s=timeout_s)},
+        {RepairKind.VALIDATE: RepairProgram(words=("sh", "-c", script), timeout_s=timeout_s)},
         WallClock(),
     )
     return asyncio.run(repairs.carry_out(order(**changes)))
@@ -63,7 +63,8 @@ def test_a_command_knows_its_order_and_sees_no_token(monkeypatch: pytest.MonkeyP
 
 def test_words_are_filled_in_and_never_read_as_a_script(tmp_path: Path) -> None:
     repairs = CommandRepairs(
-        {RepairKind.RESET: Command(words=("echo", "{node}|{device}"), timeout_s=60)}, WallClock()
+        {RepairKind.RESET: RepairProgram(words=("echo", "{node}|{device}"), timeout_s=60)},
+        WallClock(),
     )
     evil = order(kind=RepairKind.RESET, grade=None, node=f"n;touch {tmp_path}/x", device="$(id)")
     report = asyncio.run(repairs.carry_out(evil))
@@ -107,7 +108,7 @@ def test_a_command_that_ended_is_done_though_a_child_holds_its_output(tmp_path: 
 
 def test_a_command_that_is_not_there_fails_and_says_so() -> None:
     repairs = CommandRepairs(
-        {RepairKind.RESET: Command(words=("/nowhere/reset",), timeout_s=1)}, WallClock()
+        {RepairKind.RESET: RepairProgram(words=("/nowhere/reset",), timeout_s=1)}, WallClock()
     )
     report = asyncio.run(repairs.carry_out(order(kind=RepairKind.RESET, grade=None)))
     assert (report.is_done, report.exit_code) == (False, None)

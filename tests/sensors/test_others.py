@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.core.healing.symptom import Condition, ConditionFact, Symptom
+from parkade.core.healing.symptom import ConditionFact, NodeCondition, Symptom
 from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.ports import Sensor
 from parkade.sensors.clock import ClockReading, kernel_clock
 from parkade.sensors.kernel_log.files import Follower, KernelRecords, lines_of
-from parkade.sensors.kernel_log.journal import JournalError, journal_lines
+from parkade.sensors.kernel_log.journal import KernelJournalError, journal_lines
 from parkade.sensors.kernel_log.live import KernelLogFile, KernelRing
-from parkade.sensors.live import InfiniBand, Machine
+from parkade.sensors.live import InfiniBand, MachineSensor
 from parkade.sensors.machine import (
     MachineReading,
     machine_symptoms,
@@ -28,7 +28,7 @@ from parkade.sensors.network.infiniband import (
     read_ports,
 )
 from parkade.sensors.slurm_nodes import node_symptoms
-from parkade.sensors.stragglers import GangMemory, Step, straggler_symptoms
+from parkade.sensors.stragglers import GangMemory, GangStep, straggler_symptoms
 from tests.sensors.ring import HeldRecords
 
 
@@ -122,7 +122,7 @@ def test_a_driver_without_an_adapter_is_absent_and_an_adapter_that_left_is_not(
 
 
 def test_the_machine_is_read_and_its_limits_are_told() -> None:
-    sensor: Sensor = Machine(node="n1", mounts=(Path("/"), Path("/no/such/mount")))
+    sensor: Sensor = MachineSensor(node="n1", mounts=(Path("/"), Path("/no/such/mount")))
     sensor.poll(0)
     reading = read_machine((Path("/"),), at_us=0, clock=kernel_clock())
     assert [mount for mount, _, _ in reading.disks] == ["/"]
@@ -161,10 +161,10 @@ def test_slurms_words_for_its_nodes_are_read() -> None:
         if isinstance(each.fact, ConditionFact)
     }
     assert found == {
-        "n2": Condition.ENGINE_NODE_DOWN,
-        "n3": Condition.ENGINE_NODE_DRAINING,
-        "n4": Condition.ENGINE_NODE_DOWN,
-        "n5": Condition.ENGINE_NODE_DRAINING,
+        "n2": NodeCondition.ENGINE_NODE_DOWN,
+        "n3": NodeCondition.ENGINE_NODE_DRAINING,
+        "n4": NodeCondition.ENGINE_NODE_DOWN,
+        "n5": NodeCondition.ENGINE_NODE_DRAINING,
     }
 
 
@@ -175,7 +175,7 @@ def _steps(slow_s: list[int], *, factor: float) -> list[tuple[str, str]]:
     for at_s in range(0, 900, 30):
         work = 1_000_000
         slow = round(work * factor) if at_s in slow_s else work
-        step = Step(
+        step = GangStep(
             job="j",
             at_us=at_s * SECOND_US,
             work_us=(("n1", work), ("n2", work), ("n3", slow), ("n4", work), ("n5", work)),
@@ -193,7 +193,7 @@ def test_a_rank_is_a_straggler_only_when_it_is_slow_for_minutes_on_end() -> None
 
 
 def test_of_few_ranks_none_is_called_slow() -> None:
-    step = Step(job="j", at_us=0, work_us=(("n1", 1), ("n2", 100)))
+    step = GangStep(job="j", at_us=0, work_us=(("n1", 1), ("n2", 100)))
     memory, symptoms = straggler_symptoms(None, step, reporter="agent")
     assert (memory.slow, symptoms) == ((), [])
 
@@ -280,7 +280,7 @@ def test_a_ring_that_cannot_be_opened_says_so() -> None:
 
 def test_the_journal_is_read_line_by_line_and_its_failure_is_told() -> None:
     assert list(journal_lines(("printf", "a\\nb\\n"))) == ["a", "b"]
-    with pytest.raises(JournalError, match="cannot be run"):
+    with pytest.raises(KernelJournalError, match="cannot be run"):
         next(journal_lines(("/no/such/journalctl",)))
-    with pytest.raises(JournalError, match="status 1"):
+    with pytest.raises(KernelJournalError, match="status 1"):
         list(journal_lines(("false",)))

@@ -8,7 +8,7 @@ import pytest
 
 from parkade.core.healing.judge import judge
 from parkade.core.healing.memory import empty_memory
-from parkade.core.healing.symptom import Condition, ConditionFact
+from parkade.core.healing.symptom import ConditionFact, NodeCondition
 from parkade.core.healing.verdict import Level, Verdict
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.mars.policy_file import shipped_policy
@@ -48,7 +48,7 @@ def test_a_node_that_is_slow_for_minutes_in_two_jobs_is_degraded(tmp_path: Path)
         now_us = (start_s + 600) * SECOND_US
         found = sensor.poll(now_us)
         assert {it.node for it in found} == {"n3"}
-        assert found[0].fact == ConditionFact(condition=Condition.STRAGGLER, amount=1500)
+        assert found[0].fact == ConditionFact(condition=NodeCondition.STRAGGLER, amount=1500)
         for symptom in found:
             judged = judge(memory, symptom, now_us, policy=policy)
             memory = judged.memory

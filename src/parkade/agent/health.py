@@ -25,7 +25,7 @@ from parkade.agent.notes import Notes
 from parkade.agent.repairs import OrderedRepairs
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.judge import close_windows, judge, next_close, next_untold, note_repair
-from parkade.core.healing.ladder import Repair, Result
+from parkade.core.healing.ladder import Repair, RepairResult
 from parkade.core.healing.memory import NodeMemory, empty_memory
 from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Symptom
@@ -275,7 +275,7 @@ class HealthWatch:
         if order.is_diagnosis and report.is_done:
             action = Action.DIAGNOSE
         if action is not None and memory is not None:
-            result = Result.DONE if report.is_done else Result.FAILED
+            result = RepairResult.DONE if report.is_done else RepairResult.FAILED
             repair = Repair(
                 device=order.device, action=action, result=result, at_us=report.ended_us
             )

@@ -9,7 +9,7 @@ from parkade.control.healing_figures import HealingFigures
 from parkade.control.health_intake import HealthIntake
 from parkade.core.fleet.node import Health
 from parkade.core.healing.guards import BreakerState, HoldReason
-from parkade.core.healing.incident import Outcome, RepairKind
+from parkade.core.healing.incident import IncidentOutcome, RepairKind
 from parkade.core.healing.verdict import Level
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
@@ -75,7 +75,9 @@ class HealingCollector(Collector):
             repairs,
             _counter("verdicts", "Verdicts taken in", "level", levels, figures.verdicts),
             _counter("holds", "Actions held by a guard", "reason", HoldReason, figures.holds),
-            _counter("incidents_closed", "Incidents by end", "outcome", Outcome, figures.closed),
+            _counter(
+                "incidents_closed", "Incidents by end", "outcome", IncidentOutcome, figures.closed
+            ),
         ]
 
     def _buffers(self) -> list[Metric]:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from parkade.core.healing.policy import Policy, Rule
+from parkade.core.healing.policy import Policy, PolicyRule
 from parkade.core.healing.verdict import Action
 from parkade.mars.explaining import rules_for
 from parkade.mars.shipped import xid_facts
@@ -32,16 +32,16 @@ class Agreement(NamedTuple):
 
     xid: int
     nvidia: str
-    rule: Rule
+    rule: PolicyRule
     agrees: bool | None
 
 
-class Change(NamedTuple):
+class RowChange(NamedTuple):
     """A signal that two policies answer differently; None where one has no row."""
 
     signal: str
-    before: tuple[Rule, ...]
-    after: tuple[Rule, ...]
+    before: tuple[PolicyRule, ...]
+    after: tuple[PolicyRule, ...]
 
 
 def agreement(policy: Policy) -> tuple[Agreement, ...]:
@@ -55,11 +55,11 @@ def agreement(policy: Policy) -> tuple[Agreement, ...]:
     return tuple(found)
 
 
-def changes(before: Policy, after: Policy) -> tuple[Change, ...]:
+def changes(before: Policy, after: Policy) -> tuple[RowChange, ...]:
     """What a site's file changes, in the order of signals."""
     names = sorted({*before.rules, *after.rules}, key=signal_order)
     return tuple(
-        Change(name, before.rules.get(name, ()), after.rules.get(name, ()))
+        RowChange(name, before.rules.get(name, ()), after.rules.get(name, ()))
         for name in names
         if before.rules.get(name, ()) != after.rules.get(name, ())
     )

@@ -29,7 +29,7 @@ class DrainError(Exception):
     """A command or the journal failed; the message says which and how."""
 
 
-class Drained(NamedTuple):
+class OwnDrain(NamedTuple):
     """A drain of ours that stands, by the journal."""
 
     node: str
@@ -47,7 +47,7 @@ class Drains:
         self._own = {drained.node: drained for drained in _standing(journal)}
 
     @property
-    def own(self) -> tuple[Drained, ...]:
+    def own(self) -> tuple[OwnDrain, ...]:
         """Our drains that stand, by node."""
         return tuple(self._own[node] for node in sorted(self._own))
 
@@ -70,7 +70,7 @@ class Drains:
             if int(count) >= self._entry.most:
                 return f"{count} nodes are drained already, at most {self._entry.most} may be"
         mark = f"{MARK}{uuid.uuid4().hex[:12]}"
-        drained = Drained(node, mark, verdict, now_us)
+        drained = OwnDrain(node, mark, verdict, now_us)
         self._write("intended", drained)
         self._run(self._entry.set, node=node, reason=f"{mark} {words}"[:300])
         self._own[node] = drained
@@ -111,7 +111,7 @@ class Drains:
             )
         return done.stdout[:MOST_OUTPUT].decode("utf-8", "replace").strip()
 
-    def _write(self, event: str, drained: Drained) -> None:
+    def _write(self, event: str, drained: OwnDrain) -> None:
         line = {"version": VERSION, "event": event, **drained._asdict()}
         try:
             self._journal.parent.mkdir(parents=True, exist_ok=True)
@@ -123,10 +123,10 @@ class Drains:
             raise DrainError(f"{self._journal} cannot be written: {error.strerror}") from error
 
 
-def _standing(journal: Path) -> Iterator[Drained]:
+def _standing(journal: Path) -> Iterator[OwnDrain]:
     """What was intended or done and not undone. Raises DrainError for a journal of a newer
     version."""
-    found: dict[str, Drained] = {}
+    found: dict[str, OwnDrain] = {}
     try:
         lines = journal.read_text("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -137,7 +137,7 @@ def _standing(journal: Path) -> Iterator[Drained]:
         try:
             row = json.loads(line)
             version, event = row["version"], row["event"]
-            drained = Drained(row["node"], row["mark"], row["verdict"], row["at_us"])
+            drained = OwnDrain(row["node"], row["mark"], row["verdict"], row["at_us"])
         except (ValueError, KeyError, TypeError):
             if number == len(lines):
                 break

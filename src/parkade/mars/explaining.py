@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from parkade.core.healing.policy import DEFAULT_SIGNAL, Policy, Rule
+from parkade.core.healing.policy import DEFAULT_SIGNAL, Policy, PolicyRule
 from parkade.core.healing.symptom import signals_of
 from parkade.mars.policy_file import NAMED, expand
 from parkade.mars.shipped import XidFacts, xid_facts
@@ -38,7 +38,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     gpus: str | None
     driver_tells_since: str | None
     says: tuple[tuple[str, str], ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[PolicyRule, ...]
     policy: str
 
 
@@ -77,7 +77,7 @@ def explain(signal: str, policy: Policy) -> Explanation:
     )
 
 
-def rules_for(signal: str, policy: Policy) -> tuple[Rule, ...]:
+def rules_for(signal: str, policy: Policy) -> tuple[PolicyRule, ...]:
     """The rows that may answer: of the signal, or of its class where it has none."""
     family = signal.partition("/")[0]
     if signal == f"xid/{RECOVERY_XID}":

@@ -13,14 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from parkade.core.healing.policy import (
     DEFAULT_SIGNAL,
-    Counting,
     LadderLimits,
     Policy,
-    Repeat,
-    Rule,
+    PolicyRule,
+    RepeatRule,
+    RepeatUnit,
     Windows,
 )
-from parkade.core.healing.symptom import Condition, RecoveryAction, Severity
+from parkade.core.healing.symptom import NodeCondition, RecoveryAction, Severity
 from parkade.core.healing.verdict import Action, Level, Scope
 from parkade.mars.shipped import POLICY, nvlink_rules, shipped_text
 from parkade.wire.problems import Fault, invalid
@@ -36,7 +36,7 @@ NAMED = frozenset(
     {"xid/unknown", DEFAULT_SIGNAL}
     | {f"sxid/{severity.value}" for severity in Severity}
     | {f"recovery/{action.value}" for action in RecoveryAction}
-    | {condition.value for condition in Condition}
+    | {condition.value for condition in NodeCondition}
 )
 """Every signal but single codes."""
 Text = Annotated[str, Field(min_length=1, max_length=300)]
@@ -49,7 +49,7 @@ class _Model(BaseModel):
 class RepeatRow(_Model):
     """From `count` within the span on, the finding is raised."""
 
-    of: Counting
+    of: RepeatUnit
     count: Annotated[int, Field(ge=2, le=32)]
     within: PositiveSpan
     level: Level
@@ -166,7 +166,7 @@ def load_policy(text: str) -> Policy:
 def policy_of(file: PolicyFile) -> Policy:
     """Core values of a checked file. Raises Unreadable where spans do not fit each other."""
     base = None if file.extends is None else shipped_policy()
-    rules: dict[str, tuple[Rule, ...]] = {}
+    rules: dict[str, tuple[PolicyRule, ...]] = {}
     for row in file.rules:
         for signal in (each for entry in row.on for each in expand(entry)):
             rules[signal] = (*rules.get(signal, ()), _rule(row, signal))
@@ -198,8 +198,8 @@ def expand(entry: str) -> tuple[str, ...]:
     return tuple(f"{family}/{code}" for code in range(first, last + 1))
 
 
-def _rule(row: Row, signal: str) -> Rule:
-    return Rule(
+def _rule(row: Row, signal: str) -> PolicyRule:
+    return PolicyRule(
         signal=signal,
         nodes=row.nodes,
         devices=row.devices,
@@ -208,7 +208,7 @@ def _rule(row: Row, signal: str) -> Rule:
         scope=row.scope,
         is_application_fault=row.application_fault,
         repeats=tuple(
-            Repeat(
+            RepeatRule(
                 counting=each.of,
                 count=each.count,
                 window_us=_micros(each.within),

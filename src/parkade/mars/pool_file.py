@@ -175,13 +175,13 @@ def repairs_of_pool(file: PoolFile, *, engine_folder: Path, clock: Clock) -> Com
 
 def _command(
     kind: RepairKind, given: RepairCommand | str, more: tuple[str, ...]
-) -> commands.Command:
+) -> commands.RepairProgram:
     if isinstance(given, RepairCommand):
-        return commands.Command(words=given.run, timeout_s=given.timeout.total_seconds())
+        return commands.RepairProgram(words=given.run, timeout_s=given.timeout.total_seconds())
     module = (sys.executable, "-m")
     words: tuple[str, ...]
     if given == "simulated":
         words = (*module, "parkade.repairs.simulated", str(SIMULATED_S))
     else:
         words = (*module, "parkade.repairs.check", kind.value, *more)
-    return commands.Command(words=words, timeout_s=600.0)
+    return commands.RepairProgram(words=words, timeout_s=600.0)

@@ -22,9 +22,9 @@ from parkade.core.healing.guards import BreakerState, GuardLimits
 from parkade.core.healing.parents import ParentLimits
 from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Symptom, signals_of
-from parkade.core.healing.topology import Place
+from parkade.core.healing.topology import NodePlace
 from parkade.core.healing.verdict import Level, Verdict
-from parkade.core.healing.watch import Decision, Watch, WatchSettings
+from parkade.core.healing.watch import Decision, FleetWatch, WatchSettings
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import ROUNDS_AHEAD, AlertError, alert_of, post_alerts
 from parkade.mars.aside import Aside
@@ -38,7 +38,7 @@ from parkade.mars.drains import DrainError, Drains
 from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
 from parkade.mars.sensing import engine_sensor, node_sensors
-from parkade.mars.standing import Standing
+from parkade.mars.standing import StandingVerdicts
 from parkade.ports import LogSensor, Sensor
 from parkade.sensors.bookmarks import ReadSoFar, log_name
 from parkade.sensors.live import ENGINE_REPORTER
@@ -49,7 +49,7 @@ SHORTEST_S = 0.01
 Now = Callable[[], int]
 
 
-class Runner:
+class MarsRunner:
     """See the module; `sensors` are by node, each in the order in which it is polled. `unread`:
     the sensors that failed when they were polled last, by node and sensor, and why."""
 
@@ -71,14 +71,14 @@ class Runner:
             policy=policy, guards=GuardLimits(), parents=ParentLimits(), acts=file.act
         )
         every = frozenset(entry.node for entry in file.nodes)
-        self._watch = Watch(
+        self._watch = FleetWatch(
             tuple(_place(entry) for entry in file.nodes),
             settings,
             own_nodes={ENGINE_REPORTER: every},
         )
         # What is over is told anew only by a new burst, so it stands as long as a burst may.
         resolve_us = round(file.resolve_after.total_seconds() * SECOND_US)
-        self._standing = Standing(max(resolve_us, policy.windows.burst_gap_us))
+        self._standing = StandingVerdicts(max(resolve_us, policy.windows.burst_gap_us))
         self._held: dict[str, str] = {}
         self._failed: dict[str, Decision] = {}
         self.unread: dict[tuple[str, str], str] = {}
@@ -105,14 +105,16 @@ class Runner:
         others = Aside(lambda: self._others.poll(self._now))
         round_s = time.monotonic()
         while not stopped.is_set():
-            if time.monotonic() >= round_s:
-                round_s = time.monotonic() + every_s
+            began_s = time.monotonic()
+            is_round = began_s >= round_s
+            if is_round:
+                round_s = began_s + every_s
                 others.start()
                 self._try_again()
-                self._tell()
-            began_s = time.monotonic()
             looked = self._logs.poll(self._now)
             self._at_once(self._see_logs(looked))
+            if is_round:
+                self._tell()
             look_s = began_s + logs_pause_s(every_s, looked.spent_s)
             while not stopped.is_set() and (left_s := look_s - time.monotonic()) > 0:
                 stopped.wait(self._until_due_s(left_s))
@@ -331,8 +333,8 @@ def bookmarks_of(logs: SensorGroup[LogSensor]) -> dict[str, str]:
     return {name: mark for name, mark in found.items() if mark is not None}
 
 
-def _place(entry: NodeEntry) -> Place:
-    return Place(
+def _place(entry: NodeEntry) -> NodePlace:
+    return NodePlace(
         node=entry.node,
         fabric=entry.fabric,
         rack=entry.rack,

@@ -14,7 +14,7 @@ from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Symptom
 from parkade.core.healing.verdict import Level, Verdict, worst
 from parkade.core.units.time import HOUR_US
-from parkade.sensors.kernel_log.reading import Tally, read, symptom_of
+from parkade.sensors.kernel_log.reading import LineTally, read, symptom_of
 
 VERSION = 1
 """Of the exit codes and of the JSON that `mars scan` prints."""
@@ -32,7 +32,7 @@ MOST_VERDICTS = 1_000
 """Of each level."""
 
 
-class Sensor(msgspec.Struct, frozen=True, kw_only=True):
+class SensorOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What one sensor said of itself: `state` begins with read, absent or failed."""
 
     sensor: str
@@ -46,7 +46,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     node: str
     policy: str
-    sensors: tuple[Sensor, ...]
+    sensors: tuple[SensorOutcome, ...]
     lines: int
     symptoms: int
     unknown: int
@@ -68,7 +68,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def kernel_symptoms(
-    lines: Iterable[str], tally: Tally, *, node: str, now_us: int, year: int
+    lines: Iterable[str], tally: LineTally, *, node: str, now_us: int, year: int
 ) -> Iterator[Symptom]:
     """The symptoms of recorded lines, in their order; a line without a stamp has the instant of the
     line before, the first ones `now_us`."""
@@ -113,8 +113,8 @@ def scan_of(
     *,
     node: str,
     policy: Policy,
-    sensors: Callable[[], Iterable[Sensor]],
-    tally: Tally,
+    sensors: Callable[[], Iterable[SensorOutcome]],
+    tally: LineTally,
 ) -> Scan:
     """Judges symptoms as they come, then closes every window.
 

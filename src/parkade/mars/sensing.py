@@ -14,7 +14,7 @@ from parkade.sensors.clock import ReadClock, kernel_clock
 from parkade.sensors.gpu.live import DcgmExporter, Nvml
 from parkade.sensors.kernel_log.from_journal import ENTRIES, KernelJournal
 from parkade.sensors.kernel_log.live import KernelLogFile, KernelRing
-from parkade.sensors.live import InfiniBand, Machine, SlurmNodes
+from parkade.sensors.live import InfiniBand, MachineSensor, SlurmNodes
 
 
 class ReadNode(Protocol):
@@ -78,7 +78,7 @@ def hardware_sensors(
     """What this machine tells beside its kernel's log. `gpus` is how many it should have."""
     return (
         InfiniBand(node=node),
-        Machine(node=node, read_clock=read_clock),
+        MachineSensor(node=node, read_clock=read_clock),
         Nvml(node=node, expected=gpus, every_us=nvml_every_us),
     )
 

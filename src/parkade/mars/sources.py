@@ -13,17 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from parkade.core.healing.symptom import Symptom
-from parkade.mars.scanning import Sensor, kernel_symptoms
+from parkade.mars.scanning import SensorOutcome, kernel_symptoms
 from parkade.mars.sensing import hardware_sensors
-from parkade.ports import Sensor as LiveSensor
+from parkade.ports import Sensor
 from parkade.sensors.gpu.live import DcgmExporter
 from parkade.sensors.kernel_log.files import lines_of
-from parkade.sensors.kernel_log.journal import JournalError, journal_lines
+from parkade.sensors.kernel_log.journal import KernelJournalError, journal_lines
 from parkade.sensors.kernel_log.live import KernelRing
-from parkade.sensors.kernel_log.reading import Tally
+from parkade.sensors.kernel_log.reading import LineTally
 from parkade.sensors.polling import READ
 
-Watch = Callable[[str], AbstractContextManager[object]]
+Announce = Callable[[str], AbstractContextManager[object]]
 """Entered with a sensor's name while that sensor is read: what waits can be told."""
 
 
@@ -36,12 +36,12 @@ class Sources:
         node: str,
         now_us: int,
         journal: Callable[[], Iterator[str]] = journal_lines,
-        watch: Watch = nullcontext,
+        watch: Announce = nullcontext,
     ) -> None:
         self._journal_lines = journal
         self._watch = watch
-        self.tally = Tally()
-        self.sensors: list[Sensor] = []
+        self.tally = LineTally()
+        self.sensors: list[SensorOutcome] = []
         self._node = node
         self._now_us = now_us
 
@@ -62,7 +62,7 @@ class Sources:
         lines, formed = self.tally.lines - lines, self.tally.formed - formed
         why = None if may_be_empty and not lines else _why_no_log(lines, formed)
         state = f"{READ}: {path}" if why is None else f"failed: {name}: {why}"
-        self.sensors.append(Sensor(sensor="kernel_log", state=state))
+        self.sensors.append(SensorOutcome(sensor="kernel_log", state=state))
 
     def dcgm(self, url: str) -> Iterator[Symptom]:
         """A node's GPUs through DCGM's exporter: what holds now, since one look tells no rise."""
@@ -90,22 +90,24 @@ class Sources:
                     now_us=self._now_us,
                     year=datetime.now(UTC).year,
                 )
-        except JournalError as error:
-            self.sensors.append(Sensor(sensor="journal", state=f"failed: {error}"))
+        except KernelJournalError as error:
+            self.sensors.append(SensorOutcome(sensor="journal", state=f"failed: {error}"))
             return
         if self.tally.lines == lines:
-            self.sensors.append(Sensor(sensor="journal", state="failed: it holds no kernel line"))
+            self.sensors.append(
+                SensorOutcome(sensor="journal", state="failed: it holds no kernel line")
+            )
         else:
             # It holds the same lines, so the kernel's log was read after all.
             ring = self.sensors.pop()
             state = f"{READ}: from the journal, since the ring is {ring.state}"
-            self.sensors.append(Sensor(sensor=ring.sensor, state=state))
+            self.sensors.append(SensorOutcome(sensor=ring.sensor, state=state))
 
-    def _poll(self, sensor: LiveSensor) -> Iterator[Symptom]:
+    def _poll(self, sensor: Sensor) -> Iterator[Symptom]:
         """One look, in order of time."""
         with self._watch(sensor.name):
             found = sensor.poll(self._now_us)
-        self.sensors.append(Sensor(sensor=sensor.name, state=sensor.state))
+        self.sensors.append(SensorOutcome(sensor=sensor.name, state=sensor.state))
         sensor.close()
         yield from sorted(found, key=lambda symptom: symptom.at_us)
 

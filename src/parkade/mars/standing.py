@@ -11,7 +11,7 @@ MOST_STANDING = 10_000
 RECOVERED = "recovery/none"
 
 
-class Standing:
+class StandingVerdicts:
     """The standing verdicts of a fleet, by node, device and signal."""
 
     def __init__(self, resolve_after_us: int) -> None:

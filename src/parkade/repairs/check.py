@@ -39,7 +39,7 @@ LOCK = "lock"
 """The engine holds it for a launch and for forgetting one."""
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """One check."""
 
     check: str
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def leftover_processes(engine: Path, node: str) -> Finding:
+def leftover_processes(engine: Path, node: str) -> CheckResult:
     """No process carries the mark of an attempt that had a seat on this node and is over.
 
     Cost grows with the processes of the machine. Those of other users cannot be read unless the
@@ -84,10 +84,10 @@ def leftover_processes(engine: Path, node: str) -> Finding:
         if attempt and is_here and node in seats and attempt not in live:
             left.append(f"{entry.name} of {attempt}")
     says = "none" if not left else f"{len(left)} left: {', '.join(left[:5])}"
-    return Finding("processes", not left, says)
+    return CheckResult("processes", not left, says)
 
 
-def disk(size: int, folder: Path) -> Finding:
+def disk(size: int, folder: Path) -> CheckResult:
     """What is written is read back."""
     block = os.urandom(BLOCK)
     try:
@@ -99,17 +99,17 @@ def disk(size: int, folder: Path) -> Finding:
             file.seek(0)
             is_same = all(file.read(BLOCK) == block for _ in range(size // BLOCK))
     except OSError as error:
-        return Finding("disk", False, error.strerror or str(error))
-    return Finding("disk", is_same, f"{size >> 20} MiB" if is_same else "read back otherwise")
+        return CheckResult("disk", False, error.strerror or str(error))
+    return CheckResult("disk", is_same, f"{size >> 20} MiB" if is_same else "read back otherwise")
 
 
-def scrub(engine: Path) -> Finding:
+def scrub(engine: Path) -> CheckResult:
     """Removes remnants, and finds attempts whose folder other users could read. Waits for a launch
     that is under way on this folder: until its end no index names it."""
     try:
         lock = os.open(engine / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        return Finding("scrub", False, f"{error.filename}: {error.strerror}")
+        return CheckResult("scrub", False, f"{error.filename}: {error.strerror}")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return _scrub(engine)
@@ -117,7 +117,7 @@ def scrub(engine: Path) -> Finding:
         os.close(lock)
 
 
-def _scrub(engine: Path) -> Finding:
+def _scrub(engine: Path) -> CheckResult:
     links = (*_entries(engine / LIVE), *_entries(engine / ENDED))
     known = {link.resolve() for link in links}
     removed, readable = 0, []
@@ -129,10 +129,10 @@ def _scrub(engine: Path) -> Finding:
             elif home.stat().st_mode & 0o006:
                 readable.append(home.name)
     except OSError as error:
-        return Finding("scrub", False, f"{error.filename}: {error.strerror}")
+        return CheckResult("scrub", False, f"{error.filename}: {error.strerror}")
     if readable:
-        return Finding("scrub", False, f"others can read: {', '.join(readable[:5])}")
-    return Finding("scrub", True, f"{removed} remnants removed")
+        return CheckResult("scrub", False, f"others can read: {', '.join(readable[:5])}")
+    return CheckResult("scrub", True, f"{removed} remnants removed")
 
 
 def _homes(engine: Path) -> list[Path]:
@@ -153,7 +153,7 @@ def _folders_in(parent: Path, name: str) -> list[Path]:
     return [it for it in _entries(within) if it.is_dir() and not it.is_symlink()]
 
 
-def gpus(engine: Path, expected: int | None) -> list[Finding]:
+def gpus(engine: Path, expected: int | None) -> list[CheckResult]:
     """One finding for the GPUs of this machine; none where it has none and should have none."""
     try:
         import pynvml  # type: ignore[import-untyped,unused-ignore]
@@ -165,7 +165,7 @@ def gpus(engine: Path, expected: int | None) -> list[Finding]:
         missing = (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
         if error.value in missing:
             return _none(expected, str(error))
-        return [Finding("gpus", False, f"the driver does not begin: {error}")]
+        return [CheckResult("gpus", False, f"the driver does not begin: {error}")]
     live = {entry.name for entry in _entries(engine / LIVE)}
     bad: list[str] = []
     try:
@@ -173,15 +173,15 @@ def gpus(engine: Path, expected: int | None) -> list[Finding]:
         for index in range(count):
             bad += _left_on(pynvml, index, live)
     except Exception as error:  # noqa: BLE001 - whatever the driver cannot do is the finding
-        return [Finding("gpus", False, str(error))]
+        return [CheckResult("gpus", False, str(error))]
     if expected is not None and count < expected:
         bad.append(f"{count} of {expected} GPUs")
-    return [Finding("gpus", not bad, "; ".join(bad) or f"{count} read, nothing left on them")]
+    return [CheckResult("gpus", not bad, "; ".join(bad) or f"{count} read, nothing left on them")]
 
 
-def _none(expected: int | None, why: str) -> list[Finding]:
+def _none(expected: int | None, why: str) -> list[CheckResult]:
     """No GPU can be read: a finding only where there should be some."""
-    return [Finding("gpus", False, f"0 of {expected} GPUs: {why}")] if expected else []
+    return [CheckResult("gpus", False, f"0 of {expected} GPUs: {why}")] if expected else []
 
 
 def _left_on(nvml: Any, index: int, live: AbstractSet[str]) -> list[str]:

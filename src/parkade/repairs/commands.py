@@ -27,7 +27,7 @@ KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "PYTHONPATH", "TM
 """A command sees these and its order; no token that the agent may have in its environment."""
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
+class RepairProgram(msgspec.Struct, frozen=True, kw_only=True):
     """A command's words; `{node}`, `{device}`, `{grade}` and `{order}` are replaced in each."""
 
     words: tuple[str, ...]
@@ -37,7 +37,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 class CommandRepairs:
     """Implements `ports.Repairs`."""
 
-    def __init__(self, commands: Mapping[RepairKind, Command], clock: Clock) -> None:
+    def __init__(self, commands: Mapping[RepairKind, RepairProgram], clock: Clock) -> None:
         self._commands = commands
         self._clock = clock
 
@@ -62,7 +62,7 @@ class CommandRepairs:
         )
 
 
-async def _run(command: Command, order: RepairOrder) -> tuple[int | None, str]:
+async def _run(command: RepairProgram, order: RepairOrder) -> tuple[int | None, str]:
     """Exit code (None: it could not be run, or was ended by its time-out), and words."""
     values = _values(order)
     words = [_filled(word, values) for word in command.words]

@@ -79,7 +79,7 @@ class SlurmNodes:
         """See `ports.Sensor`; nothing is held open."""
 
 
-class Machine:
+class MachineSensor:
     """Disks, memory and clock of this machine."""
 
     name = "machine"

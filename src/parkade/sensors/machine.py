@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 
 from parkade.core.healing.symptom import (
-    Condition,
     ConditionFact,
     Evidence,
+    NodeCondition,
     Source,
     Symptom,
     bounded,
@@ -44,21 +44,23 @@ def machine_symptoms(
 ) -> list[Symptom]:
     """The symptoms of a reading."""
     limits = limits or MachineLimits()
-    found: list[tuple[str | None, Condition, int | None, str]] = []
+    found: list[tuple[str | None, NodeCondition, int | None, str]] = []
     for mount, used, inodes in reading.disks:
         if max(used, inodes) >= limits.disk_used:
             text = f"{mount}: {used} % used, {inodes} % of inodes"
-            found.append((bounded(mount, 64), Condition.DISK_FULL, max(used, inodes), text))
+            found.append((bounded(mount, 64), NodeCondition.DISK_FULL, max(used, inodes), text))
     available = reading.memory_available
     if available is not None and available < limits.memory_available:
-        found.append((None, Condition.MEMORY_LOW, available, f"{available} % of memory is left"))
+        found.append(
+            (None, NodeCondition.MEMORY_LOW, available, f"{available} % of memory is left")
+        )
     skew_us = reading.clock.skew_us
     if skew_us is not None and abs(skew_us) >= limits.skew_us:
         text = f"the clock is {skew_us / SECOND_US:+.1f} s off at least"
-        found.append((None, Condition.CLOCK_SKEW, abs(skew_us) // SECOND_US, text))
+        found.append((None, NodeCondition.CLOCK_SKEW, abs(skew_us) // SECOND_US, text))
     if reading.clock.is_kept is False:
         text = "adjtimex: no time service keeps the clock"
-        found.append((None, Condition.CLOCK_NOT_KEPT, None, text))
+        found.append((None, NodeCondition.CLOCK_NOT_KEPT, None, text))
     return [
         Symptom(
             node=node,

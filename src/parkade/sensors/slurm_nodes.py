@@ -6,9 +6,9 @@ slurmd may be at fault. A drain with a reason is a person's decision: it is show
 
 from parkade.core.healing.symptom import (
     MOST_NAME_CHARACTERS,
-    Condition,
     ConditionFact,
     Evidence,
+    NodeCondition,
     Source,
     Symptom,
     bounded,
@@ -43,10 +43,10 @@ def node_symptoms(text: str, *, reporter: str, at_us: int) -> list[Symptom]:
     return list(seen.values())
 
 
-def _condition(state: str) -> Condition | None:
+def _condition(state: str) -> NodeCondition | None:
     """A trailing `*` means that the node does not answer."""
     if state.endswith("*") or any(word in state for word in _DOWN):
-        return Condition.ENGINE_NODE_DOWN
+        return NodeCondition.ENGINE_NODE_DOWN
     if any(word in state for word in _DRAINS):
-        return Condition.ENGINE_NODE_DRAINING
+        return NodeCondition.ENGINE_NODE_DRAINING
     return None

@@ -24,7 +24,7 @@ from parkade.core.healing.symptom import MOST_NAME_CHARACTERS, Symptom, bounded
 from parkade.core.units.time import SECOND_US
 from parkade.sensors.kernel_log.files import Follower
 from parkade.sensors.polling import READ
-from parkade.sensors.stragglers import GangMemory, Step, straggler_symptoms
+from parkade.sensors.stragglers import GangMemory, GangStep, straggler_symptoms
 
 REPORTER = "steps"
 MOST_JOBS = 1_000
@@ -127,7 +127,7 @@ class _Gangs:
     def __init__(self) -> None:
         self._known: dict[str, GangMemory] = {}
 
-    def take(self, step: Step) -> list[Symptom]:
+    def take(self, step: GangStep) -> list[Symptom]:
         """The nodes that have been slow for long."""
         before = self._known.pop(step.job, None)
         memory, symptoms = straggler_symptoms(before, step, reporter=REPORTER)
@@ -152,7 +152,7 @@ def _report(file: Path) -> _Report | None:
         return None
 
 
-def _step(line: str, now_us: int) -> Step | None:
+def _step(line: str, now_us: int) -> GangStep | None:
     """None where the line is no step: no object, no number, or a number that is no time."""
     try:
         read = msgspec.json.decode(line, type=_Line)
@@ -161,7 +161,7 @@ def _step(line: str, now_us: int) -> Step | None:
     return _checked(read.job, read.at, read.work, now_us)
 
 
-def _checked(job: str, at_s: float, work: dict[str, float], now_us: int) -> Step | None:
+def _checked(job: str, at_s: float, work: dict[str, float], now_us: int) -> GangStep | None:
     """None where a number is no time, or there are too many of them."""
     try:
         at_us = round(at_s * SECOND_US)
@@ -174,4 +174,6 @@ def _checked(job: str, at_s: float, work: dict[str, float], now_us: int) -> Step
     is_sane = at_us >= 0 and len(work_us) <= MOST_NODES and all(each >= 0 for _, each in work_us)
     if not is_sane or not job:
         return None
-    return Step(job=bounded(job, MOST_NAME_CHARACTERS), at_us=min(at_us, now_us), work_us=work_us)
+    return GangStep(
+        job=bounded(job, MOST_NAME_CHARACTERS), at_us=min(at_us, now_us), work_us=work_us
+    )

@@ -12,14 +12,14 @@ import statistics
 
 import msgspec
 
-from parkade.core.healing.symptom import Condition, ConditionFact, Evidence, Source, Symptom
+from parkade.core.healing.symptom import ConditionFact, Evidence, NodeCondition, Source, Symptom
 
 PARSER = "stragglers/1"
 LEAST_RANKS = 4
 """Of fewer ranks no median tells which one is slow."""
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class GangStep(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a job: each rank's own work in microseconds, by node; `at_us` is its end."""
 
     job: str
@@ -51,7 +51,11 @@ class GangMemory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def straggler_symptoms(
-    memory: GangMemory | None, step: Step, *, reporter: str, limits: StragglerLimits | None = None
+    memory: GangMemory | None,
+    step: GangStep,
+    *,
+    reporter: str,
+    limits: StragglerLimits | None = None,
 ) -> tuple[GangMemory, list[Symptom]]:
     """What to remember and which nodes have been slow for long; grows with the gang's ranks."""
     limits = limits or StragglerLimits()
@@ -72,7 +76,7 @@ def straggler_symptoms(
     return GangMemory(job=step.job, slow=tuple(slow), last_us=step.at_us), symptoms
 
 
-def _symptom(node: str, step: Step, per_mille: int, reporter: str) -> Symptom:
+def _symptom(node: str, step: GangStep, per_mille: int, reporter: str) -> Symptom:
     evidence = Evidence(
         line=f"{step.job}: {per_mille / 1_000:.2f} times the gang's median step",
         source=Source.WORKLOAD,
@@ -80,5 +84,5 @@ def _symptom(node: str, step: Step, per_mille: int, reporter: str) -> Symptom:
         parser=PARSER,
         at_us=step.at_us,
     )
-    fact = ConditionFact(condition=Condition.STRAGGLER, amount=per_mille)
+    fact = ConditionFact(condition=NodeCondition.STRAGGLER, amount=per_mille)
     return Symptom(node=node, device=None, fact=fact, job=step.job, evidence=evidence)

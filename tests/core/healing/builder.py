@@ -2,21 +2,21 @@
 
 import msgspec
 
-from parkade.core.healing.judge import Judged, close_windows, judge
+from parkade.core.healing.judge import Judgement, close_windows, judge
 from parkade.core.healing.memory import NodeMemory, empty_memory
 from parkade.core.healing.policy import (
-    Counting,
     LadderLimits,
     Policy,
-    Repeat,
-    Rule,
+    PolicyRule,
+    RepeatRule,
+    RepeatUnit,
     Windows,
 )
 from parkade.core.healing.symptom import (
-    Condition,
     ConditionFact,
     Evidence,
     Fact,
+    NodeCondition,
     RecoveryAction,
     RecoveryFact,
     Source,
@@ -40,7 +40,7 @@ def wish(action: RecoveryAction) -> RecoveryFact:
     return RecoveryFact(action=action)
 
 
-def condition(name: Condition) -> ConditionFact:
+def condition(name: NodeCondition) -> ConditionFact:
     """A reading."""
     return ConditionFact(condition=name, amount=None)
 
@@ -70,14 +70,14 @@ def rule(
     signal: str,
     level: Level,
     action: Action,
-    *repeats: Repeat,
+    *repeats: RepeatRule,
     is_application_fault: bool = False,
     scope: Scope = Scope.DEVICE,
     nodes: str = "*",
     devices: str = "*",
-) -> Rule:
+) -> PolicyRule:
     """A row."""
-    return Rule(
+    return PolicyRule(
         signal=signal,
         nodes=nodes,
         devices=devices,
@@ -93,13 +93,15 @@ def rule(
 
 
 def repeat(
-    counting: Counting, count: int, level: Level, action: Action, window_us: int = DAY_US
-) -> Repeat:
+    counting: RepeatUnit, count: int, level: Level, action: Action, window_us: int = DAY_US
+) -> RepeatRule:
     """A clause."""
-    return Repeat(counting=counting, count=count, window_us=window_us, level=level, action=action)
+    return RepeatRule(
+        counting=counting, count=count, window_us=window_us, level=level, action=action
+    )
 
 
-def policy(*rules: Rule) -> Policy:
+def policy(*rules: PolicyRule) -> Policy:
     """These rows, and those that every policy needs."""
     every = (
         *rules,
@@ -109,7 +111,7 @@ def policy(*rules: Rule) -> Policy:
         rule("recovery/drain_and_reset", Level.DEGRADED, Action.DRAIN_AND_RESET),
         rule("default", Level.WARN, Action.CONTACT_SUPPORT),
     )
-    table: dict[str, tuple[Rule, ...]] = {}
+    table: dict[str, tuple[PolicyRule, ...]] = {}
     for each in every:
         table[each.signal] = (*table.get(each.signal, ()), each)
     return Policy(
@@ -137,7 +139,7 @@ class Bench:
         now_us = round(until_s * SECOND_US)
         return self._keep(close_windows(self.memory, now_us, policy=self.policy))
 
-    def _keep(self, judged: Judged) -> list[Verdict]:
+    def _keep(self, judged: Judgement) -> list[Verdict]:
         before = msgspec.json.encode(self.memory)
         self.memory = judged.memory
         assert msgspec.json.decode(before, type=NodeMemory) is not None

@@ -24,7 +24,7 @@ from parkade.core.healing.parents import (
     suspicion_of,
 )
 from parkade.core.healing.symptom import Source
-from parkade.core.healing.topology import ParentKind, Place
+from parkade.core.healing.topology import NodePlace, ParentKind
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from tests.core.healing.builder import symptom, xid
@@ -132,7 +132,7 @@ def test_a_parent_is_suspected_from_a_number_that_chance_does_not_give(
 
 
 def test_a_node_knows_its_parents_the_smallest_first() -> None:
-    place = Place(node="n1", fabric="f1", rack="r1", switch=None, driver="570.86")
+    place = NodePlace(node="n1", fabric="f1", rack="r1", switch=None, driver="570.86")
     assert place.parents == (
         (ParentKind.RACK, "r1"),
         (ParentKind.FABRIC, "f1"),

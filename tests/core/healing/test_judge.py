@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkade.core.healing.judge import close_windows, judge, next_close, note_repair
-from parkade.core.healing.ladder import Repair, Result
+from parkade.core.healing.ladder import Repair, RepairResult
 from parkade.core.healing.memory import MOST_BURSTS, MOST_TRACKS, empty_memory
-from parkade.core.healing.policy import Counting
-from parkade.core.healing.symptom import Condition, Fact, RecoveryAction, Symptom
+from parkade.core.healing.policy import RepeatUnit
+from parkade.core.healing.symptom import Fact, NodeCondition, RecoveryAction, Symptom
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.units.time import DAY_US, SECOND_US
 from tests.core.healing.builder import (
@@ -32,20 +32,20 @@ RULES = policy(
         "xid/94",
         Level.WARN,
         Action.RESTART_APP,
-        repeat(Counting.BURSTS, 2, Level.DEGRADED, Action.DIAGNOSE, 7 * DAY_US),
+        repeat(RepeatUnit.BURSTS, 2, Level.DEGRADED, Action.DIAGNOSE, 7 * DAY_US),
     ),
     rule(
         "xid/31",
         Level.INFO,
         Action.RESTART_APP,
-        repeat(Counting.JOBS, 2, Level.DEGRADED, Action.DIAGNOSE),
+        repeat(RepeatUnit.JOBS, 2, Level.DEGRADED, Action.DIAGNOSE),
         is_application_fault=True,
     ),
     rule(
         "xid/13",
         Level.INFO,
         Action.RESTART_APP,
-        repeat(Counting.PLACES, 2, Level.DEGRADED, Action.DIAGNOSE),
+        repeat(RepeatUnit.PLACES, 2, Level.DEGRADED, Action.DIAGNOSE),
         is_application_fault=True,
     ),
     rule("xid/109", Level.WARN, Action.RESTART_APP),
@@ -141,7 +141,7 @@ def test_the_drivers_wish_replaces_the_rows_action_up_and_down() -> None:
     down.see(symptom(wish(RecoveryAction.RESET_GPU), 0))
     (verdict,) = down.see(symptom(xid(79), 1))
     assert verdict.action is Action.RESET_GPU
-    assert "the driver asks for reset_gpu" in verdict.reasons
+    assert "the driver asks for reset gpu" in verdict.reasons
 
 
 def test_a_wish_supersedes_what_was_told_of_its_device_before() -> None:
@@ -183,7 +183,7 @@ def test_a_reset_that_did_not_last_becomes_a_reboot_and_at_last_a_return() -> No
             Repair(
                 device=GPU,
                 action=verdict.action,
-                result=Result.DONE,
+                result=RepairResult.DONE,
                 at_us=verdict.at_us + 60 * SECOND_US,
             ),
         )
@@ -199,7 +199,7 @@ def test_a_reset_that_did_not_last_becomes_a_reboot_and_at_last_a_return() -> No
 def test_a_fault_right_after_a_repair_is_told_anew() -> None:
     bench = Bench(RULES)
     (first,) = bench.see(symptom(xid(119), 0))
-    done = Repair(device=GPU, action=first.action, result=Result.DONE, at_us=10 * SECOND_US)
+    done = Repair(device=GPU, action=first.action, result=RepairResult.DONE, at_us=10 * SECOND_US)
     bench.memory = note_repair(bench.memory, done)
     (second,) = bench.see(symptom(xid(119), 20))
     assert second.action is Action.REBOOT
@@ -208,7 +208,7 @@ def test_a_fault_right_after_a_repair_is_told_anew() -> None:
 
 def test_a_row_may_be_for_some_devices_only() -> None:
     bench = Bench(RULES)
-    fact = condition(Condition.DISK_ERROR)
+    fact = condition(NodeCondition.DISK_ERROR)
     bench.see(symptom(fact, 0, device="sda1"), symptom(fact, 0, device="dm-0"))
     assert sorted(each.level for each in bench.wait(10)) == [Level.INFO, Level.WARN]
 
@@ -223,7 +223,7 @@ def test_every_verdict_keeps_evidence_and_versions() -> None:
 FACTS = st.one_of(
     st.sampled_from([13, 31, 79, 94, 109, 119, 7]).map(xid),
     st.sampled_from(list(RecoveryAction)).map(wish),
-    st.sampled_from(list(Condition)).map(condition),
+    st.sampled_from(list(NodeCondition)).map(condition),
 )
 SYMPTOMS = st.lists(
     st.builds(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.core.healing.ladder import Repair, Result, climb
+from parkade.core.healing.ladder import Repair, RepairResult, climb
 from parkade.core.healing.nvlink import decode, parse_bits
 from parkade.core.healing.policy import LadderLimits, find_rule, matches
 from parkade.core.healing.symptom import (
@@ -23,7 +23,7 @@ LIMITS = LadderLimits()
 
 
 def _done(action: Action, at_us: int = 0, device: str | None = GPU) -> Repair:
-    return Repair(device=device, action=action, result=Result.DONE, at_us=at_us)
+    return Repair(device=device, action=action, result=RepairResult.DONE, at_us=at_us)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from benchmarks.mars_training import GPUS, RATES, RESTARTS_MIN, row
 from parkade.core.healing.training_time import (
-    Job,
     Spares,
+    TrainingJob,
     best_interval,
     closed_form,
     simulate,
@@ -18,9 +18,9 @@ from parkade.core.healing.training_time import (
 from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 
-def _job(gpus: int, rate: float, restart_min: float, checkpoint_s: int = 10) -> Job:
+def _job(gpus: int, rate: float, restart_min: float, checkpoint_s: int = 10) -> TrainingJob:
     restart_us = round(restart_min * MINUTE_US)
-    return Job(gpus // 8, rate / 1_000, restart_us, checkpoint_s * SECOND_US)
+    return TrainingJob(gpus // 8, rate / 1_000, restart_us, checkpoint_s * SECOND_US)
 
 
 def _draws(seed: int) -> Callable[[], float]:
@@ -105,7 +105,7 @@ def test_without_spares_a_job_waits_for_each_repair() -> None:
 def test_a_ratio_is_a_share_of_the_time(
     nodes: int, rate: float, restart_s: int, held: int, seed: int
 ) -> None:
-    job = Job(nodes, rate, restart_s * SECOND_US, 10 * SECOND_US)
+    job = TrainingJob(nodes, rate, restart_s * SECOND_US, 10 * SECOND_US)
     ratio = simulate(
         job,
         10 * MINUTE_US,

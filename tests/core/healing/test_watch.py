@@ -4,10 +4,10 @@ import random
 
 from parkade.core.healing.guards import GuardLimits, HoldReason, Rejected
 from parkade.core.healing.parents import ParentLimits
-from parkade.core.healing.symptom import Condition, Fact, RecoveryAction, Source, Symptom
-from parkade.core.healing.topology import ParentKind, Place
+from parkade.core.healing.symptom import Fact, NodeCondition, RecoveryAction, Source, Symptom
+from parkade.core.healing.topology import NodePlace, ParentKind
 from parkade.core.healing.verdict import Action, Level, Scope
-from parkade.core.healing.watch import Decision, Watch, WatchSettings
+from parkade.core.healing.watch import Decision, FleetWatch, WatchSettings
 from parkade.core.units.time import HOUR_US, SECOND_US
 from tests.core.healing.builder import condition, policy, rule, symptom, wish, xid
 
@@ -21,10 +21,10 @@ RULES = policy(
 )
 
 
-def places(count: int, *, rack_of: int = 8, fabric_of: int = 32) -> tuple[Place, ...]:
+def places(count: int, *, rack_of: int = 8, fabric_of: int = 32) -> tuple[NodePlace, ...]:
     """So many nodes, in racks and fabrics, half of them with a new driver."""
     return tuple(
-        Place(
+        NodePlace(
             node=f"n{number}",
             fabric=f"f{number // fabric_of}",
             rack=f"r{number // rack_of}",
@@ -37,13 +37,13 @@ def places(count: int, *, rack_of: int = 8, fabric_of: int = 32) -> tuple[Place,
 
 def watch(
     count: int = 256, *, acts: bool = True, own: dict[str, frozenset[str]] | None = None
-) -> Watch:
+) -> FleetWatch:
     """A fleet of so many nodes."""
     settings = WatchSettings(policy=RULES, guards=GuardLimits(), parents=ParentLimits(), acts=acts)
-    return Watch(places(count), settings, own_nodes=own)
+    return FleetWatch(places(count), settings, own_nodes=own)
 
 
-def play(fleet: Watch, symptoms: list[Symptom]) -> list[Decision]:
+def play(fleet: FleetWatch, symptoms: list[Symptom]) -> list[Decision]:
     """Everything that is decided, in order of time."""
     decisions: list[Decision] = []
     for each in sorted(symptoms, key=lambda one: one.at_us):
@@ -118,7 +118,7 @@ def test_a_lying_agent_of_a_whole_pool_is_stopped_by_budgets_and_second_sources(
 def test_real_failures_seen_by_two_sensors_are_acted_on_up_to_the_budget() -> None:
     fleet = watch(1_024)
     facts: list[tuple[Fact, Source]] = [
-        (condition(Condition.GPU_LOST), Source.NVML),
+        (condition(NodeCondition.GPU_LOST), Source.NVML),
         (xid(79), Source.KERNEL_LOG),
     ]
     symptoms = [
@@ -132,7 +132,9 @@ def test_real_failures_seen_by_two_sensors_are_acted_on_up_to_the_budget() -> No
 def test_flapping_links_everywhere_take_no_node() -> None:
     fleet = watch()
     flaps = [
-        symptom(condition(Condition.LINK_FLAPPING), at * 7 + n / 1_000, node=f"n{n}", device="p")
+        symptom(
+            condition(NodeCondition.LINK_FLAPPING), at * 7 + n / 1_000, node=f"n{n}", device="p"
+        )
         for n in range(256)
         for at in range(20)
     ]

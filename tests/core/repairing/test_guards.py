@@ -3,7 +3,7 @@
 import msgspec
 
 from parkade.core.fleet.node import Health
-from parkade.core.healing.incident import Outcome, RepairKind
+from parkade.core.healing.incident import IncidentOutcome, RepairKind
 from parkade.core.healing.symptom import Source
 from parkade.core.healing.verdict import Action
 from parkade.core.state import commands, events
@@ -134,7 +134,7 @@ def test_a_held_incident_expires_after_a_day_without_the_fault() -> None:
     it.do(commands.SetAutomation(by=None, reason="stop", is_on=False))
     it.verdict("a1")
     it.tick(25 * 3600)
-    assert it.incident().outcome is Outcome.EXPIRED
+    assert it.incident().outcome is IncidentOutcome.EXPIRED
     assert it.health("a1") is Health.HEALTHY
     assert it.way("a1") == []
 

@@ -3,7 +3,7 @@
 import pytest
 
 from parkade.core.fleet.node import MARS, STEPS, Health, is_step
-from parkade.core.healing.incident import Next, Outcome, RepairKind, RepairReport
+from parkade.core.healing.incident import IncidentOutcome, Next, RepairKind, RepairReport
 from parkade.core.healing.symptom import Source
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.state import commands
@@ -48,7 +48,7 @@ def test_a_fatal_verdict_swaps_the_gang_first_and_repairs_behind() -> None:
         "quarantined", "draining", "repairing", "validating", "sanitising", "healthy",
     ]  # fmt: skip
     story = it.incident()
-    assert story.outcome is Outcome.RETURNED
+    assert story.outcome is IncidentOutcome.RETURNED
     (hurt,) = story.hurt
     assert (hurt.workload, hurt.checkpoint_step) == (gang, 7)
     assert hurt.from_us is not None and hurt.until_us is not None
@@ -124,7 +124,7 @@ def test_two_failed_validations_retire_the_node_and_the_owner_keeps_its_shape() 
     assert it.repaired(bad) is K.RESET
     assert it.repaired(bad, is_done=False, says="GPU 0 fails again") is K.VALIDATE
     assert it.health(bad) is Health.RETIRED
-    assert it.incident().outcome is Outcome.RETIRED
+    assert it.incident().outcome is IncidentOutcome.RETIRED
     ticket = it.incident().order
     assert ticket is not None and ticket.kind is K.TICKET
     it.run(300)
@@ -168,7 +168,7 @@ def test_a_fault_that_comes_again_after_a_passed_diagnosis_retires_the_node() ->
     it.tick(24 * 3600)
     it.verdict("a1", "v2", action=Action.DIAGNOSE)
     assert it.health("a1") is Health.RETIRED
-    assert it.incident(2).outcome is Outcome.RETIRED
+    assert it.incident(2).outcome is IncidentOutcome.RETIRED
     assert it.way("a1")[-2:] == ["quarantined", "retired"]
 
 
@@ -249,7 +249,7 @@ def test_a_validated_node_without_sanitising_returns_on_a_persons_word() -> None
     assert incident is not None and incident.next is Next.PERSON
     it.do(commands.RestoreNode(by=None, node=node))
     assert it.node(node).is_open
-    assert it.incident().outcome is Outcome.WAIVED
+    assert it.incident().outcome is IncidentOutcome.WAIVED
 
 
 def test_a_person_who_restores_what_fell_sick_after_its_validation_has_it_validated() -> None:
@@ -297,7 +297,7 @@ def test_no_node_returns_without_checks_but_on_a_persons_word() -> None:
     assert it.health("a1") is Health.REPAIRING
     it.do(commands.RestoreNode(by=None, node="a1"))
     assert it.node("a1").is_open
-    assert it.incident().outcome is Outcome.WAIVED
+    assert it.incident().outcome is IncidentOutcome.WAIVED
 
 
 def test_a_node_that_a_person_restores_is_validated_where_the_agent_can() -> None:

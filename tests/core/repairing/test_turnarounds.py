@@ -5,7 +5,7 @@ import random
 import pytest
 
 from parkade.core.fleet.node import Health
-from parkade.core.healing.incident import Next, Outcome, RepairKind
+from parkade.core.healing.incident import IncidentOutcome, Next, RepairKind
 from parkade.core.kernel.evolve import evolve
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_snapshot
@@ -139,7 +139,7 @@ def test_a_sanitising_that_fails_twice_closes_the_node_with_an_incident() -> Non
     assert it.phase(other) is not Phase.STARTING
     assert it.healed("a1") == [K.VALIDATE, K.SANITISE]
     it.clear()
-    assert it.incident().outcome is Outcome.RETURNED
+    assert it.incident().outcome is IncidentOutcome.RETURNED
     assert it.phase(other) is Phase.STARTING
     assert it.replayed() == encode_snapshot(it.world)
 

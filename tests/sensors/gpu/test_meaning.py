@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkade.core.healing.symptom import (
-    Condition,
     ConditionFact,
+    NodeCondition,
     RecoveryAction,
     RecoveryFact,
     Source,
@@ -203,7 +203,7 @@ class _Exporter(http.server.BaseHTTPRequestHandler):
     body = b""
 
     def do_GET(self) -> None:
-        self.send_response(200)
+        self.send_response(200 if self.path == "/metrics" else 404)
         self.end_headers()
         self.wfile.write(self.body)
 
@@ -230,6 +230,12 @@ def test_the_exporter_is_read_over_http_and_its_silence_is_a_symptom(exporter: s
     assert sensor.state.startswith("failed: no metric of a GPU")
     with pytest.raises(DcgmError, match="cannot be read"):
         scrape("http://127.0.0.1:1/metrics", timeout_s=5)
+    with pytest.raises(DcgmError, match=r"/metrics answers with status 404$"):
+        scrape(exporter.replace("/metrics", "/missing/metrics"))
+    with pytest.raises(
+        DcgmError, match="no address of an exporter; write http://HOST:9400/metrics"
+    ):
+        scrape(exporter.removeprefix("http://"))
 
 
 @pytest.mark.parametrize("greeting", [b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\n\r\n"])
@@ -348,7 +354,7 @@ def test_a_real_gpu_is_read() -> None:
         assert 0 < each.values[Metric.TEMPERATURE] < 120
         assert each.values.get(Metric.RECOVERY_ACTION, 0) == 0
         assert Metric.SRAM_THRESHOLD in each.values
-    assert Condition.GPU_LOST.value not in {what for _, what in meaning(None, reading)}
+    assert NodeCondition.GPU_LOST.value not in {what for _, what in meaning(None, reading)}
 
 
 def test_a_machine_without_gpus_is_not_asked_each_round_and_a_reading_has_its_interval() -> None:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from parkade.core.healing.symptom import (
     MOST_LINE_CHARACTERS,
-    Condition,
     ConditionFact,
     Fact,
+    NodeCondition,
     NvlinkFact,
     RecoveryAction,
     RecoveryFact,
@@ -20,7 +20,7 @@ from parkade.core.healing.symptom import (
     XidFact,
 )
 from parkade.sensors.kernel_log.codes import RECOVERY_XID, device_of
-from parkade.sensors.kernel_log.reading import Tally, read, symptom_of
+from parkade.sensors.kernel_log.reading import LineTally, read, symptom_of
 from tests.shared_data import shared_data
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -53,12 +53,12 @@ def test_of_recorded_lines_no_xid_is_missed_and_none_is_invented() -> None:
 
 
 LABELS = {
-    "segfault": {Condition.LIBRARY_CRASH},
-    "peermem": {Condition.PEER_MEMORY},
-    "hung_task": {Condition.HUNG_TASK},
-    "soft_lockup": {Condition.SOFT_LOCKUP},
-    "oom": {Condition.OUT_OF_MEMORY},
-    "disk_io": {Condition.DISK_ERROR, Condition.NVME_FAILED},
+    "segfault": {NodeCondition.LIBRARY_CRASH},
+    "peermem": {NodeCondition.PEER_MEMORY},
+    "hung_task": {NodeCondition.HUNG_TASK},
+    "soft_lockup": {NodeCondition.SOFT_LOCKUP},
+    "oom": {NodeCondition.OUT_OF_MEMORY},
+    "disk_io": {NodeCondition.DISK_ERROR, NodeCondition.NVME_FAILED},
 }
 
 
@@ -146,7 +146,7 @@ def test_recorded_plain_lines_are_read_as_what_they_are_labelled() -> None:
         (
             "NVRM: GPU at PCI:0000:3b:00: GPU-aa has fallen off the bus.",
             "0000:3b:00",
-            ConditionFact(condition=Condition.GPU_LOST, amount=None),
+            ConditionFact(condition=NodeCondition.GPU_LOST, amount=None),
         ),
         (
             (
@@ -154,32 +154,32 @@ def test_recorded_plain_lines_are_read_as_what_they_are_labelled() -> None:
                 " x8 link at 0000:3a:00.0 (capable of 252.048 Gb/s with 16.0 GT/s PCIe x16 link)"
             ),
             "0000:3b:00",
-            ConditionFact(condition=Condition.PCIE_WIDTH, amount=None),
+            ConditionFact(condition=NodeCondition.PCIE_WIDTH, amount=None),
         ),
         (
             "mlx5_core 0000:a1:00.0 ibp161s0: Link down",
             "0000:a1:00.0",
-            ConditionFact(condition=Condition.LINK_DOWN, amount=None),
+            ConditionFact(condition=NodeCondition.LINK_DOWN, amount=None),
         ),
         (
             "nvme nvme1: controller is down; will reset: CSTS=0xffffffff",
             "nvme1",
-            ConditionFact(condition=Condition.NVME_FAILED, amount=None),
+            ConditionFact(condition=NodeCondition.NVME_FAILED, amount=None),
         ),
         (
             "EXT4-fs (nvme0n1p2): Remounting filesystem read-only",
             "nvme0n1p2",
-            ConditionFact(condition=Condition.FILESYSTEM_READ_ONLY, amount=None),
+            ConditionFact(condition=NodeCondition.FILESYSTEM_READ_ONLY, amount=None),
         ),
         (
             "watchdog: BUG: soft lockup - CPU#18 stuck for 27s! [python3:2254956]",
             None,
-            ConditionFact(condition=Condition.SOFT_LOCKUP, amount=27),
+            ConditionFact(condition=NodeCondition.SOFT_LOCKUP, amount=27),
         ),
         (
             "INFO: task jfsmount:136986 blocked for more than 120 seconds.",
             None,
-            ConditionFact(condition=Condition.HUNG_TASK, amount=120),
+            ConditionFact(condition=NodeCondition.HUNG_TASK, amount=120),
         ),
     ],
 )
@@ -204,7 +204,7 @@ def test_other_lines_are_no_symptom(line: str) -> None:
 
 
 def test_of_a_real_log_the_faults_are_found_and_a_drivers_start_is_not_unknown() -> None:
-    tally, codes = Tally(), []
+    tally, codes = LineTally(), []
     for line in (RECORDED / "kernel-h100-580.txt").read_text("utf-8").splitlines():
         seen = read(line)
         tally.add(seen, line)
@@ -230,7 +230,7 @@ def test_the_kernels_command_line_is_not_kept_whatever_it_names() -> None:
 
 
 def test_an_unknown_line_of_a_watched_driver_is_counted_and_kept() -> None:
-    tally = Tally()
+    tally = LineTally()
     for line in ("NVRM: a message that no rule knows", "usb 1-1: reset", "NVRM: Xid (0:3:0): 79"):
         tally.add(read(line), line)
     assert (tally.lines, tally.symptoms, tally.unknown) == (3, 1, 1)

@@ -9,7 +9,7 @@ from parkade.cli.exit_codes import MARS_INVALID
 from parkade.cli.mars.choose import PolicyOption, policy_from
 
 if TYPE_CHECKING:
-    from parkade.core.healing.policy import Repeat, Rule
+    from parkade.core.healing.policy import PolicyRule, RepeatRule
     from parkade.mars.explaining import Explanation
 
 
@@ -63,7 +63,7 @@ def _show(found: "Explanation") -> None:
         _show_rule(rule)
 
 
-def _show_rule(rule: "Rule") -> None:
+def _show_rule(rule: "PolicyRule") -> None:
     from parkade.cli import screen
 
     where = [f"nodes {rule.nodes}"] if rule.nodes != "*" else []
@@ -82,7 +82,7 @@ def _show_rule(rule: "Rule") -> None:
     )
 
 
-def repeat_text(repeat: "Repeat") -> str:
+def repeat_text(repeat: "RepeatRule") -> str:
     """A repeat in words."""
     from datetime import timedelta
 

@@ -10,7 +10,7 @@ from parkade.cli.mars.choose import PolicyOption, policy_from, policy_in
 from parkade.cli.mars.show import LEVEL_STYLES
 
 if TYPE_CHECKING:
-    from parkade.core.healing.policy import Rule
+    from parkade.core.healing.policy import PolicyRule
 
 policy = typer.Typer(help="The policy: what each symptom means.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A policy file; - is stdin.", metavar="FILE")]
@@ -71,7 +71,7 @@ def test(file: File) -> None:
         screen.say(f"policy {loaded.version}")
 
 
-def _row(name: str, rule: "Rule") -> tuple[object, ...]:
+def _row(name: str, rule: "PolicyRule") -> tuple[object, ...]:
     from rich.text import Text
 
     from parkade.cli.mars.explain import repeat_text
@@ -87,7 +87,7 @@ def _row(name: str, rule: "Rule") -> tuple[object, ...]:
     )
 
 
-def _brief(rules: tuple["Rule", ...]) -> str:
+def _brief(rules: tuple["PolicyRule", ...]) -> str:
     return "\n".join(
         f"{rule.level.value}, {rule.action.value.replace('_', ' ')}"
         + ("" if rule.nodes == "*" else f" on {rule.nodes}")

@@ -45,7 +45,7 @@ def run(
     try:
         from prometheus_client import start_http_server
 
-        from parkade.mars.running import Runner, sensors_of
+        from parkade.mars.running import MarsRunner, sensors_of
         from parkade.service.logs import configure
     except ImportError as error:
         fail(f"{error.name} is missing: {install('server')}", exit_code=MARS_NO_EXTRA)
@@ -58,7 +58,7 @@ def run(
         policy = policy_from(file.policy)
         host, _, port = file.listen.rpartition(":")
         try:
-            runner = Runner(file, policy, sensors_of(file), now=lambda: time.time_ns() // 1_000)
+            runner = MarsRunner(file, policy, sensors_of(file), now=lambda: time.time_ns() // 1_000)
             server, _ = start_http_server(int(port), host, registry=runner.metrics.registry)
         except (OSError, OverflowError, DrainError, BookmarkError) as error:
             fail(f"cannot start: {error}", exit_code=MARS_CANNOT)

@@ -73,7 +73,7 @@ def scan(
                 tally=sources.tally,
             )
         except OSError as error:
-            fail(f"cannot be read: {error}", exit_code=MARS_CANNOT)
+            fail(f"{kernel_log} cannot be read: {error.strerror}", exit_code=MARS_CANNOT)
         if as_json:
             print(msgspec.json.format(msgspec.json.encode(found)).decode())
         else:

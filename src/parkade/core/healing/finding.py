@@ -8,7 +8,7 @@ from typing import assert_never
 from parkade.core.healing.ladder import climb
 from parkade.core.healing.memory import Burst, Finding, NodeMemory, Track
 from parkade.core.healing.nvlink import Decoded, NvlinkAction, NvlinkSeverity, decode
-from parkade.core.healing.policy import Counting, Policy, Repeat, Rule
+from parkade.core.healing.policy import Policy, PolicyRule, RepeatRule, RepeatUnit
 from parkade.core.healing.symptom import NvlinkFact, RecoveryAction, Symptom
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.units.time import DAY_US, HOUR_US
@@ -38,7 +38,7 @@ _RUNGS = {
 }
 
 
-def meaning_of(symptom: Symptom, rule: Rule, policy: Policy) -> Finding:
+def meaning_of(symptom: Symptom, rule: PolicyRule, policy: Policy) -> Finding:
     """What one symptom means by itself: the row, or the decoded sub-code."""
     if isinstance(symptom.fact, NvlinkFact):
         decoded = decode(symptom.fact, policy.nvlink)
@@ -49,7 +49,10 @@ def meaning_of(symptom: Symptom, rule: Rule, policy: Policy) -> Finding:
 
 def _decoded(fact: NvlinkFact, decoded: Decoded) -> Finding:
     """A sub-code's finding: link fatal is drained first, so that no step is lost."""
-    reason = f"{fact.unit}: {decoded.severity.value.replace('_', ' ')}, {decoded.investigate}"
+    severity = decoded.severity.value.replace("_", " ")
+    is_over = decoded.investigate == NvlinkAction.IGNORE.value
+    follow_up = "nothing" if is_over else decoded.investigate
+    reason = f"{fact.unit}: {severity}, to follow up: {follow_up}"
     if decoded.action is not NvlinkAction.RESET_GPU:
         is_quiet = (
             decoded.action is NvlinkAction.IGNORE and decoded.severity is NvlinkSeverity.NON_FATAL
@@ -61,7 +64,9 @@ def _decoded(fact: NvlinkFact, decoded: Decoded) -> Finding:
     return Finding(level=Level.DEGRADED, action=Action.DRAIN_AND_RESET, reasons=(reason,))
 
 
-def find(memory: NodeMemory, track: Track, rule: Rule, now_us: int, *, policy: Policy) -> Finding:
+def find(
+    memory: NodeMemory, track: Track, rule: PolicyRule, now_us: int, *, policy: Policy
+) -> Finding:
     """Steps 2 to 4: the driver, repeats, the ladder."""
     finding = _heed_driver(memory, track, rule, now_us, policy=policy)
     for repeat in rule.repeats:
@@ -75,11 +80,11 @@ def find(memory: NodeMemory, track: Track, rule: Rule, now_us: int, *, policy: P
     )
     if action is finding.action:
         return finding
-    reasons = (*finding.reasons, f"{finding.action.value} was tried and did not last")
+    reasons = (*finding.reasons, f"{_words(finding.action)} was tried and did not last")
     return Finding(level=finding.level, action=action, reasons=reasons)
 
 
-def _is_higher(repeat: Repeat, finding: Finding) -> bool:
+def _is_higher(repeat: RepeatRule, finding: Finding) -> bool:
     """A repeat never lowers a level, nor takes a driver's reboot down to a reset."""
     if repeat.level is not finding.level:
         return repeat.level.rank > finding.level.rank
@@ -87,7 +92,7 @@ def _is_higher(repeat: Repeat, finding: Finding) -> bool:
 
 
 def _heed_driver(
-    memory: NodeMemory, track: Track, rule: Rule, now_us: int, *, policy: Policy
+    memory: NodeMemory, track: Track, rule: PolicyRule, now_us: int, *, policy: Policy
 ) -> Finding:
     """The driver's wish in place of the row's action, up or down; the level is never lowered."""
     finding = track.finding
@@ -99,20 +104,20 @@ def _heed_driver(
             continue
         level, action = RECOVERIES[wish.action]
         worse = level if level.rank > finding.level.rank else finding.level
-        reasons = (*finding.reasons, f"the driver asks for {wish.action.value}")
+        reasons = (*finding.reasons, f"the driver asks for {_words(wish.action)}")
         return Finding(level=worse, action=action, reasons=reasons)
     return finding
 
 
-def _count(memory: NodeMemory, track: Track, repeat: Repeat, now_us: int) -> int:
+def _count(memory: NodeMemory, track: Track, repeat: RepeatRule, now_us: int) -> int:
     """How often, as the repeat counts."""
     bursts = [burst for burst in track.bursts if now_us - burst.start_us < repeat.window_us]
     match repeat.counting:
-        case Counting.BURSTS:
+        case RepeatUnit.BURSTS:
             return len(bursts)
-        case Counting.JOBS:
+        case RepeatUnit.JOBS:
             return len(_lone_jobs(memory, track, bursts))
-        case Counting.PLACES:
+        case RepeatUnit.PLACES:
             lone = _lone_jobs(memory, track, bursts)
             seen: dict[str, set[str]] = {}
             for burst in bursts:
@@ -133,6 +138,10 @@ def _lone_jobs(memory: NodeMemory, track: Track, bursts: list[Burst]) -> set[str
         for job in burst.jobs
     }
     return {job for burst in bursts for job in burst.jobs} - elsewhere
+
+
+def _words(action: Action | RecoveryAction) -> str:
+    return action.value.replace("_", " ")
 
 
 def _span(span_us: int) -> str:

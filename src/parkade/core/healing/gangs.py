@@ -19,7 +19,7 @@ is (2 x 10 h - 3 h 20 min) / 20 h = 0.833; the spare was lent for 1 h.
 from typing import NamedTuple
 
 
-class Fault(NamedTuple):
+class NodeOutage(NamedTuple):
     """A node is down from `start_us` until `end_us`; None: to the end of the history."""
 
     node: int
@@ -124,7 +124,7 @@ class _Ledger:
 
 
 def play(
-    faults: tuple[Fault, ...],
+    faults: tuple[NodeOutage, ...],
     sizes: tuple[tuple[int, int], ...],
     setting: Setting,
     *,
@@ -171,7 +171,7 @@ _UP, _RESIZE, _FAULT = 0, 1, 2
 
 
 def _agenda(
-    faults: tuple[Fault, ...], sizes: tuple[tuple[int, int], ...], end_us: int
+    faults: tuple[NodeOutage, ...], sizes: tuple[tuple[int, int], ...], end_us: int
 ) -> list[tuple[int, int, int]]:
     """Everything that happens, in order of time; a return comes before a fault of its instant."""
     start_us = sizes[0][0]

@@ -2,7 +2,7 @@
 
 An incident is opened by a degraded or fatal verdict, or by a person who wants a node validated.
 While it is open, every further verdict on the node belongs to it. It has at most one repair under
-way and one `next`; it ends in exactly one `Outcome`. A node has at most one open incident.
+way and one `next`; it ends in exactly one `IncidentOutcome`. A node has at most one open incident.
 """
 
 import enum
@@ -54,7 +54,7 @@ class Grade(enum.StrEnum):
     LONG = "long"
 
 
-class Outcome(enum.StrEnum):
+class IncidentOutcome(enum.StrEnum):
     """How an incident ended. Exactly one each."""
 
     RETURNED = "returned"
@@ -94,7 +94,7 @@ class RepairReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ended_us: int
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class StoryLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of the story."""
 
     at_us: int
@@ -141,9 +141,9 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     orders: int = 0
     order: RepairOrder | None = None
     verdicts: tuple[Verdict, ...] = ()
-    lines: tuple[Line, ...] = ()
+    lines: tuple[StoryLine, ...] = ()
     hurt: tuple[Hurt, ...] = ()
-    outcome: Outcome | None = None
+    outcome: IncidentOutcome | None = None
     closed_us: int | None = None
 
 
@@ -170,7 +170,7 @@ def raised(incident: Incident, verdict: Verdict) -> Incident:
     )
 
 
-class Recent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class TakenVerdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A verdict that was taken in, by its name, so that a repeated report changes nothing."""
 
     verdict: str
@@ -185,7 +185,7 @@ class Care(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     node: str
     incident: str | None = None
     repairs: tuple[Repair, ...] = ()
-    recent: tuple[Recent, ...] = ()
+    recent: tuple[TakenVerdict, ...] = ()
     fatal_us: tuple[int, ...] = ()
 
 

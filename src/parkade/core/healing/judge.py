@@ -56,7 +56,7 @@ from parkade.core.healing.memory import (
     put_track,
     with_name,
 )
-from parkade.core.healing.policy import Policy, Rule, find_rule, rule_of_row
+from parkade.core.healing.policy import Policy, PolicyRule, find_rule, rule_of_row
 from parkade.core.healing.symptom import (
     RecoveryAction,
     RecoveryFact,
@@ -68,14 +68,14 @@ from parkade.core.healing.symptom import (
 from parkade.core.healing.verdict import Level, Verdict
 
 
-class Judged(NamedTuple):
+class Judgement(NamedTuple):
     """The memory to keep, and what is told now."""
 
     memory: NodeMemory
     verdicts: tuple[Verdict, ...]
 
 
-def judge(memory: NodeMemory, symptom: Symptom, now_us: int, *, policy: Policy) -> Judged:
+def judge(memory: NodeMemory, symptom: Symptom, now_us: int, *, policy: Policy) -> Judgement:
     """Takes one symptom in. The symptom must be of the memory's node."""
     assert symptom.node == memory.node, "a symptom is judged with the memory of its node"
     memory, closed = close_windows(memory, now_us, policy=policy)
@@ -87,12 +87,12 @@ def judge(memory: NodeMemory, symptom: Symptom, now_us: int, *, policy: Policy) 
     memory = put_track(memory, track)
     finding = find(memory, track, rule, now_us, policy=policy)
     if finding.level is not Level.FATAL:
-        return Judged(memory, closed)
+        return Judgement(memory, closed)
     memory, verdict = _tell(memory, track, rule, finding, now_us, policy=policy)
-    return Judged(memory, closed if verdict is None else (*closed, verdict))
+    return Judgement(memory, closed if verdict is None else (*closed, verdict))
 
 
-def close_windows(memory: NodeMemory, now_us: int, *, policy: Policy) -> Judged:
+def close_windows(memory: NodeMemory, now_us: int, *, policy: Policy) -> Judgement:
     """Tells what the windows that closed by `now_us` found, in the order in which they closed.
 
     Each is judged at the instant at which it closed, however late this is called.
@@ -103,7 +103,7 @@ def close_windows(memory: NodeMemory, now_us: int, *, policy: Policy) -> Judged:
         if track.closes_us is not None and track.closes_us <= now_us
     ]
     if not due:
-        return Judged(memory, ())
+        return Judgement(memory, ())
     due.sort(key=lambda track: (track.closes_us or 0, track.signal, track.device or ""))
     verdicts = []
     for track in due:
@@ -116,7 +116,7 @@ def close_windows(memory: NodeMemory, now_us: int, *, policy: Policy) -> Judged:
         memory, verdict = _tell(memory, closed, rule, finding, at_us, policy=policy)
         if verdict is not None:
             verdicts.append(verdict)
-    return Judged(memory, tuple(verdicts))
+    return Judgement(memory, tuple(verdicts))
 
 
 def next_close(memory: NodeMemory) -> int | None:
@@ -156,7 +156,7 @@ def note_repair(memory: NodeMemory, repair: Repair) -> NodeMemory:
 
 
 def _seen(
-    memory: NodeMemory, symptom: Symptom, now_us: int, *, rule: Rule, policy: Policy
+    memory: NodeMemory, symptom: Symptom, now_us: int, *, rule: PolicyRule, policy: Policy
 ) -> Track:
     """The track of a symptom, with the symptom in its burst and its window."""
     signal = signals_of(symptom.fact)[0]
@@ -220,7 +220,13 @@ def _goes_on(track: Track, now_us: int, policy: Policy) -> bool:
 
 
 def _tell(
-    memory: NodeMemory, track: Track, rule: Rule, finding: Finding, now_us: int, *, policy: Policy
+    memory: NodeMemory,
+    track: Track,
+    rule: PolicyRule,
+    finding: Finding,
+    now_us: int,
+    *,
+    policy: Policy,
 ) -> tuple[NodeMemory, Verdict | None]:
     """A verdict, unless one as bad was given for this burst already."""
     announced = track.announced

@@ -20,7 +20,7 @@ _RUNGS = {
 }
 
 
-class Result(enum.StrEnum):
+class RepairResult(enum.StrEnum):
     """How a repair ended."""
 
     DONE = "done"
@@ -32,7 +32,7 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     device: str | None
     action: Action
-    result: Result
+    result: RepairResult
     at_us: int
 
 

@@ -17,7 +17,7 @@ from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 DEFAULT_SIGNAL = "default"
 
 
-class Counting(enum.StrEnum):
+class RepeatUnit(enum.StrEnum):
     """What a repetition counts, always on one device (or node) and one signal."""
 
     BURSTS = "bursts"
@@ -28,17 +28,17 @@ class Counting(enum.StrEnum):
     """Distinct known jobs that saw it in the same unit of the chip."""
 
 
-class Repeat(msgspec.Struct, frozen=True, kw_only=True):
+class RepeatRule(msgspec.Struct, frozen=True, kw_only=True):
     """From `count` within `window_us` on, the level and the action are these."""
 
-    counting: Counting
+    counting: RepeatUnit
     count: int
     window_us: int
     level: Level
     action: Action
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
     """One row. `nodes` and `devices` limit it: a name, a beginning with `*`, or `*` for all.
 
     `is_application_fault`: the driver's wish does not raise it and only repetition across jobs
@@ -53,7 +53,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
     scope: Scope
     is_application_fault: bool
-    repeats: tuple[Repeat, ...]
+    repeats: tuple[RepeatRule, ...]
     why: str
     differs: str | None
     provenance: tuple[str, ...]
@@ -83,14 +83,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     windows: Windows
     ladder: LadderLimits
-    rules: dict[str, tuple[Rule, ...]]
+    rules: dict[str, tuple[PolicyRule, ...]]
     nvlink: dict[int, tuple[NvlinkRule, ...]]
 
     def __post_init__(self) -> None:
         assert DEFAULT_SIGNAL in self.rules, "a policy answers every symptom"
 
 
-def find_rule(policy: Policy, fact: Fact, *, node: str, device: str | None) -> Rule:
+def find_rule(policy: Policy, fact: Fact, *, node: str, device: str | None) -> PolicyRule:
     """The row that answers; the row `default` where no other does."""
     for signal in (*signals_of(fact), DEFAULT_SIGNAL):
         for rule in policy.rules.get(signal, ()):
@@ -99,7 +99,7 @@ def find_rule(policy: Policy, fact: Fact, *, node: str, device: str | None) -> R
     raise AssertionError("the default row of a policy is limited to some nodes")
 
 
-def rule_of_row(policy: Policy, row: str, *, node: str, device: str | None) -> Rule:
+def rule_of_row(policy: Policy, row: str, *, node: str, device: str | None) -> PolicyRule:
     """The row that answered before, or `default` where the table has lost it."""
     for signal in (row, DEFAULT_SIGNAL):
         for rule in policy.rules.get(signal, ()):

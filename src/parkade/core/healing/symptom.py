@@ -58,7 +58,7 @@ RECOVERY_ACTION_BY_NUMBER = {
 """NVML's nvmlDeviceGpuRecoveryAction_t; 6 and 7 are its bus reset and its system reboot."""
 
 
-class Condition(enum.StrEnum):
+class NodeCondition(enum.StrEnum):
     """What a sensor finds by reading a value or a plain line, where there is no vendor's code."""
 
     GPU_LOST = "gpu_lost"
@@ -143,7 +143,7 @@ class RecoveryFact(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="rec
 class ConditionFact(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="condition"):
     """A condition; `amount` is the reading in the condition's own unit, if there is one."""
 
-    condition: Condition
+    condition: NodeCondition
     amount: int | None
 
 

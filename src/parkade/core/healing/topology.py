@@ -24,7 +24,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     driver: str | None = None
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class NodePlace(msgspec.Struct, frozen=True, kw_only=True):
     """A node's parents; None where it is not known."""
 
     node: str

@@ -24,7 +24,7 @@ from parkade.core.units.time import DAY_US
 SEARCH_STEPS = 200
 
 
-class Job(NamedTuple):
+class TrainingJob(NamedTuple):
     """`failures_per_node_day` is r; spans are microseconds."""
 
     nodes: int
@@ -45,13 +45,13 @@ class Spares(NamedTuple):
     repair_us: int
 
 
-def closed_form(job: Job, interval_us: float) -> float:
+def closed_form(job: TrainingJob, interval_us: float) -> float:
     """E for a checkpoint interval; below 0 where the formula does not hold."""
     lost = job.failures_per_us * (job.restart_us + interval_us / 2)
     return (1 - lost) / (1 + job.checkpoint_us / interval_us)
 
 
-def best_interval(job: Job) -> float:
+def best_interval(job: TrainingJob) -> float:
     """The interval with the greatest E, found between a tenth of w and a day (E has one hill)."""
     low, high = math.log(max(1.0, job.checkpoint_us / 10)), math.log(float(DAY_US))
     for _ in range(SEARCH_STEPS):
@@ -64,7 +64,7 @@ def best_interval(job: Job) -> float:
 
 
 def simulate(
-    job: Job,
+    job: TrainingJob,
     interval_us: float,
     *,
     spares: Spares | None,

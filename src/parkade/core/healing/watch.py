@@ -36,7 +36,7 @@ from parkade.core.healing.parents import (
 )
 from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Source, Symptom
-from parkade.core.healing.topology import ParentKind, Place
+from parkade.core.healing.topology import NodePlace, ParentKind
 from parkade.core.healing.verdict import Level, Verdict
 
 
@@ -58,20 +58,20 @@ class Decision(NamedTuple):
     held: HoldReason | None
 
 
-class Outcome(NamedTuple):
+class Observed(NamedTuple):
     """What follows from a symptom or from the passing of time."""
 
     decisions: tuple[Decision, ...]
     rejected: Rejected | None
 
 
-class Watch:
+class FleetWatch:
     """See the module. `own_nodes` binds reporters that speak for several nodes; every node's own
     reporter has its name."""
 
     def __init__(
         self,
-        places: tuple[Place, ...],
+        places: tuple[NodePlace, ...],
         settings: WatchSettings,
         *,
         own_nodes: dict[str, frozenset[str]] | None = None,
@@ -97,18 +97,18 @@ class Watch:
         self._closes: list[tuple[int, str]] = []
         self._now_us = 0
 
-    def observe(self, symptom: Symptom, now_us: int) -> Outcome:
+    def observe(self, symptom: Symptom, now_us: int) -> Observed:
         """Takes a symptom in."""
         self._now_us = max(self._now_us, now_us)
         rejected = self._admit(symptom)
         if rejected is not None:
             self.rejections[rejected] += 1
-            return Outcome((), rejected)
+            return Observed((), rejected)
         memory, verdicts = judge(
             self._memories[symptom.node], symptom, self._now_us, policy=self.settings.policy
         )
         self._keep(memory)
-        return Outcome(tuple(self._decide(verdict) for verdict in verdicts), None)
+        return Observed(tuple(self._decide(verdict) for verdict in verdicts), None)
 
     def tick(self, now_us: int) -> tuple[Decision, ...]:
         """What the windows that closed by now found."""

@@ -1,7 +1,7 @@
 """Nodes: drained, removed, cordoned, broken, restored."""
 
 from parkade.core.fleet.node import MARS, Cordon, Health, Node, is_step
-from parkade.core.healing.incident import Next, Outcome, RepairKind, is_validated
+from parkade.core.healing.incident import IncidentOutcome, Next, RepairKind, is_validated
 from parkade.core.reservations.calendar import peak_nodes
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -71,7 +71,7 @@ def remove_node(world: World, command: commands.RemoveNode, now_us: int) -> Deci
         return conflict(f"{node.node} is {state}; it is removed once it is drained")
     if (refusal := needed_by_calendar(world, [node], now_us)) is not None:
         return refusal
-    ended = closing(world, node.node, Outcome.WAIVED, "the node leaves its pool", now_us)
+    ended = closing(world, node.node, IncidentOutcome.WAIVED, "the node leaves its pool", now_us)
     return (*ended, events.NodeRemoved(at_us=now_us, node=node.node, pool=node.pool))
 
 
@@ -116,7 +116,9 @@ def fail_node(world: World, command: commands.FailNode, now_us: int) -> Decision
     if node.health is Health.FAILED:
         return ()
     found: list[events.AnyEvent] = [
-        *closing(world, node.node, Outcome.WAIVED, f"failed by hand: {command.reason}", now_us),
+        *closing(
+            world, node.node, IncidentOutcome.WAIVED, f"failed by hand: {command.reason}", now_us
+        ),
         events.NodeHealthSet(
             at_us=now_us, node=node.node, health=Health.FAILED, reason=command.reason
         ),
@@ -162,7 +164,11 @@ def restore_node(world: World, command: commands.RestoreNode, now_us: int) -> De
         for cordon in node.cordons
         if cordon.holder == MARS
     )
-    return (*well, *lifted, *closing(world, node.node, Outcome.WAIVED, "restored by hand", now_us))
+    return (
+        *well,
+        *lifted,
+        *closing(world, node.node, IncidentOutcome.WAIVED, "restored by hand", now_us),
+    )
 
 
 def _waits_to_be_clean(world: World, node: Node) -> bool:

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from parkade.core.fleet.market import InstanceType, Market
 from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.pool import NEEDS_FENCE, Fence, Pool
-from parkade.core.healing.incident import Outcome, RepairKind
+from parkade.core.healing.incident import IncidentOutcome, RepairKind
 from parkade.core.nodes.decisions import is_drained, needed_by_calendar
 from parkade.core.nodes.terms import bad_terms
 from parkade.core.state import commands, events
@@ -211,7 +211,7 @@ def close_pool(world: World, command: commands.ClosePool, now_us: int) -> Decisi
     workloads, reservations = forgotten
     found: list[events.AnyEvent] = []
     for node in nodes:
-        found += closing(world, node.node, Outcome.WAIVED, "its pool was closed", now_us)
+        found += closing(world, node.node, IncidentOutcome.WAIVED, "its pool was closed", now_us)
     if workloads or reservations:
         found.append(events.Forgotten(at_us=now_us, workloads=workloads, reservations=reservations))
     found.append(events.PoolClosed(at_us=now_us, pool=command.pool, markets=markets))

@@ -14,10 +14,10 @@ from parkade.core.healing.incident import (
     Care,
     Hurt,
     Incident,
-    Line,
     Next,
-    Recent,
     RepairKind,
+    StoryLine,
+    TakenVerdict,
     is_passed,
     raised,
 )
@@ -66,7 +66,7 @@ def give_verdict(world: World, event: events.VerdictGiven) -> None:
     """Remembered with its node, its fabric and its incident."""
     verdict = event.verdict
     care = world.records.cares.get(event.node) or Care(node=event.node)
-    recent = Recent(
+    recent = TakenVerdict(
         verdict=verdict.verdict, level=verdict.level, sources=verdict.sources, at_us=event.at_us
     )
     fatal_us = care.fatal_us
@@ -346,7 +346,7 @@ def _named(world: World, node: str, name: str) -> Incident:
 
 def _put(world: World, incident: Incident, at_us: int, kind: str, says: str) -> None:
     """Stores it with one more line; its node is looked at again."""
-    line = Line(at_us=at_us, kind=kind, says=says[:300])
+    line = StoryLine(at_us=at_us, kind=kind, says=says[:300])
     lines = (*incident.lines, line)
     if len(lines) > MOST_LINES:
         lines = (*lines[: MOST_LINES // 2], *lines[MOST_LINES // 2 + 1 :])

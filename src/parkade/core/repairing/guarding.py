@@ -30,7 +30,7 @@ from parkade.core.units.fraction import Fraction
 FLEET = "fleet"
 
 
-class Answer(NamedTuple):
+class GuardAnswer(NamedTuple):
     """`held` None: it may act. `parent`: what is suspected, in words."""
 
     held: HoldReason | None
@@ -43,29 +43,31 @@ def fabric_of(node: Node) -> str:
     return f"{node.market}/{node.fabric}"
 
 
-def guard(world: World, node: Node, signal: str, sources: frozenset[Source], now_us: int) -> Answer:
+def guard(
+    world: World, node: Node, signal: str, sources: frozenset[Source], now_us: int
+) -> GuardAnswer:
     """Whether this node may be taken out of service now. `sources`: the kinds of sensors that saw
     its fault. Cost grows with the nodes that were lately taken or sick in its fabric, and with the
     nodes of its pool where they share racks, switches or drivers."""
     automation = world.records.automation
     if not automation.is_on:
-        return Answer(HoldReason.OBSERVE_ONLY, ())
+        return GuardAnswer(HoldReason.OBSERVE_ONLY, ())
     if not automation.is_limited:
-        return Answer(None, ())
+        return GuardAnswer(None, ())
     if is_fabric_suspected(world, node, now_us):
-        return Answer(HoldReason.PARENT_SUSPECTED, (), f"fabric {node.fabric}")
+        return GuardAnswer(HoldReason.PARENT_SUSPECTED, (), f"fabric {node.fabric}")
     parent = suspected_parent(world, node.node, signal, now_us)
     if parent is not None:
-        return Answer(HoldReason.PARENT_SUSPECTED, (), parent)
+        return GuardAnswer(HoldReason.PARENT_SUSPECTED, (), parent)
     limits = automation.guards
     members = world.sizes[node.market][node.fabric]
     fleet, pool = _fleet_and_pool(world, node, limits)
     fabric = _breaker(world, fabric_of(node), members, limits.fabric_share)
     if needs_second_source(fleet if pool is None else pool, sources, now_us, limits):
-        return Answer(HoldReason.SECOND_SOURCE_NEEDED, ())
+        return GuardAnswer(HoldReason.SECOND_SOURCE_NEEDED, ())
     fabric_after, fits = ask(fabric, node.node, now_us, limits)
     if not fits:
-        return Answer(
+        return GuardAnswer(
             HoldReason.FABRIC_BUDGET, _notes(fabric_of(node), fabric, fabric_after, now_us)
         )
     shared: tuple[BudgetNote, ...] = ()
@@ -73,12 +75,12 @@ def guard(world: World, node: Node, signal: str, sources: frozenset[Source], now
         pool_after, fits = ask(pool, node.node, now_us, limits)
         shared = _notes(pool_of(node), pool, pool_after, now_us)
         if not fits:
-            return Answer(HoldReason.POOL_BUDGET, shared)
+            return GuardAnswer(HoldReason.POOL_BUDGET, shared)
     fleet_after, fits = ask(fleet, node.node, now_us, limits)
     if not fits:
-        return Answer(HoldReason.FLEET_BUDGET, _notes(FLEET, fleet, fleet_after, now_us))
+        return GuardAnswer(HoldReason.FLEET_BUDGET, _notes(FLEET, fleet, fleet_after, now_us))
     notes = _notes(fabric_of(node), fabric, fabric_after, now_us)
-    return Answer(None, notes + shared + _notes(FLEET, fleet, fleet_after, now_us))
+    return GuardAnswer(None, notes + shared + _notes(FLEET, fleet, fleet_after, now_us))
 
 
 def _fleet_and_pool(

@@ -9,14 +9,14 @@ from parkade.core.fleet.node import MARS, Health, Node, is_step
 from parkade.core.healing.incident import (
     Grade,
     Incident,
+    IncidentOutcome,
     Next,
-    Outcome,
     RepairKind,
     RepairOrder,
     RepairReport,
     is_passed,
 )
-from parkade.core.healing.ladder import Repair, Result
+from parkade.core.healing.ladder import Repair, RepairResult
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.repairing.decisions import ask_again
 from parkade.core.repairing.ladder import grade_of, rung
@@ -151,7 +151,7 @@ def _remembered(
         action = _ACTIONS[order.kind]
     else:
         return None
-    result = Result.DONE if report.is_done else Result.FAILED
+    result = RepairResult.DONE if report.is_done else RepairResult.FAILED
     return Repair(device=order.device, action=action, result=result, at_us=now_us)
 
 
@@ -202,7 +202,7 @@ def _ask_again(
     seen_us = max((it.at_us for it in incident.verdicts), default=incident.opened_us)
     if node.health is Health.HEALTHY and at_us - seen_us >= HELD_FOR_US:
         says = "held for a day, and the fault was not seen again"
-        return closing(world, node.node, Outcome.EXPIRED, says, at_us)
+        return closing(world, node.node, IncidentOutcome.EXPIRED, says, at_us)
     return ask_again(world, node, incident, at_us)
 
 
@@ -229,7 +229,7 @@ def _returned(world: World, node: Node, at_us: int) -> tuple[events.AnyEvent, ..
     if any(cordon.holder == MARS for cordon in node.cordons):
         found.append(events.NodeUncordoned(at_us=at_us, node=node.node, holder=MARS))
     says = "validated and back in service"
-    return (*found, *closing(world, node.node, Outcome.RETURNED, says, at_us))
+    return (*found, *closing(world, node.node, IncidentOutcome.RETURNED, says, at_us))
 
 
 def _retired(
@@ -242,4 +242,4 @@ def _retired(
     ticket: tuple[events.AnyEvent, ...] = ()
     if can(world, node, RepairKind.TICKET):
         ticket = (order_of(world, node, incident, RepairKind.TICKET, at_us),)
-    return (*retired, *ticket, *closing(world, node.node, Outcome.RETIRED, reason, at_us))
+    return (*retired, *ticket, *closing(world, node.node, IncidentOutcome.RETIRED, reason, at_us))

@@ -17,8 +17,8 @@ from parkade.core.healing.incident import (
     Automation,
     BudgetNote,
     Incident,
+    IncidentOutcome,
     Next,
-    Outcome,
     RepairKind,
     RepairOrder,
     RepairReport,
@@ -618,7 +618,7 @@ class IncidentClosed(Event, frozen=True, kw_only=True):
 
     node: str
     incident: str
-    outcome: Outcome
+    outcome: IncidentOutcome
     says: str
 
 

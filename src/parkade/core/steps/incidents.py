@@ -1,7 +1,7 @@
 """Steps of incidents that several domains take: begun by a person, ended because a person acts."""
 
 from parkade.core.fleet.node import Node
-from parkade.core.healing.incident import Incident, Next, Outcome, RepairKind
+from parkade.core.healing.incident import Incident, IncidentOutcome, Next, RepairKind
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -39,7 +39,7 @@ def validation(world: World, node: Node, now_us: int, *, ahead: int = 0) -> Inci
 
 
 def closing(
-    world: World, node: str, outcome: Outcome, says: str, at_us: int
+    world: World, node: str, outcome: IncidentOutcome, says: str, at_us: int
 ) -> tuple[events.IncidentClosed, ...]:
     """The end of a node's open incident, if it has one."""
     incident = world.open_incident(node)

@@ -60,7 +60,12 @@ def scrape(url: str, *, timeout_s: float = TIMEOUT_S) -> str:
         return asyncio.run(_body(url, timeout_s)).decode("utf-8", "replace")
     except TimeoutError as error:
         raise DcgmError(f"{url} has not answered whole within {timeout_s:g} s") from error
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except httpx.HTTPStatusError as error:
+        raise DcgmError(f"{url} answers with status {error.response.status_code}") from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        why = "is no address of an exporter; write http://HOST:9400/metrics"
+        raise DcgmError(f"{url} {why}") from error
+    except (httpx.HTTPError, OSError) as error:
         raise DcgmError(f"{url} cannot be read: {type(error).__name__}: {error}") from error
 
 
@@ -104,7 +109,7 @@ def parse_text(text: str, *, at_us: int) -> NodeReading:
             code = int(labels["xid"][:9])
             gpu.xids[code] = max(gpu.xids.get(code, 0), value)
     if not gpus:
-        raise DcgmError("no metric of a GPU is in the text; is this DCGM's exporter?")
+        raise DcgmError("no metric of a GPU is in the text; DCGM's exporter has them at /metrics")
     return NodeReading(at_us=at_us, driver=driver, gpus=tuple(gpus.values()), failed=())
 
 

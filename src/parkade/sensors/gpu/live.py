@@ -6,9 +6,9 @@ A sensor keeps the reading before, to compare it with the next, and is polled by
 from collections.abc import Callable
 
 from parkade.core.healing.symptom import (
-    Condition,
     ConditionFact,
     Evidence,
+    NodeCondition,
     Source,
     Symptom,
     bounded,
@@ -140,5 +140,5 @@ def _silence(
         parser=f"{sensor.name}/1",
         at_us=now_us,
     )
-    fact = ConditionFact(condition=Condition.SENSOR_SILENT, amount=None)
+    fact = ConditionFact(condition=NodeCondition.SENSOR_SILENT, amount=None)
     return [Symptom(node=node, device=None, fact=fact, job=None, evidence=evidence)]

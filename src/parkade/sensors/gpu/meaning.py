@@ -12,10 +12,10 @@ import msgspec
 
 from parkade.core.healing.symptom import (
     RECOVERY_ACTION_BY_NUMBER,
-    Condition,
     ConditionFact,
     Evidence,
     Fact,
+    NodeCondition,
     RecoveryAction,
     RecoveryFact,
     Source,
@@ -85,12 +85,12 @@ def gpu_symptoms(
 def _levels(gpu: GpuReading, limits: GpuLimits) -> Iterator[tuple[Fact, str]]:
     values = gpu.values
     for metric, condition, least in (
-        (Metric.TEMPERATURE, Condition.GPU_TEMPERATURE, limits.temperature),
-        (Metric.MEMORY_TEMPERATURE, Condition.MEMORY_TEMPERATURE, limits.memory_temperature),
-        (Metric.ROW_REMAP_PENDING, Condition.ROW_REMAP_PENDING, 1),
-        (Metric.ROW_REMAP_FAILURE, Condition.ROW_REMAP_FAILURE, 1),
-        (Metric.SRAM_THRESHOLD, Condition.SRAM_THRESHOLD, 1),
-        (Metric.ROWS_REMAPPED, Condition.ROW_REMAPS_MANY, limits.rows_remapped),
+        (Metric.TEMPERATURE, NodeCondition.GPU_TEMPERATURE, limits.temperature),
+        (Metric.MEMORY_TEMPERATURE, NodeCondition.MEMORY_TEMPERATURE, limits.memory_temperature),
+        (Metric.ROW_REMAP_PENDING, NodeCondition.ROW_REMAP_PENDING, 1),
+        (Metric.ROW_REMAP_FAILURE, NodeCondition.ROW_REMAP_FAILURE, 1),
+        (Metric.SRAM_THRESHOLD, NodeCondition.SRAM_THRESHOLD, 1),
+        (Metric.ROWS_REMAPPED, NodeCondition.ROW_REMAPS_MANY, limits.rows_remapped),
     ):
         value = values.get(metric)
         if value is not None and value >= least:
@@ -98,17 +98,17 @@ def _levels(gpu: GpuReading, limits: GpuLimits) -> Iterator[tuple[Fact, str]]:
     reasons = values.get(Metric.CLOCK_REASONS, 0)
     if reasons & THERMAL_REASONS:
         yield (
-            _condition(Condition.THERMAL_SLOWDOWN, reasons),
+            _condition(NodeCondition.THERMAL_SLOWDOWN, reasons),
             f"clock event reasons are {reasons:#x}, which has heat in it",
         )
     if reasons & POWER_BRAKE_REASON:
         yield (
-            _condition(Condition.POWER_BRAKE, reasons),
+            _condition(NodeCondition.POWER_BRAKE, reasons),
             f"clock event reasons are {reasons:#x}, which has the power brake in it",
         )
     width, most = values.get(Metric.PCIE_WIDTH), values.get(Metric.PCIE_WIDTH_MOST)
     if width is not None and most is not None and 0 < width < most:
-        yield _condition(Condition.PCIE_WIDTH, width), f"PCIe x{width} of x{most}"
+        yield _condition(NodeCondition.PCIE_WIDTH, width), f"PCIe x{width} of x{most}"
 
 
 def _rises(
@@ -117,21 +117,21 @@ def _rises(
     generation = gpu.values.get(Metric.PCIE_GENERATION, 0)
     per_minute = REPLAYS_PER_LANE_MINUTE.get(generation, OTHER_GENERATION) * LANES
     for metric, condition, rate, rate_span_us in (
-        (Metric.ECC_UNCORRECTABLE, Condition.ECC_UNCORRECTABLE, 0.0, MINUTE_US),
+        (Metric.ECC_UNCORRECTABLE, NodeCondition.ECC_UNCORRECTABLE, 0.0, MINUTE_US),
         (
             Metric.ECC_CORRECTABLE,
-            Condition.ECC_CORRECTABLE_RATE,
+            NodeCondition.ECC_CORRECTABLE_RATE,
             float(limits.corrected_per_minute),
             MINUTE_US,
         ),
-        (Metric.PCIE_REPLAYS, Condition.PCIE_REPLAYS, per_minute, MINUTE_US),
+        (Metric.PCIE_REPLAYS, NodeCondition.PCIE_REPLAYS, per_minute, MINUTE_US),
         (
             Metric.NVLINK_CRC,
-            Condition.NVLINK_ERRORS,
+            NodeCondition.NVLINK_ERRORS,
             float(limits.nvlink_crc_per_second),
             SECOND_US,
         ),
-        (Metric.NVLINK_RECOVERIES, Condition.NVLINK_ERRORS, 0.0, MINUTE_US),
+        (Metric.NVLINK_RECOVERIES, NodeCondition.NVLINK_ERRORS, 0.0, MINUTE_US),
     ):
         was, value = old.values.get(metric), gpu.values.get(metric)
         if was is None or value is None or value <= was:
@@ -165,22 +165,26 @@ def _absences(
     present = {gpu.device for gpu in now.gpus}
     unreadable = dict(now.failed)
     found: list[tuple[str | None, Fact, str]] = [
-        (device, _condition(Condition.GPU_LOST, None), f"GPU cannot be read: {words}")
+        (device, _condition(NodeCondition.GPU_LOST, None), f"GPU cannot be read: {words}")
         for device, words in now.failed
     ]
     found += [
-        (device, _condition(Condition.GPU_LOST, None), f"GPU {gpu.uuid or device} is not listed")
+        (
+            device,
+            _condition(NodeCondition.GPU_LOST, None),
+            f"GPU {gpu.uuid or device} is not listed",
+        )
         for device, gpu in previous.items()
         if device not in present and device not in unreadable
     ]
     count = len(present)
     if expected is not None and count < expected and not found:
         text = f"{count} of {expected} GPUs"
-        found.append((None, _condition(Condition.GPU_COUNT_DROPPED, count), text))
+        found.append((None, _condition(NodeCondition.GPU_COUNT_DROPPED, count), text))
     return found
 
 
-def _condition(condition: Condition, amount: int | None) -> ConditionFact:
+def _condition(condition: NodeCondition, amount: int | None) -> ConditionFact:
     return ConditionFact(condition=condition, amount=amount)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.core.healing.symptom import Condition, ConditionFact, Evidence, Source, Symptom
+from parkade.core.healing.symptom import ConditionFact, Evidence, NodeCondition, Source, Symptom
 from parkade.extras import install
 from parkade.sensors.gpu.readings import NodeReading
 from parkade.sensors.kernel_log.codes import device_of
@@ -116,5 +116,5 @@ def hung_symptom(words: str, *, node: str, at_us: int) -> Symptom:
     evidence = Evidence(
         line=f"NVML: {words}", source=Source.NVML, reporter=node, parser=PARSER, at_us=at_us
     )
-    fact = ConditionFact(condition=Condition.SENSOR_HUNG, amount=None)
+    fact = ConditionFact(condition=NodeCondition.SENSOR_HUNG, amount=None)
     return Symptom(node=node, device=None, fact=fact, job=None, evidence=evidence)

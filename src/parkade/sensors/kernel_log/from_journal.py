@@ -15,9 +15,9 @@ import msgspec
 from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.sensors.bookmarks import KERNEL_LOG
-from parkade.sensors.kernel_log.journal import ComingLines, JournalError, journal_lines
+from parkade.sensors.kernel_log.journal import ComingLines, KernelJournalError, journal_lines
 from parkade.sensors.kernel_log.live import symptoms_of_lines
-from parkade.sensors.kernel_log.reading import Tally
+from parkade.sensors.kernel_log.reading import LineTally
 from parkade.sensors.polling import READ
 
 ENTRIES = (
@@ -50,7 +50,7 @@ class KernelJournal:
     name = KERNEL_LOG
 
     def __init__(self, *, node: str, command: tuple[str, ...] = ENTRIES) -> None:
-        self.tally = Tally()
+        self.tally = LineTally()
         self.state = READ
         self._node = node
         self._command = command
@@ -76,13 +76,13 @@ class KernelJournal:
     def reread(self, now_us: int) -> list[Symptom]:
         """See `ports.LogSensor`: of this boot; none where the bookmark's entry is not there."""
         lines: list[str] = []
-        with contextlib.suppress(JournalError):
+        with contextlib.suppress(KernelJournalError):
             for text in journal_lines(self._command):
                 entry = _entry(text)
                 if entry is not None:
                     lines.append(_line(entry))
                     if entry.cursor == self._cursor:
-                        return symptoms_of_lines(lines, Tally(), self._node, now_us)
+                        return symptoms_of_lines(lines, LineTally(), self._node, now_us)
         return []
 
     def poll(self, now_us: int) -> list[Symptom]:
@@ -108,11 +108,11 @@ class KernelJournal:
                     self._cursor = entry.cursor
                     yield _line(entry)
             if self._cursor is None:
-                raise JournalError(f"{self._command[0]} shows no kernel line of this boot")
+                raise KernelJournalError(f"{self._command[0]} shows no kernel line of this boot")
             if self._coming is None:
                 self._coming = ComingLines((*self._after(), "--follow", "--lines=all"))
             self.state = READ
-        except JournalError as why:
+        except KernelJournalError as why:
             self.state = f"failed: {why}"
             self._failed_us = now_us
             self.close()

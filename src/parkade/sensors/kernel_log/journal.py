@@ -16,12 +16,12 @@ MOST_S = 60.0
 """For all lines of this boot; a journal on a sick disk may never end."""
 
 
-class JournalError(Exception):
+class KernelJournalError(Exception):
     """The journal cannot be read; the message says what to do."""
 
 
 def journal_lines(command: tuple[str, ...] = COMMAND, *, most_s: float = MOST_S) -> Iterator[str]:
-    """The kernel lines of this boot. Raises JournalError, also where they do not end within
+    """The kernel lines of this boot. Raises KernelJournalError, also where they do not end within
     `most_s`. Closing the iterator ends the program."""
     child = _started(command)
     assert child.stdout is not None
@@ -42,7 +42,7 @@ def journal_lines(command: tuple[str, ...] = COMMAND, *, most_s: float = MOST_S)
             why = f"ended with status {child.returncode}"
             if is_late.is_set():
                 why = f"had not told all within {most_s:g} s"
-            raise JournalError(f"{command[0]} {why}")
+            raise KernelJournalError(f"{command[0]} {why}")
     finally:
         bound.cancel()
         child.stdout.close()
@@ -55,7 +55,7 @@ class ComingLines:
     """The lines that a program prints as they come. `new` never waits."""
 
     def __init__(self, command: tuple[str, ...]) -> None:
-        """Raises JournalError where the program cannot be run."""
+        """Raises KernelJournalError where the program cannot be run."""
         self._program = command[0]
         self._child = _started(command)
         assert self._child.stdout is not None
@@ -64,17 +64,19 @@ class ComingLines:
         self._rest = b""
 
     def new(self) -> list[bytes]:
-        """The whole lines since the last call. Raises JournalError where the program has ended, or
-        a line has more than `MOST_BYTES`."""
+        """The whole lines since the last call. Raises KernelJournalError where the program has
+        ended, or a line has more than `MOST_BYTES`."""
         try:
             chunk = os.read(self._descriptor, MOST_BYTES)
         except BlockingIOError:
             return []
         if not chunk:
-            raise JournalError(f"{self._program} ended with status {self._child.wait()}")
+            raise KernelJournalError(f"{self._program} ended with status {self._child.wait()}")
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if len(self._rest) > MOST_BYTES:
-            raise JournalError(f"{self._program} prints a line of more than {MOST_BYTES} bytes")
+            raise KernelJournalError(
+                f"{self._program} prints a line of more than {MOST_BYTES} bytes"
+            )
         return lines
 
     def close(self) -> None:
@@ -96,4 +98,4 @@ def _started(command: tuple[str, ...]) -> subprocess.Popen[bytes]:
             start_new_session=True,
         )
     except OSError as error:
-        raise JournalError(f"{command[0]} cannot be run: {error.strerror}") from error
+        raise KernelJournalError(f"{command[0]} cannot be run: {error.strerror}") from error

@@ -8,18 +8,18 @@ knows is *unknown*; all others are *unrelated*.
 import re
 from typing import NamedTuple
 
-from parkade.core.healing.symptom import Condition
+from parkade.core.healing.symptom import NodeCondition
 
 
 class LineRule(NamedTuple):
     """`pattern` may name groups `device` and `amount`."""
 
-    condition: Condition
+    condition: NodeCondition
     word: str
     pattern: re.Pattern[str]
 
 
-def _rule(condition: Condition, word: str, pattern: str) -> LineRule:
+def _rule(condition: NodeCondition, word: str, pattern: str) -> LineRule:
     return LineRule(condition, word, re.compile(pattern))
 
 
@@ -27,87 +27,95 @@ _DEV = r"(?P<device>[A-Za-z0-9_.:/-]{1,64})"
 _PCI = r"(?P<device>[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-9a-fA-F])?)"
 RULES: tuple[LineRule, ...] = (
     _rule(
-        Condition.GPU_LOST,
+        NodeCondition.GPU_LOST,
         "fallen off the bus",
         rf"(?:GPU(?: at PCI:{_PCI})?.{{0,40}})fallen off the bus",
     ),
     _rule(
-        Condition.GPU_INIT_FAILED,
+        NodeCondition.GPU_INIT_FAILED,
         "NVRM",
         r"NVRM: (?:GPU (?P<device>[0-9a-fA-F:.]{4,32}): )?(?:RmInitAdapter failed|GPU .{0,40}"
         r"rm_init_adapter failed|.{0,40}failed to initialize)",
     ),
     _rule(
-        Condition.PEER_MEMORY,
+        NodeCondition.PEER_MEMORY,
         "nvidia-peermem",
         r"nvidia-peermem .{0,64}ERROR detected invalid context",
     ),
     _rule(
-        Condition.PCIE_WIDTH,
+        NodeCondition.PCIE_WIDTH,
         "available PCIe bandwidth",
         rf"{_PCI}: \d{{1,4}}\.\d{{1,4}} Gb/s available PCIe bandwidth, limited by",
     ),
-    _rule(Condition.PCIE_ERROR, "AER:", rf"{_PCI}: AER: .{{0,80}}(?:Uncorrect|Fatal|Non-Fatal)"),
-    _rule(Condition.PCIE_ERROR, "AER:", r"AER: (?:Multiple )?Uncorrect"),
     _rule(
-        Condition.LINK_DOWN,
+        NodeCondition.PCIE_ERROR, "AER:", rf"{_PCI}: AER: .{{0,80}}(?:Uncorrect|Fatal|Non-Fatal)"
+    ),
+    _rule(NodeCondition.PCIE_ERROR, "AER:", r"AER: (?:Multiple )?Uncorrect"),
+    _rule(
+        NodeCondition.LINK_DOWN,
         "ink down",
         r"mlx5_core (?P<device>[0-9a-fA-F:.]{4,32})\b.{0,64}\b[Ll]ink down",
     ),
     _rule(
-        Condition.LINK_DOWN,
+        NodeCondition.LINK_DOWN,
         "mlx5",
         r"(?P<device>mlx5_\d{1,3})\b.{0,64}\b(?:port \d{1,3} )?(?:state DOWN|port.{0,16}down)\b",
     ),
     _rule(
-        Condition.ADAPTER_MISSING,
+        NodeCondition.ADAPTER_MISSING,
         "mlx5_core",
         r"mlx5_core (?P<device>[0-9a-fA-F:.]{4,32})\b.{0,96}"
         r"(?:device's health compromised|health recovery failed|Fatal error|"
         r"unable to recover|PCI slot is unavailable)",
     ),
     _rule(
-        Condition.SOFT_LOCKUP,
+        NodeCondition.SOFT_LOCKUP,
         "soft lockup",
         r"soft lockup - CPU#\d{1,5} stuck for (?P<amount>\d{1,6})s",
     ),
-    _rule(Condition.SOFT_LOCKUP, "soft lockup", r"\bCPU soft lockup detected\b"),
-    _rule(Condition.SOFT_LOCKUP, "lockup", r"(?:hard LOCKUP|rcu.{0,32}detected stalls)"),
+    _rule(NodeCondition.SOFT_LOCKUP, "soft lockup", r"\bCPU soft lockup detected\b"),
+    _rule(NodeCondition.SOFT_LOCKUP, "lockup", r"(?:hard LOCKUP|rcu.{0,32}detected stalls)"),
     _rule(
-        Condition.HUNG_TASK,
+        NodeCondition.HUNG_TASK,
         "blocked for more than",
         r"\btask .{0,80}\bblocked for more than (?P<amount>\d{1,7}) seconds",
     ),
     _rule(
-        Condition.MACHINE_CHECK,
+        NodeCondition.MACHINE_CHECK,
         "[Hardware Error]",
         r"\[Hardware Error\].{0,80}(?:[Uu]ncorrected|fatal|Fatal)",
     ),
-    _rule(Condition.OUT_OF_MEMORY, "oom-kill", r"\binvoked oom-killer\b|\boom-kill:constraint="),
-    _rule(Condition.OUT_OF_MEMORY, "ut of memory", r"\b(?:Memory cgroup o|O)ut of memory: Kill"),
     _rule(
-        Condition.NVME_FAILED,
+        NodeCondition.OUT_OF_MEMORY, "oom-kill", r"\binvoked oom-killer\b|\boom-kill:constraint="
+    ),
+    _rule(
+        NodeCondition.OUT_OF_MEMORY, "ut of memory", r"\b(?:Memory cgroup o|O)ut of memory: Kill"
+    ),
+    _rule(
+        NodeCondition.NVME_FAILED,
         "nvme",
         r"\b(?P<device>nvme\d{1,3}(?:n\d{1,3})?)\b.{0,96}(?:controller is down|I/O \d{1,9} .{0,40}"
         r"timeout|Device not ready|Removing after probe failure|no available path|failed to)",
     ),
-    _rule(Condition.NVME_FAILED, "no available path", r"\bno available path, I/O failing"),
+    _rule(NodeCondition.NVME_FAILED, "no available path", r"\bno available path, I/O failing"),
     _rule(
-        Condition.RAID_FAILED, "raid", r"\bmd/raid.{0,80}(?:Disk failure|not enough operational)"
+        NodeCondition.RAID_FAILED,
+        "raid",
+        r"\bmd/raid.{0,80}(?:Disk failure|not enough operational)",
     ),
     _rule(
-        Condition.FILESYSTEM_READ_ONLY,
+        NodeCondition.FILESYSTEM_READ_ONLY,
         "read-only",
         r"(?:\((?P<device>[A-Za-z0-9_.-]{1,64})\): )?[Rr]emount(?:ed|ing) (?:filesystem |as )?"
         r"read-only",
     ),
     _rule(
-        Condition.DISK_ERROR,
+        NodeCondition.DISK_ERROR,
         "I/O error",
         rf"\b(?:[Bb]uffer )?I/O error(?:(?:,)? (?:on )?dev(?:ice)? {_DEV})?",
     ),
     _rule(
-        Condition.LIBRARY_CRASH,
+        NodeCondition.LIBRARY_CRASH,
         "segfault",
         r"\bsegfault at .{0,160}\bin (?P<device>lib(?:nccl|cuda|cudart|nvidia)[\w.-]{0,40})",
     ),
@@ -140,7 +148,7 @@ ORDINARY = (
 The kernel's command line may hold secrets."""
 
 
-def read_line(text: str) -> tuple[Condition, str | None, int | None] | None:
+def read_line(text: str) -> tuple[NodeCondition, str | None, int | None] | None:
     """Condition, device and amount of a plain line; None where no rule knows it."""
     for rule in RULES:
         if rule.word not in text:

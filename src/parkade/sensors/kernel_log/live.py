@@ -13,8 +13,8 @@ from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import SECOND_US
 from parkade.sensors.bookmarks import KERNEL_LOG
 from parkade.sensors.kernel_log.files import Follower, KernelRecords, boot_id
-from parkade.sensors.kernel_log.reading import Tally, read, symptom_of
-from parkade.sensors.kernel_log.stamps import Clock
+from parkade.sensors.kernel_log.reading import LineTally, read, symptom_of
+from parkade.sensors.kernel_log.stamps import StampClock
 from parkade.sensors.polling import READ
 
 
@@ -26,7 +26,7 @@ class KernelLogFile:
     name = KERNEL_LOG
 
     def __init__(self, path: Path, *, node: str, from_end: bool = True) -> None:
-        self.tally = Tally()
+        self.tally = LineTally()
         self._node = node
         self._follower = Follower(path, from_end=from_end)
         self.state = self._state()
@@ -93,7 +93,7 @@ class KernelRing:
         records: Callable[[], Records] = KernelRecords,
         boot: Callable[[], str | None] = boot_id,
     ) -> None:
-        self.tally = Tally()
+        self.tally = LineTally()
         self.state = READ
         self._boot = boot()
         self._node = node
@@ -137,7 +137,7 @@ class KernelRing:
             return []
         finally:
             again.close()
-        return symptoms_of_lines(lines, Tally(), self._node, now_us)
+        return symptoms_of_lines(lines, LineTally(), self._node, now_us)
 
     def poll(self, now_us: int) -> list[Symptom]:
         """See `ports.Sensor`."""
@@ -167,7 +167,9 @@ def numbered(records: Iterable[str]) -> Iterator[tuple[int, str]]:
             yield int(number), record
 
 
-def symptoms_of_lines(lines: Iterable[str], tally: Tally, node: str, now_us: int) -> list[Symptom]:
+def symptoms_of_lines(
+    lines: Iterable[str], tally: LineTally, node: str, now_us: int
+) -> list[Symptom]:
     """Symptoms of lines that came by `now_us`; stamps since boot are put on the wall clock."""
     boot_us = now_us - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
     year = datetime.fromtimestamp(now_us / SECOND_US, UTC).year
@@ -176,7 +178,7 @@ def symptoms_of_lines(lines: Iterable[str], tally: Tally, node: str, now_us: int
         seen = read(line, year=year)
         tally.add(seen, line)
         at_us = now_us
-        if seen.at_us is not None and seen.clock is Clock.BOOT:
+        if seen.at_us is not None and seen.clock is StampClock.BOOT:
             at_us = boot_us + seen.at_us
         elif seen.at_us is not None:
             at_us = seen.at_us

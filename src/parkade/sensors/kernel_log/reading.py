@@ -1,6 +1,6 @@
 """Reads kernel lines into symptoms and keeps count of what it did not know.
 
-Pure but for the counters it returns: `read` takes a line and says what it is, `Tally` adds up.
+Pure but for the counters it returns: `read` takes a line and says what it is, `LineTally` adds up.
 Nothing is guessed: a line of a watched driver that no rule knows is counted, and the last few are
 kept.
 """
@@ -9,28 +9,33 @@ from collections import deque
 from typing import NamedTuple
 
 from parkade.core.healing.symptom import (
-    Condition,
     ConditionFact,
     Evidence,
     Fact,
+    NodeCondition,
     Source,
     Symptom,
     bounded,
 )
 from parkade.sensors.kernel_log.codes import device_of, read_sxid, read_xid
 from parkade.sensors.kernel_log.lines import is_watched, read_line
-from parkade.sensors.kernel_log.stamps import Clock, take_stamp
+from parkade.sensors.kernel_log.stamps import StampClock, take_stamp
 
 PARSER = "kernel_log/1"
 MOST_LINE = 8_192
 """Characters of a line that are looked at; no driver's line is longer."""
 MOST_UNKNOWN_KEPT = 100
 _PCI_CONDITIONS = frozenset(
-    {Condition.GPU_LOST, Condition.GPU_INIT_FAILED, Condition.PCIE_WIDTH, Condition.PCIE_ERROR}
+    {
+        NodeCondition.GPU_LOST,
+        NodeCondition.GPU_INIT_FAILED,
+        NodeCondition.PCIE_WIDTH,
+        NodeCondition.PCIE_ERROR,
+    }
 )
 
 
-class Read(NamedTuple):
+class ReadLine(NamedTuple):
     """What a line is. `fact` None: no rule knows it; then `is_unknown` says that it comes from a
     watched driver. `at_us` counts from `clock`'s beginning; both are None without a stamp."""
 
@@ -38,18 +43,18 @@ class Read(NamedTuple):
     device: str | None
     is_unknown: bool
     at_us: int | None
-    clock: Clock | None
+    clock: StampClock | None
 
 
-def read(line: str, *, year: int = 1970) -> Read:
+def read(line: str, *, year: int = 1970) -> ReadLine:
     """Says what a line is. Never raises; its cost is bounded by MOST_LINE."""
     stamped = take_stamp(line[:MOST_LINE], year=year)
     text = stamped.text
     known = _fact(text)
     if known is None:
-        return Read(None, None, is_watched(text), stamped.at_us, stamped.clock)
+        return ReadLine(None, None, is_watched(text), stamped.at_us, stamped.clock)
     device, fact = known
-    return Read(fact, device, False, stamped.at_us, stamped.clock)
+    return ReadLine(fact, device, False, stamped.at_us, stamped.clock)
 
 
 def _fact(text: str) -> tuple[str | None, Fact] | None:
@@ -67,7 +72,7 @@ def _fact(text: str) -> tuple[str | None, Fact] | None:
 
 
 def symptom_of(
-    seen: Read, line: str, *, node: str, reporter: str, at_us: int, job: str | None = None
+    seen: ReadLine, line: str, *, node: str, reporter: str, at_us: int, job: str | None = None
 ) -> Symptom | None:
     """The symptom of a line that was read, None where there is none."""
     if seen.fact is None:
@@ -82,7 +87,7 @@ def symptom_of(
     return Symptom(node=node, device=seen.device, fact=seen.fact, job=job, evidence=evidence)
 
 
-class Tally:
+class LineTally:
     """Counts of lines, and the last unknown ones. `formed`: lines that look like a kernel's, by a
     stamp or by their text."""
 
@@ -93,7 +98,7 @@ class Tally:
         self.unknown = 0
         self.kept: deque[str] = deque(maxlen=MOST_UNKNOWN_KEPT)
 
-    def add(self, seen: Read, line: str) -> None:
+    def add(self, seen: ReadLine, line: str) -> None:
         """One more line."""
         self.lines += 1
         self.formed += seen.at_us is not None or seen.fact is not None or seen.is_unknown
@@ -103,7 +108,7 @@ class Tally:
             self.unknown += 1
             self.kept.append(bounded(line.rstrip("\n")))
 
-    def join(self, other: "Tally") -> None:
+    def join(self, other: "LineTally") -> None:
         """The lines of another tally too."""
         self.lines += other.lines
         self.formed += other.formed

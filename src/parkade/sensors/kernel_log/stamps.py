@@ -24,7 +24,7 @@ _SYSLOG = re.compile(r"^([A-Z][a-z]{2}\s{1,2}\d{1,2} \d\d:\d\d:\d\d) (\S{1,255})
 _ORIGIN = re.compile(r"^(?:\S{1,255} )?kernel(?:\[\d{1,7}\])?: (?:\[\s*\d{1,12}\.\d{1,9}\] )?")
 
 
-class Clock(enum.StrEnum):
+class StampClock(enum.StrEnum):
     """What a stamp counts from."""
 
     WALL = "wall"
@@ -35,17 +35,17 @@ class Stamped(NamedTuple):
     """The text without its stamp; `at_us` is None where the line has no stamp."""
 
     at_us: int | None
-    clock: Clock | None
+    clock: StampClock | None
     text: str
 
 
 def take_stamp(line: str, *, year: int = 1970) -> Stamped:
     """The stamp and the rest. `year` completes syslog's dates, which have none."""
     if found := _RECORD.match(line):
-        return Stamped(int(found[1]), Clock.BOOT, found[2])
+        return Stamped(int(found[1]), StampClock.BOOT, found[2])
     if found := _SINCE_BOOT.match(line):
         fraction = (found[2] or "").ljust(6, "0")[:6]
-        return Stamped(int(found[1]) * 1_000_000 + int(fraction), Clock.BOOT, found[3])
+        return Stamped(int(found[1]) * 1_000_000 + int(fraction), StampClock.BOOT, found[3])
     if found := _DATE.match(line):
         return _dated(found[1], "%a %b %d %H:%M:%S %Y", found[2], line)
     if found := _ISO.match(line):
@@ -56,7 +56,7 @@ def take_stamp(line: str, *, year: int = 1970) -> Stamped:
         fraction = int((found[2] or "").ljust(6, "0")[:6])
         if stamped.at_us is None:
             return stamped
-        return Stamped(stamped.at_us + fraction, Clock.WALL, _ORIGIN.sub("", stamped.text))
+        return Stamped(stamped.at_us + fraction, StampClock.WALL, _ORIGIN.sub("", stamped.text))
     if found := _SYSLOG.match(line):
         text = _ORIGIN.sub("", f"{found[2]} {found[3]}")
         return _dated(f"{year} {found[1]}", "%Y %b %d %H:%M:%S", text, line)
@@ -69,6 +69,6 @@ def _dated(text: str, form: str, rest: str, line: str) -> Stamped:
         at = datetime.strptime(re.sub(r"\s+", " ", text), form)  # noqa: DTZ007
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)
-        return Stamped(round(at.timestamp()) * 1_000_000, Clock.WALL, rest)
+        return Stamped(round(at.timestamp()) * 1_000_000, StampClock.WALL, rest)
     except (ValueError, OverflowError):
         return Stamped(None, None, line)

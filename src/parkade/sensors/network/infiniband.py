@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from parkade.core.healing.symptom import (
-    Condition,
     ConditionFact,
     Evidence,
+    NodeCondition,
     Source,
     Symptom,
 )
@@ -109,7 +109,7 @@ def port_symptoms(
     known = {memory.port: memory for memory in before}
     memories, symptoms = [], []
 
-    def see(port: str, condition: Condition, amount: int | None, text: str) -> None:
+    def see(port: str, condition: NodeCondition, amount: int | None, text: str) -> None:
         symptoms.append(_symptom(node, port, condition, amount, text, now_us))
 
     for reading in readings:
@@ -119,11 +119,11 @@ def port_symptoms(
         down_us = memory.down_since_us
         if down_us is not None and now_us - down_us >= limits.drop_us:
             seconds = (now_us - down_us) // SECOND_US
-            see(reading.port, Condition.LINK_DOWN, seconds, f"down for {seconds} s")
+            see(reading.port, NodeCondition.LINK_DOWN, seconds, f"down for {seconds} s")
         came_back = old is not None and memory.flaps_us[-1:] != old.flaps_us[-1:]
         if came_back and len(memory.flaps_us) >= limits.flaps:
             count = len(memory.flaps_us)
-            see(reading.port, Condition.LINK_FLAPPING, count, f"back for the {count}th time")
+            see(reading.port, NodeCondition.LINK_FLAPPING, count, f"back for the {count}th time")
         if old is not None:
             for condition, rise, text in _rises(old, reading, now_us):
                 see(reading.port, condition, rise, text)
@@ -132,7 +132,7 @@ def port_symptoms(
         memories.append(msgspec.structs.replace(gone, missing=missing))
         if missing >= limits.missing_readings:
             text = f"not there in {missing} readings"
-            see(gone.port, Condition.ADAPTER_MISSING, missing, text)
+            see(gone.port, NodeCondition.ADAPTER_MISSING, missing, text)
     return tuple(memories), symptoms
 
 
@@ -160,7 +160,9 @@ def _remember(
     )
 
 
-def _rises(old: PortMemory, reading: PortReading, now_us: int) -> list[tuple[Condition, int, str]]:
+def _rises(
+    old: PortMemory, reading: PortReading, now_us: int
+) -> list[tuple[NodeCondition, int, str]]:
     found = []
     span_us = max(1, now_us - old.read_us)
     for name, value in reading.counters.items():
@@ -169,14 +171,14 @@ def _rises(old: PortMemory, reading: PortReading, now_us: int) -> list[tuple[Con
             continue
         text = f"{name} rose by {rise} in {span_us / SECOND_US:.0f} s"
         if name in FATAL_COUNTERS:
-            found.append((Condition.LINK_ERRORS_FATAL, rise, text))
+            found.append((NodeCondition.LINK_ERRORS_FATAL, rise, text))
         elif rise > RATES_PER_MINUTE[name] * span_us / MINUTE_US:
-            found.append((Condition.LINK_ERRORS, rise, text))
+            found.append((NodeCondition.LINK_ERRORS, rise, text))
     return found
 
 
 def _symptom(
-    node: str, port: str, condition: Condition, amount: int | None, text: str, now_us: int
+    node: str, port: str, condition: NodeCondition, amount: int | None, text: str, now_us: int
 ) -> Symptom:
     evidence = Evidence(
         line=f"{port}: {text}",

@@ -11,7 +11,13 @@ by itself is done within `PATIENCE_US`.
 """
 
 from parkade.core.fleet.node import MARS, Health
-from parkade.core.healing.incident import Next, Outcome, RepairKind, RepairOrder, RepairReport
+from parkade.core.healing.incident import (
+    IncidentOutcome,
+    Next,
+    RepairKind,
+    RepairOrder,
+    RepairReport,
+)
 from parkade.core.healing.verdict import Level
 from parkade.core.state import events, lines
 from parkade.core.units.time import MINUTE_US
@@ -259,17 +265,17 @@ class MarsAuditor:
         self.outcomes[event.outcome.value] = self.outcomes.get(event.outcome.value, 0) + 1
         node.open = None
         match event.outcome:
-            case Outcome.RETURNED:
+            case IncidentOutcome.RETURNED:
                 require(node.is_in_service, 23, f"{name} was returned and is not in service")
                 is_clean = not node.orgs or not self.can(name, RepairKind.SANITISE)
                 require(is_clean, 16, f"{name} was returned with what {sorted(node.orgs)} left")
-            case Outcome.RETIRED:
+            case IncidentOutcome.RETIRED:
                 is_gone = node.health is Health.RETIRED
                 require(is_gone, 23, f"{name} was retired and is {node.health}")
-            case Outcome.EXPIRED:
+            case IncidentOutcome.EXPIRED:
                 is_untouched = book.is_held and MARS not in node.cordons
                 require(is_untouched, 23, f"{event.incident} expired and was acted on")
-            case Outcome.WAIVED:
+            case IncidentOutcome.WAIVED:
                 pass
 
     def _turn(self, name: str, order: RepairOrder) -> None:
