@@ -65,7 +65,8 @@ def set_org_disabled(world: World, command: commands.SetOrgDisabled, now_us: int
         return not_found("org", command.org)
     users = world.records.users.values()
     if any(it.org == command.org and it.role is Role.OPERATOR for it in users):
-        return denied(f"{command.org} has operators; an org of operators is not disabled")
+        detail = f"{command.org} has operators; an org of operators is not disabled"
+        return Refusal(reason=Reason.CONFLICT, detail=detail)
     org = world.records.orgs[command.org]
     if (org.disabled_us is not None) == command.is_disabled:
         return ()
