@@ -184,5 +184,5 @@ def test_commands_named_in_passing_are_commands(document: Path) -> None:
         while words and hasattr(command, "commands"):
             assert words[0] in command.commands, f"{document.name}: parkade {text}"
             command = command.commands[words.pop(0)]
-        known = {option for each in command.params for option in each.opts}
+        known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
         assert {word for word in words if word.startswith("-")} <= known, text
