@@ -43,6 +43,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         workloads.cancel,
         workloads.bid,
         workloads.change,
+        workloads.resubmit,
         workloads.retry,
     ),
     "Capacity": (
