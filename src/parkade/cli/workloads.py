@@ -115,7 +115,9 @@ def resubmit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Under its id, from its checkpoints.")
     ] = False,
-    limit_price: Annotated[str | None, typer.Option(help="Another limit.")] = None,
+    limit_price: Annotated[
+        str | None, typer.Option("--limit-price", "--limit", help="Another limit.")
+    ] = None,
     max_spend: Annotated[
         str | None, typer.Option(help="Another bound, of all attempts together, or none.")
     ] = None,
