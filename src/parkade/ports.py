@@ -50,17 +50,27 @@ class Sensor(Protocol):
 
 
 @runtime_checkable
-class Resumes(Protocol):
-    """An optional capability of a sensor that reads a log: after a restart it goes on where it
-    was."""
+class LogSensor(Sensor, Protocol):
+    """A sensor that reads a kernel's log: it is polled about each second, and after a restart it
+    goes on where it was."""
 
     @property
     def bookmark(self) -> str | None:
         """How far it has read; None where it cannot say."""
         ...
 
+    @property
+    def unknown(self) -> int:
+        """How many lines of watched drivers it has read that no rule knows."""
+        ...
+
     def resume(self, bookmark: str) -> None:
         """To go on behind what was read before. One that is not of this log changes nothing."""
+        ...
+
+    def reread(self, now_us: int) -> Sequence[Symptom]:
+        """What the log still holds from before its bookmark and `poll` does not give again; none
+        where that is not looked up."""
         ...
 
 

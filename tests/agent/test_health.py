@@ -2,8 +2,10 @@
 
 import asyncio
 import functools
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from parkade.core.healing.symptom import Symptom
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.units.time import SECOND_US
 from parkade.ports import DesiredState, NodeShape, Repairs, Seat
-from parkade.sensors.live import KernelLogFile
+from parkade.sensors.kernel_log.live import KernelLogFile
 from tests import builders
 from tests.agent.fakes import FakeControlPlane
 from tests.agent.test_agent import until
@@ -323,6 +325,60 @@ async def test_a_line_that_came_between_two_agents_is_judged_and_an_old_one_is_n
     assert await told(before=None, after="01") == {"0000:01:00"}
     assert await told(before="02", after=None) == {"0000:02:00"}
     assert await told(before=None, after="03") == {"0000:03:00"}
+
+
+class Hanging:
+    """A sensor that answers no poll until it is let go."""
+
+    name = "hanging"
+    state = "read"
+
+    def __init__(self) -> None:
+        self.is_asked, self.may_answer = threading.Event(), threading.Event()
+
+    def poll(self, now_us: int) -> Sequence[Symptom]:
+        self.is_asked.set()
+        assert self.may_answer.wait(120)
+        return ()
+
+    def close(self) -> None:
+        return
+
+
+@in_a_loop
+async def test_a_line_of_a_log_waits_for_no_other_sensor_and_for_no_round(tmp_path: Path) -> None:
+    log, hanging, plane = tmp_path / "kern.log", Hanging(), FakeControlPlane()
+    log.touch()
+    sensors = {"n1": (hanging, KernelLogFile(log, node="n1"))}
+    plan = HealthPlan(sensors=sensors, policy=POLICY, every_s=3_600.0, repairs=None)
+    async with running(plan, plane, tmp_path):
+        await until(hanging.is_asked.is_set)
+        with log.open("a") as handle:
+            handle.write("NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus.\n")
+        verdict = await until(lambda: next((v for r in plane.health for v in r.verdicts), None))
+        hanging.may_answer.set()
+    assert (verdict.node, verdict.signal) == ("n1", "xid/79")
+
+
+@in_a_loop
+async def test_a_line_that_is_read_after_a_later_reading_of_a_gpu_is_judged_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    log, seen = tmp_path / "kern.log", tmp_path / "seen.json"
+    log.touch()
+
+    def plan(*other: Symptom) -> HealthPlan:
+        sensors = {"n1": (Planned(*other), KernelLogFile(log, node="n1"))}
+        return HealthPlan(sensors=sensors, policy=POLICY, every_s=0.02, repairs=None)
+
+    async with running(plan(symptom(xid(79), 1_700_000_100)), FakeControlPlane(), tmp_path):
+        await until(lambda: seen.exists() and b"1700000100" in seen.read_bytes())
+    stamp = datetime.fromtimestamp(1_700_000_099, UTC).isoformat()
+    log.write_text(f"{stamp} n1 kernel: NVRM: Xid (PCI:0000:02:00): 79, GPU is lost.\n")
+    plane = FakeControlPlane()
+    async with running(plan(), plane, tmp_path):
+        verdict = await until(lambda: next((v for r in plane.health for v in r.verdicts), None))
+    assert verdict.device == "0000:02:00"
 
 
 @in_a_loop

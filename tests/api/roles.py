@@ -69,6 +69,8 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/workloads/{workload}/cancel": SELF,
     "GET /v1/lot": ANYONE,
     "GET /v1/statement": OWNER,
+    "GET /v1/costs": OWNER,
+    "GET /v1/showback": OWNER,
     "POST /v1/clock/confirm": OPERATOR,
     "GET /v1/events": ANYONE,
     "POST /v1/pools/{pool}/agent-tokens": OPERATOR,
@@ -86,6 +88,8 @@ NEEDS: dict[str, Permission | None] = {
 """What a caller must be; ANYONE with a token is shown what is public and what is its own."""
 
 QUERIES: dict[str, dict[str, str]] = {
+    "GET /v1/costs": {"org": "acme"},
+    "GET /v1/showback": {"org": "acme"},
     "GET /v1/events": {"follow": "false", "after": "0"},
     "GET /v1/statement": {"account": "org/acme"},
     "GET /v1/workloads": {"all": "true"},

@@ -41,6 +41,14 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def remembering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """The same, where what ended is still known."""
+    with town(tmp_path_factory.mktemp("remembering")) as made:
+        made.pool(retention="7d")
+        yield made
+
+
 def answers(
     town: Town, *folders: WorkloadFolder, kept: tuple[KeptOfOrg, ...] | None = None, **query: Any
 ) -> list[FolderAnswer]:
@@ -101,19 +109,19 @@ def end(town: Town, attempt: DesiredAttempt) -> None:
 
 
 def test_a_folder_is_kept_while_its_workload_lives_and_14_days_after_its_end(
-    lasting: Town,
+    remembering: Town,
 ) -> None:
-    _, owner = lasting.org()
-    attempt = launched(lasting, owner)
+    _, owner = remembering.org()
+    attempt = launched(remembering, owner)
     folder = folder_of(attempt)
-    assert answers(lasting, folder) == [
+    assert answers(remembering, folder) == [
         FolderAnswer(workload=attempt.workload, org=attempt.org, until_us=None, is_due=False)
     ]
-    end(lasting, attempt)
-    shown = lasting.done(lasting.get(f"/workloads/{attempt.workload}", owner))
+    end(remembering, attempt)
+    shown = remembering.done(remembering.get(f"/workloads/{attempt.workload}", owner))
     ended, until_ = (datetime.fromisoformat(shown[key]) for key in ("ended", "folder_until"))
     assert until_ - ended == timedelta(days=14)
-    (told,) = answers(lasting, folder)
+    (told,) = answers(remembering, folder)
     assert told.until_us == round(until_.timestamp() * 1_000_000)
     assert not told.is_due
 
@@ -161,13 +169,15 @@ def test_the_folder_of_another_life_of_the_journal_is_kept(lasting: Town) -> Non
     assert not any(one.is_due for one in answers(lasting, unknown, odd))
 
 
-def test_a_name_that_was_given_again_keeps_the_folder_of_the_earlier_life(lasting: Town) -> None:
-    org, owner = lasting.org()
-    attempt = launched(lasting, owner)
-    end(lasting, attempt)
+def test_a_name_that_was_given_again_keeps_the_folder_of_the_earlier_life(
+    remembering: Town,
+) -> None:
+    org, owner = remembering.org()
+    attempt = launched(remembering, owner)
+    end(remembering, attempt)
     earlier = folder_of(attempt, launches=((attempt.attempt, None, 1),), until_us=1)
     other = folder_of(attempt, org=f"{org}x", until_us=1)
-    told = answers(lasting, earlier, other)
+    told = answers(remembering, earlier, other)
     assert [(one.until_us, one.is_due) for one in told] == [(None, False)] * 2
 
 

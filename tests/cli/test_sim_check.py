@@ -22,7 +22,14 @@ def test_what_programs_read_is_one_line_a_world() -> None:
     result = CliRunner().invoke(app, ["sim", "check", "--depth", "1", "--json"])
     assert result.exit_code == 0
     found = [msgspec.json.decode(line, type=Found) for line in result.output.splitlines()]
-    assert [each.world for each in found] == ["owners", "claims", "shared", "elastic", "agent"]
+    assert [each.world for each in found] == [
+        "owners",
+        "claims",
+        "shared",
+        "elastic",
+        "array",
+        "agent",
+    ]
     assert all(each.complete_depth == 1 and each.invariant is None for each in found)
 
 
@@ -38,4 +45,4 @@ def test_what_an_earlier_version_said_is_still_read() -> None:
 def test_an_unknown_world_is_named_with_those_that_are_there() -> None:
     result = CliRunner().invoke(app, ["sim", "check", "--world", "mars"])
     assert result.exit_code == 2
-    assert "owners, claims, shared, elastic, agent" in result.output
+    assert "owners, claims, shared, elastic, array, agent" in result.output

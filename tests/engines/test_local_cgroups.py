@@ -4,6 +4,7 @@ A real control group needs a cgroup2 tree in which this process may make groups;
 controllers in it. Where they are missing the tests that need them are skipped.
 """
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,8 @@ def test_a_workload_that_takes_too_much_memory_is_stopped_alone(place: LocalPlac
         engine = place.engine()
         assert engine.capabilities().keeps_memory_limits
         go = "until [ -e $PARKADE_CHECKPOINT_DIR/go ]; do sleep 0.02; done; "
-        takes = attempt_of(f"{FOR_EVER.split(';')[0]}; {go} exec tail -c 512M /dev/zero")
+        takes_much = f"exec {sys.executable} -S -c 'b\"x\" * (512 << 20)'"
+        takes = attempt_of(f"{FOR_EVER.split(';')[0]}; {go} {takes_much}")
         other = attempt_of(FOR_EVER)
         for attempt in (takes, other):
             await engine.launch(attempt)

@@ -22,9 +22,10 @@ from parkade.engines.local.engine import LocalEngine
 from parkade.mars.policy_file import shipped_policy
 from parkade.mars.scanning import scan_of
 from parkade.ports import NodeShape
+from parkade.sensors.gpu.live import Nvml
 from parkade.sensors.gpu.nvml import NvmlReader
+from parkade.sensors.kernel_log.live import KernelRing
 from parkade.sensors.kernel_log.reading import Tally
-from parkade.sensors.live import KernelRing, Nvml
 from tests.clocks import WallClock
 from tests.engines.trial import attempt_of, order_in, output_of, released, run
 from tests.engines.trial import until as until_async

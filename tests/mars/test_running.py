@@ -3,23 +3,29 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
 
 from parkade.core.healing.guards import HoldReason
+from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import SECOND_US
 from parkade.mars.bookmarks import BookmarkError, load_bookmarks
 from parkade.mars.drains import DrainError, Drains
 from parkade.mars.policy_file import shipped_policy
 from parkade.mars.run_file import EngineEntry, RunFile, default_run_file, read_run_file
 from parkade.mars.running import Runner, sensors_of
-from parkade.sensors.live import KernelRing
+from parkade.sensors.kernel_log.live import KernelRing
 from parkade.wire.yaml import Unreadable
+from tests.core.healing.builder import symptom, xid
+from tests.sensors.ring import HeldRecords
+from tests.waits import until
 
 XID = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."
 CLUSTER = """#!/bin/sh
@@ -194,6 +200,43 @@ def test_one_round_tells_each_unread_sensor_once_and_ends_with_its_code(scene: S
     assert "n1" not in done.stderr
 
 
+class Hanging:
+    """A sensor that answers no poll until it is let go."""
+
+    name = "hanging"
+    state = "read"
+
+    def __init__(self) -> None:
+        self.is_asked, self.may_answer = threading.Event(), threading.Event()
+
+    def poll(self, now_us: int) -> Sequence[Symptom]:
+        self.is_asked.set()
+        assert self.may_answer.wait(120)
+        return [symptom(xid(95), node="n0")]
+
+    def close(self) -> None:
+        return
+
+
+def test_a_line_of_a_log_waits_for_no_other_sensor_and_for_no_round(scene: Scene) -> None:
+    file = scene.file(act=False).model_copy(update={"every": timedelta(hours=1)})
+    hanging = Hanging()
+    sensors = {"n0": (hanging, *sensors_of(file)["n0"])}
+    runner = Runner(file, shipped_policy(), sensors, now=lambda: time.time_ns() // 1_000)
+    scene.runners.append(runner)
+    stopped = threading.Event()
+    loop = threading.Thread(target=runner.run, args=(stopped,))
+    loop.start()
+    assert hanging.is_asked.wait(120)
+    scene.write("n0")
+    until(lambda: any("xid/79" in name for name in shown(runner)))
+    hanging.may_answer.set()
+    until(lambda: any("xid/95" in name for name in shown(runner)))
+    stopped.set()
+    loop.join(120)
+    assert not loop.is_alive()
+
+
 def test_a_verdict_is_over_when_nothing_was_seen_for_long(scene: Scene) -> None:
     runner = scene.runner(scene.file(act=False))
     scene.write("n0")
@@ -291,7 +334,7 @@ def test_a_drain_whose_command_failed_is_done_once_the_command_works(scene: Scen
 def ring_runner(scene: Scene, records: list[str], boot: str = "b1") -> Runner:
     """A runner over n0, whose log is a kernel's ring."""
     file = scene.file()
-    ring = KernelRing(node="n0", records=lambda: iter(records), boot=lambda: boot)
+    ring = KernelRing(node="n0", records=lambda: HeldRecords(records), boot=lambda: boot)
     runner = Runner(file, shipped_policy(), {"n0": (ring,)}, now=lambda: scene.now_us)
     scene.runners.append(runner)
     return runner

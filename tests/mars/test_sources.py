@@ -7,17 +7,22 @@ import pytest
 
 from parkade.mars import sources
 from parkade.sensors.kernel_log.journal import JournalError, journal_lines
-from parkade.sensors.live import KernelRing
+from parkade.sensors.kernel_log.live import KernelRing
 
 XID = "2025-01-21T04:41:44.285060+00:00 n1 kernel: NVRM: Xid (PCI:0000:3b:00): 79, gone"
 
 
+class _Refused:
+    def new(self) -> Iterator[str]:
+        raise PermissionError(1, "Operation not permitted")
+
+    def close(self) -> None:
+        return
+
+
 class _NoRing(KernelRing):
     def __init__(self, *, node: str) -> None:
-        def refuse() -> Iterator[str]:
-            raise PermissionError(1, "Operation not permitted")
-
-        super().__init__(node=node, records=refuse)
+        super().__init__(node=node, records=_Refused)
 
 
 def test_the_journal_is_read_where_the_ring_may_not_be(monkeypatch: pytest.MonkeyPatch) -> None:

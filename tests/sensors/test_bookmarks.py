@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from parkade.core.units.time import SECOND_US
 from parkade.sensors.bookmarks import ReadSoFar
-from parkade.sensors.live import KernelLogFile, KernelRing
+from parkade.sensors.kernel_log.live import KernelLogFile, KernelRing
+from tests.sensors.ring import HeldRecords
 
 XID = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."
 
@@ -74,7 +75,7 @@ def test_a_ring_goes_on_within_one_life_of_the_kernel() -> None:
     records = [f"4,{number},1000,-;{XID}" for number in range(3)]
 
     def ring(boot: str | None) -> KernelRing:
-        return KernelRing(node="n1", records=lambda: iter(records), boot=lambda: boot)
+        return KernelRing(node="n1", records=lambda: HeldRecords(records), boot=lambda: boot)
 
     first = ring("b1")
     assert first.bookmark is None

@@ -11,9 +11,10 @@ from parkade.core.healing.symptom import Condition, ConditionFact, Symptom
 from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.ports import Sensor
 from parkade.sensors.clock import ClockReading, kernel_clock
-from parkade.sensors.kernel_log.files import Follower, kernel_ring, lines_of
+from parkade.sensors.kernel_log.files import Follower, KernelRecords, lines_of
 from parkade.sensors.kernel_log.journal import JournalError, journal_lines
-from parkade.sensors.live import InfiniBand, KernelLogFile, KernelRing, Machine
+from parkade.sensors.kernel_log.live import KernelLogFile, KernelRing
+from parkade.sensors.live import InfiniBand, Machine
 from parkade.sensors.machine import (
     MachineReading,
     machine_symptoms,
@@ -28,6 +29,7 @@ from parkade.sensors.network.infiniband import (
 )
 from parkade.sensors.slurm_nodes import node_symptoms
 from parkade.sensors.stragglers import GangMemory, Step, straggler_symptoms
+from tests.sensors.ring import HeldRecords
 
 
 def seen(symptoms: list[Symptom]) -> list[tuple[str | None, str]]:
@@ -263,7 +265,7 @@ def test_a_watched_file_gives_symptoms_of_new_lines_only(tmp_path: Path) -> None
 
 def test_records_of_the_kernels_ring_are_taken_once() -> None:
     records = [f"4,{number},{number * 1_000},-;{XID}" for number in range(3)]
-    sensor = KernelRing(node="n1", records=lambda: iter(records))
+    sensor = KernelRing(node="n1", records=lambda: HeldRecords(records))
     assert len(sensor.poll(MINUTE_US)) == 3
     records.append(f"4,9,9000,-;{XID}")
     assert len(sensor.poll(MINUTE_US)) == 1
@@ -271,7 +273,7 @@ def test_records_of_the_kernels_ring_are_taken_once() -> None:
 
 
 def test_a_ring_that_cannot_be_opened_says_so() -> None:
-    sensor = KernelRing(node="n1", records=lambda: kernel_ring(Path("/no/such/device")))
+    sensor = KernelRing(node="n1", records=lambda: KernelRecords(Path("/no/such/device")))
     assert sensor.poll(0) == []
     assert sensor.state == "absent: /dev/kmsg is not there"
 

@@ -193,7 +193,7 @@ MARS_FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
         (suspects_no_parent, SICK),
         (believes_one_kind_of_sensor, SICK),
         (goes_on_while_it_is_stopped, SICK),
-        (lifts_a_persons_cordon, SICK),
+        (lifts_a_persons_cordon, ("operators", "mars")),
         (leaves_its_own_cordon, SICK),
         (notes_a_fatal_fault_only, SICK),
         (never_asks_the_guards_again, SICK),

@@ -133,7 +133,10 @@ def test_the_workers_of_a_real_torchrun_are_told_and_it_is_not(
         attempt = attempt_of(f"{python} {TORCHRUN} {script}", save=AUTO)
         await begin(engine, place, attempt, "00", "01")
         seen = await noticed(engine, attempt, 1.0, NOTICE_S)
-        assert told(place, attempt, "00") == told(place, attempt, "01") == ["SIGTERM"]
+        first, other = sorted(told(place, attempt, rank) for rank in ("00", "01"))
+        assert first == ["SIGTERM"]
+        # After an exit of 85 torchrun itself sends TERM to a worker that still saves.
+        assert other == first or (code == 85 and other == 2 * first)
         assert seen.checkpoint is not None and seen.is_signalled
         assert seen.exits == (RankExit(rank=0, code=said, signal=None),)
 

@@ -1,19 +1,21 @@
 """The agent's eyes: polls sensors, judges, tells verdicts, and how ordered repairs ended.
 
 Sensing, telling and repairing (`repairs`) go on independently, and beside the agent's other work: a
-sensor that hangs delays no launch. Verdicts wait until the control plane heard them.
+sensor that hangs delays no launch. Logs are looked at about each second, apart from the rounds of
+all other sensors (`sensors.polling`). Verdicts wait until the control plane heard them.
 
 A kernel's ring gives its old lines to each new agent. So the agent keeps, for each node, until when
 it had seen and told everything, and what is older than that is not news. Of each log it keeps how
-far it was judged and told: the next agent goes on there, also with what came in between.
+far it was judged and told: the next agent goes on there, also with what came in between. What was
+seen in a log and by other sensors is kept apart: they are polled at different times, so that a line
+may be read after a later reading of a GPU.
 """
 
 import asyncio
-import contextlib
+import functools
 import logging
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -35,12 +37,12 @@ from parkade.ports import (
     DesiredState,
     HealthReport,
     Repairs,
-    Resumes,
     Sensor,
     SensorState,
     Timer,
 )
-from parkade.sensors.bookmarks import ReadSoFar
+from parkade.sensors.bookmarks import ReadSoFar, log_name
+from parkade.sensors.polling import Polled, SensorGroup, grouped, logs_pause_s
 
 T = TypeVar("T")
 HEARTBEAT_S = 10.0
@@ -101,11 +103,12 @@ class HealthWatch:
         marks: dict[str, str] = _load(notes, BOOKMARKS, dict[str, str])
         self._marks = ReadSoFar(marks, coalesce_us=coalesce_us)
         self._saved = {SEEN: dict(self._seen.judged), BOOKMARKS: dict(self._marks.judged)}
-        for name, sensor in self._logs():
-            if name in marks:
-                sensor.resume(marks[name])
-        self._polling = threading.Lock()
-        self._is_closed = threading.Event()
+        self._logs, of_nodes = grouped(plan.sensors)
+        shared = ((WHOLE_POOL, sensor) for sensor in plan.shared)
+        self._others = SensorGroup((*of_nodes.sensors, *shared))
+        for node, log in self._logs.sensors:
+            if log_name(node) in marks:
+                log.resume(marks[log_name(node)])
         self._to_tell = asyncio.Event()
         self._to_tell.set()
 
@@ -116,17 +119,49 @@ class HealthWatch:
         self._repairs.obey(state.repairs)
 
     async def watch(self) -> None:
-        """Rounds of all sensors, for ever."""
-        while self._plan.sensors or self._plan.shared:
-            polled = await asyncio.to_thread(self._poll)
-            for symptom in polled:
-                self._judge(symptom)
-            self._note_read()
-            await self._wait_for_next_round()
+        """Looks at logs and rounds of all other sensors, side by side, for ever."""
+        every_s = self._plan.every_s
+        async with asyncio.TaskGroup() as both:
+            if self._logs.sensors:
+                pause_s = functools.partial(logs_pause_s, every_s)
+                both.create_task(self._rounds(self._logs, self._take_of_logs, pause_s))
+            if self._others.sensors:
+                both.create_task(self._rounds(self._others, self._take, lambda _: every_s))
 
-    async def _wait_for_next_round(self) -> None:
-        """Closes windows as they are due: a verdict waits for no round."""
-        left_s = self._plan.every_s
+    async def _rounds(
+        self,
+        group: SensorGroup[Any],
+        take: Callable[[Polled], None],
+        pause_s: Callable[[float], float],
+    ) -> None:
+        """Rounds of one group. Polls run in a thread, which a cancelled `watch` leaves behind."""
+        unsaved_s = 0.0
+        while True:
+            polled = await asyncio.to_thread(group.poll, self._clock.now_us)
+            self._states |= polled.states
+            take(polled)
+            self._seen.note(self._seen_now, self._clock.now_us())
+            wait_s = pause_s(polled.spent_s)
+            await self._close_windows_for(wait_s)
+            unsaved_s += wait_s
+            if unsaved_s >= self._plan.every_s:
+                unsaved_s = 0.0
+                self._save_read()
+
+    def _take(self, polled: Polled) -> None:
+        for symptom in polled.symptoms:
+            self._judge(symptom, symptom.node)
+
+    def _take_of_logs(self, polled: Polled) -> None:
+        """And how far each log was read."""
+        for symptom in polled.symptoms:
+            self._judge(symptom, log_name(symptom.node))
+        marks = {log_name(node): log.bookmark for node, log in self._logs.sensors}
+        known = {name: mark for name, mark in marks.items() if mark is not None}
+        self._marks.note(known, self._clock.now_us())
+
+    async def _close_windows_for(self, left_s: float) -> None:
+        """Closes windows as they are due, until the next round: a verdict waits for no round."""
         while left_s > 0:
             now_us = self._clock.now_us()
             self._close_windows(now_us)
@@ -137,26 +172,11 @@ class HealthWatch:
             await self._timer.sleep(wait_s)
             left_s -= wait_s
         self._close_windows(self._clock.now_us())
-        self._save_read()
 
     def _next_close(self) -> int | None:
         """When the first window that is open closes. Costs the nodes."""
         closes = (next_close(memory) for memory in self._memories.values())
         return min((each for each in closes if each is not None), default=None)
-
-    def _note_read(self) -> None:
-        """How far the round that ends has seen and read."""
-        now_us = self._clock.now_us()
-        self._seen.note(self._seen_now, now_us)
-        marks = {name: sensor.bookmark for name, sensor in self._logs()}
-        self._marks.note({name: mark for name, mark in marks.items() if mark is not None}, now_us)
-
-    def _logs(self) -> Iterator[tuple[str, Resumes]]:
-        """The sensors that read a log, by node and name."""
-        for node, sensors in self._plan.sensors.items():
-            for sensor in sensors:
-                if isinstance(sensor, Resumes):
-                    yield f"{node} {sensor.name}", sensor
 
     def _close_windows(self, now_us: int) -> None:
         for node, memory in self._memories.items():
@@ -205,42 +225,19 @@ class HealthWatch:
         """Ends the repairs under way, and lets go of the sensors: at once, or where a round of
         them still waits for one, when that round ends."""
         await self._repairs.close()
-        self._is_closed.set()
-        self._let_go()
+        self._logs.close()
+        self._others.close()
 
-    def _let_go(self) -> None:
-        """Whichever of `close` and the last round comes last closes the sensors."""
-        if self._is_closed.is_set() and self._polling.acquire(blocking=False):
-            with contextlib.ExitStack() as stack:
-                stack.callback(self._polling.release)
-                for sensors in (*self._plan.sensors.values(), self._plan.shared):
-                    for sensor in sensors:
-                        sensor.close()
-
-    def _poll(self) -> list[Symptom]:
-        """In a thread of its own, which a cancelled `watch` leaves behind."""
-        with self._polling:
-            found = [] if self._is_closed.is_set() else self._poll_all()
-        self._let_go()
-        return found
-
-    def _poll_all(self) -> list[Symptom]:
-        found: list[Symptom] = []
-        for node, sensors in (*self._plan.sensors.items(), (WHOLE_POOL, self._plan.shared)):
-            for sensor in sensors:
-                found += sensor.poll(self._clock.now_us())
-                self._states[node, sensor.name] = sensor.state
-        return found
-
-    def _judge(self, symptom: Symptom) -> None:
+    def _judge(self, symptom: Symptom, seen: str) -> None:
+        """`seen`: the name under which it is kept that everything up to it was seen."""
         source = symptom.evidence.source.value
         self._symptoms[source] = self._symptoms.get(source, 0) + 1
         memory = self._memories.get(symptom.node)
         if memory is None and symptom.node in self._nodes:
             memory = empty_memory(symptom.node)
-        if memory is None or symptom.at_us <= self._seen_before.get(symptom.node, -1):
+        if memory is None or symptom.at_us <= self._seen_before.get(seen, -1):
             return
-        self._seen_now[symptom.node] = max(symptom.at_us, self._seen_now.get(symptom.node, 0))
+        self._seen_now[seen] = max(symptom.at_us, self._seen_now.get(seen, 0))
         if symptom.job is None:
             symptom = msgspec.structs.replace(symptom, job=self._jobs.get(symptom.node))
         judged = judge(memory, symptom, self._clock.now_us(), policy=self._plan.policy)

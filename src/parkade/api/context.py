@@ -149,7 +149,9 @@ class RequestContext:
         """The org a request is for: the viewer's own, unless an operator names another."""
         org = named or self.viewer.org
         if not self.viewer.may_see(org):
-            raise problem("denied", f"you belong to {self.viewer.org}, not to {org}")
+            raise problem(
+                "denied", f"you belong to {self.viewer.org}; only operators ask for others"
+            )
         return org
 
 

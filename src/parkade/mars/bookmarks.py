@@ -22,11 +22,6 @@ def bookmarks_beside(journal: Path) -> Path:
     return journal.with_name(f"{journal.name}.read")
 
 
-def name_of(node: str, sensor: str) -> str:
-    """A log's name in the file; neither part holds a space."""
-    return f"{node} {sensor}"
-
-
 def load_bookmarks(path: Path) -> dict[str, str]:
     """By name; none where there is no file."""
     try:

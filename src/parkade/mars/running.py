@@ -1,9 +1,11 @@
 """Mars alone: polls sensors, judges, tells, and drains where it may. Observes only by default.
 
 One round: poll every sensor; feed the watch; let windows close; drain for what is allowed; serve
-the metrics; send the alerts. A round is a plain method, so a test plays rounds without a clock;
-`run` is the loop around it. What goes wrong in one part is said (metric, log line) and never stops
-the others. A drain whose command failed is tried again in each round while its verdict stands.
+the metrics; send the alerts. A round is a plain method, so a test plays rounds without a clock. The
+loop, `run`, looks at logs about each second, so that no verdict waits for a round; it polls all
+other sensors once a round, aside, so that none that hangs delays a look. What goes wrong in one
+part is said (metric, log line) and never stops the others. A drain whose command failed is tried
+again in each round while its verdict stands.
 
 Where a journal is named, a restart judges no line of a log again (`bookmarks`). What the kernel's
 ring still holds of lines that were judged before is remembered, so that their verdicts go on
@@ -11,7 +13,8 @@ standing; nothing is drained for it.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -24,11 +27,11 @@ from parkade.core.healing.verdict import Level, Verdict
 from parkade.core.healing.watch import Decision, Watch, WatchSettings
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import ROUNDS_AHEAD, AlertError, alert_of, post_alerts
+from parkade.mars.aside import Aside
 from parkade.mars.bookmarks import (
     BookmarkError,
     bookmarks_beside,
     load_bookmarks,
-    name_of,
     save_bookmarks,
 )
 from parkade.mars.drains import DrainError, Drains
@@ -36,9 +39,10 @@ from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
 from parkade.mars.sensing import engine_sensor, node_sensors
 from parkade.mars.standing import Standing
-from parkade.ports import Resumes, Sensor
-from parkade.sensors.bookmarks import ReadSoFar
-from parkade.sensors.live import ENGINE_REPORTER, KernelLogFile, KernelRing
+from parkade.ports import LogSensor, Sensor
+from parkade.sensors.bookmarks import ReadSoFar, log_name
+from parkade.sensors.live import ENGINE_REPORTER
+from parkade.sensors.polling import Polled, SensorGroup, grouped, logs_pause_s
 
 SHORTEST_S = 0.01
 """Between two looks for windows that close, whatever the clocks say."""
@@ -47,7 +51,7 @@ Now = Callable[[], int]
 
 class Runner:
     """See the module; `sensors` are by node, each in the order in which it is polled. `unread`:
-    the sensors that failed in the last round, by node and sensor, and why."""
+    the sensors that failed when they were polled last, by node and sensor, and why."""
 
     def __init__(
         self,
@@ -59,7 +63,8 @@ class Runner:
     ) -> None:
         self.metrics = Metrics(policy=policy.version, acts=file.act)
         self._file = file
-        self._sensors = sensors
+        self._logs, self._others = grouped(sensors)
+        self._states: dict[tuple[str, str], str] = {}
         self._now = now
         self._log = structlog.get_logger("parkade.mars")
         settings = WatchSettings(
@@ -81,66 +86,102 @@ class Runner:
         self._marks_file = None if file.journal is None else bookmarks_beside(file.journal)
         self._marks_saved = {} if self._marks_file is None else load_bookmarks(self._marks_file)
         self._resume()
-        begun = bookmarks_of(sensors)
+        begun = bookmarks_of(self._logs)
         self._marks = ReadSoFar(begun, coalesce_us=policy.windows.coalesce_us)
         self._save_marks()
 
     def round(self) -> tuple[Decision, ...]:
-        """One round; returns what was decided."""
-        began_us = self._now()
-        decisions = list(self._watch.tick(began_us))
-        states: dict[tuple[str, str], str] = {}
-        for node, sensors in self._sensors.items():
-            for sensor in sensors:
-                found = sensor.poll(self._now())
-                states[node, sensor.name] = sensor.state
-                for symptom in found:
-                    decisions += self._take(symptom)
-        now_us = self._now()
-        decisions += self._watch.tick(now_us)
-        self._try_again(now_us)
-        for decision in decisions:
-            self._decided(decision, now_us)
-        over = self._standing.expire(now_us)
-        self._marks.note(bookmarks_of(self._sensors), now_us)
-        self._save_marks()
-        self._serve(states, began_us, now_us)
-        if self._file.alertmanager is not None:
-            self._alert(self._file.alertmanager, over, now_us)
+        """Every sensor once, and what follows; returns what was decided."""
+        self._try_again()
+        decisions = self._see_logs(self._logs.poll(self._now))
+        decisions += self._see_others(self._others.poll(self._now))
+        self._tell()
         return tuple(decisions)
 
     def run(self, stopped: threading.Event) -> None:
-        """Rounds until stopped; windows are closed as they are due, between the rounds too."""
+        """Until stopped: looks at the logs, rounds of the other sensors beside them, and windows
+        that are closed as they are due."""
+        every_s = self._file.every.total_seconds()
+        others = Aside(lambda: self._others.poll(self._now))
+        round_s = time.monotonic()
         while not stopped.is_set():
-            self.round()
-            left_s = self._file.every.total_seconds()
-            while left_s > 0 and not stopped.is_set():
-                due_us, wait_s = self._watch.next_due_us(), left_s
-                if due_us is not None:
-                    due_s = (due_us - self._now()) / SECOND_US
-                    wait_s = min(left_s, max(SHORTEST_S, due_s))
-                stopped.wait(wait_s)
-                left_s -= wait_s
+            if time.monotonic() >= round_s:
+                round_s = time.monotonic() + every_s
+                others.start()
+                self._try_again()
+                self._tell()
+            began_s = time.monotonic()
+            looked = self._logs.poll(self._now)
+            self._at_once(self._see_logs(looked))
+            look_s = began_s + logs_pause_s(every_s, looked.spent_s)
+            while not stopped.is_set() and (left_s := look_s - time.monotonic()) > 0:
+                stopped.wait(self._until_due_s(left_s))
                 self.close_windows()
+                polled = others.take()
+                if polled is not None:
+                    self._at_once(self._see_others(polled))
 
     def close_windows(self) -> tuple[Decision, ...]:
         """What the windows that closed by now found; returns what was decided."""
-        now_us = self._now()
-        decisions = self._watch.tick(now_us)
-        for decision in decisions:
-            self._decided(decision, now_us)
-        self._save_marks()
-        if decisions:
-            self._show_standing()
-            if self._file.alertmanager is not None:
-                self._alert(self._file.alertmanager, (), now_us)
-        return decisions
+        decisions = self._see([])
+        self._at_once(decisions)
+        return tuple(decisions)
 
     def close(self) -> None:
         """Lets go of every sensor."""
-        for sensors in self._sensors.values():
-            for sensor in sensors:
-                sensor.close()
+        self._logs.close()
+        self._others.close()
+
+    def _see_logs(self, polled: Polled) -> list[Decision]:
+        """Judges what the logs gave, and notes how far they were read."""
+        decisions = self._see(polled.symptoms)
+        self._marks.note(bookmarks_of(self._logs), self._now())
+        self._sensed(polled)
+        self.metrics.unknown.set(sum(log.unknown for _, log in self._logs.sensors))
+        return decisions
+
+    def _see_others(self, polled: Polled) -> list[Decision]:
+        """Judges what the other sensors gave; a round of them has ended."""
+        decisions = self._see(polled.symptoms)
+        self._sensed(polled)
+        self.metrics.polled.set(self._now() / SECOND_US)
+        self.metrics.poll_seconds.set(polled.took_s)
+        return decisions
+
+    def _see(self, symptoms: Sequence[Symptom]) -> list[Decision]:
+        """Judges symptoms, closes windows, and does what was decided."""
+        decisions = list(self._watch.tick(self._now()))
+        for symptom in symptoms:
+            decisions += self._take(symptom)
+        now_us = self._now()
+        decisions += self._watch.tick(now_us)
+        for decision in decisions:
+            self._decided(decision, now_us)
+        return decisions
+
+    def _at_once(self, decisions: Sequence[Decision]) -> None:
+        """What was decided waits for no round to be shown and told."""
+        if decisions:
+            self._save_marks()
+            self._show_standing()
+            self._alert((), self._now())
+
+    def _tell(self) -> None:
+        """What is done once a round, whether or not the sensors have answered."""
+        now_us = self._now()
+        over = self._standing.expire(now_us)
+        self._save_marks()
+        self._show_standing()
+        self.metrics.suspected.set(len(self._watch.suspicions()))
+        self.metrics.breaker_open.set(self._watch.fleet.state is BreakerState.OPEN)
+        self._alert(over, now_us)
+
+    def _until_due_s(self, left_s: float) -> float:
+        """Until the next window closes, at most `left_s`."""
+        due_us = self._watch.next_due_us()
+        if due_us is None:
+            return left_s
+        return min(left_s, max(SHORTEST_S, (due_us - self._now()) / SECOND_US))
 
     def _take(self, symptom: Symptom) -> tuple[Decision, ...]:
         signal = signals_of(symptom.fact)[0]
@@ -173,14 +214,12 @@ class Runner:
             self._drain(self._drains, decision, now_us)
 
     def _resume(self) -> None:
-        """Logs go on where they were judged to; what the ring holds of before is remembered."""
-        for name, sensor in _resuming(self._sensors):
-            mark = self._marks_saved.get(name)
-            if mark is None:
-                continue
-            sensor.resume(mark)
-            if isinstance(sensor, KernelRing):
-                self._remember(sensor.reread(self._now()))
+        """Logs go on where they were judged to; what they hold of before is remembered."""
+        for node, log in self._logs.sensors:
+            mark = self._marks_saved.get(log_name(node))
+            if mark is not None:
+                log.resume(mark)
+                self._remember(log.reread(self._now()))
 
     def _remember(self, symptoms: Sequence[Symptom]) -> None:
         """Old symptoms, at the times when they came; their verdicts stand and nothing follows."""
@@ -210,13 +249,13 @@ class Runner:
             self._log.error("a restart would judge lines again", why=str(error))
         self._marks_saved = dict(self._marks.judged)
 
-    def _try_again(self, now_us: int) -> None:
+    def _try_again(self) -> None:
         """Drains whose command failed, of verdicts that still stand."""
         failed, self._failed = self._failed, {}
         standing = {verdict.verdict for verdict in self._standing.verdicts()}
         for name, decision in failed.items():
             if name in standing and self._drains is not None:
-                self._drain(self._drains, decision, now_us)
+                self._drain(self._drains, decision, self._now())
 
     def _drain(self, drains: Drains, decision: Decision, now_us: int) -> None:
         verdict = decision.verdict
@@ -235,23 +274,6 @@ class Runner:
             if refused != before:
                 self._log.warning("not drained", node=verdict.node, why=refused)
 
-    def _serve(self, states: dict[tuple[str, str], str], began_us: int, now_us: int) -> None:
-        self.metrics.sensors(states)
-        self._hear(states)
-        self._show_standing()
-        self.metrics.suspected.set(len(self._watch.suspicions()))
-        self.metrics.breaker_open.set(self._watch.fleet.state is BreakerState.OPEN)
-        self.metrics.unknown.set(
-            sum(
-                sensor.tally.unknown
-                for sensors in self._sensors.values()
-                for sensor in sensors
-                if isinstance(sensor, KernelLogFile | KernelRing)
-            )
-        )
-        self.metrics.polled.set(now_us / SECOND_US)
-        self.metrics.poll_seconds.set((now_us - began_us) / SECOND_US)
-
     def _show_standing(self) -> None:
         """The verdicts that stand, what is held of them, and the drains that stand."""
         verdicts = self._standing.verdicts()
@@ -260,10 +282,14 @@ class Runner:
         self._held = {name: why for name, why in self._held.items() if name in standing}
         self.metrics.drained.set(0 if self._drains is None else len(self._drains.own))
 
-    def _hear(self, states: dict[tuple[str, str], str]) -> None:
+    def _sensed(self, polled: Polled) -> None:
         """Says once of each sensor that it cannot be read, and once that it is read again."""
+        if not polled.states.items() - self._states.items():
+            return
+        self._states |= polled.states
+        self.metrics.sensors(self._states)
         before = self.unread
-        self.unread = {key: why for key, why in states.items() if why.startswith("failed")}
+        self.unread = {key: why for key, why in self._states.items() if why.startswith("failed")}
         for (node, sensor), why in self.unread.items():
             if (node, sensor) not in before:
                 words = why.removeprefix("failed: ")
@@ -271,7 +297,11 @@ class Runner:
         for node, sensor in before.keys() - self.unread.keys():
             self._log.info("sensor is read again", node=node, sensor=sensor)
 
-    def _alert(self, url: str, over: tuple[Verdict, ...], now_us: int) -> None:
+    def _alert(self, over: Sequence[Verdict], now_us: int) -> None:
+        """Every verdict that stands, and those that are over; where an Alertmanager is named."""
+        url = self._file.alertmanager
+        if url is None:
+            return
         ahead_us = now_us + ROUNDS_AHEAD * round(self._file.every.total_seconds() * SECOND_US)
         alerts = [
             alert_of(each, ends_us=ahead_us, held=self._held.get(each.verdict))
@@ -295,17 +325,10 @@ def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
     return found
 
 
-def bookmarks_of(sensors: Mapping[str, Sequence[Sensor]]) -> dict[str, str]:
+def bookmarks_of(logs: SensorGroup[LogSensor]) -> dict[str, str]:
     """How far each log was read, by its name in the file of bookmarks."""
-    found = {name: sensor.bookmark for name, sensor in _resuming(sensors)}
+    found = {log_name(node): log.bookmark for node, log in logs.sensors}
     return {name: mark for name, mark in found.items() if mark is not None}
-
-
-def _resuming(sensors: Mapping[str, Sequence[Sensor]]) -> Iterator[tuple[str, Resumes]]:
-    for node, polled in sensors.items():
-        for sensor in polled:
-            if isinstance(sensor, Resumes):
-                yield name_of(node, sensor.name), sensor
 
 
 def _place(entry: NodeEntry) -> Place:

@@ -4,21 +4,17 @@ A scan, `parkade mars run` and the agent of a pool read a node alike. What diffe
 is asked, since a reading of it starts a process, and which clock is trusted.
 """
 
+import shutil
 from pathlib import Path
 from typing import Protocol
 
 from parkade.mars.run_file import EngineEntry
-from parkade.ports import Sensor
+from parkade.ports import LogSensor, Sensor
 from parkade.sensors.clock import ReadClock, kernel_clock
-from parkade.sensors.live import (
-    DcgmExporter,
-    InfiniBand,
-    KernelLogFile,
-    KernelRing,
-    Machine,
-    Nvml,
-    SlurmNodes,
-)
+from parkade.sensors.gpu.live import DcgmExporter, Nvml
+from parkade.sensors.kernel_log.from_journal import ENTRIES, KernelJournal
+from parkade.sensors.kernel_log.live import KernelLogFile, KernelRing
+from parkade.sensors.live import InfiniBand, Machine, SlurmNodes
 
 
 class ReadNode(Protocol):
@@ -56,11 +52,20 @@ def node_sensors(
     return tuple(found)
 
 
-def log_sensor(node: str, entry: ReadNode) -> Sensor | None:
+def log_sensor(node: str, entry: ReadNode) -> LogSensor | None:
     """What reads the kernel's log of a node; None where the file names none."""
     if entry.kernel_log is not None:
         return KernelLogFile(entry.kernel_log, node=node)
-    return KernelRing(node=node) if entry.local else None
+    return own_log(node) if entry.local else None
+
+
+def own_log(node: str) -> LogSensor:
+    """What reads this machine's own log: its ring where this process may, else the journal, where
+    there is one."""
+    ring = KernelRing(node=node)
+    if not ring.is_refused() or shutil.which(ENTRIES[0]) is None:
+        return ring
+    return KernelJournal(node=node)
 
 
 def hardware_sensors(

@@ -16,10 +16,12 @@ from parkade.core.healing.symptom import Symptom
 from parkade.mars.scanning import Sensor, kernel_symptoms
 from parkade.mars.sensing import hardware_sensors
 from parkade.ports import Sensor as LiveSensor
+from parkade.sensors.gpu.live import DcgmExporter
 from parkade.sensors.kernel_log.files import lines_of
 from parkade.sensors.kernel_log.journal import JournalError, journal_lines
+from parkade.sensors.kernel_log.live import KernelRing
 from parkade.sensors.kernel_log.reading import Tally
-from parkade.sensors.live import READ, DcgmExporter, KernelRing
+from parkade.sensors.polling import READ
 
 Watch = Callable[[str], AbstractContextManager[object]]
 """Entered with a sensor's name while that sensor is read: what waits can be told."""

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from parkade.mars.bookmarks import bookmarks_beside, load_bookmarks, name_of, save_bookmarks
+from parkade.mars.bookmarks import bookmarks_beside, load_bookmarks, save_bookmarks
 from parkade.mars.run_file import RunFile
 from parkade.mars.sensing import log_sensor
-from parkade.ports import Resumes
+from parkade.sensors.bookmarks import log_name
 
 
 def mark_read(file: RunFile, journal: Path, nodes: frozenset[str], now_us: int) -> None:
@@ -17,7 +17,7 @@ def mark_read(file: RunFile, journal: Path, nodes: frozenset[str], now_us: int) 
         if sensor is None:
             continue
         sensor.poll(now_us)
-        if isinstance(sensor, Resumes) and sensor.bookmark is not None:
-            marks[name_of(entry.node, sensor.name)] = sensor.bookmark
+        if sensor.bookmark is not None:
+            marks[log_name(entry.node)] = sensor.bookmark
         sensor.close()
     save_bookmarks(path, marks)

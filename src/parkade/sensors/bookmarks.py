@@ -15,6 +15,13 @@ from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 Mark = TypeVar("Mark", int, str)
+KERNEL_LOG = "kernel_log"
+"""What every sensor of a kernel's log is called; a node has at most one."""
+
+
+def log_name(node: str) -> str:
+    """The name of a node's log in what is kept; a node's name holds no space."""
+    return f"{node} {KERNEL_LOG}"
 
 
 class ReadSoFar(Generic[Mark]):

@@ -23,9 +23,9 @@ import msgspec
 from parkade.core.healing.symptom import MOST_NAME_CHARACTERS, Symptom, bounded
 from parkade.core.units.time import SECOND_US
 from parkade.sensors.kernel_log.files import Follower
+from parkade.sensors.polling import READ
 from parkade.sensors.stragglers import GangMemory, Step, straggler_symptoms
 
-READ = "read"
 REPORTER = "steps"
 MOST_JOBS = 1_000
 MOST_NODES = 20_000

@@ -22,6 +22,7 @@ from tests.core.market.story import (
     nodes_of,
     on,
     rebid,
+    reserved,
     terms,
     winners,
 )
@@ -99,6 +100,30 @@ def test_elastic_work_keeps_its_nodes_beside_what_a_newcomer_fits_into() -> None
     found = clear(market)
     assert changes(found) == {"new": Change.START, "gang": Change.KEEP, "elastic": Change.KEEP}
     assert set(changes(clear(incumbents(market, found))).values()) == {Change.KEEP}
+
+
+def test_what_stays_draws_its_floor_before_those_that_take_turns_and_moves_none() -> None:
+    """Packed anew, strong draws 1 and 7, new 7, and weak finds no node at its limit; counted where
+    it stands, weak draws 1, new is beside it, and strong draws 7 and 7."""
+    market = given_market(
+        on(bid("strong", 20, 2, org="bee"), "amber-1", "amber-2"),
+        on(bid("weak", 4, gpus=5, org="ant"), "amber-0"),
+        bid("new", 10, gpus=3, org="ant"),
+        fabrics={"amber": 3},
+        reservations=(reserved("acme", {"amber": 2}, lends_at=5),),
+        on=terms(floor=1),
+    )
+    found = clear(market)
+    assert changes(found) == {"strong": Change.KEEP, "weak": Change.KEEP, "new": Change.START}
+    assert {line.demand: line.floor_micros for line in found.lines} == {
+        "strong": 7 * MICROS,
+        "weak": MICROS,
+        "new": MICROS,
+    }
+    assert not found.used_fallback_seating
+    again = clear(incumbents(market, found))
+    assert set(changes(again).values()) == {Change.KEEP}
+    assert not again.used_fallback_seating
 
 
 def crowded_market(seed: int) -> MarketState:

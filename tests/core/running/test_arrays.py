@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from parkade.core.kernel.decide import decide
 from parkade.core.state import commands
 from parkade.core.state.codec import decode_snapshot, encode_event, encode_snapshot
 from parkade.core.units import indexes
@@ -222,6 +223,37 @@ def test_members_that_failed_are_retried_under_new_attempts(parkade: Parkade) ->
     parkade.do(commands.Retry(by=None, workload=array, members=((2, 2),)))
     parkade.run(60)
     assert running(parkade, array) == [f"{array}_2"]
+
+
+def test_a_retried_member_waits_after_its_first_85_as_a_new_one_does() -> None:
+    parkade = Parkade(fabrics={"a": 4}, buffer_nodes=0)
+    parkade.org("lab")
+    array = parkade.bid("lab", 9, array="0")
+    member = f"{array}_0"
+    for _ in range(4):
+        parkade.run(60)
+        parkade.ended(member, code=3)
+        parkade.do(commands.Retry(by=None, workload=array, members=None))
+    parkade.run(60)
+    assert parkade.attempt(member).generation == 5
+    parkade.saved(member, 1)
+    parkade.ended(member, code=85)
+    waits_us = parkade.workload(member).not_before_us - parkade.now_us
+    assert waits_us == parkade.world.records.markets["pool"].terms.backoff_us
+
+
+def test_members_are_cancelled_by_index_also_after_one_was_retried_and_a_restart(
+    parkade: Parkade,
+) -> None:
+    array = parkade.bid("lab", 9, array="0-2")
+    parkade.run(60)
+    parkade.ended(f"{array}_0", code=3)
+    parkade.do(commands.Retry(by=None, workload=array, members=None))
+    command = commands.Cancel(by=None, workload=array, now=False)
+    restarted = decode_snapshot(encode_snapshot(parkade.world))
+    assert list(restarted.live) != list(parkade.world.live)
+    told = [decide(world, command, parkade.now_us) for world in (parkade.world, restarted)]
+    assert told[0] == told[1]
 
 
 def test_a_retried_member_that_was_forgotten_has_attempts_of_its_own() -> None:

@@ -24,11 +24,11 @@ from parkade.core.healing.symptom import (
 from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.ports import Sensor
 from parkade.sensors.gpu.dcgm import DcgmError, parse_text, samples, scrape
+from parkade.sensors.gpu.live import DcgmExporter, Nvml
 from parkade.sensors.gpu.meaning import gpu_symptoms
 from parkade.sensors.gpu.metric import Metric
 from parkade.sensors.gpu.nvml import NoGpu, NvmlFailed, NvmlHung, NvmlReader
 from parkade.sensors.gpu.readings import GpuReading, NodeReading, as_value
-from parkade.sensors.live import DcgmExporter, Nvml
 from tests.messages.test_queue import dripping
 
 RECORDED = Path(__file__).parents[1] / "recorded"

@@ -23,12 +23,17 @@ from parkade.core.ledger.accounts import TransferKind
 from parkade.core.market import allocation, spot
 from parkade.core.market import sizes as market_sizes
 from parkade.core.market.prices import critical_values
-from parkade.core.market.seating import standing
+from parkade.core.market.prices.sweep import CounterfactualSweep
+from parkade.core.market.seating import posing
+from parkade.core.running import arrays as running_arrays
 from parkade.core.running import decisions as running
 from parkade.core.running import dependencies, ending, lapses, observations, promises
 from parkade.core.running import effects as running_effects
 from parkade.core.state import commands, events
 from parkade.core.state import world as worlds_of
+from parkade.core.steps import members
+from parkade.core.units import indexes
+from parkade.core.workloads.array import ArrayTerms
 from parkade.core.workloads.dependency import Condition, Dependency, Settled, settled
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
@@ -129,6 +134,13 @@ def runs(attempt: str) -> ObservedAttempt:
         ordered_us=START_US,
     )
 
+
+THREE = submission(GUEST, limit=3, array=ArrayTerms(members=((0, 2),), most_running=2))
+SWEEP = _scenario("sweep", 2, 0, Asks.CANCELS | Asks.HOLDS | Asks.RETRIES, THREE)
+"""Two nodes and an array of three members, of which two may be open."""
+BEYOND = submission(GUEST, limit=3, array=ArrayTerms(members=((0, 1),), most_running=None))
+CROWD = _scenario("crowd", 1, 0, Asks(0), BEYOND)
+"""One node and an array of two members."""
 
 ELASTIC = replace(
     _scenario(
@@ -233,7 +245,7 @@ def _forgets_missing_nodes(patch: pytest.MonkeyPatch) -> None:
 
 
 def _seats_owners_where_it_is_free(patch: pytest.MonkeyPatch) -> None:
-    pose = standing.pose
+    pose = posing.pose
 
     def homeless(*args: Any) -> Any:
         return pose(*args)._replace(at_home=frozenset())
@@ -565,6 +577,104 @@ def _counts_a_resize_as_a_failure(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(observations, "_judge", unjust)
 
 
+def _opens_one_too_many(patch: pytest.MonkeyPatch) -> None:
+    room = running_arrays._room
+    patch.setattr(running_arrays, "_room", lambda world, array: room(world, array) + 1)
+
+
+def _opens_the_last_first(patch: pytest.MonkeyPatch) -> None:
+    def greatest(spans: Any, most: int) -> Any:
+        return tuple((index, index) for index in list(indexes.indexes(spans))[-most:])
+
+    patch.setattr(indexes, "least", greatest)
+
+
+def _opens_while_held(patch: pytest.MonkeyPatch) -> None:
+    due_us = running_arrays.members_due_us
+
+    def eager(world: Any, array: Any) -> int | None:
+        is_held = array.phase is Phase.HELD
+        return due_us(world, replace(array, phase=Phase.QUEUED) if is_held else array)
+
+    patch.setattr("parkade.core.kernel.deadlines.members_due_us", eager)
+
+
+def _takes_a_cancelled_member_for_one_that_succeeded(patch: pytest.MonkeyPatch) -> None:
+    ended = members.with_ended
+
+    def kind(array: Any, of: Any, phase: Phase) -> Any:
+        return ended(array, of, Phase.SUCCEEDED if phase is Phase.CANCELLED else phase)
+
+    patch.setattr(members, "with_ended", kind)
+
+
+def _ends_with_the_last_that_waits(patch: pytest.MonkeyPatch) -> None:
+    settled_of = members.settled
+
+    def hasty(world: Any, array: Any) -> Any:
+        has_any = any(getattr(array.array, end) for end in ("failed", "cancelled", "succeeded"))
+        if array.array.waiting or not has_any or array.phase.is_ended:
+            return settled_of(world, array)
+        return replace(array, phase=Phase.CANCELLED, ended_us=world.records.now_us)
+
+    patch.setattr(members, "settled", hasty)
+
+
+def _numbers_attempts_anew(patch: pytest.MonkeyPatch) -> None:
+    with_end = members._with_end
+
+    def forgetful(*given: Any) -> Any:
+        array = with_end(*given)
+        assert array.array is not None
+        return replace(array, array=replace(array.array, generations=0))
+
+    patch.setattr(members, "_with_end", forgetful)
+
+
+def _cancels_all_for_some(patch: pytest.MonkeyPatch) -> None:
+    open_of = running_arrays.open_of
+    patch.setattr(running_arrays, "open_of", lambda world, array, _: open_of(world, array, None))
+
+
+def _prices_winners_by_their_own_losers(patch: pytest.MonkeyPatch) -> None:
+    add_query = CounterfactualSweep.add_query
+
+    def blind(self: Any, difference: Any, shape: Any, query: Any, _array: str = "") -> None:
+        add_query(self, difference, shape, query)
+
+    patch.setattr(CounterfactualSweep, "add_query", blind)
+
+
+def _opens_none_after_an_end(patch: pytest.MonkeyPatch) -> None:
+    due_us = running_arrays.members_due_us
+
+    def tired(world: Any, array: Any) -> int | None:
+        is_tired = array.array is not None and bool(array.array.ended)
+        return None if is_tired else due_us(world, array)
+
+    patch.setattr("parkade.core.kernel.deadlines.members_due_us", tired)
+
+
+IN_ARRAYS = (
+    Fault(name="one more member is open than the array asked for",
+          plant=_opens_one_too_many, scenario=SWEEP, invariants=(37,)),
+    Fault(name="the last members are opened first",
+          plant=_opens_the_last_first, scenario=SWEEP, invariants=(37,)),
+    Fault(name="a held array opens members",
+          plant=_opens_while_held, scenario=SWEEP, invariants=(37,)),
+    Fault(name="a member that was cancelled counts as one that succeeded",
+          plant=_takes_a_cancelled_member_for_one_that_succeeded, scenario=SWEEP,
+          invariants=(37,)),
+    Fault(name="an array ends while members are open",
+          plant=_ends_with_the_last_that_waits, scenario=SWEEP, invariants=(0, 37)),
+    Fault(name="a retried member's attempts are numbered from one",
+          plant=_numbers_attempts_anew, scenario=SWEEP, invariants=(22,)),
+    Fault(name="all open members are cancelled where some are meant",
+          plant=_cancels_all_for_some, scenario=SWEEP, invariants=(37,)),
+    Fault(name="members that wait set the price of the others",
+          plant=_prices_winners_by_their_own_losers, scenario=CROWD, invariants=(14,)),
+)  # fmt: skip
+
 IN_THE_PROTOCOL = (
     Fault(name="a silent guest is concluded before its lease is over",
           plant=_concludes_before_the_lease, scenario=_protocol(Asks(0)), invariants=(8,)),
@@ -585,6 +695,8 @@ NEVER_AT_REST = (
           plant=_never_seats_who_waited, scenario=RECLAIM, invariants=(1,)),
     Fault(name="a claim waits while another node is broken",
           plant=_waits_for_whole_markets, scenario=OWNED, invariants=(1,)),
+    Fault(name="an array opens no member after one has ended",
+          plant=_opens_none_after_an_end, scenario=SWEEP, invariants=(37,)),
     Fault(name="elastic work never grows again",
           plant=_never_grows, scenario=GROWN, invariants=(26,)),
 )  # fmt: skip

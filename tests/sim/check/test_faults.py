@@ -9,6 +9,7 @@ from parkade.sim.check.story import story
 from tests.sim.apart import apart
 from tests.sim.check.faults import (
     FAULTS,
+    IN_ARRAYS,
     IN_ELASTIC_WORK,
     IN_THE_PROTOCOL,
     NEVER_AT_REST,
@@ -16,7 +17,7 @@ from tests.sim.check.faults import (
 )
 
 MOST_ACTS = 8
-SOUND = (*FAULTS, *IN_ELASTIC_WORK, *NEVER_AT_REST)
+SOUND = (*FAULTS, *IN_ARRAYS, *IN_ELASTIC_WORK, *NEVER_AT_REST)
 
 
 def planted(fault: Fault, bounds: Bounds) -> tuple[Found, list[str]]:
@@ -33,7 +34,7 @@ def planted(fault: Fault, bounds: Bounds) -> tuple[Found, list[str]]:
 
 @pytest.mark.parametrize(
     "fault",
-    [*FAULTS, *IN_ELASTIC_WORK, *IN_THE_PROTOCOL],
+    [*FAULTS, *IN_ARRAYS, *IN_ELASTIC_WORK, *IN_THE_PROTOCOL],
     ids=lambda fault: fault.name.replace(" ", "_"),
 )
 def test_a_planted_fault_is_found_and_told(fault: Fault) -> None:

@@ -17,7 +17,10 @@ BREACH = 1
 
 def check(
     world: Annotated[
-        str, typer.Option(help="owners, claims, shared, elastic or agent; all: one after another.")
+        str,
+        typer.Option(
+            help="owners, claims, shared, elastic, array or agent; all: one after another."
+        ),
     ] = "all",
     depth: Annotated[int | None, typer.Option(min=1, help="Acts from the beginning.")] = None,
     states: Annotated[int | None, typer.Option(min=1, help="Distinct states, at most.")] = None,

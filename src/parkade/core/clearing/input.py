@@ -283,12 +283,12 @@ def _moves_if_cheaper(workload: Workload, now_us: int) -> bool:
     attempt = workload.attempt
     if workload.spec.moves is not Moves.CHEAPER:
         return False
-    if workload.generation <= 1:
+    if workload.attempts <= 1:
         return True
     ran_us = 0
     if workload.promise is None and attempt is not None and attempt.started_us is not None:
         ran_us = now_us - attempt.started_us
-    return ran_us >= CHEAPER_AFTER_US << min(workload.generation - 2, MOST_DOUBLINGS)
+    return ran_us >= CHEAPER_AFTER_US << min(workload.attempts - 2, MOST_DOUBLINGS)
 
 
 def _has_waited(world: World, workload: Workload, now_us: int) -> bool:

@@ -67,7 +67,14 @@ def open_members(world: World, array: Workload, at_us: int) -> tuple[events.AnyE
     """The least indexes that wait, as many as there is room for."""
     assert array.array is not None and not array.waits_for
     members = indexes.least(array.array.waiting, _room(world, array))
-    return (events.MembersOpened(at_us=at_us, workload=array.workload, members=members),)
+    again = indexes.both(array.array.again, members)
+    opened = events.MembersOpened(
+        at_us=at_us,
+        workload=array.workload,
+        members=members,
+        attempts_before=array.array.generations if again else 0,
+    )
+    return (opened,)
 
 
 def _room(world: World, array: Workload) -> int:
@@ -203,8 +210,10 @@ def _unknown(array: Workload, members: Spans) -> Refusal:
 
 
 def open_of(world: World, array: Workload, chosen: Spans | None) -> list[Workload]:
-    """The open ones of these members; None: of all. Cost grows with the open members."""
+    """The open ones of these members, by index; None: of all. Cost grows with the open members.
+    In the index of the world a retried one stands last, and after a restart where its record is."""
     found = [world.records.workloads[name] for name in world.members.of(array.workload).names]
+    found.sort(key=lambda member: member.index or 0)
     if chosen is None:
         return found
     wanted = set(indexes.indexes(chosen))

@@ -34,7 +34,7 @@ def not_before_us(
     if not _is_early(attempt, terms, at_us):
         return 0
     if is_own and is_saved:
-        earlier = max(0, workload.generation - 1 - workload.failures - workload.preemptions)
+        earlier = max(0, workload.attempts - 1 - workload.failures - workload.preemptions)
     elif is_own and workload.failures >= 1:
         earlier = workload.failures - 1
     elif cause in PREEMPTED and workload.preemptions >= 1:

@@ -44,10 +44,12 @@ def open_members(world: World, event: events.MembersOpened) -> None:
             specs[limit, duration_us] = replace(
                 own, limit_price_micros=limit, max_duration_us=duration_us
             )
-        _open(world, array, specs[limit, duration_us], index, event.at_us)
+        _open(world, array, specs[limit, duration_us], index, event)
 
 
-def _open(world: World, array: Workload, spec: Spec, index: int, at_us: int) -> None:
+def _open(
+    world: World, array: Workload, spec: Spec, index: int, event: events.MembersOpened
+) -> None:
     """A member that ran before goes on with its checkpoints, and its attempts are numbered on."""
     assert array.array is not None
     name = member_name(array.workload, index)
@@ -64,6 +66,7 @@ def _open(world: World, array: Workload, spec: Spec, index: int, at_us: int) -> 
             member_of=array.workload,
             index=index,
             generation=array.array.generations if ran else 0,
+            attempts_before=event.attempts_before if ran else 0,
             failures=0,
             preemptions=0,
             spent_micros=0,
@@ -72,7 +75,7 @@ def _open(world: World, array: Workload, spec: Spec, index: int, at_us: int) -> 
             exit_code=None,
             checkpoint_step=None if before is None else before.checkpoint_step,
             first_started_us=None,
-            released_us=at_us,
+            released_us=event.at_us,
         )
     )
 

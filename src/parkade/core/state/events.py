@@ -385,6 +385,10 @@ class MembersOpened(Event, frozen=True, kw_only=True):
     workload: str
     members: Spans
 
+    attempts_before: int = 0
+    """The attempts from which those that ran before are numbered on, so that none of these counts
+    for their back-off; 0: all count, as in journals of before this was said."""
+
 
 class MembersEnded(Event, frozen=True, kw_only=True):
     """Members of an array that were not open will not be: they ended as `phase` says."""

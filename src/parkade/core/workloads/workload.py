@@ -304,6 +304,14 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     index: int | None = None
     """Its index there; None where it is no member."""
 
+    attempts_before: int = 0
+    """Of a member that was retried: the number from which its attempts are numbered on."""
+
+    @property
+    def attempts(self) -> int:
+        """How many it had since it was opened, the present one included."""
+        return self.generation - self.attempts_before
+
     @property
     def ranks(self) -> int:
         """How many ranks it has or is promised; where it has none, those that it needs at least."""

@@ -1,7 +1,7 @@
 """Reads kernel lines from a file, from stdin, or from this machine: bounded lines, nothing lost.
 
-`follow` survives rotation: it reads an old file to its end before it opens the new one, and starts
-at the beginning where the file was cut. A line is given out once it is whole.
+`Follower` survives rotation: it reads an old file to its end before it opens the new one, and
+starts at the beginning where the file was cut. A line is given out once it is whole.
 """
 
 import os
@@ -15,6 +15,8 @@ KMSG = Path("/dev/kmsg")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 MOST_RECORD = 8_192
 """The kernel gives one record a read, never longer than this."""
+MOST_RECORDS = 100_000
+"""In one look; a ring of the largest size that kernels are built with holds about so many."""
 
 
 def lines_of(handle: IO[bytes]) -> Iterator[str]:
@@ -26,27 +28,41 @@ def lines_of(handle: IO[bytes]) -> Iterator[str]:
         yield line.decode("utf-8", "replace").rstrip("\n")
 
 
-def kernel_ring(path: Path = KMSG) -> Iterator[str]:
-    """The records that the kernel still holds, oldest first, without waiting for more.
+class KernelRecords:
+    """The records of the kernel's ring, each given once: first all that it still holds, oldest
+    first, then what came since. The device stays open, so a look without news is one call."""
 
-    Raises OSError where the device cannot be opened: it is readable by root only on most machines.
-    """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        while True:
+    def __init__(self, path: Path = KMSG) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def new(self) -> Iterator[str]:
+        """Those since the last call, without waiting for more; at most `MOST_RECORDS`. Raises
+        OSError where the device cannot be opened (by root only on most machines) or read; then it
+        is opened anew by the next call, which gives everything again."""
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
+        for _ in range(MOST_RECORDS):
             try:
-                record = os.read(handle, MOST_RECORD)
+                record = os.read(self._descriptor, MOST_RECORD)
             except BlockingIOError:
                 return
             except BrokenPipeError:
                 # Records were overwritten before they could be read; the next read goes on.
                 continue
+            except OSError:
+                self.close()
+                raise
             if not record:
                 return
             # Lines after the first are a record's properties, each behind a space.
             yield record.split(b"\n", 1)[0].decode("utf-8", "replace")
-    finally:
-        os.close(handle)
+
+    def close(self) -> None:
+        """Lets go of the device."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def boot_id(path: Path = BOOT_ID) -> str | None:

@@ -14,11 +14,13 @@ from parkade.core.fleet.node import Health, Node
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.state import commands
 from parkade.core.state.world import World
+from parkade.core.units import indexes
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.core.workloads.workload import Attempt, Workload
+from parkade.sim.check import arrays
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.scenarios import GUEST, MARKET, POOL, Asks, Scenario, lent, reserved
 from parkade.sim.check.state import State
@@ -76,13 +78,17 @@ def acts(state: State, scenario: Scenario) -> list[Act]:
     world = state.world
     asked: list[commands.AnyCommand] = []
     asked.extend(_submissions(world, scenario))
-    for name in world.live:
-        workload = world.records.workloads[name]
-        asked.extend(_of_workload(workload, scenario))
+    for workload in _alive(world):
+        if workload.array is not None:
+            asked.extend(_of_array(world, workload, scenario))
+        else:
+            asked.extend(_of_workload(workload, scenario))
         if workload.attempt is not None and state.agent is None:
             asked.extend(_seen(workload.attempt, state.now_us))
     if state.agent is None:
         asked.extend(_strange_reports(world, state.now_us))
+    if Asks.RETRIES in scenario.asks:
+        asked.extend(_retries(world))
     asked.extend(_of_owners(world, scenario))
     asked.extend(_of_nodes(world, scenario))
     found.extend(Act(Kind.COMMAND, command) for command in asked)
@@ -114,9 +120,9 @@ def _of_agent(agent: AgentSide) -> Iterator[Act]:
 
 
 def _submissions(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]:
-    if len(world.live) >= scenario.most_live:
+    alive = {_what(it) for it in _alive(world) if it.member_of is None}
+    if len(alive) >= scenario.most_live:
         return
-    alive = {_what(world.records.workloads[name]) for name in world.live}
     for submit in scenario.submissions:
         if _wish(submit.org, submit.spec) not in alive:
             yield submit
@@ -148,6 +154,51 @@ def _of_workload(workload: Workload, scenario: Scenario) -> Iterator[commands.An
             yield commands.Hold(by=None, workload=name)
 
 
+def _alive(world: World) -> list[Workload]:
+    """In the order of the records, which a restart keeps."""
+    return [it for it in world.records.workloads.values() if not it.phase.is_ended]
+
+
+def _of_array(world: World, array: Workload, scenario: Scenario) -> Iterator[commands.AnyCommand]:
+    """What is asked of all members, and of a few: the first that is open and the last that waits.
+    The same is asked of single members as of any work."""
+    name, asks = array.workload, scenario.asks
+    assert array.array is not None
+    waiting = arrays.indexes_of(array.array.waiting)
+    opened = [it.index for it in arrays.open_members(world, name) if it.index is not None]
+    some = None
+    if waiting and opened:
+        some = indexes.joined((index, index) for index in (opened[0], waiting[-1]))
+    if Asks.CANCELS in asks:
+        yield commands.Cancel(by=None, workload=name, now=False)
+        if some:
+            yield commands.Cancel(by=None, workload=name, now=False, members=some)
+    if Asks.BIDS in asks:
+        for limit, other in scenario.bids:
+            if array.spec.limit_price_micros == limit:
+                yield commands.ChangeBid(by=None, workload=name, limit_price_micros=other)
+                if some:
+                    yield commands.ChangeBid(
+                        by=None, workload=name, limit_price_micros=other, members=some
+                    )
+    if Asks.HOLDS in asks:
+        if array.phase is Phase.HELD:
+            yield commands.Release(by=None, workload=name)
+        else:
+            yield commands.Hold(by=None, workload=name)
+
+
+def _retries(world: World) -> Iterator[commands.AnyCommand]:
+    """Of the youngest array: all that failed, and all that have ended."""
+    array = arrays.youngest(world)
+    if array is None or array.array is None:
+        return
+    if array.array.failed:
+        yield commands.Retry(by=None, workload=array.workload, members=None)
+    if array.array.ended and array.array.ended != array.array.failed:
+        yield commands.Retry(by=None, workload=array.workload, members=array.array.ended)
+
+
 def _seen(attempt: Attempt, now_us: int) -> Iterator[commands.AnyCommand]:
     """What its agent may see of an attempt, each reported at once."""
     if attempt.started_us is None and attempt.stop is None:
@@ -171,9 +222,8 @@ def _strange_reports(world: World, now_us: int) -> Iterator[commands.AnyCommand]
     """Reports from which nothing may follow: one that names nothing, one of an attempt that was
     launched at another instant, and one of the attempt before."""
     is_first = True
-    for name in world.live:
-        workload = world.records.workloads[name]
-        attempt = workload.attempt
+    for workload in _alive(world):
+        attempt, name = workload.attempt, workload.workload
         if attempt is None:
             continue
         if is_first:

@@ -39,6 +39,7 @@ from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Debt, Promise, Stop, Workload
 from parkade.sim.check.agents import AgentSide, clocks_of
+from parkade.sim.check.arrays import youngest
 from parkade.sim.check.scenarios import TICK_US, Scenario
 from parkade.sim.check.state import State
 
@@ -124,8 +125,14 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
         claim = records.claims.get(name)
         if claim is not None:
             demands.append(_claim(claim, number, rename))
+        elif records.workloads[name].array is not None:
+            demands.append(_array(world, records.workloads[name], number, rename, now_us))
         else:
-            demands.append(_workload(world, records.workloads[name], number, rename, now_us))
+            workload = records.workloads[name]
+            form = _workload(world, workload, number, rename, now_us)
+            if workload.member_of is not None:
+                form = (place[workload.member_of], workload.index, *form)
+            demands.append(form)
     reservations = [
         (
             rename(it.reservation, it.reservation),
@@ -185,8 +192,8 @@ def _since(at_us: int | None, now_us: int) -> int | None:
 
 
 def _by_age(world: World) -> list[str]:
-    """The ids of what is alive. Work on a reservation and claims stand in one order of age, for
-    they meet in one tier; other work stands apart."""
+    """The ids of what is alive, and of the youngest array. Work on a reservation and claims stand
+    in one order of age, for they meet in one tier; other work stands apart."""
     records = world.records
     owned = [(claim.claimed_us, name) for name, claim in records.claims.items()]
     others = []
@@ -196,8 +203,20 @@ def _by_age(world: World) -> list[str]:
             owned.append((workload.submitted_us, name))
         else:
             others.append(name)
+    array = youngest(world)
+    if array is not None:
+        if array.phase.is_ended:
+            others.append(array.workload)  # It may be retried.
+        # A member that is retried comes last, and after a restart where its record is.
+        others.sort(key=_number)
     owned.sort()
     return [*(name for _, name in owned), *others]
+
+
+def _number(name: str) -> tuple[int, int]:
+    """`w7` before `w7_0`, `w7_1` and `w8`."""
+    number, _, index = name[1:].partition("_")
+    return int(number), int(index or -1)
 
 
 def _just_submitted(state: State) -> int:
@@ -258,7 +277,7 @@ def _workload(
         workload.fabric,
         workload.failures,
         workload.preemptions,
-        max(0, workload.generation - workload.failures - workload.preemptions),
+        max(0, workload.attempts - workload.failures - workload.preemptions),
         max(0, workload.not_before_us - now_us),
         _since(workload.must_end_us, now_us),
         workload.short_gpus,
@@ -266,6 +285,32 @@ def _workload(
         workload.first_started_us is not None,
         None if attempt is None else _attempt(world, workload, attempt, number, now_us),
         None if promise is None else _promise(promise, number, now_us),
+    )
+
+
+def _array(
+    world: World, array: Workload, number: dict[str, int], rename: Any, now_us: int
+) -> tuple[Any, ...]:
+    """An array, also one that has ended. When it may open more is left out: that is now, or never
+    before something else happens."""
+    state, terms = array.array, array.spec.array
+    assert state is not None and terms is not None
+    return (
+        rename(array.org, array.org),
+        terms.members,
+        terms.most_running,
+        array.spec.limit_price_micros,
+        array.phase,
+        array.why,
+        state.waiting,
+        state.succeeded,
+        state.failed,
+        state.cancelled,
+        state.expired,
+        state.again,
+        state.limits,
+        array.first_started_us is not None,
+        [_dependency(world, it, number, rename, now_us) for it in array.waits_for],
     )
 
 

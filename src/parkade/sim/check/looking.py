@@ -8,6 +8,7 @@ from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.seat import Seat
 from parkade.core.kernel.check import check
 from parkade.core.state.world import World
+from parkade.sim.check import arrays
 from parkade.sim.check.breach import require, violation_of
 from parkade.sim.check.state import State
 
@@ -22,6 +23,7 @@ def look_at_state(state: State) -> None:
         raise violation_of(error) from error
     _look_at_indexes(state.world)
     _look_at_waits(state)
+    arrays.look_at_arrays(state.world)
     if state.agent is not None:
         state.agent.look(state.world)
 

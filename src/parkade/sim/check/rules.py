@@ -15,7 +15,7 @@ from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Rate, Workload
-from parkade.sim.check import elastic
+from parkade.sim.check import arrays, elastic
 from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
 from parkade.sim.check.looking import is_open
@@ -37,6 +37,8 @@ def look_at_decision(
         require(event.at_us <= now_us, 15, f"{type(event).__name__} is dated after the present")
         if isinstance(event, events.Ended):
             require(event.attempt in released, 7, f"{event.attempt} ended and no report says so")
+    if isinstance(command, commands.Cancel | commands.ChangeBid | commands.Retry):
+        arrays.look_at_decision(command, decided)
     if isinstance(command, commands.Cancel | commands.Hold):
         _look_at_withdrawal(world.records.workloads[command.workload], decided)
 
@@ -106,6 +108,10 @@ def look_at(world: World, event: events.AnyEvent) -> None:
                 require(came_about(other, one.condition) is True, 36, says)
         case events.UsePosted():
             _look_at_use(world, event)
+        case events.MembersOpened():
+            arrays.look_at_opened(world, event)
+        case events.MembersEnded() | events.MembersRetried():
+            arrays.look_at_moved(world, event)
         case events.Submitted(workload=workload):
             number = world.records.counters.get("workload", 0) + 1
             is_new = workload.workload == f"w{number}"

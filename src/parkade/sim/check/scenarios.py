@@ -15,6 +15,7 @@ from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.array import ArrayTerms
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 
 TICK_US = 10 * SECOND_US
@@ -40,6 +41,7 @@ class Asks(enum.Flag):
     FAILS = enum.auto()
     CORDONS = enum.auto()
     DRAINS = enum.auto()
+    RETRIES = enum.auto()
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +57,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """What may be submitted; of each at most one is alive at a time."""
 
     most_live: int
-    """Workloads that are alive at a time, at most."""
+    """Submissions that are alive at a time, at most; members of an array are none."""
 
     bids: tuple[tuple[int, int], ...]
     """(limit, the limit that it may be changed to), micro-units per GPU-hour."""
@@ -302,11 +304,32 @@ def _elastic() -> Scenario:
     )
 
 
+def _array() -> Scenario:
+    return Scenario(
+        name="array",
+        says="2 nodes of a fabric, one of them reserved and lent by acme; cedar submits an array of"
+        " 3 members of which 2 may be open, and birch bids against them",
+        setup=(
+            *fleet({"a": 2}, gpus=1, orgs=("acme", "birch", GUEST)),
+            reserved("acme", 1),
+            lent("acme", 2),
+        ),
+        submissions=(
+            submission(GUEST, limit=4, array=ArrayTerms(members=((0, 2),), most_running=2)),
+            submission("birch", limit=5),
+        ),
+        most_live=2,
+        bids=((4 * MICROS, 6 * MICROS), (6 * MICROS, 4 * MICROS)),
+        asks=Asks.CANCELS | Asks.BIDS | Asks.HOLDS | Asks.CLAIMS | Asks.FAILS | Asks.RETRIES,
+    )
+
+
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "owners": _owners,
     "claims": _claims,
     "shared": _shared,
     "elastic": _elastic,
+    "array": _array,
     "agent": _agent,
 }
 """By name."""

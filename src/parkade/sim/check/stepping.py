@@ -28,7 +28,7 @@ from parkade.core.steps.refusals import Decision
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import DAY_US
 from parkade.ports import Observation
-from parkade.sim.check import elastic, rules
+from parkade.sim.check import arrays, elastic, rules
 from parkade.sim.check.acts import Act, Kind
 from parkade.sim.check.agents import AgentSide, plane_intake
 from parkade.sim.check.breach import Violation, violation_of
@@ -176,6 +176,7 @@ class Stepper:
                 self._clearings.clear()
             answer = self._clearings[key] = market.clear(asked)
             elastic.look_at_prices(asked, answer, market.clear)
+            arrays.look_at_prices(asked, answer, market.clear)
         return answer
 
 
@@ -185,7 +186,10 @@ def apply(
     """Evolves events, each looked at before."""
     for event in outcome:
         rules.look_at(state.world, event)
+        look_after = arrays.look_before(state.world, event)
         evolve(state.world, event)
+        if look_after is not None:
+            look_after(state.world)
         happened.append(event)
 
 

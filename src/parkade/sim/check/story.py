@@ -7,6 +7,7 @@ from parkade.api.views.audience import Owners, Reader, look_up
 from parkade.api.views.events import event as shown
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
+from parkade.core.units.indexes import Spans, written
 from parkade.core.units.money import format_amount
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
@@ -113,10 +114,12 @@ def _command(command: commands.AnyCommand) -> str:
     match command:
         case commands.Submit():
             return _submission(command)
-        case commands.Cancel(workload=name, now=now):
-            return f"{name} is cancelled{', without its notice' if now else ''}"
-        case commands.ChangeBid(workload=name, limit_price_micros=limit):
-            return f"the bid of {name} is changed to {format_amount(limit)}"
+        case commands.Cancel(workload=name, now=now, members=some):
+            return f"{_members(name, some)} is cancelled{', without its notice' if now else ''}"
+        case commands.ChangeBid(workload=name, limit_price_micros=limit, members=some):
+            return f"the bid of {_members(name, some)} is changed to {format_amount(limit)}"
+        case commands.Retry(workload=name, members=some):
+            return f"{_members(name, some)} is retried{'' if some else ', as far as it failed'}"
         case commands.Hold(workload=name):
             return f"{name} is held"
         case commands.Release(workload=name):
@@ -152,17 +155,22 @@ def _command(command: commands.AnyCommand) -> str:
             return type(command).__name__
 
 
+def _members(array: str, some: Spans | None) -> str:
+    return array if some is None else f"{array}[{written(some)}]"
+
+
 def _nodes(count: int) -> str:
     return "1 node" if count == 1 else f"{count} nodes"
 
 
 def _submission(command: commands.Submit) -> str:
     spec = command.spec
+    each = "" if spec.array is None else f"each member of {spec.array}, "
     shape = _nodes(spec.nodes) if spec.gpus == 1 else f"{_nodes(spec.nodes)} × {spec.gpus} GPUs"
     match spec.capacity.kind:
         case CapacityKind.SPOT:
             assert spec.limit_price_micros is not None
-            return f"{command.org} bids {format_amount(spec.limit_price_micros)} for {shape}"
+            return f"{command.org} bids {format_amount(spec.limit_price_micros)} for {each}{shape}"
         case CapacityKind.RESERVATION:
             return f"{command.org} submits work for {shape} of its reservation"
         case CapacityKind.ON_DEMAND:

@@ -16,6 +16,7 @@ from parkade.core.market.seating.free_room import (
     find_block,
     with_seats,
 )
+from parkade.core.market.seating.posing import by_turn
 from parkade.core.market.seating.standing import Problem, Rules
 from parkade.core.market.seating.trying import Seated
 from parkade.core.market.supply import DrawnFloors
@@ -71,31 +72,31 @@ def _repeated(problem: Problem, seats: dict[str, Seats]) -> Allocation:
 
 def _pushers(problem: Problem, seated: Seated, name: str, movable: list[str]) -> list[str]:
     """The winners that must leave so that the price of this winner covers its floor: it, if it sits
-    elsewhere than counted, else those that push it up the stack of its fabric, the weakest
+    elsewhere than counted, else those that push it up the stack of its fabric, the last in turn
     first."""
     if name in movable:
         return [name]
     here = set(_fabrics_of(seated.seats[name], problem.layout))
-    stronger = []
-    for winner in problem.winners:
+    earlier = []
+    for winner in problem.in_turn:
         if winner.demand.demand == name:
             break
         if winner.price is not None:
-            stronger.append(winner.demand.demand)
+            earlier.append(winner.demand.demand)
     allowed = set(movable)
     return [
         it
-        for it in reversed(stronger)
+        for it in reversed(earlier)
         if it in allowed and not here.isdisjoint(_fabrics_of(seated.seats[it], problem.layout))
     ]
 
 
 def _uncovered(problem: Problem, seats: dict[str, Seats]) -> list[str]:
-    """Winners whose price does not cover the floors that they draw here, in priority order."""
-    drawn = _drawn(problem.winners, seats, problem.floors(), problem.layout)
+    """Winners whose price does not cover the floors that they draw here, in order of turns."""
+    drawn = _drawn(problem.in_turn, seats, problem.floors(), problem.layout)
     return [
         it.demand.demand
-        for it in problem.winners
+        for it in problem.in_turn
         if it.demand.demand in drawn and not it.covers(drawn[it.demand.demand])
     ]
 
@@ -108,7 +109,8 @@ def _uncovered_later(problem: Problem, seats: dict[str, Seats], again: Allocatio
     it, which its price may not cover.
     """
     floors = DrawnFloors(again.supply.floors, problem.floor_beyond)
-    ordered = [problem.by_name[it.demand] for it in again.ordered if it.demand in again.parts]
+    winners = [problem.by_name[it.demand] for it in again.ordered if it.demand in again.parts]
+    ordered = by_turn(again, winners)
     drawn = _drawn(ordered, seats, floors, problem.layout)
     doubtful = [
         it for it in ordered if _draws_more(drawn.get(it.demand.demand, []), it, problem, again)

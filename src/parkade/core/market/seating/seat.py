@@ -7,7 +7,7 @@ has one aim: to move as few running GPUs as can be. It *repairs* the seats that 
 
 1. A *try* (`trying`): runners keep their seats, the others choose free nodes, and where there
    are none, those give way whose moves count the fewest GPUs (`giving_way`).
-2. A *check* of its outcome: every price covers the floors that its seats draw in priority order;
+2. A *check* of its outcome: every price covers the floors that its seats draw in order of turns;
    and, if any winner sits outside the fabrics in which it was counted, the allocation run again
    with these seats has the same winners and keeps as many nodes idle for each reservation, and
    those fit beside these seats; and its prices cover the floors too. So a second clearing of an
@@ -78,7 +78,8 @@ from parkade.core.market.seating.free_room import (
     Winner,
     winner_of,
 )
-from parkade.core.market.seating.standing import Problem, Rules, pose
+from parkade.core.market.seating.posing import pose
+from parkade.core.market.seating.standing import Problem, Rules
 from parkade.core.market.seating.trying import try_seating
 
 SINGLE_ROUNDS = 4

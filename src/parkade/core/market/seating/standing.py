@@ -17,17 +17,15 @@ from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
 from parkade.core.market.entitlement import KeptRoom
-from parkade.core.market.layout import Layout, shape_of
+from parkade.core.market.layout import Layout
 from parkade.core.market.market_state import MarketState, PriorityTier
 from parkade.core.market.seating.free_room import (
     Seats,
     Winner,
-    empty_open_nodes,
-    fabrics_counted,
     may_use,
 )
 from parkade.core.market.seating.giving_way import Bundle, Key, Standing, bundles_of, cheapest
-from parkade.core.market.supply import DrawnFloors, highest_floor
+from parkade.core.market.supply import DrawnFloors
 from parkade.core.placement.nodes import OpenNodes
 from parkade.core.placement.room import Shape
 
@@ -40,6 +38,10 @@ class Problem(NamedTuple):
 
     winners: list[Winner]
     """In priority order."""
+
+    in_turn: list[Winner]
+    """In the order in which they draw floors: those that are counted where they stand before any
+    turn was taken, then the others in priority order."""
 
     by_name: dict[str, Winner]
 
@@ -64,6 +66,9 @@ class Problem(NamedTuple):
     place: dict[Key, int]
     """Of each of them in its order."""
 
+    turn: dict[str, int]
+    """Of each winner in the order in which they draw floors."""
+
     at_home: frozenset[str]
     """Owners' demands that were counted in their own fabrics: they sit there, and guests give way
     for it."""
@@ -85,59 +90,6 @@ class Problem(NamedTuple):
     def floors(self) -> DrawnFloors:
         """None drawn yet."""
         return DrawnFloors(self.floors_of, self.floor_beyond)
-
-
-def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> Problem:
-    """What all tries share; grows with seats."""
-    layout, kept = allocation.layout, allocation.reserved.kept_room()
-    shapes: dict[Key, Shape] = {}
-    place: dict[Key, int] = {}
-    for at, block in enumerate(kept.blocks):
-        place[at] = at
-        shapes[at] = Shape(block.nodes, layout.node_gpus, None, any_fabric=False)
-    for at, winner in enumerate(winners):
-        place[winner.demand.demand] = at
-        shapes[winner.demand.demand] = shape_of(winner.demand, layout)
-    return Problem(
-        state,
-        allocation,
-        winners,
-        {it.demand.demand: it for it in winners},
-        empty_open_nodes(layout),
-        layout,
-        kept,
-        allocation.supply.floors,
-        highest_floor(state),
-        {it.demand.demand: fabrics_counted(it) for it in winners},
-        shapes,
-        place,
-        frozenset(
-            it.demand.demand
-            for it in winners
-            if it.demand.tier is PriorityTier.RESERVED
-            and it.demand.demand not in allocation.reserved.overflowed
-        ),
-        frozenset(it.demand.demand for it in winners if _must_move(it, layout)),
-        {},
-        {},
-        set(),
-    )
-
-
-def _must_move(winner: Winner, layout: Layout) -> bool:
-    """Whether it stands in some fabric on more open nodes than the allocation counted there; never
-    so for one of one fabric that stands in two, which is broken."""
-    if winner.stays:
-        return False
-    counted = fabrics_counted(winner)
-    stands: dict[int, int] = {}
-    for seat in winner.demand.seats:
-        fabric = layout.fabric_of.get(seat.node)
-        if fabric is not None and seat.node not in layout.closed:
-            stands[fabric] = stands.get(fabric, 0) + 1
-    if len(stands) > 1 and not winner.demand.any_fabric:
-        return False
-    return any(nodes > counted.get(fabric, 0) for fabric, nodes in stands.items())
 
 
 class Rules(NamedTuple):
@@ -367,16 +319,17 @@ class SeatsInMaking:
     def _is_covered(
         self, name: str, fabric: int, leaving: set[Key], ranks: int | None = None
     ) -> bool:
-        """Whether the price covers the floor of new nodes there, stronger winners drawing first."""
+        """Whether the price covers the floor of new nodes there, earlier winners drawing first."""
         price = self.price(name)
         assert price is not None, "no floor bears on it"
         if self.floors.is_one:
             return True
-        place = self.place[name]
+        turn = self._problem.turn
         before = {
             node
             for key in self._here[fabric]
-            if self.price(key) is not None and self.place[key] < place and key not in leaving
+            if isinstance(key, str) and self.price(key) is not None
+            if turn[key] < turn[name] and key not in leaving
             for node in self.where[key]
             if self.layout.fabric_of[node] == fabric
         }

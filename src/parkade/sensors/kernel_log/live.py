@@ -1,0 +1,186 @@
+"""The kernel's log of a node, from its ring or a file: `ports.LogSensor` around the pure reader.
+
+A poll gives what is new. `from_journal` has the same from the systemd journal.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from parkade.core.healing.symptom import Symptom
+from parkade.core.units.time import SECOND_US
+from parkade.sensors.bookmarks import KERNEL_LOG
+from parkade.sensors.kernel_log.files import Follower, KernelRecords, boot_id
+from parkade.sensors.kernel_log.reading import Tally, read, symptom_of
+from parkade.sensors.kernel_log.stamps import Clock
+from parkade.sensors.polling import READ
+
+
+class KernelLogFile:
+    """New lines of a file. A line's own wall-clock stamp is its instant, else that of reading.
+
+    A path that a person wrote is never *absent*: where it is not there, reading it failed."""
+
+    name = KERNEL_LOG
+
+    def __init__(self, path: Path, *, node: str, from_end: bool = True) -> None:
+        self.tally = Tally()
+        self._node = node
+        self._follower = Follower(path, from_end=from_end)
+        self.state = self._state()
+
+    def poll(self, now_us: int) -> list[Symptom]:
+        """See `ports.Sensor`."""
+        try:
+            lines = self._follower.poll()
+            self.state = self._state()
+        except OSError as error:
+            self.state = f"failed: {error.strerror}"
+            return []
+        return symptoms_of_lines(lines, self.tally, self._node, now_us)
+
+    @property
+    def bookmark(self) -> str | None:
+        """See `ports.LogSensor`."""
+        return self._follower.bookmark
+
+    @property
+    def unknown(self) -> int:
+        """See `ports.LogSensor`."""
+        return self.tally.unknown
+
+    def resume(self, bookmark: str) -> None:
+        """See `ports.LogSensor`."""
+        self._follower.resume(bookmark)
+
+    def reread(self, now_us: int) -> list[Symptom]:  # noqa: ARG002 - of the protocol
+        """See `ports.LogSensor`; a file may hold years, so it is not looked up."""
+        return []
+
+    def close(self) -> None:
+        """See `ports.Sensor`."""
+        self._follower.close()
+
+    def _state(self) -> str:
+        why = self._follower.unread
+        return READ if why is None else f"failed: {why}"
+
+
+class Records(Protocol):
+    """Where a ring's records come from: `files.KernelRecords`, or a test."""
+
+    def new(self) -> Iterator[str]:
+        """Those since the last call, at first all that are held. Raises OSError."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the device."""
+        ...
+
+
+class KernelRing:
+    """New records of /dev/kmsg, known by their sequence numbers within one life of the kernel; the
+    first poll gives all of them, or those behind what it resumed from."""
+
+    name = KERNEL_LOG
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        records: Callable[[], Records] = KernelRecords,
+        boot: Callable[[], str | None] = boot_id,
+    ) -> None:
+        self.tally = Tally()
+        self.state = READ
+        self._boot = boot()
+        self._node = node
+        self._open = records
+        self._records = records()
+        self._last = -1
+
+    @property
+    def bookmark(self) -> str | None:
+        """See `ports.LogSensor`."""
+        return None if self._boot is None or self._last < 0 else f"{self._boot}:{self._last}"
+
+    @property
+    def unknown(self) -> int:
+        """See `ports.LogSensor`."""
+        return self.tally.unknown
+
+    def is_refused(self) -> bool:
+        """Whether the device is there and cannot be opened or read by this process."""
+        records = self._open()
+        try:
+            next(records.new(), None)
+        except OSError as error:
+            return not isinstance(error, FileNotFoundError)
+        finally:
+            records.close()
+        return False
+
+    def resume(self, bookmark: str) -> None:
+        """See `ports.LogSensor`."""
+        boot, _, number = bookmark.rpartition(":")
+        if boot == self._boot and number.isdecimal():
+            self._last = int(number)
+
+    def reread(self, now_us: int) -> list[Symptom]:
+        """See `ports.LogSensor`: what the kernel still holds."""
+        again = self._open()
+        try:
+            lines = [record for number, record in numbered(again.new()) if number <= self._last]
+        except OSError:
+            return []
+        finally:
+            again.close()
+        return symptoms_of_lines(lines, Tally(), self._node, now_us)
+
+    def poll(self, now_us: int) -> list[Symptom]:
+        """See `ports.Sensor`."""
+        lines = []
+        try:
+            for number, record in numbered(self._records.new()):
+                if number > self._last:
+                    self._last = number
+                    lines.append(record)
+            self.state = READ
+        except FileNotFoundError:
+            self.state = "absent: /dev/kmsg is not there"
+        except OSError as error:
+            self.state = f"failed: /dev/kmsg: {error.strerror}"
+        return symptoms_of_lines(lines, self.tally, self._node, now_us)
+
+    def close(self) -> None:
+        """See `ports.Sensor`."""
+        self._records.close()
+
+
+def numbered(records: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Every record that has a sequence number."""
+    for record in records:
+        number = record.split(",", 2)[1] if record.count(",") > 2 else ""
+        if number.isdecimal():
+            yield int(number), record
+
+
+def symptoms_of_lines(lines: Iterable[str], tally: Tally, node: str, now_us: int) -> list[Symptom]:
+    """Symptoms of lines that came by `now_us`; stamps since boot are put on the wall clock."""
+    boot_us = now_us - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
+    year = datetime.fromtimestamp(now_us / SECOND_US, UTC).year
+    found = []
+    for line in lines:
+        seen = read(line, year=year)
+        tally.add(seen, line)
+        at_us = now_us
+        if seen.at_us is not None and seen.clock is Clock.BOOT:
+            at_us = boot_us + seen.at_us
+        elif seen.at_us is not None:
+            at_us = seen.at_us
+        symptom = symptom_of(seen, line, node=node, reporter=node, at_us=min(at_us, now_us))
+        if symptom is not None:
+            found.append(symptom)
+    return found
