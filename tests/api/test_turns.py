@@ -86,6 +86,7 @@ ENTRIES = {
     "POST /v1/workloads/{workload}/release": 1,
     "POST /v1/workloads/{workload}/bid": 1,
     "POST /v1/workloads/{workload}/bounds": 1,
+    "POST /v1/workloads/{workload}/resubmit": 1,
     "POST /v1/workloads/{workload}/retry": 1,
     "GET /v1/workloads/{workload}/logs": 1,
     "POST /v1/workloads/{workload}/cancel": 1,
@@ -198,6 +199,7 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
             "POST /v1/pools/{pool}/unfence": 409,
             "POST /v1/orgs/{org}/refunds": 402,
             "POST /v1/workloads/{workload}/retry": 422,
+            "POST /v1/workloads/{workload}/resubmit": 409,
         }
         is_refused = response.status_code == refusals.get(route)
         is_absent = is_absent and response.status_code == 404

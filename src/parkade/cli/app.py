@@ -44,6 +44,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         workloads.cancel,
         workloads.bid,
         workloads.change,
+        workloads.resubmit,
         workloads.retry,
     ),
     "Capacity": (

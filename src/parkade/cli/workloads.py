@@ -99,10 +99,7 @@ def change(
     from parkade.client.call import checked
     from parkade.wire import workloads as wire
 
-    given = {"max_spend": max_spend, "max_duration": max_duration}
-    asked = {
-        name: None if text == NO_BOUND else text for name, text in given.items() if text is not None
-    }
+    asked = _asked({"max_spend": max_spend, "max_duration": max_duration})
     if not asked:
         fail("give --max-spend, --max-duration, or both", exit_code=2)
 
@@ -111,6 +108,48 @@ def change(
         return client.change_bounds(name, checked(wire.Bounds, **asked, **some))
 
     _change(workloads, labels, once, as_json=as_json)
+
+
+def resubmit(
+    workload: Id,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Under its id, from its checkpoints.")
+    ] = False,
+    limit_price: Annotated[
+        str | None, typer.Option("--limit-price", "--limit", help="Another limit.")
+    ] = None,
+    max_spend: Annotated[
+        str | None, typer.Option(help="Another bound, of all attempts together, or none.")
+    ] = None,
+    max_duration: Annotated[
+        str | None, typer.Option(help="Another bound, from its next start on, or none.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a workload that ended again: as a new one, or where it stood with --resume."""
+    from parkade.cli.screen import show
+    from parkade.client.call import checked
+    from parkade.wire import workloads as wire
+
+    asked = _asked(
+        {"limit_price": limit_price, "max_spend": max_spend, "max_duration": max_duration}
+    )
+    with calling(as_json=as_json) as client:
+        name = meant(client, workload)
+        if resume:
+            made = client.resubmit(name, checked(wire.Resubmit, **asked))
+        else:
+            before = client.workload(name)
+            spec = checked(type(before.spec), **{**before.spec.model_dump(mode="json"), **asked})
+            made = client.submit(spec, market=before.market, org=before.org)
+        show(made, _line, as_json=as_json)
+
+
+def _asked(given: dict[str, str | None]) -> dict[str, str | None]:
+    """What a request names of it: `none` as null, what was not given not at all."""
+    return {
+        name: None if text == NO_BOUND else text for name, text in given.items() if text is not None
+    }
 
 
 def retry(workloads: Ids = None, labels: Labels = None, as_json: AsJson = False) -> None:

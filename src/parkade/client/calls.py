@@ -348,6 +348,11 @@ def change_bounds(workload: str, request: workloads.Bounds) -> Call[workloads.Wo
     return post(f"/workloads/{_id(workload)}/bounds", workloads.Workload, request)
 
 
+def resubmit(workload: str, request: workloads.Resubmit) -> Call[workloads.Workload]:
+    """Run a workload that ended again, under its id and from its checkpoints."""
+    return post(f"/workloads/{_id(workload)}/resubmit", workloads.Workload, request)
+
+
 def retry(workload: str, *, members: str | None = None) -> Call[workloads.Workload]:
     """Run members of an array again that have ended; None: all that failed."""
     body = checked(workloads.Retry, members=members)

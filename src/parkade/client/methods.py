@@ -117,6 +117,7 @@ class Methods:
     cancel = Method(calls.cancel)
     bid = Method(calls.bid)
     change_bounds = Method(calls.change_bounds)
+    resubmit = Method(calls.resubmit)
     retry = Method(calls.retry)
     statement = Method(calls.statement)
     showback = Method(calls.showback)

@@ -91,7 +91,7 @@ class Recent:
 def workloads_in(event: AnyEvent) -> Iterator[str]:
     """The workloads that an event is about."""
     match event:
-        case events.Submitted(workload=workload):
+        case events.Submitted(workload=workload) | events.Resubmitted(workload=workload):
             yield workload.workload
         case events.Cleared():
             if lines_of(event):

@@ -263,7 +263,7 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             yield from (lines.name_of(winner.demand) for winner in won)
         case events.Forgotten(workloads=names):
             yield from names
-        case events.Submitted(workload=workload):
+        case events.Submitted(workload=workload) | events.Resubmitted(workload=workload):
             yield workload.workload
         case events.EpochOpened() | events.ClockJumped():
             pass

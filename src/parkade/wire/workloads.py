@@ -64,6 +64,15 @@ class Retry(Request):
     members: Indexes | None = None
 
 
+class Resubmit(Request):
+    """Run a workload that ended again from its checkpoints. What is left out is as it was; a null
+    takes a bound away."""
+
+    limit_price: LimitPrice | None = None
+    max_spend: Payment | None = None
+    max_duration: PositiveSpan | None = None
+
+
 class Seat(Answer):
     """GPUs of a node."""
 

@@ -458,6 +458,25 @@ def bounds_that_change() -> Parkade:
     return parkade
 
 
+def what_ended_goes_on() -> Parkade:
+    """A workload that failed after a checkpoint and is submitted again under its id."""
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
+    name = parkade.bid("lab", 9, max_spend=30)
+    parkade.run(60)
+    parkade.saved(name, 3)
+    parkade.ended(name, code=2)
+    again = commands.Resubmit(
+        by=None,
+        workload=name,
+        limit_price_micros=11 * MICROS,
+        max_spend_micros=commands.NewBound(value=60 * MICROS),
+    )
+    parkade.do(again)
+    parkade.run(60)
+    parkade.ended(name)
+    return parkade
+
+
 def a_queue_beside_ours() -> Parkade:
     """A fence that is asked for, stands, falls and goes; an owner's job in the engine's queue; a
     node that another job takes."""
@@ -599,6 +618,17 @@ def test_a_kept_journal_has_bounds_that_changed_for_one_for_an_array_and_for_mem
     assert [it.members for it in changed if it.members] == [((3, 4),)]
 
 
+def test_a_kept_journal_has_a_workload_that_ended_twice() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-again.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    assert [it.phase.value for it in found if isinstance(it, events.Ended)] == [
+        "failed",
+        "succeeded",
+    ]
+    launched = [it.attempt.attempt for it in found if isinstance(it, events.Launched)]
+    assert launched == ["w1.1", "w1.2"]
+
+
 def test_the_present_version_has_kept_journals_with_every_event() -> None:
     kinds = {
         json.loads(bytes(raw))["type"]
@@ -628,6 +658,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
         f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,
+        f"journal-v{EVENT_VERSION}-again": what_ended_goes_on,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

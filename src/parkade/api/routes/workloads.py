@@ -234,13 +234,7 @@ async def bid(workload: str, body: wire.Bid, context: Authenticated) -> wire.Wor
 @router.post("/workloads/{workload}/bounds")
 async def change_bounds(workload: str, body: wire.Bounds, context: Authenticated) -> wire.Workload:
     """Another `max_spend` or `max_duration` while it lives."""
-    spend = lasts = None
-    if "max_spend" in body.model_fields_set:
-        spend = commands.NewBound(value=micros_or_none(body.max_spend))
-    if "max_duration" in body.model_fields_set:
-        lasts = commands.NewBound(
-            value=None if body.max_duration is None else span_us(body.max_duration)
-        )
+    spend, lasts = _new_bounds(body)
     command = commands.ChangeBounds(
         by=context.viewer.user,
         workload=workload,
@@ -258,6 +252,33 @@ async def retry(workload: str, body: wire.Retry, context: Authenticated) -> wire
         by=context.viewer.user, workload=workload, members=members_of(body.members)
     )
     return await _change(context, command, workload)
+
+
+@router.post("/workloads/{workload}/resubmit")
+async def resubmit(workload: str, body: wire.Resubmit, context: Authenticated) -> wire.Workload:
+    """Run a workload that ended again, under its id and from its checkpoints."""
+    spend, lasts = _new_bounds(body)
+    command = commands.Resubmit(
+        by=context.viewer.user,
+        workload=workload,
+        limit_price_micros=micros_or_none(body.limit_price),
+        max_spend_micros=spend,
+        max_duration_us=lasts,
+    )
+    return await _change(context, command, workload)
+
+
+def _new_bounds(
+    body: wire.Bounds | wire.Resubmit,
+) -> tuple[commands.NewBound | None, commands.NewBound | None]:
+    """(`max_spend`, `max_duration`); None: the request does not name it."""
+    spend = lasts = None
+    if "max_spend" in body.model_fields_set:
+        spend = commands.NewBound(value=micros_or_none(body.max_spend))
+    if "max_duration" in body.model_fields_set:
+        longest = body.max_duration
+        lasts = commands.NewBound(value=None if longest is None else span_us(longest))
+    return spend, lasts
 
 
 async def _change(

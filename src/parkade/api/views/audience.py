@@ -175,7 +175,9 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             pass
         case events.Reserved() | events.Claimed():
             pass
-        case events.Submitted() | events.Forgotten() | events.OrgCreated() | events.OrgDisabled():
+        case events.Submitted() | events.Resubmitted() | events.Forgotten():
+            pass
+        case events.OrgCreated() | events.OrgDisabled():
             pass
         case events.UserCreated() | events.GrantSet():
             pass
@@ -221,7 +223,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             return _of(reservation.org)
         case events.Claimed(claim=claim):
             return _of(claim.org)
-        case events.Submitted(workload=workload):
+        case events.Submitted(workload=workload) | events.Resubmitted(workload=workload):
             return _of(workload.org)
         case (
             events.TokenAdded()

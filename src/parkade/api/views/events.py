@@ -294,6 +294,9 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             shape = f"{nodes} × {spec.gpus} GPUs"
             says = f"{workload.workload} {spec.name}: submitted, {shape}, {spec.capacity}"
             return says, {"name": spec.name, "phase": workload.phase.value}
+        case events.Resubmitted(workload=workload):
+            says = f"{workload.workload} {workload.spec.name}: submitted again from its checkpoints"
+            return says, {"name": workload.spec.name, "phase": workload.phase.value}
         case events.PhaseChanged(workload=name, phase=phase, why=why):
             because = f" ({why})" if why not in ("", phase.value) else ""
             return f"{name}: {phase}{because}", {"phase": phase.value, "why": why}

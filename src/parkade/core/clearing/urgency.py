@@ -20,7 +20,7 @@ def urgent_markets(world: World, committed: tuple[events.AnyEvent, ...]) -> tupl
 
 def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
     match event:
-        case events.Submitted(workload=workload):
+        case events.Submitted(workload=workload) | events.Resubmitted(workload=workload):
             is_spot = workload.spec.capacity.kind is CapacityKind.SPOT
             return () if is_spot else (workload.market,)
         case events.Claimed(claim=claim):

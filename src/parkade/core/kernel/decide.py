@@ -17,7 +17,7 @@ from parkade.core.nodes import decisions as nodes
 from parkade.core.nodes import fencing, pools, terms
 from parkade.core.repairing import automation, progress, surroundings
 from parkade.core.repairing import decisions as repairing
-from parkade.core.running import arrays, bounding
+from parkade.core.running import arrays, bounding, resubmitting
 from parkade.core.running import decisions as running
 from parkade.core.running.observations import report_attempts
 from parkade.core.state import commands
@@ -55,6 +55,8 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return running.cancel(world, command, now_us)
         case commands.Retry():
             return arrays.retry(world, command, now_us)
+        case commands.Resubmit():
+            return resubmitting.resubmit(world, command, now_us)
         case commands.Hold():
             return running.hold(world, command, now_us)
         case commands.Release():

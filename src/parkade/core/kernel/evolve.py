@@ -61,6 +61,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             running.forget(world, event)
         case events.BidChanged():
             running.change_bid(world, event)
+        case events.Resubmitted():
+            running.resubmit(world, event)
         case events.BoundsChanged():
             running.change_bounds(world, event)
         case events.EpochOpened():

@@ -63,12 +63,8 @@ def _bad_values(workload: Workload, command: commands.ChangeBounds) -> Refusal |
     spend, duration = command.max_spend_micros, command.max_duration_us
     if spend is None and duration is None:
         return invalid("max_spend", AS_THEY_ARE)
-    most = None if spend is None else spend.value
-    if most is not None and not bounds.PAYMENT_MICROS.holds(most):
-        return invalid("max_spend", "an amount is more than 0 and below 1,000,000,000,000")
-    lasts_us = None if duration is None else duration.value
-    if lasts_us is not None and not bounds.POSITIVE_SPAN_US.holds(lasts_us):
-        return invalid("max_duration", "a span is more than 0 and at most 36500d")
+    if (refusal := bad_bounds(spend, duration)) is not None:
+        return refusal
     if spend is not None and workload.member_of is not None:
         return invalid("max_spend", f"it is of the whole array: change {workload.member_of}")
     if command.members is None:
@@ -77,6 +73,19 @@ def _bad_values(workload: Workload, command: commands.ChangeBounds) -> Refusal |
         return invalid("members", f"{workload.workload} is no array; leave members out")
     if spend is not None:
         return invalid("max_spend", "it is of all members together; leave members out")
+    return None
+
+
+def bad_bounds(
+    spend: commands.NewBound | None, duration: commands.NewBound | None
+) -> Refusal | None:
+    """An amount or a span that no workload may have."""
+    most = None if spend is None else spend.value
+    if most is not None and not bounds.PAYMENT_MICROS.holds(most):
+        return invalid("max_spend", "an amount is more than 0 and below 1,000,000,000,000")
+    lasts_us = None if duration is None else duration.value
+    if lasts_us is not None and not bounds.POSITIVE_SPAN_US.holds(lasts_us):
+        return invalid("max_duration", "a span is more than 0 and at most 36500d")
     return None
 
 

@@ -22,6 +22,13 @@ def submit(world: World, event: events.Submitted) -> None:
     world.put_workload(event.workload)
 
 
+def resubmit(world: World, event: events.Resubmitted) -> None:
+    """The record that had ended is replaced; its attempts are numbered on."""
+    before = world.records.workloads[event.workload.workload]
+    assert before.phase.is_ended and before.generation == event.workload.generation
+    world.put_workload(event.workload)
+
+
 def change_phase(world: World, event: events.PhaseChanged) -> None:
     """Another phase of a workload without an attempt; its promise falls away."""
     workload = world.records.workloads[event.workload]

@@ -332,6 +332,16 @@ class Retry(Command, frozen=True, kw_only=True):
     members: Spans | None
 
 
+class Resubmit(Command, frozen=True, kw_only=True):
+    """Run a workload that ended again, under its id and from its checkpoints. Its bounds as in
+    `ChangeBounds`; `limit_price_micros` None: the limit that it had."""
+
+    workload: str
+    limit_price_micros: int | None = None
+    max_spend_micros: NewBound | None = None
+    max_duration_us: NewBound | None = None
+
+
 class CordonNode(Command, frozen=True, kw_only=True):
     """No new work on a node, says the asking user."""
 
@@ -482,6 +492,7 @@ AnyCommand = (
     | ChangeBid
     | ChangeBounds
     | Retry
+    | Resubmit
     | CordonNode
     | UncordonNode
     | FailNode

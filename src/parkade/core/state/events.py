@@ -339,6 +339,12 @@ class Submitted(Event, frozen=True, kw_only=True):
     workload: Workload
 
 
+class Resubmitted(Event, frozen=True, kw_only=True):
+    """A workload that had ended goes on under its id: its record as it is from now on."""
+
+    workload: Workload
+
+
 class PhaseChanged(Event, frozen=True, kw_only=True):
     """A workload was held, released, or ended without an attempt to stop."""
 
@@ -734,7 +740,7 @@ WorkloadStep = (
 )
 """Of one workload that is known, by its id in `workload`."""
 
-WorkloadEvent = Submitted | WorkloadStep
+WorkloadEvent = Submitted | Resubmitted | WorkloadStep
 """About one workload, outside a clearing."""
 
 AnyEvent = (

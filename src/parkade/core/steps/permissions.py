@@ -86,6 +86,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.ChangeBounds: Permission.SELF,
     commands.Cancel: Permission.SELF,
     commands.Retry: Permission.SELF,
+    commands.Resubmit: Permission.SELF,
     commands.Submit: Permission.MEMBER,
 }
 
@@ -215,6 +216,7 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             | commands.ChangeBounds(workload=name)
             | commands.Cancel(workload=name)
             | commands.Retry(workload=name)
+            | commands.Resubmit(workload=name)
         ):
             workload = world.records.workloads.get(name)
             missing = not_found("workload", name)

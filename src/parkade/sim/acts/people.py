@@ -67,9 +67,10 @@ def own_work(stage: Stage, chance: random.Random) -> None:
 
 
 def rebid(stage: Stage, chance: random.Random) -> None:
-    """Another limit, higher or lower, or another bound."""
-    if chance.random() < 0.25:
-        rebound(stage, chance)
+    """Another limit, higher or lower, or another bound; or what ended goes on."""
+    other = chance.random()
+    if other < 0.35:
+        (rebound if other < 0.25 else resubmit)(stage, chance)
         return
     world, name = stage.world, _live(stage.world, chance)
     if name is not None and world is not None:
@@ -103,6 +104,25 @@ def rebound(stage: Stage, chance: random.Random) -> None:
             members=members,
         )
     )
+
+
+def resubmit(stage: Stage, chance: random.Random) -> None:
+    """What ended goes on from its checkpoints, now and then with other bounds."""
+    world = stage.world
+    if world is None:
+        return
+    ended = [it.workload for it in world.records.workloads.values() if it.phase.is_ended]
+    if ended:
+        name = chance.choice(ended)
+        spend = commands.NewBound(value=chance.choice((None, 90 * MICROS)))
+        stage.ask(
+            commands.Resubmit(
+                by=_user_of(stage, name),
+                workload=name,
+                limit_price_micros=chance.choice((None, 4 * MICROS)),
+                max_spend_micros=spend if chance.random() < 0.7 else None,
+            )
+        )
 
 
 def cancel(stage: Stage, chance: random.Random) -> None:

@@ -327,6 +327,7 @@ READERS = {
     "BoundsChanged": _change_bounds,
     "TermsChanged": _change_terms,
     "Submitted": _submit,
+    "Resubmitted": _submit,
     "Reserved": reservations.reserve,
     "ReservationChanged": reservations.change,
     "Claimed": _claim,

@@ -46,6 +46,8 @@ class ChainAuditor:
             case events.PhaseChanged(workload=name, phase=phase):
                 is_free = phase != "queued" or not self._waits.get(name)
                 require(is_free, 36, f"{name} is {phase} and waits for {self._waits.get(name)}")
+            case events.Resubmitted(workload=workload):
+                self._ended.pop(workload.workload, None)
             case events.MembersRetried(workload=name):
                 self._ended.pop(name, None)
             case events.DependenciesMet(workload=name, met=met):

@@ -129,7 +129,7 @@ class OwnersAuditor:
             case events.Unclaimed(claim=name):
                 self._give_up(name, event.at_us)
                 self._waits.pop(name, None)
-            case events.Submitted(workload=workload):
+            case events.Submitted(workload=workload) | events.Resubmitted(workload=workload):
                 capacity = workload.spec.capacity
                 if capacity.kind is CapacityKind.RESERVATION:
                     of = capacity.reservation or ""

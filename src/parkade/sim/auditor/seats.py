@@ -70,6 +70,8 @@ class SeatAuditor:
                 self._terms[market] = terms
             case events.Submitted(workload=workload):
                 self._submit(workload)
+            case events.Resubmitted(workload=workload):
+                self._submit(workload, is_again=True)
             case events.BidChanged(workload=name, limit_price_micros=limit):
                 self.demands[name].limit_micros = limit
             case events.Claimed(claim=claim):
@@ -124,10 +126,12 @@ class SeatAuditor:
         is_its_own = by is None or by == holder or setter == by or holder == MARS
         require(is_its_own, 17, f"the cordon of {holder} on {node} was lifted by {by}")
 
-    def _submit(self, workload: Workload) -> None:
+    def _submit(self, workload: Workload, *, is_again: bool = False) -> None:
         name, spec = workload.workload, workload.spec
         before = self.demands.get(name)
-        is_retried = before is not None and before.is_over and workload.member_of is not None
+        may_return = is_again or workload.member_of is not None
+        is_retried = before is not None and before.is_over and may_return
+        require(is_retried or not is_again, 22, f"{name} had not ended and is submitted again")
         require(before is None or is_retried, 22, f"{name} was used before")
         attempts = 0 if before is None else before.generation
         says = f"{name} had {attempts} attempts and is numbered from {workload.attempts_before}"

@@ -138,6 +138,7 @@ class Counterfactual:
                 | commands.ChangeBid(workload=name)
                 | commands.ChangeBounds(workload=name)
                 | commands.Retry(workload=name)
+                | commands.Resubmit(workload=name)
             ):
                 here = self._name_here(name)
                 return None if here is None else replace(command, workload=here)

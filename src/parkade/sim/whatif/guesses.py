@@ -40,6 +40,14 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             yield from _of_users(event)
         case events.BoundsChanged():
             yield from _of_bounds(event)
+        case events.Resubmitted(workload=it):
+            yield commands.Resubmit(
+                by=event.by,
+                workload=it.workload,
+                limit_price_micros=it.spec.limit_price_micros,
+                max_spend_micros=commands.NewBound(value=it.spec.max_spend_micros),
+                max_duration_us=commands.NewBound(value=it.spec.max_duration_us),
+            )
         case events.MembersEnded() | events.MembersRetried():
             yield from _of_arrays(event)
         case (

@@ -1,0 +1,44 @@
+"""Other bounds of workloads that live, and what ended submitted again, on the command line."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.api.town import Town
+from tests.cli.test_cli import Run, as_user, run
+
+__all__ = ["run"]
+
+
+@pytest.fixture
+def train(run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One below the floor, so that no market starts it."""
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    as_user(monkeypatch, fresh, owner)
+    return fresh.submit(pool, owner, name="train", max_spend="9", limit_price="0.01")
+
+
+def told(run: Run, *words: str) -> Any:
+    return json.loads(run(*words, "--json").stdout)
+
+
+def test_what_is_not_named_stays_and_none_takes_a_bound_away(run: Run, train: str) -> None:
+    spec = told(run, "change", "train", "--max-duration", "36h")["spec"]
+    assert (spec["max_spend"], spec["max_duration"]) == ("9.00", "36h")
+    spec = told(run, "change", train, "--max-spend", "none")["spec"]
+    assert spec.get("max_spend") is None
+    assert "give --max-spend" in run("change", train, exit_code=2).stderr
+    assert "max_duration" in run("change", train, "--max-duration", "soon", exit_code=3).stderr
+
+
+def test_what_ended_goes_on_under_its_id_or_is_submitted_anew(run: Run, train: str) -> None:
+    run("cancel", train)
+    again = told(run, "resubmit", "train", "--resume", "--max-spend", "12")
+    assert (again["workload"], again["phase"]) == (train, "queued")
+    assert again["spec"]["max_spend"] == "12.00"
+    assert "is queued" in run("resubmit", train, "--resume", exit_code=3).stderr
+    run("cancel", train)
+    other = told(run, "resubmit", train, "--limit-price", "0.02")
+    assert other["workload"] != train and other["limit_price"] == "0.02"
+    assert other["spec"]["command"] == again["spec"]["command"]
