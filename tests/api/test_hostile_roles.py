@@ -21,6 +21,7 @@ REFUSED_TO_ALL = {
     "POST /v1/pools/{pool}/unfence": {409},
     "POST /v1/orgs/{org}/refunds": {402},
     "POST /v1/workloads/{workload}/retry": {422},
+    "POST /v1/workloads/{workload}/resubmit": {409},
     "POST /v1/nodes/{node}/undrain": {409},
     "POST /v1/nodes/{node}/uncordon": {409},
     "POST /v1/nodes/{node}/restore": {409},
