@@ -21,7 +21,7 @@ def story(*, charge: int = 20_000, end: int = 10_000_000, **changes: Any) -> lis
     } | changes
     use = {
         "kind": "usage", "debit": "org/a", "credit": "clearing/m", "micros": charge,
-        "attempt": "w1.1",
+        "workload": "w1", "attempt": "w1.1",
     }  # fmt: skip
     pay = {"kind": "fee", "debit": "clearing/m", "credit": "operator", "micros": charge}
     deposit = {"kind": "deposit", "debit": "external", "credit": "org/a", "micros": 10**9}

@@ -29,6 +29,7 @@ ORG = {
     "balance": "2.50",
     "grant": None,
     "kept": None,
+    "disabled": None,
 }
 
 

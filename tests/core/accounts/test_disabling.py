@@ -181,6 +181,16 @@ def test_a_disabled_org_begins_nothing_and_ends_over_a_restart(guests: Lab) -> N
     assert refused.reason is Reason.DENIED and "parkade org enable guests" in refused.detail
 
 
+def test_what_a_disabled_org_ended_is_not_submitted_again(guests: Lab) -> None:
+    parkade = guests.parkade
+    ended = parkade.bid("guests", 9)
+    orgs_set(guests)
+    parkade.run(600)
+    assert parkade.world.records.workloads[ended].phase.is_ended
+    asked = commands.Resubmit(by=None, workload=ended)
+    assert "parkade org enable guests" in guests.refusal(asked).detail
+
+
 def test_an_array_of_a_disabled_org_opens_no_more_members(guests: Lab) -> None:
     parkade = guests.parkade
     array = parkade.bid("guests", 9, array="0-5%1")

@@ -47,7 +47,7 @@ def test_of_two_deadlines_at_one_instant_the_kind_decides(first: Entry, second: 
 def test_the_order_of_kinds_ends_before_it_begins_and_launches_last_of_the_work() -> None:
     assert [kind.name for kind in sorted(Entry)] == [
         "EXPIRY", "RESERVATION", "OVERDUE", "LAUNCH", "FORGET", "GRANT", "TERMS", "LAPSE", "REPAIR",
-        "START_LIMIT", "SANITISE", "BUFFER", "DEPENDENCY", "MEMBERS",
+        "START_LIMIT", "SANITISE", "BUFFER", "DEPENDENCY", "MEMBERS", "DISABLED",
     ]  # fmt: skip
 
 
