@@ -95,7 +95,7 @@ def test_a_job_that_a_killed_controller_forgot_is_submitted_again_and_runs_once(
         assert (place.checkpoints(attempt) / "runs").read_text() == "ran\n"
         assert first is not None
 
-    monkeypatch.setattr(standing, "LOST_US", 1_000_000)
+    monkeypatch.setattr(standing, "LOST_US", 6_000_000)
     run(body())
 
 

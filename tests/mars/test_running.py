@@ -1,6 +1,7 @@
 """Mars alone: rounds over a real log file, drains by real commands, and its journal."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from parkade.core.units.time import SECOND_US
 from parkade.mars.bookmarks import BookmarkError, load_bookmarks
 from parkade.mars.drains import DrainError, Drains
 from parkade.mars.policy_file import shipped_policy
-from parkade.mars.run_file import EngineEntry, RunFile, default_run_file, read_run_file
+from parkade.mars.run_file import DrainEntry, EngineEntry, RunFile, default_run_file, read_run_file
 from parkade.mars.running import MarsRunner, sensors_of
 from parkade.sensors.kernel_log.live import KernelRing
 from parkade.wire.yaml import Unreadable
@@ -303,6 +304,49 @@ def test_a_rack_that_fails_is_not_drained(scene: Scene) -> None:
     runner.round()
     assert len(list(scene.drained.iterdir())) <= 2
     assert shown(runner)["parkade_mars_suspected_parents"] >= 1
+
+
+def test_a_node_of_two_partitions_that_is_not_drained_is_drained(scene: Scene) -> None:
+    program = scene.folder / "cluster"
+    twice = '  reason) { cat "$2" 2>/dev/null || echo none; } | sed "p" ;;'
+    lines = program.read_text().splitlines()
+    program.write_text("\n".join(twice if "reason)" in line else line for line in lines))
+    runner = scene.runner(scene.file())
+    scene.write("n0")
+    runner.round()
+    assert "parkade-mars:" in scene.is_drained("n0")
+
+
+def test_a_drain_that_leaves_no_mark_is_told_and_none_of_ours(scene: Scene) -> None:
+    program = scene.folder / "cluster"
+    program.write_text(program.read_text().replace('printf %s "$3" > "$2"', "true"))
+    runner = scene.runner(scene.file())
+    scene.write("n0")
+    for _ in range(3):
+        runner.round()
+    journal = (scene.folder / "drains.jsonl").read_text()
+    assert journal.count('"intended"') == 1 and '"drained"' not in journal
+    assert shown(runner)["parkade_mars_drained_nodes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "word", "named"),
+    [
+        ("set", "{node}", "`set` needs {node}"),
+        ("set", "{reason}", "`set` needs {reason}"),
+        ("reason", "{node}", "`reason` needs {node}"),
+        ("undo", "{node}", "`undo` needs {node}"),
+    ],
+)
+def test_a_command_that_could_drain_another_node_is_refused(
+    scene: Scene, command: str, word: str, named: str
+) -> None:
+    drain = scene.file().drain
+    assert drain is not None
+    commands = drain.model_dump()
+    commands[command] = [each for each in commands[command] if each != word]
+    with pytest.raises(ValueError, match=re.escape(named)):
+        DrainEntry.model_validate(commands)
 
 
 def test_a_command_that_fails_is_told_and_stops_nothing(scene: Scene) -> None:

@@ -23,6 +23,10 @@ SPEC = (
 )
 PAIRS = ("env", "labels")
 MORE = "more"
+MOST_MORE = 10_000
+MOST_BRACKETS = 200
+"""Of YAML that is read while others wait: reading 10,000 characters takes 0.1 s, and much deeper
+nesting far more."""
 FIELDS = (*REQUEST, *SPEC, *PAIRS, MORE)
 COUNTS = frozenset({"nodes", "gpus"})
 Faults = dict[str, list[str]]
@@ -70,6 +74,10 @@ def _value(name: str, text: str) -> object:
 def _more(fields: Mapping[str, str], found: list[Fault]) -> dict[str, Any]:
     text = fields.get(MORE, "")
     if not text:
+        return {}
+    if len(text) > MOST_MORE or text.count("[") + text.count("{") > MOST_BRACKETS:
+        bound = f"at most {MOST_MORE:,} characters and {MOST_BRACKETS} brackets"
+        found.append(Fault(place=MORE, message=f"{bound}; `parkade submit FILE` takes more"))
         return {}
     try:
         keys = load(text)

@@ -45,6 +45,7 @@ class Drains:
         self._entry = entry
         self._journal = journal
         self._own = {drained.node: drained for drained in _standing(journal)}
+        self._intended: dict[str, OwnDrain] = {}
 
     @property
     def own(self) -> tuple[OwnDrain, ...]:
@@ -53,7 +54,7 @@ class Drains:
 
     def drain(self, node: str, verdict: str, words: str, now_us: int) -> str | None:
         """Drains a node. Returns why it was not done, None where it was. Raises DrainError."""
-        reason = self._run(self._entry.reason, node=node, reason="")
+        reason = self._reason(node)
         own = self._own.get(node)
         if own is not None and own.mark in reason:
             return None
@@ -61,7 +62,7 @@ class Drains:
             # A person lifted it, or took it over: it is ours no more.
             self._write("undone", own._replace(at_us=now_us))
             del self._own[node]
-        if reason.lower() not in NOT_DRAINED:
+        if reason:
             return f"already drained: {reason[:200]}"
         if self._entry.count is not None and self._entry.most is not None:
             count = self._run(self._entry.count, node=node, reason="")
@@ -69,10 +70,13 @@ class Drains:
                 raise DrainError(f"`count` printed {count[:40]!r}, not a number")
             if int(count) >= self._entry.most:
                 return f"{count} nodes are drained already, at most {self._entry.most} may be"
-        mark = f"{MARK}{uuid.uuid4().hex[:12]}"
-        drained = OwnDrain(node, mark, verdict, now_us)
-        self._write("intended", drained)
-        self._run(self._entry.set, node=node, reason=f"{mark} {words}"[:300])
+        drained = self._intend(node, verdict, now_us)
+        self._run(self._entry.set, node=node, reason=f"{drained.mark} {words}"[:300])
+        if drained.mark not in self._reason(node):
+            raise DrainError(
+                f"`set` ended well, but `reason` does not print its mark for {node}: is it drained?"
+            )
+        del self._intended[node]
         self._own[node] = drained
         self._write("drained", drained)
         return None
@@ -82,12 +86,29 @@ class Drains:
         drained = self._own.get(node)
         if drained is None:
             return "not drained by Mars"
-        reason = self._run(self._entry.reason, node=node, reason="")
+        reason = self._reason(node)
         if drained.mark in reason:
             self._run(self._entry.undo, node=node, reason="")
         self._write("undone", drained._replace(at_us=now_us))
         del self._own[node]
         return None if drained.mark in reason else f"another reason stands now: {reason[:200]}"
+
+    def _intend(self, node: str, verdict: str, now_us: int) -> OwnDrain:
+        """Written before the command runs, once for a verdict however often that fails."""
+        before = self._intended.get(node)
+        if before is not None and before.verdict == verdict:
+            return before
+        intended = OwnDrain(node, f"{MARK}{uuid.uuid4().hex[:12]}", verdict, now_us)
+        self._write("intended", intended)
+        self._intended[node] = intended
+        return intended
+
+    def _reason(self, node: str) -> str:
+        """Why a node is drained now, empty if it is not. Slurm prints a line for each partition of
+        a node."""
+        lines = self._run(self._entry.reason, node=node, reason="").splitlines()
+        reasons = dict.fromkeys(line.strip() for line in lines)
+        return "; ".join(each for each in reasons if each.lower() not in NOT_DRAINED)
 
     def _run(self, command: tuple[str, ...], *, node: str, reason: str) -> str:
         """A command's output. No shell reads it, so a reason is never more than one word."""

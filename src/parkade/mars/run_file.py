@@ -37,12 +37,17 @@ class NodeEntry(_Model):
     local: bool = False
 
 
+NEEDED = (("set", "{node}"), ("set", "{reason}"), ("reason", "{node}"), ("undo", "{node}"))
+"""What the words of a drain's commands must hold; without it another node, or none that Mars would
+know again, is drained."""
+
+
 class DrainEntry(_Model):
     """Commands, as lists of words; `{node}` and `{reason}` are replaced in each word.
 
-    `set` drains. `reason` prints why the node is drained now, an empty line or `none` if it is not;
-    `undo` lifts a drain of ours. `count` prints how many nodes are drained in the whole cluster;
-    from `most` on nothing more is drained.
+    `set` drains. `reason` prints why the node is drained now, an empty line or `none` if it is not,
+    on one line or the same on several; `undo` lifts a drain of ours. `count` prints how many nodes
+    are drained in the whole cluster; from `most` on nothing more is drained.
     """
 
     set: Command
@@ -56,6 +61,9 @@ class DrainEntry(_Model):
     def _counted(self) -> "DrainEntry":
         if (self.count is None) != (self.most is None):
             raise ValueError("`count` and `most` belong together")
+        for name, mark in NEEDED:
+            if not any(mark in word for word in getattr(self, name)):
+                raise ValueError(f"`{name}` needs {mark} in one of its words")
         return self
 
 

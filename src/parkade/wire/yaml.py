@@ -15,6 +15,8 @@ from parkade.core.units.bounds import MOST_DOCUMENT_BYTES
 from parkade.wire.problems import MOST_FAULTS, Fault, Problem, faults, invalid
 
 T = TypeVar("T", bound=BaseModel)
+BAD_TAGS = (AttributeError, KeyError, TypeError)
+"""What the library raises where a value is not what its explicit tag says."""
 
 
 class Unreadable(Exception):
@@ -65,7 +67,7 @@ def load(text: str) -> dict[str, Any]:
         raise Unreadable(invalid([Fault(place="document", message="larger than 1 MiB")]))
     try:
         value = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, *BAD_TAGS) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "document"
         message = getattr(error, "problem", None) or "not YAML"

@@ -280,7 +280,6 @@ def test_a_failed_question_says_why_and_is_asked_again(folder: Path) -> None:
             "CUDA oom",
         ),
         ("def answer(call)", "def answer()", 5, "positional argument"),
-        ("E@m(m=5)", 'E@m(prompt="{nofield}")', 8, "nofield"),
     ],
 )
 def test_a_run_in_which_all_fails_says_why(
@@ -288,15 +287,20 @@ def test_a_run_in_which_all_fails_says_why(
 ) -> None:
     for name, text in (("rules.py", RULES), ("net.yaml", NETWORK)):
         (folder / name).write_text(text.replace(replaced, by))
-    if "prompt" in by:
-        text = NETWORK.replace(
-            '"20B(E@m(m=5))@v(parallel=1)"', "'20B(E@m(prompt=\"{nofield}\"))@v'"
-        )
-        (folder / "net.yaml").write_text(text)
     done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
     assert done.returncode == code, done.stdout
     assert "0 answered, 10 failed" in done.stdout
     assert says in done.stdout
+
+
+def test_a_name_that_no_question_has_is_found_before_the_run(folder: Path) -> None:
+    wrong = "'20B(E@m(prompt=\"{nofield}\"))@v'"
+    text = NETWORK.replace('"20B(E@m(m=5))@v(parallel=1)"', wrong)
+    (folder / "rules.py").write_text(RULES)
+    (folder / "net.yaml").write_text(text)
+    done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
+    assert done.returncode == 3, done.stdout
+    assert "nofield" in done.stderr and not (folder / "o").exists()
 
 
 def test_a_verifier_that_fails_is_told_of_in_the_summary_and_in_show(folder: Path) -> None:

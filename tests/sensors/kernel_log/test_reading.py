@@ -21,6 +21,7 @@ from parkade.core.healing.symptom import (
 )
 from parkade.sensors.kernel_log.codes import RECOVERY_XID, device_of
 from parkade.sensors.kernel_log.reading import LineTally, read, symptom_of
+from parkade.sensors.kernel_log.stamps import take_stamp
 from tests.shared_data import shared_data
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -291,3 +292,30 @@ def test_no_line_breaks_the_reader_and_evidence_is_bounded(line: str) -> None:
 def test_a_very_long_line_is_read_only_to_its_bound(length: int, piece: str) -> None:
     line = ("NVRM: Xid (PCI:0000:3b:00): 31, " + piece * length)[:1_000_000]
     assert xid_of(read(line).fact) == 31
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Nov 27 13:00:00 gpu-1 alice[77]: NVRM: Xid (PCI:0000:3b:00): 79, pid=1, off",
+        "Nov 27 13:00:00 gpu-1 logger: kernel: NVRM: Xid (PCI:0000:3b:00): 79, pid=1, off",
+        "2026-11-27T13:00:00.1+00:00 gpu-1 my-prog[3]: NVRM: Xid (PCI:0000:3b:00): 79, pid=1, off",
+        "2026-11-27T13:00:00+0000 gpu-1 prog: NVRM: Xid (PCI:0000:3b:00): 79, pid=1, off",
+    ],
+)
+def test_what_a_program_wrote_to_syslog_is_no_line_of_the_kernel(line: str) -> None:
+    stamped = take_stamp(line, year=2026)
+    assert stamped.at_us is not None and stamped.text == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Nov 27 13:00:00 gpu-1 kernel: nvme nvme0: I/O 5 QID 3 timeout",
+        "2026-11-27T13:00:00.1+00:00 gpu-1 kernel: [ 12.5] nvme nvme0: I/O 5 QID 3 timeout",
+        "2026-11-27T13:00:00,123456+00:00 nvme nvme0: I/O 5 QID 3 timeout",
+        "[Fri Nov 27 13:00:00 2026] nvme nvme0: I/O 5 QID 3 timeout",
+    ],
+)
+def test_what_the_kernel_wrote_is_read_in_each_form(line: str) -> None:
+    assert take_stamp(line, year=2026).text == "nvme nvme0: I/O 5 QID 3 timeout"

@@ -349,7 +349,9 @@ async def logs(
     except BaseException:
         place.close()
         raise
-    return PlacedStream(place, _chained(first, chunks), media_type="application/octet-stream")
+    return PlacedStream(
+        place, _chained(context, first, chunks), media_type="application/octet-stream"
+    )
 
 
 def _attempt(found: Workload, named: str | None) -> str:
@@ -376,9 +378,10 @@ def _least(array: Workload) -> int:
 
 
 async def _chained(
-    first: asyncio.Future[bytes | None], rest: AsyncIterator[bytes]
+    context: RequestContext, first: asyncio.Future[bytes | None], rest: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
+    """Ends where the token is good no longer, with nothing more that was printed."""
     chunk = await first
-    while chunk is not None:
+    while chunk is not None and context.is_current():
         yield chunk
         chunk = await anext(rest, None)

@@ -86,6 +86,10 @@ async def static(version: str, name: str) -> Response:
 
 def _own_path(path: str) -> str:
     """A path of this server; the front page for anything else."""
-    parts = urlsplit(path)
-    is_own = path.startswith("/") and not path.startswith(("//", "/\\"))
-    return path if is_own and not parts.scheme and not parts.netloc and path.isprintable() else "/"
+    if not path.startswith("/") or path.startswith(("//", "/\\")) or not path.isprintable():
+        return "/"
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return "/"
+    return path if not parts.scheme and not parts.netloc else "/"

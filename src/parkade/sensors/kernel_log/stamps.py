@@ -2,7 +2,8 @@
 
 `/dev/kmsg` records, `dmesg` with seconds since boot, with dates or ISO instants, `journalctl` and
 syslog files. A line without a stamp is left as it is. Instants are microseconds; dates without a
-zone are taken as UTC, since a log does not say its zone.
+zone are taken as UTC, since a log does not say its zone. Syslog files hold what programs of any
+user write too: a line whose program is not the kernel keeps its stamp, and no text.
 """
 
 import enum
@@ -22,6 +23,10 @@ _ISO = re.compile(
 )
 _SYSLOG = re.compile(r"^([A-Z][a-z]{2}\s{1,2}\d{1,2} \d\d:\d\d:\d\d) (\S{1,255}) (.*)$", re.DOTALL)
 _ORIGIN = re.compile(r"^(?:\S{1,255} )?kernel(?:\[\d{1,7}\])?: (?:\[\s*\d{1,12}\.\d{1,9}\] )?")
+_PROGRAM = re.compile(
+    r"^(?:\S{1,255} )?[A-Za-z_][\w.@/()-]{0,99}\[\d{1,10}\]:|^\S{1,255} [A-Za-z_][\w.@/()-]{0,99}: "
+)
+"""A program other than the kernel; looked for where `_ORIGIN` is not."""
 
 
 class StampClock(enum.StrEnum):
@@ -56,11 +61,20 @@ def take_stamp(line: str, *, year: int = 1970) -> Stamped:
         fraction = int((found[2] or "").ljust(6, "0")[:6])
         if stamped.at_us is None:
             return stamped
-        return Stamped(stamped.at_us + fraction, StampClock.WALL, _ORIGIN.sub("", stamped.text))
+        # With a comma it is dmesg's own form, which has the kernel's lines alone and no host.
+        is_dmesg = found[0][: found.start(4)].find(",") >= 0
+        text = stamped.text if is_dmesg else _of_kernel(stamped.text)
+        return Stamped(stamped.at_us + fraction, StampClock.WALL, text)
     if found := _SYSLOG.match(line):
-        text = _ORIGIN.sub("", f"{found[2]} {found[3]}")
+        text = _of_kernel(f"{found[2]} {found[3]}")
         return _dated(f"{year} {found[1]}", "%Y %b %d %H:%M:%S", text, line)
     return Stamped(None, None, _ORIGIN.sub("", line))
+
+
+def _of_kernel(text: str) -> str:
+    """What the kernel said in a line of syslog; empty where a program said it."""
+    rest, is_kernel = _ORIGIN.subn("", text, count=1)
+    return rest if is_kernel or not _PROGRAM.match(text) else ""
 
 
 def _dated(text: str, form: str, rest: str, line: str) -> Stamped:
