@@ -88,6 +88,40 @@ def test_output_is_relayed_from_the_agent(fresh: Town) -> None:
     assert (told["attempt"], told["rank"], told["offset"], told["follow"]) == (attempt, 0, 3, False)
 
 
+def test_followed_output_ends_when_its_token_is_revoked(fresh: Town) -> None:
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    workload = fresh.submit(pool, owner)
+    attempt = fresh.wait_for_attempt(pool, workload)
+    assert fresh.observe(pool, fresh.running(attempt)).status_code == 204
+    user = fresh.done(fresh.get(f"/workloads/{workload}", owner))["user"]
+    reader = fresh.done(fresh.post("/tokens", {"user": user}, owner))
+    is_revoked = threading.Event()
+
+    def agent() -> None:
+        headers = fresh.headers(None)
+        with httpx.Client(base_url=fresh.url, headers=headers, timeout=PATIENCE_S) as http:
+            (asked,) = http.get(f"/v1/pools/{pool}/log-requests", params={"wait": 60}).json()
+            path = f"/v1/pools/{pool}/log-chunks/{asked['request']}"
+            http.post(path, content=b"before\n")
+            is_revoked.wait(PATIENCE_S)
+            http.post(path, content=b"after\n")
+
+    thread = threading.Thread(target=agent)
+    thread.start()
+    with fresh.http.stream(
+        "GET",
+        f"/v1/workloads/{workload}/logs",
+        params={"follow": "true"},
+        headers=fresh.headers(reader["secret"]),
+    ) as response:
+        parts = response.iter_bytes()
+        assert next(parts) == b"before\n"
+        fresh.done(fresh.post(f"/tokens/{reader['token']}/revoke", {}, owner))
+        is_revoked.set()
+        assert list(parts) == []
+    thread.join(PATIENCE_S)
+
+
 @pytest.mark.parametrize("rank", [1, 99])
 def test_output_of_a_rank_that_is_not_there_is_refused(town: Town, rank: int) -> None:
     pool, (_, owner) = town.pool(), town.org()
