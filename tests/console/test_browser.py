@@ -17,9 +17,7 @@ from tests.console.stage import SCRIPT, Stage, shots
 from tests.service.served import serving
 from tests.waits import until
 
-# Slow, so not in `make test-system`: beside other tests on two cores a page sometimes never gets
-# what it waits for, another test each time. The cause is not known.
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = pytest.mark.system
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text("utf-8")
 BOTH = ("/", "/workloads", "/submit", "/reservations", "/market", "/events")
@@ -100,6 +98,7 @@ def test_the_map_tells_by_keyboard_who_sits_where_and_opens_the_work(
     browser: Any, stage: Stage
 ) -> None:
     seen = tab(browser, stage, "operator")
+    seen.page.wait_for_selector(".link.live")
     seen.open("/")
     seen.page.wait_for_selector("#lot[data-nodes='8']")
     seen.page.focus("#lot")
@@ -143,6 +142,21 @@ def test_an_open_page_follows_what_happens_and_rows_keep_their_places(
     seen.close()
     for name in (one, two):
         stage.town.done(stage.town.post(f"/workloads/{name}/cancel", {"now": True}))
+
+
+def test_what_happens_between_a_page_and_its_stream_is_not_missed(
+    browser: Any, stage: Stage
+) -> None:
+    seen = tab(browser, stage, "operator")
+
+    def listen_late(route: Any) -> None:
+        stage.town.done(stage.town.post("/orgs", {"org": "came-between"}))
+        route.continue_()
+
+    seen.page.route("**/live*", listen_late, times=1)
+    seen.open("/operate")
+    seen.page.locator("#orgs", has_text="came-between").wait_for()
+    seen.close()
 
 
 def test_a_bid_that_is_too_low_is_raised_by_its_button(browser: Any, stage: Stage) -> None:
@@ -234,6 +248,7 @@ def test_a_script_in_a_text_of_a_user_is_never_run(browser: Any, stage: Stage) -
 def test_a_person_gets_in_and_out_by_keyboard(browser: Any, stage: Stage) -> None:
     seen = Tab(browser, stage.town.url)
     seen.page.goto(stage.town.url)
+    seen.page.wait_for_selector("#token:focus")
     seen.page.keyboard.type(stage.tokens["bertram"])
     seen.page.keyboard.press("Enter")
     seen.page.wait_for_selector(".link.live")

@@ -42,6 +42,8 @@ class PageContext:
         self.viewer = api.viewer
         self.session = session
         self.console = state_of(request)
+        self.sequence = api.plane.health().sequence
+        """The journal's position before anything was read for this page."""
 
     @property
     def settings(self) -> ConsoleSettings:
@@ -79,6 +81,7 @@ class PageContext:
             "unit": self.settings.unit,
             "form_secret": form_secret(self.session),
             "form_key": pages.new_key(),
+            "sequence": self.sequence,
         }
         return pages.page(template, status, **(common | values))
 

@@ -1,9 +1,10 @@
 """What changes while a page is open, as server-sent events.
 
-`hello` tells the version of what pages load. `lot` is the lot in full, then what changed of it,
-where the page asked for it. `event` are events that the user may see, as the API shows them: the
-page asks for its parts anew. `position` comes where nothing else does, so that a silent connection
-is known to stand.
+`hello` tells the version of what pages load, and the journal's position from which the stream goes
+on: a page that is of an earlier one asks for its parts anew. `lot` is the lot in full, then what
+changed of it, where the page asked for it. `event` are events that the user may see, as the API
+shows them: the page asks for its parts anew. `position` comes where nothing else does, so that a
+silent connection is known to stand.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ async def live(context: Page, lot: bool = False) -> Response:
 
 async def _stream(context: PageContext, *, has_lot: bool) -> AsyncIterator[str]:
     seen = context.api.plane.health().sequence
-    yield _frame("hello", {"version": pages.version()})
+    yield _frame("hello", {"version": pages.version(), "sequence": seen})
     known = NOTHING
     if has_lot:
         known, before = await context.console.lots.look(context.viewer), known

@@ -28,6 +28,8 @@ function listen() {
   source.addEventListener("hello", (message) => {
     const told = JSON.parse(message.data);
     if (told.version !== document.body.dataset.version) offerReload();
+    // What happened after the page was made and before this stream began is told by neither.
+    if (told.sequence > Number(document.body.dataset.sequence)) refreshSoon();
   });
   source.addEventListener("lot", (message) => {
     live.dispatchEvent(new CustomEvent("lot", { detail: JSON.parse(message.data) }));
