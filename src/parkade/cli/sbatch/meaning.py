@@ -110,8 +110,7 @@ def _name(written: str) -> str:
 
 
 def _below(folder: str, path: str) -> str:
-    joined = PurePath(folder, path)
-    return str(joined)
+    return str(PurePath(folder, path))
 
 
 def _reservation(given: Given | None) -> str | None:
