@@ -77,7 +77,8 @@ def _directive(line: str, place: str) -> list[Given]:
     except ValueError as error:
         raise Wrong(place, f"{error}".lower()) from None
     if words[:1] in (["hetjob"], ["packjob"]):
-        raise Wrong(place, "a job of several parts; submit each part, with --after where they wait")
+        message = "a job of several parts; submit each part, with --dependency where they wait"
+        raise Wrong(place, message)
     found, rest = read(words, place)
     if rest:
         raise Wrong(place, f"{rest[0][:60]!r} is no option")

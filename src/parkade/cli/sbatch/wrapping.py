@@ -24,7 +24,7 @@ def command_of(script: Script, meaning: Meaning, arguments: Sequence[str], name:
     mark = f"PARKADE_{hashlib.sha256(script.text.encode()).hexdigest()[:12]}"
     assert mark not in script.text, "a text that holds its own digest"
     lines = [
-        f"# parkade sbatch {name}",
+        f"# parkade sbatch {shlex.quote(name).splitlines()[0]}",
         f"own={FOLDER}",
         '(umask 077 && mkdir -p "$own") && cd "$own" || exit 1',
         f"cat >kit.sh <<'{mark}'",
