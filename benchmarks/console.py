@@ -91,6 +91,7 @@ def _page(repeat: int) -> Figure:
         "unit": "USD",
         "form_secret": "x",
         "form_key": "y",
+        "sequence": 1,
         "headline": words.Headline("118 of 128 GPUs work", ()),
         "lot": NOTHING,
         "orgs": [],
