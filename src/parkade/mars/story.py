@@ -75,8 +75,8 @@ def story_text(incident: Incident, *, width: int | None = None) -> str:
         facts += [f"  seen     {it.line}" for it in verdict.evidence[:1]]
         facts.append(f"  policy   {verdict.policy}")
         lines += [*_wrapped(facts, FACT_INDENT, width), ""]
-    told = (f"  {since(began, it.at):>9}  {it.kind:<9}{it.says}" for it in incident.lines)
-    lines += _wrapped(told, TIME_INDENT, width)
+    events = (f"  {since(began, it.at):>9}  {it.kind:<9}{it.says}" for it in incident.lines)
+    lines += _wrapped(events, TIME_INDENT, width)
     if incident.hurt:
         lines += ["", "hurt"]
         lines += _wrapped((f"  {_hurt_words(it)}" for it in incident.hurt), HURT_INDENT, width)
