@@ -226,7 +226,7 @@ def test_a_name_that_no_request_holds_is_told_before_it_serves(tmp_path: Path) -
     for network, says in (
         (
             Generate("m", prompt="{promt}"),
-            r"\{promt\}, which no request to a server holds; did you",
+            r"\{promt\}, which no request to a server holds; ",
         ),
         (Generate("m", prompt="{prompt}") >> Judge("m", system="{field}"), r"^judge: .*\{field\}"),
         (BestOf(Generate("m"), 2, ModelVerifier("m", prompt="{answer}")), r"\{answer\}"),

@@ -43,7 +43,7 @@ def check_names(bound: Bound, questions: Iterable[Question]) -> None:
 
 
 def check_served_names(bound: Bound, fields: Iterable[str]) -> None:
-    """As `check_names`, for a server: its questions come later, and all of them have these fields."""
+    """As `check_names`, for a server: its questions come later, all of them with these fields."""
     _check(_unmet(bound), fields, "which no request to a server holds")
 
 
