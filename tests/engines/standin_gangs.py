@@ -157,7 +157,7 @@ def dies(rank: int, command: str) -> str:
     return f"""
         folder=$PARKADE_CHECKPOINT_DIR own=$PARKADE_NODE_RANK
         (until [ -f $PARKADE_NOTICE_FILE ]; do sleep 0.02; done
-         cp $PARKADE_NOTICE_FILE $folder/.notice.$own && mv $folder/.notice.$own $folder/notice.$own) &
+         cp $PARKADE_NOTICE_FILE $folder/.n.$own && mv $folder/.n.$own $folder/notice.$own) &
         if {of_rank(rank)}; then until [ -f $folder/die ]; do sleep 0.02; done; kill -9 $$; fi
         {command}
         """

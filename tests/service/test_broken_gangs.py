@@ -11,7 +11,7 @@ from tests import builders
 from tests.crash.marketplace import POOL
 from tests.engines import standins
 from tests.service.served import Served, serving
-from tests.service.test_agents import submit
+from tests.service.test_agents import phase_of, submit
 from tests.waits import until
 
 pytestmark = pytest.mark.system
@@ -66,13 +66,8 @@ def lose_a_rank(served: Served) -> str:
 
 
 def end_of(served: Served, workload: str) -> tuple[int, int, int]:
-    shown = until(
-        lambda: (
-            found
-            if (found := served.ask("GET", f"/workloads/{workload}"))["phase"] == "succeeded"
-            else None
-        )
-    )
+    until(lambda: phase_of(served, workload) == "succeeded")
+    shown = served.ask("GET", f"/workloads/{workload}")
     assert served.ask("GET", f"/workloads/{workload}/logs") == "from step 1\n"
     return shown["attempts"], shown["failures"], shown["preemptions"]
 
