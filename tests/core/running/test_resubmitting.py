@@ -143,3 +143,18 @@ def test_a_chain_behind_it_is_not_waited_for_again(parkade: Parkade) -> None:
     parkade.do(resubmit(second))
     parkade.run(60)
     assert parkade.phase(second) is Phase.RUNNING
+
+
+def test_what_was_cancelled_while_it_waited_for_another_goes_on_without_that(
+    parkade: Parkade,
+) -> None:
+    first = parkade.bid("lab", 9)
+    name = parkade.bid("lab", 9, after=(("after_ok", first),))
+    parkade.do(commands.Cancel(by=None, workload=name, now=False))
+    parkade.do(resubmit(name))
+    parkade.run(60)
+    assert parkade.phase(name) is Phase.RUNNING
+    parkade.ended(first)
+    parkade.run(60)
+    assert parkade.phase(name) is Phase.RUNNING
+    assert parkade.replayed() == encode_snapshot(parkade.world)
