@@ -1,9 +1,9 @@
-"""What hostile tests once found in the market, driven like a day: each gives the figure it should."""
+"""What hostile tests once found in the market, driven like a day: the figure that each gives now."""
 
 import pytest
 
 from benchmarks import market_days_stories as stories
-from benchmarks.market_days_scene import HOUR, MINUTE, Scene
+from benchmarks.market_days_scene import HOUR, MINUTE
 
 pytestmark = pytest.mark.system
 
