@@ -183,6 +183,49 @@ def test_a_configured_sensor_that_cannot_be_read_is_down(scene: Scene) -> None:
     assert ("n0", "kernel_log") not in runner.unread
 
 
+@pytest.mark.parametrize("says", ["", "no such partition", "ghost|idle|none"])
+def test_an_engine_that_names_no_node_of_the_file_is_down(scene: Scene, says: str) -> None:
+    program = scene.folder / "sinfo"
+    program.write_text(f"#!/bin/sh\necho '{says}'\n")
+    program.chmod(0o755)
+    engine = EngineEntry(command=(str(program),))
+    runner = scene.runner(scene.file(act=False).model_copy(update={"engine": engine}))
+    runner.round()
+    assert shown(runner)['parkade_mars_sensor_up{node="engine",sensor="engine"}'] == 0
+    assert str(program) in runner.unread["engine", "engine"]
+    program.write_text("#!/bin/sh\necho 'n0|idle|none'\n")
+    runner.round()
+    assert not runner.unread
+
+
+def test_a_line_of_another_machine_blames_no_node_and_is_told_once(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = scene.runner(scene.file(nodes=2))
+    for _ in range(2):
+        scene.write("n0", f"Nov 27 10:00:00 gpu-7 kernel: {XID}")
+        assert runner.round() == ()
+    assert scene.is_drained("n0") == ""
+    found = shown(runner)
+    assert found['parkade_mars_kernel_lines_of_other_hosts{node="n0"}'] == 2
+    assert found['parkade_mars_kernel_lines_of_other_hosts{node="n1"}'] == 0
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("gpu-7") == 1
+    scene.write("n0", f"Nov 27 10:00:00 n0.example.org kernel: {XID}")
+    runner.round()
+    assert scene.is_drained("n0")
+
+
+def test_a_node_may_have_another_name_in_its_log(scene: Scene) -> None:
+    file = scene.file()
+    (entry,) = file.nodes
+    named = entry.model_copy(update={"host": ("ip-10-0-0-7",)})
+    runner = scene.runner(file.model_copy(update={"nodes": (named,)}))
+    scene.write("n0", f"Nov 27 10:00:00 ip-10-0-0-7 kernel: {XID}")
+    runner.round()
+    assert scene.is_drained("n0")
+
+
 def test_one_round_tells_each_unread_sensor_once_and_ends_with_its_code(scene: Scene) -> None:
     file = scene.folder / "mars.yaml"
     file.write_text(
@@ -572,6 +615,8 @@ HEAD = "format: 1\nnodes: [{node: n1, local: true}]\n"
         (HEAD + "listen: here\n", "listen"),
         ("format: 1\nnodes: []\n", "nodes"),
         ("format: 1\nnodes: [{node: n1}, {node: n1}]\n", "stands twice"),
+        (HEAD.replace("}]", "}, {node: n2}, {node: n3, gpus: 8}]"), "nothing reads n2, n3: give"),
+        ("format: 1\nnodes: [{node: n1, local: true, host: x}]\n", "`host` says whose lines"),
         ("format: 1\nnodes: [{node: 'a b'}]\n", "nodes"),
         (HEAD + "drain: {set: [a], reason: [b], undo: [c], most: 3}\n", "belong together"),
     ],
@@ -579,6 +624,11 @@ HEAD = "format: 1\nnodes: [{node: n1, local: true}]\n"
 def test_a_wrong_file_is_refused(text: str, message: str | None) -> None:
     with pytest.raises(Unreadable, match=message):
         read_run_file(text)
+
+
+def test_a_node_may_be_read_by_the_engine_alone() -> None:
+    file = read_run_file(HEAD.replace("}]", "}, {node: n2}]") + "engine: {}\n")
+    assert [entry.has_sensor for entry in file.nodes] == [True, False]
 
 
 @pytest.fixture

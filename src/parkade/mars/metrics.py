@@ -50,6 +50,12 @@ class Metrics:
             registry=self.registry,
         )
         self.unknown = self._gauge("kernel_lines_unknown", "Lines of drivers that no rule knows.")
+        self.foreign = Gauge(
+            "parkade_mars_kernel_lines_of_other_hosts",
+            "Lines in a node's log that another host wrote; they are left out.",
+            ("node",),
+            registry=self.registry,
+        )
         self.drained = self._gauge("drained_nodes", "Drains of ours that stand.")
         self.suspected = self._gauge("suspected_parents", "Racks, switches, fabrics, drivers.")
         self.breaker_open = self._gauge("breaker_open", "1 the fleet's budget is used up.")

@@ -65,10 +65,15 @@ class MarsRunner:
         self._file = file
         self._logs, self._others = grouped(sensors)
         self._states: dict[tuple[str, str], str] = {}
+        self._foreign: dict[str, int] = {}
         self._now = now
         self._log = structlog.get_logger("parkade.mars")
         settings = WatchSettings(
-            policy=policy, guards=GuardLimits(), parents=ParentLimits(), acts=file.act
+            policy=policy,
+            guards=GuardLimits(),
+            parents=ParentLimits(),
+            acts=file.act,
+            defers=False,
         )
         every = frozenset(entry.node for entry in file.nodes)
         self._watch = FleetWatch(
@@ -140,7 +145,21 @@ class MarsRunner:
         self._marks.note(bookmarks_of(self._logs), self._now())
         self._sensed(polled)
         self.metrics.unknown.set(sum(log.unknown for _, log in self._logs.sensors))
+        self._tell_foreign()
         return decisions
+
+    def _tell_foreign(self) -> None:
+        """Lines of other hosts; a node's first is told, since it may be the node by another name."""
+        for node, log in self._logs.sensors:
+            count, host = log.foreign
+            before = self._foreign.get(node)
+            if count == before:
+                continue
+            self._foreign[node] = count
+            self.metrics.foreign.labels(node).set(count)
+            if count and not before:
+                words = "lines of another host are left out; name it as `host` if it is the node"
+                self._log.warning(words, node=node, other=host)
 
     def _see_others(self, polled: Polled) -> list[Decision]:
         """Judges what the other sensors gave; a round of them has ended."""
@@ -323,7 +342,9 @@ def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
     """The sensors that a file asks for, by node; the engine's stands under its own name."""
     found = {entry.node: node_sensors(entry.node, entry) for entry in file.nodes}
     if file.engine is not None:
-        found[ENGINE_REPORTER] = (engine_sensor(file.engine),)
+        watched = frozenset(entry.node for entry in file.nodes)
+        needed = tuple(entry.node for entry in file.nodes if not entry.has_sensor)
+        found[ENGINE_REPORTER] = (engine_sensor(file.engine, watched=watched, needed=needed),)
     return found
 
 
