@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
 
 from parkade.core.healing.guards import HoldReason
 from parkade.core.healing.symptom import Symptom
@@ -25,95 +24,9 @@ from parkade.mars.running import MarsRunner, sensors_of
 from parkade.sensors.kernel_log.live import KernelRing
 from parkade.wire.yaml import Unreadable
 from tests.core.healing.builder import symptom, xid
+from tests.mars.scene import CLUSTER, MAIN, XID, Scene, shown
 from tests.sensors.ring import HeldRecords
 from tests.waits import until
-
-XID = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."
-CLUSTER = """#!/bin/sh
-# A cluster whose drains are files: `cluster set NODE REASON`, `reason NODE`, `undo NODE`, `count`.
-cd "$(dirname "$0")/drained" || exit 1
-case "$1" in
-  set) printf %s "$3" > "$2" ;;
-  reason) cat "$2" 2>/dev/null || echo none ;;
-  undo) rm -f "$2" ;;
-  count) ls | wc -l ;;
-  *) echo "no $1" >&2; exit 2 ;;
-esac
-"""
-
-
-MAIN = "from parkade.cli import main; main()"
-
-
-class Scene:
-    """A folder with a cluster, logs of nodes, and a clock that is moved by hand."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.drained = folder / "drained"
-        self.drained.mkdir()
-        program = folder / "cluster"
-        program.write_text(CLUSTER)
-        program.chmod(0o755)
-        self.now_us = 1_700_000_000 * SECOND_US
-        self.runners: list[MarsRunner] = []
-
-    def file(self, *, nodes: int = 1, act: bool = True, most: int = 10) -> RunFile:
-        program = str(self.folder / "cluster")
-        for number in range(nodes):
-            (self.folder / f"n{number}.log").touch()
-        entries = [
-            {"node": f"n{number}", "rack": f"r{number // 8}", "kernel_log": f"n{number}.log"}
-            for number in range(nodes)
-        ]
-        for entry in entries:
-            entry["kernel_log"] = str(self.folder / entry["kernel_log"])
-        return RunFile.model_validate(
-            {
-                "format": 1,
-                "act": act,
-                "nodes": entries,
-                "journal": str(self.folder / "drains.jsonl"),
-                "resolve_after": "60s",
-                "drain": {
-                    "set": [program, "set", "{node}", "{reason}"],
-                    "reason": [program, "reason", "{node}"],
-                    "undo": [program, "undo", "{node}"],
-                    "count": [program, "count"],
-                    "most": most,
-                },
-            }
-        )
-
-    def runner(self, file: RunFile) -> MarsRunner:
-        runner = MarsRunner(file, shipped_policy(), sensors_of(file), now=lambda: self.now_us)
-        self.runners.append(runner)
-        return runner
-
-    def write(self, node: str, line: str = XID) -> None:
-        with (self.folder / f"{node}.log").open("a") as handle:
-            handle.write(f"{line}\n")
-
-    def is_drained(self, node: str) -> str:
-        path = self.drained / node
-        return path.read_text() if path.exists() else ""
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    found = Scene(tmp_path)
-    yield found
-    for runner in found.runners:
-        runner.close()
-
-
-def shown(runner: MarsRunner) -> dict[str, float]:
-    """Metrics by name and labels."""
-    lines = generate_latest(runner.metrics.registry).decode().splitlines()
-    return {
-        name: float(value)
-        for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    }
 
 
 def test_by_default_nothing_is_drained(scene: Scene) -> None:
@@ -129,8 +42,7 @@ def test_by_default_nothing_is_drained(scene: Scene) -> None:
 def test_a_sick_node_is_drained_with_a_reason_and_shown(scene: Scene) -> None:
     runner = scene.runner(scene.file(nodes=3))
     scene.write("n1")
-    (decision,) = runner.round()
-    assert decision.is_allowed
+    runner.round()
     assert "parkade-mars:" in scene.is_drained("n1")
     assert "fatal xid/79" in scene.is_drained("n1")
     found = shown(runner)
@@ -490,35 +402,6 @@ def test_a_program_killed_in_a_drain_drains_once(scene: Scene) -> None:
     program.write_text(CLUSTER)
     ring_runner(scene, [record(7)]).round()
     assert scene.is_drained("n0") == first
-
-
-def test_undo_takes_all_that_logs_hold_for_dealt_with(scene: Scene) -> None:
-    file = scene.folder / "mars.yaml"
-    program = scene.folder / "cluster"
-    (scene.folder / "n0.log").touch()
-    file.write_text(
-        f"format: 1\nlisten: 127.0.0.1:0\nact: true\njournal: drains.jsonl\n"
-        f"nodes: [{{node: n0, kernel_log: n0.log}}]\n"
-        f"drain: {{set: [{program}, set, '{{node}}', '{{reason}}'], undo: [{program}, undo,"
-        f" '{{node}}'], reason: [{program}, reason, '{{node}}']}}\n"
-    )
-
-    def mars(*words: str) -> str:
-        command = [sys.executable, "-c", MAIN, "mars", *words, "--config", "mars.yaml"]
-        done = subprocess.run(
-            command, cwd=scene.folder, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    mars("run", "--rounds", "1")
-    scene.write("n0")
-    mars("run", "--rounds", "1")
-    assert scene.is_drained("n0"), "a line that came while Mars was down is judged"
-    scene.write("n0")
-    assert "n0: undrained" in mars("undo")
-    mars("run", "--rounds", "1")
-    assert scene.is_drained("n0") == ""
 
 
 def test_a_node_that_a_person_returned_is_drained_for_a_new_fault(scene: Scene) -> None:
