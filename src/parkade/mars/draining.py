@@ -91,12 +91,12 @@ class Draining:
     def go_on(self, now_us: int) -> bool:
         """Takes the outcome of the drain under way, if it has one, and begins those whose turn it
         is; true where anything came of it."""
-        has_news = self._take()
+        has_changed = self._take()
         while self._under_way is None and self._waiting and not self._stopping.is_set():
             verdict = self._waiting.pop(next(iter(self._waiting)))
             if not self._stands(verdict.verdict):
                 continue
-            has_news = True
+            has_changed = True
             held = self._watch.permit(verdict, now_us)
             if held is not None:
                 self._metrics.held.labels(held.value).inc()
@@ -107,7 +107,7 @@ class Draining:
             drain = Aside[Outcome](call)
             self._under_way = (verdict, drain)
             drain.start()
-        return has_news
+        return has_changed
 
     def finish(self, now: Callable[[], int]) -> None:
         """Until no drain is under way or waits its turn."""

@@ -3,7 +3,7 @@
 A run remembers its drains and how far logs were judged. Another one beside it, or an undo, would
 change both behind its back: nodes would be drained twice, or anew for the verdict that still
 stands. So a lock file stands beside the journal, given back by the kernel when its holder dies, and
-whoever comes second is refused.
+the second program is refused.
 """
 
 import fcntl

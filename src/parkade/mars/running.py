@@ -199,10 +199,10 @@ class MarsRunner:
 
     def _at_once(self, decisions: Sequence[Decision]) -> None:
         """What was decided, or came of a drain, waits for no round to be shown and told."""
-        has_news = self._draining is not None and self._draining.go_on(self._now())
+        has_changed = self._draining is not None and self._draining.go_on(self._now())
         if self._telling is not None:
             self._telling.go_on()
-        if decisions or has_news:
+        if decisions or has_changed:
             self._save_marks()
             self._show_standing()
             self._alert((), self._now())
