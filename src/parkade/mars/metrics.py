@@ -41,8 +41,15 @@ class Metrics:
         self.verdicts = self._counter("verdicts", "Verdicts told.", "level")
         self.rejected = self._counter("symptoms_rejected", "Symptoms not believed.", "reason")
         self.held = self._counter("actions_held", "Actions that wait for a person.", "reason")
-        self.drains = self._counter("drains", "Nodes drained by Mars.", "result")
+        self.drains = self._counter("drains", "Drains done, refused and failed.", "result")
+        self.refused = self._counter("drains_refused", "Drains refused, by why.", "reason")
         self.alerts = self._counter("alert_rounds", "Rounds of alerts sent.", "result")
+        self.alertmanager_up = Gauge(
+            "parkade_mars_alertmanager_up",
+            "1 Alertmanager took what was sent last, 0 it did not; none where none is named.",
+            ("address",),
+            registry=self.registry,
+        )
         self._sensor_up = Gauge(
             "parkade_mars_sensor_up",
             "1 a sensor is read, 0 it failed; none where the machine lacks it.",
@@ -50,6 +57,12 @@ class Metrics:
             registry=self.registry,
         )
         self.unknown = self._gauge("kernel_lines_unknown", "Lines of drivers that no rule knows.")
+        self.foreign = Gauge(
+            "parkade_mars_kernel_lines_of_other_hosts",
+            "Lines in a node's log that another host wrote; they are left out.",
+            ("node",),
+            registry=self.registry,
+        )
         self.drained = self._gauge("drained_nodes", "Drains of ours that stand.")
         self.suspected = self._gauge("suspected_parents", "Racks, switches, fabrics, drivers.")
         self.breaker_open = self._gauge("breaker_open", "1 the fleet's budget is used up.")
