@@ -201,6 +201,7 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     lease: Lease | None = None
     array_index: int | None = None
     array_count: int | None = None
+    heal_notice_us: int | None = None
 
 
 class NodeShape(msgspec.Struct, frozen=True, kw_only=True):

@@ -95,6 +95,7 @@ def test_an_attempt_is_told_with_all_that_its_engine_needs(driven: Driven) -> No
     assert (attempt.env, attempt.env_file) == ((("EPOCHS", "3"),), "~/secrets")
     assert attempt.ranks == (Seat(node="a1", gpus=3), Seat(node="a2", gpus=3))
     assert (attempt.save.signals, attempt.stop) == (("SIGUSR1",), None)
+    assert attempt.heal_notice_us == 10 * SECOND_US, "the shorter one of both notices"
 
 
 def test_a_stop_is_told_with_its_deadlines_until_the_release_is_seen(driven: Driven) -> None:

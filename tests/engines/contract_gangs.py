@@ -1,15 +1,30 @@
-"""Gangs that agree when to save, while the signal reaches not all of them: traps 3, 5, 7, 8, 12."""
+"""Gangs that agree when to save, while the signal reaches not all of them: traps 3, 5, 7, 8, 12.
+Gangs of which a rank died, and the rest have the heal notice."""
 
+import json
 from collections.abc import Callable
 
 import pytest
 
-from parkade.ports import DesiredAttempt, RankExit
+from parkade.core.units.time import SECOND_US
+from parkade.ports import DesiredAttempt, RankExit, SaveRequest, Seat
 from tests.engines import standin_gangs, standins
 from tests.engines.noticing import AUTO, LONG_S, begin, noticed, told
-from tests.engines.trial import Place, attempt_of, order_in, output_of, released, run, until
+from tests.engines.trial import (
+    Place,
+    attempt_of,
+    now_us,
+    order_in,
+    output_of,
+    released,
+    run,
+    until,
+)
 
 Program = Callable[[tuple[int, ...]], str]
+
+HEAL_US = 40 * SECOND_US
+DEAF = f"exec {standins.without_handlers()}"
 
 
 class GangContract:
@@ -108,6 +123,71 @@ class GangContract:
             seen = await noticed(engine, attempt, 0.5, LONG_S)
             assert told(place, attempt) == ["SIGTERM"]
             assert seen.checkpoint is not None
+
+        run(body())
+
+    # ------------------------------------------------------------ a rank died
+
+    def test_the_surviving_rank_of_a_broken_gang_has_the_heal_notice(self, place: Place) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            command = standin_gangs.dies(1, standins.saves("SIGTERM", save_s=6.0))
+            attempt = attempt_of(command, nodes=2, save=AUTO, heal_notice_us=HEAL_US)
+            await begin(engine, place, attempt)
+            died_us = now_us()
+            (place.checkpoints(attempt) / "die").touch()
+            await until((place.checkpoints(attempt) / "notice.0").exists)
+            notice = json.loads((place.checkpoints(attempt) / "notice.0").read_text())
+            assert notice["cause"] == "healed"
+            assert notice["deadline_us"] >= died_us + HEAL_US
+            assert notice["kill_at_us"] > notice["deadline_us"]
+            seen = await released(engine, attempt)
+            assert seen.exits == (
+                RankExit(rank=0, code=85, signal=None),
+                RankExit(rank=1, code=None, signal=9),
+            )
+            assert told(place, attempt) == ["SIGTERM"]
+            assert seen.checkpoint is not None and seen.checkpoint.step == 1
+            assert (seen.released_us or 0) < notice["deadline_us"], "it left as soon as it saved"
+
+        run(body())
+
+    def test_a_broken_gang_has_its_save_command_run_beside_each_survivor(
+        self, place: Place
+    ) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            save = SaveRequest(
+                signals=(), command="sleep 2; touch $PARKADE_CHECKPOINT_DIR/s.$PARKADE_NODE_RANK"
+            )
+            command = standin_gangs.dies(1, standins.without_handlers())
+            attempt = attempt_of(command, nodes=2, save=save, heal_notice_us=HEAL_US)
+            await begin(engine, place, attempt)
+            (place.checkpoints(attempt) / "die").touch()
+            seen = await released(engine, attempt)
+            assert seen.exits[0] == RankExit(rank=0, code=None, signal=15)
+            assert sorted(it.name for it in place.checkpoints(attempt).glob("s.*")) == ["s.0"]
+
+        run(body())
+
+    @pytest.mark.parametrize("has_saver", [False, True])
+    def test_a_broken_gang_in_which_no_rank_saves_any_more_keeps_no_seat(
+        self, place: Place, has_saver: bool
+    ) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            saver = standins.saves("SIGTERM") if has_saver else standins.without_handlers()
+            command = standin_gangs.dies(2, f"{standin_gangs.of_rank(0)} && exec {saver}\n{DEAF}")
+            ranks = tuple(Seat(node=node, gpus=1) for node in ("n0", "n1", "n1"))
+            attempt = attempt_of(command, save=AUTO, ranks=ranks, heal_notice_us=3600 * SECOND_US)
+            await begin(engine, place, attempt, "0", "1")
+            (place.checkpoints(attempt) / "die").touch()
+            seen = await released(engine, attempt)
+            assert seen.exits == (
+                RankExit(rank=0, code=85 if has_saver else None, signal=None if has_saver else 15),
+                RankExit(rank=1, code=None, signal=15),
+                RankExit(rank=2, code=None, signal=9),
+            )
 
         run(body())
 

@@ -149,3 +149,20 @@ def kills(name: str, command: str) -> str:
     )
     made = f'd=$(mktemp -d); printf %s {shlex.quote(program)} > "$d/{name}"; '
     return f'{made}{PYTHON} "$d/{name}" {shlex.quote(command)}'
+
+
+def dies(rank: int, command: str) -> str:
+    """One rank dies of KILL once the file `die` is there; the others run the shell words given.
+    Each notes the first notice that it sees."""
+    return f"""
+        folder=$PARKADE_CHECKPOINT_DIR own=$PARKADE_NODE_RANK
+        (until [ -f $PARKADE_NOTICE_FILE ]; do sleep 0.02; done
+         cp $PARKADE_NOTICE_FILE $folder/.n.$own && mv $folder/.n.$own $folder/notice.$own) &
+        if {of_rank(rank)}; then until [ -f $folder/die ]; do sleep 0.02; done; kill -9 $$; fi
+        {command}
+        """
+
+
+def of_rank(rank: int) -> str:
+    """A shell's question whether it is that rank."""
+    return f"[ $PARKADE_NODE_RANK = {rank} ]"

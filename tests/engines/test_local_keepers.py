@@ -6,9 +6,10 @@ import signal
 
 import pytest
 
+from parkade.core.units.time import SECOND_US
 from parkade.engines.local import keepers, processes
 from parkade.ports import Phase, RankExit, Transient
-from tests.engines import standins
+from tests.engines import standin_gangs, standins
 from tests.engines.conftest import LocalPlace, kill_keeper, up, with_argument
 from tests.engines.contract_lease import lease
 from tests.engines.trial import (
@@ -222,6 +223,28 @@ def test_the_next_keeper_goes_on_with_a_notice_that_a_lapse_gave(place: LocalPla
         assert seen.is_keeper_lost
         assert seen.lapsed_us == before.lapsed_us
         assert (seen.released_us or 0) >= (seen.lapsed_us or 0) + 2_500_000
+
+    run(body())
+
+
+def test_the_next_keeper_goes_on_with_the_heal_notice_of_a_broken_gang(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        command = standin_gangs.dies(1, standins.saves_once(4.0))
+        attempt = attempt_of(command, nodes=2, save=ask("SIGTERM"), heal_notice_us=60 * SECOND_US)
+        await engine.launch(attempt)
+        folder = place.checkpoints(attempt)
+        await until((folder / "up.0").exists)
+        (folder / "die").touch()
+        await until((folder / "told.0").exists)
+        broken_us = place.state(attempt).broken_us
+        assert broken_us is not None
+        kill_keeper(place, attempt)
+        seen = await released(engine, attempt)
+        assert place.state(attempt).broken_us == broken_us
+        assert (folder / "told.0").read_text() == "SIGTERM\n"
+        assert seen.checkpoint is not None and seen.is_keeper_lost
+        assert seen.exits[1] == RankExit(rank=1, code=None, signal=9)
 
     run(body())
 

@@ -317,7 +317,15 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         lease=_lease(world, workload, attempt),
         array_index=workload.index,
         array_count=_array_count(world, workload),
+        heal_notice_us=_heal_notice_us(world, workload, attempt),
     )
+
+
+def _heal_notice_us(world: World, workload: Workload, attempt: Attempt) -> int | None:
+    if len(attempt.seats) == 1:
+        return None
+    terms = world.records.markets[workload.market].terms
+    return min(terms.heal_notice_us, terms.notice_us)
 
 
 def _array_count(world: World, workload: Workload) -> int | None:

@@ -161,7 +161,7 @@ class Keeper:
         trouble = starting.let_go()
         self.state.change(phase=Phase.RUNNING, started_us=wall_us(), launch_error=trouble)
         if trouble is not None:
-            self.leaving.break_gang()
+            self.leaving.end()
         self.state.write("running")
 
     def _record(self, starting: spawn.StartingGang) -> None:

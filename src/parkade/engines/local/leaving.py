@@ -2,6 +2,11 @@
 
 Orders are a file; the earliest instants of all of them hold. What is sent is on record before it is
 sent, so that no later keeper sends it again: to many programs a second signal is the end.
+
+Where a rank of a gang failed outside a notice, the keeper gives the others the heal notice by
+itself, so that they save what they can without the lost one. It holds as long as one of them saves:
+a program that was asked and lives, or a save command that runs. A gang in which none does ends at
+once, so that a program without a handler that crashes keeps no seat (decision record 102).
 """
 
 import os
@@ -30,6 +35,8 @@ KILL_AGAIN_US = 50_000
 LAUNCHER_GRACE_US = 6_000_000
 """torchrun looks at its workers every 5 s at the latest, unless it was told otherwise."""
 GANG_GRACE_US = 5_000_000
+HEAR_WITHIN_US = 1_000_000
+"""So long a broken gang may take until one of its programs listens."""
 REMAINS_GRACE_US = 5_000_000
 
 
@@ -60,6 +67,7 @@ class Leaving:
         self._ask_again_us = 0
         self._term_again_us = 0
         self._termed: set[tuple[int, int]] = set()
+        self._heard_by_us = monotonic_us() + HEAR_WITHIN_US
 
     def next_us(self) -> int | None:
         """When something is due next, on the monotonic clock; None where nothing is ordered."""
@@ -116,6 +124,8 @@ class Leaving:
         lease, lapsed_us = self.launch.attempt.lease, self.state.now.lapsed_us
         if lease is not None and lapsed_us is not None:
             self._lapse(lease, lapsed_us)
+        if self.state.now.broken_us is not None:
+            self._heal(self.state.now.broken_us)
 
     def _lapse(self, lease: Lease, lapsed_us: int) -> None:
         deadline_us = lapsed_us + lease.notice_us
@@ -144,13 +154,38 @@ class Leaving:
             self.break_gang()
         if self._has_saved_by_command() and self.escalation.kill_us is not None:
             self.escalation.bring_forward(term_at_us=now_us, kill_us=self.escalation.kill_us)
+        is_broken = self.state.now.broken_us is not None
+        if is_broken and now_us >= self._heard_by_us and not self._is_saving():
+            self.end()
         if self.gang.all_ended() and not self._is_saving_without_rank():
             self.escalation.bring_forward(term_at_us=now_us, kill_us=now_us + REMAINS_GRACE_US)
 
     def break_gang(self) -> None:
-        """Ends it without a notice: a rank failed."""
+        """A rank failed outside a notice: the others have the heal notice, if there is one."""
+        if self.launch.attempt.heal_notice_us is None or self.gang.all_ended():
+            self.end()
+        else:
+            self._heard_by_us = monotonic_us() + HEAR_WITHIN_US
+            self._heal(wall_us())
+
+    def end(self) -> None:
+        """Ends all of it without a notice."""
         now_us = monotonic_us()
         self.escalation.bring_forward(term_at_us=now_us, kill_us=now_us + GANG_GRACE_US)
+
+    def _heal(self, broken_us: int) -> None:
+        heal_notice_us = self.launch.attempt.heal_notice_us
+        assert heal_notice_us is not None, "a gang without a heal notice is ended at once"
+        self.state.change(broken_us=broken_us)
+        deadline_us = broken_us + heal_notice_us
+        self.take(
+            Stop(
+                noticed_us=broken_us,
+                deadline_us=deadline_us,
+                kill_us=deadline_us + GANG_GRACE_US,
+                cause=Cause.HEALED,
+            )
+        )
 
     def carry_out(self, now_us: int) -> None:
         """Sends what is due."""
@@ -244,6 +279,12 @@ class Leaving:
         return self.order is None and any(
             rank.signal is not None or rank.code not in (None, 0, EXIT_SAVED)
             for rank in self.gang.ranks
+        )
+
+    def _is_saving(self) -> bool:
+        """Whether a program that was asked lives, or a save command runs."""
+        return any(is_living(one) for one in self.state.now.signalled) or any(
+            code is None for code in self.gang.beside.values()
         )
 
     def _has_saved_by_command(self) -> bool:

@@ -101,7 +101,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     `is_noticed` says that the notice was given, and `signalled` to which trainers a signal went, so
     that the next keeper repeats neither. `is_signalled`: a signal or command of ours reached a rank
     during the notice. `is_keeper_lost`: another keeper had to take over. `guards` are of all its
-    keepers, in order. `lapsed_us`: when the keeper gave the notice by itself (`leases`).
+    keepers, in order. `lapsed_us`: when the keeper gave the notice by itself (`leases`), and
+    `broken_us` when it gave the heal notice because a rank failed.
     `report_problem`: of the last checkpoint report, once released.
     """
 
@@ -125,6 +126,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     guards: tuple[Guard, ...] = ()
     lapsed_us: int | None = None
     report_problem: str | None = None
+    broken_us: int | None = None
 
 
 def nothing_yet(launch: Launch) -> State:

@@ -91,6 +91,8 @@ def advance(gathered: Gathering, states: Sequence[State | None], *, is_ordered: 
 def _has_failed(state: State) -> bool:
     if state.launch_error is not None and state.phase is not Phase.STARTING:
         return True
+    if state.broken_us is not None:
+        return True
     return not state.is_noticed and any(
         rank.signal is not None or rank.code not in (None, 0, EXIT_SAVED) for rank in state.ranks
     )
