@@ -41,13 +41,18 @@ from parkade.core.billing.metering import accrued_micros
 from parkade.core.clearing.sizes import affordable_nodes
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
+from parkade.core.state.people import Cap, Spending
 from parkade.core.state.world import World
 from parkade.core.steps.holdings import held_gpus, is_standing
 from parkade.core.workloads.life import Why
 from parkade.core.workloads.workload import Workload
 
-Purse = tuple[str, str]
-"""What has a cap: (user, its name) or (org, its name)."""
+
+class Purse:
+    """Money that bids set aside of: what is left of a balance or of a cap."""
+
+    def __init__(self, micros: int) -> None:
+        self.micros = micros
 
 
 class Room:
@@ -64,6 +69,33 @@ class Room:
         return self.most - self.standing - (0 if is_seated else self.leaving)
 
 
+class Account:
+    """What bids of one user draw on: each purse and room with the reason where it has too little;
+    the balance and what the org has are shared with its other users."""
+
+    def __init__(self, purses: list[tuple[Why, Purse]], rooms: list[tuple[Why, Room]]) -> None:
+        self.purses = purses
+        self.rooms = rooms
+
+    def left_micros(self) -> int:
+        """What all purses have."""
+        return min(purse.micros for _, purse in self.purses)
+
+    def too_little(self, earmark: int) -> Why | None:
+        """The first purse that cannot set so much aside."""
+        for why, purse in self.purses:
+            if purse.micros < earmark:
+                return why
+        return None
+
+    def take(self, micros: int, gpus: int) -> None:
+        """Sets money and GPUs aside."""
+        for _, purse in self.purses:
+            purse.micros -= micros
+        for _, room in self.rooms:
+            room.standing += gpus
+
+
 class Means:
     """What is left while the bids of a market are asked in turn."""
 
@@ -73,63 +105,77 @@ class Means:
         self._now_us = now_us
         self._bidders = sorted(bidders, key=_earmark_order)
         self._names = {it.workload for it in bidders}
-        self._free: dict[str, int] = {}
-        self._caps: dict[Purse, int] = {}
+        self._accounts: dict[tuple[str, str], Account] = {}
         self._budgets: dict[str, int] = {}
-        self._rooms: dict[Purse, Room] = {}
         self._excluded: dict[str, str] = {}
         self._affordable: dict[str, int] = {}
 
     def decided(self) -> tuple[dict[str, str], dict[str, int]]:
         """(bids that take no part, and why; for how many nodes each elastic one has the means:
         what it has, or its least, in its turn, and more of what all turns left)."""
-        for org in dict.fromkeys(it.org for it in self._bidders):
-            self._look_at(org)
+        users: dict[str, dict[str, None]] = {}
+        for workload in self._bidders:
+            users.setdefault(workload.org, {})[workload.user] = None
+        for org, names in users.items():
+            self._look_at(org, tuple(names))
         for workload in self._bidders:
             self._ask(workload)
-        for workload in self._bidders:
+        for workload in self._bidders if self._affordable else ():
             if workload.workload in self._affordable:
                 self._ask_for_more(workload)
         return self._excluded, self._affordable
 
-    def _look_at(self, org: str) -> None:
+    def _look_at(self, org: str, users: tuple[str, ...]) -> None:
         """What an org and its users have, less what their live workloads owe and hold."""
         world, now_us = self._world, self._now_us
-        balance = world.ledger.balance(org_account(org))
         by_user: dict[str, int] = {}
         for name in world.live_of_org.get(org, {}):
             workload = world.records.workloads[name]
             cost = committed_without_earmark(world, workload, now_us)
             by_user[workload.user] = by_user.get(workload.user, 0) + cost
         owed = sum(by_user.values())
-        self._free[org] = balance - owed
+        balance = Purse(world.ledger.balance(org_account(org)) - owed)
         record = world.records.orgs.get(org)
         cap = None if record is None else record.cap
-        if cap is not None:
-            left = left_of_cap_micros(cap, spending_of_org(world, org), now_us)
-            self._caps["org", org] = left - owed
-            if cap.most_gpus is not None:
-                self._rooms["org", org] = Room(cap.most_gpus)
-        for user in dict.fromkeys(it.user for it in self._bidders if it.org == org):
+        of_org, room_of_org = self._capped(cap, spending_of_org(world, org), owed)
+        for user in users:
             person = world.records.users.get(user)
-            if person is None or person.cap is None:
-                continue
-            left = left_of_cap_micros(person.cap, spending_of_user(world, user), now_us)
-            self._caps["user", user] = left - by_user.get(user, 0)
-            if person.cap.most_gpus is not None:
-                self._rooms["user", user] = Room(person.cap.most_gpus)
-        if self._rooms:
-            self._count_gpus(org)
+            own = None if person is None else person.cap
+            spending = spending_of_user(world, user)
+            of_user, room = self._capped(own, spending, by_user.get(user, 0))
+            purses = [(Why.INSUFFICIENT_FUNDS, balance)]
+            purses += [(Why.USER_CAP, of_user)] if of_user is not None else []
+            purses += [(Why.ORG_CAP, of_org)] if of_org is not None else []
+            rooms = [(Why.USER_GPUS, room)] if room is not None else []
+            rooms += [(Why.ORG_GPUS, room_of_org)] if room_of_org is not None else []
+            self._accounts[org, user] = Account(purses, rooms)
+        if room_of_org is not None or any(self._accounts[org, user].rooms for user in users):
+            self._count_gpus(org, room_of_org)
 
-    def _count_gpus(self, org: str) -> None:
+    def _capped(
+        self, cap: Cap | None, spending: Spending, owed: int
+    ) -> tuple[Purse | None, Room | None]:
+        """What a cap leaves of money and of GPUs; None: it bounds no such thing."""
+        if cap is None:
+            return None, None
+        left = left_of_cap_micros(cap, spending, self._now_us) - owed
+        purse = None if cap.micros is None else Purse(left)
+        return purse, None if cap.most_gpus is None else Room(cap.most_gpus)
+
+    def _count_gpus(self, org: str, room_of_org: Room | None) -> None:
         """Of what is not asked in turn, and of the seats that bids are told to leave."""
+        without_bids = [] if room_of_org is None else [(Why.ORG_GPUS, room_of_org)]
         for name in self._world.live_of_org.get(org, {}):
             workload = self._world.records.workloads[name]
+            account = self._accounts.get((org, workload.user))
+            rooms = without_bids if account is None else account.rooms
+            gpus = held_gpus(workload) if rooms else 0
+            if gpus == 0:
+                continue
             is_seated = is_standing(workload)
             if is_seated and name in self._names:
                 continue
-            gpus = held_gpus(workload)
-            for _, room in self._rooms_of(workload):
+            for _, room in rooms:
                 if is_seated:
                     room.standing += gpus
                 else:
@@ -137,67 +183,57 @@ class Means:
 
     def _ask(self, workload: Workload) -> None:
         name, earmark = workload.workload, earmark_micros(self._market, workload)
+        account = self._accounts[workload.org, workload.user]
         nodes = workload.ranks
         if workload.spec.is_elastic:
-            paid = affordable_nodes(self._market, workload, self._left_micros(workload))
-            nodes = min(workload.ranks, paid, self._room_nodes(workload))
-            if nodes >= workload.spec.nodes:
-                self._affordable[name] = nodes
+            left = min(account.left_micros(), self._left_to_spend(workload))
+            paid = affordable_nodes(self._market, workload, left)
+            fits = min(workload.ranks, paid, _room_nodes(account, workload))
+            if fits >= workload.spec.nodes:
+                self._affordable[name] = nodes = fits
                 earmark = earmark_micros(self._market, workload, nodes)
-            else:
-                nodes = workload.ranks
-        why = self._why_not(workload, earmark, nodes)
+        why = self._why_not(account, workload, earmark, nodes)
         if why is None:
-            self._take(workload, earmark, self._more_gpus(workload, nodes))
+            account.take(earmark, _more_gpus(workload, nodes) if account.rooms else 0)
+            self._budgets[workload.member_of or name] -= earmark
             return
         self._excluded[name] = why
-        if is_standing(workload):
-            for _, room in self._rooms_of(workload):
+        if account.rooms and is_standing(workload):
+            for _, room in account.rooms:
                 room.leaving += held_gpus(workload)
 
     def _ask_for_more(self, workload: Workload) -> None:
         """An elastic bid grows on what all turns left."""
         name, market = workload.workload, self._market
+        account = self._accounts[workload.org, workload.user]
         nodes = self._affordable[name]
+        if name in self._excluded:
+            return
         spent = earmark_micros(market, workload, nodes)
-        paid = affordable_nodes(market, workload, spent + self._left_micros(workload), is_new=True)
+        left = min(account.left_micros(), self._left_to_spend(workload))
+        paid = affordable_nodes(market, workload, spent + left, is_new=True)
         gpus = workload.spec.gpus
-        rooms = [room.left(is_seated=False) // gpus for _, room in self._rooms_of(workload)]
-        more = min([paid, *(nodes + max(0, room) for room in rooms)])
+        rooms = (max(0, room.left(is_seated=False)) // gpus for _, room in account.rooms)
+        more = min([paid, *(nodes + room for room in rooms)])
         if more > nodes:
             self._affordable[name] = more
-            earmark = earmark_micros(market, workload, more, is_new=True)
-            self._take(workload, earmark - spent, (more - nodes) * gpus)
+            micros = earmark_micros(market, workload, more, is_new=True) - spent
+            account.take(micros, (more - nodes) * gpus)
+            self._budgets[workload.member_of or name] -= micros
 
-    def _why_not(self, workload: Workload, earmark: int, nodes: int) -> Why | None:
+    def _why_not(
+        self, account: Account, workload: Workload, earmark: int, nodes: int
+    ) -> Why | None:
         if self._left_to_spend(workload) < earmark:
             return Why.MAX_SPEND
-        if self._free[workload.org] < earmark:
-            return Why.INSUFFICIENT_FUNDS
-        for purse, why in _purses(workload, Why.USER_CAP, Why.ORG_CAP):
-            if self._caps.get(purse, UNCAPPED_MICROS) < earmark:
-                return why
-        is_seated = is_standing(workload)
-        for why, room in self._rooms_of(workload):
-            if room.left(is_seated=is_seated) < self._more_gpus(workload, nodes):
+        why = account.too_little(earmark)
+        if why is not None or not account.rooms:
+            return why
+        is_seated, gpus = is_standing(workload), _more_gpus(workload, nodes)
+        for why, room in account.rooms:
+            if room.left(is_seated=is_seated) < gpus:
                 return why
         return None
-
-    def _take(self, workload: Workload, micros: int, gpus: int) -> None:
-        self._free[workload.org] -= micros
-        for purse, _ in _purses(workload, Why.USER_CAP, Why.ORG_CAP):
-            if purse in self._caps:
-                self._caps[purse] -= micros
-        self._budgets[workload.member_of or workload.workload] -= micros
-        for _, room in self._rooms_of(workload):
-            room.standing += gpus
-
-    def _left_micros(self, workload: Workload) -> int:
-        caps = [
-            self._caps.get(purse, UNCAPPED_MICROS)
-            for purse, _ in _purses(workload, Why.USER_CAP, Why.ORG_CAP)
-        ]
-        return min(self._free[workload.org], self._left_to_spend(workload), *caps)
 
     def _left_to_spend(self, workload: Workload) -> int:
         """What `max_spend` leaves for its next earmark: its own, or that of all members of its
@@ -213,36 +249,24 @@ class Means:
                 self._budgets[name] = most - whole.spent_micros - owed
         return self._budgets[name]
 
-    def _rooms_of(self, workload: Workload) -> list[tuple[Why, Room]]:
-        if not self._rooms:
-            return []
-        return [
-            (why, self._rooms[purse])
-            for purse, why in _purses(workload, Why.USER_GPUS, Why.ORG_GPUS)
-            if purse in self._rooms
-        ]
 
-    def _room_nodes(self, workload: Workload) -> int:
-        """For how many nodes of an elastic bid caps on GPUs leave room."""
-        is_seated, most = is_standing(workload), workload.spec.most_nodes
-        sizes = range(1, most + 1)
-        for _, room in self._rooms_of(workload):
-            left = room.left(is_seated=is_seated)
-            fits = bisect_right(sizes, left, key=lambda it: self._more_gpus(workload, it))
-            most = min(most, fits)
-        return most
-
-    def _more_gpus(self, workload: Workload, nodes: int) -> int:
-        """What so many nodes add to what counts already: the seats that it is told to leave do."""
-        gpus = nodes * workload.spec.gpus
-        attempt = workload.attempt
-        if is_standing(workload):
-            return max(gpus, held_gpus(workload)) if workload.promise is not None else gpus
-        return gpus if attempt is None else max(0, gpus - attempt.gpus)
+def _room_nodes(account: Account, workload: Workload) -> int:
+    """For how many nodes of an elastic bid caps on GPUs leave room."""
+    is_seated, most = is_standing(workload), workload.spec.most_nodes
+    sizes = range(1, most + 1)
+    for _, room in account.rooms:
+        left = room.left(is_seated=is_seated)
+        most = min(most, bisect_right(sizes, left, key=lambda it: _more_gpus(workload, it)))
+    return most
 
 
-def _purses(workload: Workload, of_user: Why, of_org: Why) -> tuple[tuple[Purse, Why], ...]:
-    return (("user", workload.user), of_user), (("org", workload.org), of_org)
+def _more_gpus(workload: Workload, nodes: int) -> int:
+    """What so many nodes add to what counts already: the seats that it is told to leave do."""
+    gpus = nodes * workload.spec.gpus
+    attempt = workload.attempt
+    if is_standing(workload):
+        return max(gpus, held_gpus(workload)) if workload.promise is not None else gpus
+    return gpus if attempt is None else max(0, gpus - attempt.gpus)
 
 
 def _owed(world: World, workload: Workload, now_us: int) -> int:
