@@ -92,14 +92,14 @@ def cap_org(
     as_json: AsJson = False,
 ) -> None:
     """Bound what all workloads of an org may cost and hold, in place of its cap."""
-    bounds = _cap(amount, per, gpus)
-    call(
-        lambda client: client.set_org_cap(
-            org, cap=bounds.cap, period=bounds.period, most_gpus=bounds.most_gpus
-        ),
-        lambda made: _capped(made.org, made),
-        as_json=as_json,
-    )
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        asked = _asked_cap(amount, per, gpus)
+        made = client.set_org_cap(
+            org, cap=asked.cap, period=asked.period, most_gpus=asked.most_gpus
+        )
+        show(made, lambda made: _capped(made.org, made), as_json=as_json)
 
 
 @users.command("cap")
@@ -111,17 +111,15 @@ def cap(
     as_json: AsJson = False,
 ) -> None:
     """Bound what all workloads of a user may cost and hold, in place of its cap."""
-    bounds = _cap(amount, per, gpus)
-    call(
-        lambda client: client.set_cap(
-            user, cap=bounds.cap, period=bounds.period, most_gpus=bounds.most_gpus
-        ),
-        lambda made: _capped(made.user, made),
-        as_json=as_json,
-    )
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        asked = _asked_cap(amount, per, gpus)
+        made = client.set_cap(user, cap=asked.cap, period=asked.period, most_gpus=asked.most_gpus)
+        show(made, lambda made: _capped(made.user, made), as_json=as_json)
 
 
-def _cap(amount: str | None, per: str, gpus: int | None) -> "wire.SetCap":
+def _asked_cap(amount: str | None, per: str, gpus: int | None) -> "wire.SetCap":
     from parkade.wire.people import SetCap
     from parkade.wire.yaml import check
 
@@ -276,6 +274,16 @@ def _capped(name: str, made: "wire.Capped") -> None:
         say(f"{name}: at most {made.most_gpus} GPUs at once, {made.gpus_held} held")
 
 
+def _short_cap(made: "wire.Capped") -> str:
+    from parkade.wire.scalars import format_amount
+
+    parts = [] if made.cap is None else [format_amount(made.cap)]
+    if parts and made.cap_period == "month":
+        parts = [f"{parts[0]} a month"]
+    parts += [] if made.most_gpus is None else [f"{made.gpus_held} of {made.most_gpus} GPUs"]
+    return ", ".join(parts)
+
+
 def _orgs(answer: "wire.Orgs") -> None:
     from parkade.cli.screen import table
 
@@ -283,6 +291,7 @@ def _orgs(answer: "wire.Orgs") -> None:
         (
             org.org,
             org.balance,
+            _short_cap(org),
             *_kept(org.kept),
             org.created,
             "disabled" if org.disabled is not None else "",
@@ -290,7 +299,7 @@ def _orgs(answer: "wire.Orgs") -> None:
         for org in answer.orgs
     ]
     table(
-        ("ORG", "BALANCE", "FOLDERS", "HOLD", "CREATED", ""),
+        ("ORG", "BALANCE", "CAP", "FOLDERS", "HOLD", "CREATED", ""),
         rows,
         empty="No orgs yet.",
         right="BALANCE FOLDERS HOLD",
@@ -335,7 +344,7 @@ def _users(answer: "wire.Users") -> None:
             user.org,
             user.role,
             user.spent,
-            user.cap,
+            _short_cap(user),
             user.unix_name,
             "disabled" if user.is_disabled else "",
         )

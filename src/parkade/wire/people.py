@@ -1,5 +1,6 @@
 """Orgs, users and tokens on the wire."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Strict
@@ -134,12 +135,12 @@ class KeptFolders(Answer):
 class Capped(Answer):
     """What workloads of a user, or of an org, may cost and have cost. `cap`: the most in
     `cap_period`, null: no cap on money. `most_gpus`: the most GPUs at once, of which they hold
-    `gpus_held`; null: no cap on GPUs."""
+    `gpus_held`; null: no cap on GPUs. Servers of before there were caps of orgs say none of it."""
 
     cap: Amount | None = None
     cap_period: CapPeriod = "total"
-    spent: Amount
-    spent_this_month: Amount
+    spent: Amount = Decimal(0)
+    spent_this_month: Amount = Decimal(0)
     most_gpus: int | None = None
     gpus_held: int | None = None
 

@@ -1,5 +1,7 @@
 """Caps of users and orgs: on money in all and by month, and on GPUs held at once."""
 
+from typing import Any
+
 import pytest
 
 from parkade.core.billing.commitments import spending_of_org, spending_of_user
@@ -13,7 +15,7 @@ from tests import builders
 from tests.core.kernel.story import Parkade
 
 
-def lab(*users: str, **terms: object) -> Parkade:
+def lab(*users: str, **terms: Any) -> Parkade:
     """An org with money and members."""
     parkade = Parkade(**terms)
     parkade.org("lab")
@@ -22,9 +24,9 @@ def lab(*users: str, **terms: object) -> Parkade:
     return parkade
 
 
-def submit(parkade: Parkade, user: str, limit: float = 9, **shape: object) -> str:
+def submit(parkade: Parkade, user: str, limit: float = 9, **shape: Any) -> str:
     """A spot workload of a user."""
-    spec = parkade.spec(limit=limit, **shape)  # type: ignore[arg-type]
+    spec = parkade.spec(limit=limit, **shape)
     command = commands.Submit(by=user, org="lab", market=None, spec=spec, is_held=False)
     return next(e.workload.workload for e in parkade.do(command) if isinstance(e, events.Submitted))
 
@@ -44,8 +46,9 @@ def test_an_orgs_cap_stops_all_its_users_with_notice_and_says_why() -> None:
     spent = spending_of_org(parkade.world, "lab")
     assert 5 * MICROS < spent.total_micros <= 6 * MICROS
     assert {parkade.workload(job).why for job in jobs} == {"org_cap"}
-    stops = [it for it in parkade.journal if isinstance(it, events.Cleared) for it in it.left]
-    assert {it.stop.cause for it in stops if it.stop} == {Cause.BUDGET}
+    cleared = [it for it in parkade.journal if isinstance(it, events.Cleared)]
+    stops = [each.stop for it in cleared for each in it.left if each.stop is not None]
+    assert {it.cause for it in stops} == {Cause.BUDGET}
     parkade.do(commands.SetOrgCap(by=None, org="lab", cap_micros=None))
     parkade.run(60)
     assert {parkade.phase(job) for job in jobs} == {Phase.RUNNING}

@@ -88,7 +88,7 @@ def caps_near(world: World, now_us: int) -> tuple[events.CapNoted, ...]:
     for user in world.records.users.values():
         if _is_untold(user.cap, month):
             users.setdefault(user.org, []).append(user)
-    found = []
+    found: list[tuple[Cap | None, Spending, int, str, str | None]] = []
     for org in world.records.orgs.values():
         if not _is_untold(org.cap, month) and org.org not in users:
             continue
