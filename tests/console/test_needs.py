@@ -1,5 +1,6 @@
 """What needs a person: caps of which four fifths are spent."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,8 @@ from parkade.wire.people import Capped
 
 
 def said(*capped: tuple[str, Capped]) -> list[str]:
-    lot = Lot.model_construct(holders=())
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    lot = Lot(sequence=1, at=at, nodes=(), holders=(), fabrics=(), sums=None, promises=None)
     return [it.says for it in needs(lot, (), (), user=None, capped=capped)]
 
 
