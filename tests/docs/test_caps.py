@@ -10,7 +10,7 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import CAPPED
 from tests.core.accounts.test_caps import lab, submit
-from tests.core.clearing.test_means import bid, excluded, lab_with, on
+from tests.core.clearing.test_earmarks import bid, excluded, lab_with, on
 from tests.core.records import stop
 from tests.docs.pages import ROOT, table
 

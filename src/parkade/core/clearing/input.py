@@ -2,17 +2,16 @@
 hold, and why other workloads do not take part.
 
 A demand has seats here if it holds them and may keep them, or is promised them: what has had its
-notice comes as a newcomer, so that its next seats are promised while it leaves. Money and caps are
-looked at here (`means`) and nowhere in the clearing: a bid does not take part where its org cannot
-set its earmark aside.
+notice comes as a newcomer, so that its next seats are promised while it leaves. A bid whose org
+cannot set its earmark aside (`earmarks`) does not take part.
 Cost grows with nodes, live workloads and reservations: each is looked at once.
 """
 
 import msgspec
 
 from parkade.core.clearing.claims import demands_of, promised_still
+from parkade.core.clearing.earmarks import set_aside
 from parkade.core.clearing.entering import shapes_now
-from parkade.core.clearing.means import Means
 from parkade.core.clearing.sizes import sizes_now, within_means
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
@@ -325,7 +324,7 @@ def _excluded(
             excluded[workload.workload] = why
         elif workload.spec.capacity.kind is CapacityKind.SPOT:
             bidders.append(workload)
-    unfunded, affordable = Means(world, market, bidders, now_us).decided()
+    unfunded, affordable = set_aside(world, market, bidders, now_us)
     assert excluded.keys().isdisjoint(unfunded)
     return excluded | unfunded, affordable
 

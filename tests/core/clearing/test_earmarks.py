@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.core.clearing.means import Means
+from parkade.core.clearing.earmarks import set_aside
 from parkade.core.state.people import Cap, CapPeriod, Org
 from parkade.core.state.world import World
 from parkade.core.steps.holdings import held_gpus, is_standing
@@ -46,7 +46,7 @@ def _nodes_of(workloads: tuple[Workload, ...]) -> set[str]:
 def excluded(made: World) -> dict[str, str]:
     """Why each bid takes no part."""
     bidders = [made.records.workloads[name] for name in made.live]
-    found, _ = Means(made, builders.market("market"), bidders, 10 * SECOND_US).decided()
+    found, _ = set_aside(made, builders.market("market"), bidders, 10 * SECOND_US)
     return found
 
 

@@ -11,6 +11,8 @@ it left:
     caps on money        of its user and its org: less what was spent in their period, and the same
     caps on GPUs         of its user and its org: less what is held and promised
 
+The order in which the world lists them, which a restart may change, decides nothing.
+
 A bid for which one of these has not enough takes no part, with that as its reason; one that has
 seats gets its notice. So a cap is never exceeded by a new start, nor a balance by what is charged
 until the bid could be gone.
@@ -21,7 +23,7 @@ Seats that are being left count until they are free, but for the workload itself
 workload from staying: where a cap was lowered, the best bids that fit stay, and no new one comes
 until the others have left.
 
-Example (`tests/core/clearing/test_means.py`). A cap of 8 GPUs; w1 runs on 4 and w2 leaves 2. w3
+Example (`tests/core/clearing/test_earmarks.py`). A cap of 8 GPUs; w1 runs on 4 and w2 leaves 2. w3
 bids 3.00 for 4 GPUs and w4 2.00 for 2. w3 would make it 10 and waits; w4 takes part.
 
 Cost grows with the live workloads of the orgs that bid, twice where a cap on GPUs is theirs.
@@ -46,6 +48,14 @@ from parkade.core.state.world import World
 from parkade.core.steps.holdings import held_gpus, is_standing
 from parkade.core.workloads.life import Why
 from parkade.core.workloads.workload import Workload
+
+
+def set_aside(
+    world: World, market: Market, bidders: list[Workload], now_us: int
+) -> tuple[dict[str, str], dict[str, int]]:
+    """(bids that take no part, and why; for how many nodes each elastic one has the means: what it
+    has, or its least, in its turn, and more of what all turns left, in the same order)."""
+    return _Turns(world, market, bidders, now_us).decided()
 
 
 class Purse:
@@ -96,7 +106,7 @@ class Account:
             room.standing += gpus
 
 
-class Means:
+class _Turns:
     """What is left while the bids of a market are asked in turn."""
 
     def __init__(self, world: World, market: Market, bidders: list[Workload], now_us: int) -> None:
@@ -111,8 +121,7 @@ class Means:
         self._affordable: dict[str, int] = {}
 
     def decided(self) -> tuple[dict[str, str], dict[str, int]]:
-        """(bids that take no part, and why; for how many nodes each elastic one has the means:
-        what it has, or its least, in its turn, and more of what all turns left)."""
+        """As `set_aside`."""
         users: dict[str, dict[str, None]] = {}
         for workload in self._bidders:
             users.setdefault(workload.org, {})[workload.user] = None
