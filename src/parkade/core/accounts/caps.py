@@ -4,9 +4,9 @@ A cap on money counts what workloads were charged, in all or in each calendar mo
 month in which a charge is posted, as statements do. Reservations are no part of it: they are bought
 by owners, who set the caps. A cap that an operator set for an org is changed by operators alone.
 
-What a cap keeps from the market stands in `clearing.earmarks`; this module sets caps and tells,
-once, or once in each month of a monthly cap, that four fifths are spent. Each clearing looks at what
-was charged and is owed (`caps_near`); what is charged without one is a deadline (`cap_due_us`).
+What a cap keeps from the market stands in `clearing.earmarks`. This module sets caps, and tells
+that four fifths are spent: once, or once in each month of a monthly cap. Each clearing looks at
+what was charged and is owed (`caps_near`); a charge without one is a deadline (`cap_due_us`).
 """
 
 from parkade.core.billing.commitments import spending_of_org, spending_of_user
