@@ -79,19 +79,18 @@ LABELS = Labels(references={"q1": 0, "q2": 0, "q3": 0}, rule="number")
 def pilot(out: Path, samples_per_request: int) -> Calibration:
     """Eight candidates of three questions; those with an even number are right, and accepted."""
 
-    async def script(asked: Asked) -> bytes:
-        n = asked.body.get("n", 1)
-        first = len(server.asked)
-        texts = [str((first + place) % 2) for place in range(n)]
-        choices = [
-            {"index": place, "message": {"content": text}, "finish_reason": "stop"}
-            for place, text in enumerate(texts)
-        ]
-        usage = {"prompt_tokens": 90, "completion_tokens": 10 * n}
-        return reply(json.dumps({"choices": choices, "usage": usage}).encode())
-
     async def go() -> None:
-        nonlocal server
+        async def script(asked: Asked) -> bytes:
+            n = asked.body.get("n", 1)
+            first = len(server.asked)
+            texts = [str((first + place) % 2) for place in range(n)]
+            choices = [
+                {"index": place, "message": {"content": text}, "finish_reason": "stop"}
+                for place, text in enumerate(texts)
+            ]
+            usage = {"prompt_tokens": 90, "completion_tokens": 10 * n}
+            return reply(json.dumps({"choices": choices, "usage": usage}).encode())
+
         async with scripted(script) as server:
             model = OpenAIModel(
                 "m", (server.url,), price=PRICE, samples_per_request=samples_per_request
@@ -101,7 +100,6 @@ def pilot(out: Path, samples_per_request: int) -> Calibration:
                 network, [ask(n) for n in (1, 2, 3)], names=names({"m": model}), out=out
             )
 
-    server = None  # type: ignore[assignment]
     asyncio.run(go())
     return calibration_of(outcomes_of_run(out, LABELS))
 
