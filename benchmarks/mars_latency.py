@@ -217,7 +217,7 @@ def _write(log: Path, line: str) -> float:
     now = time.time()
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
     with log.open("a") as file:
-        file.write(f"{stamp} node kernel: {line}\n")
+        file.write(f"{stamp} {log.name} kernel: {line}\n")
     return now
 
 

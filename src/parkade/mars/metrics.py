@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from parkade.core.healing.guards import HoldReason, Rejected
 from parkade.core.healing.verdict import Level, Verdict
+from parkade.mars.drains import RefusalReason
 
 DRAINS = ("done", "refused", "failed")
 ALERT_ROUNDS = ("sent", "failed")
@@ -49,9 +50,20 @@ class Metrics:
         self.held = self._counter(
             "actions_held", "Actions that wait for a person.", "reason", values=HoldReason
         )
-        self.drains = self._counter("drains", "Nodes drained by Mars.", "result", values=DRAINS)
+        self.drains = self._counter(
+            "drains", "Drains done, refused and failed.", "result", values=DRAINS
+        )
+        self.refused = self._counter(
+            "drains_refused", "Drains refused, by why.", "reason", values=RefusalReason
+        )
         self.alerts = self._counter(
             "alert_rounds", "Rounds of alerts sent.", "result", values=ALERT_ROUNDS
+        )
+        self.alertmanager_up = Gauge(
+            "parkade_mars_alertmanager_up",
+            "1 Alertmanager took what was sent last, 0 it did not; none where none is named.",
+            ("address",),
+            registry=self.registry,
         )
         self._sensor_up = Gauge(
             "parkade_mars_sensor_up",
@@ -60,6 +72,12 @@ class Metrics:
             registry=self.registry,
         )
         self.unknown = self._gauge("kernel_lines_unknown", "Lines of drivers that no rule knows.")
+        self.foreign = Gauge(
+            "parkade_mars_kernel_lines_of_other_hosts",
+            "Lines in a node's log that another host wrote; they are left out.",
+            ("node",),
+            registry=self.registry,
+        )
         self.drained = self._gauge("drained_nodes", "Drains of ours that stand.")
         self.suspected = self._gauge("suspected_parents", "Racks, switches, fabrics, drivers.")
         self.breaker_open = self._gauge("breaker_open", "1 the fleet's budget is used up.")

@@ -35,7 +35,7 @@ from parkade.core.healing.topology import Surroundings
 from parkade.core.units.time import SECOND_US
 from parkade.mars.policy_file import load_policy, shipped_policy
 from parkade.mars.run_file import Command as Words
-from parkade.mars.run_file import EngineEntry, NodeName
+from parkade.mars.run_file import EngineEntry, Hosts, NodeName
 from parkade.mars.sensing import engine_sensor, node_sensors
 from parkade.ports import Clock, Sensor
 from parkade.repairs import commands
@@ -63,10 +63,12 @@ class _Model(BaseModel):
 
 class WatchedNode(_Model):
     """How a node is read, and what it shares with others. `local`: by this machine's own sensors,
-    and its driver's version by itself."""
+    and its driver's version by itself. `host`: under which names its lines stand in `kernel_log`,
+    by default its own."""
 
     gpus: Annotated[int, Field(ge=1, le=1_024)] | None = None
     kernel_log: Path | None = None
+    host: Hosts | None = None
     dcgm: str | None = None
     local: bool = False
     rack: Shared | None = None
