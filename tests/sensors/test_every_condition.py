@@ -13,7 +13,7 @@ from parkade.sensors.gpu.readings import GpuReading, NodeReading
 from parkade.sensors.kernel_log.reading import read
 from parkade.sensors.machine import MachineReading, machine_symptoms
 from parkade.sensors.network.infiniband import PortMemory, PortReading, port_symptoms
-from parkade.sensors.slurm_nodes import node_symptoms
+from parkade.sensors.slurm_nodes import read_nodes
 from parkade.sensors.stragglers import GangMemory, GangStep, straggler_symptoms
 
 C = NodeCondition
@@ -185,5 +185,5 @@ def test_no_condition_of_the_policy_is_one_that_no_sensor_sees() -> None:
     seen |= of_gpus(None, reading(0), expected=2) | of_a_driver() | of_ports() | of_a_gang()
     seen |= conditions(machine_symptoms(machine, node="n1"))
     slurm = "n1|down*|Not responding\nn2|drained|x\n"
-    seen |= conditions(list(node_symptoms(slurm, reporter="a", at_us=0)))
+    seen |= conditions(read_nodes(slurm, reporter="a", at_us=0).symptoms)
     assert set(NodeCondition) - seen == set()
