@@ -72,7 +72,7 @@ def _parts(command: Any, name: str, level: int, *, has_inner: bool = True) -> It
         rows = [
             f"| {_code(record[0])} | {_prose(' '.join(record[1].split()))} |"
             for record in records
-            if record is not None
+            if record is not None and record[0] != "--help"
         ]
         if rows:
             yield "\n".join([f"| {kind} | |", "|---|---|", *rows]) + "\n"

@@ -46,6 +46,11 @@ KEYS: dict[str, Key] = {
         "~/.secrets/train.env",
         f"{FORM}; the attempt fails where it cannot be read",
     ),
+    "image": Key(
+        "container image, as the pool's container command takes it: a path or a name",
+        "/images/torch-25.10.sqsh",
+        f"{FORM}; the attempt fails where the pool has no container command",
+    ),
     "labels": Key(
         "words of your own, by which `ps`, `cancel` and showback choose", "{team: vision}", FORM
     ),

@@ -108,6 +108,9 @@ class _OrNumber:
         return {"anyOf": [text, {"type": "integer"}, {"type": "boolean"}]}
 
 
+Image = Annotated[
+    str, Strict(), written(bounds.PATH_CHARACTERS, r"^[A-Za-z0-9/~._][A-Za-z0-9/~._@:+=,#-]*$")
+]
 EnvName = Annotated[str, named(ENV_KEY)]
 LabelKey = Annotated[str, named(WORKLOAD_NAME)]
 LabelText = Annotated[str, Strict(), named(WORKLOAD_NAME)]
@@ -263,6 +266,9 @@ class WorkloadSpec(Request):
     )
     env_file: UserPath | None = Field(
         None, description="read on the node as the user; never sent, never stored"
+    )
+    image: Image | None = Field(
+        None, description="container image, as the pool's container command takes it"
     )
     labels: dict[LabelKey, LabelText] = Field(
         default_factory=dict,
