@@ -42,7 +42,7 @@ def user(world: World, user: User) -> wire.User:
     )
 
 
-def token(token: Token, last_used_us: int | None) -> wire.Token:
+def token(token: Token, last_used_us: int | None, *, made_with: str | None) -> wire.Token:
     """A token's public side."""
     return wire.Token(
         token=token.token,
@@ -52,4 +52,5 @@ def token(token: Token, last_used_us: int | None) -> wire.Token:
         is_read_only=token.is_read_only,
         expires=instant_or_none(token.expires_us),
         last_used=instant_or_none(last_used_us),
+        made_with=made_with,
     )
