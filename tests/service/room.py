@@ -140,5 +140,3 @@ def why_not() -> str:
                 return ""
         except OSError as error:
             return str(error)
-
-

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,7 +75,9 @@ def guest(tmp_path: Path) -> Iterator[Guest]:
 def named_in_the_docs() -> list[Path]:
     """What the page tells to delete beside the data folder and the clone."""
     page = (ROOT / "docs" / "operate.md").read_text()
-    (sentence,) = re.findall(r"Then delete the data folder,(.*?)Parkade writes nowhere else", page, re.S)
+    (sentence,) = re.findall(
+        r"Then delete the data folder,(.*?)Parkade writes nowhere else", page, re.S
+    )
     found = []
     for word in re.findall(r"`([^`]+)`", sentence):
         word = word.replace("UID", str(os.geteuid()))
