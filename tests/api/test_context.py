@@ -91,7 +91,7 @@ def test_an_operators_token_that_expires_makes_no_agents_token_that_outlasts_it(
 def test_a_member_is_not_told_the_name_of_the_operators_token_that_made_its_own(
     town: Town,
 ) -> None:
-    org, owner = town.org()
+    _, owner = town.org()
     secret = town.done(town.post("/tokens", {"user": town.get("/whoami", owner).json()["user"]}))
     shown = town.done(town.get("/tokens", secret["secret"]))["tokens"]
     assert {it["made_with"] for it in shown if it["token"] == secret["token"]} == {None}

@@ -107,7 +107,7 @@ def test_output_that_is_followed_and_silent_ends(
     with ExitStack() as stack:
         agent = stack.enter_context(httpx.Client(base_url=silent.url, timeout=PATIENCE_S))
         agent.headers.update(silent.headers(None))
-        answers = []
+        answers: list[bytes] = []
 
         def read() -> None:
             params, headers = {"follow": "true"}, silent.headers(guest.secret)
@@ -130,7 +130,7 @@ def test_an_agents_question_that_waits_is_not_answered_once_its_token_is_revoked
 ) -> None:
     pool = silent.pool()
     made = silent.done(silent.post(f"/pools/{pool}/agent-tokens"))
-    answers = []
+    answers: list[httpx.Response] = []
 
     def ask() -> None:
         url, headers = f"{silent.url}/v1/pools/{pool}/desired", silent.headers(made["secret"])

@@ -78,7 +78,7 @@ def test_a_logout_that_cannot_write_its_file_removes_it_or_says_that_the_token_s
         raise OSError(errno.ENOSPC, "No space left on device")
 
     run("login", town.url, stdin=f"{town.operator}\n")
-    monkeypatch.setattr(config.os, "open", is_full)
+    monkeypatch.setattr("parkade.cli.config.os.open", is_full)
     run("logout")
     assert not config.path().exists(), "the token goes, the server's address with it"
     monkeypatch.undo()

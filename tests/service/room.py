@@ -34,7 +34,7 @@ class Room:
         self.folder = folder
         self._layer = layers / "layer"
         self._door = door
-        self._namespace = os.readlink(f"/proc/{door}/ns/mnt")
+        self._namespace = Path(f"/proc/{door}/ns/mnt").readlink()
 
     def start(
         self, words: Sequence[str], output: Path, environment: Mapping[str, str]
@@ -67,7 +67,7 @@ class Room:
             if not entry.name.isdigit() or int(entry.name) == self._door:
                 continue
             try:
-                if os.readlink(entry / "ns" / "mnt") != self._namespace:
+                if (entry / "ns" / "mnt").readlink() != self._namespace:
                     continue
                 words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 is_dead = " Z " in (entry / "stat").read_text()

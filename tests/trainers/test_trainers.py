@@ -215,7 +215,7 @@ class Model(pl.LightningModule):
 
 saves = [OnExceptionCheckpoint(folder)] if sys.argv[1] == "saves" else []
 trainer = pl.Trainer(
-    max_epochs=-1, accelerator="cpu", devices=1, logger=False, callbacks=saves,
+    max_epochs=-1, accelerator="auto", devices=1, logger=False, callbacks=saves,
     enable_checkpointing=bool(saves), enable_progress_bar=False, enable_model_summary=False,
 )
 trainer.fit(Model(), torch.utils.data.DataLoader(torch.ones(10_000, 1)))
@@ -241,6 +241,81 @@ def test_real_lightning_leaves_with_zero_and_has_saved_only_where_it_was_told_to
         assert bool(saved) is (how == "saves")
 
     run(body())
+
+
+# ---------------------------------------------------------------- Hugging Face Trainer
+
+HUGGING_FACE = """
+import os, sys, time
+import torch
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+folder = os.environ["PARKADE_CHECKPOINT_DIR"]
+
+class Rows(torch.utils.data.Dataset):
+    def __len__(self):
+        return 100_000
+    def __getitem__(self, index):
+        return {"x": torch.ones(8), "labels": torch.zeros(8)}
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 8)
+    def forward(self, x, labels):
+        logits = self.layer(x)
+        return {"loss": (logits - labels).square().mean(), "logits": logits}
+
+class Steps(TrainerCallback):
+    def on_step_end(self, args, state, control, **_):
+        with open(f"{folder}/steps", "a") as steps:
+            print(state.global_step, file=steps)
+        open(folder + "/up.0", "a").close()
+        time.sleep(0.05)
+        if "one" in sys.argv:
+            control.should_training_stop = True
+
+trainer = Trainer(
+    model=Model(),
+    args=TrainingArguments(
+        output_dir=folder, max_steps=100_000, save_strategy="no", report_to=[], disable_tqdm=True,
+        enable_jit_checkpoint=True,
+    ),
+    train_dataset=Rows(),
+    callbacks=[Steps()],
+)
+trainer.train(resume_from_checkpoint=get_last_checkpoint(folder))
+"""
+
+
+def test_a_real_hugging_face_trainer_saves_and_goes_on_at_the_next_step(
+    place: LocalPlace, tmp_path: Path
+) -> None:
+    python = python_with("transformers, accelerate, torch")
+    script = tmp_path / "train.py"
+    script.write_text(HUGGING_FACE)
+
+    attempt = attempt_of(f"{python} {script}; exit $?", save=AUTO)
+
+    async def body() -> None:
+        engine = place.engine()
+        await begin(engine, place, attempt)
+        seen = await noticed(engine, attempt, NOTICE_S, 5)
+        assert seen.is_signalled
+        assert seen.exits == (RankExit(rank=0, code=0, signal=None),)
+
+    run(body())
+    folder = place.checkpoints(attempt)
+
+    def last_step() -> int:
+        return int((folder / "steps").read_text().split()[-1])
+
+    (saved,) = (int(one.name.removeprefix("checkpoint-")) for one in folder.glob("checkpoint-*"))
+    assert saved <= last_step() <= saved + 1, "it ends the step in which it has saved"
+    again = {**os.environ, "PARKADE_CHECKPOINT_DIR": str(folder)}
+    subprocess.run([python, str(script), "one"], env=again, check=True)
+    assert last_step() == saved + 1
 
 
 # ---------------------------------------------------------------- JAX

@@ -5,8 +5,8 @@ places are taken, an org with fewer open answers than another takes the oldest o
 most: that one ends as if the server had restarted, and its client goes on where it was. So no org
 keeps the others out, however many tokens it has.
 
-An open answer ends as soon as its token is good no more: at the commit that revoked it or disabled its
-user or org, and within LOOK_S where it expired or its session of the console ended.
+An open answer ends as soon as its token is good no more: at the commit that revoked it or disabled
+its user or org, and within LOOK_S where it expired or its session of the console ended.
 """
 
 import asyncio

@@ -3,9 +3,9 @@
 A session's id is 256 random bits; the browser alone has it. The server keeps its digest, the
 digest of the token and when it ends, so that neither memory nor file holds anything a thief could
 use. A session ends when it is logged out, after `session_s`, or with its token, which is looked up
-at every request. The file lets sessions outlive a restart of the server. Where it cannot be written,
-as on a full disk, a new session ends with the server, and a logout removes the whole file, for an
-old file would bring the session back: then all users log in again after a restart.
+at every request. The file lets sessions outlive a restart of the server. Where it cannot be
+written, as on a full disk, a new session ends with the server, and a logout removes the whole file,
+for an old one would bring the session back: then all users log in again after a restart.
 """
 
 import contextlib

@@ -182,8 +182,8 @@ class Tokens(Answer):
 
 
 class NewToken(Answer):
-    """`secret` is shown once, here, and stored nowhere. `expires`: it is refused from then on; null:
-    never."""
+    """`secret` is shown once, here, and stored nowhere. `expires`: it is refused from then on;
+    null: never."""
 
     token: str
     user: str

@@ -136,7 +136,7 @@ def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision
     return (events.TokenAdded(at_us=now_us, token=token),)
 
 
-def _expires_us(world: World, command: commands.AddToken, now_us: int) -> int | None | Refusal:
+def _expires_us(world: World, command: commands.AddToken, now_us: int) -> int | Refusal | None:
     """When a new token ends: as asked for, and with the one that it is made with at the latest."""
     asked_us = None if command.lasts_us is None else now_us + command.lasts_us
     if command.made_with is None:
