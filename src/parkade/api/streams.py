@@ -10,7 +10,7 @@ its user or org, and within LOOK_S where it expired or its session of the consol
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -28,7 +28,7 @@ LOOK_S = 1.0
 class Changes(Protocol):
     """When tokens change; `Plane.tokens_change` is it."""
 
-    async def __call__(self, seen: int, *, within_s: float) -> int:
+    def __call__(self, seen: int, *, within_s: float) -> Awaitable[int]:
         """Returns once more than `seen` changes were made, or after the time; how many were."""
         ...
 
