@@ -27,13 +27,13 @@ from parkade.compound.network.digest import network_digest
 from parkade.compound.network.fields import check_names
 from parkade.compound.questions import question_of
 from parkade.compound.run.budget import Budget
+from parkade.compound.run.loops import fast_loop
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import (
     RESULTS,
     Settings,
     Summary,
     Watch,
-    fast_loop,
     run_async,
 )
 from parkade.compound.values import Question, question_digest

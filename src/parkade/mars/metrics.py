@@ -9,7 +9,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Info
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from parkade.core.healing.verdict import Verdict
+from parkade.core.healing.guards import HoldReason, Rejected
+from parkade.core.healing.verdict import Level, Verdict
+from parkade.mars.drains import RefusalReason
+
+DRAINS = ("done", "refused", "failed")
+ALERT_ROUNDS = ("sent", "failed")
 
 
 class _Standing(Collector):
@@ -57,12 +62,22 @@ class Metrics:
         self._standing = _Standing()
         self.registry.register(self._standing)
         self.symptoms = self._counter("symptoms", "Symptoms seen.", "node", "source")
-        self.verdicts = self._counter("verdicts", "Verdicts told.", "level")
-        self.rejected = self._counter("symptoms_rejected", "Symptoms not believed.", "reason")
-        self.held = self._counter("actions_held", "Actions that wait for a person.", "reason")
-        self.drains = self._counter("drains", "Drains done, refused and failed.", "result")
-        self.refused = self._counter("drains_refused", "Drains refused, by why.", "reason")
-        self.alerts = self._counter("alert_rounds", "Rounds of alerts sent.", "result")
+        self.verdicts = self._counter("verdicts", "Verdicts told.", "level", values=Level)
+        self.rejected = self._counter(
+            "symptoms_rejected", "Symptoms not believed.", "reason", values=Rejected
+        )
+        self.held = self._counter(
+            "actions_held", "Actions that wait for a person.", "reason", values=HoldReason
+        )
+        self.drains = self._counter(
+            "drains", "Drains done, refused and failed.", "result", values=DRAINS
+        )
+        self.refused = self._counter(
+            "drains_refused", "Drains refused, by why.", "reason", values=RefusalReason
+        )
+        self.alerts = self._counter(
+            "alert_rounds", "Rounds of alerts sent.", "result", values=ALERT_ROUNDS
+        )
         self.alertmanager_up = Gauge(
             "parkade_mars_alertmanager_up",
             "1 Alertmanager took what was sent last, 0 it did not; none where none is named.",
@@ -116,8 +131,12 @@ class Metrics:
         self.registry.register(found)
         return found
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"parkade_mars_{name}", text, labels, registry=self.registry)
+    def _counter(self, name: str, text: str, *labels: str, values: Iterable[str] = ()) -> Counter:
+        """`values` of its one label are there from the start: `increase` would miss the first."""
+        made = Counter(f"parkade_mars_{name}", text, labels, registry=self.registry)
+        for value in values:
+            made.labels(str(value))
+        return made
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"parkade_mars_{name}", text, registry=self.registry)
