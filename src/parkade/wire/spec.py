@@ -86,6 +86,9 @@ def _one_of(text: dict[str, Any]) -> WithJsonSchema:
 
 Path = Annotated[str, Strict(), written(bounds.PATH_CHARACTERS, r"^/[^\x00\r\n]*$")]
 UserPath = Annotated[str, Strict(), written(bounds.PATH_CHARACTERS, r"^[~/][^\x00\r\n]*$")]
+Image = Annotated[
+    str, Strict(), written(bounds.PATH_CHARACTERS, r"^[A-Za-z0-9/~._][A-Za-z0-9/~._@:+=,#-]*$")
+]
 EnvName = Annotated[str, named(ENV_KEY)]
 LabelKey = Annotated[str, named(WORKLOAD_NAME)]
 LabelText = Annotated[str, Strict(), named(WORKLOAD_NAME)]
@@ -239,6 +242,9 @@ class WorkloadSpec(Request):
     )
     env_file: UserPath | None = Field(
         None, description="read on the node as the user; never sent, never stored"
+    )
+    image: Image | None = Field(
+        None, description="container image, as the pool's container command takes it"
     )
     labels: dict[LabelKey, LabelText] = Field(
         default_factory=dict,
