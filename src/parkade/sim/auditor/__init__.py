@@ -36,7 +36,11 @@ from parkade.sim.auditor.books import (
     Discrepancy,
     Record,
     Run,
+    gpus_by_node,
     late_from_us,
+    minimum_of,
+    outbid_per_hour,
+    overlap,
     per_hour,
     require,
 )
@@ -181,6 +185,7 @@ def _launch(books: Books, event: Record) -> None:
         market=workload["market"],
         workload=event["workload"],
         gpus=sum(seat["gpus"] for seat in attempt["seats"]),
+        node_gpus=gpus_by_node(attempt["seats"]),
         org=workload["org"],
         ordered_us=attempt["ordered_us"],
         displaced=attempt["displaced"],
@@ -192,6 +197,7 @@ def _launch(books: Books, event: Record) -> None:
     if debt is not None:
         books.runs[attempt["attempt"]].notice_ends_us = debt["notice_ends_us"]
         books.runs[attempt["attempt"]].is_minimum_paid = debt.get("is_paid", False)
+        books.runs[attempt["attempt"]].debt = debt
     if promise is not None:
         require(attempt["displaced"] == promise["displaces"], "a debt was lost at the launch")
 
@@ -368,21 +374,32 @@ def is_lost(run: Run) -> bool:
     return run.broken_us is not None or summary.startswith("lost") or "unknown" in summary
 
 
-def due_of(run: Run, terms: Record) -> tuple[int, dict[str, int]]:
-    """(micro-units that an ended attempt owes, micro-unit-hours x 3.6e9 by earner)."""
+def due_of(run: Run, terms: Record, limit_micros: int | None) -> tuple[int, dict[str, int]]:
+    """(micro-units that an ended attempt owes, micro-unit-hours x 3.6e9 by earner). `limit_micros`:
+    its bid; None: it is none."""
     assert run.end is not None
     from_us, to_us = window_of(run, terms)
     pieces = [
-        (rate, _overlap(run.rates, place, from_us, to_us)) for place, rate in enumerate(run.rates)
+        (rate, overlap(run.rates, place, from_us, to_us)) for place, rate in enumerate(run.rates)
     ]
-    minimum_us = terms["minimum_charge_us"]
-    is_excused = run.end["cause"] in BLAMELESS and not run.is_due
-    if run.displaced and not is_lost(run) and not is_excused and not run.is_minimum_paid:
-        pieces.append((run.rates[-1], max(0, minimum_us - (to_us - from_us))))
     if run.held_us:
         pieces.append((run.rates[-1], run.held_us))
     numerator = 0
     earned: dict[str, int] = defaultdict(int)
+    is_excused = run.end["cause"] in BLAMELESS and not run.is_due
+    if run.displaced and not is_lost(run) and not is_excused and not run.is_minimum_paid:
+        used = sum(per_hour(rate, run.gpus) * length_us for rate, length_us in pieces)
+        priced = per_hour(run.rates[-1], run.gpus)
+        missing_us, least = minimum_of(
+            terms["minimum_charge_us"],
+            to_us - from_us,
+            used // HOUR_US,
+            priced=priced,
+            outbid=outbid_per_hour(run.node_gpus, run.debt, limit_micros),
+        )
+        pieces.append((run.rates[-1], missing_us))
+        numerator = (least - priced) * missing_us
+        earned["operator"] += numerator
     for rate, length_us in pieces:
         numerator += per_hour(rate, run.gpus) * length_us
         for earner, share in rate["shares"]:
@@ -390,15 +407,10 @@ def due_of(run: Run, terms: Record) -> tuple[int, dict[str, int]]:
     return numerator // HOUR_US, earned
 
 
-def _overlap(rates: list[Record], place: int, from_us: int, to_us: int) -> int:
-    begins = rates[place]["from_us"] if place else from_us
-    ends = rates[place + 1]["from_us"] if place + 1 < len(rates) else to_us
-    return max(0, min(ends, to_us) - max(begins, from_us))
-
-
 def _settle(books: Books, attempt: str) -> None:
     run = books.runs[attempt]
-    due, earned = due_of(run, books.terms[run.market])
+    limit_micros = books.workloads[run.workload]["spec"]["limit_price_micros"]
+    due, earned = due_of(run, books.terms[run.market], limit_micros)
     is_right = run.charged == due or (run.charged < due and is_at_an_end(books, run))
     require(is_right, f"{attempt} was charged {run.charged} and owed {due}")
     books.uncollected[run.market] += due - run.charged
