@@ -109,11 +109,6 @@ class Postings:
         starts_us = billed_from_us(attempt, terms.start_grace_us)
         start_us = max(attempt.charged_until_us, starts_us if starts_us is not None else until_us)
         until_us = max(start_us, until_us)
-        used_us = attempt.billed_us + until_us - start_us
-        if until_us == start_us and not held_us:
-            charged = attempt.charged_micros
-            if not _missing(workload, minimum_us, used_us=used_us, used_micros=charged):
-                return None
         posting = _Posting(
             workload,
             gpus=attempt.gpus,
@@ -128,9 +123,16 @@ class Postings:
             self._charge(posting, span, TransferKind.LATE_START)
         for span in spans(attempt, max(start_us, began_us), until_us):
             self._charge(posting, span, TransferKind.USAGE)
-        used_micros = attempt.charged_micros + posting.spent - workload.spent_micros
-        left_us = _missing(workload, minimum_us, used_us=used_us, used_micros=used_micros)
-        if left_us > 0:
+        left_us = missing_us(
+            workload,
+            attempt,
+            minimum_us,
+            used_us=attempt.billed_us + until_us - start_us,
+            used_micros=attempt.charged_micros + posting.spent - workload.spent_micros,
+        )
+        if until_us == start_us and not held_us and not left_us:
+            return None
+        if left_us:
             self._charge_minimum(posting, least_gpus, least_rate, left_us, until_us)
         self._pay(posting)
         return events.UsePosted(
@@ -381,16 +383,6 @@ class Postings:
         self._balances[debit] = self._balance(debit) - micros
         assert self._balances[debit] >= 0, f"{debit} would hold {self._balances[debit]}"
         self._balances[credit] = self._balance(credit) + micros
-
-
-def _missing(workload: Workload, minimum_us: int, *, used_us: int, used_micros: int) -> int:
-    """How much of the minimum is missing; 0 where it owes none."""
-    assert workload.attempt is not None
-    if minimum_us == 0:
-        return 0
-    return missing_us(
-        workload, workload.attempt, minimum_us, used_us=used_us, used_micros=used_micros
-    )
 
 
 class _Posting:
