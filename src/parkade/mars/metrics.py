@@ -9,7 +9,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Info
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from parkade.core.healing.verdict import Verdict
+from parkade.core.healing.guards import HoldReason, Rejected
+from parkade.core.healing.verdict import Level, Verdict
+from parkade.mars.drains import RefusalReason
+
+DRAINS = ("done", "refused", "failed")
+ALERT_ROUNDS = ("sent", "failed")
 
 
 class _Standing(Collector):
@@ -38,11 +43,28 @@ class Metrics:
         self._standing = _Standing()
         self.registry.register(self._standing)
         self.symptoms = self._counter("symptoms", "Symptoms seen.", "node", "source")
-        self.verdicts = self._counter("verdicts", "Verdicts told.", "level")
-        self.rejected = self._counter("symptoms_rejected", "Symptoms not believed.", "reason")
-        self.held = self._counter("actions_held", "Actions that wait for a person.", "reason")
-        self.drains = self._counter("drains", "Nodes drained by Mars.", "result")
-        self.alerts = self._counter("alert_rounds", "Rounds of alerts sent.", "result")
+        self.verdicts = self._counter("verdicts", "Verdicts told.", "level", values=Level)
+        self.rejected = self._counter(
+            "symptoms_rejected", "Symptoms not believed.", "reason", values=Rejected
+        )
+        self.held = self._counter(
+            "actions_held", "Actions that wait for a person.", "reason", values=HoldReason
+        )
+        self.drains = self._counter(
+            "drains", "Drains done, refused and failed.", "result", values=DRAINS
+        )
+        self.refused = self._counter(
+            "drains_refused", "Drains refused, by why.", "reason", values=RefusalReason
+        )
+        self.alerts = self._counter(
+            "alert_rounds", "Rounds of alerts sent.", "result", values=ALERT_ROUNDS
+        )
+        self.alertmanager_up = Gauge(
+            "parkade_mars_alertmanager_up",
+            "1 Alertmanager took what was sent last, 0 it did not; none where none is named.",
+            ("address",),
+            registry=self.registry,
+        )
         self._sensor_up = Gauge(
             "parkade_mars_sensor_up",
             "1 a sensor is read, 0 it failed; none where the machine lacks it.",
@@ -50,6 +72,12 @@ class Metrics:
             registry=self.registry,
         )
         self.unknown = self._gauge("kernel_lines_unknown", "Lines of drivers that no rule knows.")
+        self.foreign = Gauge(
+            "parkade_mars_kernel_lines_of_other_hosts",
+            "Lines in a node's log that another host wrote; they are left out.",
+            ("node",),
+            registry=self.registry,
+        )
         self.drained = self._gauge("drained_nodes", "Drains of ours that stand.")
         self.suspected = self._gauge("suspected_parents", "Racks, switches, fabrics, drivers.")
         self.breaker_open = self._gauge("breaker_open", "1 the fleet's budget is used up.")
@@ -68,8 +96,12 @@ class Metrics:
             if not state.startswith("absent"):
                 self._sensor_up.labels(node, sensor).set(0 if state.startswith("failed") else 1)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"parkade_mars_{name}", text, labels, registry=self.registry)
+    def _counter(self, name: str, text: str, *labels: str, values: Iterable[str] = ()) -> Counter:
+        """`values` of its one label are there from the start: `increase` would miss the first."""
+        made = Counter(f"parkade_mars_{name}", text, labels, registry=self.registry)
+        for value in values:
+            made.labels(str(value))
+        return made
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"parkade_mars_{name}", text, registry=self.registry)

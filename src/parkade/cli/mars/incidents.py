@@ -244,8 +244,8 @@ def _table(answer: "wire.Incidents") -> None:
 
 
 def _story(answer: "wire.Incident") -> None:
-    from parkade.cli.screen import say
+    from parkade.cli.screen import console, say
     from parkade.mars.story import story_text
 
-    for line in story_text(answer).splitlines():
+    for line in story_text(answer, width=console.width).splitlines():
         say(line)

@@ -39,20 +39,20 @@ def network_answers(out: Path, labels: Labels | None) -> NetworkAnswers | None:
     are no results."""
     if not (out / RESULTS).exists():
         return None
-    told = _told(out, labels)
-    if not told:
+    known = _known(out, labels)
+    if not known:
         return None
-    answered = [right for right in told.values() if right is not None]
+    answered = [right for right in known.values() if right is not None]
     cost = sum(
         call.cost
         for call in recorded_lines(out / JOURNAL, CallLine, read_described(out / RUN))
-        if call.question in told
+        if call.question in known
     )
     solved = sum(answered)
     return NetworkAnswers(
-        questions=len(told),
-        right=mean_share([float(right or 0) for right in told.values()], candidates=len(told)),
-        abstained=len(told) - len(answered),
+        questions=len(known),
+        right=mean_share([float(right or 0) for right in known.values()], candidates=len(known)),
+        abstained=len(known) - len(answered),
         right_of_answered=(
             mean_share([float(right) for right in answered], candidates=len(answered))
             if answered
@@ -63,11 +63,11 @@ def network_answers(out: Path, labels: Labels | None) -> NetworkAnswers | None:
     )
 
 
-def _told(out: Path, labels: Labels | None) -> dict[str, bool | None]:
+def _known(out: Path, labels: Labels | None) -> dict[str, bool | None]:
     """By question: whether its answer is right; None where the network abstained."""
     network = read_described(out / RUN).network
     decode = msgspec.json.Decoder(Result).decode
-    told: dict[str, bool | None] = {}
+    known: dict[str, bool | None] = {}
     with reading(out / RESULTS) as file:
         for line in file:
             if not line.endswith(b"\n"):
@@ -78,11 +78,11 @@ def _told(out: Path, labels: Labels | None) -> dict[str, bool | None]:
             if labels is not None and result.id not in labels.references:
                 continue
             if result.answer is None:
-                told[result.id] = None
+                known[result.id] = None
             elif labels is not None:
-                told[result.id] = is_right(labels, result.id, result.answer)
+                known[result.id] = is_right(labels, result.id, result.answer)
             elif result.accepted is not None:
-                told[result.id] = result.accepted
-    if labels is None and not any(right is not None for right in told.values()):
+                known[result.id] = result.accepted
+    if labels is None and not any(right is not None for right in known.values()):
         return {}
-    return told
+    return known

@@ -46,7 +46,7 @@ class LocalModel:
         self.identity = f"local/{name}@{version}"
         self.price: Price | None = price
         self.max_output_tokens = max_output_tokens
-        self.bounds = bounds
+        self.bounds = msgspec.structs.replace(bounds, has_template=False)
         self.limits = limits or RateLimits()
         self._function = function
         self._price = price

@@ -102,8 +102,8 @@ class Postings:
         attempt = workload.attempt
         assert attempt is not None and minimum_us >= 0
         least_gpus, least_rate = minimum_rate(workload, attempt)
-        is_free = all(rate.price_micros == 0 for rate in attempt.rates)
-        if is_free and not (minimum_us and least_rate.price_micros):
+        prices = (least_rate if minimum_us else attempt.rates[-1], *attempt.rates)
+        if not any(rate.price_micros for rate in prices):
             return None
         terms = self._world.records.markets[workload.market].terms
         starts_us = billed_from_us(attempt, terms.start_grace_us)

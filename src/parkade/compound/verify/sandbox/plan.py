@@ -134,6 +134,7 @@ def _sights(python: Python, folder: Path) -> tuple[str, ...]:
         "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv",
         "--setenv", "PATH", "/usr/bin", "--setenv", "HOME", "/tmp", "--setenv", "LANG", "C.UTF-8",
         "--setenv", "PYTHONPATH", PACKAGE, "--setenv", "PYTHONHASHSEED", "0",
+        "--setenv", "LD_BIND_NOW", "1",
         "--ro-bind", "/usr", "/usr", *_libraries(),
     ]  # fmt: skip
     if not python.prefix.is_relative_to("/usr"):
@@ -210,7 +211,12 @@ def _unsandboxed(python: Python) -> RoomPlan:
     package = str(_folder()).removesuffix(f"/{INSIDE}")
     return RoomPlan(
         command=_zygote(python, package),
-        environment={"PYTHONPATH": package, "PYTHONHASHSEED": "0", "PATH": os.defpath},
+        environment={
+            "PYTHONPATH": package,
+            "PYTHONHASHSEED": "0",
+            "LD_BIND_NOW": "1",
+            "PATH": os.defpath,
+        },
         is_unsandboxed=True,
         first_user=None,
         other_processes=1 << 20,

@@ -2,19 +2,22 @@
 
 In order, because each step may need a right that a later one takes away:
 
-1. a session of its own, so that no signal to its group reaches the zygote;
-2. standard input, output and errors are /dev/null; of all other descriptors only those named stay;
+1. standard input, output and errors are /dev/null; of all other descriptors only those named stay;
+2. a session of its own, so that no signal to its group reaches the zygote;
 3. a mount namespace of its own, in which /tmp becomes an empty file system in memory, with bounds
    on bytes and on files (the zygote took /proc out of sight for all of them);
 4. a user of its own, where the zygote is root; no capability in any case;
 5. limits on memory, CPU time, processes, open files and the size of a file, hard ones;
 6. the filter on system calls.
 
+From 2 on these are calls of the C library and nothing else. The zygote makes their arguments ready
+once for all jobs of the same bounds: each object that a forked process looks at costs it a page of
+memory, because Python counts its uses there, and a page costs more than a call.
+
 The `Jailer` also makes it the first process of a process namespace of its own: it sees no other
 process, and whatever it forks ends with it.
 """
 
-import fcntl
 import os
 import resource
 from collections.abc import Callable
@@ -22,10 +25,12 @@ from dataclasses import dataclass
 
 from parkade.compound.verify.sandbox.inside import frames, kernel
 
-HOME = "/tmp"
+HOME = b"/tmp"
 #: Standard output of the zygote, which is /dev/null; so are its standard errors.
 NULL = 1
-FIRST_KEPT, ASIDE = 3, 100
+#: Descriptors that a jailed process finds; the zygote has nothing there that it needs.
+FIRST_KEPT, MOST_KEPT = 3, 3
+MOST_CELLS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,7 @@ class Bounds:
 
 
 Work = Callable[[tuple[int, ...]], None]
+Cell = tuple[kernel.Call, ...]
 
 
 class Jailer:
@@ -67,82 +73,91 @@ class Jailer:
 
     def __init__(self, walls: Walls, own_namespace: int | None) -> None:
         self._walls = walls
+        self._cells: dict[tuple[Bounds, int], Cell] = {}
+        self._apart: Cell = ()
+        self._back: Cell = ()
         #: The zygote's own process namespace; None without namespaces.
-        self._own_namespace = own_namespace
+        if own_namespace is not None:
+            self._apart = (kernel.unsharing(kernel.CLONE_NEWPID),)
+            self._back = (kernel.joining(own_namespace, kernel.CLONE_NEWPID),)
+        self._most_descriptors = os.sysconf("SC_OPEN_MAX")
 
     def fork(self, bounds: Bounds, seat: int, keep: tuple[int, ...], work: Work) -> int:
         """Calls `work` in a jailed process, with its new numbers of the descriptors it keeps.
 
         `seat` tells apart the jailed processes of one job. Gives the process id.
         """
-        if self._own_namespace is None:
-            return self._fork(bounds, seat, keep, work)
-        kernel.unshare(kernel.CLONE_NEWPID)
+        assert len(keep) <= MOST_KEPT
+        assert all(descriptor >= FIRST_KEPT + MOST_KEPT for descriptor in keep)
+        cell = self._cell(bounds, seat)
+        kernel.make(self._apart)
         try:
-            return self._fork(bounds, seat, keep, work)
+            pid = os.fork()
+            if pid == 0:
+                self._live(cell, keep, work)
+            return pid
         finally:
-            kernel.set_children_pid_namespace(self._own_namespace)
+            kernel.make(self._back)
 
-    def _fork(self, bounds: Bounds, seat: int, keep: tuple[int, ...], work: Work) -> int:
-        pid = os.fork()
-        if pid == 0:
-            _live(self._walls, bounds, seat, keep, work)
-        return pid
+    def _cell(self, bounds: Bounds, seat: int) -> Cell:
+        key = bounds, seat
+        if key not in self._cells:
+            if len(self._cells) == MOST_CELLS:
+                self._cells.clear()
+            self._cells[key] = cell(self._walls, bounds, seat)
+        return self._cells[key]
 
-
-def _live(walls: Walls, bounds: Bounds, seat: int, keep: tuple[int, ...], work: Work) -> None:
-    code = 1
-    try:
-        kept = _shut_descriptors(keep)
+    def _live(self, cell: Cell, keep: tuple[int, ...], work: Work) -> None:
+        code = 1
         try:
-            enter(walls, bounds, seat)
-        except OSError as error:
-            frames.send(kept[0], frames.dump([f"cannot be jailed: {error}"]))
-            return
-        try:
-            work(kept)
-        except frames.Ended:
-            pass
-        code = 0
-    finally:
-        os._exit(code)
+            kept = self._shut_descriptors(keep)
+            try:
+                kernel.make(cell)
+            except OSError as error:
+                frames.send(kept[0], frames.dump([f"cannot be jailed: {error}"]))
+                return
+            try:
+                work(kept)
+            except frames.Ended:
+                pass
+            code = 0
+        finally:
+            os._exit(code)
+
+    def _shut_descriptors(self, keep: tuple[int, ...]) -> tuple[int, ...]:
+        """Its own numbers of those it keeps, which are `FIRST_KEPT` and so on."""
+        os.dup2(NULL, 0)
+        first = number = FIRST_KEPT
+        for descriptor in keep:
+            os.dup2(descriptor, number)
+            number += 1
+        os.closerange(number, self._most_descriptors)
+        return tuple(range(first, number))
 
 
-def enter(walls: Walls, bounds: Bounds, seat: int) -> None:
-    """Gives up this process's rights for good; `OSError` if a wall cannot be raised."""
-    os.setsid()
+def cell(walls: Walls, bounds: Bounds, seat: int) -> Cell:
+    """What a jailed process calls to give up its rights for good, in order."""
     user = None if walls.first_user is None else walls.first_user + seat
+    calls = [kernel.starting_session()]
     if walls.has_namespaces:
-        _change_root(bounds, user)
+        owner = "" if user is None else f",uid={user},gid={user}"
+        size = f"size={bounds.file_bytes},nr_inodes={bounds.files},mode=0700"
+        calls.append(kernel.unsharing(kernel.CLONE_NEWNS))
+        calls.append(kernel.mounting_memory(HOME, size + owner))
     if user is not None:
-        os.setgroups([])
-        os.setresgid(user, user, user)
-        os.setresuid(user, user, user)
+        calls += kernel.becoming(user)
     if walls.has_namespaces:
-        os.chdir(HOME)
-    kernel.set_process_option(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    kernel.drop_capabilities()
-    _limit(walls, bounds)
+        calls.append(kernel.going_to(HOME))
+    calls.append(kernel.setting(kernel.PR_SET_NO_NEW_PRIVS, 1))
+    calls += kernel.dropping_capabilities()
+    calls += [kernel.limiting(kind, most) for kind, most in _limits(walls, bounds).items()]
     if walls.filter_code is not None:
-        kernel.install_filter(walls.filter_code)
+        calls.append(kernel.filtering(walls.filter_code))
+    return tuple(calls)
 
 
-def _shut_descriptors(keep: tuple[int, ...]) -> tuple[int, ...]:
-    aside = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, ASIDE) for descriptor in keep]
-    os.dup2(NULL, 0)
-    kept = tuple(os.dup2(one, FIRST_KEPT + at) for at, one in enumerate(aside))
-    os.closerange(FIRST_KEPT + len(kept), os.sysconf("SC_OPEN_MAX"))
-    return kept
-
-
-def _change_root(bounds: Bounds, user: int | None) -> None:
-    kernel.unshare(kernel.CLONE_NEWNS)
-    owner = "" if user is None else f",uid={user},gid={user}"
-    size = f"size={bounds.file_bytes},nr_inodes={bounds.files},mode=0700"
-    kernel.mount_memory(HOME.encode(), size + owner)
-
-
-def _limit(walls: Walls, bounds: Bounds) -> None:
+def _limits(walls: Walls, bounds: Bounds) -> dict[int, int]:
+    """No limit is above the zygote's own, which a process without rights could not pass."""
     limits = {
         resource.RLIMIT_AS: walls.base_bytes + bounds.memory_bytes,
         resource.RLIMIT_CPU: bounds.cpu_seconds,
@@ -153,7 +168,8 @@ def _limit(walls: Walls, bounds: Bounds) -> None:
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
     }
+    found = {}
     for kind, most in limits.items():
         hard = resource.getrlimit(kind)[1]
-        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (bound, bound))
+        found[kind] = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    return found

@@ -47,9 +47,9 @@ def _internet_socket() -> None:
 ATTEMPTS: dict[str, Callable[[], object]] = {
     "opens a network socket": _internet_socket,
     "opens a local socket": _unix_socket,
-    "makes a mount namespace": lambda: kernel.unshare(kernel.CLONE_NEWNS),
-    "makes a user namespace": lambda: kernel.unshare(0x1000_0000),
-    "mounts": lambda: kernel.mount_memory(b"/tmp", "size=1m"),
+    "makes a mount namespace": lambda: kernel.make([kernel.unsharing(kernel.CLONE_NEWNS)]),
+    "makes a user namespace": lambda: kernel.make([kernel.unsharing(kernel.CLONE_NEWUSER)]),
+    "mounts": lambda: kernel.make([kernel.mounting_memory(b"/tmp", "size=1m")]),
     "changes its user": lambda: os.setuid(0),
     "runs a program": lambda: os.execv("/usr/bin/env", ["env"]),
 }

@@ -14,8 +14,8 @@ the zygote, nor of a candidate. Both sides number the jobs, so that no job meets
                 the tester's verdict, or the stream of the candidate's answers
 """
 
+import fcntl
 import gc
-import importlib
 import json
 import os
 import platform
@@ -24,8 +24,23 @@ import sys
 import time
 from typing import Any
 
-from parkade.compound.verify.sandbox.inside import candidate, filter, frames, kernel, tester, watch
-from parkade.compound.verify.sandbox.inside.jail import NULL, Bounds, Jailer, Walls
+from parkade.compound.verify.sandbox.inside import (
+    candidate,
+    filter,
+    frames,
+    kernel,
+    tester,
+    warm,
+    watch,
+)
+from parkade.compound.verify.sandbox.inside.jail import (
+    FIRST_KEPT,
+    MOST_KEPT,
+    NULL,
+    Bounds,
+    Jailer,
+    Walls,
+)
 from parkade.compound.verify.sandbox.inside.probe import breaches
 
 CONTROL = 0
@@ -34,29 +49,23 @@ MOST_VERDICT_BYTES = 1 << 16
 WORST_OUT_OF_MEMORY_SCORE = b"1000"
 CANDIDATE_SEAT, TESTER_SEAT = 0, 1
 
-# What solutions import most: loaded once, found by every job at no cost.
-WARM = (
-    "abc", "array", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal",
-    "enum", "fractions", "functools", "hashlib", "heapq", "inspect", "itertools", "json", "math",
-    "operator", "random", "re", "statistics", "string", "textwrap", "time", "types", "typing",
-)  # fmt: skip
-
 
 def main() -> None:
     """Serves jobs until the control socket closes."""
     settings = json.loads(sys.argv[1])
-    for name in WARM:
-        importlib.import_module(name)
+    tests = _put_above_kept(settings["tests_descriptor"])
+    warm.load()
     sys.modules["builtins"].__dict__.update(exit=sys.exit, quit=sys.exit)
     processes = os.open("/proc", os.O_RDONLY)
     own = os.open("/proc/self/ns/pid", os.O_RDONLY)
     walls = _walls(settings, processes)
-    kernel.set_process_option(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    kernel.make([kernel.setting(kernel.PR_SET_CHILD_SUBREAPER, 1)])
     if walls.has_namespaces:
         kernel.unmount(b"/proc")
     _die_first(processes)
     jailer = Jailer(walls, own if walls.has_namespaces else None)
-    zygote = Zygote(walls, jailer, settings["tests_descriptor"])
+    zygote = Zygote(walls, jailer, tests)
+    warm.rehearse()
     gc.collect()
     gc.freeze()
     faults = [] if settings["is_unsandboxed"] else zygote.prove()
@@ -70,6 +79,14 @@ def main() -> None:
         answer, stream = zygote.serve(job)
         frames.send(CONTROL, frames.dump(answer))
         frames.send(CONTROL, stream)
+
+
+def _put_above_kept(descriptor: int) -> int:
+    """Takes the numbers that jailed processes are given, and gives the descriptor another."""
+    above = fcntl.fcntl(descriptor, fcntl.F_DUPFD, FIRST_KEPT + MOST_KEPT)
+    for number in range(FIRST_KEPT, FIRST_KEPT + MOST_KEPT):
+        os.dup2(NULL, number)
+    return above
 
 
 def _die_first(processes: int) -> None:
