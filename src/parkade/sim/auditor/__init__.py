@@ -356,7 +356,7 @@ READERS = {
 
 def _settle(books: Books, attempt: str) -> None:
     run = books.runs[attempt]
-    limit_micros = books.workloads[run.workload]["spec"]["limit_price_micros"]
+    limit_micros = books.workloads[run.workload]["spec"].get("limit_price_micros")
     due, earned = due_of(run, books.terms[run.market], limit_micros)
     is_right = run.charged == due or (run.charged < due and is_at_an_end(books, run))
     require(is_right, f"{attempt} was charged {run.charged} and owed {due}")
