@@ -64,6 +64,12 @@ class LogSensor(Sensor, Protocol):
         """How many lines of watched drivers it has read that no rule knows."""
         ...
 
+    @property
+    def foreign(self) -> tuple[int, str | None]:
+        """How many lines it left out because another host wrote them, and that host of the last
+        one."""
+        ...
+
     def resume(self, bookmark: str) -> None:
         """To go on behind what was read before. One that is not of this log changes nothing."""
         ...

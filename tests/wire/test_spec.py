@@ -8,6 +8,7 @@ import pytest
 import yaml as plain_yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from parkade.core.units import bounds
 from parkade.wire.problems import Fault
@@ -50,6 +51,17 @@ def test_every_value_is_read_as_it_was_written() -> None:
     assert spec.max_duration == timedelta(hours=24)
     assert spec.checkpoint is not None and spec.checkpoint.needs == timedelta(minutes=1)
     assert spec.env == {"EPOCHS": "3", "LEARNING_RATE": "3e-4", "VERSION": "1.10"}
+
+
+def test_numbers_in_env_are_the_text_that_was_written() -> None:
+    text = "env: {SEED: 7, LOW: -3, RATE: 1.10, LARGE: 1e3, OCTAL: 010, DEBUG: true}"
+    spec = parse(GOOD + text, WorkloadSpec)
+    assert spec.env == {
+        "SEED": "7", "LOW": "-3", "RATE": "1.10", "LARGE": "1e3", "OCTAL": "010", "DEBUG": "true"
+    }  # fmt: skip
+    jsonschema_rs.validate(workload_schema(), load(GOOD + text))
+    with pytest.raises(ValidationError, match="valid string"):
+        WorkloadSpec.model_validate({"name": "a", "command": "b", "env": {"A": 1.5}})
 
 
 @pytest.mark.parametrize(
@@ -95,7 +107,8 @@ def test_every_value_is_read_as_it_was_written() -> None:
         ("workdir: train", "workdir", "invalid"),
         ("env: {A-B: x}", "env.A-B", "invalid"),
         ("env: {PARKADE_NODES: '4'}", "env", "invalid"),
-        ("env: {A: 3}", "env.A", "invalid"),
+        ("env: {A: [3]}", "env.A", "invalid"),
+        ("env: {A: null}", "env.A", "invalid"),
         ("checkpoint: {signal: SIGKILL, needs: 1m}", "checkpoint.signal", "invalid"),
         ("checkpoint: {needs: 1m}", "checkpoint", "invalid"),
         ("checkpoint: {signal: auto, preset: hf}", "checkpoint", "invalid"),

@@ -277,6 +277,8 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             pass
         case events.TokenRevoked() | events.GrantSet() | events.CapSet():
             pass
+        case events.OrgCapSet() | events.CapNoted():
+            pass
         case events.MoneyMoved() | events.UsePosted() | events.WithdrawalCharged():
             pass
         case (
