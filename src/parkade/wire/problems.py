@@ -38,6 +38,7 @@ CODES: dict[str, Code] = {
     "denied": Code(403, EXIT_DENIED),
     "cordoned_by_another": Code(409, EXIT_DENIED),
     "insufficient_funds": Code(402, EXIT_REFUSED),
+    "over_cap": Code(409, EXIT_REFUSED),
     "no_capacity": Code(409, EXIT_REFUSED),
     "unfenced": Code(409, EXIT_REFUSED),
     "reservation_full": Code(409, EXIT_REFUSED),

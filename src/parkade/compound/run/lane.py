@@ -82,6 +82,7 @@ class Flight:
             finish=completion.finish,
             text=completion.text,
             message=NO_MESSAGE if completion.message is None else completion.message,
+            shared=completion.shared_micros,
             of=self.of,
         )
 
