@@ -257,6 +257,7 @@ class MarsRunner:
                 device=verdict.device,
                 signal=verdict.signal,
                 action=verdict.action.value,
+                verdict=verdict.verdict,
                 **more,
             )
         if decision.held is not None:
