@@ -43,8 +43,8 @@ def test_each_command_and_each_page_of_the_repository_is_in_it(site: Path) -> No
         page = "-".join(name.split()[:2])
         text = (site / f"commands/{page}.html").read_text("utf-8")
         assert f'id="{name.replace(" ", "-")}"' in text, name
-    for page in sorted((ROOT / "docs").rglob("*.md")):
-        assert (site / page.relative_to(ROOT).with_suffix(".html")).exists(), page
+    for path in sorted((ROOT / "docs").rglob("*.md")):
+        assert (site / path.relative_to(ROOT).with_suffix(".html")).exists(), path
 
 
 def test_an_option_stands_on_the_page_of_its_command(site: Path) -> None:

@@ -128,7 +128,7 @@ async def ask_async(
         raise TypeError(f"ask has no option {unknown[0]!r}; there are: {', '.join(known)}")
     chosen = AskOptions(**options)
     loaded = _loaded(network, models or {}, verifiers or {}, functions or {})
-    asked = _questions(questions)
+    asked = questions_of(questions)
     bound = bind(loaded.network, loaded.names)
     check_names(bound, asked)
     found: dict[str, Result] = {}
@@ -179,7 +179,9 @@ def _loaded(
     return load(network)
 
 
-def _questions(given: Asked | Iterable[Asked]) -> list[Question]:
+def questions_of(given: Asked | Iterable[Asked]) -> list[Question]:
+    """The questions of what `ask` may be given; ValueError for one without a prompt, or two of an
+    id."""
     rows = [given] if isinstance(given, (str, Mapping, Question)) else list(given)
     asked = [_question(row, number) for number, row in enumerate(rows, start=1)]
     seen: set[str] = set()

@@ -514,6 +514,29 @@ def a_user_who_leaves() -> Parkade:
     return parkade
 
 
+def tokens_of_tokens() -> Parkade:
+    """A token that ends with the one that it was made with, and one that ends earlier."""
+    parkade = Parkade()
+    parkade.org("lab")
+    parkade.do(builders.create_user("eve", "lab", role=Role.OWNER, unix_name=None))
+    for name, made_with, lasts_us in (
+        ("first", None, HOUR_US),
+        ("second", "first", None),
+        ("third", "second", HOUR_US // 2),
+    ):
+        parkade.do(
+            commands.AddToken(
+                by="eve",
+                token=name,
+                user="eve",
+                digest=name.ljust(64, "0"),
+                made_with=made_with,
+                lasts_us=lasts_us,
+            )
+        )
+    return parkade
+
+
 def an_org_that_leaves() -> Parkade:
     """Its running work, its claim and its array end with notice; later it is back."""
     parkade = Parkade()
@@ -640,6 +663,15 @@ def test_a_kept_journal_has_bounds_that_changed_for_one_for_an_array_and_for_mem
     assert [it.members for it in changed if it.members] == [((3, 4),)]
 
 
+def test_a_kept_journal_has_tokens_that_were_made_with_tokens() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-tokens.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    added = [it.token for it in found if isinstance(it, events.TokenAdded)]
+    assert [it.made_with for it in added] == [None, "first", "second"]
+    first, second, third = (it.expires_us for it in added)
+    assert first == second and third is not None and first is not None and third < first
+
+
 def test_a_kept_journal_has_a_workload_that_ended_twice() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-again.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
@@ -649,6 +681,32 @@ def test_a_kept_journal_has_a_workload_that_ended_twice() -> None:
     ]
     launched = [it.attempt.attempt for it in found if isinstance(it, events.Launched)]
     assert launched == ["w1.1", "w1.2"]
+
+
+def a_gang_pushed_out() -> Parkade:
+    """Two bids of one node each push out a gang of three at a price of 0, and end soon."""
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0, public_floor_micros=0)
+    parkade.bid("guest", 5, nodes=3)
+    parkade.run(60)
+    two = [parkade.bid("lab", 20) for _ in range(2)]
+    parkade.clear()
+    parkade.stop_all()
+    parkade.tick()
+    parkade.start_all()
+    parkade.pass_time(60)
+    parkade.ended(two[0])
+    parkade.do(commands.Cancel(by=None, workload=two[1], now=True))
+    parkade.stop_all()
+    parkade.run(60)
+    return parkade
+
+
+def test_a_kept_journal_has_debts_for_what_those_that_left_had_bid() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-outbid.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    attempts = [it.attempt for it in found if isinstance(it, events.Launched)]
+    assert [it.debt.outbid_micros for it in attempts if it.debt] == [(9_523_808,)] * 2
+    assert kept.balances["org/lab"] == 1_000_000 * MICROS - 2 * 79_365
 
 
 def test_a_kept_journal_has_caps_that_were_told_of_and_reached() -> None:
@@ -689,8 +747,10 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
         f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
+        f"journal-v{EVENT_VERSION}-tokens": tokens_of_tokens,
         f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,
+        f"journal-v{EVENT_VERSION}-outbid": a_gang_pushed_out,
         f"journal-v{EVENT_VERSION}-again": what_ended_goes_on,
         f"journal-v{EVENT_VERSION}-caps": caps_of_users_and_orgs,
     }
