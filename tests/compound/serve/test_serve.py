@@ -25,7 +25,7 @@ from parkade.compound.run.running import Settings
 from parkade.compound.serve import server as network_server
 from parkade.compound.serve.answering import Answering
 from parkade.compound.serve.server import NetworkServer, serving
-from parkade.compound.values import Call
+from parkade.compound.values import Call, Candidate, Question, Verdict
 from tests.compound.building import answering, names, priced, prompt
 
 NETWORK = BestOf(Generate("m", max_tokens=50), k=5, verify=lambda q, c: c.text.endswith("3"))
@@ -244,6 +244,35 @@ def test_what_every_request_holds_may_stand_in_a_template(tmp_path: Path) -> Non
             assert "hi" in str(told.choices[0].message.content)
 
     in_loop(work)
+
+
+def test_a_verifier_s_sandbox_ends_with_the_server(tmp_path: Path) -> None:
+    class Sandboxed:
+        name = "sandboxed"
+        is_open = True
+
+        def version(self) -> str:
+            return "1"
+
+        async def verify(self, question: Question, candidate: Candidate) -> Verdict:
+            return Verdict(is_accepted=True)
+
+        def close(self) -> None:
+            self.is_open = False
+
+    verifier = Sandboxed()
+
+    async def work() -> None:
+        known = names({"m": numbered()}, verifiers={"v": verifier})
+        server = NetworkServer(
+            Answering(BestOf(Generate("m"), 2, "v"), known, tmp_path, Settings()), "net", None
+        )
+        async with serving(server, "127.0.0.1", 0) as url, client(url) as asked:
+            await asked.chat.completions.create(model="net", messages=say("hi"))
+            assert verifier.is_open
+
+    in_loop(work)
+    assert not verifier.is_open
 
 
 def test_an_abstaining_network_refuses_in_words(tmp_path: Path) -> None:
