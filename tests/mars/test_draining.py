@@ -26,10 +26,15 @@ def test_a_refused_drain_spends_no_budget(scene: Scene) -> None:
     assert "parkade-mars:" in scene.is_drained("n9"), "a fleet of twenty has a budget of one"
     found = shown(runner)
     assert found['parkade_mars_drains_refused_total{reason="already_drained"}'] == 1
+    waits = 'parkade_mars_action_waits{{device="0000:3b:00",node="{}",reason="{}",signal="xid/79"}}'
+    assert found[waits.format("n0", "already_drained")] == 1
+    assert found['parkade_mars_node_drained{node="n9"}'] == 1
+    assert not any("action_waits" in name and "n9" in name for name in found)
     scene.now_us += 700_000_000
     scene.write("n18")
     runner.round()
     assert scene.is_drained("n18") == "", "the budget is spent now"
+    assert shown(runner)[waits.format("n18", "fleet_budget")] == 1
     assert shown(runner)['parkade_mars_actions_held_total{reason="fleet_budget"}'] == 1
 
 

@@ -258,7 +258,10 @@ def test_a_rack_that_fails_is_not_drained(scene: Scene) -> None:
         scene.write(f"n{number}")
     runner.round()
     assert len(list(scene.drained.iterdir())) <= 2
-    assert shown(runner)["parkade_mars_suspected_parents"] >= 1
+    found = shown(runner)
+    assert found["parkade_mars_suspected_parents"] >= 1
+    assert found['parkade_mars_parent_suspected{kind="rack",name="r0"}'] == 1
+    assert 'parkade_mars_fabric_breaker_open{fabric="default"}' in found
 
 
 def test_a_node_of_two_partitions_that_is_not_drained_is_drained(scene: Scene) -> None:

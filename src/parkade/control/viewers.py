@@ -123,7 +123,7 @@ def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
             return tuple(token for token in tokens.values() if users[token.user].org == org)
         case events.OrgCreated() | events.UserCreated() | events.GrantSet() | events.CapSet():
             return ()
-        case events.UnixNameSet():
+        case events.UnixNameSet() | events.OrgCapSet() | events.CapNoted():
             return ()
         case _:
             assert_never(event)

@@ -18,6 +18,7 @@ At most the standing verdicts wait. Nothing is drained for a verdict that stands
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 
@@ -37,6 +38,16 @@ from parkade.mars.metrics import Metrics
 Outcome = DrainDone | DrainStands | DrainRefused
 
 
+class Held(NamedTuple):
+    """Why an action waits: a code, which is a label of metrics, and words for people."""
+
+    code: str
+    words: str
+
+
+FAILED = "drain_failed"
+
+
 class Draining:
     """See the module. `held` says why the action of a verdict waits, by its name."""
 
@@ -48,7 +59,7 @@ class Draining:
         *,
         stands: Callable[[str], bool],
     ) -> None:
-        self.held: dict[str, str] = {}
+        self.held: dict[str, Held] = {}
         self._drains = drains
         self._watch = watch
         self._metrics = metrics
@@ -58,7 +69,7 @@ class Draining:
         self._failed: dict[str, Verdict] = {}
         self._under_way: tuple[Verdict, Aside[Outcome]] | None = None
         self._stopping = threading.Event()
-        self._metrics.drained.set(len(drains.own))
+        self._show()
 
     @property
     def is_under_way(self) -> bool:
@@ -100,7 +111,7 @@ class Draining:
             held = self._watch.permit(verdict, now_us)
             if held is not None:
                 self._metrics.held.labels(held.value).inc()
-                self._hold(verdict, held.value)
+                self._hold(verdict, Held(held.value, held.value))
                 continue
             words = f"{verdict.level.value} {verdict.signal}"
             call = partial(self._drains.drain, verdict.node, verdict.verdict, words, now_us)
@@ -137,7 +148,7 @@ class Draining:
             self._failed[verdict.verdict] = verdict
             if not isinstance(error, DrainNotBegun):
                 self._metrics.drains.labels("failed").inc()
-                self._hold(verdict, str(error), level="error")
+                self._hold(verdict, Held(FAILED, str(error)))
             return True
         assert outcome is not None
         self._failed.pop(verdict.verdict, None)
@@ -154,13 +165,19 @@ class Draining:
                 self._watch.give_back()
                 self._metrics.drains.labels("refused").inc()
                 self._metrics.refused.labels(reason.value).inc()
-                self._hold(verdict, why)
-        self._metrics.drained.set(len(self._drains.own))
+                self._hold(verdict, Held(reason.value, why))
+        self._show()
         return True
 
-    def _hold(self, verdict: Verdict, why: str, *, level: str = "warning") -> None:
+    def _show(self) -> None:
+        own = self._drains.own
+        self._metrics.drained.set(len(own))
+        self._metrics.drained_nodes.now({(each.node,): 1 for each in own})
+
+    def _hold(self, verdict: Verdict, why: Held) -> None:
         """Each reason is told once."""
         if self.held.get(verdict.verdict) != why:
-            event = "drain failed" if level == "error" else "not drained"
-            getattr(self._log, level)(event, node=verdict.node, signal=verdict.signal, why=why)
+            tell = self._log.error if why.code == FAILED else self._log.warning
+            event = "drain failed" if why.code == FAILED else "not drained"
+            tell(event, node=verdict.node, signal=verdict.signal, why=why.words)
         self.held[verdict.verdict] = why

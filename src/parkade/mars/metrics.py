@@ -35,6 +35,25 @@ class _Standing(Collector):
         yield levels
 
 
+class Present(Collector):
+    """A gauge for what is so now, by its labels; what is so no more is gone from the next
+    scrape."""
+
+    def __init__(self, name: str, text: str, *labels: str) -> None:
+        self._name, self._text, self._labels = f"parkade_mars_{name}", text, labels
+        self._values: dict[tuple[str, ...], float] = {}
+
+    def now(self, values: dict[tuple[str, ...], float]) -> None:
+        """What is so now; the mapping is kept, and not changed any more."""
+        self._values = values
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(self._name, self._text, labels=self._labels)
+        for labels, value in self._values.items():
+            family.add_metric(labels, value)
+        yield family
+
+
 class Metrics:
     """All metrics of one run."""
 
@@ -79,9 +98,20 @@ class Metrics:
             registry=self.registry,
         )
         self.drained = self._gauge("drained_nodes", "Drains of ours that stand.")
+        self.drained_nodes = self._present("node_drained", "Drains of ours by node.", "node")
+        self.waits = self._present(
+            "action_waits",
+            "Actions of standing verdicts that wait, and why.",
+            *("node", "device", "signal", "reason"),
+        )
+        self.parents = self._present("parent_suspected", "What is suspected.", "kind", "name")
+        self.fabrics = self._present(
+            "fabric_breaker_open", "1 the budget of a fabric is used up.", "fabric"
+        )
+        self.looked = self._gauge("last_log_timestamp_seconds", "When all logs were looked at.")
         self.suspected = self._gauge("suspected_parents", "Racks, switches, fabrics, drivers.")
         self.breaker_open = self._gauge("breaker_open", "1 the fleet's budget is used up.")
-        self.polled = self._gauge("last_poll_timestamp_seconds", "When all sensors were polled.")
+        self.polled = self._gauge("last_poll_timestamp_seconds", "When other sensors were polled.")
         self.poll_seconds = self._gauge("poll_duration_seconds", "How long that took.")
         info = Info("parkade_mars", "What runs.", registry=self.registry)
         info.info({"policy": policy, "acts": str(acts).lower()})
@@ -95,6 +125,11 @@ class Metrics:
         for (node, sensor), state in states.items():
             if not state.startswith("absent"):
                 self._sensor_up.labels(node, sensor).set(0 if state.startswith("failed") else 1)
+
+    def _present(self, name: str, text: str, *labels: str) -> Present:
+        found = Present(name, text, *labels)
+        self.registry.register(found)
+        return found
 
     def _counter(self, name: str, text: str, *labels: str, values: Iterable[str] = ()) -> Counter:
         """`values` of its one label are there from the start: `increase` would miss the first."""

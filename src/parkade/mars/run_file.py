@@ -34,9 +34,11 @@ class NodeEntry(_Model):
 
     node: NodeName = Field(description="its name, as `drain` and `engine` know it")
     fabric: str = Field("default", description="its fabric; a budget holds in each")
-    rack: str | None = Field(None, description="what it shares, to suspect it when many fail")
-    switch: str | None = Field(None, description="likewise")
-    driver: str | None = Field(None, description="the version of its GPU driver, likewise")
+    rack: str | None = Field(
+        None, description="its rack, which is suspected where many of its nodes fail"
+    )
+    switch: str | None = Field(None, description="the same of its switch")
+    driver: str | None = Field(None, description="the same of the version of its GPU driver")
     gpus: Annotated[int, Field(ge=1, le=1_024)] | None = Field(
         None, description="how many GPUs it should have; fewer are a symptom"
     )
@@ -107,12 +109,13 @@ class EngineEntry(_Model):
 class RunFile(_Model):
     """The whole file."""
 
-    format: Literal[1] = Field(description="the version of this file's form: 1")
-    nodes: Annotated[tuple[NodeEntry, ...], Field(min_length=1, max_length=MOST_NODES)] = Field(
-        description="a list of the nodes"
+    format: Literal[1] = Field(description="1, the form of this file")
+    nodes: Annotated[tuple[NodeEntry, ...], Field(max_length=MOST_NODES)] = Field(
+        description="a list of the nodes, of one at least"
     )
     every: PositiveSpan = Field(
-        parse_span("15s"), description="how often sensors are polled; logs about each second"
+        parse_span("15s"),
+        description="how often sensors are polled; logs are read about each second",
     )
     listen: Annotated[str, Field(pattern=r"^[0-9a-zA-Z.:_-]+:[0-9]{1,5}$")] = Field(
         "127.0.0.1:9464", description="where metrics are served; port 0 is a free one"
@@ -131,6 +134,8 @@ class RunFile(_Model):
 
     @model_validator(mode="after")
     def _fits(self) -> "RunFile":
+        if not self.nodes:
+            raise ValueError("`nodes` is empty; name a node")
         names = [entry.node for entry in self.nodes]
         if len(names) != len(set(names)):
             raise ValueError("a node stands twice in `nodes`")

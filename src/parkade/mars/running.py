@@ -34,7 +34,7 @@ from parkade.mars.bookmarks import (
     load_bookmarks,
     save_bookmarks,
 )
-from parkade.mars.draining import Draining
+from parkade.mars.draining import Draining, Held
 from parkade.mars.drains import Drains
 from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
@@ -88,7 +88,7 @@ class MarsRunner:
         # What is over is told anew only by a new burst, so it stands as long as a burst may.
         resolve_us = round(file.resolve_after.total_seconds() * SECOND_US)
         self._standing = StandingVerdicts(max(resolve_us, policy.windows.burst_gap_us))
-        self._observed: dict[str, str] = {}
+        self._observed: dict[str, Held] = {}
         self.unread: dict[tuple[str, str], str] = {}
         self._draining = self._drains_of(file)
         self._telling = AlertTelling(file.alertmanager, self.metrics) if file.alertmanager else None
@@ -162,6 +162,7 @@ class MarsRunner:
         decisions = self._see(polled.symptoms)
         self._marks.note(bookmarks_of(self._logs), self._now())
         self._sensed(polled)
+        self.metrics.looked.set(self._now() / SECOND_US)
         self.metrics.unknown.set(sum(log.unknown for _, log in self._logs.sensors))
         self._tell_foreign()
         return decisions
@@ -213,8 +214,16 @@ class MarsRunner:
         over = self._standing.expire(now_us)
         self._save_marks()
         self._show_standing()
-        self.metrics.suspected.set(len(self._watch.suspicions()))
+        suspected = self._watch.suspicions()
+        self.metrics.suspected.set(len(suspected))
+        self.metrics.parents.now({(each.kind.value, each.name): 1 for each in suspected})
         self.metrics.breaker_open.set(self._watch.fleet.state is BreakerState.OPEN)
+        self.metrics.fabrics.now(
+            {
+                (name,): int(breaker.state is BreakerState.OPEN)
+                for name, breaker in self._watch.fabrics.items()
+            }
+        )
         self._alert(over, now_us)
 
     def _until_due_s(self, left_s: float) -> float:
@@ -252,7 +261,7 @@ class MarsRunner:
             )
         if decision.held is not None:
             self.metrics.held.labels(decision.held.value).inc()
-            self._observed[verdict.verdict] = decision.held.value
+            self._observed[verdict.verdict] = Held(decision.held.value, decision.held.value)
         elif self._draining is not None and asks(verdict):
             self._draining.ask(verdict)
 
@@ -300,6 +309,14 @@ class MarsRunner:
         self._observed = {name: why for name, why in self._observed.items() if stands(name)}
         if self._draining is not None:
             self._draining.forget()
+        held = self._held()
+        self.metrics.waits.now(
+            {
+                (each.node, each.device or "", each.signal, held[each.verdict].code): 1
+                for each in verdicts
+                if each.verdict in held
+            }
+        )
 
     def _sensed(self, polled: Polled) -> None:
         """Says once of each sensor that it cannot be read, and once that it is read again."""
@@ -321,14 +338,18 @@ class MarsRunner:
         if self._telling is None:
             return
         ahead_us = now_us + ROUNDS_AHEAD * round(self._file.every.total_seconds() * SECOND_US)
-        held = self._observed | ({} if self._draining is None else self._draining.held)
+        words = {name: why.words for name, why in self._held().items()}
         self._telling.tell(
             [
-                alert_of(each, ends_us=ahead_us, held=held.get(each.verdict))
+                alert_of(each, ends_us=ahead_us, held=words.get(each.verdict))
                 for each in self._standing.verdicts()
             ],
             [alert_of(each, ends_us=now_us, held=None) for each in over],
         )
+
+    def _held(self) -> dict[str, Held]:
+        """Why actions wait, by the name of the verdict."""
+        return self._observed | ({} if self._draining is None else self._draining.held)
 
     def _drains_of(self, file: RunFile) -> Draining | None:
         if file.drain is None or file.journal is None:

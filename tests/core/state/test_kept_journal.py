@@ -22,7 +22,7 @@ from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state import commands, events
 from parkade.core.state.codec import decode_event, encode_event
 from parkade.core.state.events import EVENT_VERSION
-from parkade.core.state.people import Role
+from parkade.core.state.people import CapPeriod, Role
 from parkade.core.state.world import Records, World
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
@@ -553,6 +553,28 @@ def an_org_that_leaves() -> Parkade:
     return parkade
 
 
+def caps_of_users_and_orgs() -> Parkade:
+    """Caps on money, in all and by month, and on GPUs: set, told of, reached and lifted."""
+    parkade = Parkade()
+    parkade.org("lab")
+    parkade.do(builders.create_user("eve", "lab", role=Role.OWNER))
+    month = CapPeriod.MONTH
+    by_month = commands.SetCap(by=None, user="eve", cap_micros=4 * MICROS, period=month)
+    parkade.do(by_month)
+    of_org = commands.SetOrgCap(by="eve", org="lab", cap_micros=9 * MICROS, most_gpus=4)
+    parkade.do(of_org)
+    for _ in range(3):
+        spec = parkade.spec(limit=9)
+        own = commands.Submit(by="eve", org="lab", market=None, spec=spec, is_held=False)
+        parkade.do(own)
+    parkade.bid("lab", 9)
+    parkade.run(3600)
+    parkade.do(commands.SetOrgCap(by=None, org="lab", cap_micros=None))
+    parkade.tick(17 * 24 * 3600)
+    parkade.run(600)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -661,6 +683,17 @@ def test_a_kept_journal_has_a_workload_that_ended_twice() -> None:
     assert launched == ["w1.1", "w1.2"]
 
 
+def test_a_kept_journal_has_caps_that_were_told_of_and_reached() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-caps.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    noted = [it.user for it in found if isinstance(it, events.CapNoted)]
+    assert {"eve", None} == set(noted)
+    whys = {it.why for each in found if isinstance(each, events.Cleared) for it in each.left}
+    assert {"user_cap", "org_cap"} & whys
+    waits = {it.why for each in found if isinstance(each, events.Cleared) for it in each.waiting}
+    assert "org_gpus" in waits
+
+
 def test_the_present_version_has_kept_journals_with_every_event() -> None:
     kinds = {
         json.loads(bytes(raw))["type"]
@@ -692,6 +725,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,
         f"journal-v{EVENT_VERSION}-again": what_ended_goes_on,
+        f"journal-v{EVENT_VERSION}-caps": caps_of_users_and_orgs,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

@@ -1,4 +1,4 @@
-"""Orgs, users, tokens, grants, caps and deposits."""
+"""Orgs, users, tokens, grants and deposits."""
 
 from msgspec.structs import replace
 
@@ -238,10 +238,3 @@ def pay_grant(world: World, org: str, at_us: int) -> tuple[events.AnyEvent, ...]
         kind=TransferKind.GRANT, debit=EXTERNAL, credit=org_account(org), micros=micros
     )
     return events.MoneyMoved(at_us=at_us, transfers=(transfer,)), goes_on
-
-
-def set_cap(command: commands.SetCap, now_us: int) -> Decision:
-    """What a user's workloads may cost; what runs beyond it gets its notice."""
-    if command.cap_micros is not None and not bounds.BALANCE_MICROS.holds(command.cap_micros):
-        return invalid("cap", "a cap is 0 or more")
-    return (events.CapSet(at_us=now_us, user=command.user, cap_micros=command.cap_micros),)

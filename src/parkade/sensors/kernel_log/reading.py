@@ -22,7 +22,7 @@ from parkade.sensors.kernel_log.codes import device_of, read_sxid, read_xid
 from parkade.sensors.kernel_log.lines import is_watched, read_line
 from parkade.sensors.kernel_log.stamps import StampClock, take_stamp
 
-PARSER = "kernel_log/1"
+PARSER = "kernel_log/2"
 MOST_LINE = 8_192
 """Characters of a line that are looked at; no driver's line is longer."""
 MOST_UNKNOWN_KEPT = 100
