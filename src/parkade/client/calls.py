@@ -87,6 +87,23 @@ def set_org_cap(
     return post(f"/orgs/{_id(org)}/cap", people.Org, body)
 
 
+def set_org_bounds(
+    org: str,
+    *,
+    open_workloads: int | None = None,
+    submits_per_minute: int | None = None,
+    starts_per_minute: int | None = None,
+) -> Call[people.Org]:
+    """How many workloads an org may have open, submit and start in a minute; None: the default."""
+    body = checked(
+        people.SetOrgBounds,
+        open_workloads=open_workloads,
+        submits_per_minute=submits_per_minute,
+        starts_per_minute=starts_per_minute,
+    )
+    return post(f"/orgs/{_id(org)}/bounds", people.Org, body)
+
+
 def disable_org(org: str) -> Call[people.Org]:
     """All tokens of an org are refused, and its work ends with the market's notice."""
     body = checked(people.SetOrgDisabled, is_disabled=True)

@@ -547,6 +547,10 @@ def caps_of_users_and_orgs() -> Parkade:
     parkade.bid("lab", 9)
     parkade.run(3600)
     parkade.do(commands.SetOrgCap(by=None, org="lab", cap_micros=None))
+    few = commands.SetOrgBounds(
+        by=None, org="lab", open_workloads=9, submits_per_minute=None, starts_per_minute=1
+    )
+    parkade.do(few)
     parkade.tick(17 * 24 * 3600)
     parkade.run(600)
     return parkade

@@ -181,7 +181,7 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             pass
         case events.UserCreated() | events.GrantSet():
             pass
-        case events.OrgCapSet() | events.CapNoted():
+        case events.OrgCapSet() | events.OrgBoundsSet() | events.CapNoted():
             pass
         case events.EpochOpened() | events.ClockJumped():
             pass
@@ -221,6 +221,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             events.GrantSet(org=concerned)
             | events.OrgDisabled(org=concerned)
             | events.OrgCapSet(org=concerned)
+            | events.OrgBoundsSet(org=concerned)
             | events.CapNoted(org=concerned)
         ):
             return _of(concerned)

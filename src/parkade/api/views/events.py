@@ -13,7 +13,7 @@ from parkade.core.fleet.pool import Fence
 from parkade.core.ledger.accounts import Transfer, org_account
 from parkade.core.reservations.reservation import Lending
 from parkade.core.state import events
-from parkade.core.state.people import CapPeriod, Grant
+from parkade.core.state.people import CapPeriod, Grant, OrgBounds
 from parkade.core.units.indexes import written
 from parkade.core.units.money import format_amount as money
 from parkade.wire.feed import Event
@@ -238,6 +238,11 @@ def _account(event: events.AccountEvent) -> Shown:
             if whole is not None:
                 says, told = _cap(whole.micros, whole.period, whole.most_gpus)
             return f"org {org_name}: {says}", told
+        case events.OrgBoundsSet(org=org_name, bounds=bounds):
+            names = OrgBounds.__struct_fields__
+            told = {name: None if bounds is None else getattr(bounds, name) for name in names}
+            parts = (f"{name} {told[name] or 'default'}" for name in names)
+            return f"org {org_name}: {', '.join(parts)}".replace("_", " "), told
         case events.CapNoted(org=org_name, user=user_name, spent_micros=spent, cap_micros=most):
             whose = f"org {org_name}" if user_name is None else f"user {user_name}"
             told = {"user": user_name, "spent": money(spent), "cap": money(most)}

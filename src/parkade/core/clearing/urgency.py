@@ -92,6 +92,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.GrantSet()
             | events.CapSet()
             | events.OrgCapSet()
+            | events.OrgBoundsSet()
             | events.CapNoted()
             | events.UnixNameSet()
             | events.OrgDisabled()

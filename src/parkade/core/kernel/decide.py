@@ -84,6 +84,8 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return caps.set_cap(command, now_us)
         case commands.SetOrgCap():
             return caps.set_org_cap(world, command, now_us)
+        case commands.SetOrgBounds():
+            return caps.set_org_bounds(command, now_us)
         case commands.SetOrgDisabled():
             return accounts.set_org_disabled(world, command, now_us)
         case commands.SetUserDisabled():

@@ -221,6 +221,15 @@ class SetOrgCap(Command, frozen=True, kw_only=True):
     most_gpus: int | None = None
 
 
+class SetOrgBounds(Command, frozen=True, kw_only=True):
+    """How many workloads an org may have open, submit and start in a minute; None: the default."""
+
+    org: str
+    open_workloads: int | None
+    submits_per_minute: int | None
+    starts_per_minute: int | None
+
+
 class SetOrgDisabled(Command, frozen=True, kw_only=True):
     """An org's tokens are refused and its work ends with notice, or its tokens are taken again."""
 
@@ -490,6 +499,7 @@ AnyCommand = (
     | SetGrant
     | SetCap
     | SetOrgCap
+    | SetOrgBounds
     | SetUnixName
     | SetOrgDisabled
     | SetUserDisabled

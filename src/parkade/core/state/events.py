@@ -35,7 +35,7 @@ from parkade.core.reservations.reservation import (
     ReservationState,
 )
 from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
-from parkade.core.state.people import Cap, CapPeriod, Grant, Org, Token, User
+from parkade.core.state.people import Cap, CapPeriod, Grant, Org, OrgBounds, Token, User
 from parkade.core.units.indexes import Spans
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
@@ -250,6 +250,13 @@ class OrgCapSet(Event, frozen=True, kw_only=True):
 
     org: str
     cap: Cap | None
+
+
+class OrgBoundsSet(Event, frozen=True, kw_only=True):
+    """How much an org may have open and begin changed; None: the defaults."""
+
+    org: str
+    bounds: OrgBounds | None
 
 
 class CapNoted(Event, frozen=True, kw_only=True):
@@ -715,6 +722,7 @@ AccountEvent = (
     | GrantSet
     | CapSet
     | OrgCapSet
+    | OrgBoundsSet
     | CapNoted
     | UnixNameSet
 )

@@ -68,6 +68,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.Deposit: Permission.OPERATOR,
     commands.Adjust: Permission.OPERATOR,
     commands.SetGrant: Permission.OPERATOR,
+    commands.SetOrgBounds: Permission.OPERATOR,
     commands.SetUnixName: Permission.OPERATOR,
     commands.CreateUser: Permission.OWNER,
     commands.SetCap: Permission.OWNER,
@@ -182,6 +183,7 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             | commands.Adjust(org=org)
             | commands.SetGrant(org=org)
             | commands.SetOrgCap(org=org)
+            | commands.SetOrgBounds(org=org)
         ):
             is_own = command.by is not None and world.records.users[command.by].org == org
             is_visible = is_own or is_operator(world, command.by)

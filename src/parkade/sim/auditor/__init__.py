@@ -158,8 +158,14 @@ def _change_terms(books: Books, event: Record) -> None:
 def _submit(books: Books, event: Record) -> None:
     name = event["workload"]["workload"]
     books.workloads[name] = event["workload"]
+    if event["workload"].get("member_of") is None:
+        caps.begin(books, event["workload"]["org"], "submits", event["at_us"])
     books.failures.pop(name, None)
     books.first_started.pop(name, None)
+
+
+def _retry(books: Books, event: Record) -> None:
+    caps.begin(books, books.workloads[event["workload"]]["org"], "submits", event["at_us"])
 
 
 def _change_bounds(books: Books, event: Record) -> None:
@@ -176,6 +182,7 @@ def _change_bounds(books: Books, event: Record) -> None:
 
 def _launch(books: Books, event: Record) -> None:
     attempt, workload = event["attempt"], books.workloads[event["workload"]]
+    caps.begin(books, workload["org"], "starts", event["at_us"])
     require(attempt["attempt"] not in books.runs, f"{attempt['attempt']} was launched twice")
     require(event["workload"] not in books.live, f"{event['workload']} runs already")
     books.live[event["workload"]] = attempt["attempt"]
@@ -347,6 +354,8 @@ READERS = {
     "StopOrdered": _order,
     "Cleared": _clear,
     "Ended": _end,
+    "MembersRetried": _retry,
+    "OrgBoundsSet": caps.set_bounds,
     "CapSet": caps.set_cap,
     "OrgCapSet": caps.set_cap,
     "CapNoted": caps.note,

@@ -12,7 +12,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Health, Node
 from parkade.core.ledger.accounts import TransferKind, org_account
 from parkade.core.state import commands, events
-from parkade.core.state.people import CapPeriod
+from parkade.core.state.people import CapPeriod, OrgBounds
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Phase, Why
 from parkade.sim.whatif.others import of_others
@@ -68,6 +68,7 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             | events.GrantSet()
             | events.CapSet()
             | events.OrgCapSet()
+            | events.OrgBoundsSet()
             | events.UnixNameSet()
             | events.OrgDisabled()
             | events.UserDisabled()
@@ -190,6 +191,7 @@ def _of_accounts(
     | events.GrantSet
     | events.CapSet
     | events.OrgCapSet
+    | events.OrgBoundsSet
     | events.UnixNameSet
     | events.OrgDisabled
     | events.UserDisabled,
@@ -219,6 +221,15 @@ def _of_accounts(
             yield commands.SetGrant(by=by, org=org, micros=micros, every_us=every_us)
         case events.CapSet(user=user, cap_micros=cap, period=period, most_gpus=gpus):
             yield commands.SetCap(by=by, user=user, cap_micros=cap, period=period, most_gpus=gpus)
+        case events.OrgBoundsSet(org=org, bounds=bounds):
+            own = OrgBounds() if bounds is None else bounds
+            yield commands.SetOrgBounds(
+                by=by,
+                org=org,
+                open_workloads=own.open_workloads,
+                submits_per_minute=own.submits_per_minute,
+                starts_per_minute=own.starts_per_minute,
+            )
         case events.OrgCapSet(org=org, cap=whole):
             yield commands.SetOrgCap(
                 by=by,
