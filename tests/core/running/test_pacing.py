@@ -152,3 +152,17 @@ def test_a_bid_that_had_no_means_beside_the_others_does_not_start_in_their_place
     parkade.clear()
     assert seated(parkade, *bids) == []
     assert {parkade.workload(it).why for it in bids} == {"org_starts"}
+
+
+def test_room_that_a_bounded_org_leaves_goes_to_no_other_beyond_its_own_bound() -> None:
+    """lab would have all nodes; with its bound another org has the rest, which is bounded too."""
+    parkade = bounded(starts=1)
+    parkade.org("other")
+    few = commands.SetOrgBounds(
+        by=None, org="other", open_workloads=None, submits_per_minute=None, starts_per_minute=2
+    )
+    parkade.do(few)
+    mine = [parkade.bid("lab", 9) for _ in range(8)]
+    others = [parkade.bid("other", 5) for _ in range(4)]
+    parkade.clear()
+    assert (len(seated(parkade, *mine)), len(seated(parkade, *others))) == (1, 2)

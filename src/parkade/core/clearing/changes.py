@@ -81,9 +81,12 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             reason=Reason.CLOCK_JUMPED,
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
-    given, outcome = _cleared(world, market, now_us, frozenset())
-    too_many = beyond_starts(world, outcome.lines, now_us)
-    if too_many:
+    too_many: frozenset[str] = frozenset()
+    given, outcome = _cleared(world, market, now_us, too_many)
+    # Each round bounds one more org at least: it starts no more than it may from then on.
+    while more := beyond_starts(world, outcome.lines, now_us):
+        assert not more <= too_many, "an org that was bounded starts too many"
+        too_many |= more
         given, outcome = _cleared(world, market, now_us, too_many)
     return (*caps_near(world, now_us), *difference(world, market, given, outcome, now_us))
 
@@ -92,7 +95,7 @@ def _cleared(
     world: World, market: Market, now_us: int, too_many: frozenset[str]
 ) -> tuple[ClearingInput, Clearing]:
     """What a clearing is given, and its outcome. Where an org would start too many, the bids of it
-    that have to wait are known from the outcome, and a second clearing gives others their room."""
+    that have to wait are known from the outcome, and another clearing gives others their room."""
     turn = now_us // market.terms.clearing_interval_us
     given = with_evacuees(world, build_input(world, market, now_us, too_many=too_many), turn=turn)
     state, outcome = clear_with_claims(world, given.state, clear)
