@@ -50,6 +50,8 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/nodes/{node}/drain": OPERATOR,
     "POST /v1/nodes/{node}/remove": OPERATOR,
     "POST /v1/reservations": OWNER,
+    "POST /v1/reservations/plan": OWNER,
+    "POST /v1/reservations/{reservation}/extend": OWNER,
     "GET /v1/reservations": ANYONE,
     "GET /v1/reservations/{reservation}": MEMBER,
     "POST /v1/reservations/{reservation}/lend": OWNER,

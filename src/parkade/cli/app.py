@@ -50,6 +50,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Capacity": (
         reservations.reserve,
         reservations.reservations,
+        reservations.extend,
         reservations.end,
         reservations.lend,
         reservations.waits,

@@ -264,6 +264,17 @@ def reserve(request: reservations.Reserve) -> Call[reservations.Reservation]:
     return post("/reservations", reservations.Reservation, request)
 
 
+def plan_reservation(request: reservations.Reserve) -> Call[reservations.ReservationPlan]:
+    """What a reservation would be and cost; nothing is bought."""
+    return post("/reservations/plan", reservations.ReservationPlan, request)
+
+
+def extend_reservation(reservation: str, *, end: str) -> Call[reservations.Reservation]:
+    """A later end, at the rate that was agreed."""
+    body = checked(reservations.Extend, end=end)
+    return post(f"/reservations/{_id(reservation)}/extend", reservations.Reservation, body)
+
+
 def list_reservations() -> Call[reservations.Reservations]:
     """The reservations the caller may see."""
     return get("/reservations", reservations.Reservations)

@@ -104,6 +104,8 @@ class Methods:
     set_prices = Method(calls.set_prices)
     reserve = Method(calls.reserve)
     list_reservations = Method(calls.list_reservations)
+    plan_reservation = Method(calls.plan_reservation)
+    extend_reservation = Method(calls.extend_reservation)
     end_reservation = Method(calls.end_reservation)
     lend = Method(calls.lend)
     claim = Method(calls.claim)

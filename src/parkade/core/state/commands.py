@@ -269,6 +269,13 @@ class EndReservation(Command, frozen=True, kw_only=True):
     reservation: str
 
 
+class ExtendReservation(Command, frozen=True, kw_only=True):
+    """A later end of a reservation, at its rate."""
+
+    reservation: str
+    end_us: int
+
+
 class Lend(Command, frozen=True, kw_only=True):
     """The standing offer of a reservation; `floor_micros` None stops lending, `keep` None leaves it
     as it is."""
@@ -505,6 +512,7 @@ AnyCommand = (
     | SetUserDisabled
     | Reserve
     | EndReservation
+    | ExtendReservation
     | Lend
     | MakeClaim
     | Unclaim

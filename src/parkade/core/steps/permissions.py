@@ -77,6 +77,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.SetUserDisabled: Permission.OWNER,
     commands.Reserve: Permission.OWNER,
     commands.EndReservation: Permission.OWNER,
+    commands.ExtendReservation: Permission.OWNER,
     commands.Lend: Permission.OWNER,
     commands.MakeClaim: Permission.OWNER,
     commands.Unclaim: Permission.OWNER,
@@ -203,6 +204,7 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             return missing if token is None else _user(world, token.user, missing)
         case (
             commands.EndReservation(reservation=name)
+            | commands.ExtendReservation(reservation=name)
             | commands.Lend(reservation=name)
             | commands.MakeClaim(reservation=name)
         ):

@@ -172,10 +172,14 @@ def reserve(stage: Stage, chance: random.Random) -> None:
 
 
 def end_reservation(stage: Stage, chance: random.Random) -> None:
-    """An open end is closed."""
+    """An open end is closed, or a window lasts longer."""
     reservation = _reservation(stage.world, chance)
     if reservation is not None:
-        stage.ask(commands.EndReservation(by=_owner(stage, reservation), reservation=reservation))
+        by = _owner(stage, reservation)
+        stage.ask(commands.EndReservation(by=by, reservation=reservation))
+        end_us = stage.present_us() + chance.choice((HOUR_US, 4 * HOUR_US, 30 * HOUR_US))
+        extend = commands.ExtendReservation(by=by, reservation=reservation, end_us=end_us)
+        stage.ask(extend)
 
 
 def lend(stage: Stage, chance: random.Random) -> None:

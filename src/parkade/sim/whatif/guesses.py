@@ -166,8 +166,10 @@ def _of_owners(
                     start_us=it.window.start_us,
                     end_us=it.window.end_us,
                 )
-        case events.ReservationChanged(reservation=name):
+        case events.ReservationChanged(reservation=name, end_us=end_us):
             yield commands.EndReservation(by=by, reservation=name)
+            if end_us is not None:
+                yield commands.ExtendReservation(by=by, reservation=name, end_us=end_us)
         case events.LendingSet(reservation=name, lending=lending):
             yield commands.Lend(
                 by=by,
