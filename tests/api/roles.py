@@ -52,6 +52,8 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/reservations": OWNER,
     "POST /v1/reservations/plan": OWNER,
     "POST /v1/reservations/{reservation}/extend": OWNER,
+    "POST /v1/reservations/{reservation}/split": OWNER,
+    "POST /v1/reservations/{reservation}/shrink": OWNER,
     "GET /v1/reservations": ANYONE,
     "GET /v1/reservations/{reservation}": MEMBER,
     "POST /v1/reservations/{reservation}/lend": OWNER,

@@ -51,6 +51,8 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         reservations.reserve,
         reservations.reservations,
         reservations.extend,
+        reservations.split,
+        reservations.shrink,
         reservations.end,
         reservations.lend,
         reservations.waits,

@@ -53,6 +53,30 @@ def extend(
     call(lambda client: client.extend_reservation(reservation, end=end), _one, as_json=as_json)
 
 
+def split(
+    reservation: str,
+    nodes: Annotated[int, typer.Argument(help="Whole nodes of the part.", min=1)],
+    name: Annotated[str | None, typer.Option(help="Name of the part.")] = None,
+    org: Annotated[str | None, typer.Option(help="Hand it to this org; operators only.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make nodes of a reservation one of their own, or hand them over."""
+    call(
+        lambda client: client.split_reservation(reservation, nodes=nodes, name=name, org=org),
+        _one,
+        as_json=as_json,
+    )
+
+
+def shrink(
+    reservation: str,
+    nodes: Annotated[int, typer.Argument(help="Whole nodes to give up.", min=1)],
+    as_json: AsJson = False,
+) -> None:
+    """Give up nodes of a reservation that is open-ended or has not begun."""
+    call(lambda client: client.shrink_reservation(reservation, nodes=nodes), _one, as_json=as_json)
+
+
 def lend(
     reservation: str,
     floor: Annotated[str | None, typer.Option(help="The least you receive per GPU-hour.")] = None,

@@ -275,6 +275,20 @@ def extend_reservation(reservation: str, *, end: str) -> Call[reservations.Reser
     return post(f"/reservations/{_id(reservation)}/extend", reservations.Reservation, body)
 
 
+def split_reservation(
+    reservation: str, *, nodes: int, name: str | None = None, org: str | None = None
+) -> Call[reservations.Reservation]:
+    """Nodes of a reservation become one of their own, or, by an operator, another org's."""
+    body = checked(reservations.Split, nodes=nodes, name=name, org=org)
+    return post(f"/reservations/{_id(reservation)}/split", reservations.Reservation, body)
+
+
+def shrink_reservation(reservation: str, *, nodes: int) -> Call[reservations.Reservation]:
+    """Nodes of a reservation are given up."""
+    body = checked(reservations.Shrink, nodes=nodes)
+    return post(f"/reservations/{_id(reservation)}/shrink", reservations.Reservation, body)
+
+
 def list_reservations() -> Call[reservations.Reservations]:
     """The reservations the caller may see."""
     return get("/reservations", reservations.Reservations)

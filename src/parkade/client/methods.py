@@ -106,6 +106,8 @@ class Methods:
     list_reservations = Method(calls.list_reservations)
     plan_reservation = Method(calls.plan_reservation)
     extend_reservation = Method(calls.extend_reservation)
+    split_reservation = Method(calls.split_reservation)
+    shrink_reservation = Method(calls.shrink_reservation)
     end_reservation = Method(calls.end_reservation)
     lend = Method(calls.lend)
     claim = Method(calls.claim)

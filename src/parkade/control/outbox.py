@@ -284,6 +284,7 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
         case (
             events.ReservationPaid()
             | events.ReservationSettled()
+            | events.ReservationDivided()
             | events.Reserved()
             | events.ReservationChanged()
         ):

@@ -24,6 +24,21 @@ class Extend(Request):
     end: When
 
 
+class Split(Request):
+    """Nodes of a reservation that become one of their own, `name` (null: the server chooses);
+    `org`: of another org, by an operator."""
+
+    nodes: Nodes
+    name: Name | None = None
+    org: Name | None = None
+
+
+class Shrink(Request):
+    """Nodes of a reservation that are given up."""
+
+    nodes: Nodes
+
+
 class ReservationPlan(Answer):
     """What a reservation would be: `now` is charged at the sale, for its time until `paid_until`;
     `in_all` is the whole window's price, null where its end is open."""

@@ -114,6 +114,36 @@ async def extend(reservation: str, body: wire.Extend, context: Authenticated) ->
     return await _change(context, command, reservation)
 
 
+@router.post("/reservations/{reservation}/split", status_code=201)
+async def split(reservation: str, body: wire.Split, context: Authenticated) -> wire.Reservation:
+    """Nodes of it become a reservation of their own, which is the answer; an operator hands them to
+    another org."""
+
+    def show(world: World, _: int, decided: Decided, _before: Reservation) -> wire.Reservation:
+        divided = contexts.find(decided, events.ReservationDivided)
+        assert divided is not None
+        part = divided.part
+        return _shown(context, world, world.records.reservations.get(part.reservation, part))
+
+    command = commands.SplitReservation(
+        by=context.viewer.user,
+        reservation=reservation,
+        nodes=body.nodes,
+        name=None if body.name is None else context.new_name(body.name),
+        org=body.org,
+    )
+    return await context.change(command, show, look=_look(context, reservation))
+
+
+@router.post("/reservations/{reservation}/shrink")
+async def shrink(reservation: str, body: wire.Shrink, context: Authenticated) -> wire.Reservation:
+    """Nodes of it are given up: with the period that is paid, or, before its window begins, now."""
+    command = commands.ShrinkReservation(
+        by=context.viewer.user, reservation=reservation, nodes=body.nodes
+    )
+    return await _change(context, command, reservation)
+
+
 @router.post("/reservations/{reservation}/lend")
 async def lend(reservation: str, body: wire.Lend, context: Authenticated) -> wire.Reservation:
     """The standing offer: lend what is idle, at least at this floor, all but `keep` nodes."""

@@ -65,6 +65,11 @@ def _show(event: events.AnyEvent, owners: Owners, reader: Reader) -> Shown:
     org = None if reader.is_operator else reader.org
     if isinstance(event, events.Cleared):
         return cleared(event, owners, org)
+    if isinstance(event, events.ReservationDivided):
+        part = event.part
+        whose = "" if org is not None and part.org == org else f" of {part.org}"
+        says = f"{event.reservation}: {part.nodes} nodes are {part.reservation}{whose} now"
+        return says, {"part": part.reservation, "nodes": part.nodes}
     if isinstance(event, events.MoneyEvent):
         says, detail = _moved(event.transfers, org, may_see_income=reader.may_see_money)
         if isinstance(event, events.MoneyMoved) and event.reason is not None:

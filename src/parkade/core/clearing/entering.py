@@ -67,12 +67,12 @@ def _needed(world: World, reservation: Reservation) -> dict[str, int]:
     """Nodes by fabric that a reservation whose window has begun needs until it ends."""
     if reservation.state is not ReservationState.CLOSING or reservation.lending is None:
         return dict(reservation.shape)
-    used = _used(world, reservation)
+    used = used_nodes(world, reservation)
     keep = reservation.lending.keep
     return {fabric: min(nodes, used.get(fabric, 0) + keep) for fabric, nodes in reservation.shape}
 
 
-def _used(world: World, reservation: Reservation) -> dict[str, int]:
+def used_nodes(world: World, reservation: Reservation) -> dict[str, int]:
     """Nodes by fabric on which its demands hold or are promised seats."""
     nodes = {
         seat.node

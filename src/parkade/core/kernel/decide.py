@@ -14,6 +14,7 @@ from parkade.core.clearing.changes import run_clearing
 from parkade.core.epoch import decisions as epoch
 from parkade.core.leasing import decisions as leasing
 from parkade.core.leasing import owners
+from parkade.core.leasing.dividing import shrink_reservation, split_reservation
 from parkade.core.leasing.extending import extend_reservation
 from parkade.core.nodes import decisions as nodes
 from parkade.core.nodes import fencing, pools, terms
@@ -143,6 +144,10 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return leasing.end_reservation(world, command, now_us)
         case commands.ExtendReservation():
             return extend_reservation(world, command, now_us)
+        case commands.SplitReservation():
+            return split_reservation(world, command, now_us)
+        case commands.ShrinkReservation():
+            return shrink_reservation(world, command, now_us)
         case commands.Lend():
             return leasing.lend(world, command, now_us)
         case commands.MakeClaim():

@@ -123,6 +123,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             accounts.set_unix_name(world, event)
         case events.Reserved():
             leasing.reserve(world, event)
+        case events.ReservationDivided():
+            leasing.divide_reservation(world, event)
         case events.ReservationPaid():
             leasing.pay_reservation(world, event)
         case events.ReservationChanged():

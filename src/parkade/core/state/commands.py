@@ -276,6 +276,22 @@ class ExtendReservation(Command, frozen=True, kw_only=True):
     end_us: int
 
 
+class SplitReservation(Command, frozen=True, kw_only=True):
+    """Nodes of a reservation become one of their own, called `name`; `org`: another org's."""
+
+    reservation: str
+    nodes: int
+    name: str | None = None
+    org: str | None = None
+
+
+class ShrinkReservation(Command, frozen=True, kw_only=True):
+    """Nodes of a reservation are given up."""
+
+    reservation: str
+    nodes: int
+
+
 class Lend(Command, frozen=True, kw_only=True):
     """The standing offer of a reservation; `floor_micros` None stops lending, `keep` None leaves it
     as it is."""
@@ -513,6 +529,8 @@ AnyCommand = (
     | Reserve
     | EndReservation
     | ExtendReservation
+    | SplitReservation
+    | ShrinkReservation
     | Lend
     | MakeClaim
     | Unclaim

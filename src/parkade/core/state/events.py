@@ -323,6 +323,18 @@ class ReservationSettled(Event, frozen=True, kw_only=True):
     missing: tuple[MissingNode, ...] = ()
 
 
+class ReservationDivided(Event, frozen=True, kw_only=True):
+    """Nodes of a reservation became one of their own, `part`; what is left has `shape` and lends
+    as `lending` says. `transfers`: what was paid ahead for the part."""
+
+    market: str
+    reservation: str
+    shape: tuple[tuple[str, int], ...]
+    lending: Lending | None
+    part: Reservation
+    transfers: tuple[Transfer, ...]
+
+
 class ReservationChanged(Event, frozen=True, kw_only=True):
     """It came into force, ended or lapsed; `end_us` where the end became known."""
 
@@ -728,7 +740,14 @@ AccountEvent = (
 )
 """About orgs, users and tokens."""
 
-MoneyEvent = MoneyMoved | UsePosted | WithdrawalCharged | ReservationPaid | ReservationSettled
+MoneyEvent = (
+    MoneyMoved
+    | UsePosted
+    | WithdrawalCharged
+    | ReservationPaid
+    | ReservationSettled
+    | ReservationDivided
+)
 """Those with transfers."""
 
 HealingEvent = (

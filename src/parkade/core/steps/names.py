@@ -69,6 +69,8 @@ def resolved(world: World, command: commands.AnyCommand) -> commands.AnyCommand:
         case (
             commands.EndReservation()
             | commands.ExtendReservation()
+            | commands.SplitReservation()
+            | commands.ShrinkReservation()
             | commands.Lend()
             | commands.MakeClaim()
         ):

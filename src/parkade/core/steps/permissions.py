@@ -78,6 +78,8 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.Reserve: Permission.OWNER,
     commands.EndReservation: Permission.OWNER,
     commands.ExtendReservation: Permission.OWNER,
+    commands.SplitReservation: Permission.OWNER,
+    commands.ShrinkReservation: Permission.OWNER,
     commands.Lend: Permission.OWNER,
     commands.MakeClaim: Permission.OWNER,
     commands.Unclaim: Permission.OWNER,
@@ -205,6 +207,8 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
         case (
             commands.EndReservation(reservation=name)
             | commands.ExtendReservation(reservation=name)
+            | commands.SplitReservation(reservation=name)
+            | commands.ShrinkReservation(reservation=name)
             | commands.Lend(reservation=name)
             | commands.MakeClaim(reservation=name)
         ):

@@ -345,6 +345,7 @@ READERS = {
     "Resubmitted": _submit,
     "Reserved": reservations.reserve,
     "ReservationChanged": reservations.change,
+    "ReservationDivided": reservations.divide,
     "Claimed": _claim,
     "Unclaimed": _unclaim,
     "Launched": _launch,

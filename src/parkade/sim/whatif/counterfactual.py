@@ -151,6 +151,8 @@ class Counterfactual:
                 | commands.MakeClaim(reservation=name)
                 | commands.EndReservation(reservation=name)
                 | commands.ExtendReservation(reservation=name)
+                | commands.SplitReservation(reservation=name)
+                | commands.ShrinkReservation(reservation=name)
             ):
                 here = self._reservations.get(name)
                 return None if here is None else replace(command, reservation=here)

@@ -85,6 +85,13 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             | events.SurroundingsKnown()
         ):
             yield from _of_healing(world, event)
+        case events.ReservationDivided(reservation=name, part=part):
+            whole = world.records.reservations[name]
+            org = None if part.org == whole.org else part.org
+            yield commands.SplitReservation(
+                by=event.by, reservation=name, nodes=part.nodes, name=part.reservation, org=org
+            )
+            yield commands.ShrinkReservation(by=event.by, reservation=name, nodes=part.nodes)
         case events.WithdrawalCharged(market=market) | events.ReservationSettled(market=market):
             # Where it comes first, a clearing or what follows it says more.
             yield commands.RunClearing(by=None, market=market)
