@@ -214,7 +214,8 @@ def create_token(
     user: str,
     name: Annotated[str | None, typer.Option(help="The token's public name.")] = None,
     lasts: Annotated[
-        str | None, typer.Option(help="Refused after that: like 90d; else it lasts.")
+        str | None,
+        typer.Option(help="Refused after that: like 90d; else with the token that you use."),
     ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="It may only look, and change nothing.")
@@ -236,11 +237,11 @@ def create_token(
         with calling(as_json=as_json) as client:
             made = client.create_token(user, token=name, lasts=lasts, is_read_only=read_only)
         write_secret(out, made.secret)
-        print(f"{made.token} for {made.user} is in {out}", file=sys.stderr)
+        print(f"{made.token} for {made.user}{until(made)} is in {out}", file=sys.stderr)
         return
 
     def once(made: "wire.NewToken") -> None:
-        print(f"{made.token} for {made.user}; shown only now:", file=sys.stderr)
+        print(f"{made.token} for {made.user}{until(made)}; shown only now:", file=sys.stderr)
         print(made.secret)
 
     call(
@@ -248,6 +249,13 @@ def create_token(
         once,
         as_json=as_json,
     )
+
+
+def until(made: "wire.NewToken") -> str:
+    """For how long a new token is good, where that ends."""
+    from parkade.cli.screen import minute
+
+    return "" if made.expires is None else f", good until {minute(made.expires)},"
 
 
 @tokens.command("revoke")
@@ -389,11 +397,18 @@ def _tokens(answer: "wire.Tokens") -> None:
     from parkade.cli.screen import minute, table
 
     rows = [
-        (each.token, each.user, _good_for(each), minute(each.expires), minute(each.last_used))
+        (
+            each.token,
+            each.user,
+            _good_for(each),
+            minute(each.expires),
+            each.made_with,
+            minute(each.last_used),
+        )
         for each in answer.tokens
     ]
-    heads = ("TOKEN", "USER", "GOOD FOR", "EXPIRES", "USED")
-    table(heads, rows, empty="No tokens yet.", drops="USED EXPIRES")
+    heads = ("TOKEN", "USER", "GOOD FOR", "EXPIRES", "MADE WITH", "USED")
+    table(heads, rows, empty="No tokens yet.", drops="USED MADE EXPIRES")
 
 
 def _good_for(token: "wire.Token") -> str:

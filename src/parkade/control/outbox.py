@@ -318,6 +318,7 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         lease=_lease(world, workload, attempt),
         array_index=workload.index,
         array_count=_array_count(world, workload),
+        image=spec.image,
         heal_notice_us=_heal_notice_us(world, workload, attempt),
     )
 

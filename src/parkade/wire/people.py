@@ -57,7 +57,8 @@ class CreateUser(Request):
 
 class CreateToken(Request):
     """A new token; `token` is its public name, chosen by the server where it is left out. It is
-    refused after `lasts`, null: never. `is_read_only`: it may only look."""
+    refused after `lasts`, which is no longer than the token of the request is good for; null: with
+    that one. `is_read_only`: it may only look."""
 
     user: Reference
     token: Name | None = None
@@ -205,7 +206,8 @@ class Users(Answer):
 
 class Token(Answer):
     """A token by its public name; its secret is never shown. `pool`: it is for that pool's agent
-    only. `last_used`: since the server's start; null: not since."""
+    only. `last_used`: since the server's start; null: not since. `made_with`: the token that it was
+    asked for with, and ends with at the latest; null: none that you may see."""
 
     token: str
     user: str
@@ -214,6 +216,7 @@ class Token(Answer):
     is_read_only: bool = False
     expires: Instant | None = None
     last_used: Instant | None = None
+    made_with: str | None = None
 
 
 class Tokens(Answer):
@@ -223,8 +226,10 @@ class Tokens(Answer):
 
 
 class NewToken(Answer):
-    """`secret` is shown once, here, and stored nowhere."""
+    """`secret` is shown once, here, and stored nowhere. `expires`: it is refused from then on;
+    null: never."""
 
     token: str
     user: str
     secret: str
+    expires: Instant | None = None

@@ -514,6 +514,29 @@ def a_user_who_leaves() -> Parkade:
     return parkade
 
 
+def tokens_of_tokens() -> Parkade:
+    """A token that ends with the one that it was made with, and one that ends earlier."""
+    parkade = Parkade()
+    parkade.org("lab")
+    parkade.do(builders.create_user("eve", "lab", role=Role.OWNER, unix_name=None))
+    for name, made_with, lasts_us in (
+        ("first", None, HOUR_US),
+        ("second", "first", None),
+        ("third", "second", HOUR_US // 2),
+    ):
+        parkade.do(
+            commands.AddToken(
+                by="eve",
+                token=name,
+                user="eve",
+                digest=name.ljust(64, "0"),
+                made_with=made_with,
+                lasts_us=lasts_us,
+            )
+        )
+    return parkade
+
+
 def an_org_that_leaves() -> Parkade:
     """Its running work, its claim and its array end with notice; later it is back."""
     parkade = Parkade()
@@ -665,6 +688,15 @@ def test_a_kept_journal_has_bounds_that_changed_for_one_for_an_array_and_for_mem
     assert [it.members for it in changed if it.members] == [((3, 4),)]
 
 
+def test_a_kept_journal_has_tokens_that_were_made_with_tokens() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-tokens.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    added = [it.token for it in found if isinstance(it, events.TokenAdded)]
+    assert [it.made_with for it in added] == [None, "first", "second"]
+    first, second, third = (it.expires_us for it in added)
+    assert first == second and third is not None and first is not None and third < first
+
+
 def test_a_kept_journal_has_a_workload_that_ended_twice() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-again.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
@@ -714,6 +746,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
         f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
+        f"journal-v{EVENT_VERSION}-tokens": tokens_of_tokens,
         f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,
         f"journal-v{EVENT_VERSION}-again": what_ended_goes_on,

@@ -7,7 +7,7 @@ from parkade.api import context as contexts
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
-from parkade.api.translate import micros, span_us
+from parkade.api.translate import instant_or_none, micros, span_us
 from parkade.api.views import people as views
 from parkade.control.answers import Decided
 from parkade.core.state import commands, events
@@ -222,7 +222,8 @@ async def list_users(context: Authenticated) -> wire.Users:
 @router.post("/tokens", status_code=201)
 async def create_token(body: wire.CreateToken, context: Authenticated) -> wire.NewToken:
     """A new token. Its secret is in this answer only and kept nowhere, so a repeated request cannot
-    have it again: it is refused with `conflict`."""
+    have it again: it is refused with `conflict`. It expires with the token of the request at the
+    latest."""
     secret = contexts.new_token()
     generated = f"{body.user.partition('@')[0][:40]}-{secrets.token_hex(4)}"
     command = commands.AddToken(
@@ -232,6 +233,7 @@ async def create_token(body: wire.CreateToken, context: Authenticated) -> wire.N
         digest=contexts.digest_of(secret),
         is_read_only=body.is_read_only,
         lasts_us=None if body.lasts is None else span_us(body.lasts),
+        made_with=context.viewer.token,
     )
     return await add_token(context, command, secret)
 
@@ -249,7 +251,12 @@ async def add_token(
             f"the token {added.token.token} was made by an earlier try, and its secret was shown "
             "only there; revoke it and make another",
         )
-    return wire.NewToken(token=added.token.token, user=added.token.user, secret=secret)
+    return wire.NewToken(
+        token=added.token.token,
+        user=added.token.user,
+        secret=secret,
+        expires=instant_or_none(added.token.expires_us),
+    )
 
 
 @router.get("/tokens")
@@ -257,12 +264,11 @@ async def list_tokens(context: Authenticated) -> wire.Tokens:
     """The caller's own; those of its org for an owner, all for an operator."""
 
     def view(world: World, _: int) -> wire.Tokens:
-        users = world.records.users
         return wire.Tokens(
             tokens=tuple(
-                views.token(token, context.plane.last_used_us(token.token))
+                _shown(context, world, token)
                 for token in world.records.tokens.values()
-                if may_manage(context, token.user, users[token.user].org)
+                if _may_see(context, world, token)
             )
         )
 
@@ -275,18 +281,30 @@ async def revoke_token(token: str, context: Authenticated) -> wire.Token:
 
     def look(world: World, _: int) -> Token | Refusal:
         found = context.meant(world.records.tokens, token)
-        if found is None or not may_manage(
-            context, found.user, world.records.users[found.user].org
-        ):
+        if found is None or not _may_see(context, world, found):
             return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no token {token}")
         return found
 
     def show(world: World, _: int, _decided: Decided, before: Token) -> wire.Token:
-        name = before.token
-        return views.token(world.records.tokens[name], context.plane.last_used_us(name))
+        return _shown(context, world, world.records.tokens[before.token])
 
     command = commands.RevokeToken(by=context.viewer.user, token=token)
     return await context.change(command, show, look=look)
+
+
+def _may_see(context: RequestContext, world: World, token: Token) -> bool:
+    return may_manage(context, token.user, world.records.users[token.user].org)
+
+
+def _shown(context: RequestContext, world: World, token: Token) -> wire.Token:
+    """A token's public side; what it was made with is named to those who may see that one."""
+    maker = world.records.tokens.get(token.made_with or "")
+    is_shown = maker is not None and _may_see(context, world, maker)
+    return views.token(
+        token,
+        context.plane.last_used_us(token.token),
+        made_with=token.made_with if is_shown else None,
+    )
 
 
 def may_manage(context: RequestContext, user: str, org: str) -> bool:

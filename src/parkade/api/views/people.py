@@ -76,7 +76,7 @@ def _capped(
     }
 
 
-def token(token: Token, last_used_us: int | None) -> wire.Token:
+def token(token: Token, last_used_us: int | None, *, made_with: str | None) -> wire.Token:
     """A token's public side."""
     return wire.Token(
         token=token.token,
@@ -86,4 +86,5 @@ def token(token: Token, last_used_us: int | None) -> wire.Token:
         is_read_only=token.is_read_only,
         expires=instant_or_none(token.expires_us),
         last_used=instant_or_none(last_used_us),
+        made_with=made_with,
     )

@@ -161,7 +161,8 @@ class CreateUser(Command, frozen=True, kw_only=True):
 class AddToken(Command, frozen=True, kw_only=True):
     """A token's digest (SHA-256 of 256 random bits, hexadecimal); the token is never stored.
     `pool`: it is for that pool's agent only. `is_read_only`: it may only look. `lasts_us`: it is
-    refused so long from now on; None: it lasts."""
+    refused so long from now on; None: it lasts as long as the token `made_with` with which it is
+    asked for. `made_with` None: the server makes it."""
 
     token: str
     user: str
@@ -169,6 +170,7 @@ class AddToken(Command, frozen=True, kw_only=True):
     pool: str | None = None
     is_read_only: bool = False
     lasts_us: int | None = None
+    made_with: str | None = None
 
 
 class RevokeToken(Command, frozen=True, kw_only=True):

@@ -122,7 +122,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored of a token: the digest of 256 random bits. `pool`: it is the agent's of that
     pool, and good for nothing else. `is_read_only`: it changes nothing. `expires_us`: it is refused
-    from then on; None: never."""
+    from then on; None: never. `made_with`: the token with which it was asked for, which it does not
+    outlast; None: the server made it, or a version that did not keep it."""
 
     token: str
     user: str
@@ -131,6 +132,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     pool: str | None = None
     is_read_only: bool = False
     expires_us: int | None = None
+    made_with: str | None = None
 
     def is_good(self, user: User, org: Org, now_us: int) -> bool:
         """Whether its holder may speak for the user, of this org, now. An agent's token is its

@@ -214,15 +214,18 @@ def _of_accounts(
                 by=by, user=it.user, org=it.org, role=it.role, unix_name=it.unix_name
             )
         case events.TokenAdded(token=it):
-            yield commands.AddToken(
-                by=by,
-                token=it.token,
-                user=it.user,
-                digest=it.digest,
-                pool=it.pool,
-                is_read_only=it.is_read_only,
-                lasts_us=None if it.expires_us is None else it.expires_us - event.at_us,
-            )
+            lasts_us = None if it.expires_us is None else it.expires_us - event.at_us
+            for lasts in (None, lasts_us) if it.made_with else (lasts_us,):
+                yield commands.AddToken(
+                    by=by,
+                    token=it.token,
+                    user=it.user,
+                    digest=it.digest,
+                    pool=it.pool,
+                    is_read_only=it.is_read_only,
+                    lasts_us=lasts,
+                    made_with=it.made_with,
+                )
         case events.TokenRevoked(token=name):
             yield commands.RevokeToken(by=by, token=name)
         case events.GrantSet(org=org, grant=grant):
