@@ -203,13 +203,16 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
         else:
             response = fresh.post(url, sent.get(route), key=fresh.name("key"))
         is_absent = route.endswith(("/logs", "/log-chunks/{log_request}", "/incidents/{incident}"))
-        # A pool with nodes is not closed, one of ours needs no fence, the workload is no array, and
-        # the operator has nothing yet to give back.
+        # A pool with nodes is not closed, one of ours needs no fence, the workload is no array,
+        # the operator has nothing yet to give back, and the reservation is of one node without end.
         refusals = {
             "POST /v1/pools/{pool}/close": 409,
             "POST /v1/pools/{pool}/fence": 409,
             "POST /v1/pools/{pool}/unfence": 409,
             "POST /v1/orgs/{org}/refunds": 402,
+            "POST /v1/reservations/{reservation}/extend": 409,
+            "POST /v1/reservations/{reservation}/split": 409,
+            "POST /v1/reservations/{reservation}/shrink": 409,
             "POST /v1/workloads/{workload}/retry": 422,
             "POST /v1/workloads/{workload}/resubmit": 409,
         }

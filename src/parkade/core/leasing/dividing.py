@@ -32,7 +32,6 @@ from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.settlements import short_of
-from parkade.core.clearing.entering import used_nodes
 from parkade.core.leasing.decisions import bad_reservation_name, free_name
 from parkade.core.leasing.periods import end_right
 from parkade.core.ledger.accounts import TransferKind, prepaid_account
@@ -42,6 +41,7 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import is_operator
 from parkade.core.steps.refusals import Decision, conflict, denied, not_found
+from parkade.core.steps.rights import used_nodes
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
 
