@@ -11,7 +11,7 @@ from tests.api.test_turns import bodies
 from tests.api.town import Town
 
 ANYONE = None
-OPERATOR, OWNER = Permission.OPERATOR, Permission.OWNER
+OPERATOR, OWNER, PARTNER = Permission.OPERATOR, Permission.OWNER, Permission.PARTNER
 SELF, MEMBER = Permission.SELF, Permission.MEMBER
 NEEDS: dict[str, Permission | None] = {
     "GET /v1/whoami": ANYONE,
@@ -78,7 +78,7 @@ NEEDS: dict[str, Permission | None] = {
     "GET /v1/lot": ANYONE,
     "GET /v1/costs": OWNER,
     "GET /v1/showback": OWNER,
-    "GET /v1/statement": OWNER,
+    "GET /v1/statement": PARTNER,
     "POST /v1/clock/confirm": OPERATOR,
     "GET /v1/events": ANYONE,
     "POST /v1/pools/{pool}/agent-tokens": OPERATOR,
@@ -114,6 +114,7 @@ HOLDERS = {
     MEMBER: ("member", "user", "owner", "operator"),
     SELF: ("user", "owner", "operator"),
     OWNER: ("owner", "operator"),
+    PARTNER: ("owner", "operator"),
     OPERATOR: ("operator",),
 }
 CALLERS = HOLDERS[ANYONE]

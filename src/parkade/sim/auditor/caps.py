@@ -73,9 +73,9 @@ def begin(books: Books, org: str, what: str, at_us: int) -> None:
 
 def _check_starts(caps: CapBooks, books: Books, event: Record) -> None:
     winners = (won["demand"].get("workload") for won in event["won"])
-    news = [it for it in winners if it is not None and it not in caps.seated]
-    bids = [it for it in news if _kind(books.workloads[it]) == "spot"]
-    counted = books.promises.keys() - set(news) | set(bids)
+    newcomers = [it for it in winners if it is not None and it not in caps.seated]
+    bids = [it for it in newcomers if _kind(books.workloads[it]) == "spot"]
+    counted = books.promises.keys() - set(newcomers) | set(bids)
     for org in {books.workloads[it]["org"] for it in bids}:
         most = caps.bounds.get(org, {}).get("starts_per_minute")
         placed = sum(1 for it in counted if books.workloads[it]["org"] == org)
