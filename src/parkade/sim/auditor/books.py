@@ -66,6 +66,7 @@ class CapBooks:
     last_us: dict[Purse, int] = field(default_factory=dict)
     before: dict[Purse, tuple[int, int]] = field(default_factory=dict)
     seated: frozenset[str] = frozenset()
+    promised: frozenset[str] = frozenset()
     bounds: dict[str, Record] = field(default_factory=dict)
     """By org, how much it may begin in a minute."""
 

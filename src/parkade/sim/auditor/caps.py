@@ -75,7 +75,8 @@ def _check_starts(caps: CapBooks, books: Books, event: Record) -> None:
     winners = (won["demand"].get("workload") for won in event["won"])
     newcomers = [it for it in winners if it is not None and it not in caps.seated]
     bids = [it for it in newcomers if _kind(books.workloads[it]) == "spot"]
-    counted = books.promises.keys() - set(newcomers) | set(bids)
+    # What moves in this clearing starts again, and is not held back for that.
+    counted = books.promises.keys() & caps.promised | set(bids)
     for org in {books.workloads[it]["org"] for it in bids}:
         most = caps.bounds.get(org, {}).get("starts_per_minute")
         placed = sum(1 for it in counted if books.workloads[it]["org"] == org)
@@ -89,6 +90,7 @@ def before_clearing(caps: CapBooks, books: Books) -> None:
     if caps.caps or caps.bounds:
         caps.before = _held(caps, books)
         caps.seated = frozenset({*books.live, *books.promises})
+        caps.promised = frozenset(books.promises)
 
 
 def after_clearing(caps: CapBooks, books: Books, event: Record) -> None:
