@@ -161,8 +161,13 @@ def seated(world: World, node: Node) -> Seated:
     )
 
 
-def node(seated: Seated) -> wire.Node:
-    """A node and who sits there; for operators only."""
+def supplied(world: World, org: str) -> frozenset[str]:
+    """The pools that an org supplies."""
+    return frozenset(pool.pool for pool in world.records.pools.values() if pool.supplier == org)
+
+
+def node(seated: Seated, *, sees_guests: bool = True) -> wire.Node:
+    """A node and who sits there, or how many; the former is for operators only."""
     node = seated.node
     return wire.Node(
         node=node.node,
@@ -180,7 +185,8 @@ def node(seated: Seated) -> wire.Node:
             wire.Cordon(holder=cordon.holder, reason=cordon.reason, at=instant(cordon.at_us))
             for cordon in node.cordons
         ),
-        seated=tuple(name for name, _ in seated.held),
+        seated=tuple(name for name, _ in seated.held) if sees_guests else (),
+        guests=len(seated.held),
     )
 
 
