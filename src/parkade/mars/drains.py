@@ -174,16 +174,16 @@ class Drains:
             raise DrainError(f"{words[0]} cannot be run: {error.strerror}") from error
         with child:
             try:
-                said, complained = child.communicate(timeout=self._entry.timeout.total_seconds())
+                output, errors = child.communicate(timeout=self._entry.timeout.total_seconds())
             except subprocess.TimeoutExpired:
                 # And what it started, which holds its output too.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
                 raise DrainError(f"{words[0]} gave no answer in time") from None
         if child.returncode != 0:
-            why = complained[:MOST_OUTPUT].decode("utf-8", "replace").strip()
+            why = errors[:MOST_OUTPUT].decode("utf-8", "replace").strip()
             raise DrainError(f"{words[0]} ended with status {child.returncode}: {why[:300]}")
-        return said[:MOST_OUTPUT].decode("utf-8", "replace").strip()
+        return output[:MOST_OUTPUT].decode("utf-8", "replace").strip()
 
     def _write(self, event: str, drained: OwnDrain) -> None:
         line = {"version": VERSION, "event": event, **drained._asdict()}
