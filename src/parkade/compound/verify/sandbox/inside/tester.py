@@ -13,11 +13,13 @@ The verdict is {"kind", "reason"}, kind being one of
     ended     the candidate's process ended before it had answered
     unsent    the candidate answered what is no plain value
     unfit     the tests themselves cannot be run like this; says nothing about the candidate
+
+Its exit code tells the zygote, which does not read the verdict, whether it is "ended": then how the
+candidate ended is still to be seen, and else the zygote need not wait for it.
 """
 
 import builtins
 import importlib
-import json
 import os
 import sys
 import traceback
@@ -29,6 +31,8 @@ from parkade.compound.verify.sandbox.inside import frames, plain
 MOST_TEST_BYTES = 16 << 20
 MOST_REASON = 1_500
 TESTS = "<tests>"
+#: Exit codes of a process that has told a verdict.
+TOLD, TOLD_OF_AN_END = 0, 3
 
 
 class _Decided(BaseException):
@@ -39,15 +43,16 @@ class _Decided(BaseException):
         self.kind = kind
 
 
-def serve(channel: int, tests: int, verdict: int, number: int, most: int) -> None:
-    """Reads the tests of job `number`, runs them, writes the verdict. `most` bounds an answer."""
-    asked = json.loads(frames.receive(tests, MOST_TEST_BYTES))
+def serve(channel: int, tests: int, verdict: int, number: int, most: int) -> int:
+    """Runs the tests of job `number`, writes the verdict, gives the exit code. `most` bounds an
+    answer."""
+    asked = plain.loads(frames.receive(tests, MOST_TEST_BYTES))
     os.close(tests)
-    if asked["number"] != number:
-        return
+    assert asked["number"] == number
     kind, reason = decide(channel, asked, most)
     answer = {"kind": kind, "reason": reason[:MOST_REASON]}
     frames.send(verdict, frames.dump(answer))
+    return TOLD_OF_AN_END if kind == "ended" else TOLD
 
 
 def decide(channel: int, asked: dict[str, Any], most: int) -> tuple[str, str]:

@@ -4,14 +4,17 @@ It never runs a line of a job itself. It reads a job, forks the candidate and, i
 the tester; waits within the job's limits; ends both; answers. What a job did to its processes is
 gone with them, so each job finds the same clean interpreter.
 
-Descriptor 0 is the control socket: jobs come in, answers go out. Another descriptor, named in the
-settings, carries tests: only the tester reads it, so the tests of a job are never in the memory of
-the zygote, nor of a candidate. Both sides number the jobs, so that no job meets another's tests.
+Descriptor 0 is the control socket: jobs come in as numbers, answers go out. Two more descriptors,
+named in the settings, carry the code and the tests: only the candidate reads the one, and only the
+tester the other. What they say goes out by way of memory that no forked process gets (`watch`). So
+nothing of a job is in the memory that a later candidate is forked with.
 
-    a job       {"number", "source", "names", "calls": [[name, arguments], …], "has_tests",
-                 "bounds", "wall_us", "output_bytes"}
-    its answer  {"end", "status", "is_killed", "cpu_us", "peak_bytes"}, then a second message:
-                the tester's verdict, or the stream of the candidate's answers
+    a job       {"number", "has_tests", "bounds", "wall_us", "output_bytes"}
+    its answer  the tester's verdict or the stream of the candidate's answers, in parts; an empty
+                message; {"end", "status", "is_killed", "cpu_us", "peak_bytes", "tester_status",
+                "is_read"}: whether code and tests were read to their end
+
+Both sides number the jobs, so that no job meets another's code or tests.
 """
 
 import fcntl
@@ -19,6 +22,7 @@ import gc
 import json
 import os
 import platform
+import select
 import socket
 import sys
 import time
@@ -44,7 +48,7 @@ from parkade.compound.verify.sandbox.inside.jail import (
 from parkade.compound.verify.sandbox.inside.probe import breaches
 
 CONTROL = 0
-MOST_JOB_BYTES = 16 << 20
+MOST_JOB_BYTES = 1 << 16
 MOST_VERDICT_BYTES = 1 << 16
 WORST_OUT_OF_MEMORY_SCORE = b"1000"
 CANDIDATE_SEAT, TESTER_SEAT = 0, 1
@@ -53,7 +57,7 @@ CANDIDATE_SEAT, TESTER_SEAT = 0, 1
 def main() -> None:
     """Serves jobs until the control socket closes."""
     settings = json.loads(sys.argv[1])
-    tests = _put_above_kept(settings["tests_descriptor"])
+    code, tests = _put_above_kept(settings["code_descriptor"], settings["tests_descriptor"])
     warm.load()
     sys.modules["builtins"].__dict__.update(exit=sys.exit, quit=sys.exit)
     processes = os.open("/proc", os.O_RDONLY)
@@ -64,7 +68,7 @@ def main() -> None:
         kernel.unmount(b"/proc")
     _die_first(processes)
     jailer = Jailer(walls, own if walls.has_namespaces else None)
-    zygote = Zygote(walls, jailer, tests)
+    zygote = Zygote(walls, jailer, code, tests)
     warm.rehearse()
     gc.collect()
     gc.freeze()
@@ -76,17 +80,17 @@ def main() -> None:
             job = json.loads(frames.receive(CONTROL, MOST_JOB_BYTES))
         except frames.Ended:
             return
-        answer, stream = zygote.serve(job)
+        answer = zygote.serve(job)
+        frames.send(CONTROL, b"")
         frames.send(CONTROL, frames.dump(answer))
-        frames.send(CONTROL, stream)
 
 
-def _put_above_kept(descriptor: int) -> int:
-    """Takes the numbers that jailed processes are given, and gives the descriptor another."""
-    above = fcntl.fcntl(descriptor, fcntl.F_DUPFD, FIRST_KEPT + MOST_KEPT)
+def _put_above_kept(*descriptors: int) -> tuple[int, ...]:
+    """Takes the numbers that jailed processes are given, and gives the descriptors others."""
+    above = [fcntl.fcntl(one, fcntl.F_DUPFD, FIRST_KEPT + MOST_KEPT) for one in descriptors]
     for number in range(FIRST_KEPT, FIRST_KEPT + MOST_KEPT):
         os.dup2(NULL, number)
-    return above
+    return tuple(above)
 
 
 def _die_first(processes: int) -> None:
@@ -115,60 +119,60 @@ def _walls(settings: dict[str, Any], processes: int) -> Walls:
 class Zygote:
     """Forks for one job at a time."""
 
-    def __init__(self, walls: Walls, jailer: Jailer, tests: int) -> None:
+    def __init__(self, walls: Walls, jailer: Jailer, code: int, tests: int) -> None:
         self._walls = walls
         self._jailer = jailer
+        self._code = code
         self._tests = tests
         self._own_bytes = watch.private_bytes(walls.processes, "self")
+        self._relay = watch.Relay(_give)
+        self._unread = select.poll()
+        for descriptor in (code, tests):
+            self._unread.register(descriptor, select.POLLIN)
 
-    def serve(self, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """The answer to a job, and what its processes said."""
+    def serve(self, job: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a job; what its processes say goes out on the way."""
         until = time.monotonic() + job["wall_us"] / 1e6
         bounds = Bounds(**job["bounds"])
-        if job["has_tests"]:
-            return self._serve_tests(job, bounds, until)
-        return self._serve_calls(job, bounds, until)
+        serve = self._serve_tests if job["has_tests"] else self._serve_calls
+        answer = serve(job["number"], bounds, job["output_bytes"], until)
+        if not self._walls.has_namespaces:
+            watch.end_strays(self._walls.processes)
+        return answer | {"is_read": not self._unread.poll(0)}
 
-    def _serve_calls(
-        self, job: dict[str, Any], bounds: Bounds, until: float
-    ) -> tuple[dict[str, Any], bytes]:
+    def _serve_calls(self, number: int, bounds: Bounds, most: int, until: float) -> dict[str, Any]:
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
                 pid = self._jailer.fork(
-                    bounds, CANDIDATE_SEAT, (theirs.fileno(),),
-                    lambda kept: candidate.call_all(kept[0], job["source"], job["calls"]),
+                    bounds, CANDIDATE_SEAT, (theirs.fileno(), self._code),
+                    lambda kept: candidate.call_all(kept[0], kept[1], number),
                 )  # fmt: skip
-            heard = self._listen(pid, ours.fileno(), job["output_bytes"], bounds, until)
-        ended = watch.end(pid, grace_seconds=0)
-        return self._answer(heard.end, ended), heard.stream
+            end = self._listen(self._relay, pid, ours.fileno(), most, bounds, until)
+        return _answer(end, watch.end(pid), None)
 
-    def _serve_tests(
-        self, job: dict[str, Any], bounds: Bounds, until: float
-    ) -> tuple[dict[str, Any], bytes]:
+    def _serve_tests(self, number: int, bounds: Bounds, most: int, until: float) -> dict[str, Any]:
         ours, theirs = socket.socketpair()
         hear, say = os.pipe()
-        most = job["output_bytes"]
         try:
             with theirs:
                 candidate_pid = self._jailer.fork(
-                    bounds, CANDIDATE_SEAT, (theirs.fileno(),),
-                    lambda kept: candidate.serve(kept[0], job["source"], job["names"], most),
+                    bounds, CANDIDATE_SEAT, (theirs.fileno(), self._code),
+                    lambda kept: candidate.serve(kept[0], kept[1], number, most),
                 )  # fmt: skip
             with ours:
                 tester_pid = self._jailer.fork(
                     bounds, TESTER_SEAT, (ours.fileno(), self._tests, say),
-                    lambda kept: tester.serve(kept[0], kept[1], kept[2], job["number"], most),
+                    lambda kept: tester.serve(kept[0], kept[1], kept[2], number, most),
                 )  # fmt: skip
-            heard = self._listen(tester_pid, hear, MOST_VERDICT_BYTES, bounds, until)
+            end = self._listen(self._relay, tester_pid, hear, MOST_VERDICT_BYTES, bounds, until)
         finally:
             os.close(hear)
             os.close(say)
-        tester_ended = watch.end(tester_pid, grace_seconds=0)
-        ended = watch.end(candidate_pid, grace_seconds=self._grace(heard.end))
-        answer = self._answer(heard.end, ended)
-        answer["tester_status"] = tester_ended.status
-        return answer, heard.stream
+        told = watch.end(tester_pid)
+        has_end_to_be_seen = end == "exited" and told.status == tester.TOLD_OF_AN_END
+        grace = watch.GRACE_SECONDS if has_end_to_be_seen else 0
+        return _answer(end, watch.end(candidate_pid, grace_seconds=grace), told.status)
 
     def prove(self) -> list[str]:
         """What a jailed process could do that it must not; nothing, where the walls stand."""
@@ -177,43 +181,56 @@ class Zygote:
             memory_bytes=64 << 20, cpu_seconds=10, processes=2, open_files=16,
             file_bytes=1 << 20, files=16,
         )  # fmt: skip
+        heard = bytearray()
         with ours:
             with theirs:
                 pid = self._jailer.fork(
-                    bounds, CANDIDATE_SEAT, (theirs.fileno(),),
-                    lambda kept: frames.send(kept[0], frames.dump(breaches())),
-                )  # fmt: skip
-            heard = self._listen(pid, ours.fileno(), 1 << 16, bounds, time.monotonic() + 60)
-        ended = watch.end(pid, grace_seconds=0)
-        messages = frames.split(heard.stream)
+                    bounds, CANDIDATE_SEAT, (theirs.fileno(),), lambda kept: _try_walls(kept[0])
+                )
+            relay = watch.Relay(lambda part: heard.extend(part))
+            self._listen(relay, pid, ours.fileno(), 1 << 16, bounds, time.monotonic() + 60)
+        ended = watch.end(pid)
+        messages = frames.split(bytes(heard))
         if not messages:
             return [f"a process cannot be jailed (it ended with {ended.status})"]
         found: list[str] = json.loads(messages[0])
         return found
 
     def _listen(
-        self, pid: int, descriptor: int, most: int, bounds: Bounds, until: float
-    ) -> watch.Heard:
+        self,
+        relay: watch.Relay,
+        pid: int,
+        descriptor: int,
+        most: int,
+        bounds: Bounds,
+        until: float,
+    ) -> str:
         def is_too_big() -> bool:
             if not self._walls.has_namespaces:
                 return False
             return watch.jailed_bytes(self._walls.processes, self._own_bytes) > bounds.memory_bytes
 
-        return watch.listen(pid, descriptor, until=until, most=most, is_too_big=is_too_big)
+        return relay.listen(pid, descriptor, until=until, most=most, is_too_big=is_too_big)
 
-    def _grace(self, end: str) -> float:
-        return watch.GRACE_SECONDS if end == "exited" else 0
 
-    def _answer(self, end: str, ended: watch.Ended) -> dict[str, Any]:
-        if not self._walls.has_namespaces:
-            watch.end_strays(self._walls.processes)
-        return {
-            "end": end,
-            "status": ended.status,
-            "is_killed": ended.is_killed,
-            "cpu_us": ended.cpu_us,
-            "peak_bytes": ended.peak_bytes,
-        }
+def _try_walls(channel: int) -> int:
+    frames.send(channel, frames.dump(breaches()))
+    return 0
+
+
+def _give(part: memoryview) -> None:
+    frames.send_view(CONTROL, part)
+
+
+def _answer(end: str, ended: watch.Ended, tester_status: int | None) -> dict[str, Any]:
+    return {
+        "end": end,
+        "status": ended.status,
+        "is_killed": ended.is_killed,
+        "cpu_us": ended.cpu_us,
+        "peak_bytes": ended.peak_bytes,
+        "tester_status": tester_status,
+    }
 
 
 if __name__ == "__main__":
