@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from benchmarks.figures import Figure, Kind, repeated_ms
 from benchmarks.town import Town
-from parkade.api.views.lot import Lots, OrgLots, snapshot
+from parkade.api.views.lot import Lots, snapshot
+from parkade.api.views.org_lots import OrgLots
 from parkade.console import pages, words
 from parkade.console.changes import NOTHING, change
 from parkade.console.history import ALL_LAYERS, Point

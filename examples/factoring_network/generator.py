@@ -23,7 +23,6 @@ import numpy.typing as npt
 from examples.factoring.model import Parameters
 from examples.factoring.primes import PRIME_COUNT, Products, all_products, split
 from examples.factoring.sample import PRODUCTS_AT_ONCE, draw_part, load
-from parkade.compound.models.local import prompt_of
 from parkade.compound.values import Call
 
 Array = npt.NDArray[Any]
@@ -33,7 +32,7 @@ CANDIDATES_A_CALL = 100
 
 def candidates(call: Call) -> str:
     """`BLOCK: PAIR PAIR …`, each pair one number; the block is the call's sample."""
-    place = _places()[int(prompt_of(call))]
+    place = _places()[int(call.prompt)]
     one, other = _drawn(place // PRODUCTS_AT_ONCE)
     block = slice(call.sample * CANDIDATES_A_CALL, (call.sample + 1) * CANDIDATES_A_CALL)
     row = place % PRODUCTS_AT_ONCE

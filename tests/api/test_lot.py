@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from parkade.api.views.lot import Lots, OrgLots, lent_gpus, seen_by, snapshot
+from parkade.api.views.lot import Lots, lent_gpus, snapshot
+from parkade.api.views.org_lots import OrgLots, seen_by
 from parkade.console.changes import NOTHING, change
 from parkade.core.kernel.evolve import evolve
 from parkade.core.ledger.accounts import lending_account

@@ -13,7 +13,6 @@ import pytest
 from benchmarks.market_days import main, simulate
 from benchmarks.market_days_figures import Result, figures, joined, read_result, table
 from benchmarks.market_days_scene import MINUTE, Scene
-from benchmarks.market_days_stories import one_gpu_alone
 from parkade.core.fleet.node import Cordon, Health
 from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Claim
@@ -132,10 +131,6 @@ def test_a_scene_launches_ends_and_bills() -> None:
     scene.until(20 * MINUTE)
     assert scene.day.world.records.workloads[job].phase.is_ended
     assert scene.gpu_hours_by_org()["guest"] == pytest.approx(8 * 10 / 60, abs=0.02)
-
-
-def test_a_job_of_one_gpu_alone_pays_the_floor() -> None:
-    assert one_gpu_alone() == 1.0
 
 
 class Story:

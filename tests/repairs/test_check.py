@@ -213,7 +213,7 @@ def test_a_disk_that_takes_nothing_fails_validation(engine: Path, tmp_path: Path
 def test_sanitising_removes_nothing_of_an_attempt_that_is_being_launched(engine: Path) -> None:
     home = engine / "orgs" / "lab" / "workloads" / "w4" / "attempts" / "w4.1"
     with ThreadPoolExecutor(1) as beside:
-        with Folders(engine).lock():
+        with Folders(engine, has_other_users=False).lock():
             home.mkdir(parents=True, mode=0o700)
             done = beside.submit(check, "sanitise", engine)
             with pytest.raises(TimeoutError):

@@ -141,12 +141,17 @@ class SlurmMarket:
 
 @contextmanager
 def slurm_market(
-    cluster: Slurm, folder: Path, *, pool: str = "box", terms: dict[str, Any] = TERMS
+    cluster: Slurm,
+    folder: Path,
+    *,
+    pool: str = "box",
+    terms: dict[str, Any] = TERMS,
+    kind: type[SlurmMarket] = SlurmMarket,
 ) -> Iterator[SlurmMarket]:
     """Open and empty; whatever runs at the end is cancelled."""
     os.chmod(folder, 0o755)  # noqa: PTH101
     with serving(folder) as served:
-        market = SlurmMarket(served, cluster, folder, pool)
+        market = kind(served, cluster, folder, pool)
         try:
             market.open(terms=terms)
             yield market

@@ -65,6 +65,12 @@ def test_a_story_that_broke_an_invariant_once_breaks_none(seed: int) -> None:
     assert Story(plan).tell().findings == ()
 
 
+def test_attempts_of_what_is_submitted_again_are_numbered_on() -> None:
+    """The auditor of seats expected them to be counted as a retried member's are."""
+    plan = StoryPlan(seed=103, events=300, only=parse_acts("4,23"))
+    assert Story(plan).tell().findings == ()
+
+
 def test_a_troubled_story_has_deaths_and_breaks_no_invariant(troubled: StoryOutcome) -> None:
     assert troubled.findings == ()
     assert troubled.deaths > 0

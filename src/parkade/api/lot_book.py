@@ -6,7 +6,8 @@ writer. A look takes what is there where it is as new as the journal.
 
 import asyncio
 
-from parkade.api.views.lot import Lots, OrgLots, snapshot
+from parkade.api.views.lot import Lots, snapshot
+from parkade.api.views.org_lots import OrgLots
 from parkade.control.plane import Plane
 from parkade.control.viewers import Viewer
 from parkade.wire.lot import Lot

@@ -129,6 +129,7 @@ def _build() -> typer.Typer:
             app.command(rich_help_panel=panel, epilog=epilog)(command)
     agent.agent.command()(joining.join)
     pools.pools.command()(joining.doctor)
+    pools.pools.command()(joining.launcher)
     for panel, groups in GROUPS.items():
         for name, group in groups.items():
             app.add_typer(group, name=name, rich_help_panel=panel)

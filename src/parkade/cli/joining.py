@@ -1,5 +1,6 @@
 """`parkade agent join` and `parkade pool doctor`: a Slurm cluster looked at, nothing changed."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,29 @@ def doctor(
         typer.echo(json.dumps({"version": 1, "checks": msgspec.to_builtins(found)}, indent=1))
     if not all(check.is_good for check in found):
         raise typer.Exit(7)
+
+
+def launcher(
+    agent: Annotated[str, typer.Option(help="The agent's Unix user.")] = "parkade",
+    group: Annotated[
+        str, typer.Option(help="It starts workloads of its members alone.")
+    ] = "parkade-users",
+    into: Annotated[
+        str, typer.Option(help="Root's own folder for it.")
+    ] = "/usr/local/libexec/parkade",
+    conf: Annotated[str | None, typer.Option(help="slurm.conf, if not Slurm's own.")] = None,
+) -> None:
+    """Print the one command that lets an agent without root run each workload as its user."""
+    with _server_extra():
+        from parkade.core.units.names import UNIX_NAME
+        from parkade.engines.slurm.installing import install_command
+    for option, name in (("--agent", agent), ("--group", group)):
+        if not UNIX_NAME.accepts(name):
+            fail(f"{option}: {UNIX_NAME.words}", exit_code=2)
+    for option, path in (("--into", into), ("--conf", conf or "/")):
+        if not re.fullmatch(r"/[\w/.-]*", path):
+            fail(f"{option}: write an absolute path of letters, digits, /, ., _ and -", exit_code=2)
+    typer.echo(install_command(agent=agent, group=group, folder=into.rstrip("/"), conf=conf))
 
 
 @contextmanager

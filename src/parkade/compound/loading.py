@@ -25,7 +25,7 @@ needs them, `models`, `verifiers` and `functions`; it runs with the rights of wh
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ import msgspec
 import yaml
 
 from parkade.compound.models.config import model_from
+from parkade.compound.models.local import LocalModel
 from parkade.compound.models.local_server import ModelServer, server_from, with_port
 from parkade.compound.models.protocol import Model
 from parkade.compound.network import NetworkError, Operator
@@ -142,6 +143,48 @@ def from_sections(plain: Any, *, folder: Path, where: str) -> Loaded:
         network=from_plain(network),
         names=Names(models=models, verifiers=verifiers, functions=functions),
         server=server_from(plain.get("server"), where),
+    )
+
+
+def loaded_from(
+    network: Any,
+    models: Mapping[str, Any],
+    verifiers: Mapping[str, Any],
+    functions: Mapping[str, Any],
+) -> Loaded:
+    """What a program gives in place of a file: each name stands for a value, or for what a file
+    would say of it. A function may stand for a model; paths are relative to the working folder."""
+    folder = Path()
+    made = {name: _model(name, given, folder) for name, given in models.items()}
+    checks = {
+        name: _verifier(name, given, folder) if isinstance(given, (str, dict)) else given
+        for name, given in verifiers.items()
+    }
+    known = {
+        name: function_at(given, folder) if isinstance(given, str) else given
+        for name, given in functions.items()
+    }
+    inline: dict[str, Any] = {}
+    if not isinstance(network, Operator):
+        plain_network, inline = short.named(network, folder)
+        network = from_plain(plain_network)
+    usual = short.plain(folder, taken={*checks, *made, *known})
+    return Loaded(
+        network=network,
+        names=Names(models=made, verifiers=usual | inline | checks, functions=known),
+    )
+
+
+def _model(name: str, given: Any, folder: Path) -> Model:
+    if isinstance(given, dict):
+        return model_from(name, given, lambda named: function_at(named, folder), folder)
+    if hasattr(given, "start"):
+        model: Model = given
+        return model
+    if callable(given):
+        return LocalModel(name, given)
+    raise NetworkError(
+        f"models.{name}: give a map such as {{'url': …, 'model': …}}, a function, or a Model"
     )
 
 

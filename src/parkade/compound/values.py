@@ -79,6 +79,17 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     #: No more output tokens than this are asked for; None without a limit.
     most_output_tokens: int | None
 
+    @property
+    def prompt(self) -> str:
+        """The text of the last message, or the prompt of a completion."""
+        body = msgspec.json.decode(self.body)
+        if self.kind == "completion":
+            return str(body["prompt"])
+        content = body["messages"][-1]["content"]
+        if isinstance(content, str):
+            return content
+        return "".join(part.get("text", "") for part in content)
+
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Tokens that a server reports for one call."""

@@ -11,6 +11,7 @@ from parkade.engines.local.engine import LocalEngine
 from parkade.engines.slurm.engine import SlurmEngine
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.ports import Clock, Engine, NodeShape
+from parkade.service.folders import make_passage
 from parkade.service.settings import BadSettings
 
 
@@ -60,6 +61,8 @@ def _local(settings: LocalSettings, place: EnginePlace) -> Engine:
 
 
 def _slurm(settings: SlurmSettings, place: EnginePlace) -> Engine:
+    if settings.launcher is not None:
+        make_passage(place.folder.parent, has_other_users=True)
     try:
         return SlurmEngine(
             pool=place.pool,

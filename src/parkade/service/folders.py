@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 
-def make_passage(folder: Path) -> None:
-    """A folder that others cannot list; as root, one that users pass to reach their own."""
+def make_passage(folder: Path, *, has_other_users: bool = False) -> None:
+    """A folder that others cannot list; as root, or where work runs as other users, one that they
+    pass to reach their own."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    folder.chmod(0o711 if has_other_users or os.geteuid() == 0 else 0o700)
 
 
 def write_owner_only(path: Path, line: str) -> None:

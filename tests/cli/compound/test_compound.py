@@ -160,6 +160,16 @@ def test_what_is_wrong_is_said_without_a_traceback(
     assert "Traceback" not in done.stderr
 
 
+def test_draw_says_of_which_models_a_chat_template_is_not_in_its_bound(folder: Path) -> None:
+    told = "the chat template of m adds: template_tokens"
+    server = "{url: 'http://127.0.0.1:9/v1', model: x, max_tokens: 5%s}"
+    for more, is_told in (("", True), (", template_tokens: 0", False)):
+        (folder / "s.yaml").write_text(f"models: {{m: {server % more}}}\nnetwork: E@m\n")
+        shown = " ".join(parkade(folder, "draw", "s.yaml").stdout.split())
+        assert (told in shown) is is_told
+    assert "chat template" not in parkade(folder, "draw", "net.yaml").stdout
+
+
 def test_draw_show_and_distil(folder: Path) -> None:
     told(parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o", "--json"))
     assert "best of 20" in parkade(folder, "draw", "net.yaml").stdout

@@ -9,6 +9,9 @@ from parkade.compound.network.binding import bind
 from parkade.compound.network.fields import FIRST, check_names
 from parkade.compound.network.notation import parse
 from parkade.compound.network.operators import Fuse, Judge, Operator, Refine
+from parkade.compound.verify.exact import exact_number
+from parkade.compound.verify.python_tests import PythonTests, human_eval
+from parkade.compound.verify.sandbox.pool import Sandbox
 from tests.compound.building import answers, ask, names
 
 
@@ -62,3 +65,24 @@ def test_a_candidate_is_only_known_behind_another_operator() -> None:
     messages = ({"role": "user", "content": [{"type": "text", "text": "{txet}"}]},)
     with pytest.raises(NetworkError, match=r"\{txet\}.*mean \{text\}"):
         checked(Generate("m", messages=messages), {"text": "a"})
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        (parse("2B(E@m)@number"), r"best of 2.*needs the field 'answer'.*there are: asnwer"),
+        (
+            parse("E@m >> V@number"),
+            r"^verify: .* the field 'answer'.*mean asnwer\?",
+        ),
+        (parse("E@m >> V@tests"), r"needs the field 'entry_point', which the question lacks"),
+    ],
+)
+def test_a_reference_that_no_question_has_is_told_before_a_call(
+    network: Operator, says: str
+) -> None:
+    verifiers = {"number": exact_number(), "tests": PythonTests(Sandbox(), human_eval)}
+    known = names({"m": answers("1")}, verifiers=verifiers)
+    with pytest.raises(NetworkError, match=says):
+        check_names(bind(network, known), [ask(asnwer=1)])
+    check_names(bind(network, known), [ask(answer=1, entry_point="f", test="")])

@@ -12,7 +12,14 @@ import openai
 import pytest
 
 from parkade.compound.models.local import LocalModel
-from parkade.compound.network import BestOf, Generate, NetworkError, Operator
+from parkade.compound.network import (
+    BestOf,
+    Generate,
+    Judge,
+    ModelVerifier,
+    NetworkError,
+    Operator,
+)
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.running import Settings
 from parkade.compound.serve import server as network_server
@@ -212,6 +219,31 @@ def test_a_budget_without_a_price_is_refused_before_it_serves(tmp_path: Path) ->
     with pytest.raises(NetworkError, match=r"models\.m\.price: write"):
         Answering(Generate("m", max_tokens=3), known, tmp_path, settings)
     assert not (tmp_path / "journal.jsonl").exists()
+
+
+def test_a_name_that_no_request_holds_is_told_before_it_serves(tmp_path: Path) -> None:
+    known = names({"m": numbered()})
+    for network, says in (
+        (
+            Generate("m", prompt="{promt}"),
+            r"\{promt\}, which no request to a server holds; ",
+        ),
+        (Generate("m", prompt="{prompt}") >> Judge("m", system="{field}"), r"^judge: .*\{field\}"),
+        (BestOf(Generate("m"), 2, ModelVerifier("m", prompt="{answer}")), r"\{answer\}"),
+    ):
+        with pytest.raises(NetworkError, match=says):
+            Answering(network, known, tmp_path, Settings())
+    assert not (tmp_path / "journal.jsonl").exists()
+
+
+def test_what_every_request_holds_may_stand_in_a_template(tmp_path: Path) -> None:
+    async def work() -> None:
+        network = Generate("m", prompt="{id}: {prompt} {messages}")
+        async with served(tmp_path, network) as url, client(url) as asked:
+            told = await asked.chat.completions.create(model="net", messages=say("hi"))
+            assert "hi" in str(told.choices[0].message.content)
+
+    in_loop(work)
 
 
 def test_an_abstaining_network_refuses_in_words(tmp_path: Path) -> None:

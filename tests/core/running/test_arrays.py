@@ -256,6 +256,22 @@ def test_members_are_cancelled_by_index_also_after_one_was_retried_and_a_restart
     assert told[0] == told[1]
 
 
+def test_a_restart_does_not_change_which_member_has_the_money_that_is_left() -> None:
+    """The org can pay for three nodes: one for each member, and one more. After a restart a member
+    that was retried comes before the other in the world's index."""
+    parkade = Parkade(fabrics={"a": 8}, buffer_nodes=0, public_floor_micros=MICROS)
+    parkade.org("lab", deposit=2)
+    array = parkade.bid("lab", 5, array="0-1", most_nodes=4)
+    parkade.run(60)
+    parkade.ended(f"{array}_0", code=3)
+    parkade.do(commands.Retry(by=None, workload=array, members=None))
+    restarted = decode_snapshot(encode_snapshot(parkade.world))
+    assert list(restarted.live) != list(parkade.world.live)
+    command = commands.RunClearing(by=None, market="pool")
+    told = [decide(world, command, parkade.now_us) for world in (parkade.world, restarted)]
+    assert told[0] == told[1]
+
+
 def test_a_retried_member_that_was_forgotten_has_attempts_of_its_own() -> None:
     parkade = Parkade(fabrics={"a": 4}, buffer_nodes=0, retention_us=60_000_000)
     array = parkade.bid("lab", 9, array="0-1%1")

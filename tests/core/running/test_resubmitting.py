@@ -60,6 +60,20 @@ def test_it_goes_on_under_its_id_with_its_checkpoint_and_its_attempts_numbered_o
     assert parkade.replayed() == encode_snapshot(parkade.world)
 
 
+def test_its_first_85_waits_as_that_of_a_new_one(parkade: Parkade) -> None:
+    name = ended(parkade)
+    for _ in range(3):
+        parkade.do(resubmit(name))
+        parkade.run(60)
+        parkade.ended(name, code=1)
+    parkade.do(resubmit(name))
+    parkade.run(60)
+    parkade.saved(name, 8)
+    parkade.ended(name, code=85)
+    waits_us = parkade.workload(name).not_before_us - parkade.now_us
+    assert waits_us == parkade.world.records.markets["pool"].terms.backoff_us
+
+
 def test_what_its_max_spend_ended_needs_a_greater_one(parkade: Parkade) -> None:
     name = parkade.bid("lab", 9, max_spend=4)
     parkade.run(1800)
@@ -129,3 +143,18 @@ def test_a_chain_behind_it_is_not_waited_for_again(parkade: Parkade) -> None:
     parkade.do(resubmit(second))
     parkade.run(60)
     assert parkade.phase(second) is Phase.RUNNING
+
+
+def test_what_was_cancelled_while_it_waited_for_another_goes_on_without_that(
+    parkade: Parkade,
+) -> None:
+    first = parkade.bid("lab", 9)
+    name = parkade.bid("lab", 9, after=(("after_ok", first),))
+    parkade.do(commands.Cancel(by=None, workload=name, now=False))
+    parkade.do(resubmit(name))
+    parkade.run(60)
+    assert parkade.phase(name) is Phase.RUNNING
+    parkade.ended(first)
+    parkade.run(60)
+    assert parkade.phase(name) is Phase.RUNNING
+    assert parkade.replayed() == encode_snapshot(parkade.world)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from parkade.compound.network.binding import Bound
     from parkade.compound.network.estimate import Estimate
 
 
@@ -49,14 +50,26 @@ def draw(
             print(msgspec.json.encode({"v": 1, **msgspec.to_builtins(estimated)}).decode())
         case Form.TEXT:
             print(as_text(loaded.network))
-            _print_estimate(estimated)
+            _print_estimate(estimated, _templates(bound))
 
 
 def _spanned(least: int, most: int) -> str:
     return f"{most:,}" if least == most else f"{least:,} to {most:,}"
 
 
-def _print_estimate(estimated: "Estimate") -> None:
+def _templates(bound: "Bound") -> str | None:
+    """Models whose chat templates may add tokens that nothing says."""
+    asked = dict.fromkeys(node.writer.model_name for node in bound.nodes if node.writer is not None)
+    each = {name: bound.models[name].bounds for name in asked}
+    unsaid = [
+        name for name, its in each.items() if its.has_template and its.template_tokens is None
+    ]
+    if not unsaid:
+        return None
+    return f"not in it is what the chat template of {', '.join(unsaid)} adds: template_tokens"
+
+
+def _print_estimate(estimated: "Estimate", templates: str | None) -> None:
     from parkade.cli.screen import fields
     from parkade.core.units.money import format_amount
 
@@ -69,6 +82,7 @@ def _print_estimate(estimated: "Estimate") -> None:
         (
             ("calls", f"{_spanned(least.calls, most.calls)} a question"),
             ("input", f"at most {most.input_tokens:,} tokens"),
+            ("", templates),
             (
                 "output",
                 "without a bound: give max_tokens"

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from parkade.compound.evaluate.measures import Measure
     from parkade.compound.evaluate.outcomes import Outcome
+    from parkade.compound.evaluate.recorded_run import Labels as Known
     from parkade.compound.plots.chart import Chart
 
 MICROS = 1_000_000
@@ -56,6 +57,8 @@ class Recorded(NamedTuple):
     #: Of a run: whether its network stops a question at its first accepted candidate, so that easy
     #: questions have few; None for a file of outcomes, which does not say.
     stops_early: bool | None
+    #: Of a run: its labels; None without any.
+    labels: "Known | None" = None
 
     def bias_in_words(self) -> str | None:
         """What is wrong with the choice of candidates, if something is."""
@@ -82,17 +85,25 @@ def read(path: Path, truth: Truth) -> Recorded:
         known = recorded_run.read_labels(truth.labels, truth.field, truth.rule)
         known = recorded_run.with_rule_of_run(path, known)
     else:
-        _note("no --labels: what the run's verifier accepted is taken as right")
+        note("no --labels: what the run's verifier accepted is taken as right")
     if stops_early:
-        _note(
+        note(
             "this network stops a question at its first accepted sample: easy questions have few "
             "samples; measure a network that draws all, such as 16E@model >> V@verifier"
         )
     rule = None if known is None else recorded_run.rule_in_words(known)
-    return Recorded(recorded_run.outcomes_of_run(path, known), rule, stops_early)
+    return Recorded(_of_run(path, known), rule, stops_early, known)
 
 
-def _note(text: str) -> None:
+def _of_run(path: Path, labels: "Known | None") -> "Iterator[Outcome]":
+    """Refused when they are read, so that what else is known of the run may be told."""
+    from parkade.compound.evaluate.recorded_run import outcomes_of_run
+
+    yield from outcomes_of_run(path, labels)
+
+
+def note(text: str) -> None:
+    """Say it on stderr, beside a report."""
     print(f"note: {text}", file=sys.stderr)
 
 

@@ -34,7 +34,8 @@ def serve(
     from parkade.cli.compound.failing import failing
     from parkade.compound.loading import load
     from parkade.compound.network import NetworkError
-    from parkade.compound.run.running import Settings, fast_loop
+    from parkade.compound.run.loops import fast_loop
+    from parkade.compound.run.running import Settings
 
     with failing(as_json=False):
         settings = Settings(budget=budget_of(budget, max_tokens, max_calls), width=width)

@@ -32,7 +32,7 @@ def worker(
     from parkade.cli.compound.failing import failing
     from parkade.cli.exit_codes import SAVED
     from parkade.compound.run.failures import FAILURES
-    from parkade.compound.run.running import fast_loop
+    from parkade.compound.run.loops import fast_loop
     from parkade.compound.shards.holding import Terms
     from parkade.compound.shards.worker import Ending
 

@@ -92,6 +92,13 @@ def rule_in_words(labels: Labels) -> str:
     return ", ".join(f"{name} for {count:,} labels" for name, count in counts.most_common())
 
 
+def is_right(labels: Labels, question: str, answer: str) -> bool:
+    """Whether the label of this question, which must have one, says so."""
+    reference = labels.references[question]
+    asked = Question(id=question, prompt="", fields={"answer": reference})
+    return _rule(labels.rule, reference).judge(asked, answer).is_accepted
+
+
 def outcomes_of_run(out: Path, labels: Labels | None) -> Iterator[CandidateOutcome]:
     """One outcome a sample, in the journal's order.
 

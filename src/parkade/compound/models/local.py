@@ -29,17 +29,6 @@ from parkade.compound.values import Call, Completion, Usage, without_surrogates
 Answer = str | Completion
 
 
-def prompt_of(call: Call) -> str:
-    """The text of the last message, or the prompt of a completion."""
-    body = msgspec.json.decode(call.body)
-    if call.kind == "completion":
-        return str(body["prompt"])
-    content = body["messages"][-1]["content"]
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text", "") for part in content)
-
-
 class LocalModel:
     """Answers with `function(call)`. Counts words as tokens where the function gives a text."""
 
@@ -57,7 +46,7 @@ class LocalModel:
         self.identity = f"local/{name}@{version}"
         self.price: Price | None = price
         self.max_output_tokens = max_output_tokens
-        self.bounds = bounds
+        self.bounds = msgspec.structs.replace(bounds, has_template=False)
         self.limits = limits or RateLimits()
         self._function = function
         self._price = price
@@ -97,7 +86,7 @@ class LocalModel:
             text = without_surrogates(answer.text)
             return answer if text == answer.text else msgspec.structs.replace(answer, text=text)
         usage = Usage(
-            input_tokens=len(prompt_of(call).split()) if self._price is not FREE else 0,
+            input_tokens=len(call.prompt.split()) if self._price is not FREE else 0,
             output_tokens=len(answer.split()) if self._price is not FREE else 0,
         )
         return Completion(

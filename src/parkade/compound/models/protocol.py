@@ -88,6 +88,8 @@ class TokenBounds(msgspec.Struct, frozen=True, kw_only=True):
     #: Most that the chat template adds by itself (a system prompt of its own, words around tools),
     #: beyond what the JSON of the messages covers; None counts as 0.
     template_tokens: int | None = None
+    #: False for a function: it is asked without a chat template.
+    has_template: bool = True
     #: Options of a request that ask for no tokens beyond the limits, and change no price.
     bounded_options: frozenset[str] = frozenset()
 

@@ -15,7 +15,6 @@ from typing import IO, cast
 
 import msgspec
 
-from parkade.compound.models.local import prompt_of
 from parkade.compound.models.protocol import (
     FREE,
     PLAIN_BOUNDS,
@@ -70,7 +69,7 @@ class RecordedModel:
         if row is not None:
             done(self._completion(row.text, row.input, row.output))
             return _nothing
-        prompt = prompt_of(call)
+        prompt = call.prompt
         answers = self._by_prompt.get(prompt, [])
         if answers and (self._wraps or call.sample < len(answers)):
             done(self._completion(answers[call.sample % len(answers)], 0, 0))

@@ -1,12 +1,14 @@
-"""Names in templates that no question has: found once, before a run, and not question by question.
+"""Names in templates that no question has: found once, at the start, and not question by question.
 
-A prompt may name `{prompt}`, `{id}`, the fields of a question, and what its operator gives it. A
+A prompt may name `{prompt}`, `{id}`, the fields of a question, and what its operator gives it; a
+verifier may need fields of a question (`needs`), such as the reference that it compares with. A
 name that none of the first questions has is a slip of the hand; one that only some have is left to
 the run, which fails the questions that lack it.
 """
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from typing import NamedTuple
 
 from parkade.compound.network.binding import Bound, Node
 from parkade.compound.network.drawing import label
@@ -23,13 +25,9 @@ OF_MANY = ("candidates",)
 
 
 def check_names(bound: Bound, questions: Iterable[Question]) -> None:
-    """NetworkError for a name in a template that none of the first questions gives a value."""
-    unmet = {
-        (where, name): known
-        for where, writer, known in _writers(bound.root, is_given=False)
-        for name in writer.names
-        if name not in known
-    }
+    """NetworkError for a name in a template, or a field that a verifier needs, that none of the
+    first questions has."""
+    unmet = _unmet(bound)
     if not unmet:
         return
     fields: dict[str, None] = {}
@@ -39,17 +37,53 @@ def check_names(bound: Bound, questions: Iterable[Question]) -> None:
             break
         count += 1
         fields.update(dict.fromkeys(question.fields))
-    for (where, name), known in unmet.items():
-        if count and name not in fields:
-            raise NetworkError(_complaint(where, name, [*known, *fields], count))
+    if count:
+        lacks = f"which none of the first {count:,} questions has"
+        _check(unmet, fields, "which the question lacks" if count == 1 else lacks)
 
 
-def _complaint(where: str, name: str, known: list[str], count: int) -> str:
-    meant = get_close_matches(name, known, n=1)
-    hint = f"did you mean {{{meant[0]}}}? " if meant else ""
-    first = "the question lacks" if count == 1 else f"none of the first {count:,} questions has"
-    there_are = ", ".join(sorted(dict.fromkeys(known)))
-    return f"{where}: the prompt uses {{{name}}}, which {first}; {hint}there are: {there_are}"
+def check_served_names(bound: Bound, fields: Iterable[str]) -> None:
+    """As `check_names`, for a server: its questions come later, all of them with these fields."""
+    _check(_unmet(bound), fields, "which no request to a server holds")
+
+
+class _Use(NamedTuple):
+    """A name that a question must give."""
+
+    name: str
+    #: Where it stands, and how it is used.
+    where: str
+    use: str
+    #: Names that its place has without the question's fields.
+    known: tuple[str, ...]
+
+
+def _unmet(bound: Bound) -> list[_Use]:
+    templates = [
+        _Use(name, where, f"the prompt uses {{{name}}}", known)
+        for where, writer, known in _writers(bound.root, is_given=False)
+        for name in writer.names
+        if name not in known
+    ]
+    verifiers = [
+        _Use(name, label(node.operator), f"the verifier needs the field {name!r}", ())
+        for node in bound.nodes
+        for name in getattr(node.checker, "needs", ())
+    ]
+    return templates + verifiers
+
+
+def _check(unmet: Iterable[_Use], fields: Iterable[str], lacks: str) -> None:
+    fields = tuple(fields)
+    for name, where, use, known in unmet:
+        if name in fields:
+            continue
+        all_known = sorted(dict.fromkeys([*known, *fields]))
+        meant = get_close_matches(name, all_known, n=1)
+        shown = f"{{{meant[0]}}}" if known and meant else "".join(meant)
+        hint = f"did you mean {shown}? " if meant else ""
+        there_are = ", ".join(all_known) or "no fields"
+        raise NetworkError(f"{where}: {use}, {lacks}; {hint}there are: {there_are}")
 
 
 def _writers(node: Node, *, is_given: bool) -> Iterator[tuple[str, Writer, tuple[str, ...]]]:

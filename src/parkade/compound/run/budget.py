@@ -106,6 +106,14 @@ class Account:
         self.reserved = Amounts(micros, tokens, calls)
         return True
 
+    def has_room(self, amounts: Amounts) -> bool:
+        """Whether so much more would fit now; nothing is set aside."""
+        return self.budget.holds(self.spent + self.doubtful + self.reserved + amounts)
+
+    def renew(self, was: Amounts, now: Amounts) -> None:
+        """A call in flight may cost more than was thought; it counts, whether it fits or not."""
+        self.reserved = self.reserved - was + now
+
     def can_ever(self, worst: Amounts) -> bool:
         """Whether the call would fit if all that is in flight cost nothing."""
         return self.budget.holds(self.spent + self.doubtful + worst)

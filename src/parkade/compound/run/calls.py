@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from parkade.compound.models.protocol import Failure, FailureKind, Model, Outcome
+from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.booking import Booking
 from parkade.compound.run.budget import NOTHING, Account
 from parkade.compound.run.journal import Journal, completion_of
@@ -54,6 +55,7 @@ class Calls:
         counts: Counts,
         outages: Outages,
         hearer: Hearer,
+        added: AddedText | None = None,
     ) -> None:
         self.counts = counts
         self.lanes = {name: Lane(model) for name, model in models.items()}
@@ -65,7 +67,7 @@ class Calls:
         #: What came back and is not looked at yet.
         self._ended: deque[tuple[Flight, Outcome]] = deque()
         self._outages = outages
-        self._reserving = Reserving(account, journal)
+        self._reserving = Reserving(account, journal, added)
         self._booking = Booking(account, journal)
         self._retrying = Retrying(outages)
 
@@ -158,9 +160,12 @@ class Calls:
             lane.limiter.in_flight = 0
 
     def _may_start(self, flight: Flight) -> bool:
-        account = self._account
-        flight.worst = self._reserving.renewed(flight, self.lanes[flight.call.model].model)
+        account, model = self._account, self.lanes[flight.call.model].model
+        flight.worst = self._reserving.renewed(flight, model)
+        if self._reserving.must_hear_first(flight, model):
+            return False
         if self._reserving.may_start(flight.worst):
+            self._reserving.began(flight)
             return True
         if account.can_ever(flight.worst) and account.reserved != NOTHING:
             return False
@@ -194,7 +199,8 @@ class Calls:
 
     def _complete(self, flight: Flight, completion: Completion) -> None:
         self._booking.answered(flight, completion)
-        self._reserving.heard(flight.call, completion.usage)
+        model = self.lanes[flight.call.model].model
+        self._reserving.heard(flight.call, completion.usage, lambda: self._beside(flight), model)
         self.counts.calls += 1
         self.counts.note_finish(completion)
         self._finish(flight, completion)
@@ -222,6 +228,12 @@ class Calls:
         self.counts.waiting += failure.kind is FailureKind.WAITING
         self._outages.ended(model, failure)
         self._finish(flight, failure)
+
+    def _beside(self, ended: Flight) -> list[Flight]:
+        """Other calls of its model for which something is set aside."""
+        held, name = (FlightState.FLYING, FlightState.ARRIVED), ended.call.model
+        others = (each for each in self._flights.values() if each is not ended)
+        return [each for each in others if each.call.model == name and each.state in held]
 
     def _finish(self, flight: Flight, outcome: Outcome) -> None:
         flight.state = FlightState.OVER

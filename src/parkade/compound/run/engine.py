@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, assert_never
 
 from parkade.compound.network.binding import Bound
+from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.budget import Account
 from parkade.compound.run.calls import Calls
 from parkade.compound.run.checking import Checking
@@ -54,13 +55,16 @@ class Engine:
         most_checks: int,
         answered: Callable[[Progressing, Answer], None],
         outages: Outages | None = None,
+        added: AddedText | None = None,
     ) -> None:
         self.counts = Counts()
         self._bound = bound
         self._width = width
         self._answered = answered
         self._inbox: deque[tuple[Progressing, int, Any]] = deque()
-        self._calls = Calls(bound.models, journal, account, self.counts, outages or Outages(), self)
+        self._calls = Calls(
+            bound.models, journal, account, self.counts, outages or Outages(), self, added
+        )
         self._checking = Checking(
             journal, self.counts, most_checks, self.heard, self.schedule, self.give_up
         )

@@ -1,12 +1,15 @@
 """Before a call starts: its worst case, and the journal's promise (`budget` has the theory)."""
 
+from collections.abc import Callable, Iterable
+
 from parkade.compound.models.protocol import Failure, FailureKind, Model
 from parkade.compound.network.binding import Bound
 from parkade.compound.network.drawing import label
 from parkade.compound.network.errors import NetworkError
-from parkade.compound.run.budget import Account, Amounts, Budget
+from parkade.compound.run.added_text import AddedText
+from parkade.compound.run.budget import NOTHING, Account, Amounts, Budget
 from parkade.compound.run.journal import Journal
-from parkade.compound.run.lane import Flight, worst_case
+from parkade.compound.run.lane import Flight, cost_of, worst_case
 from parkade.compound.values import Call, Usage
 
 
@@ -40,9 +43,10 @@ MAX_REFUSED_IN_A_ROW = 20
 class Reserving:
     """What an account and a journal ask of a call that is to start."""
 
-    def __init__(self, account: Account, journal: Journal) -> None:
+    def __init__(self, account: Account, journal: Journal, added: AddedText | None = None) -> None:
         self._account = account
         self._journal = journal
+        self._added = added or AddedText()
         #: The least of each amount that a call has asked for.
         self._least: Amounts | None = None
         self._has_started = False
@@ -50,13 +54,10 @@ class Reserving:
         self._refused_in_a_row = 0
         #: Whether to begin no more questions.
         self.is_spent = False
-        #: Input tokens that a model's server counted beyond the bound of a call, the most so far:
-        #: its chat template adds text of its own.
-        self._added: dict[str, int] = {}
 
     def worst(self, call: Call, model: Model) -> Amounts | Failure:
         """The most that a call may use; a Failure if the budget needs a bound and has none."""
-        worst = worst_case(call, model, added=self._added.get(call.model, 0))
+        worst = worst_case(call, model, added=self._added.most(call.model))
         budget = self._account.budget
         if worst is None and (budget.micros is not None or budget.tokens is not None):
             return Failure(
@@ -75,22 +76,40 @@ class Reserving:
         # Nothing limits the output, and no budget needs a bound: limits per minute count the rest.
         return Amounts(0, (call.most_input_tokens or 0) + (call.most_output_tokens or 0), 1)
 
-    def heard(self, call: Call, usage: Usage) -> None:
-        """A server told a call's usage: what it adds to prompts is reserved from now on."""
-        bound = call.most_input_tokens
-        if bound is not None and usage.input_tokens > bound:
-            beyond = usage.input_tokens - bound
-            if beyond > self._added.get(call.model, 0):
-                self._added[call.model] = beyond
-                # The least that was asked for so far would not be asked for again.
-                self._least = None
+    def heard(
+        self, call: Call, usage: Usage, flying: Callable[[], Iterable[Flight]], model: Model
+    ) -> None:
+        """A server told a call's usage: what it adds to prompts is reserved from now on, also for
+        its calls in flight."""
+        if not self._added.heard(call, usage):
+            return
+        # The least that was asked for so far would not be asked for again.
+        self._least = None
+        for flight in flying():
+            was, flight.worst = flight.worst, self.renewed(flight, model)
+            self._account.renew(was, flight.worst)
 
     def renewed(self, flight: Flight, model: Model) -> Amounts:
         """The worst case of a call that has waited, with what its server was heard to add."""
-        if flight.call.model not in self._added:
+        if not self._added.most(flight.call.model):
             return flight.worst
         worst = self.worst(flight.call, model)
         return flight.worst if isinstance(worst, Failure) else worst
+
+    def must_hear_first(self, flight: Flight, model: Model) -> bool:
+        """Whether a call waits for the first report of what its server adds to prompts."""
+        account, budget = self._account, self._account.budget
+        if account.reserved == NOTHING or (budget.micros is None and budget.tokens is None):
+            return False
+        room = self._added.room(flight.call.model, model)
+        if not room:
+            return False
+        more = cost_of(Usage(input_tokens=room, output_tokens=0), model)
+        return not account.has_room(flight.worst + Amounts(more.micros, more.tokens, 0))
+
+    def began(self, flight: Flight) -> None:
+        """A call starts."""
+        self._added.began(flight.call.model)
 
     def may_start(self, worst: Amounts) -> bool:
         """Reserve for a call that is to start; False if it does not fit now."""

@@ -19,6 +19,7 @@ from parkade.compound.models.protocol import FailureKind
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Bound, Names, bind
 from parkade.compound.network.digest import network_digest
+from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.describing import describe
 from parkade.compound.run.engine import Engine
@@ -26,6 +27,7 @@ from parkade.compound.run.failures import FAILURES, FailedQuestion, Failures
 from parkade.compound.run.failures import VERSION as FAILURES_VERSION
 from parkade.compound.run.hanging import LOOK_S, Hanging
 from parkade.compound.run.journal import Journal
+from parkade.compound.run.loops import fast_loop
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.outages import PATIENCE_S, Outages
 from parkade.compound.run.progressing import Counts, Progressing
@@ -56,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: ModelServer | None = None
     #: When the budget is spent, the questions are read to their end, to count those not begun.
     counts_not_begun: bool = False
+    #: What servers were heard to add to prompts; parts of a larger run share it.
+    added: AddedText | None = None
     #: A model whose calls fail for so long, and none of them is answered, ends the run.
     patience_s: float = PATIENCE_S
 
@@ -262,16 +266,6 @@ def run(
         return runner.run(work)
 
 
-def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's loop if it is installed; None for the standard one."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
 class _Session:
     """The pieces of one run, tied together."""
 
@@ -296,6 +290,7 @@ class _Session:
             most_checks=settings.most_checks,
             answered=self.answered,
             outages=Outages(settings.patience_s, watch.on_notice),
+            added=settings.added,
         )
         self.progress = Progress(self.engine.counts, account)
         self.progress.kept_aside = results.of_others

@@ -7,6 +7,7 @@ from pathlib import Path
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Names, bind
 from parkade.compound.network.digest import network_digest
+from parkade.compound.network.fields import check_served_names
 from parkade.compound.run.budget import Account
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.journal import Journal
@@ -16,6 +17,9 @@ from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import JOURNAL, Settings, result_of
 from parkade.compound.values import Question
+
+#: What a question of a client has beside its text.
+QUESTION_FIELDS = ("messages",)
 
 
 class CutShort(Exception):
@@ -31,6 +35,7 @@ class Answering:
 
     def __init__(self, network: Operator, names: Names, out: Path, settings: Settings) -> None:
         bound = bind(network, names)
+        check_served_names(bound, QUESTION_FIELDS)
         check_bounds(bound, settings.budget)
         self._names = names
         self._digest = network_digest(bound)

@@ -9,6 +9,7 @@ import msgspec
 
 from parkade.compound.loading import Loaded
 from parkade.compound.questions import read_questions
+from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.running import Settings, Summary, run_part
 from parkade.compound.shards.account import SharedAccount
@@ -59,6 +60,7 @@ class Tools(Protocol):
     notice: Notice
     pulse: Pulse
     terms: Terms
+    added: AddedText
 
     def report(self) -> None:
         """Tell the marketplace that what is done so far is saved."""
@@ -102,7 +104,9 @@ class Holding:
                 self._questions(),
                 names=loaded.names,
                 out=out,
-                settings=Settings(width=worker.terms.width, account=self._open_account),
+                settings=Settings(
+                    width=worker.terms.width, account=self._open_account, added=worker.added
+                ),
             )
         )
         over = asyncio.ensure_future(self._notice.is_over.wait())

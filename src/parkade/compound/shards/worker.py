@@ -21,6 +21,7 @@ from parkade.compound.loading import Loaded
 from parkade.compound.models.local_server import serving
 from parkade.compound.network.binding import bind
 from parkade.compound.network.digest import network_digest
+from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.running import close
 from parkade.compound.shards.board import Board
 from parkade.compound.shards.entries import Taken
@@ -89,6 +90,8 @@ class _Worker:
         self.terms = terms
         self.batch = folder.read()
         self.board = Board(folder.log, self.batch.shards, identity.worker)
+        #: Learnt in one shard, known in the next.
+        self.added = AddedText()
         self.pulse = Pulse(folder.workers, identity.worker, terms.lease_s)
         self._lapses = Lapses(folder.workers, terms.lease_s)
         self._digest = network_digest(bind(loaded.network, loaded.names))

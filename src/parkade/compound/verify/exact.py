@@ -34,6 +34,8 @@ class Exact:
     ) -> None:
         """`settings` says in words all that changes what is accepted, for `version`."""
         self.name = name
+        #: Fields of a question without which it cannot say anything.
+        self.needs = (field,)
         self._extract = extract
         self._compare = compare
         self._field = field

@@ -29,6 +29,11 @@ from parkade.compound.verify.sandbox.pool import Sandbox
 RULES = 2
 
 Contract = Callable[[Question, str], TestJob]
+#: Fields of a question that each contract cannot do without.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "human_eval": ("entry_point", "test"),
+    "mbpp": ("test_list",),
+}
 
 
 class PythonTests:
@@ -38,6 +43,8 @@ class PythonTests:
         self, sandbox: Sandbox, contract: Contract, *, limits: Limits | None = None
     ) -> None:
         self.name = f"python-tests-{contract.__name__.replace('_', '-')}"
+        #: Fields of a question without which it cannot say anything.
+        self.needs = NEEDS.get(contract.__name__, ())
         self._sandbox = sandbox
         self._contract = contract
         self._limits = limits or sandbox.limits

@@ -2,24 +2,17 @@
 hold, and why other workloads do not take part.
 
 A demand has seats here if it holds them and may keep them, or is promised them: what has had its
-notice comes as a newcomer, so that its next seats are promised while it leaves. Money is looked at
-here and nowhere in the clearing: a bid does not take part where its org
-cannot set its earmark aside.
+notice comes as a newcomer, so that its next seats are promised while it leaves. A bid whose org
+cannot set its earmark aside (`earmarks`) does not take part.
 Cost grows with nodes, live workloads and reservations: each is looked at once.
 """
 
 import msgspec
 
-from parkade.core.billing.commitments import (
-    UNCAPPED_MICROS,
-    allowance_micros,
-    committed_without_earmark,
-    earmark_micros,
-)
-from parkade.core.billing.metering import accrued_micros
 from parkade.core.clearing.claims import demands_of, promised_still
+from parkade.core.clearing.earmarks import set_aside
 from parkade.core.clearing.entering import shapes_now
-from parkade.core.clearing.sizes import affordable_nodes, sizes_now, within_means
+from parkade.core.clearing.sizes import sizes_now, within_means
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
@@ -331,7 +324,7 @@ def _excluded(
             excluded[workload.workload] = why
         elif workload.spec.capacity.kind is CapacityKind.SPOT:
             bidders.append(workload)
-    unfunded, affordable = _unfunded(world, market, bidders, now_us)
+    unfunded, affordable = set_aside(world, market, bidders, now_us)
     assert excluded.keys().isdisjoint(unfunded)
     return excluded | unfunded, affordable
 
@@ -353,102 +346,3 @@ def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
         if reservation is None or reservation.state is not ReservationState.IN_FORCE:
             return Why.RESERVATION_NOT_IN_FORCE
     return None
-
-
-def _unfunded(
-    world: World, market: Market, bidders: list[Workload], now_us: int
-) -> tuple[dict[str, str], dict[str, int]]:
-    """Bids that cannot set aside their limit until they could be gone, best bids first; and how
-    many nodes each elastic one can set aside for: what it has, or its least, in its turn, and more
-    of what all turns left."""
-    excluded: dict[str, str] = {}
-    affordable: dict[str, int] = {}
-    free: dict[str, int] = {}
-    allowances: dict[str, int] = {}
-    budgets: dict[str, int] = {}
-    for workload in sorted(bidders, key=_earmark_order):
-        if workload.org not in free:
-            free[workload.org] = _purse(world, workload.org, now_us)
-        earmark = earmark_micros(market, workload)
-        budget = _left_to_spend(world, budgets, workload, now_us)
-        if workload.spec.is_elastic:
-            left = min(free[workload.org], _allowed(world, allowances, workload.user, now_us))
-            left = min(left, budget)
-            nodes = min(workload.ranks, affordable_nodes(market, workload, left))
-            if nodes >= workload.spec.nodes:
-                affordable[workload.workload] = nodes
-                earmark = earmark_micros(market, workload, nodes)
-        if budget < earmark:
-            excluded[workload.workload] = Why.MAX_SPEND
-        elif free[workload.org] < earmark:
-            excluded[workload.workload] = Why.INSUFFICIENT_FUNDS
-        elif (allowed := _allowed(world, allowances, workload.user, now_us)) < earmark:
-            excluded[workload.workload] = Why.USER_CAP
-        else:
-            assert earmark <= allowed
-            free[workload.org] -= earmark
-            allowances[workload.user] = allowed - earmark
-            budgets[workload.member_of or workload.workload] = budget - earmark
-    for workload in (it for it in bidders if it.workload in affordable):
-        nodes = affordable[workload.workload]
-        spent = earmark_micros(market, workload, nodes)
-        left = min(free[workload.org], allowances[workload.user])
-        left = min(left, _left_to_spend(world, budgets, workload, now_us))
-        more = affordable_nodes(market, workload, spent + left, is_new=True)
-        if more <= nodes:
-            continue
-        affordable[workload.workload] = more
-        paid = earmark_micros(market, workload, more, is_new=True) - spent
-        free[workload.org] -= paid
-        allowances[workload.user] -= paid
-        budgets[workload.member_of or workload.workload] -= paid
-    return excluded, affordable
-
-
-def _left_to_spend(world: World, budgets: dict[str, int], workload: Workload, now_us: int) -> int:
-    """What `max_spend` leaves for its next earmark: its own, or that of all members of its array.
-    `budgets`: what was left of each so far in this clearing."""
-    name = workload.member_of or workload.workload
-    if name not in budgets:
-        whole = world.records.workloads.get(name, workload)
-        most = whole.spec.max_spend_micros
-        if most is None:
-            budgets[name] = UNCAPPED_MICROS
-        else:
-            budgets[name] = most - whole.spent_micros - _owed(world, workload, now_us)
-    return budgets[name]
-
-
-def _owed(world: World, workload: Workload, now_us: int) -> int:
-    """What it owes that is not charged yet; of a member, what all of its array may still cost
-    that is no earmark."""
-    if workload.member_of is None:
-        return accrued_micros(world, workload, now_us)
-    return sum(
-        committed_without_earmark(world, world.records.workloads[name], now_us)
-        for name in world.members.of(workload.member_of).names
-    )
-
-
-def _allowed(world: World, allowances: dict[str, int], user: str, now_us: int) -> int:
-    """What a user's cap leaves, less what its workloads owe and may still cost."""
-    if user not in allowances:
-        allowances[user] = allowance_micros(world, user, now_us, cost=committed_without_earmark)
-    return allowances[user]
-
-
-def _earmark_order(workload: Workload) -> tuple[bool, int, int, str]:
-    """Bids that have seats come first, then the highest limit, then the older."""
-    is_seated = workload.promise is not None or (
-        workload.attempt is not None and workload.attempt.stop is None
-    )
-    limit = workload.spec.limit_price_micros or 0
-    return (not is_seated, -limit, workload.submitted_us, workload.workload)
-
-
-def _purse(world: World, org: str, now_us: int) -> int:
-    """The org's balance less what it owes and what its other workloads may still cost."""
-    return world.ledger.balance(org_account(org)) - sum(
-        committed_without_earmark(world, world.records.workloads[name], now_us)
-        for name in world.live_of_org.get(org, {})
-    )

@@ -8,7 +8,8 @@ record becomes what a new one would be, but for:
     spent              what all its attempts cost; so `max_spend` has to leave room for more
     checkpoint         the last one that it told of
 
-`max_duration` counts from its next start, failures are counted anew, and what it waited for the
+`max_duration` counts from its next start, failures are counted anew, its back-off is that of a new
+one, and what it waited for the
 first time is past. Members of an array are retried instead; on-demand takes a window that begins
 anew, with a new submission.
 """
@@ -96,6 +97,7 @@ def _again(before: Workload, accepted: Workload, now_us: int) -> Workload:
         submitted_us=before.submitted_us,
         released_us=now_us,
         generation=before.generation,
+        attempts_before=before.generation,
         spent_micros=spent,
         is_budget_noted=most is not None and spent * 5 >= most * 4,
         checkpoint_step=before.checkpoint_step,

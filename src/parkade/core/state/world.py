@@ -326,6 +326,8 @@ class World:
             self.agenda.add(Entry.DEPENDENCY, name)
 
     def _unindex_workload(self, workload: Workload) -> None:
+        if workload.phase.is_ended:
+            return
         name = workload.workload
         for other in {each.workload for each in workload.waits_for}:
             self.waiters[other].pop(name, None)

@@ -305,11 +305,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """Its index there; None where it is no member."""
 
     attempts_before: int = 0
-    """Of a member that was retried: the number from which its attempts are numbered on."""
+    """Of one that was submitted again, or a member that was retried: the number from which its
+    attempts are numbered on. 0 as well where it was submitted again before this was kept of it."""
 
     @property
     def attempts(self) -> int:
-        """How many it had since it was opened, the present one included."""
+        """How many it had since it was opened or submitted again, the present one included."""
         return self.generation - self.attempts_before
 
     @property

@@ -9,28 +9,30 @@ from parkade.ports import InvalidSpec, Unsupported
 FIRST_PERSON_UID = 1000
 NOBODY_UID = 65_534
 NEEDS_A_NAME = (
-    "the agent runs as root, and no workload does; an operator names the Unix user of this user's"
-    " workloads with `parkade user unix-name USER NAME`"
+    "each workload runs as its own user here, not as the agent's; an operator names the Unix user"
+    " of this user's workloads with `parkade user unix-name USER NAME`"
 )
 
 
-def resolve(unix_user: str | None, *, runs_as_root: bool) -> tuple[Account, bool]:
+def resolve(
+    unix_user: str | None, *, runs_as_root: bool, has_launcher: bool = False
+) -> tuple[Account, bool]:
     """The account, and whether it is another than ours.
 
-    None means: as the agent itself, which is refused where that is root, unless `runs_as_root`.
-    Raises InvalidSpec for an account that runs no workloads, and Unsupported where taking on
-    another user would need rights that we do not have.
+    None means: as the agent itself, which is refused where that is root, unless `runs_as_root`,
+    and where a launcher lets us be others. Raises InvalidSpec for an account that runs no
+    workloads, and Unsupported where taking on another user would need rights that we do not have.
     """
     ours = os.geteuid()
     if unix_user is None:
-        if ours == 0 and not runs_as_root:
+        if has_launcher or (ours == 0 and not runs_as_root):
             raise InvalidSpec(f"unix_user: {NEEDS_A_NAME}")
         return _own_account(ours), False
     try:
         entry = pwd.getpwnam(unix_user)
     except KeyError:
         raise InvalidSpec(f"unix_user: {unix_user} is not known on this machine") from None
-    if ours != 0:
+    if ours != 0 and not has_launcher:
         if entry.pw_uid != ours:
             raise Unsupported(
                 f"unix_user: this agent is not root and runs attempts only as itself, "

@@ -45,10 +45,20 @@ class Deletion:
         self._aside: set[str] = set()
         self._stuck: dict[str, dict[str, str]] = {}
 
-    def take(self, folder: Path) -> None:
-        """Moves a folder in, or whatever stands under that name; its file system is the same."""
+    def take(self, folder: Path) -> Path:
+        """Moves a folder in, or whatever stands under that name; where to. Its file system is the
+        same."""
         self.place.mkdir(mode=0o700, exist_ok=True)
-        folder.rename(self.place / f"{folder.name[:100]}.{secrets.token_hex(8)}")
+        place = self.place / f"{folder.name[:100]}.{secrets.token_hex(8)}"
+        folder.rename(place)
+        return place
+
+    def taken(self) -> list[Path]:
+        """What was moved in and has not gone."""
+        try:
+            return sorted(self.place.iterdir())
+        except FileNotFoundError:
+            return []
 
     def go_on(self, most: int) -> Progress:
         """Removes at most so many entries."""
@@ -140,6 +150,12 @@ def _take_out(folder: int, entry: os.DirEntry[str], place: int) -> None:
     if not entry.is_dir(follow_symlinks=False):
         os.unlink(entry.name, dir_fd=folder)
         return
+    try:
+        # An empty one needs no right of its owner's.
+        os.rmdir(entry.name, dir_fd=folder)
+        return
+    except OSError:
+        pass
     new = secrets.token_hex(16)
     try:
         os.rename(entry.name, new, src_dir_fd=folder, dst_dir_fd=place)

@@ -4,6 +4,7 @@ Server and agent may be gone: the order is the file that a keeper reads, as any 
 that was lost is replaced first. Nothing is ended that the engine did not start.
 """
 
+import os
 import time
 from pathlib import Path
 
@@ -21,7 +22,7 @@ POLL_S = 0.1
 def end_everything(data: Path, *, notice_s: float, timeout_s: float) -> list[str]:
     """Gives every live attempt below `data` a notice, then TERM, and KILL KILL_AFTER_S later.
     Blocks until all are gone; the attempts that still live after the time given."""
-    folders = Folders(data)
+    folders = Folders(data, has_other_users=os.geteuid() == 0)
     now_us = time.time_ns() // 1000
     deadline_us = now_us + int(notice_s * 1e6)
     order = Stop(

@@ -86,7 +86,7 @@ class LocalEngine:
         self.machine = machine
         self._carved: dict[str, tuple[int, ...]] | None = None
         self.cgroup_parent = cgroups.find_parent()
-        self.folders = Folders(data)
+        self.folders = Folders(data, has_other_users=os.geteuid() == 0)
         self.view = View(self.folders)
         self.keeping = Keeping(self.folders)
         self.changes = self.folders.data / records.CHANGES
@@ -109,7 +109,8 @@ class LocalEngine:
 
     def validate(self, attempt: DesiredAttempt) -> None:
         """Raises InvalidSpec or Unsupported where the attempt could never run here."""
-        rules.validate(attempt, self.nodes, runs_as_root=self.runs_as_root)
+        rules.validate(attempt, self.nodes)
+        accounts.resolve(attempt.unix_user, runs_as_root=self.runs_as_root)
 
     def render(self, attempt: DesiredAttempt) -> str:
         """Command, folders, and each rank's environment; devices and port as if all were free."""

@@ -24,12 +24,12 @@ KEPT_ENDED = 1000
 class Folders:
     """The data folder of one pool. Users pass through it to what is theirs and can list nothing."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, has_other_users: bool) -> None:
         self.data = data.resolve()
         self.live = self.data / "live"
         self.ended = self.data / "ended"
         # Where ranks run as other users, those must be able to pass.
-        self.mode = 0o711 if os.geteuid() == 0 else 0o700
+        self.mode = 0o711 if has_other_users else 0o700
         self._make(self.data, self.mode)
         for folder in (self.live, self.ended):
             self._make(folder, 0o700)
@@ -85,10 +85,10 @@ class Folders:
         home = self.home(launch.attempt)
         for above in reversed(home.relative_to(self.data).parents[:-1]):
             self._make(self.data / above, self.mode)
-        self._make_checkpoints(launch)
+        self.make_checkpoints(launch)
         fresh = home.with_name(f".{home.name}.new")
         for remains in (fresh, home):
-            shutil.rmtree(remains, ignore_errors=True)
+            self._drop(remains)
         self._make(fresh, self.mode if launch.is_other_user else 0o700)
         self.furnish(fresh, launch)
         fresh.rename(home)
@@ -112,10 +112,18 @@ class Folders:
             return
         kept.sort(key=lambda path: path.lstat().st_ctime_ns)
         for link in kept[:-KEPT_ENDED]:
-            shutil.rmtree(link.parent / link.readlink(), ignore_errors=True)
+            self._drop(link.parent / link.readlink())
             link.unlink(missing_ok=True)
 
-    def _make_checkpoints(self, launch: Launch) -> None:
+    def clear(self, workload: Path) -> None:
+        """Deletes what only users may delete of a workload's folder that goes; here we may."""
+
+    def _drop(self, home: Path) -> None:
+        """Deletes an attempt's folder as far as that goes; the rest goes with its workload's."""
+        shutil.rmtree(home, ignore_errors=True)
+
+    def make_checkpoints(self, launch: Launch) -> None:
+        """The folder in which all attempts of its workload save; one that is there is left."""
         path = Path(launch.checkpoint_dir)
         self._make(path, 0o700)
         if launch.is_other_user:

@@ -20,7 +20,14 @@ from parkade.engines.local import records
 from parkade.engines.local.deleting import Deletion
 from parkade.engines.local.folders import Folders
 from parkade.engines.local.measuring import bytes_of
-from parkade.ports import FolderAnswer, FolderLook, InvalidSpec, KeptOfOrg, WorkloadFolder
+from parkade.ports import (
+    EngineError,
+    FolderAnswer,
+    FolderLook,
+    InvalidSpec,
+    KeptOfOrg,
+    WorkloadFolder,
+)
 
 KEPT = "kept.json"
 MOST_LOOKED_AT = 200
@@ -49,6 +56,7 @@ class Keeping:
         self._uncounted: set[str] = set()
         self._troubled: set[str] = set()
         self._problems: list[str] = []
+        self._uncleared = self._deletion.taken()
 
     def look(self, now_us: int) -> FolderLook:
         """The folders among the next part of a pass that are to be asked about. What is kept is
@@ -95,8 +103,17 @@ class Keeping:
         return False
 
     def delete(self) -> tuple[str, ...]:
-        """A part of what was moved away; what cannot be deleted, and why, once each."""
+        """A part of what was moved away; what cannot be deleted, and why, once each. What users
+        alone may delete goes first, of one workload at each call."""
         problems, self._problems = tuple(self._problems), []
+        if self._uncleared:
+            folder = self._uncleared.pop()
+            try:
+                self._folders.clear(folder)
+            except EngineError as error:
+                problems += (f"{folder}: {error}",)
+        if self._uncleared:
+            return problems
         return problems + self._deletion.go_on(MOST_DELETED).problems
 
     def _everything(self) -> Iterator[Path]:
@@ -154,7 +171,7 @@ class Keeping:
             if any(live.parent.parent == path for live in self._live()):
                 return False
             try:
-                self._deletion.take(path)
+                self._uncleared.append(self._deletion.take(path))
             except FileNotFoundError:
                 return False
         return True

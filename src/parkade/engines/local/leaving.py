@@ -208,7 +208,8 @@ class Leaving:
             "kill_at_us": order.kill_us,
         }
         try:
-            records.write(self.folder / records.NOTICE, notice, owner=owner)
+            path = self.folder / records.NOTICE
+            records.write(path, notice, mode=records.KEEPERS, owner=owner)
         except OSError as error:
             sys.stderr.write(f"notice not written: {error.strerror}\n")
         is_first = not self.state.now.is_noticed

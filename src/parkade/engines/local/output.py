@@ -10,6 +10,8 @@ ends without a keeper is lost.
 import os
 from pathlib import Path
 
+from parkade.engines.local.records import KEEPERS
+
 SEGMENT_BYTES = 10 * 1024 * 1024
 SEGMENTS_KEPT = 3
 READ_BYTES = 64 * 1024
@@ -105,7 +107,8 @@ class Output:
 
     def _open_segment(self, start: int) -> None:
         path = self.folder / f"rank-{self.rank}.log.{start}"
-        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        self.file = os.open(path, flags, KEEPERS)
         self.start, self.size = start, 0
         for _, old in segments(self.folder, self.rank)[:-SEGMENTS_KEPT]:
             old.unlink(missing_ok=True)

@@ -24,6 +24,8 @@ KEEPER_LOG = "keeper.log"
 CHANGES = "changes"
 VERSION = 1
 MOST_BYTES = 4 * 1024 * 1024
+KEEPERS = 0o640
+"""Rights of what a keeper writes, less its umask: on the local engine others have none."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +52,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     `is_other_user` tells the keeper to take on the account's rights before it touches anything
     of the user; else the ranks run as the keeper does. `heard` is the file that tells when the
     control plane was heard last (`leases`); `cgroup` the attempt's group, or empty. `member`: None
-    where all ranks of the attempt are on this machine.
+    where all ranks of the attempt are on this machine. `agent_reads`: the agent is not root, and
+    reads what the user's keeper writes by the group of its folder.
     """
 
     version: int
@@ -67,6 +70,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     heard: str = ""
     cgroup: str = ""
     member: Member | None = None
+    agent_reads: bool = False
 
 
 class RankState(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +131,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     lapsed_us: int | None = None
     report_problem: str | None = None
     broken_us: int | None = None
+
+
+def keepers_umask(launch: Launch) -> int:
+    """What the rights of a keeper's files lack: all but its own user's, and the agent's to read."""
+    return 0o027 if launch.agent_reads else 0o077
 
 
 def nothing_yet(launch: Launch) -> State:

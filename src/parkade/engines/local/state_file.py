@@ -39,7 +39,7 @@ class StateFile:
             written_us=wall_us(),
         )
         try:
-            records.write(self.folder / records.STATE, self.now)
+            records.write(self.folder / records.STATE, self.now, mode=records.KEEPERS)
             self.is_unwritten = False
         except OSError as error:
             self.is_unwritten = True

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from parkade.core.units.names import ENV_KEY
-from parkade.engines.local import accounts
 from parkade.ports import DesiredAttempt, InvalidSpec, NodeShape
 
 MOST_NAME_BYTES = 200
@@ -13,8 +12,8 @@ MOST_RANKS = 256
 UNCATCHABLE = ("SIGKILL", "SIGSTOP")
 
 
-def validate(attempt: DesiredAttempt, nodes: Sequence[NodeShape], *, runs_as_root: bool) -> None:
-    """Raises InvalidSpec or Unsupported."""
+def validate(attempt: DesiredAttempt, nodes: Sequence[NodeShape]) -> None:
+    """Raises InvalidSpec; whether its user may run here is the engine's to say."""
     for key in ("attempt", "workload", "org"):
         folder_name(getattr(attempt, key), key=key)
     if not attempt.command.strip():
@@ -30,7 +29,6 @@ def validate(attempt: DesiredAttempt, nodes: Sequence[NodeShape], *, runs_as_roo
     if "\0" in (attempt.save.command or ""):
         raise InvalidSpec("checkpoint.command: it holds a NUL character")
     _check_ranks(attempt, nodes)
-    accounts.resolve(attempt.unix_user, runs_as_root=runs_as_root)
 
 
 def folder_name(name: str, *, key: str) -> str:

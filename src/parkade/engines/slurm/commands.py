@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from typing import Protocol
 
 from parkade.engines.local.records import Account
@@ -84,8 +85,10 @@ class Commands:
         try:
             child.communicate(stdin.encode(), timeout=self.timeout_s)
         except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+            # Of a launcher's command, which ends by itself, only root could end it.
+            with suppress(PermissionError):
+                child.kill()
+                child.wait()
             return None
         return child.returncode
 

@@ -6,12 +6,14 @@ import Parkade, meet in the shared folder, tell their clocks, and connect to the
 """
 
 import getpass
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,7 +22,7 @@ import parkade
 from parkade.engines.slurm import answers
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.settings import SlurmSettings
-from parkade.ports import EngineError, Unreachable
+from parkade.ports import EngineError, InvalidSpec, Unreachable
 
 PROGRAMS = ("sbatch", "squeue", "sinfo", "scancel", "scontrol", "srun")
 RANK = "parkade.engines.slurm.doctor_rank"
@@ -62,6 +64,7 @@ def examine(settings: SlurmSettings, folder: Path | None, *, gang: int) -> Itera
         ("jobs", _jobs),
         ("nodes", _nodes),
         ("rights", _rights),
+        ("users", partial(_users, settings)),
         ("accounting", _accounting),
         ("configuration", _configuration),
     )
@@ -132,6 +135,27 @@ def _rights(commands: Commands) -> str:
         ) from None
     commands.run("scontrol", "delete", f"ReservationName={name}")
     return f"{user} may make reservations"
+
+
+def _users(settings: SlurmSettings, commands: Commands) -> str:
+    """With which rights workloads run; a launcher is tried by what it must refuse."""
+    if os.geteuid() == 0:
+        return "the agent is root: each workload runs as its user"
+    if settings.launcher is None:
+        return "all workloads run as the agent; `parkade pool launcher` lets each run as its user"
+    for path in (Path(settings.launcher).parent, Path(settings.launcher)):
+        found = path.stat() if path.exists() else None
+        if found is None or found.st_uid != 0 or found.st_mode & 0o022:
+            raise Bad(f"{path} is not there, or not root's alone: see `parkade pool launcher`")
+    try:
+        commands.run("sudo", "-n", settings.launcher, "check", "root")
+    except InvalidSpec as error:
+        if "is a system user" not in str(error):
+            raise Bad(f"see `parkade pool launcher` ({error})") from None
+        return f"{settings.launcher} refuses root, and lets members of its group run as themselves"
+    except EngineError as error:
+        raise Bad(f"sudo does not run it: see `parkade pool launcher` ({error})") from None
+    raise Bad(f"{settings.launcher} acts as root: remove it")
 
 
 def _accounting(commands: Commands) -> str:

@@ -23,8 +23,9 @@ from parkade.engines.local.clocks import monotonic_us
 from parkade.engines.local.escalation import merge
 from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
-from parkade.engines.local.records import Launch, Member
+from parkade.engines.local.records import Account, Launch, Member
 from parkade.engines.slurm import hearing, homes, owners, recalling, signals
+from parkade.engines.slurm.acting import Acting
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.fencing import Fencing
 from parkade.engines.slurm.settings import SlurmSettings
@@ -77,10 +78,12 @@ class SlurmEngine:
         self.nodes = nodes
         self.clock = clock
         self.settings = settings
-        self.homes = homes.Homes(data)
-        self.keeping = Keeping(self.homes)
         self.commands = Commands(settings)
-        self.submitting = Submitting(settings, self.commands, clock)
+        self.launcher = settings.launcher if os.geteuid() != 0 else None
+        acting = Acting(self.commands, self.launcher)
+        self.homes = homes.Homes(data, acting)
+        self.keeping = Keeping(self.homes)
+        self.submitting = Submitting(settings, acting, clock)
         self.watching = Watching(self.homes, self.commands, self.submitting, clock)
         gpus = {it.node: it.gpus for it in nodes}
         self.fencing = Fencing(pool, gpus, self.commands, self.homes.data)
@@ -101,7 +104,7 @@ class SlurmEngine:
             isolates_users=not self.settings.root_workloads,
             has_containers=False,
             keeps_memory_limits=False,
-            needs_unix_names=os.geteuid() == 0 and not self.settings.root_workloads,
+            needs_unix_names=self._needs_unix_names,
         )
         try:
             version = self.commands.run("sinfo", "--version").decode(errors="replace").strip()
@@ -116,9 +119,22 @@ class SlurmEngine:
         )
         return self._capabilities
 
+    @property
+    def _needs_unix_names(self) -> bool:
+        is_root = os.geteuid() == 0 and not self.settings.root_workloads
+        return is_root or self.launcher is not None
+
     def validate(self, attempt: DesiredAttempt) -> None:
         """Raises InvalidSpec or Unsupported where the attempt could never run here."""
-        rules.validate(attempt, self.nodes, runs_as_root=self.settings.root_workloads)
+        rules.validate(attempt, self.nodes)
+        self._account(attempt)
+
+    def _account(self, attempt: DesiredAttempt) -> tuple[Account, bool]:
+        return accounts.resolve(
+            attempt.unix_user,
+            runs_as_root=self.settings.root_workloads,
+            has_launcher=self.launcher is not None,
+        )
 
     def render(self, attempt: DesiredAttempt) -> str:
         """The batch script as Slurm is given it, and what each rank runs and finds."""
@@ -325,8 +341,7 @@ class SlurmEngine:
                 )
 
     def _plan(self, attempt: DesiredAttempt, live: Sequence[Launch]) -> Launch:
-        runs_as_root = self.settings.root_workloads
-        account, is_other_user = accounts.resolve(attempt.unix_user, runs_as_root=runs_as_root)
+        account, is_other_user = self._account(attempt)
         nodes = self.watching.nodes(NODES_KEPT_US)
         ranks = attempt.ranks
         addresses = tuple(
@@ -340,6 +355,7 @@ class SlurmEngine:
             master_port=seats.choose_port(attempt.attempt, live),
             account=account,
             is_other_user=is_other_user,
+            agent_reads=self.launcher is not None,
             path=STANDARD_PATH if is_other_user else own_path,
             checkpoint_dir=str(self.homes.checkpoints(attempt)),
             changes="",

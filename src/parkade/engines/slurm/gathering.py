@@ -36,4 +36,4 @@ def read(job: Path) -> Gathering:
 
 def write(job: Path, gathering: Gathering) -> None:
     """Replaces it."""
-    records.write(job / FILE, gathering)
+    records.write(job / FILE, gathering, mode=records.KEEPERS)

@@ -102,7 +102,7 @@ def claim(job: Path, number: str) -> bool:
     """Whether the attempt is this job's; the first one has it for ever."""
     path = job / gathering.CLAIM
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, records.KEEPERS)
     except FileExistsError:
         return path.read_text().strip() == number
     with os.fdopen(descriptor, "w") as file:
@@ -121,6 +121,7 @@ def main() -> None:
     launch = records.read_launch(home / "job")
     if launch is None:
         sys.exit(f"{home} cannot be read here: is it on a file system that the nodes share?")
+    os.umask(records.keepers_umask(launch))
     if not claim(home / "job", os.environ["SLURM_JOB_ID"]):
         return
     head = Head(home, launch)

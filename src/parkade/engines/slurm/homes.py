@@ -3,22 +3,27 @@
 The folder itself is the agent's: `launch.json`, `order.json`, `signals.json`, `submissions.json`
 and, once the seats are free, `end.json`. The user reads them and writes only into `job/`, which is
 its own: a copy of the launch, the head's files, and a folder for each node. What the user could
-write is believed of its own attempt, never of seats.
+write is believed of its own attempt, never of seats. Where the agent is not root, `job/` and the
+checkpoint folder have its group, by which it reads them; all others are kept out.
 """
 
+import logging
 import os
 from pathlib import Path
 
 import msgspec
 
 from parkade.engines.local import records
-from parkade.engines.local.folders import Folders, give
+from parkade.engines.local.folders import Folders
 from parkade.engines.local.records import Launch
 from parkade.engines.local.validation import folder_name
 from parkade.engines.slurm import gathering, signals
+from parkade.engines.slurm.acting import Acting
 from parkade.engines.slurm.gathering import Gathering
 from parkade.engines.slurm.member import NODES
-from parkade.ports import ObservedAttempt
+from parkade.ports import EngineError, ObservedAttempt
+
+logger = logging.getLogger(__name__)
 
 SUBMISSIONS = "submissions.json"
 END = "end.json"
@@ -37,6 +42,13 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 class Homes(Folders):
     """The folders of a Slurm pool."""
 
+    def __init__(self, data: Path, acting: Acting) -> None:
+        super().__init__(data, has_other_users=os.geteuid() == 0 or acting.launcher is not None)
+        if acting.launcher is not None:
+            # It may be the folder of an agent that had no launcher.
+            self.data.chmod(self.mode)
+        self.acting = acting
+
     def furnish(self, fresh: Path, launch: Launch) -> None:
         """Also makes the user's part. Files that others wait for are there from the start, because
         file systems of several machines remember for a while that a file is not there."""
@@ -45,18 +57,41 @@ class Homes(Folders):
         for name in (records.ORDER, signals.FILE):
             (fresh / name).touch(READABLE)
             (fresh / name).chmod(READABLE)
-        job = fresh / "job"
-        made = [job, job / NODES, *(node_folder(fresh, node) for node in nodes_of(launch))]
-        for path in made:
-            path.mkdir(mode=0o700)
-        records.write(job / records.LAUNCH, launch)
-        gathering.write(job, Gathering())
-        for path in made[2:]:
-            records.write(path / records.STATE, records.nothing_yet(launch))
-        if launch.is_other_user:
-            for path in sorted(job.rglob("*"), reverse=True):
-                give(path, launch.account)
-            give(job, launch.account)
+        files: dict[str, str | None] = {
+            records.LAUNCH: _text(launch),
+            gathering.FILE: _text(Gathering()),
+            NODES: None,
+        }
+        for node in nodes_of(launch):
+            folder = f"{NODES}/{folder_name(node, key='node')}"
+            files |= {folder: None, f"{folder}/{records.STATE}": _text(records.nothing_yet(launch))}
+        self.acting.make(fresh, "job", files, launch.account if launch.is_other_user else None)
+
+    def make_checkpoints(self, launch: Launch) -> None:
+        """See `Folders`."""
+        path = Path(launch.checkpoint_dir)
+        if not launch.is_other_user or self.acting.launcher is None:
+            super().make_checkpoints(launch)
+        elif not path.exists():
+            self.acting.make(path.parent, path.name, {}, launch.account)
+
+    def clear(self, workload: Path) -> None:
+        """See `Folders`. Raises EngineError where the launcher does not do it."""
+        if self.acting.launcher is not None:
+            workload.parent.chmod(self.mode)
+        for folder in (*sorted(workload.glob("attempts/*/job")), workload / "checkpoints"):
+            self.acting.clear(folder)
+
+    def _drop(self, home: Path) -> None:
+        try:
+            self.acting.clear(home / "job")
+        except EngineError as error:
+            logger.warning("%s is not cleared: %s", home, error)
+        super()._drop(home)
+
+
+def _text(value: object) -> str:
+    return f"{msgspec.json.encode(value).decode()}\n"
 
 
 def nodes_of(launch: Launch) -> tuple[str, ...]:

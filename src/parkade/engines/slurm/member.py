@@ -112,8 +112,9 @@ def main() -> None:
     launch = records.read_launch(home / "job")
     if launch is None:
         sys.exit(f"{home} cannot be read on {node}: is it on a file system that the nodes share?")
+    os.umask(records.keepers_umask(launch))
     launch = member_launch(launch, node, given_devices())
-    records.write(own / records.LAUNCH, launch)
+    records.write(own / records.LAUNCH, launch, mode=records.KEEPERS)
     wanted = sum(seat.gpus for seat in launch.attempt.ranks)
     found = sum(len(devices) for devices in launch.devices)
     if found < wanted:
@@ -135,7 +136,7 @@ def _give_up(own: Path, launch: Launch, why: str) -> None:
         released_us=wall_us(),
         written_us=wall_us(),
     )
-    records.write(own / records.STATE, state)
+    records.write(own / records.STATE, state, mode=records.KEEPERS)
 
 
 if __name__ == "__main__":

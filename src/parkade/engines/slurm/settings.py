@@ -11,8 +11,9 @@ class SlurmSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     interpreter that has Parkade on the nodes, None for the agent's own path. `timeout_s`: of every
     command. `cpus_per_gpu` and `memory_per_gpu_mb`: None for the GPUs' share of their node.
     `root_workloads`: where the agent is root, run workloads of users without a Unix name as root;
-    else they are refused. `owners`: whose job of the queue is whose, as in
-    `account:acme=acme,qos:vision=lab`: KIND:VALUE=RESERVATION.
+    else they are refused. `launcher`: the path of root's launcher, by which an agent that is not
+    root runs each workload as its user; None: all run as the agent. `owners`: whose job of the
+    queue is whose, as in `account:acme=acme,qos:vision=lab`: KIND:VALUE=RESERVATION.
     """
 
     partition: str | None = None
@@ -25,4 +26,5 @@ class SlurmSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cpus_per_gpu: int | None = None
     memory_per_gpu_mb: int | None = None
     root_workloads: bool = False
+    launcher: str | None = None
     owners: str = ""

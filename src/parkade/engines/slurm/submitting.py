@@ -19,8 +19,8 @@ import parkade
 from parkade.engines.local import records
 from parkade.engines.local.records import Launch
 from parkade.engines.slurm import homes, planning, script
+from parkade.engines.slurm.acting import Acting
 from parkade.engines.slurm.answers import Node
-from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.homes import Submission
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.ports import Clock, DesiredAttempt, Transient
@@ -33,9 +33,9 @@ class Submitting:
     """Knows how a job is written and sent. Blocks. `fence`: the reservation that closes
     the nodes of `fenced` to others."""
 
-    def __init__(self, settings: SlurmSettings, commands: Commands, clock: Clock) -> None:
+    def __init__(self, settings: SlurmSettings, acting: Acting, clock: Clock) -> None:
         self.settings = settings
-        self.commands = commands
+        self.acting = acting
         self.clock = clock
         self.fence = ""
         self.fenced: frozenset[str] = frozenset()
@@ -89,8 +89,7 @@ class Submitting:
         known = known[-MOST_KEPT:]
         records.write(home / homes.SUBMISSIONS, (*known, sent))
         account = launch.account if launch.is_other_user else None
-        answer = self.commands.run("sbatch", "--parsable", stdin=text, account=account)
-        job = answer.decode(errors="replace").strip().partition(";")[0]
+        job = self.acting.submit(text, account).partition(";")[0]
         if not job.isdigit():
             raise Transient(f"sbatch answered {job[:100]!r}, which is no job")
         sent = msgspec.structs.replace(sent, job=int(job))

@@ -242,7 +242,7 @@ class Watching:
         account = attempt.launch.account if attempt.launch.is_other_user else None
         for number in numbers:
             try:
-                self.commands.run("scancel", str(number), account=account)
+                self.submitting.acting.cancel(number, account)
             except EngineError as error:
                 logger.warning("job %s is not cancelled: %s", number, error)
 

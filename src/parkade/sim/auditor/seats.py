@@ -134,8 +134,10 @@ class SeatAuditor:
         require(is_retried or not is_again, 22, f"{name} had not ended and is submitted again")
         require(before is None or is_retried, 22, f"{name} was used before")
         attempts = 0 if before is None else before.generation
-        says = f"{name} had {attempts} attempts and is numbered from {workload.attempts_before}"
-        require(workload.attempts_before >= attempts, 22, says)
+        # A journal of before a workload that is submitted again had the second has the first.
+        numbered = max(workload.generation, workload.attempts_before)
+        says = f"{name} had {attempts} attempts and is numbered from {numbered}"
+        require(numbered >= attempts, 22, says)
         self.demands[name] = DemandBook(
             org=workload.org,
             market=workload.market,
@@ -144,7 +146,7 @@ class SeatAuditor:
             limit_micros=spec.limit_price_micros,
             is_on_demand=spec.capacity.kind is CapacityKind.ON_DEMAND,
             is_spread=spec.spread,
-            generation=workload.attempts_before,
+            generation=numbered,
         )
 
     def _clear(self, event: events.Cleared) -> None:

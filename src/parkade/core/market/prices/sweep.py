@@ -64,15 +64,14 @@ from parkade.core.market.prices.counterfactuals import (
     shifted,
 )
 from parkade.core.market.prices.floor_index import FloorIndex
+from parkade.core.market.prices.preferences import Preferences
 from parkade.core.market.sizes import Sizes, choose_size
 from parkade.core.market.spot import (
     FITS_NOWHERE,
     NO_FABRIC,
     Bid,
     Preference,
-    best_for_whole_nodes,
     choose,
-    preference_in,
     preference_of,
 )
 from parkade.core.placement.room import Offer, Part, Room, Shape, Tenant
@@ -149,7 +148,7 @@ class CounterfactualSweep:
         base: Difference = {}
         for part in parts or ():
             base |= _BASE.change_of_taking(room, part.fabric, bid.shape, len(part.levels))
-        preferences = _Preferences(room, bid, parts, self._by_offer)
+        preferences = Preferences(room, bid, parts, self._by_offer)
         changed = []
         is_loser = parts is None and bid.array != ""
         for counterfactual in self._candidates(bid, parts, preferences):
@@ -177,7 +176,7 @@ class CounterfactualSweep:
         return self.answers
 
     def _candidates(
-        self, bid: Bid, parts: Parts | None, preferences: "_Preferences"
+        self, bid: Bid, parts: Parts | None, preferences: Preferences
     ) -> list[Counterfactual]:
         """Counterfactuals in which this rival could choose otherwise than in the base."""
         if bid.shape.any_fabric:
@@ -242,7 +241,7 @@ class CounterfactualSweep:
                     found.update(counterfactuals)
 
     def _choice(
-        self, counterfactual: Counterfactual, bid: Bid, preferences: "_Preferences"
+        self, counterfactual: Counterfactual, bid: Bid, preferences: Preferences
     ) -> Difference:
         """What this rival's turn changes in a counterfactual."""
         shape = bid.shape
@@ -392,38 +391,3 @@ class CounterfactualSweep:
         if fit.nodes_needed > 0:
             self._serial += 1
             heappush(self._thresholds[fit.fabric], (-fit.nodes_needed, self._serial, fit))
-
-
-class _Preferences:
-    """How a bid ranks the base's fabrics; all of them only if a counterfactual needs it.
-
-    `_ordered`: all of them, the best first; None until it is needed.
-    """
-
-    __slots__ = ("_bid", "_by_offer", "_ordered", "_room", "best")
-
-    def __init__(self, room: Room, bid: Bid, parts: Parts | None, by_offer: FabricsByOffer) -> None:
-        self._room = room
-        self._bid = bid
-        self._by_offer = by_offer
-        self._ordered: list[Preference] | None = None
-        self.best = NO_FABRIC
-        if parts is not None and not bid.shape.any_fabric:
-            self.best = preference_in(room, bid, parts[0].fabric)
-
-    def best_outside(self, counterfactual: Counterfactual) -> Preference:
-        """The best fabric whose offer is the same in this counterfactual as in the base."""
-        bid = self._bid
-        if self.best is NO_FABRIC or not counterfactual.differs_at(self.best[-1], bid.shape):
-            return self.best
-        if bid.shape.tenant is None and bid.shape.held is None:
-            return best_for_whole_nodes(self._room, bid, self._by_offer, counterfactual.drawn)
-        if self._ordered is None:
-            everywhere = range(len(self._room.free))
-            self._ordered = sorted(preference_in(self._room, bid, it) for it in everywhere)
-        for preference in self._ordered:
-            if preference is NO_FABRIC:
-                break
-            if not counterfactual.differs_at(preference[-1], bid.shape):
-                return preference
-        return NO_FABRIC

@@ -1,0 +1,137 @@
+"""`ask` gives what a run of the same network file would."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parkade.compound.asking import Answers, ask, ask_async
+from parkade.compound.models.local import LocalModel
+from parkade.compound.network import BestOf, Generate, NetworkError
+from parkade.compound.run.budget import Budget
+from parkade.compound.values import Call, Candidate, Question
+
+
+def numbered(call: Call) -> str:
+    return f"{call.prompt}: {call.sample}"
+
+
+def ends_with_two(question: Question, candidate: Candidate) -> bool:
+    return candidate.text.endswith("2")
+
+
+def test_a_text_is_a_network_and_a_question_and_a_function_a_model() -> None:
+    answers = ask("3E@m", "hello", models={"m": numbered})
+    assert isinstance(answers, Answers)
+    assert answers.texts == ["hello: 0"]
+    assert answers[0].candidates == ("hello: 0", "hello: 1", "hello: 2")
+    assert answers.summary.calls == 3
+
+
+def test_answers_come_in_the_order_of_the_questions_and_by_id() -> None:
+    rows: list[Any] = ["a", {"id": "x", "question": "b"}, Question(id="y", prompt="c")]
+    answers = ask(
+        "5B(E@m)@two",
+        rows,
+        models={"m": LocalModel("mine", numbered)},
+        verifiers={"two": ends_with_two},
+    )
+    assert answers.texts == ["a: 2", "b: 2", "c: 2"]
+    assert [result.id for result in answers] == ["1", "x", "y"]
+    assert answers["x"].accepted is True
+    assert answers["x"].answer == "b: 2"
+
+
+def test_verifiers_by_short_name_and_operators_as_values() -> None:
+    network = BestOf(Generate("m"), k=9, verify="number")
+    rows = [{"prompt": "what is it?", "answer": 7}]
+    assert ask(network, rows, models={"m": numbered}).texts == ["what is it?: 7"]
+    close = {"close": {"number": {"absolute": 1}}}
+    answers = ask("9B(E@m)@close", rows, models={"m": numbered}, verifiers=close)
+    assert answers.texts == ["what is it?: 6"]
+
+
+def test_a_network_file_names_its_models(tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text("def guess(call):\n    return call.prompt.upper()\n")
+    file = tmp_path / "net.yaml"
+    file.write_text('models: {m: {function: "m.py:guess"}}\nnetwork: "E@m"\n')
+    assert ask(file, ["a"]).texts == ["A"]
+    with pytest.raises(NetworkError, match="pass no names beside it"):
+        ask(file, ["a"], models={"m": numbered})
+
+
+def test_the_same_folder_goes_on_and_gives_all_answers(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def noted(call: Call) -> str:
+        asked.append(call.prompt)
+        return numbered(call)
+
+    models = {"m": noted}
+    assert ask("E@m", ["a"], models=models, out=tmp_path / "run").texts == ["a: 0"]
+    again = ask("E@m", ["a", "b"], models=models, out=tmp_path / "run")
+    assert again.texts == ["a: 0", "b: 0"]
+    assert asked == ["a", "b"]
+    # Another network in the same folder has results of its own.
+    other = ask(
+        "2E@m >> V@two",
+        ["a"],
+        models=models,
+        verifiers={"two": ends_with_two},
+        out=tmp_path / "run",
+    )
+    assert other.texts == [None]
+
+
+def test_a_budget_says_which_questions_it_left() -> None:
+    answers = ask("E@m", ["a", "b", "c"], models={"m": numbered}, budget=Budget(calls=2))
+    assert answers.summary.is_budget_spent
+    assert len(answers) == 2
+    assert len(answers.left) == 1
+    with pytest.raises(NetworkError, match="budget: 'much' is not an amount"):
+        ask("E@m", "a", models={"m": numbered}, budget="much")
+
+
+def test_failures_stand_in_the_result() -> None:
+    def broken(call: Call) -> str:
+        raise ZeroDivisionError("oops")
+
+    (result,) = ask("E@m", "a", models={"m": broken})
+    assert result.answer is None
+    assert "oops" in result.failures[0]
+
+
+def test_it_runs_inside_a_loop_and_beside_it() -> None:
+    async def in_a_notebook() -> tuple[list[str | None], list[str | None]]:
+        beside = ask("E@m", "a", models={"m": numbered})
+        inside = await ask_async("E@m", "a", models={"m": numbered})
+        return beside.texts, inside.texts
+
+    assert asyncio.run(in_a_notebook()) == (["a: 0"], ["a: 0"])
+
+
+@pytest.mark.parametrize(
+    ("network", "questions", "more", "error", "says"),
+    [
+        ("E@m", "a", {"wide": 3}, TypeError, "no option 'wide'; there are: out, budget"),
+        ("E@x", "a", {}, NetworkError, "there is no model 'x'"),
+        ('E@m(prompt="{promt}")', "a", {}, NetworkError, "did you mean {prompt}"),
+        ("2B(E@m)@number", "a", {}, NetworkError, "needs the field 'answer'"),
+        ("E@m", [{"text": "a"}], {}, ValueError, "question 1: it needs a text under one of"),
+        (
+            "E@m",
+            [{"id": 1, "prompt": "a"}, "b", {"id": 2, "prompt": "c"}],
+            {},
+            ValueError,
+            "id '2'",
+        ),
+        ("E@m", "a", {"models": {"m": 3}}, NetworkError, "models.m: give a map"),
+        ("E@m", "a", {"models": {"m": {"url": "x", "model": "y"}}}, NetworkError, "is no URL"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_before_a_call(
+    network: Any, questions: Any, more: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        ask(network, questions, **{"models": {"m": numbered}, **more})

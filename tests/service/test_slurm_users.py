@@ -1,0 +1,354 @@
+"""An agent without root runs each workload as its user, by root's launcher, on a real cluster."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import parkade
+from tests.service.served import Served
+from tests.service.slurm_market import GPUS, TERMS, SlurmMarket, slurm_market
+from tests.slurm_cluster import Slurm, missing, open_folder, slurm
+from tests.unix_people import as_user, group, join, people
+from tests.unix_people import missing as missing_for_people
+from tests.waits import until
+
+SOURCE = Path(parkade.__file__).parents[1]
+PACKAGES = Path(msgspec.__file__).parents[1]
+INTERPRETER = Path("/usr/bin/python3")
+
+
+def lacking() -> list[str]:
+    """What keeps these tests from running here."""
+    found = missing() or missing_for_people()
+    asked = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]!r})"
+    if not INTERPRETER.exists() or subprocess.run([INTERPRETER, "-c", asked]).returncode:
+        found.append(f"{INTERPRETER} of this Python's version, which every user may run")
+    return found
+
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(bool(lacking()), reason=f"lacking: {', '.join(lacking())}"),
+]
+
+PLAIN = (
+    "umask; touch $PARKADE_CHECKPOINT_DIR/mine; mkdir -p $PARKADE_CHECKPOINT_DIR/deep/er; "
+    "echo secret > $PARKADE_CHECKPOINT_DIR/deep/er/note; id -un; "
+    "trap 'exit 0' TERM; while :; do sleep 0.05; done"
+)
+
+DUE = """
+import sys
+from pathlib import Path
+from parkade.engines.local.keeping import Keeping
+from parkade.engines.slurm.acting import Acting
+from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.homes import Homes
+from parkade.engines.slurm.settings import SlurmSettings
+from parkade.ports import FolderAnswer
+
+commands = Commands(SlurmSettings(conf=sys.argv[3] + "/slurm.conf"))
+keeping = Keeping(Homes(Path(sys.argv[1]), Acting(commands, sys.argv[2])))
+asked = keeping.look(0).folders
+due = [FolderAnswer(org=it.org, workload=it.workload, until_us=1, is_due=True) for it in asked]
+for name in keeping.settle(asked, due):
+    print(name.split()[0])
+    print(*keeping.delete(), file=sys.stderr)
+print(*keeping.delete(), file=sys.stderr)
+"""
+
+
+class Town:
+    """People of a cluster: the agent's account, two members of the launcher's group, a stranger."""
+
+    def __init__(self, folder: Path, names: list[str], group: str) -> None:
+        self.agent, self.ann, self.bob, self.eve = names
+        self.group = group
+        self.folder = folder
+        self.into = folder / "root"
+        self.log = folder / "launcher.log"
+        self.python = folder / "python"
+        words = f'exec env PYTHONPATH="$PYTHONPATH:{PACKAGES}" {INTERPRETER} "$@"'
+        self.python.write_text(f"#!/bin/sh\n{words}\n")
+        self.python.chmod(0o755)
+
+    @property
+    def launcher(self) -> Path:
+        return self.into / "launcher"
+
+    def install(self, conf: Path) -> None:
+        """By the one command that is printed, run as root."""
+        printed = subprocess.run(
+            [sys.executable, "-m", "parkade.cli", "pool", "launcher", "--agent", self.agent,
+             "--group", self.group, "--into", str(self.into), "--conf", str(conf)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        subprocess.run(printed.stdout, shell=True, check=True)
+        said = self.into / "launcher.conf"
+        said.write_text(said.read_text().replace("/var/log/parkade-launcher.log", str(self.log)))
+        for name in (self.ann, self.bob):
+            join(name, self.group)
+
+    def launch(self, *words: str, by: str | None = None) -> subprocess.CompletedProcess[str]:
+        """What the agent's account gets of the launcher."""
+        return as_user(by or self.agent, "sudo", "-n", str(self.launcher), *words)
+
+    def audited(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@contextmanager
+def town_of(folder: Path) -> Iterator[Town]:
+    with people("agent", "ann", "bob", "eve") as names, group() as name:
+        made = Town(folder, names, name)
+        try:
+            yield made
+        finally:
+            Path(f"/etc/sudoers.d/parkade-{made.agent}").unlink(missing_ok=True)
+
+
+class UsersMarket(SlurmMarket):
+    """Its agent is an account of no rights beside the launcher."""
+
+    town: Town
+
+    def start_agent(self, *options: str) -> None:
+        town = self.town
+        data = self.folder / "agent"
+        if not data.exists():
+            data.mkdir()
+            for path in (data, self.folder / "agent.token"):
+                os.chown(path, *self.ids(town.agent))
+        given = (f"python={town.python}", f"launcher={town.launcher}", *options)
+        words = [
+            "setpriv", f"--reuid={town.agent}", f"--regid={town.agent}", "--init-groups",
+            str(town.python), "-m", "parkade.service.agent", "--pool", self.pool,
+            "--server", f"http://127.0.0.1:{self.served.port}",
+            "--token-file", str(self.folder / "agent.token"),
+            "--data-folder", str(data), "--engine", "slurm",
+            *(word for option in given for word in ("--engine-option", option)),
+        ]  # fmt: skip
+        environment = {**self.cluster.environment, "PYTHONPATH": str(SOURCE), "HOME": "/"}
+        with self.log.open("ab") as log:
+            self.agent = subprocess.Popen(words, env=environment, stdout=log, stderr=log, cwd="/")
+
+    @staticmethod
+    def ids(user: str) -> tuple[int, int]:
+        found = subprocess.run(["id", "-u", user], capture_output=True, text=True, check=True)
+        return int(found.stdout), int(found.stdout)
+
+    def work_of(self, user: str, command: str = PLAIN, **keys: Any) -> str:
+        """A bid of that person."""
+        own = Served(self.folder)
+        own.port = self.served.port
+        own.token = self.served.ask("POST", "/tokens", {"user": user})["secret"]
+        spec = {"name": "g", "command": command, "workdir": "/", "gpus": 1,
+                "limit_price": "9", **keys}  # fmt: skip
+        return str(own.ask("POST", "/workloads", {"org": "lab", "spec": spec})["workload"])
+
+    def home(self, workload: str) -> Path:
+        (found,) = (self.folder / "agent" / "engine" / "orgs" / "lab" / "workloads").glob(workload)
+        return found
+
+    def wait_for_output(self, workload: str, word: str) -> None:
+        path = f"/workloads/{workload}/logs"
+        until(lambda: word in self.served.ask("GET", path), self.said)
+
+    def job_of(self, workload: str) -> str:
+        lines = self.cluster.run("squeue", "-h", "-o", "%A %j").splitlines()
+        (found,) = [it.split()[0] for it in lines if f"-{workload}." in it]
+        return found
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with open_folder() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def town(folder: Path) -> Iterator[Town]:
+    with town_of(folder) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cluster(folder: Path, town: Town) -> Iterator[Slurm]:
+    """Two nodes, for all tests of the module; users are known to it because they were first."""
+    with slurm(folder / "c", nodes=("n0", "n1"), gpus=GPUS) as made:
+        town.install(made.folder / "slurm.conf")
+        yield made
+
+
+@pytest.fixture
+def market(cluster: Slurm, town: Town, folder: Path) -> Iterator[UsersMarket]:
+    UsersMarket.town = town
+    place = folder / "m"
+    place.mkdir()
+    with slurm_market(cluster, place, terms=TERMS, kind=UsersMarket) as made:
+        assert isinstance(made, UsersMarket)
+        for name in (town.ann, town.bob, town.eve):
+            made.served.ask("POST", "/users", {"user": name, "org": "lab", "unix_name": name})
+        yield made
+    subprocess.run(["rm", "-rf", str(place)], check=True)
+
+
+def test_two_users_neither_read_signal_nor_cancel_each_others_work(
+    market: UsersMarket, town: Town
+) -> None:
+    ann, bob = market.work_of(town.ann), market.work_of(town.bob)
+    for workload, name in ((ann, town.ann), (bob, town.bob)):
+        market.wait_for(workload, "running")
+        market.wait_for_output(workload, name)
+        job = market.job_of(workload)
+        assert market.cluster.run("squeue", "-h", "-j", job, "-o", "%u") == name
+    home = market.home(ann)
+    note = home / "checkpoints" / "deep" / "er" / "note"
+    assert note.owner() == town.ann and note.read_text() == "secret\n"
+    job, (output,) = market.job_of(ann), home.glob("attempts/*/job/nodes/*/rank-0.log.0")
+    state = output.with_name("state.json")
+    (rank,) = json.loads(state.read_text())["ranks"]
+    conf = f"SLURM_CONF={market.cluster.folder}/slurm.conf"
+    for other in (town.bob, town.eve):
+        for words in (
+            ("cat", str(note)), ("cat", str(output)), ("cat", str(state)), ("ls", str(note.parent)),
+            ("touch", str(output.with_name("order.json"))), ("ls", str(home)),
+            ("kill", "-TERM", str(rank["pid"])), ("env", conf, "scancel", job),
+            ("env", conf, "scancel", "--signal=TERM", job),
+            ("env", conf, "scontrol", "hold", job),
+        ):  # fmt: skip
+            assert as_user(other, *words).returncode != 0, words
+    assert as_user(town.agent, "cat", str(output)).returncode == 0, "the agent reads the output"
+    assert market.seen(ann)["phase"] == "running" and market.seen(bob)["phase"] == "running"
+    for workload in (ann, bob):
+        market.served.ask("POST", f"/workloads/{workload}/cancel", {})
+        market.wait_for(workload, "cancelled")
+    # The end of their time: what users left goes by their own rights, and nothing else does.
+    said = as_user(
+        town.agent, "env", f"PYTHONPATH={SOURCE}", str(town.python), "-c", DUE,
+        str(market.folder / "agent" / "engine"), str(town.launcher), str(market.cluster.folder),
+    )  # fmt: skip
+    assert said.stdout.split() == [ann, bob], said.stderr
+    workloads = market.folder / "agent" / "engine" / "orgs" / "lab" / "workloads"
+    assert list(workloads.iterdir()) == []
+    assert list((market.folder / "agent" / "engine" / "deleting").iterdir()) == [], said.stderr
+
+
+def test_one_outside_the_group_is_refused_and_audited_and_its_workload_ends_with_the_reason(
+    market: UsersMarket, town: Town
+) -> None:
+    eve = market.work_of(town.eve)
+    market.wait_for(eve, "failed")
+    assert f"{town.eve} is not in the group" in str(market.seen(eve))
+    last = [line for line in town.audited() if town.eve in line["asked"]][-1]
+    assert last["verdict"] == f"{town.eve} is not in the group {town.group}"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("check", "root"), "root is a system user"),
+        (("submit", "root"), "root is a system user"),
+        (("check", "daemon"), "daemon is a system user"),
+        (("check", "nobody"), "nobody is a system user"),
+        (("check", "0"), "there is no such user"),
+        (("check", "#0"), "there is no such user"),
+        (("check", "no-such-user"), "there is no such user"),
+        (("check", "{eve}"), "{eve} is not in the group {group}"),
+        (("check", "{agent}"), "{agent} is not in the group {group}"),
+        (("cancel", "{ann}", "--user=root"), "a job is a number"),
+        (("cancel", "{ann}", "1", "2"), "verbs and their words"),
+        (("make", "{ann}", "relative"), "a folder is an absolute path"),
+        (("run", "{ann}"), "verbs and their words"),
+        (("check", "{ann}", "-c", "id"), "verbs and their words"),
+        ((), "verbs and their words"),
+        (("check", "a\nb"), "there is no such user"),
+    ],
+)
+def test_the_launcher_refuses_and_audits(
+    cluster: Slurm, town: Town, words: tuple[str, ...], why: str
+) -> None:
+    said = {"ann": town.ann, "eve": town.eve, "agent": town.agent, "group": town.group}
+    asked = [word.format(**said) for word in words]
+    before = len(town.audited()) if town.log.exists() else 0
+    done = town.launch(*asked)
+    assert done.returncode != 0 and f"not permitted: {why.format(**said)}" in done.stderr
+    (line,) = town.audited()[before:]
+    assert why.format(**said) in line["verdict"] and line["asked"] == asked
+    assert line["by"] == str(UsersMarket.ids(town.agent)[0])
+
+
+def test_nobody_but_the_agent_may_ask_the_launcher(cluster: Slurm, town: Town) -> None:
+    town.launch("check", town.ann)
+    count = len(town.audited())
+    assert town.audited()[-1]["verdict"] == "accepted"
+    for other in (town.ann, town.eve):
+        assert "password is required" in town.launch("check", town.ann, by=other).stderr
+    forged = f"SUDO_UID={UsersMarket.ids(town.agent)[0]}"
+    done = as_user(town.eve, "env", forged, str(town.launcher), "check", town.ann)
+    assert "not permitted: it is run by root" in done.stderr
+    by_root = subprocess.run(
+        ["env", "-u", "SUDO_UID", str(town.launcher), "check", town.ann], capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert f"only {town.agent} may ask" in by_root.stderr
+    assert [line["verdict"] for line in town.audited()[count:]] == [
+        f"only {town.agent} may ask, by sudo"
+    ]
+
+
+def test_what_the_launcher_makes_is_made_with_the_users_rights_alone(
+    cluster: Slurm, town: Town, folder: Path
+) -> None:
+    closed = folder / "closed"
+    closed.mkdir(0o700)
+    done = as_user(
+        town.agent, "sudo", "-n", str(town.launcher), "make", town.ann, str(closed),
+        stdin='{"mine": null}',
+    )  # fmt: skip
+    assert "Permission denied" in done.stderr and not (closed / "mine").exists()
+    (closed / "kept").touch()
+    assert town.launch("clear", town.ann, str(closed)).returncode != 0
+    assert (closed / "kept").exists()
+
+
+def test_a_launcher_that_others_may_write_does_nothing(cluster: Slurm, town: Town) -> None:
+    for path in (town.into, town.launcher, town.into / "launcher.conf"):
+        mode = path.stat().st_mode
+        path.chmod(mode | 0o002)
+        try:
+            done = town.launch("check", town.ann)
+            assert "must be root's, and writable by root alone" in done.stderr, path
+        finally:
+            path.chmod(mode)
+    assert town.launch("check", town.ann).returncode == 0
+
+
+def test_the_doctor_probes_the_launcher(cluster: Slurm, town: Town) -> None:
+    def examined() -> dict[str, Any]:
+        words = f"{town.python} -m parkade.cli pool doctor --json --engine-option conf="
+        words += f"{cluster.folder}/slurm.conf --engine-option launcher={town.launcher}"
+        done = as_user(town.agent, "env", f"PYTHONPATH={SOURCE}", *shlex.split(words))
+        checks = json.loads(done.stdout)["checks"]
+        return next(it for it in checks if it["check"] == "users")
+
+    found = examined()
+    assert found["is_good"] and "refuses root" in found["says"]
+    rules = Path(f"/etc/sudoers.d/parkade-{town.agent}")
+    rule = rules.read_text()
+    rules.unlink()
+    try:
+        found = examined()
+        assert not found["is_good"] and "parkade pool launcher" in found["says"]
+    finally:
+        rules.write_text(rule)
+        rules.chmod(0o440)
