@@ -1,4 +1,4 @@
-"""What a job leaves in the memory that the next is forked with: nothing of its code, tests or answers.
+"""What a job leaves in the memory that the next is forked with: nothing that was said in it.
 
 A candidate reads all memory of its process that it can, and looks for words of the jobs before it.
 The patterns do not match their own text.
