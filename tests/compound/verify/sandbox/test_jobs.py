@@ -49,7 +49,6 @@ def test_the_ending_is_what_the_zygote_saw(found: Reply, expected: JobEnding) ->
         (REPLY, PASSED[:-1], False),
         (REPLY, frames.pack(b'{"kind":"failed","reason":"x"}'), False),
         (reply(tester_status=1), PASSED, False),
-        (reply(tester_status=3), frames.pack(b'{"kind":"ended","reason":"x"}'), False),
         (reply(tester_status=None), PASSED, False),
         (reply(end="wall"), PASSED, False),
         (reply(end="memory"), PASSED, False),

@@ -134,7 +134,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     cpu_us: int
     peak_bytes: int
     tester_status: int | None
-    #: Whether the candidate read all of its code, and the tester all of its tests.
+    #: Whether the candidate read its code, and the tester its tests. Code that came and was not
+    #: read was taken away.
     is_read: bool
 
 
@@ -156,7 +157,9 @@ def on_wire(job: Job, number: int, limits: Limits) -> Wire:
     match job:
         case TestJob():
             code["names"] = job.names
-            tests = frames.dump(msgspec.to_builtins(job) | {"source": "", "number": number})
+            asked = msgspec.to_builtins(job) | {"number": number, "most": limits.output_bytes}
+            del asked["source"]
+            tests = frames.dump(asked)
         case CallJob():
             code["calls"] = [[name, plain.encode(list(given))] for name, given in job.calls]
         case _:
@@ -200,8 +203,7 @@ def ending(reply: Reply, limits: Limits) -> JobEnding:
 
 def has_verdict(reply: Reply, stream: bytes) -> bool:
     """Whether the tester spoke, and ended by itself."""
-    is_told = reply.tester_status in (tester.TOLD, tester.TOLD_OF_AN_END)
-    return reply.end == "exited" and is_told and bool(frames.split(stream))
+    return reply.end == "exited" and reply.tester_status == 0 and bool(frames.split(stream))
 
 
 def test_outcome(reply: Reply, stream: bytes, limits: Limits) -> TestOutcome:

@@ -66,9 +66,8 @@ class Room:
         is_whole = False
         try:
             async with asyncio.timeout(limits.wall_us / 1e6 + PATIENCE_SECONDS):
-                reply, stream, is_sent = await self._exchange(wire, limits.output_bytes)
-            is_whole = reply.is_read and is_sent
-            is_whole = is_whole and (not wire.tests or has_verdict(reply, stream))
+                reply, stream, is_taken = await self._exchange(wire, limits.output_bytes)
+            is_whole = is_taken and (not wire.tests or has_verdict(reply, stream))
             return reply, stream
         except (OSError, frames.Ended, frames.TooLong, msgspec.DecodeError, TimeoutError) as error:
             raise Lost(str(error)) from error
@@ -77,7 +76,7 @@ class Room:
                 self.close()
 
     async def _exchange(self, wire: Wire, most: int) -> tuple[Reply, bytes, bool]:
-        """The reply, the stream, and whether all code and tests were taken."""
+        """The reply, the stream, and whether nothing of code and tests is still on its way."""
         code, tests = frames.pack(wire.code), frames.pack(wire.tests) if wire.tests else b""
         rest = (code[_send_some(self._code, code) :], tests[_send_some(self._tests, tests) :])
         # Most jobs are small, so that all of them is there when the zygote wakes.
@@ -92,7 +91,7 @@ class Room:
         try:
             reply, stream = await self._answer(most)
             _, late = await asyncio.wait(sending, timeout=END_SECONDS if reply.is_read else 0)
-            return reply, stream, not late
+            return reply, stream, reply.is_read and not late
         finally:
             for task in sending:
                 task.cancel()

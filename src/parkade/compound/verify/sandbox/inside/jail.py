@@ -29,7 +29,7 @@ HOME = b"/tmp"
 #: Standard output of the zygote, which is /dev/null; so are its standard errors.
 NULL = 1
 #: Descriptors that a jailed process finds; the zygote has nothing there that it needs.
-FIRST_KEPT, MOST_KEPT = 3, 3
+FIRST_KEPT, MOST_KEPT = 3, 36
 MOST_CELLS = 16
 
 

@@ -79,13 +79,18 @@ def _tell(answers: bytes) -> None:
     """The tester's side: answers are written first, then asked for."""
     ours, theirs = socket.socketpair()
     hear, say = os.pipe()
-    tests = _written(
-        {"number": 1, "prelude": SOURCE, "tests": TESTS, "names": ["f"], "check": "check"}
-    )
+    hear_done, say_done = os.pipe()
+    begin, say_begin = os.pipe()
+    os.write(say_begin, tester.BEGIN.pack(1))
+    asked = {"number": 1, "prelude": SOURCE, "tests": TESTS, "names": ["f"], "check": "check"}
     with ours, theirs:
         theirs.sendall(answers)
-        tester.serve(ours.fileno(), tests, say, 1, MOST)
-    os.close(say)
+        ways = tester.Ways(
+            verdict=say, done=say_done, begin=begin, tests=_written(asked | {"most": MOST})
+        )
+        tester.serve(ways, (ours.fileno(),), 1)
+    for one in (say, hear_done, say_done, say_begin):
+        os.close(one)
     verdict = plain.loads(frames.receive(hear, MOST))
     os.close(hear)
     assert verdict["kind"] == "passed", verdict["reason"]

@@ -8,6 +8,7 @@ import mmap
 import os
 import select
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,40 +45,52 @@ class Relay:
         self._give = give
 
     def listen(
-        self, pid: int, descriptor: int, *, until: float, most: int, is_too_big: Callable[[], bool]
+        self,
+        process: int,
+        descriptor: int,
+        *,
+        done: int | None = None,
+        until: float,
+        most: int,
+        is_too_big: Callable[[], bool],
     ) -> str:
-        """Reads until process `pid` ends; no longer than `until` (monotonic), no more than `most`.
+        """Reads until the process of a pidfd ends, or all is said: `done` can be read.
 
-        Gives what ended it: exited | wall | memory | output.
+        No longer than `until` (monotonic), no more than `most`. Gives what ended it: exited, done,
+        wall, memory or output.
         """
         os.set_blocking(descriptor, False)
-        process = os.pidfd_open(pid)
         poll = select.poll()
-        poll.register(process, select.POLLIN)
-        poll.register(descriptor, select.POLLIN)
+        for one in (process, descriptor) if done is None else (process, descriptor, done):
+            poll.register(one, select.POLLIN)
         left = most
         look_at = time.monotonic() + LOOK_SECONDS
+        while True:
+            now = time.monotonic()
+            if now >= until:
+                return "wall"
+            if now >= look_at:
+                if is_too_big():
+                    return "memory"
+                look_at = now + LOOK_SECONDS
+            ready = {one for one, _ in poll.poll(1000 * (min(look_at, until) - now) + 1)}
+            is_over = done in ready or process in ready
+            if descriptor in ready or is_over:
+                left, is_open = self._carry(descriptor, left)
+                if not is_open and not is_over:
+                    poll.unregister(descriptor)
+            if left < 0:
+                return "output"
+            if is_over:
+                return "done" if done in ready else "exited"
+
+    def discard(self, one: socket.socket) -> None:
+        """Takes what is there, and gives it to no one."""
         try:
-            while True:
-                now = time.monotonic()
-                if now >= until:
-                    return "wall"
-                if now >= look_at:
-                    if is_too_big():
-                        return "memory"
-                    look_at = now + LOOK_SECONDS
-                ready = {one for one, _ in poll.poll(1000 * (min(look_at, until) - now) + 1)}
-                if descriptor in ready:
-                    left, is_open = self._carry(descriptor, left)
-                    if not is_open:
-                        poll.unregister(descriptor)
-                if left < 0:
-                    return "output"
-                if process in ready:
-                    left, _ = self._carry(descriptor, left)
-                    return "exited"
-        finally:
-            os.close(process)
+            while one.recv_into(self._part, 0, socket.MSG_DONTWAIT):
+                pass
+        except BlockingIOError:
+            pass
 
     def _carry(self, descriptor: int, left: int) -> tuple[int, bool]:
         """Carries what is there, up to `left` bytes: how many may follow, below 0 if more were

@@ -26,6 +26,7 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from parkade.compound.verify.sandbox.inside import (
@@ -46,10 +47,12 @@ from parkade.compound.verify.sandbox.inside.jail import (
     Walls,
 )
 from parkade.compound.verify.sandbox.inside.probe import breaches
+from parkade.compound.verify.sandbox.inside.testers import Testers
 
 CONTROL = 0
 MOST_JOB_BYTES = 1 << 16
 MOST_VERDICT_BYTES = 1 << 16
+PROVE_SECONDS = 60
 WORST_OUT_OF_MEMORY_SCORE = b"1000"
 CANDIDATE_SEAT, TESTER_SEAT = 0, 1
 
@@ -122,8 +125,10 @@ class Zygote:
     def __init__(self, walls: Walls, jailer: Jailer, code: int, tests: int) -> None:
         self._walls = walls
         self._jailer = jailer
-        self._code = code
-        self._tests = tests
+        self._code = socket.socket(fileno=code)
+        # Without namespaces all processes end with each job.
+        jobs = MOST_KEPT - len(tester.Ways._fields) if walls.has_namespaces else 1
+        self._testers = Testers(jailer, TESTER_SEAT, tests, jobs)
         self._own_bytes = watch.private_bytes(walls.processes, "self")
         self._relay = watch.Relay(_give)
         self._unread = select.poll()
@@ -138,41 +143,50 @@ class Zygote:
         answer = serve(job["number"], bounds, job["output_bytes"], until)
         if not self._walls.has_namespaces:
             watch.end_strays(self._walls.processes)
-        return answer | {"is_read": not self._unread.poll(0)}
+        return answer | {"is_read": self._is_read()}
+
+    def _is_read(self) -> bool:
+        """Whether code and tests were read; code that was not is taken away for the next job."""
+        is_read = not self._unread.poll(0)
+        if not is_read:
+            self._relay.discard(self._code)
+        return is_read
 
     def _serve_calls(self, number: int, bounds: Bounds, most: int, until: float) -> dict[str, Any]:
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
                 pid = self._jailer.fork(
-                    bounds, CANDIDATE_SEAT, (theirs.fileno(), self._code),
+                    bounds, CANDIDATE_SEAT, (theirs.fileno(), self._code.fileno()),
                     lambda kept: candidate.call_all(kept[0], kept[1], number),
                 )  # fmt: skip
-            end = self._listen(self._relay, pid, ours.fileno(), most, bounds, until)
+            end = self._listen_to(pid, self._relay, ours.fileno(), bounds, most, until)
         return _answer(end, watch.end(pid), None)
 
     def _serve_tests(self, number: int, bounds: Bounds, most: int, until: float) -> dict[str, Any]:
-        ours, theirs = socket.socketpair()
-        hear, say = os.pipe()
+        ready = self._testers.ready(bounds)
+        channel = ready.channel()
         try:
-            with theirs:
-                candidate_pid = self._jailer.fork(
-                    bounds, CANDIDATE_SEAT, (theirs.fileno(), self._code),
-                    lambda kept: candidate.serve(kept[0], kept[1], number, most),
-                )  # fmt: skip
-            with ours:
-                tester_pid = self._jailer.fork(
-                    bounds, TESTER_SEAT, (ours.fileno(), self._tests, say),
-                    lambda kept: tester.serve(kept[0], kept[1], kept[2], number, most),
-                )  # fmt: skip
-            end = self._listen(self._relay, tester_pid, hear, MOST_VERDICT_BYTES, bounds, until)
+            pid = self._jailer.fork(
+                bounds, CANDIDATE_SEAT, (channel, self._code.fileno()),
+                lambda kept: candidate.serve(kept[0], kept[1], number, most),
+            )  # fmt: skip
         finally:
-            os.close(hear)
-            os.close(say)
-        told = watch.end(tester_pid)
-        has_end_to_be_seen = end == "exited" and told.status == tester.TOLD_OF_AN_END
-        grace = watch.GRACE_SECONDS if has_end_to_be_seen else 0
-        return _answer(end, watch.end(candidate_pid, grace_seconds=grace), told.status)
+            os.close(channel)
+        ready.begin(number)
+        end = self._relay.listen(
+            ready.process, ready.hear, done=ready.done, until=until, most=MOST_VERDICT_BYTES,
+            is_too_big=self._is_too_big(bounds),
+        )  # fmt: skip
+        if end != "done":
+            self._testers.end()
+            return _answer(end, watch.end(pid), None)
+        number_done, code = ready.hear_done()
+        assert number_done == number
+        if code & tester.LAST:
+            self._testers.end()
+        grace = watch.GRACE_SECONDS if code & tester.AN_END else 0
+        return _answer("exited", watch.end(pid, grace_seconds=grace), 0)
 
     def prove(self) -> list[str]:
         """What a jailed process could do that it must not; nothing, where the walls stand."""
@@ -188,7 +202,8 @@ class Zygote:
                     bounds, CANDIDATE_SEAT, (theirs.fileno(),), lambda kept: _try_walls(kept[0])
                 )
             relay = watch.Relay(lambda part: heard.extend(part))
-            self._listen(relay, pid, ours.fileno(), 1 << 16, bounds, time.monotonic() + 60)
+            until = time.monotonic() + PROVE_SECONDS
+            self._listen_to(pid, relay, ours.fileno(), bounds, 1 << 16, until)
         ended = watch.end(pid)
         messages = frames.split(bytes(heard))
         if not messages:
@@ -196,21 +211,24 @@ class Zygote:
         found: list[str] = json.loads(messages[0])
         return found
 
-    def _listen(
-        self,
-        relay: watch.Relay,
-        pid: int,
-        descriptor: int,
-        most: int,
-        bounds: Bounds,
-        until: float,
+    def _listen_to(
+        self, pid: int, relay: watch.Relay, descriptor: int, bounds: Bounds, most: int, until: float
     ) -> str:
+        process = os.pidfd_open(pid)
+        try:
+            return relay.listen(
+                process, descriptor, until=until, most=most, is_too_big=self._is_too_big(bounds)
+            )
+        finally:
+            os.close(process)
+
+    def _is_too_big(self, bounds: Bounds) -> Callable[[], bool]:
         def is_too_big() -> bool:
             if not self._walls.has_namespaces:
                 return False
             return watch.jailed_bytes(self._walls.processes, self._own_bytes) > bounds.memory_bytes
 
-        return relay.listen(pid, descriptor, until=until, most=most, is_too_big=is_too_big)
+        return is_too_big
 
 
 def _try_walls(channel: int) -> int:
