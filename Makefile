@@ -12,7 +12,7 @@ JOBS ?= 3
 TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-system test-long demo demo-mars demo-compound demo-slurm demo-console \
-	million bench \
+	million bench docs \
 	fuzz model-check mutation market-days dynamics misreports compound-clients record-slurm trainers constraints clean
 
 help: ## show this list
@@ -75,6 +75,10 @@ SECONDS_EACH ?= 1800
 
 model-check: $(STAMP) ## every state of the small worlds, for half an hour each
 	$(BIN)/parkade sim check --seconds $(SECONDS_EACH) --processes $(JOBS)
+
+docs: $(STAMP) ## the documentation as a site, in build/site
+	$(BIN)/python tools/site/build.py build/site
+	@echo 'open build/site/index.html'
 
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py

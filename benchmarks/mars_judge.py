@@ -56,6 +56,7 @@ def watch(nodes: int, *, reports_per_minute: int = 600) -> FleetWatch:
         guards=GuardLimits(reports_per_minute=reports_per_minute),
         parents=ParentLimits(),
         acts=True,
+        defers=False,
     )
     return FleetWatch(places, settings)
 

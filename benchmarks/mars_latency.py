@@ -11,6 +11,10 @@ Each of LINES nodes gets one line, at instants that know nothing of the rounds. 
 (Xid 79) is judged when it is read. A degraded one (Xid 63) waits for its coalescing window, which
 is taken off: 0 would be a verdict at the very end of the window. The rounds are the programs'
 defaults, and those of the demo.
+
+*Since judged* is the last part of the way in an agent: from the instant of the judgement, which a
+verdict carries (the close of its window; for a fatal one, when its line was read), until it is in
+the journal. It leaves out the wait for the next look at the logs.
 """
 
 import itertools
@@ -26,6 +30,7 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -45,34 +50,58 @@ READY_S, SPREAD_S, PATIENCE_S, LOOK_S = 60.0, 20.0, 60.0, 0.005
 MAIN = "from parkade.cli import main; main()"
 
 
+class News(NamedTuple):
+    """A node whose verdict was told; `since_judged` seconds ago it was judged, where that is
+    known."""
+
+    node: str
+    since_judged: float | None = None
+
+
+class Taken(NamedTuple):
+    """Seconds of each verdict until it is told, by kind of line."""
+
+    since_written: dict[str, list[float]]
+    since_judged: dict[str, list[float]]
+
+
 def main() -> None:
     """Prints the median, the 99 % and the worst of each."""
     lines = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     window_s = shipped_policy().windows.coalesce_us / SECOND_US
-    for title, every, found in itertools.chain(_each_agent(lines), _each_alone(lines)):
-        for kind, taken in found.items():
-            past = sorted(it - (window_s if kind == "coalesced" else 0) for it in taken)
-            tail = past[min(len(past) - 1, int(len(past) * 0.99))]
-            print(
-                f"{title}, rounds of {every}, {kind}: median {past[len(past) // 2]:.3f} s,"
-                f" 99 % {tail:.3f} s, worst {past[-1]:.3f} s of {len(past)}"
-                f" (load {os.getloadavg()[0]:.1f})",
-                flush=True,
+    for title, found in itertools.chain(_each_agent(lines), _each_alone(lines)):
+        for kind, taken in found.since_written.items():
+            _tell(
+                f"{title}, {kind}", [it - (window_s if kind == "coalesced" else 0) for it in taken]
             )
+        for kind, taken in found.since_judged.items():
+            _tell(f"{title}, {kind}, since judged", taken)
 
 
-def _each_agent(lines: int) -> Iterator[tuple[str, str, dict[str, list[float]]]]:
+def _tell(title: str, taken: list[float]) -> None:
+    if not taken:
+        return
+    past = sorted(taken)
+    tail = past[min(len(past) - 1, int(len(past) * 0.99))]
+    print(
+        f"{title}: median {past[len(past) // 2]:.3f} s, 99 % {tail:.3f} s, worst {past[-1]:.3f} s"
+        f" of {len(past)} (load {os.getloadavg()[0]:.1f})",
+        flush=True,
+    )
+
+
+def _each_agent(lines: int) -> Iterator[tuple[str, Taken]]:
     for every in AGENT_EVERY:
-        yield "agent", every, agent(lines, every=every)
+        yield f"agent, rounds of {every}", agent(lines, every=every)
 
 
-def _each_alone(lines: int) -> Iterator[tuple[str, str, dict[str, list[float]]]]:
+def _each_alone(lines: int) -> Iterator[tuple[str, Taken]]:
     for every in ALONE_EVERY:
-        yield "alone", every, alone(lines, every=every)
+        yield f"alone, rounds of {every}", alone(lines, every=every)
 
 
-def agent(lines: int, *, every: str) -> dict[str, list[float]]:
-    """Seconds of each verdict until it is in the journal, by kind of line."""
+def agent(lines: int, *, every: str) -> Taken:
+    """How long each verdict takes until it is in the journal."""
     with served() as stage:
         logs = _logs(stage.folder / "kernel", lines)
         folder = stage.folder / "data" / "pools" / "bench"
@@ -92,20 +121,22 @@ def agent(lines: int, *, every: str) -> dict[str, list[float]]:
             return _played(logs, _in_journal(journal))
 
 
-def _in_journal(journal: sqlite3.Connection) -> Iterator[str | None]:
-    """Nodes of verdicts as they appear; None where there is no news."""
+def _in_journal(journal: sqlite3.Connection) -> Iterator[News | None]:
+    """Verdicts as they appear; None where there is no news."""
     (last,) = journal.execute("SELECT max(sequence) FROM journal").fetchone()
     while True:
         for sequence, kind, body in journal.execute(WATCHED, (last,)).fetchall():
             last = sequence
             if kind == "VerdictGiven":
-                yield str(json.loads(body)["node"])
+                told = json.loads(body)
+                at_s = told["verdict"]["at_us"] / SECOND_US
+                yield News(told["node"], time.time() - at_s)
         yield None
         time.sleep(LOOK_S)
 
 
-def alone(lines: int, *, every: str) -> dict[str, list[float]]:
-    """Seconds of each verdict until it is told, by kind of line."""
+def alone(lines: int, *, every: str) -> Taken:
+    """How long each verdict takes until it is told."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         logs = _logs(folder / "kernel", lines)
@@ -127,8 +158,8 @@ def alone(lines: int, *, every: str) -> dict[str, list[float]]:
             program.stdout.close()
 
 
-def _told(descriptor: int) -> Iterator[str | None]:
-    """Nodes of verdicts as the program tells them, "" for any other line; None: no news."""
+def _told(descriptor: int) -> Iterator[News | None]:
+    """Verdicts as the program tells them, of no node for any other line; None: no news."""
     rest = b""
     while True:
         if not select.select([descriptor], [], [], LOOK_S)[0]:
@@ -137,10 +168,10 @@ def _told(descriptor: int) -> Iterator[str | None]:
         *whole, rest = (rest + os.read(descriptor, 1 << 16)).split(b"\n")
         for line in whole:
             words = dict(word.partition("=")[::2] for word in line.decode().split())
-            yield words.get("node", "") if "verdict" in line.decode() else ""
+            yield News(words.get("node", "") if "verdict" in line.decode() else "")
 
 
-def _await_start(told: Iterator[str | None]) -> None:
+def _await_start(told: Iterator[News | None]) -> None:
     until = time.monotonic() + READY_S
     while next(told) is None:
         if time.monotonic() > until:
@@ -156,23 +187,26 @@ def _logs(folder: Path, lines: int) -> dict[str, Path]:
     return logs
 
 
-def _played(logs: Mapping[str, Path], told: Iterator[str | None]) -> dict[str, list[float]]:
-    """Writes each log's line at its instant; what each verdict took, by kind of line."""
+def _played(logs: Mapping[str, Path], told: Iterator[News | None]) -> Taken:
+    """Writes each log's line at its instant; what each verdict took."""
     chance = random.Random(1)
     began = time.time()
     due = sorted((began + chance.random() * SPREAD_S, node) for node in logs)
     kinds = {node: tuple(LINES)[number % len(LINES)] for number, (_, node) in enumerate(due)}
     written: dict[str, float] = {}
-    taken: dict[str, list[float]] = {kind: [] for kind in LINES}
+    taken = Taken({kind: [] for kind in LINES}, {kind: [] for kind in LINES})
     until = began + SPREAD_S + PATIENCE_S
-    while sum(map(len, taken.values())) < len(logs):
+    while sum(map(len, taken.since_written.values())) < len(logs):
         now = time.time()
         while due and due[0][0] <= now:
             _, node = due.pop(0)
             written[node] = _write(logs[node], LINES[kinds[node]])
-        node = next(told) or ""
-        if node in written:
-            taken[kinds[node]].append(time.time() - written.pop(node))
+        news = next(told)
+        if news is not None and news.node in written:
+            kind = kinds[news.node]
+            taken.since_written[kind].append(time.time() - written.pop(news.node))
+            if news.since_judged is not None:
+                taken.since_judged[kind].append(news.since_judged)
         if now > until:
             raise SystemExit(f"never told: {sorted(written)}")
     return taken
@@ -183,7 +217,7 @@ def _write(log: Path, line: str) -> float:
     now = time.time()
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
     with log.open("a") as file:
-        file.write(f"{stamp} node kernel: {line}\n")
+        file.write(f"{stamp} {log.name} kernel: {line}\n")
     return now
 
 

@@ -4,9 +4,12 @@ Five nodes in one fabric, real processes, real kernel lines. A gang of an owner 
 them, two more are the buffer. An Xid line is written into the watched log: the node is taken out,
 the gang resumes on another node from its checkpoint, the node is rebooted, validated, sanitised and
 returned. Then a planted bad GPU fails its validation twice and is retired, and the owner keeps its
-shape. What is claimed is checked: the demo fails where one of the promises does not hold.
+shape. Where Prometheus is found, it watches with the shipped rules, and every expression of them
+and of the dashboards must have data in the end. What is claimed is checked: the demo fails where
+one of the promises does not hold.
 """
 
+import contextlib
 import os
 import re
 import sys
@@ -17,6 +20,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
+from demo.monitoring import Monitoring, prometheus
 from demo.programs import Training
 from demo.stage import Stage, StageError, perform
 from parkade.client import Client
@@ -29,6 +33,9 @@ from parkade.wire.workloads import Workload
 HEAL_NOTICE_S, KILL_S = 2, 1
 LONGEST_S = 10.0
 """From the line in the log to the resumed training, beyond the load of the checkpoint."""
+ALERTS = {"ParkadeFatalVerdict", "ParkadeMarsFatal"}
+"""What Prometheus must have fired."""
+WATCHED_S, BETWEEN_S = 60.0, 0.5
 NODES = ("n1", "n2", "n3", "n4", "n5")
 GPU = "0000:3b:00"
 XID_79 = "NVRM: Xid (PCI:{gpu}): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus."
@@ -111,8 +118,21 @@ class Night:
 
     def play(self, owner: Client) -> tuple[Incident, Incident]:
         """Both incidents, when they are over."""
+        program = prometheus()
+        if program is None:
+            self.act("without Prometheus: tools/get-prometheus fetches it")
+            return self.play_watched(owner, None)
+        logs = {node: self._logs / node for node in NODES}
+        watch = Monitoring(program, self._stage.folder / "monitoring", self._stage.url, logs)
+        with contextlib.closing(watch):
+            self.act("Prometheus watches, with the shipped rules")
+            return self.play_watched(owner, watch)
+
+    def play_watched(self, owner: Client, watch: Monitoring | None) -> tuple[Incident, Incident]:
+        """The story; in its end Prometheus must have data."""
         owner.reserve(Reserve(nodes=3))
-        self.act("acme trains a gang on two of its three nodes; two more are the buffer, lent out")
+        self.act(f"heal notice {HEAL_NOTICE_S} s, kill {KILL_S} s; two nodes are the buffer")
+        self.act("acme trains a gang on two of its three nodes")
         training = Training(
             name="gang", nodes=2, gpus=2, steps=500, pace=0.05, seed=4, out=self._folder / "gang"
         )
@@ -124,8 +144,22 @@ class Night:
         self._stage.until(
             "the gang is done", lambda: self._look(gang).phase == "succeeded", seconds=120
         )
-        self.act(f"the gang succeeded at step {self._step(gang)}; acme kept its shape throughout")
+        self.act(f"the gang succeeded at step {self._step(gang)}; acme kept its shape")
+        if watch is not None:
+            self.is_watched(watch)
         return first, second
+
+    def is_watched(self, watch: Monitoring) -> None:
+        """Every expression of the shipped rules and dashboards has data, and both alerts fired."""
+        until = time.monotonic() + WATCHED_S
+        found = watch.answers()
+        while found.empty or not set(found.fired) >= ALERTS:
+            if time.monotonic() > until:
+                raise StageError(f"without data: {found.empty}; fired: {found.fired}")
+            time.sleep(BETWEEN_S)
+            found = watch.answers()
+        self.act(f"Prometheus has data for all {found.asked} expressions of rules and dashboards")
+        self.act(f"alerts that fired: {', '.join(found.fired)}")
 
     def falls_off_the_bus(self, gang: str) -> Incident:
         """A fatal fault under the running gang."""
@@ -153,7 +187,7 @@ class Night:
             raise StageError(f"resumed from step {told[0]}, saved was {hurt.checkpoint_step}")
         if self._look(gang).failures:
             raise StageError("a platform's fault counted as the workload's failure")
-        self.act(f"the gang resumed from step {told[0]}, its last checkpoint: no step was repeated")
+        self.act(f"the gang resumed from step {told[0]}, its last checkpoint: none is repeated")
 
     def bad_gpu(self, gang: str) -> Incident:
         """A GPU that no reset helps."""
@@ -196,8 +230,8 @@ class Night:
         )
         took = time.monotonic() - written
         limit = LONGEST_S * (1 if os.environ.get("CI") is None else 3)
-        words = f"swapped in {took:.1f} s: the line in the log to a running gang on"
-        self.act(f"{words} {', '.join(self._nodes(gang))} (heal notice 2 s, kill 1 s)")
+        nodes = ", ".join(self._nodes(gang))
+        self.act(f"{took:.1f} s from that line until the gang runs, on {nodes}")
         if took > limit:
             raise StageError(f"it took {took:.1f} s; promised are {limit:.0f}")
 
@@ -243,7 +277,7 @@ def play(stage: Stage, console: Console) -> bool:
     night.prepare()
     for incident in night.play(stage.admit(deposit="50")["acme"]):
         console.print()
-        console.print(story_text(incident), markup=False)
+        console.print(story_text(incident, width=console.width), markup=False)
         (stage.folder / f"{incident.incident}.html").write_text(story_page(incident))
     return True
 

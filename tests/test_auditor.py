@@ -166,3 +166,66 @@ def test_a_promise_lost_to_a_stronger_bid_of_its_own_org_must_be_paid(
 ) -> None:
     with pytest.raises(Discrepancy, match="lost its promise to its own org's"):
         audit(encoded(promised_and_lost(taker, limit=limit)))
+
+
+CAP_TERMS = TERMS | {"clearing_interval_us": 30_000_000, "notice_us": 30_000_000, "kill_us": 0}
+
+
+def capped(cap: dict[str, Any], *, gpus: int = 2, of_org: bool = False) -> list[dict[str, Any]]:
+    """ann of the org `a` has spent 0.02, and w2 of hers is promised GPUs at 3.60 an hour."""
+    events = story()
+    events[0] = {"type": "PoolOpened", "at_us": 0, "market": {"market": "m", "terms": CAP_TERMS}}
+    spec = {"capacity": {"kind": "spot"}, "nodes": 1, "gpus": gpus, "spread": True}
+    for name in ("w1", "w2"):
+        record = {"workload": name, "org": "a", "user": "ann", "market": "m", "spec": spec}
+        submitted = {"type": "Submitted", "at_us": 0, "workload": record}
+        events[2:3] = [submitted] if name == "w1" else [events[2], submitted]
+    set_by = {"type": "CapSet", "at_us": 0, "user": "ann", **cap}
+    if of_org:
+        whole = {"micros": cap["cap_micros"], "period": "total", "most_gpus": cap.get("most_gpus")}
+        set_by = {"type": "OrgCapSet", "at_us": 0, "org": "a", "cap": whole}
+    promise = {
+        "seats": [{"node": "n", "gpus": gpus}],
+        "promised_us": 0,
+        "displaces": False,
+        "rates": [RATE],
+    }
+    won = {"demand": {"kind": "workload", "workload": "w2"}, "promise": promise}
+    nothing: dict[str, Any] = {"left": [], "repriced": [], "waiting": []}
+    cleared = {"type": "Cleared", "at_us": 9_000_000, "market": "m", "won": [won], **nothing}
+    return [*events[:4], set_by, *events[4:7], cleared, *events[7:]]
+
+
+@pytest.mark.parametrize("of_org", [False, True])
+def test_a_start_beyond_a_cap_on_money_is_found(of_org: bool) -> None:
+    # Two GPUs for a minute at 3.60 an hour are 0.12, and 0.02 are spent.
+    audit(encoded(capped({"cap_micros": 140_000}, of_org=of_org)))
+    with pytest.raises(Discrepancy, match="starts at 120000, of a cap of 139999"):
+        audit(encoded(capped({"cap_micros": 139_999}, of_org=of_org)))
+
+
+@pytest.mark.parametrize("of_org", [False, True])
+def test_more_gpus_than_a_cap_are_found(of_org: bool) -> None:
+    cap = {"cap_micros": None, "most_gpus": 4}
+    audit(encoded(capped(cap, of_org=of_org)))
+    with pytest.raises(Discrepancy, match="hold 4 GPUs beside 0, of at most 3"):
+        audit(encoded(capped(cap | {"most_gpus": 3}, of_org=of_org)))
+
+
+@pytest.mark.parametrize(
+    ("cap", "spent", "found"),
+    [(25_000, 20_000, None), (25_001, 20_000, "four fifths"), (25_000, 20_001, "are told")],
+)
+def test_a_note_that_four_fifths_are_spent_is_checked(
+    cap: int, spent: int, found: str | None
+) -> None:
+    events = [it for it in capped({"cap_micros": cap}) if it["type"] != "Cleared"]
+    note = {"type": "CapNoted", "at_us": 10_000_000, "org": "a", "user": "ann"}
+    note |= {"spent_micros": spent, "cap_micros": cap, "period": "total"}
+    if found is None:
+        audit(encoded([*events, note]))
+        with pytest.raises(Discrepancy, match="before"):
+            audit(encoded([*events, note, note]))
+        return
+    with pytest.raises(Discrepancy, match=found):
+        audit(encoded([*events, note]))

@@ -64,6 +64,12 @@ class LogSensor(Sensor, Protocol):
         """How many lines of watched drivers it has read that no rule knows."""
         ...
 
+    @property
+    def foreign(self) -> tuple[int, str | None]:
+        """How many lines it left out because another host wrote them, and that host of the last
+        one."""
+        ...
+
     def resume(self, bookmark: str) -> None:
         """To go on behind what was read before. One that is not of this log changes nothing."""
         ...
@@ -181,7 +187,8 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     launched by a version that did not keep it. `ordered_us`: the date of its launch, None likewise.
     An attempt of this name that was launched on another date is another attempt, as after a backup
     was put back. `lease`: None for one that no silence ends. `array_index`, `array_count`: of a
-    member of an array, its index and how many members there are."""
+    member of an array, its index and how many members there are. `image`: of the container that
+    each rank runs in, None for none."""
 
     attempt: str
     workload: str
@@ -201,6 +208,7 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     lease: Lease | None = None
     array_index: int | None = None
     array_count: int | None = None
+    image: str | None = None
     heal_notice_us: int | None = None
 
 

@@ -69,6 +69,36 @@ def test_a_token_is_listed_with_what_it_is_good_for_and_when_it_was_used(town: T
     assert shown()["last_used"] is not None
 
 
+def test_a_token_that_expires_makes_none_that_outlasts_it(town: Town) -> None:
+    _, owner = town.org()
+    user = town.get("/whoami", owner).json()["user"]
+    short = town.done(town.post("/tokens", {"user": user, "lasts": "1h"}, owner))
+    made = town.done(town.post("/tokens", {"user": user}, short["secret"]))
+    assert made["expires"] == short["expires"] is not None
+    refused = town.post("/tokens", {"user": user, "lasts": "2h"}, short["secret"])
+    assert (refused.status_code, code(refused)) == (422, "invalid")
+    shown = {it["token"]: it for it in town.done(town.get("/tokens", owner))["tokens"]}
+    assert shown[made["token"]]["made_with"] == short["token"]
+    assert shown[short["token"]]["made_with"] in shown, "and that one by the owner's"
+
+
+def test_an_operators_token_that_expires_makes_no_agents_token_that_outlasts_it(town: Town) -> None:
+    short = town.done(town.post("/tokens", {"user": "operator", "lasts": "1h"}))
+    made = town.done(town.post(f"/pools/{town.pool()}/agent-tokens", token=short["secret"]))
+    assert made["expires"] == short["expires"] is not None
+
+
+def test_a_member_is_not_told_the_name_of_the_operators_token_that_made_its_own(
+    town: Town,
+) -> None:
+    _, owner = town.org()
+    secret = town.done(town.post("/tokens", {"user": town.get("/whoami", owner).json()["user"]}))
+    shown = town.done(town.get("/tokens", secret["secret"]))["tokens"]
+    assert {it["made_with"] for it in shown if it["token"] == secret["token"]} == {None}
+    seen = {it["token"]: it for it in town.done(town.get("/tokens"))["tokens"]}
+    assert seen[secret["token"]]["made_with"] is not None, "an operator sees it"
+
+
 def test_a_disabled_users_token_is_refused_and_taken_again(town: Town) -> None:
     org, owner = town.org()
     name = town.name("user")

@@ -272,6 +272,11 @@ def test_both_clients_read_the_file_and_the_sums(scene) -> None:  # type: ignore
     assert json.loads(asyncio.run(read())) == json.loads(text)
 
 
+async def no_change(seen: int, *, within_s: float) -> int:
+    await asyncio.sleep(within_s)
+    return seen
+
+
 def test_an_export_that_loses_its_place_does_not_end_like_a_whole_one() -> None:
     """Its last message says that more follows; the server then closes the connection."""
 
@@ -279,7 +284,7 @@ def test_an_export_that_loses_its_place_does_not_end_like_a_whole_one() -> None:
         viewer = Viewer(
             token="t", user="u", org="o", role=Role.OWNER, pool=None, is_read_only=False
         )
-        place = Streams(most=1, most_per_token=1).open(viewer)
+        place = Streams(no_change, most=1, most_per_token=1).open(viewer, lambda: True)
         sent: list[dict[str, Any]] = []
 
         async def endless() -> AsyncIterator[str]:

@@ -1,4 +1,4 @@
-"""What hostile tests once found in the market, driven like a day: the figure that each gives now."""
+"""What hostile tests once found in the market, driven like a day: what each attack gives now."""
 
 import pytest
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import stat
 import subprocess
@@ -48,6 +49,42 @@ def test_login_keeps_the_token_where_only_its_owner_reads_it(town: Town, run: Ru
     assert "you" in run("status").output
     file.chmod(0o644)
     assert "others can read" in run("org", "list").stderr
+
+
+def test_logout_forgets_the_token_and_keeps_the_server(
+    town: Town, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "No token" in run("logout").output
+    run("login", town.url, stdin=f"{town.operator}\n")
+    assert "holds no token" in run("logout").output
+    assert config.load() == config.Config(town.url, None)
+    run("status", exit_code=2)
+    assert town.operator not in config.path().read_text()
+    monkeypatch.setenv("PARKADE_TOKEN", town.operator)
+    assert "unset it" in run("logout").stderr
+
+
+@pytest.mark.parametrize("content", ["server = 1", "token = 'pk_x", "\xff"])
+def test_logout_removes_a_file_that_it_cannot_read(run: Run, content: str) -> None:
+    config.path().write_text(content, "latin-1")
+    run("logout")
+    assert not config.path().exists()
+
+
+def test_a_logout_that_cannot_write_its_file_removes_it_or_says_that_the_token_stays(
+    town: Town, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run("login", town.url, stdin=f"{town.operator}\n")
+    monkeypatch.setattr("parkade.cli.config.os.open", is_full)
+    run("logout")
+    assert not config.path().exists(), "the token goes, the server's address with it"
+    monkeypatch.undo()
+    monkeypatch.setenv("PARKADE_CONFIG", "/proc/self/cmdline")
+    said = run("logout", exit_code=1).stderr
+    assert "still in" in said and "token revoke" in said
 
 
 def test_a_wrong_token_is_not_kept(town: Town, run: Run, tmp_path: Path) -> None:
@@ -180,6 +217,9 @@ def test_a_market_is_run_from_the_command_line(
     head, *lines = run("statement", "--csv").stdout.splitlines()
     assert head.startswith("sequence,at,kind,amount,other,") and ",deposit," in lines[0]
     assert "deposit" in run("statement").output and "lab" in run("prices").output
+    short = run("token", "create", "ann", "--name", "short", "--lasts", "1h")
+    assert "short" in short.stderr and "good until 20" in short.stderr
+    assert "MADE WITH" in run("token", "list").output
     run("token", "revoke", "ann-laptop")
     run("ps", exit_code=2)
 

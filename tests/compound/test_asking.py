@@ -10,6 +10,7 @@ from parkade.compound.asking import Answers, ask, ask_async
 from parkade.compound.models.local import LocalModel
 from parkade.compound.network import BestOf, Generate, NetworkError
 from parkade.compound.run.budget import Budget
+from parkade.compound.run.progressing import RunStopped
 from parkade.compound.values import Call, Candidate, Question
 
 
@@ -100,6 +101,15 @@ def test_failures_stand_in_the_result() -> None:
     (result,) = ask("E@m", "a", models={"m": broken})
     assert result.answer is None
     assert "oops" in result.failures[0]
+
+
+def test_a_server_that_is_not_reached_is_told_of_and_ends_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nowhere = {"url": "http://127.0.0.1:9/v1", "model": "x"}
+    with pytest.raises(RunStopped, match="cannot connect"):
+        ask("E@m", "a", models={"m": nowhere}, patience_s=0.1)
+    assert "cannot connect to 127.0.0.1:9" in caplog.text
 
 
 def test_it_runs_inside_a_loop_and_beside_it() -> None:

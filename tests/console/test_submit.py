@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from parkade.console.context import MOST_CHARACTERS
 from parkade.console.submitting import digest_of, request_of
 from tests.api.town import Town
 from tests.api.town import town as running
@@ -146,3 +147,24 @@ def test_the_form_of_another_session_is_refused(scene) -> None:  # type: ignore[
     _, people = scene
     page = people["bertram"].text("/submit")
     assert people["aurelia"].submit("/submit", page, do="plan", **GOOD).status_code == 403
+
+
+@pytest.mark.parametrize("field", ["command", "env", "labels", "more", "name"])
+@pytest.mark.parametrize("filling", ["'", "a\n", "k=v\n", "[", "\u00e9"])
+def test_the_page_of_a_wrong_form_is_bounded(  # type: ignore[no-untyped-def]
+    scene, field: str, filling: str
+) -> None:
+    _, people = scene
+    empty = len(people["bertram"].text("/submit").encode())
+    for characters in (60_000, 1_000_000 // len(filling.encode())):
+        text = (filling * characters)[:characters]
+        told = plan(people["bertram"], **{**GOOD, field: text})
+        assert told.status_code in ((413,) if characters > MOST_CHARACTERS else (200, 422))
+        assert len(told.content) <= empty + 6 * MOST_CHARACTERS
+
+
+def test_a_form_of_very_many_lines_is_refused_in_words(scene) -> None:  # type: ignore[no-untyped-def]
+    _, people = scene
+    told = plan(people["bertram"], **GOOD, env="a\n" * 20_000)
+    assert told.status_code == 422
+    assert fault(told.text, "env") == "at most 1,000 lines"

@@ -124,6 +124,7 @@ def engine(*unsupported: str) -> Capabilities:
     ("key", "changes"),
     [
         ("env_file", {"env_file": "~/x"}),
+        ("image", {"image": "torch.sif"}),
         ("storage", {"storage": ("home",)}),
         ("nodes", {"nodes": 2}),
         ("checkpoint", {"checkpoint": CheckpointTerms(signal="SIGUSR1", needs_us=1)}),

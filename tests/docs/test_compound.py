@@ -26,7 +26,8 @@ def test_a_plot_is_what_the_formulas_draw(name: str) -> None:
 def test_every_plot_is_shown() -> None:
     page = (ROOT / "docs/compound/when-do-more-calls-help.md").read_text("utf-8")
     shown = set(re.findall(r"!\[[^\]]+\]\(images/(\w+)\.svg\)", page))
-    assert shown == set(CHARTS) == {path.stem for path in FOLDER.glob("*.svg")}
+    drawn_elsewhere = {"routing"}  # examples/routing, from recorded answers
+    assert shown == set(CHARTS) | drawn_elsewhere == {path.stem for path in FOLDER.glob("*.svg")}
 
 
 def test_findings_that_the_page_names_are_findings() -> None:

@@ -24,6 +24,7 @@ COUNTS = {
     "nodes of a pool, a reservation, a claim; ranks of a workload": bounds.NODES,
     "nodes kept from lending, buffer nodes of a fabric": bounds.NODES_KEPT,
     "fabrics of a pool": bounds.FABRICS,
+    "GPUs of a cap": bounds.CAP_GPUS,
     "priority": bounds.PRIORITY,
     "failures that are retried": bounds.FAILURES,
     "variables of a workload": bounds.ENV_ENTRIES,
@@ -45,7 +46,7 @@ MONEY = {
     "price or floor, per GPU-hour": bounds.PRICE_MICROS,
     "limit price, per GPU-hour": bounds.LIMIT_PRICE_MICROS,
     "deposit, `max_spend`": bounds.PAYMENT_MICROS,
-    "grant, cap of a user": bounds.BALANCE_MICROS,
+    "grant, cap of a user or an org": bounds.BALANCE_MICROS,
 }
 SPANS = {"interval of a grant": bounds.GRANT_INTERVAL_US, "span": bounds.SPAN_US}
 

@@ -56,6 +56,13 @@ def test_every_page_is_reached_from_the_readme() -> None:
     assert {each for each in documents() if "decisions" not in each.parts} <= reached
 
 
+def test_every_page_has_its_place_in_the_site() -> None:
+    listed = (ROOT / "tools" / "site" / "index.md").read_text("utf-8").splitlines()
+    pages = [path for path in documents() if "decisions" not in path.parts and "docs" in path.parts]
+    missing = {str(path.relative_to(ROOT).with_suffix("")) for path in pages} - set(listed)
+    assert not missing, "name them in tools/site/index.md"
+
+
 def test_the_life_of_a_workload_is_drawn_from_its_table() -> None:
     page = DOCS / "life.md"
     (drawn,) = re.findall(r"^```mermaid\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)

@@ -360,6 +360,7 @@ class EngineContract(
             ({"save": ask("SIGNOTHING")}, "checkpoint.signal"),
             ({"unix_user": "root"}, "unix_user"),
             ({"unix_user": "nobody-of-that-name"}, "unix_user"),
+            ({"image": "torch.sqsh"}, "image"),
         ],
     )
     def test_what_can_never_run_is_refused_by_name(

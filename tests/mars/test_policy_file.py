@@ -157,7 +157,7 @@ def test_a_sites_rows_stand_before_the_shipped_ones() -> None:
         policy, read("NVRM: Xid (PCI:0:3b:0): 79").fact or _none(), node="n7", device="x"
     )
     assert (old.level, new.level) == (Level.WARN, Level.FATAL)
-    assert policy.version == "our-site 7 on parkade-default 2026.11.2"
+    assert policy.version == "our-site 7 on parkade-default 2026.11.3"
     assert policy.windows.coalesce_us == 10_000_000
     assert policy.windows.burst_gap_us == shipped_policy().windows.burst_gap_us
     assert (policy.ladder.reboots, policy.ladder.resets) == (1, 1)

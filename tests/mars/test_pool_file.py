@@ -98,12 +98,39 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
         ("format: 1\nrepairs: {reset: {run: []}}\n", "repairs"),
         ("format: 1\nnodes: {'bad name!': {}}\n", "nodes"),
         ("format: 1\nnothing: 1\n", "nothing"),
+        ("format: 1\nburn_in: 8d\n", "burn_in"),
     ],
 )
 def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, place: str) -> None:
     with pytest.raises(Unreadable) as found:
         read_pool_file(written(tmp_path, text))
     assert place in str(found.value.problem)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "burn_in", "more"),
+    [
+        ("{n1: {local: true}}", "90s", ["--machine", "n1", "--burn-in", "90"]),
+        (
+            "{n1: {local: true, gpus: 8}}",
+            "5m",
+            ["--gpus", "8", "--machine", "n1", "--burn-in", "300"],
+        ),
+        ("{n1: {local: true}, n2: {local: true}}", "5m", []),
+        ("{n1: {kernel_log: /x}}", "5m", []),
+        ("{n1: {local: true}}", "0s", []),
+    ],
+)
+def test_the_one_node_that_is_the_machine_is_loaded_for_as_long_as_the_file_says(
+    tmp_path: Path, nodes: str, burn_in: str, more: list[str]
+) -> None:
+    text = f"format: 1\nnodes: {nodes}\nburn_in: {burn_in}\nrepairs: {{validate: shipped}}\n"
+    file = read_pool_file(written(tmp_path, text))
+    made = repairs_of_pool(file, engine_folder=tmp_path, clock=WallClock())
+    program = made.programs[RepairKind.VALIDATE]
+    assert list(program.words[program.words.index("--engine") + 2 :]) == more
+    loaded_s = file.burn_in.total_seconds() if "--burn-in" in more else 0
+    assert program.timeout_s >= loaded_s + 300, "its looks have their time beside the load"
 
 
 def test_without_a_file_nothing_is_watched_and_nothing_done(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
 
 from parkade.core.healing.guards import HoldReason
 from parkade.core.healing.symptom import Symptom
@@ -25,95 +24,9 @@ from parkade.mars.running import MarsRunner, sensors_of
 from parkade.sensors.kernel_log.live import KernelRing
 from parkade.wire.yaml import Unreadable
 from tests.core.healing.builder import symptom, xid
+from tests.mars.scene import CLUSTER, MAIN, XID, Scene, shown
 from tests.sensors.ring import HeldRecords
 from tests.waits import until
-
-XID = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."
-CLUSTER = """#!/bin/sh
-# A cluster whose drains are files: `cluster set NODE REASON`, `reason NODE`, `undo NODE`, `count`.
-cd "$(dirname "$0")/drained" || exit 1
-case "$1" in
-  set) printf %s "$3" > "$2" ;;
-  reason) cat "$2" 2>/dev/null || echo none ;;
-  undo) rm -f "$2" ;;
-  count) ls | wc -l ;;
-  *) echo "no $1" >&2; exit 2 ;;
-esac
-"""
-
-
-MAIN = "from parkade.cli import main; main()"
-
-
-class Scene:
-    """A folder with a cluster, logs of nodes, and a clock that is moved by hand."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.drained = folder / "drained"
-        self.drained.mkdir()
-        program = folder / "cluster"
-        program.write_text(CLUSTER)
-        program.chmod(0o755)
-        self.now_us = 1_700_000_000 * SECOND_US
-        self.runners: list[MarsRunner] = []
-
-    def file(self, *, nodes: int = 1, act: bool = True, most: int = 10) -> RunFile:
-        program = str(self.folder / "cluster")
-        for number in range(nodes):
-            (self.folder / f"n{number}.log").touch()
-        entries = [
-            {"node": f"n{number}", "rack": f"r{number // 8}", "kernel_log": f"n{number}.log"}
-            for number in range(nodes)
-        ]
-        for entry in entries:
-            entry["kernel_log"] = str(self.folder / entry["kernel_log"])
-        return RunFile.model_validate(
-            {
-                "format": 1,
-                "act": act,
-                "nodes": entries,
-                "journal": str(self.folder / "drains.jsonl"),
-                "resolve_after": "60s",
-                "drain": {
-                    "set": [program, "set", "{node}", "{reason}"],
-                    "reason": [program, "reason", "{node}"],
-                    "undo": [program, "undo", "{node}"],
-                    "count": [program, "count"],
-                    "most": most,
-                },
-            }
-        )
-
-    def runner(self, file: RunFile) -> MarsRunner:
-        runner = MarsRunner(file, shipped_policy(), sensors_of(file), now=lambda: self.now_us)
-        self.runners.append(runner)
-        return runner
-
-    def write(self, node: str, line: str = XID) -> None:
-        with (self.folder / f"{node}.log").open("a") as handle:
-            handle.write(f"{line}\n")
-
-    def is_drained(self, node: str) -> str:
-        path = self.drained / node
-        return path.read_text() if path.exists() else ""
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    found = Scene(tmp_path)
-    yield found
-    for runner in found.runners:
-        runner.close()
-
-
-def shown(runner: MarsRunner) -> dict[str, float]:
-    """Metrics by name and labels."""
-    lines = generate_latest(runner.metrics.registry).decode().splitlines()
-    return {
-        name: float(value)
-        for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    }
 
 
 def test_by_default_nothing_is_drained(scene: Scene) -> None:
@@ -129,8 +42,7 @@ def test_by_default_nothing_is_drained(scene: Scene) -> None:
 def test_a_sick_node_is_drained_with_a_reason_and_shown(scene: Scene) -> None:
     runner = scene.runner(scene.file(nodes=3))
     scene.write("n1")
-    (decision,) = runner.round()
-    assert decision.is_allowed
+    runner.round()
     assert "parkade-mars:" in scene.is_drained("n1")
     assert "fatal xid/79" in scene.is_drained("n1")
     found = shown(runner)
@@ -181,6 +93,49 @@ def test_a_configured_sensor_that_cannot_be_read_is_down(scene: Scene) -> None:
     scene.write("n0")
     assert [each.verdict.node for each in runner.round()] == ["n0"]
     assert ("n0", "kernel_log") not in runner.unread
+
+
+@pytest.mark.parametrize("says", ["", "no such partition", "ghost|idle|none"])
+def test_an_engine_that_names_no_node_of_the_file_is_down(scene: Scene, says: str) -> None:
+    program = scene.folder / "sinfo"
+    program.write_text(f"#!/bin/sh\necho '{says}'\n")
+    program.chmod(0o755)
+    engine = EngineEntry(command=(str(program),))
+    runner = scene.runner(scene.file(act=False).model_copy(update={"engine": engine}))
+    runner.round()
+    assert shown(runner)['parkade_mars_sensor_up{node="engine",sensor="engine"}'] == 0
+    assert str(program) in runner.unread["engine", "engine"]
+    program.write_text("#!/bin/sh\necho 'n0|idle|none'\n")
+    runner.round()
+    assert not runner.unread
+
+
+def test_a_line_of_another_machine_blames_no_node_and_is_told_once(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = scene.runner(scene.file(nodes=2))
+    for _ in range(2):
+        scene.write("n0", f"Nov 27 10:00:00 gpu-7 kernel: {XID}")
+        assert runner.round() == ()
+    assert scene.is_drained("n0") == ""
+    found = shown(runner)
+    assert found['parkade_mars_kernel_lines_of_other_hosts{node="n0"}'] == 2
+    assert found['parkade_mars_kernel_lines_of_other_hosts{node="n1"}'] == 0
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("gpu-7") == 1
+    scene.write("n0", f"Nov 27 10:00:00 n0.example.org kernel: {XID}")
+    runner.round()
+    assert scene.is_drained("n0")
+
+
+def test_a_node_may_have_another_name_in_its_log(scene: Scene) -> None:
+    file = scene.file()
+    (entry,) = file.nodes
+    named = entry.model_copy(update={"host": ("ip-10-0-0-7",)})
+    runner = scene.runner(file.model_copy(update={"nodes": (named,)}))
+    scene.write("n0", f"Nov 27 10:00:00 ip-10-0-0-7 kernel: {XID}")
+    runner.round()
+    assert scene.is_drained("n0")
 
 
 def test_one_round_tells_each_unread_sensor_once_and_ends_with_its_code(scene: Scene) -> None:
@@ -303,7 +258,10 @@ def test_a_rack_that_fails_is_not_drained(scene: Scene) -> None:
         scene.write(f"n{number}")
     runner.round()
     assert len(list(scene.drained.iterdir())) <= 2
-    assert shown(runner)["parkade_mars_suspected_parents"] >= 1
+    found = shown(runner)
+    assert found["parkade_mars_suspected_parents"] >= 1
+    assert found['parkade_mars_parent_suspected{kind="rack",name="r0"}'] == 1
+    assert 'parkade_mars_fabric_breaker_open{fabric="default"}' in found
 
 
 def test_a_node_of_two_partitions_that_is_not_drained_is_drained(scene: Scene) -> None:
@@ -449,35 +407,6 @@ def test_a_program_killed_in_a_drain_drains_once(scene: Scene) -> None:
     assert scene.is_drained("n0") == first
 
 
-def test_undo_takes_all_that_logs_hold_for_dealt_with(scene: Scene) -> None:
-    file = scene.folder / "mars.yaml"
-    program = scene.folder / "cluster"
-    (scene.folder / "n0.log").touch()
-    file.write_text(
-        f"format: 1\nlisten: 127.0.0.1:0\nact: true\njournal: drains.jsonl\n"
-        f"nodes: [{{node: n0, kernel_log: n0.log}}]\n"
-        f"drain: {{set: [{program}, set, '{{node}}', '{{reason}}'], undo: [{program}, undo,"
-        f" '{{node}}'], reason: [{program}, reason, '{{node}}']}}\n"
-    )
-
-    def mars(*words: str) -> str:
-        command = [sys.executable, "-c", MAIN, "mars", *words, "--config", "mars.yaml"]
-        done = subprocess.run(
-            command, cwd=scene.folder, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    mars("run", "--rounds", "1")
-    scene.write("n0")
-    mars("run", "--rounds", "1")
-    assert scene.is_drained("n0"), "a line that came while Mars was down is judged"
-    scene.write("n0")
-    assert "n0: undrained" in mars("undo")
-    mars("run", "--rounds", "1")
-    assert scene.is_drained("n0") == ""
-
-
 def test_a_node_that_a_person_returned_is_drained_for_a_new_fault(scene: Scene) -> None:
     runner = scene.runner(scene.file())
     scene.write("n0")
@@ -572,6 +501,8 @@ HEAD = "format: 1\nnodes: [{node: n1, local: true}]\n"
         (HEAD + "listen: here\n", "listen"),
         ("format: 1\nnodes: []\n", "nodes"),
         ("format: 1\nnodes: [{node: n1}, {node: n1}]\n", "stands twice"),
+        (HEAD.replace("}]", "}, {node: n2}, {node: n3, gpus: 8}]"), "nothing reads n2, n3: give"),
+        ("format: 1\nnodes: [{node: n1, local: true, host: x}]\n", "`host` says whose lines"),
         ("format: 1\nnodes: [{node: 'a b'}]\n", "nodes"),
         (HEAD + "drain: {set: [a], reason: [b], undo: [c], most: 3}\n", "belong together"),
     ],
@@ -579,6 +510,11 @@ HEAD = "format: 1\nnodes: [{node: n1, local: true}]\n"
 def test_a_wrong_file_is_refused(text: str, message: str | None) -> None:
     with pytest.raises(Unreadable, match=message):
         read_run_file(text)
+
+
+def test_a_node_may_be_read_by_the_engine_alone() -> None:
+    file = read_run_file(HEAD.replace("}]", "}, {node: n2}]") + "engine: {}\n")
+    assert [entry.has_sensor for entry in file.nodes] == [True, False]
 
 
 @pytest.fixture

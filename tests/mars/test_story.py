@@ -46,6 +46,17 @@ def test_a_story_is_told_in_the_order_of_its_times_and_in_words() -> None:
     assert "reset_gpu" not in story_text(told) + story_page(told)
 
 
+def test_on_a_narrow_screen_a_line_goes_on_below_its_words_and_none_is_lost() -> None:
+    says = "validate done: " + "GPU 3 fails its test of memory; " * 6
+    told = shown(incident(line(0, "opened", "fatal"), line(2.9, "repair", says)))
+    wide, narrow = story_text(told), story_text(told, width=80)
+    assert max(map(len, wide.splitlines())) > 200 and max(map(len, narrow.splitlines())) <= 80
+    assert wide.split() == narrow.split()
+    first, second = [it for it in narrow.splitlines() if "GPU 3" in it][:2]
+    begins = first.index("validate")
+    assert second[:begins].isspace() and not second[begins].isspace()
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [

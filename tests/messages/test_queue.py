@@ -345,17 +345,50 @@ class Post(socketserver.StreamRequestHandler):
                 return
 
 
-def test_a_mail_arrives_with_one_line_of_subject_and_a_name_that_stays() -> None:
-    with socketserver.TCPServer(("127.0.0.1", 0), Post) as server:
-        server.lines = []  # type: ignore[attr-defined]
+@contextmanager
+def post() -> Iterator[tuple[int, list[str]]]:
+    """A mail server: its port, and the lines of what it took."""
+    lines: list[str] = []
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Post) as server:
+        server.lines = lines  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        port = server.server_address[1]
-        mail = Mail(host="127.0.0.1", port=int(port), sender="parkade@x.org", to="ops@x.org")
+        try:
+            yield int(server.server_address[1]), lines
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_mail_arrives_with_one_line_of_subject_and_a_name_that_stays() -> None:
+    with post() as (port, lines):
+        mail = Mail(host="127.0.0.1", port=port, sender="parkade@x.org", to="ops@x.org")
         evil = Message(name="n", kind="k", subject="a\nBcc: all@x.org", body={"é": 1}, at_us=S)
         mail.send(evil, S)
-        server.shutdown()
-        thread.join()
-        text = "".join(server.lines)  # type: ignore[attr-defined]
+        text = "".join(lines)
     assert "Subject: a Bcc: all@x.org" in text and "\nBcc:" not in text
     assert "Message-ID: <" in text and "To: ops@x.org" in text
+
+
+def test_a_mail_says_its_facts_a_line_each_and_one_that_fails_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    with post() as (port, lines):
+        here = Mail(host="127.0.0.1", port=port, sender="parkade@x.org", to="ops@x.org")
+        away = Mail(host="127.0.0.1", port=9, sender="parkade@x.org", to="ops@x.org")
+        outbox = MessageQueue(tmp_path / "outbox", {"mail/hall": away})
+        facts = {"node": "n1", "held": None, "jobs": ["w1", "w2"], "evil": "a\r\n.\r\nQUIT"}
+        outbox.put(Message(name="n", kind="k", subject="n1 is sick", body=facts, at_us=S))
+        outbox.send_due(S)
+        outbox.close()
+        outbox = MessageQueue(tmp_path / "outbox", {"mail/hall": here})
+        assert outbox.send_due(MINUTE_US) is None and outbox.sent == 1
+        outbox.close()
+    text = "".join(lines).replace("\r\n", "\n").partition("\n\n")[2]
+    assert text.strip().splitlines() == [
+        "n1 is sick",
+        "",
+        "node: n1",
+        'jobs: ["w1", "w2"]',
+        'evil: "a\\r\\n.\\r\\nQUIT"',
+    ]

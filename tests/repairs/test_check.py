@@ -61,6 +61,9 @@ def nvmlDeviceGetHandleByIndex(index):
         raise NVMLError("GPU is lost")
     return GPUS[index]
 
+def nvmlDeviceGetPciInfo(gpu):
+    return SimpleNamespace(busId=gpu["bus"])
+
 def nvmlDeviceGetMemoryInfo(gpu):
     return SimpleNamespace(used=gpu["used"])
 
@@ -75,6 +78,14 @@ def nvmlDeviceGetRemappedRows(gpu):
 """In place of NVIDIA's library: it answers with readings of GPUs, as NVML would."""
 
 
+def recorded_library(folder: Path) -> Path:
+    """The folder of a library that answers so."""
+    library = folder / "library"
+    library.mkdir(exist_ok=True)
+    (library / "pynvml.py").write_text(RECORDED_NVML)
+    return library
+
+
 def check(
     what: str,
     engine: Path,
@@ -84,20 +95,19 @@ def check(
     gpus: Sequence[dict[str, Any] | None] | None = None,
     expected: int | None = None,
     init: int = 0,
+    more: Sequence[str] = (),
 ) -> tuple[int, Any]:
     """The exit code and the JSON; `gpus`: what NVML says of each, None is lost; `init`: the code
-    with which NVML does not begin."""
-    more: dict[str, str] = {}
+    with which NVML does not begin; `more` words of the command."""
+    given: dict[str, str] = {}
     if gpus is not None:
-        library = engine.parent / "library"
-        library.mkdir(exist_ok=True)
-        (library / "pynvml.py").write_text(RECORDED_NVML)
+        library = recorded_library(engine.parent)
         path = os.pathsep.join((str(library), os.environ.get("PYTHONPATH", "")))
-        more = {"RECORDED_GPUS": json.dumps(gpus), "PYTHONPATH": path, "NVML_INIT": str(init)}
-    words = [sys.executable, "-m", "parkade.repairs.check", what, "--engine", str(engine)]
+        given = {"RECORDED_GPUS": json.dumps(gpus), "PYTHONPATH": path, "NVML_INIT": str(init)}
+    words = [sys.executable, "-m", "parkade.repairs.check", what, "--engine", str(engine), *more]
     done = subprocess.run(
         words if expected is None else [*words, "--gpus", str(expected)],
-        env={**os.environ, **more, "PARKADE_NODE": node, "PARKADE_GRADE": grade},
+        env={**os.environ, **given, "PARKADE_NODE": node, "PARKADE_GRADE": grade},
         stdout=subprocess.PIPE,
         check=False,
     )

@@ -27,7 +27,7 @@ from parkade.sensors.network.infiniband import (
     port_symptoms,
     read_ports,
 )
-from parkade.sensors.slurm_nodes import node_symptoms
+from parkade.sensors.slurm_nodes import read_nodes
 from parkade.sensors.stragglers import GangMemory, GangStep, straggler_symptoms
 from tests.sensors.ring import HeldRecords
 
@@ -157,7 +157,7 @@ def test_slurms_words_for_its_nodes_are_read() -> None:
     )
     found = {
         each.node: each.fact.condition
-        for each in node_symptoms(text, reporter="agent", at_us=0)
+        for each in read_nodes(text, reporter="agent", at_us=0).symptoms
         if isinstance(each.fact, ConditionFact)
     }
     assert found == {
@@ -166,6 +166,27 @@ def test_slurms_words_for_its_nodes_are_read() -> None:
         "n4": NodeCondition.ENGINE_NODE_DOWN,
         "n5": NodeCondition.ENGINE_NODE_DRAINING,
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "printed nothing"),
+        ("\n \n", "printed nothing"),
+        ("slurm_load_node error: Unable to contact\n", "no line of it is `node|state|reason`"),
+        ("n1||\n", "no line of it is"),
+        ("x1|idle|none\nx2|down|x\n", "names none of the nodes that are watched; it names x1, x2"),
+        ("n1|idle|none\n", "does not name n3, which nothing else reads"),
+        ("n1|idle|none\nn3|idle|none\n", None),
+    ],
+)
+def test_an_engine_that_says_nothing_of_the_nodes_is_not_healthy(
+    text: str, why: str | None
+) -> None:
+    found = read_nodes(
+        text, reporter="engine", at_us=0, watched=frozenset({"n1", "n2", "n3"}), needed=("n3",)
+    ).why
+    assert (found is None) if why is None else (found is not None and why in found)
 
 
 def _steps(slow_s: list[int], *, factor: float) -> list[tuple[str, str]]:

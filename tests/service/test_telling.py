@@ -24,7 +24,7 @@ from tests import builders
 from tests.agent.test_agent import until
 from tests.api.test_turns import made_plane
 from tests.core.repairing.sick import verdict
-from tests.messages.test_queue import web
+from tests.messages.test_queue import post, web
 
 pytestmark = pytest.mark.system
 
@@ -102,6 +102,26 @@ def test_a_webhook_hears_an_incident_once_also_over_a_restart(tmp_path: Path) ->
             assert "fatal xid/79" in opened[0]["subject"]
 
     asyncio.run(body())
+
+
+def test_a_mail_and_a_webhook_each_hear_an_incident_and_its_end(tmp_path: Path) -> None:
+    async def body(url: str, port: int, lines: list[str]) -> None:
+        write(tmp_path, url)
+        with (tmp_path / "messages.yaml").open("a") as file:
+            server = f"server: 127.0.0.1, port: {port}"
+            file.write(f"mail:\n  hall: {{{server}, from: p@x.org, to: hall@x.org}}\n")
+        async with serving(tmp_path) as plane:
+            await until(lambda: (tmp_path / "messages.sqlite3").exists())
+            await sick(plane)
+            await plane.execute(commands.RestoreNode(by="ann", node="a1"))
+            await until(lambda: {"incident_opened", "incident_closed"} <= set(kinds(got)))
+            await until(lambda: sum(it.startswith("Subject: ") for it in list(lines)) == len(got))
+            subjects = {json.loads(body)["subject"] for _, body in got}
+            assert {it[9:].strip() for it in lines if it.startswith("Subject: ")} == subjects
+            assert "node: a1\r\n" in lines and "signal: xid/79\r\n" in lines
+
+    with web() as (url, got), post() as (port, lines):
+        asyncio.run(body(url, port, lines))
 
 
 def test_after_a_restored_backup_what_is_new_is_told_though_its_numbers_were_given_before(

@@ -8,6 +8,7 @@ import pytest
 import yaml as plain_yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from parkade.core.units import bounds
 from parkade.wire.problems import Fault
@@ -52,6 +53,17 @@ def test_every_value_is_read_as_it_was_written() -> None:
     assert spec.env == {"EPOCHS": "3", "LEARNING_RATE": "3e-4", "VERSION": "1.10"}
 
 
+def test_numbers_in_env_are_the_text_that_was_written() -> None:
+    text = "env: {SEED: 7, LOW: -3, RATE: 1.10, LARGE: 1e3, OCTAL: 010, DEBUG: true}"
+    spec = parse(GOOD + text, WorkloadSpec)
+    assert spec.env == {
+        "SEED": "7", "LOW": "-3", "RATE": "1.10", "LARGE": "1e3", "OCTAL": "010", "DEBUG": "true"
+    }  # fmt: skip
+    jsonschema_rs.validate(workload_schema(), load(GOOD + text))
+    with pytest.raises(ValidationError, match="valid string"):
+        WorkloadSpec.model_validate({"name": "a", "command": "b", "env": {"A": 1.5}})
+
+
 @pytest.mark.parametrize(
     ("line", "place", "code"),
     [
@@ -68,7 +80,8 @@ def test_every_value_is_read_as_it_was_written() -> None:
         ("array: 0-10000", "array", "invalid"),
         ("resize: live", "resize", "not_yet"),
         ("resize: restart", "resize", "invalid"),
-        ("image: pytorch.sqsh", "image", "not_yet"),
+        ("image: --nv", "image", "invalid"),
+        ("image: a b", "image", "invalid"),
         ("storage: [home]", "storage", "not_yet"),
         ("suppliers: [lab]", "suppliers", "not_yet"),
         ("cpus_per_gpu: 12", "cpus_per_gpu", "not_yet"),
@@ -94,7 +107,8 @@ def test_every_value_is_read_as_it_was_written() -> None:
         ("workdir: train", "workdir", "invalid"),
         ("env: {A-B: x}", "env.A-B", "invalid"),
         ("env: {PARKADE_NODES: '4'}", "env", "invalid"),
-        ("env: {A: 3}", "env.A", "invalid"),
+        ("env: {A: [3]}", "env.A", "invalid"),
+        ("env: {A: null}", "env.A", "invalid"),
         ("checkpoint: {signal: SIGKILL, needs: 1m}", "checkpoint.signal", "invalid"),
         ("checkpoint: {needs: 1m}", "checkpoint", "invalid"),
         ("checkpoint: {signal: auto, preset: hf}", "checkpoint", "invalid"),

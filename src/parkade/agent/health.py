@@ -51,6 +51,7 @@ SHORTEST_S = 0.01
 """Between two looks for windows that close, whatever the clocks say."""
 SEEN = "seen.json"
 BOOKMARKS = "bookmarks.json"
+FOREIGN = "%s: its log has lines of %s, which are left out; name it as `host` if it is the node"
 WHOLE_POOL = ""
 """The node of a sensor that speaks for several."""
 _ON_LADDER = {RepairKind.RESET: Action.RESET_GPU, RepairKind.REBOOT: Action.REBOOT}
@@ -94,6 +95,7 @@ class HealthWatch:
         self._waiting: dict[str, Verdict] = {}
         self._symptoms: dict[str, int] = {}
         self._states: dict[tuple[str, str], str] = {}
+        self._has_foreign: set[str] = set()
         self._repairs = OrderedRepairs(plan.repairs, notes=notes, clock=clock, ended=self._ended)
         self._notes = notes
         coalesce_us = plan.policy.windows.coalesce_us
@@ -153,9 +155,14 @@ class HealthWatch:
             self._judge(symptom, symptom.node)
 
     def _take_of_logs(self, polled: Polled) -> None:
-        """And how far each log was read."""
+        """And how far each log was read, and whose lines were left out."""
         for symptom in polled.symptoms:
             self._judge(symptom, log_name(symptom.node))
+        for node, log in self._logs.sensors:
+            count, host = log.foreign
+            if count and node not in self._has_foreign:
+                self._has_foreign.add(node)
+                logger.warning(FOREIGN, node, host)
         marks = {log_name(node): log.bookmark for node, log in self._logs.sensors}
         known = {name: mark for name, mark in marks.items() if mark is not None}
         self._marks.note(known, self._clock.now_us())

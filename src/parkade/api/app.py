@@ -55,7 +55,9 @@ def create_app(
     app.state.owners = Owners()
     app.state.lot_book = LotBook(plane)
     app.state.streams = Streams(
-        most=settings.most_streams, most_per_token=settings.most_streams_per_token
+        lambda seen, *, within_s: plane.tokens_change(seen, within_s=within_s),
+        most=settings.most_streams,
+        most_per_token=settings.most_streams_per_token,
     )
     problems.install(app)
     app.add_middleware(RequestBounds, settings=settings)

@@ -121,9 +121,18 @@ class RequestContext:
         """Whether the token still is what it was, for answers that take long."""
         return self.plane.viewer(self._digest) == self.viewer
 
-    def place(self) -> Place:
-        """A place for an answer that stays open; the problem `busy` where there is none."""
-        return self._streams.open(self.viewer)
+    def refuse_if_it_was_revoked(self) -> None:
+        """The problem `unauthenticated` where the token was good when the request came, and is not
+        any more."""
+        if not self.is_current():
+            raise problem("unauthenticated", "the token was revoked or expired meanwhile")
+
+    def place(self, is_good: Callable[[], bool] | None = None) -> Place:
+        """A place for an answer that stays open, at most while its token is what it was and
+        `is_good`; the problem `busy` where there is none."""
+        if is_good is None:
+            return self._streams.open(self.viewer, self.is_current)
+        return self._streams.open(self.viewer, lambda: self.is_current() and is_good())
 
     def not_found(self, what: str) -> NoReturn:
         """The same words whether it is not there or not theirs."""

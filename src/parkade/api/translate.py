@@ -118,6 +118,7 @@ def spec_of(spec: WorkloadSpec) -> Spec:
             for name in getattr(spec, condition.value)
         ),
         array=_array_of(spec.array),
+        image=spec.image,
     )
 
 
@@ -154,6 +155,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         workdir=spec.workdir,
         env=dict(spec.env),
         env_file=spec.env_file,
+        image=spec.image,
         nodes=ElasticNodes.model_construct(min=spec.nodes, max=spec.most_nodes)
         if spec.is_elastic
         else spec.nodes,

@@ -66,7 +66,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         people.disburse,
         people.refund,
     ),
-    "Server": (up.up, login.login, login.status, events.events),
+    "Server": (up.up, login.login, login.logout, login.status, events.events),
 }
 GROUPS = {
     "Compound": {"compound": compound.compound},

@@ -50,13 +50,36 @@ def load() -> Config:
     return Config(str(server).rstrip("/"), str(token) if token else None, warning)
 
 
-def save(server: str, token: str) -> Path:
-    """Replaces the file in one step; it is never readable by others, not even for a moment."""
+def save(server: str, token: str | None) -> Path:
+    """Replaces the file in one step; it is never readable by others, not even for a moment. None:
+    it holds no token."""
     file = path()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = file.with_name(f"{file.name}.{os.getpid()}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-        handle.write(f"server = {json.dumps(server)}\ntoken = {json.dumps(token)}\n")
-    new.replace(file)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+            handle.write(f"server = {json.dumps(server)}\n")
+            if token is not None:
+                handle.write(f"token = {json.dumps(token)}\n")
+        new.replace(file)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+    return file
+
+
+def forget() -> Path | None:
+    """Takes the token out of the file, whatever it holds, and keeps the server where that can be
+    read and written; None: there is no file. OSError where the token stays."""
+    file = path()
+    if not file.exists():
+        return None
+    try:
+        server = tomllib.loads(file.read_text("utf-8")).get("server")
+        if isinstance(server, str):
+            return save(server, None)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        pass
+    file.unlink()
     return file

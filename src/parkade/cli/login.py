@@ -1,5 +1,6 @@
-"""`parkade login` and `parkade status`; the clock."""
+"""`parkade login`, `logout` and `status`; the clock."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -48,6 +49,25 @@ def login(
         fail(f"the token could not be kept: {error}", exit_code=1)
     say(f"Logged in to {address} as {caller.user} ({caller.role} of {caller.org}).")
     say(f"Kept in {file}, which only you can read.")
+
+
+def logout() -> None:
+    """Forget the token on this machine.
+
+    It stays good elsewhere until it is revoked."""
+    from parkade.cli.screen import say
+
+    try:
+        file = config.forget()
+    except OSError as error:
+        fail(
+            f"the token is still in {config.path()}: {error.strerror}; remove that file, or run"
+            " `parkade token revoke`",
+            exit_code=1,
+        )
+    say("No token was kept." if file is None else f"{file} holds no token now.")
+    if os.environ.get("PARKADE_TOKEN"):
+        warn("PARKADE_TOKEN is set, and is used: unset it")
 
 
 def _read_token(file: Path | None) -> str:

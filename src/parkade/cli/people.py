@@ -17,6 +17,13 @@ tokens = typer.Typer(help="What users and agents log in with.", no_args_is_help=
 
 Amount = Annotated[str, typer.Argument(help="Like 500 or 12.50.")]
 Reason = Annotated[str, typer.Option(help="Shown to the org.")]
+CapAmount = Annotated[
+    str | None, typer.Argument(help="The most they may cost, like 500; none: no cap on money.")
+]
+Per = Annotated[str, typer.Option(help="total, or month: each calendar month anew (UTC).")]
+CapGpus = Annotated[
+    int | None, typer.Option(help="The most GPUs they may hold at once; none: no cap on GPUs.")
+]
 
 
 @orgs.command("create")
@@ -76,16 +83,47 @@ def grant(
         show(answer, _balance, as_json=as_json)
 
 
+@orgs.command("cap")
+def cap_org(
+    org: str,
+    amount: CapAmount = None,
+    per: Per = "total",
+    gpus: CapGpus = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bound what all workloads of an org may cost and hold, in place of its cap."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        asked = _asked_cap(amount, per, gpus)
+        made = client.set_org_cap(
+            org, cap=asked.cap, period=asked.period, most_gpus=asked.most_gpus
+        )
+        show(made, lambda made: _capped(made.org, made), as_json=as_json)
+
+
 @users.command("cap")
 def cap(
     user: str,
-    amount: Annotated[
-        str | None, typer.Argument(help="The most its workloads may cost; none: no cap.")
-    ] = None,
+    amount: CapAmount = None,
+    per: Per = "total",
+    gpus: CapGpus = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bound what all workloads of a user may cost."""
-    call(lambda client: client.set_cap(user, cap=amount), _user, as_json=as_json)
+    """Bound what all workloads of a user may cost and hold, in place of its cap."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        asked = _asked_cap(amount, per, gpus)
+        made = client.set_cap(user, cap=asked.cap, period=asked.period, most_gpus=asked.most_gpus)
+        show(made, lambda made: _capped(made.user, made), as_json=as_json)
+
+
+def _asked_cap(amount: str | None, per: str, gpus: int | None) -> "wire.SetCap":
+    from parkade.wire.people import SetCap
+    from parkade.wire.yaml import check
+
+    return check({"cap": amount, "period": per, "most_gpus": gpus}, SetCap)
 
 
 @users.command("unix-name")
@@ -155,7 +193,8 @@ def create_token(
     user: str,
     name: Annotated[str | None, typer.Option(help="The token's public name.")] = None,
     lasts: Annotated[
-        str | None, typer.Option(help="Refused after that: like 90d; else it lasts.")
+        str | None,
+        typer.Option(help="Refused after that: like 90d; else with the token that you use."),
     ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="It may only look, and change nothing.")
@@ -177,11 +216,11 @@ def create_token(
         with calling(as_json=as_json) as client:
             made = client.create_token(user, token=name, lasts=lasts, is_read_only=read_only)
         write_secret(out, made.secret)
-        print(f"{made.token} for {made.user} is in {out}", file=sys.stderr)
+        print(f"{made.token} for {made.user}{until(made)} is in {out}", file=sys.stderr)
         return
 
     def once(made: "wire.NewToken") -> None:
-        print(f"{made.token} for {made.user}; shown only now:", file=sys.stderr)
+        print(f"{made.token} for {made.user}{until(made)}; shown only now:", file=sys.stderr)
         print(made.secret)
 
     call(
@@ -189,6 +228,13 @@ def create_token(
         once,
         as_json=as_json,
     )
+
+
+def until(made: "wire.NewToken") -> str:
+    """For how long a new token is good, where that ends."""
+    from parkade.cli.screen import minute
+
+    return "" if made.expires is None else f", good until {minute(made.expires)},"
 
 
 @tokens.command("revoke")
@@ -220,12 +266,30 @@ def _balance(org: "wire.Org") -> None:
     say(f"{org.org}: balance {format_amount(org.balance)}{granted}")
 
 
-def _user(user: "wire.User") -> None:
+def _capped(name: str, made: "wire.Capped") -> None:
     from parkade.cli.screen import say
     from parkade.wire.scalars import format_amount
 
-    cap = "no cap" if user.cap is None else f"cap {format_amount(user.cap)}"
-    say(f"{user.user}: {cap}, spent {format_amount(user.spent)}")
+    if made.cap is None:
+        says = f"no cap on money, spent {format_amount(made.spent)}"
+    elif made.cap_period == "month":
+        spent = format_amount(made.spent_this_month)
+        says = f"cap {format_amount(made.cap)} a month, spent {spent} this month"
+    else:
+        says = f"cap {format_amount(made.cap)}, spent {format_amount(made.spent)}"
+    say(f"{name}: {says}")
+    if made.most_gpus is not None:
+        say(f"{name}: at most {made.most_gpus} GPUs at once, {made.gpus_held} held")
+
+
+def _short_cap(made: "wire.Capped") -> str:
+    from parkade.wire.scalars import format_amount
+
+    parts = [] if made.cap is None else [format_amount(made.cap)]
+    if parts and made.cap_period == "month":
+        parts = [f"{parts[0]} a month"]
+    parts += [] if made.most_gpus is None else [f"{made.gpus_held} of {made.most_gpus} GPUs"]
+    return ", ".join(parts)
 
 
 def _orgs(answer: "wire.Orgs") -> None:
@@ -235,6 +299,7 @@ def _orgs(answer: "wire.Orgs") -> None:
         (
             org.org,
             org.balance,
+            _short_cap(org),
             *_kept(org.kept),
             org.created,
             "disabled" if org.disabled is not None else "",
@@ -242,7 +307,7 @@ def _orgs(answer: "wire.Orgs") -> None:
         for org in answer.orgs
     ]
     table(
-        ("ORG", "BALANCE", "FOLDERS", "HOLD", "CREATED", ""),
+        ("ORG", "BALANCE", "CAP", "FOLDERS", "HOLD", "CREATED", ""),
         rows,
         empty="No orgs yet.",
         right="BALANCE FOLDERS HOLD",
@@ -287,7 +352,7 @@ def _users(answer: "wire.Users") -> None:
             user.org,
             user.role,
             user.spent,
-            user.cap,
+            _short_cap(user),
             user.unix_name,
             "disabled" if user.is_disabled else "",
         )
@@ -301,11 +366,18 @@ def _tokens(answer: "wire.Tokens") -> None:
     from parkade.cli.screen import minute, table
 
     rows = [
-        (each.token, each.user, _good_for(each), minute(each.expires), minute(each.last_used))
+        (
+            each.token,
+            each.user,
+            _good_for(each),
+            minute(each.expires),
+            each.made_with,
+            minute(each.last_used),
+        )
         for each in answer.tokens
     ]
-    heads = ("TOKEN", "USER", "GOOD FOR", "EXPIRES", "USED")
-    table(heads, rows, empty="No tokens yet.", drops="USED EXPIRES")
+    heads = ("TOKEN", "USER", "GOOD FOR", "EXPIRES", "MADE WITH", "USED")
+    table(heads, rows, empty="No tokens yet.", drops="USED MADE EXPIRES")
 
 
 def _good_for(token: "wire.Token") -> str:

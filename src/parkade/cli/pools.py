@@ -163,10 +163,13 @@ def agent_token(
     import sys
 
     from parkade.cli.files import write_secret
+    from parkade.cli.people import until
     from parkade.cli.screen import show
 
     def once(made: "NewToken") -> None:
-        print(f"{made.token} for the agent of {pool}; shown only now:", file=sys.stderr)
+        print(
+            f"{made.token} for the agent of {pool}{until(made)}; shown only now:", file=sys.stderr
+        )
         print(made.secret)
 
     if out is not None and out.exists():
@@ -177,7 +180,7 @@ def agent_token(
             show(made, once, as_json=as_json)
             return
         write_secret(out, made.secret)
-        print(f"{made.token} for the agent of {pool} is in {out}", file=sys.stderr)
+        print(f"{made.token} for the agent of {pool}{until(made)} is in {out}", file=sys.stderr)
 
 
 def overview(answer: "wire.Pools") -> None:

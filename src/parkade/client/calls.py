@@ -61,10 +61,30 @@ def set_grant(org: str, *, amount: Decimal | str, every: timedelta) -> Call[peop
     return post(f"/orgs/{_id(org)}/grant", people.Org, body)
 
 
-def set_cap(user: str, *, cap: Decimal | str | None) -> Call[people.User]:
-    """The most that a user's workloads may cost; None: what its org has."""
-    body = checked(people.SetCap, cap=cap)
+def set_cap(
+    user: str,
+    *,
+    cap: Decimal | str | None,
+    period: people.CapPeriod = "total",
+    most_gpus: int | None = None,
+) -> Call[people.User]:
+    """The most that a user's workloads may cost, and the most GPUs that they hold; None: what its
+    org may."""
+    body = checked(people.SetCap, cap=cap, period=period, most_gpus=most_gpus)
     return post(f"/users/{_id(user)}/cap", people.User, body)
+
+
+def set_org_cap(
+    org: str,
+    *,
+    cap: Decimal | str | None,
+    period: people.CapPeriod = "total",
+    most_gpus: int | None = None,
+) -> Call[people.Org]:
+    """The most that all workloads of an org may cost, and the most GPUs that they hold; None: no
+    cap."""
+    body = checked(people.SetCap, cap=cap, period=period, most_gpus=most_gpus)
+    return post(f"/orgs/{_id(org)}/cap", people.Org, body)
 
 
 def disable_org(org: str) -> Call[people.Org]:

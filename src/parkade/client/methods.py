@@ -73,6 +73,7 @@ class Methods:
     create_user = Method(calls.create_user)
     set_grant = Method(calls.set_grant)
     set_cap = Method(calls.set_cap)
+    set_org_cap = Method(calls.set_org_cap)
     set_unix_name = Method(calls.set_unix_name)
     disable_org = Method(calls.disable_org)
     enable_org = Method(calls.enable_org)

@@ -12,6 +12,7 @@ be a map as in YAML, a function, or a `Model`.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +29,7 @@ from parkade.compound.network.fields import check_names
 from parkade.compound.questions import question_of
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.loops import fast_loop
+from parkade.compound.run.outages import PATIENCE_S
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import (
     RESULTS,
@@ -38,6 +40,8 @@ from parkade.compound.run.running import (
 )
 from parkade.compound.values import Question, question_digest
 
+#: Hears what a user should know at once, such as that a server is not reached.
+LOG = logging.getLogger("parkade.compound")
 #: An operator, the compact notation, plain data as in YAML, or the path of a network file.
 Network: TypeAlias = Operator | str | Path | list[Any] | dict[str, Any]
 #: A prompt, a row as in a file of questions, or a Question.
@@ -79,6 +83,8 @@ class AskOptions(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget | str | None = None
     #: Most calls in flight for one question.
     width: int = 16
+    #: A model whose calls fail for so many seconds, and none is answered, ends the run.
+    patience_s: float = PATIENCE_S
     on_result: Callable[[Result], None] | None = None
 
 
@@ -122,7 +128,7 @@ async def ask_async(
         raise TypeError(f"ask has no option {unknown[0]!r}; there are: {', '.join(known)}")
     chosen = AskOptions(**options)
     loaded = _loaded(network, models or {}, verifiers or {}, functions or {})
-    asked = _questions(questions)
+    asked = questions_of(questions)
     bound = bind(loaded.network, loaded.names)
     check_names(bound, asked)
     found: dict[str, Result] = {}
@@ -139,8 +145,13 @@ async def ask_async(
         asked,
         names=loaded.names,
         out=chosen.out,
-        settings=Settings(budget=_budget(chosen.budget), width=chosen.width, server=loaded.server),
-        watch=Watch(on_result=keep),
+        settings=Settings(
+            budget=_budget(chosen.budget),
+            width=chosen.width,
+            server=loaded.server,
+            patience_s=chosen.patience_s,
+        ),
+        watch=Watch(on_result=keep, on_notice=LOG.warning),
     )
     wanted = {question_digest(question): question.id for question in asked}
     if summary.skipped and chosen.out is not None:
@@ -168,7 +179,9 @@ def _loaded(
     return load(network)
 
 
-def _questions(given: Asked | Iterable[Asked]) -> list[Question]:
+def questions_of(given: Asked | Iterable[Asked]) -> list[Question]:
+    """The questions of what `ask` may be given; ValueError for one without a prompt, or two of an
+    id."""
     rows = [given] if isinstance(given, (str, Mapping, Question)) else list(given)
     asked = [_question(row, number) for number, row in enumerate(rows, start=1)]
     seen: set[str] = set()

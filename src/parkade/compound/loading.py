@@ -37,6 +37,7 @@ from parkade.compound.models.config import model_from
 from parkade.compound.models.local import LocalModel
 from parkade.compound.models.local_server import ModelServer, server_from, with_port
 from parkade.compound.models.protocol import Model
+from parkade.compound.models.providers import providers_from
 from parkade.compound.network import NetworkError, Operator
 from parkade.compound.network.binding import Names
 from parkade.compound.network.notation import parse
@@ -44,7 +45,7 @@ from parkade.compound.network.yaml import from_plain, name_in_yaml
 from parkade.compound.verify import short
 
 MAX_BYTES = 1_000_000
-SECTIONS = ("models", "verifiers", "functions", "server", "network")
+SECTIONS = ("providers", "models", "verifiers", "functions", "server", "network")
 
 
 class _OnceLoader(yaml.SafeLoader):
@@ -123,8 +124,9 @@ def from_sections(plain: Any, *, folder: Path, where: str) -> Loaded:
     if "network" not in plain:
         raise NetworkError(f'{where}: needs the section network, such as network: "5E@model"')
     plain = with_port(plain)
+    providers = providers_from(_section(plain, "providers", where))
     models = {
-        name: model_from(name, given, lambda named: function_at(named, folder), folder)
+        name: model_from(name, given, lambda named: function_at(named, folder), folder, providers)
         for name, given in _section(plain, "models", where).items()
     }
     verifiers = {

@@ -108,6 +108,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     #: "stop", "length", "tool_calls" or what else the server says.
     finish: str
     latency_us: int
+    #: What its prompt costs, where another sample of the same request paid for it; else 0.
+    shared_micros: int = 0
     #: The message as JSON if it holds more than text (tool calls, refusals); None otherwise.
     message: msgspec.Raw | None = None
 

@@ -27,6 +27,9 @@ from parkade.wire.problems import Problem
 from parkade.wire.problems import problem as problem_of
 
 MOST_FIELDS = 64
+MOST_CHARACTERS = 65_536
+"""Of a form in all: what is wrong with it is told on a page that shows it again, and quotes take
+five times their size there."""
 
 
 class LoginNeeded(Exception):
@@ -92,6 +95,9 @@ def fields_of(body: bytes) -> dict[str, str]:
         pairs = parse_qsl(body.decode(), max_num_fields=MOST_FIELDS)
     except ValueError:
         raise problem("invalid", "the form cannot be read") from None
+    if sum(len(name) + len(value) for name, value in pairs) > MOST_CHARACTERS:
+        most = f"a form has at most {MOST_CHARACTERS:,} characters"
+        raise problem("body_too_large", f"{most}; `parkade submit FILE` takes more")
     return {name: value.strip() for name, value in pairs}
 
 

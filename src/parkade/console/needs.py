@@ -1,4 +1,4 @@
-"""What needs a person now: notices under way, work that waits and what would win, budgets.
+"""What needs a person now: notices under way, work that waits and what would win, caps, budgets.
 
 Read from the lot, the workloads and the standing as their user may see them.
 """
@@ -12,6 +12,7 @@ from parkade.console import words
 from parkade.wire.feed import Standing
 from parkade.wire.lot import Lot, LotHolder
 from parkade.wire.mars import Incident
+from parkade.wire.people import Capped
 from parkade.wire.scalars import format_amount
 from parkade.wire.workloads import Workload
 
@@ -37,10 +38,12 @@ def needs(
     incidents: Iterable[Incident],
     *,
     user: str | None,
+    capped: Iterable[tuple[str, Capped]] = (),
 ) -> list[Need]:
-    """In order of urgency. `user`: the one whose bids alone may be changed; None: all bids."""
+    """In order of urgency. `user`: the one whose bids alone may be changed; None: all bids.
+    `capped`: users and orgs that may have a cap, each with its name."""
     found = [*_notices(lot), *_incidents(incidents), *_waiting(lot, user)]
-    return found + list(_budgets(workloads))
+    return found + list(_caps(capped)) + list(_budgets(workloads))
 
 
 def troubles(standing: Standing) -> list[str]:
@@ -103,6 +106,18 @@ def _budgets(workloads: Iterable[Workload]) -> Iterable[Need]:
         if most is not None and most > 0 and each.spent >= most * NEAR and each.ended is None:
             share = int(100 * each.spent / most)
             yield Need("budget", f"{each.name} spent {share} % of its max_spend", each.workload)
+
+
+def _caps(capped: Iterable[tuple[str, Capped]]) -> Iterable[Need]:
+    """Caps on money of which four fifths are spent."""
+    near = []
+    for name, each in capped:
+        spent = each.spent_this_month if each.cap_period == "month" else each.spent
+        if each.cap and spent >= each.cap * NEAR:
+            of = "monthly cap" if each.cap_period == "month" else "cap"
+            says = f"{name} spent {int(100 * spent / each.cap)} % of its {of}"
+            near.append(Need("budget", says))
+    return near[:MOST_OF_A_KIND] + _more(len(near), "more are near their cap")
 
 
 def _more(count: int, says: str) -> list[Need]:

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 
 from parkade import __version__
 from parkade.console import draw, words
+from parkade.wire.people import Capped
 
 _STATIC = resources.files("parkade.console") / "static"
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -69,6 +70,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
+        "cap": cap,
         "money": money,
         "clock": clock,
         "stamp": stamp,
@@ -92,6 +94,15 @@ def money(value: Decimal | None, *, most: int = 6) -> str:
         return "–"
     whole, _, part = f"{value:,.6f}".partition(".")
     return f"{whole}.{part[:most].rstrip('0').ljust(2, '0')}"
+
+
+def cap(value: Capped) -> str:
+    """The cap of a user or an org; a dash where there is none."""
+    parts = [] if value.cap is None else [money(value.cap)]
+    if parts and value.cap_period == "month":
+        parts = [f"{parts[0]} a month"]
+    parts += [] if value.most_gpus is None else [f"{value.gpus_held} of {value.most_gpus} GPUs"]
+    return ", ".join(parts) or "–"
 
 
 def clock(value: datetime | None) -> str:

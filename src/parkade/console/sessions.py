@@ -3,11 +3,14 @@
 A session's id is 256 random bits; the browser alone has it. The server keeps its digest, the
 digest of the token and when it ends, so that neither memory nor file holds anything a thief could
 use. A session ends when it is logged out, after `session_s`, or with its token, which is looked up
-at every request. The file lets sessions outlive a restart of the server.
+at every request. The file lets sessions outlive a restart of the server. Where it cannot be
+written, as on a full disk, a new session ends with the server, and a logout removes the whole file,
+for an old one would bring the session back: then all users log in again after a restart.
 """
 
 import contextlib
 import hashlib
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -17,6 +20,7 @@ import msgspec
 MOST_SESSIONS = 4096
 MOST_OF_A_TOKEN = 32
 _VERSION = 1
+logger = logging.getLogger(__name__)
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +58,10 @@ class Sessions:
         self._open[_digest(session)] = Session(
             token_digest=token_digest, began_s=now_s, ends_s=now_s + self._session_s
         )
-        self._write()
+        try:
+            self._write()
+        except OSError as error:
+            logger.warning("a session of the console ends with the server: %s", error)
         return session
 
     def find(self, session: str, now_s: float) -> Session | None:
@@ -62,10 +69,19 @@ class Sessions:
         found = self._open.get(_digest(session))
         return None if found is None or found.ends_s <= now_s else found
 
-    def end(self, session: str) -> None:
-        """Ends it; twice is once."""
-        if self._open.pop(_digest(session), None) is not None:
+    def end(self, session: str) -> bool:
+        """Ends it; twice is once. Whether it stays so after a restart of the server."""
+        if self._open.pop(_digest(session), None) is None or self._file is None:
+            return True
+        try:
             self._write()
+        except OSError as error:
+            logger.warning("the console's sessions cannot be written: %s", error)
+            try:
+                self._file.unlink(missing_ok=True)
+            except OSError:
+                return False
+        return True
 
     def _write(self) -> None:
         if self._file is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from parkade.core.units import bounds
 from parkade.wire.problems import MOST_FAULTS, Fault, Problem, faults
 from parkade.wire.workloads import Submit
 from parkade.wire.yaml import Unreadable, load
@@ -24,6 +25,7 @@ SPEC = (
 PAIRS = ("env", "labels")
 MORE = "more"
 MOST_MORE = 10_000
+MOST_LINES = bounds.ENV_ENTRIES.most
 MOST_BRACKETS = 200
 """Of YAML that is read while others wait: reading 10,000 characters takes 0.1 s, and much deeper
 nesting far more."""
@@ -94,7 +96,11 @@ def _more(fields: Mapping[str, str], found: list[Fault]) -> dict[str, Any]:
 
 def _pairs(name: str, text: str, found: list[Fault]) -> dict[str, str]:
     made: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    lines = text.splitlines()
+    if len(lines) > MOST_LINES:
+        found.append(Fault(place=name, message=f"at most {MOST_LINES:,} lines"))
+        return {}
+    for number, line in enumerate(lines, 1):
         key, sign, value = line.strip().partition("=")
         if not key and not sign:
             continue

@@ -186,6 +186,7 @@ def keys_used(spec: Spec) -> Iterator[str]:
     """The keys of a spec that ask something of the engine, beyond running a command."""
     uses = {
         "env_file": spec.env_file is not None,
+        "image": spec.image is not None,
         "storage": bool(spec.storage),
         "nodes": spec.nodes > 1,
         "checkpoint": spec.checkpoint is not None,

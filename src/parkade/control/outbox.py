@@ -277,6 +277,8 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             pass
         case events.TokenRevoked() | events.GrantSet() | events.CapSet():
             pass
+        case events.OrgCapSet() | events.CapNoted():
+            pass
         case events.MoneyMoved() | events.UsePosted() | events.WithdrawalCharged():
             pass
         case (
@@ -315,6 +317,7 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         lease=_lease(world, workload, attempt),
         array_index=workload.index,
         array_count=_array_count(world, workload),
+        image=spec.image,
         heal_notice_us=_heal_notice_us(world, workload, attempt),
     )
 

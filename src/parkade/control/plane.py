@@ -121,6 +121,10 @@ class Plane:
         """When a token, by its public name, was used last since the server's start."""
         return self._writer.viewers.last_used_us.get(token)
 
+    async def tokens_change(self, seen: int, *, within_s: float) -> int:
+        """See `Viewers.change`."""
+        return await self._writer.viewers.change(seen, within_s=within_s)
+
     def present_us(self) -> int:
         """The writer's present, without waiting for it."""
         return self._writer.present_us()

@@ -9,6 +9,7 @@ from typing import assert_never
 
 import msgspec
 
+from parkade.control.bell import Bell
 from parkade.control.cycle import Committed
 from parkade.core.state import events
 from parkade.core.state.people import Role, Token
@@ -60,6 +61,8 @@ class Viewers:
         self._by_digest: dict[str, Viewer] = {}
         self.last_used_us: dict[str, int] = {}
         """By a token's public name, since the server's start."""
+        self._changes = 0
+        self._changed = Bell()
         for token in world.records.tokens.values():
             self._look_at(world, token)
 
@@ -73,9 +76,18 @@ class Viewers:
 
     def publish(self, world: World, committed: Committed) -> None:
         """Takes in what was committed; for the writer's thread."""
-        for _, event in committed:
-            for token in _changed_tokens(world, event):
-                self._look_at(world, token)
+        changed = [token for _, event in committed for token in _changed_tokens(world, event)]
+        for token in changed:
+            self._look_at(world, token)
+        if changed:
+            self._changes += 1
+            self._changed.ring()
+
+    async def change(self, seen: int, *, within_s: float) -> int:
+        """Returns once tokens changed after what was `seen`, or after the time given; the number of
+        changes until now. Tokens that expire make no change."""
+        await self._changed.wait_until(lambda: self._changes != seen, timeout_s=within_s)
+        return self._changes
 
     def _look_at(self, world: World, token: Token) -> None:
         user = world.records.users[token.user]
@@ -111,7 +123,7 @@ def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
             return tuple(token for token in tokens.values() if users[token.user].org == org)
         case events.OrgCreated() | events.UserCreated() | events.GrantSet() | events.CapSet():
             return ()
-        case events.UnixNameSet():
+        case events.UnixNameSet() | events.OrgCapSet() | events.CapNoted():
             return ()
         case _:
             assert_never(event)

@@ -79,35 +79,41 @@ def incident_alert(incident: Incident, *, ends_us: int) -> dict[str, object]:
 
 
 def post_alerts(
-    url: str, alerts: Iterable[dict[str, object]], *, timeout_s: float = TIMEOUT_S
+    url: str,
+    alerts: Iterable[dict[str, object]],
+    *,
+    timeout_s: float = TIMEOUT_S,
+    is_probe: bool = False,
 ) -> None:
     """Sends alerts; they may be sent again without harm. `timeout_s` is for all of them together,
-    so that an answer that drips holds nothing up. Raises AlertError. Not for an event loop."""
+    so that an answer that drips holds nothing up. `is_probe`: without an alert an empty list is
+    sent, which tells whether they would be taken. Raises AlertError. Not for an event loop."""
     import httpx  # here, since it is a sixth of the memory of a `mars run` that posts nothing
 
     waiting = list(alerts)
     try:
-        asyncio.run(_post_all(f"{url.rstrip('/')}/api/v2/alerts", waiting, timeout_s))
+        parts = [waiting[at : at + MOST_A_CALL] for at in range(0, len(waiting), MOST_A_CALL)]
+        parts = parts or [[]] * is_probe
+        asyncio.run(_post_all(f"{url.rstrip('/')}/api/v2/alerts", parts, timeout_s))
     except TimeoutError as error:
-        raise AlertError(f"{_shown(url)}: no answer within {timeout_s:g} s") from error
+        raise AlertError(f"{address_of(url)}: no answer within {timeout_s:g} s") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        says = str(error).replace(url, _shown(url))
-        raise AlertError(f"{_shown(url)}: {type(error).__name__}: {says}") from error
+        says = str(error).replace(url, address_of(url))
+        raise AlertError(f"{address_of(url)}: {type(error).__name__}: {says}") from error
 
 
-def _shown(url: str) -> str:
+def address_of(url: str) -> str:
     """The URL without a user and a password."""
     scheme, mark, rest = url.partition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
 
-async def _post_all(url: str, waiting: list[dict[str, object]], timeout_s: float) -> None:
+async def _post_all(url: str, parts: list[list[dict[str, object]]], timeout_s: float) -> None:
     """What is answered beside the status is not read."""
     import httpx
 
     async with asyncio.timeout(timeout_s), httpx.AsyncClient(timeout=None) as client:
-        for start in range(0, len(waiting), MOST_A_CALL):
-            part = waiting[start : start + MOST_A_CALL]
+        for part in parts:
             async with client.stream("POST", url, json=part) as answer:
                 answer.raise_for_status()
 

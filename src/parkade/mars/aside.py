@@ -1,5 +1,6 @@
 """A call that may take long, beside the program's own loop: sensors that wait for a time-out."""
 
+import concurrent.futures
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,6 +21,16 @@ class Aside(Generic[T]):
         if self._future is None:
             self._future = Future()
             threading.Thread(target=self._run, args=(self._future,), daemon=True).start()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `take` has something to give or to raise."""
+        return self._future is not None and self._future.done()
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Until the call under way has ended; at most so long."""
+        if self._future is not None:
+            concurrent.futures.wait([self._future], timeout_s)
 
     def take(self) -> T | None:
         """What the call gave, once; None while it is under way. Raises what the call raised."""

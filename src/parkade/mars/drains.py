@@ -9,9 +9,11 @@ The journal is one JSON object a line, version 1, appended and flushed to disk. 
 a crash leaves it, is a command that may have run: it is looked up by its reason like any other.
 """
 
+import enum
 import json
 import os
 import subprocess
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,10 @@ class DrainError(Exception):
     """A command or the journal failed; the message says which and how."""
 
 
+class DrainNotBegun(DrainError):
+    """The program ends, and the drain was not begun."""
+
+
 class OwnDrain(NamedTuple):
     """A drain of ours that stands, by the journal."""
 
@@ -38,38 +44,78 @@ class OwnDrain(NamedTuple):
     at_us: int
 
 
+class RefusalReason(enum.StrEnum):
+    """Why a drain is left undone; the label of a metric."""
+
+    ALREADY_DRAINED = "already_drained"
+    MOST_DRAINED = "most_drained"
+
+
+class DrainDone(NamedTuple):
+    """The node was drained now; `mark` stands in its reason."""
+
+    mark: str
+
+
+class DrainStands(NamedTuple):
+    """A drain of ours stands since before."""
+
+    mark: str
+
+
+class DrainRefused(NamedTuple):
+    """The node was left as it is."""
+
+    reason: RefusalReason
+    why: str
+
+
 class Drains:
-    """Implements drain, undo and a list of our own; its file belongs to one process."""
+    """Implements drain, undo and a list of our own; its file belongs to one process, and a drain or
+    an undo is over before the next one begins."""
 
     def __init__(self, entry: DrainEntry, journal: Path) -> None:
         self._entry = entry
         self._journal = journal
         self._own = {drained.node: drained for drained in _standing(journal)}
         self._intended: dict[str, OwnDrain] = {}
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """From now on no drain begins; the one under way ends after the command that runs, or if
+        that is `set`, when its mark was looked up."""
+        self._stopping.set()
 
     @property
     def own(self) -> tuple[OwnDrain, ...]:
         """Our drains that stand, by node."""
         return tuple(self._own[node] for node in sorted(self._own))
 
-    def drain(self, node: str, verdict: str, words: str, now_us: int) -> str | None:
-        """Drains a node. Returns why it was not done, None where it was. Raises DrainError."""
+    def drain(
+        self, node: str, verdict: str, words: str, now_us: int
+    ) -> DrainDone | DrainStands | DrainRefused:
+        """Drains a node, for a verdict and with its words as the reason. Raises DrainError, where
+        the node may be drained or not."""
         reason = self._reason(node)
         own = self._own.get(node)
         if own is not None and own.mark in reason:
-            return None
+            return DrainStands(own.mark)
         if own is not None:
             # A person lifted it, or took it over: it is ours no more.
             self._write("undone", own._replace(at_us=now_us))
             del self._own[node]
         if reason:
-            return f"already drained: {reason[:200]}"
+            why = f"already drained: {reason[:200]}"
+            return DrainRefused(RefusalReason.ALREADY_DRAINED, why)
         if self._entry.count is not None and self._entry.most is not None:
             count = self._run(self._entry.count, node=node, reason="")
             if not count.isdecimal():
                 raise DrainError(f"`count` printed {count[:40]!r}, not a number")
             if int(count) >= self._entry.most:
-                return f"{count} nodes are drained already, at most {self._entry.most} may be"
+                why = f"{count} nodes are drained already, at most {self._entry.most} may be"
+                return DrainRefused(RefusalReason.MOST_DRAINED, why)
+        if self._stopping.is_set():
+            raise DrainNotBegun("not begun, since the program ends")
         drained = self._intend(node, verdict, now_us)
         self._run(self._entry.set, node=node, reason=f"{drained.mark} {words}"[:300])
         if drained.mark not in self._reason(node):
@@ -79,7 +125,7 @@ class Drains:
         del self._intended[node]
         self._own[node] = drained
         self._write("drained", drained)
-        return None
+        return DrainDone(drained.mark)
 
     def undo(self, node: str, now_us: int) -> str | None:
         """Lifts our drain of a node. Returns why it was not lifted. Raises DrainError."""

@@ -8,6 +8,7 @@
       gpu-002: {local: true, rack: r7, switch: leaf-3, driver: 570.86.10}
     engine: {}                        # optional: what Slurm says of its nodes
     steps: /shared/steps.jsonl        # optional: step times that programs tell
+    burn_in: 5m                       # how long the shipped `validate` loads a repeater
     repairs:
       reset: {run: [ssh, "{node}", nvidia-smi, --gpu-reset], timeout: 2m}
       reboot: simulated
@@ -22,6 +23,7 @@ nothing is done.
 import os
 import stat
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,7 +35,7 @@ from parkade.core.healing.topology import Surroundings
 from parkade.core.units.time import SECOND_US
 from parkade.mars.policy_file import load_policy, shipped_policy
 from parkade.mars.run_file import Command as Words
-from parkade.mars.run_file import EngineEntry, NodeName
+from parkade.mars.run_file import EngineEntry, Hosts, NodeName
 from parkade.mars.sensing import engine_sensor, node_sensors
 from parkade.ports import Clock, Sensor
 from parkade.repairs import commands
@@ -41,11 +43,13 @@ from parkade.repairs.commands import CommandRepairs
 from parkade.sensors.clock import ReadClock
 from parkade.sensors.gpu.driver import driver_version
 from parkade.sensors.step_times import CheckpointSteps, StepTimes
-from parkade.wire.scalars import PositiveSpan, parse_span
+from parkade.wire.scalars import PositiveSpan, Span, parse_span
 from parkade.wire.yaml import Unreadable, parse
 
 NAME = "mars.yaml"
 SIMULATED_S = 1.0
+CHECK_S = 600.0
+"""Within which a shipped check ends, beside the time of its load."""
 NVML_EVERY_US = 20 * SECOND_US
 SHIPPED = (RepairKind.VALIDATE, RepairKind.SANITISE)
 
@@ -59,10 +63,12 @@ class _Model(BaseModel):
 
 class WatchedNode(_Model):
     """How a node is read, and what it shares with others. `local`: by this machine's own sensors,
-    and its driver's version by itself."""
+    and its driver's version by itself. `host`: under which names its lines stand in `kernel_log`,
+    by default its own."""
 
     gpus: Annotated[int, Field(ge=1, le=1_024)] | None = None
     kernel_log: Path | None = None
+    host: Hosts | None = None
     dcgm: str | None = None
     local: bool = False
     rack: Shared | None = None
@@ -86,6 +92,7 @@ class PoolFile(_Model):
     engine: EngineEntry | None = None
     steps: Literal["checkpoints"] | Path | None = None
     nodes: Annotated[dict[NodeName, WatchedNode], Field(max_length=20_000)] = {}
+    burn_in: Annotated[Span, Field(ge=timedelta(0), le=timedelta(days=7))] = parse_span("5m")
     repairs: dict[RepairKind, RepairCommand | Literal["shipped", "simulated"]] = {}
 
     @model_validator(mode="after")
@@ -166,15 +173,23 @@ def surroundings_of_pool(file: PoolFile) -> tuple[Surroundings, ...]:
 
 def repairs_of_pool(file: PoolFile, *, engine_folder: Path, clock: Clock) -> CommandRepairs:
     """What the agent may do. The shipped checks look at `engine_folder` and at this machine's GPUs,
-    of which it should have as many as its `local` node says."""
-    gpus = max((it.gpus or 0 for it in file.nodes.values() if it.local), default=0)
-    more = ("--engine", str(engine_folder), *(("--gpus", str(gpus)) if gpus else ()))
-    made = {kind: _command(kind, given, more) for kind, given in file.repairs.items()}
+    of which it should have as many as its `local` node says. Only where one node is local, and so
+    is the machine, is it loaded."""
+    local = [node for node, entry in file.nodes.items() if entry.local]
+    gpus = max((file.nodes[node].gpus or 0 for node in local), default=0)
+    more = ["--engine", str(engine_folder), *(("--gpus", str(gpus)) if gpus else ())]
+    burn_in_s = file.burn_in.total_seconds() if len(local) == 1 else 0.0
+    if burn_in_s:
+        more += ["--machine", local[0], "--burn-in", f"{burn_in_s:g}"]
+    made = {
+        kind: _command(kind, given, tuple(more), CHECK_S + burn_in_s)
+        for kind, given in file.repairs.items()
+    }
     return CommandRepairs(made, clock)
 
 
 def _command(
-    kind: RepairKind, given: RepairCommand | str, more: tuple[str, ...]
+    kind: RepairKind, given: RepairCommand | str, more: tuple[str, ...], timeout_s: float
 ) -> commands.RepairProgram:
     if isinstance(given, RepairCommand):
         return commands.RepairProgram(words=given.run, timeout_s=given.timeout.total_seconds())
@@ -184,4 +199,4 @@ def _command(
         words = (*module, "parkade.repairs.simulated", str(SIMULATED_S))
     else:
         words = (*module, "parkade.repairs.check", kind.value, *more)
-    return commands.RepairProgram(words=words, timeout_s=600.0)
+    return commands.RepairProgram(words=words, timeout_s=timeout_s)

@@ -3,9 +3,9 @@
 One round: poll every sensor; feed the watch; let windows close; drain for what is allowed; serve
 the metrics; send the alerts. A round is a plain method, so a test plays rounds without a clock. The
 loop, `run`, looks at logs about each second, so that no verdict waits for a round; it polls all
-other sensors once a round, aside, so that none that hangs delays a look. What goes wrong in one
-part is said (metric, log line) and never stops the others. A drain whose command failed is tried
-again in each round while its verdict stands.
+other sensors once a round, drains (`draining`) and sends alerts (`telling`) aside, so that nothing
+that hangs delays a look. What goes wrong in one part is said (metric, log line) and never stops the
+others. The end waits for the command and the call that are under way, within their time-outs.
 
 Where a journal is named, a restart judges no line of a log again (`bookmarks`). What the kernel's
 ring still holds of lines that were judged before is remembered, so that their verdicts go on
@@ -24,9 +24,9 @@ from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Symptom, signals_of
 from parkade.core.healing.topology import NodePlace
 from parkade.core.healing.verdict import Level, Verdict
-from parkade.core.healing.watch import Decision, FleetWatch, WatchSettings
+from parkade.core.healing.watch import Decision, FleetWatch, WatchSettings, asks
 from parkade.core.units.time import SECOND_US
-from parkade.mars.alerting import ROUNDS_AHEAD, AlertError, alert_of, post_alerts
+from parkade.mars.alerting import ROUNDS_AHEAD, alert_of
 from parkade.mars.aside import Aside
 from parkade.mars.bookmarks import (
     BookmarkError,
@@ -34,11 +34,13 @@ from parkade.mars.bookmarks import (
     load_bookmarks,
     save_bookmarks,
 )
-from parkade.mars.drains import DrainError, Drains
+from parkade.mars.draining import Draining, Held
+from parkade.mars.drains import Drains
 from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
 from parkade.mars.sensing import engine_sensor, node_sensors
 from parkade.mars.standing import StandingVerdicts
+from parkade.mars.telling import AlertTelling
 from parkade.ports import LogSensor, Sensor
 from parkade.sensors.bookmarks import ReadSoFar, log_name
 from parkade.sensors.live import ENGINE_REPORTER
@@ -46,6 +48,8 @@ from parkade.sensors.polling import Polled, SensorGroup, grouped, logs_pause_s
 
 SHORTEST_S = 0.01
 """Between two looks for windows that close, whatever the clocks say."""
+BUSY_S = 0.05
+"""Between two looks for the outcome of a drain or a call to Alertmanager that is under way."""
 Now = Callable[[], int]
 
 
@@ -65,10 +69,15 @@ class MarsRunner:
         self._file = file
         self._logs, self._others = grouped(sensors)
         self._states: dict[tuple[str, str], str] = {}
+        self._foreign: dict[str, int] = {}
         self._now = now
         self._log = structlog.get_logger("parkade.mars")
         settings = WatchSettings(
-            policy=policy, guards=GuardLimits(), parents=ParentLimits(), acts=file.act
+            policy=policy,
+            guards=GuardLimits(),
+            parents=ParentLimits(),
+            acts=file.act,
+            defers=True,
         )
         every = frozenset(entry.node for entry in file.nodes)
         self._watch = FleetWatch(
@@ -79,10 +88,10 @@ class MarsRunner:
         # What is over is told anew only by a new burst, so it stands as long as a burst may.
         resolve_us = round(file.resolve_after.total_seconds() * SECOND_US)
         self._standing = StandingVerdicts(max(resolve_us, policy.windows.burst_gap_us))
-        self._held: dict[str, str] = {}
-        self._failed: dict[str, Decision] = {}
+        self._observed: dict[str, Held] = {}
         self.unread: dict[tuple[str, str], str] = {}
-        self._drains = Drains(file.drain, file.journal) if file.drain and file.journal else None
+        self._draining = self._drains_of(file)
+        self._telling = AlertTelling(file.alertmanager, self.metrics) if file.alertmanager else None
         self._marks_file = None if file.journal is None else bookmarks_beside(file.journal)
         self._marks_saved = {} if self._marks_file is None else load_bookmarks(self._marks_file)
         self._resume()
@@ -91,11 +100,16 @@ class MarsRunner:
         self._save_marks()
 
     def round(self) -> tuple[Decision, ...]:
-        """Every sensor once, and what follows; returns what was decided."""
-        self._try_again()
+        """Every sensor once, and all that follows; returns what was decided."""
+        if self._draining is not None:
+            self._draining.try_again()
         decisions = self._see_logs(self._logs.poll(self._now))
         decisions += self._see_others(self._others.poll(self._now))
+        if self._draining is not None:
+            self._draining.finish(self._now)
         self._tell()
+        if self._telling is not None:
+            self._telling.finish()
         return tuple(decisions)
 
     def run(self, stopped: threading.Event) -> None:
@@ -110,7 +124,8 @@ class MarsRunner:
             if is_round:
                 round_s = began_s + every_s
                 others.start()
-                self._try_again()
+                if self._draining is not None:
+                    self._draining.try_again()
             looked = self._logs.poll(self._now)
             self._at_once(self._see_logs(looked))
             if is_round:
@@ -118,19 +133,27 @@ class MarsRunner:
             look_s = began_s + logs_pause_s(every_s, looked.spent_s)
             while not stopped.is_set() and (left_s := look_s - time.monotonic()) > 0:
                 stopped.wait(self._until_due_s(left_s))
-                self.close_windows()
+                self._at_once(self._see([]))
                 polled = others.take()
                 if polled is not None:
                     self._at_once(self._see_others(polled))
 
     def close_windows(self) -> tuple[Decision, ...]:
-        """What the windows that closed by now found; returns what was decided."""
+        """What the windows that closed by now found, and all that follows; returns what was
+        decided. For a caller that plays rounds, as `round` is."""
         decisions = self._see([])
+        if self._draining is not None:
+            self._draining.finish(self._now)
         self._at_once(decisions)
         return tuple(decisions)
 
     def close(self) -> None:
-        """Lets go of every sensor."""
+        """Waits for the drain and the call that are under way, and lets go of every sensor."""
+        if self._draining is not None:
+            self._draining.close()
+        if self._telling is not None:
+            self._telling.close()
+        self._save_marks()
         self._logs.close()
         self._others.close()
 
@@ -139,8 +162,23 @@ class MarsRunner:
         decisions = self._see(polled.symptoms)
         self._marks.note(bookmarks_of(self._logs), self._now())
         self._sensed(polled)
+        self.metrics.looked.set(self._now() / SECOND_US)
         self.metrics.unknown.set(sum(log.unknown for _, log in self._logs.sensors))
+        self._tell_foreign()
         return decisions
+
+    def _tell_foreign(self) -> None:
+        """A node's first line of another host is told: it may be the node by another name."""
+        for node, log in self._logs.sensors:
+            count, host = log.foreign
+            before = self._foreign.get(node)
+            if count == before:
+                continue
+            self._foreign[node] = count
+            self.metrics.foreign.labels(node).set(count)
+            if count and not before:
+                words = "lines of another host are left out; name it as `host` if it is the node"
+                self._log.warning(words, node=node, other=host)
 
     def _see_others(self, polled: Polled) -> list[Decision]:
         """Judges what the other sensors gave; a round of them has ended."""
@@ -155,15 +193,17 @@ class MarsRunner:
         decisions = list(self._watch.tick(self._now()))
         for symptom in symptoms:
             decisions += self._take(symptom)
-        now_us = self._now()
-        decisions += self._watch.tick(now_us)
+        decisions += self._watch.tick(self._now())
         for decision in decisions:
-            self._decided(decision, now_us)
+            self._decided(decision)
         return decisions
 
     def _at_once(self, decisions: Sequence[Decision]) -> None:
-        """What was decided waits for no round to be shown and told."""
-        if decisions:
+        """What was decided, or came of a drain, waits for no round to be shown and told."""
+        has_changed = self._draining is not None and self._draining.go_on(self._now())
+        if self._telling is not None:
+            self._telling.go_on()
+        if decisions or has_changed:
             self._save_marks()
             self._show_standing()
             self._alert((), self._now())
@@ -174,13 +214,23 @@ class MarsRunner:
         over = self._standing.expire(now_us)
         self._save_marks()
         self._show_standing()
-        self.metrics.suspected.set(len(self._watch.suspicions()))
+        suspected = self._watch.suspicions()
+        self.metrics.suspected.set(len(suspected))
+        self.metrics.parents.now({(each.kind.value, each.name): 1 for each in suspected})
         self.metrics.breaker_open.set(self._watch.fleet.state is BreakerState.OPEN)
+        self.metrics.fabrics.now(
+            {
+                (name,): int(breaker.state is BreakerState.OPEN)
+                for name, breaker in self._watch.fabrics.items()
+            }
+        )
         self._alert(over, now_us)
 
     def _until_due_s(self, left_s: float) -> float:
         """Until the next window closes, at most `left_s`."""
         due_us = self._watch.next_due_us()
+        if any(each is not None and each.is_under_way for each in (self._draining, self._telling)):
+            left_s = min(left_s, BUSY_S)
         if due_us is None:
             return left_s
         return min(left_s, max(SHORTEST_S, (due_us - self._now()) / SECOND_US))
@@ -195,25 +245,25 @@ class MarsRunner:
             self.metrics.symptoms.labels(symptom.node, symptom.evidence.source.value).inc()
         return outcome.decisions
 
-    def _decided(self, decision: Decision, now_us: int) -> None:
+    def _decided(self, decision: Decision) -> None:
         verdict = decision.verdict
         self.metrics.verdicts.labels(verdict.level.value).inc()
         self._standing.tell(verdict)
         if verdict.level is not Level.INFO:
+            more = {} if decision.held is None else {"held": decision.held.value}
             self._log.warning(
-                "verdict",
+                f"{verdict.level.value} verdict",
                 node=verdict.node,
                 device=verdict.device,
                 signal=verdict.signal,
-                level=verdict.level.value,
                 action=verdict.action.value,
-                held=decision.held and decision.held.value,
+                **more,
             )
         if decision.held is not None:
             self.metrics.held.labels(decision.held.value).inc()
-            self._held[verdict.verdict] = decision.held.value
-        elif decision.is_allowed and self._drains is not None:
-            self._drain(self._drains, decision, now_us)
+            self._observed[verdict.verdict] = Held(decision.held.value, decision.held.value)
+        elif self._draining is not None and asks(verdict):
+            self._draining.ask(verdict)
 
     def _resume(self) -> None:
         """Logs go on where they were judged to; what they hold of before is remembered."""
@@ -240,7 +290,7 @@ class MarsRunner:
 
     def _save_marks(self) -> None:
         """Where every window that a line opened has closed and every drain that follows is done."""
-        if self._failed:
+        if self._draining is not None and not self._draining.is_settled:
             return
         self._marks.settle(self._watch.next_untold_us())
         if self._marks_file is None or self._marks.judged == self._marks_saved:
@@ -251,38 +301,22 @@ class MarsRunner:
             self._log.error("a restart would judge lines again", why=str(error))
         self._marks_saved = dict(self._marks.judged)
 
-    def _try_again(self) -> None:
-        """Drains whose command failed, of verdicts that still stand."""
-        failed, self._failed = self._failed, {}
-        standing = {verdict.verdict for verdict in self._standing.verdicts()}
-        for name, decision in failed.items():
-            if name in standing and self._drains is not None:
-                self._drain(self._drains, decision, self._now())
-
-    def _drain(self, drains: Drains, decision: Decision, now_us: int) -> None:
-        verdict = decision.verdict
-        words = f"{verdict.level.value} {verdict.signal}"
-        try:
-            refused = drains.drain(verdict.node, verdict.verdict, words, now_us)
-        except DrainError as error:
-            refused = str(error)
-            self._failed[verdict.verdict] = decision
-            self.metrics.drains.labels("failed").inc()
-        else:
-            self.metrics.drains.labels("refused" if refused else "done").inc()
-        before = self._held.pop(verdict.verdict, None)
-        if refused is not None:
-            self._held[verdict.verdict] = refused
-            if refused != before:
-                self._log.warning("not drained", node=verdict.node, why=refused)
-
     def _show_standing(self) -> None:
         """The verdicts that stand, what is held of them, and the drains that stand."""
         verdicts = self._standing.verdicts()
         self.metrics.stand(verdicts)
-        standing = {verdict.verdict for verdict in verdicts}
-        self._held = {name: why for name, why in self._held.items() if name in standing}
-        self.metrics.drained.set(0 if self._drains is None else len(self._drains.own))
+        stands = self._standing.stands
+        self._observed = {name: why for name, why in self._observed.items() if stands(name)}
+        if self._draining is not None:
+            self._draining.forget()
+        held = self._held()
+        self.metrics.waits.now(
+            {
+                (each.node, each.device or "", each.signal, held[each.verdict].code): 1
+                for each in verdicts
+                if each.verdict in held
+            }
+        )
 
     def _sensed(self, polled: Polled) -> None:
         """Says once of each sensor that it cannot be read, and once that it is read again."""
@@ -301,29 +335,36 @@ class MarsRunner:
 
     def _alert(self, over: Sequence[Verdict], now_us: int) -> None:
         """Every verdict that stands, and those that are over; where an Alertmanager is named."""
-        url = self._file.alertmanager
-        if url is None:
+        if self._telling is None:
             return
         ahead_us = now_us + ROUNDS_AHEAD * round(self._file.every.total_seconds() * SECOND_US)
-        alerts = [
-            alert_of(each, ends_us=ahead_us, held=self._held.get(each.verdict))
-            for each in self._standing.verdicts()
-        ]
-        alerts += [alert_of(each, ends_us=now_us, held=None) for each in over]
-        try:
-            post_alerts(url, alerts)
-        except AlertError as error:
-            self.metrics.alerts.labels("failed").inc()
-            self._log.warning("alerts not sent", why=str(error))
-        else:
-            self.metrics.alerts.labels("sent").inc()
+        words = {name: why.words for name, why in self._held().items()}
+        self._telling.tell(
+            [
+                alert_of(each, ends_us=ahead_us, held=words.get(each.verdict))
+                for each in self._standing.verdicts()
+            ],
+            [alert_of(each, ends_us=now_us, held=None) for each in over],
+        )
+
+    def _held(self) -> dict[str, Held]:
+        """Why actions wait, by the name of the verdict."""
+        return self._observed | ({} if self._draining is None else self._draining.held)
+
+    def _drains_of(self, file: RunFile) -> Draining | None:
+        if file.drain is None or file.journal is None:
+            return None
+        drains = Drains(file.drain, file.journal)
+        return Draining(drains, self._watch, self.metrics, stands=self._standing.stands)
 
 
 def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
     """The sensors that a file asks for, by node; the engine's stands under its own name."""
     found = {entry.node: node_sensors(entry.node, entry) for entry in file.nodes}
     if file.engine is not None:
-        found[ENGINE_REPORTER] = (engine_sensor(file.engine),)
+        watched = frozenset(entry.node for entry in file.nodes)
+        needed = tuple(entry.node for entry in file.nodes if not entry.has_sensor)
+        found[ENGINE_REPORTER] = (engine_sensor(file.engine, watched=watched, needed=needed),)
     return found
 
 

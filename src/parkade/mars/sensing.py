@@ -5,6 +5,7 @@ is asked, since a reading of it starts a process, and which clock is trusted.
 """
 
 import shutil
+import socket
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,8 @@ class ReadNode(Protocol):
     def gpus(self) -> int | None: ...
     @property
     def local(self) -> bool: ...
+    @property
+    def host(self) -> tuple[str, ...] | None: ...
 
 
 def node_sensors(
@@ -55,8 +58,14 @@ def node_sensors(
 def log_sensor(node: str, entry: ReadNode) -> LogSensor | None:
     """What reads the kernel's log of a node; None where the file names none."""
     if entry.kernel_log is not None:
-        return KernelLogFile(entry.kernel_log, node=node)
+        return KernelLogFile(entry.kernel_log, node=node, hosts=_hosts(node, entry))
     return own_log(node) if entry.local else None
+
+
+def _hosts(node: str, entry: ReadNode) -> tuple[str, ...]:
+    """The names under which a node's lines stand in a log."""
+    names = entry.host or (node,)
+    return (*names, socket.gethostname()) if entry.local else names
 
 
 def own_log(node: str) -> LogSensor:
@@ -83,6 +92,17 @@ def hardware_sensors(
     )
 
 
-def engine_sensor(entry: EngineEntry) -> Sensor:
-    """What the cluster's engine says of all its nodes."""
-    return SlurmNodes(command=entry.command, timeout_s=entry.timeout.total_seconds())
+def engine_sensor(
+    entry: EngineEntry,
+    *,
+    watched: frozenset[str] = frozenset(),
+    needed: tuple[str, ...] = (),
+) -> Sensor:
+    """What the cluster's engine says of all its nodes. It must name one of `watched`, if any are
+    given, and all of `needed`."""
+    return SlurmNodes(
+        command=entry.command,
+        timeout_s=entry.timeout.total_seconds(),
+        watched=watched,
+        needed=needed,
+    )

@@ -59,6 +59,10 @@ class StandingVerdicts:
             self._forget(key)
         return found
 
+    def stands(self, verdict: str) -> bool:
+        """Whether a verdict of this name stands."""
+        return verdict in self._keys
+
     def verdicts(self) -> tuple[Verdict, ...]:
         """What stands, in the order of node, device and signal."""
         found = [verdict for verdict, _ in self._standing.values()]

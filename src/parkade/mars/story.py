@@ -4,6 +4,7 @@ Both are made of the wire's `Incident` alone, so that what is shown is what a to
 page loads nothing, runs no script, and escapes every word: kernel lines are written by strangers.
 """
 
+import textwrap
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from html import escape
@@ -56,8 +57,12 @@ def outcome_of(incident: Incident) -> str:
     return f"open, next: {incident.next}"
 
 
-def story_text(incident: Incident) -> str:
-    """The whole story as lines of text; seconds count from the first line."""
+FACT_INDENT, TIME_INDENT, HURT_INDENT = 11, 22, 4
+"""Where the words of a line begin, and so those that it goes on with."""
+
+
+def story_text(incident: Incident, *, width: int | None = None) -> str:
+    """The whole story as lines of text, none longer than `width`; seconds count from the first."""
     began = incident.opened
     action = incident.action.replace("_", " ")
     lines = [
@@ -66,14 +71,31 @@ def story_text(incident: Incident) -> str:
         "",
     ]
     for verdict in incident.verdicts[:1]:
-        lines += [f"  because  {reason}" for reason in verdict.reasons]
-        lines += [f"  seen     {it.line}" for it in verdict.evidence[:1]]
-        lines += [f"  policy   {verdict.policy}", ""]
-    lines += [f"  {since(began, it.at):>9}  {it.kind:<9}{it.says}" for it in incident.lines]
+        facts = [f"  because  {reason}" for reason in verdict.reasons]
+        facts += [f"  seen     {it.line}" for it in verdict.evidence[:1]]
+        facts.append(f"  policy   {verdict.policy}")
+        lines += [*_wrapped(facts, FACT_INDENT, width), ""]
+    events = (f"  {since(began, it.at):>9}  {it.kind:<9}{it.says}" for it in incident.lines)
+    lines += _wrapped(events, TIME_INDENT, width)
     if incident.hurt:
         lines += ["", "hurt"]
-        lines += [f"  {_hurt_words(it)}" for it in incident.hurt]
+        lines += _wrapped((f"  {_hurt_words(it)}" for it in incident.hurt), HURT_INDENT, width)
     return "\n".join(lines)
+
+
+def _wrapped(lines: Iterable[str], indent: int, width: int | None) -> Iterator[str]:
+    """Each line, going on below where its words began."""
+    for line in lines:
+        if width is None or len(line) <= width:
+            yield line
+            continue
+        yield from textwrap.wrap(
+            line,
+            max(width, indent + 20),
+            subsequent_indent=" " * indent,
+            break_on_hyphens=False,
+            drop_whitespace=True,
+        )
 
 
 def story_page(incident: Incident) -> str:

@@ -104,7 +104,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
         mail["Date"] = formatdate(now_us / SECOND_US)
         mail["Subject"] = " ".join(message.subject.split())[:200]
         mail["Message-ID"] = f"<{hashlib.sha256(message.name.encode()).hexdigest()[:32]}@parkade>"
-        mail.set_content(json.dumps(dict(message.body), indent=1))
+        mail.set_content(_letter(message))
         try:
             self._send(mail)
         except smtplib.SMTPResponseException as error:
@@ -125,6 +125,17 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
         finally:
             bound.cancel()
             server.close()
+
+
+def _letter(message: Message) -> str:
+    """For people: the subject, and below it each fact that there is on a line of its own."""
+    facts = [f"{key}: {_plain(value)}" for key, value in message.body.items() if value is not None]
+    return "\n".join([" ".join(message.subject.split()), "", *facts, ""])
+
+
+def _plain(value: object) -> str:
+    is_one_line = isinstance(value, str) and value.isprintable()
+    return str(value) if is_one_line else json.dumps(value, ensure_ascii=False)
 
 
 def _hang_up(server: smtplib.SMTP) -> None:

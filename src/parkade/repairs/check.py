@@ -4,7 +4,8 @@
 back what is written, and, where the node has GPUs, none is lost, none runs a process of no live
 attempt, none keeps memory without a process, and none has a pending or failed row remap. `--gpus`
 says how many GPUs the machine should have; without it, a machine without a driver has none. A long
-one writes and reads more.
+one writes and reads more, and where `--machine` names the node, the machine is loaded for
+`--burn-in` seconds (`burn_in`).
 
 `sanitise` first removes folders of attempts that no index of the engine names any more (remnants of
 crashed launches; never output or checkpoints, which are the orgs' own), and then passes where every
@@ -24,8 +25,10 @@ import sys
 import tempfile
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from parkade.repairs.burn_in import burn_in
+from parkade.repairs.found import CheckResult
 from parkade.repairs.marks import PROC, marks, processes
 
 SHORT_BYTES = 4 << 20
@@ -39,26 +42,24 @@ LOCK = "lock"
 """The engine holds it for a launch and for forgetting one."""
 
 
-class CheckResult(NamedTuple):
-    """One check."""
-
-    check: str
-    passed: bool
-    says: str
-
-
 def main(arguments: list[str] | None = None) -> int:
     """0 where every check passed, 1 where one failed."""
     parser = argparse.ArgumentParser(prog="python -m parkade.repairs.check")
     parser.add_argument("what", choices=("validate", "sanitise"))
     parser.add_argument("--engine", type=Path, required=True, help="the engine's folder")
     parser.add_argument("--gpus", type=int, help="how many this machine should have")
+    parser.add_argument("--machine", help="the node that is this whole machine, which is loaded")
+    parser.add_argument("--burn-in", type=float, default=0.0, help="for so many seconds, when long")
     given = parser.parse_args(arguments)
     node = os.environ.get("PARKADE_NODE", "")
     is_long = os.environ.get("PARKADE_GRADE") == "long"
     found = [leftover_processes(given.engine, node), *gpus(given.engine, given.gpus)]
     if given.what == "validate":
         found.append(disk(LONG_BYTES if is_long else SHORT_BYTES, given.engine))
+        is_sound = all(each.passed for each in found)
+        if is_long and is_sound and given.burn_in > 0 and node and given.machine == node:
+            found += burn_in(given.burn_in)
+            found += gpus(given.engine, given.gpus)
     else:
         found.insert(0, scrub(given.engine))
     failed = [each for each in found if not each.passed]

@@ -38,17 +38,17 @@ class CommandRepairs:
     """Implements `ports.Repairs`."""
 
     def __init__(self, commands: Mapping[RepairKind, RepairProgram], clock: Clock) -> None:
-        self._commands = commands
+        self.programs = commands
         self._clock = clock
 
     @property
     def kinds(self) -> tuple[RepairKind, ...]:
         """See `ports.Repairs`."""
-        return tuple(kind for kind in RepairKind if kind in self._commands)
+        return tuple(kind for kind in RepairKind if kind in self.programs)
 
     async def carry_out(self, order: RepairOrder) -> RepairReport:
         """See `ports.Repairs`."""
-        command = self._commands[order.kind]
+        command = self.programs[order.kind]
         began_us = self._clock.now_us()
         code, says = await _run(command, order)
         return RepairReport(

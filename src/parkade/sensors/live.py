@@ -12,7 +12,7 @@ from parkade.sensors.clock import ReadClock, kernel_clock
 from parkade.sensors.machine import machine_symptoms, read_machine
 from parkade.sensors.network.infiniband import ROOT, PortMemory, port_symptoms, read_ports
 from parkade.sensors.polling import READ
-from parkade.sensors.slurm_nodes import COMMAND, node_symptoms
+from parkade.sensors.slurm_nodes import COMMAND, read_nodes
 
 ENGINE_REPORTER = "engine"
 """The reporter that speaks for every node of an engine."""
@@ -46,12 +46,22 @@ class InfiniBand:
 
 
 class SlurmNodes:
-    """What Slurm says of its nodes. `command` prints them as `slurm_nodes.COMMAND` does."""
+    """What Slurm says of its nodes. `command` prints them as `slurm_nodes.COMMAND` does. `watched`
+    and `needed`: see `slurm_nodes.read_nodes`."""
 
     name = "engine"
 
-    def __init__(self, *, command: tuple[str, ...] = COMMAND, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        *,
+        command: tuple[str, ...] = COMMAND,
+        timeout_s: float = 30.0,
+        watched: frozenset[str] = frozenset(),
+        needed: tuple[str, ...] = (),
+    ) -> None:
         self.state = READ
+        self._watched = watched
+        self._needed = needed
         self._command = command
         self._timeout_s = timeout_s
 
@@ -71,9 +81,15 @@ class SlurmNodes:
         except (OSError, subprocess.SubprocessError) as error:
             self.state = f"failed: {bounded(str(error), 200)}"
             return []
-        self.state = READ
-        text = done.stdout.decode("utf-8", "replace")
-        return node_symptoms(text, reporter=ENGINE_REPORTER, at_us=now_us)
+        seen = read_nodes(
+            done.stdout.decode("utf-8", "replace"),
+            reporter=ENGINE_REPORTER,
+            at_us=now_us,
+            watched=self._watched,
+            needed=self._needed,
+        )
+        self.state = READ if seen.why is None else f"failed: {self._command[0]}: {seen.why}"
+        return seen.symptoms
 
     def close(self) -> None:
         """See `ports.Sensor`; nothing is held open."""

@@ -27,10 +27,12 @@ class EnginePlace(msgspec.Struct, frozen=True, kw_only=True):
 class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The engine of processes on this machine. `devices`: the GPU indexes that are this pool's, as
     in `0-3,6`; None for whatever other pools leave. `root_workloads`: where the agent is root, run
-    workloads of users without a Unix name as root; else they are refused."""
+    workloads of users without a Unix name as root; else they are refused. `container`: the command
+    by which a rank runs in an image, as in `apptainer exec --nv {image}`; empty: none."""
 
     devices: str | None = None
     root_workloads: bool = False
+    container: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,14 +52,18 @@ def _local(settings: LocalSettings, place: EnginePlace) -> Engine:
             named = parse(settings.devices)
         except ValueError as error:
             raise BadSettings(f"engine local: devices: {error}; write 0-3,6") from None
-    return LocalEngine(
-        pool=place.pool,
-        data=place.folder,
-        nodes=place.nodes,
-        clock=place.clock,
-        machine=Machine(named=named),
-        runs_as_root=settings.root_workloads,
-    )
+    try:
+        return LocalEngine(
+            pool=place.pool,
+            data=place.folder,
+            nodes=place.nodes,
+            clock=place.clock,
+            machine=Machine(named=named),
+            runs_as_root=settings.root_workloads,
+            container=settings.container,
+        )
+    except ValueError as error:
+        raise BadSettings(f"engine local: {error}") from None
 
 
 def _slurm(settings: SlurmSettings, place: EnginePlace) -> Engine:

@@ -1,9 +1,11 @@
 """Orgs, users and tokens on the wire."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Strict
 
+from parkade.core.units.bounds import CAP_GPUS
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
 from parkade.wire.model import Answer, Request
 from parkade.wire.scalars import (
@@ -17,6 +19,7 @@ from parkade.wire.scalars import (
     Reference,
     Span,
     TokenLife,
+    counted,
     named,
 )
 
@@ -54,7 +57,8 @@ class CreateUser(Request):
 
 class CreateToken(Request):
     """A new token; `token` is its public name, chosen by the server where it is left out. It is
-    refused after `lasts`, null: never. `is_read_only`: it may only look."""
+    refused after `lasts`, which is no longer than the token of the request is good for; null: with
+    that one. `is_read_only`: it may only look."""
 
     user: Reference
     token: Name | None = None
@@ -94,10 +98,16 @@ class SetGrant(Request):
     every: GrantInterval
 
 
+CapPeriod = Literal["total", "month"]
+
+
 class SetCap(Request):
-    """The most that all workloads of a user may cost; null: what its org has."""
+    """What all workloads of a user, or of an org, may cost: in all, or in each calendar month
+    (UTC); and the most GPUs that they may hold at once. Null: no bound of that kind."""
 
     cap: Money | None
+    period: CapPeriod = "total"
+    most_gpus: Annotated[int, Strict(), counted(CAP_GPUS)] | None = None
 
 
 class SetUnixName(Request):
@@ -123,9 +133,23 @@ class KeptFolders(Answer):
     is_counted: bool
 
 
-class Org(Answer):
+class Capped(Answer):
+    """What workloads of a user, or of an org, may cost and have cost. `cap`: the most in
+    `cap_period`, null: no cap on money. `most_gpus`: the most GPUs at once, of which they hold
+    `gpus_held`; null: no cap on GPUs. Servers of before there were caps of orgs say none of it."""
+
+    cap: Amount | None = None
+    cap_period: CapPeriod = "total"
+    spent: Amount = Decimal(0)
+    spent_this_month: Amount = Decimal(0)
+    most_gpus: int | None = None
+    gpus_held: int | None = None
+
+
+class Org(Capped):
     """A customer, what its account holds, what it is granted, and what pools keep of it; null where
-    no agent has told that yet. `disabled`: since when its tokens are refused; null: never."""
+    no agent has told that yet. `disabled`: since when its tokens are refused; null: never.
+    `is_cap_of_operator`: an operator set its cap, and only an operator changes it."""
 
     org: str
     created: Instant
@@ -133,6 +157,7 @@ class Org(Answer):
     grant: Grant | None = None
     disabled: Instant | None = None
     kept: KeptFolders | None = None
+    is_cap_of_operator: bool = False
 
 
 class Orgs(Answer):
@@ -141,14 +166,12 @@ class Orgs(Answer):
     orgs: tuple[Org, ...]
 
 
-class User(Answer):
+class User(Capped):
     """A person or a program with tokens; `is_disabled`: they are refused."""
 
     user: str
     org: str
     role: Role
-    cap: Amount | None
-    spent: Amount
     unix_name: str | None
     is_disabled: bool = False
 
@@ -161,7 +184,8 @@ class Users(Answer):
 
 class Token(Answer):
     """A token by its public name; its secret is never shown. `pool`: it is for that pool's agent
-    only. `last_used`: since the server's start; null: not since."""
+    only. `last_used`: since the server's start; null: not since. `made_with`: the token that it was
+    asked for with, and ends with at the latest; null: none that you may see."""
 
     token: str
     user: str
@@ -170,6 +194,7 @@ class Token(Answer):
     is_read_only: bool = False
     expires: Instant | None = None
     last_used: Instant | None = None
+    made_with: str | None = None
 
 
 class Tokens(Answer):
@@ -179,8 +204,10 @@ class Tokens(Answer):
 
 
 class NewToken(Answer):
-    """`secret` is shown once, here, and stored nowhere."""
+    """`secret` is shown once, here, and stored nowhere. `expires`: it is refused from then on;
+    null: never."""
 
     token: str
     user: str
     secret: str
+    expires: Instant | None = None

@@ -38,6 +38,7 @@ CODES: dict[str, Code] = {
     "denied": Code(403, EXIT_DENIED),
     "cordoned_by_another": Code(409, EXIT_DENIED),
     "insufficient_funds": Code(402, EXIT_REFUSED),
+    "over_cap": Code(409, EXIT_REFUSED),
     "no_capacity": Code(409, EXIT_REFUSED),
     "unfenced": Code(409, EXIT_REFUSED),
     "reservation_full": Code(409, EXIT_REFUSED),
@@ -117,9 +118,37 @@ def _fault(error: Any, *, prefix: str) -> Fault:
     message = str(error["msg"])[:LONGEST_MESSAGE].removeprefix("Value error, ")
     if kind == "missing":
         message = "is missing"
+    if kind in WRONG_FORMS:
+        message = f"must be {WRONG_FORMS[kind]}, not {_form(error['input'])}"
     if kind == "string_pattern_mismatch":
         message = explain_pattern(str(error["ctx"]["pattern"]), message)
     return Fault(place=place, message=message, code=kind if kind in CODES else "invalid")
+
+
+LIST, KEYS = "a list, `[a, b]` or a line `- a` for each", "keys and values"
+WRONG_FORMS = {
+    "tuple_type": LIST,
+    "list_type": LIST,
+    "dict_type": KEYS,
+    "model_type": KEYS,
+    "model_attributes_type": KEYS,
+}
+"""Pydantic's kinds of a value whose whole form is wrong, and what it must be."""
+
+
+def _form(given: object) -> str:
+    match given:
+        case dict():
+            return KEYS
+        case list() | tuple():
+            return "a list"
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+    return "a text"
 
 
 NUMBER, RANGE = FORMS = ("{number}", "{range}")

@@ -86,10 +86,37 @@ def _one_of(text: dict[str, Any]) -> WithJsonSchema:
 
 Path = Annotated[str, Strict(), written(bounds.PATH_CHARACTERS, r"^/[^\x00\r\n]*$")]
 UserPath = Annotated[str, Strict(), written(bounds.PATH_CHARACTERS, r"^[~/][^\x00\r\n]*$")]
+
+
+def _as_written(value: Any) -> Any:
+    """A whole number, true or false as the text that YAML and JSON had for it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else value
+
+
+class _OrNumber:
+    """In the schema: the text, a whole number, true or false."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        text = handler(schema)
+        if handler.mode != "validation":
+            return text
+        return {"anyOf": [text, {"type": "integer"}, {"type": "boolean"}]}
+
+
+Image = Annotated[
+    str, Strict(), written(bounds.PATH_CHARACTERS, r"^[A-Za-z0-9/~._][A-Za-z0-9/~._@:+=,#-]*$")
+]
 EnvName = Annotated[str, named(ENV_KEY)]
 LabelKey = Annotated[str, named(WORKLOAD_NAME)]
 LabelText = Annotated[str, Strict(), named(WORKLOAD_NAME)]
-EnvText = Annotated[str, Strict(), written(bounds.ENV_VALUE_CHARACTERS)]
+EnvText = Annotated[
+    str, Strict(), written(bounds.ENV_VALUE_CHARACTERS), BeforeValidator(_as_written), _OrNumber
+]
 CommandText = Annotated[str, Strict(), written(bounds.COMMAND_CHARACTERS)]
 Signal = Literal["auto", "none", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGHUP"]
 Preset = Literal[
@@ -239,6 +266,9 @@ class WorkloadSpec(Request):
     )
     env_file: UserPath | None = Field(
         None, description="read on the node as the user; never sent, never stored"
+    )
+    image: Image | None = Field(
+        None, description="container image, as the pool's container command takes it"
     )
     labels: dict[LabelKey, LabelText] = Field(
         default_factory=dict,

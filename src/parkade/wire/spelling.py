@@ -6,7 +6,6 @@ from parkade.core.units.names import GRAMMARS
 
 # Keys that the design has and this version does not carry out; refused by name.
 LATER = {
-    "image": "a container image",
     "storage": "naming file systems",
     "suppliers": "naming suppliers",
     "cpus_per_gpu": "asking for CPUs",
@@ -23,6 +22,7 @@ LONGEST_KEY = 40
 PATTERNS = {
     "^/": "write an absolute path, in one line",
     "^[~/]": "write a path that begins with / or ~, in one line",
+    "@:+=,#": "write the name or path of an image, of letters, digits and /~._@:+=,#-",
     "\\x00": "write text without zero bytes",
 }
 

@@ -78,3 +78,44 @@ def test_events_of_mars_are_those_of_sick_nodes_alone(told: Reporter, run: Run) 
 
 def test_no_event_of_healing_is_left_out() -> None:
     assert {kind.__name__ for kind in get_args(events.HealingEvent)} <= KINDS
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("status",), "`parkade mars run` serves what stands as metrics"),
+        (("events",), "tells verdicts and drains on stderr"),
+        (("incidents",), "tells verdicts and drains on stderr"),
+        (("incidents", "incident-1"), "tells verdicts and drains on stderr"),
+        (
+            ("stop", "-r", "x"),
+            "end `parkade mars run`, then lift its drains with `parkade mars undo",
+        ),
+        (("start", "-r", "x"), "start `parkade mars run --config FILE`"),
+        (("budget", "-r", "x", "--lift"), "`most` in the file of `parkade mars run`"),
+    ],
+)
+@pytest.mark.parametrize(("token", "exit_code"), [("", 2), ("pk_x", 6)])
+def test_without_a_server_each_command_says_what_to_do_alone(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    hint: str,
+    token: str,
+    exit_code: int,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PARKADE_SERVER", "http://127.0.0.1:1")
+    monkeypatch.setenv("PARKADE_TOKEN", token)
+    assert hint in run("mars", *words, exit_code=exit_code).output
+
+
+def test_help_says_which_commands_need_a_server(run: Run) -> None:
+    shown = run("mars", "--help").output
+    alone, _, served = shown.partition("With a server")
+    assert "Without a server" in alone
+    for name in ("scan", "explain", "run", "undo", "export", "policy"):
+        assert f" {name} " in alone and f" {name} " not in served
+    for name in ("status", "events", "incidents", "stop", "start", "budget"):
+        assert f" {name} " in served

@@ -148,7 +148,7 @@ def test_a_site_policy_is_used_and_a_wrong_one_is_refused_with_its_place(
     ):
         assert run(*words, exit_code=3).stderr.startswith(f"parkade: {site}: ")
     config = tmp_path / "mars.yaml"
-    config.write_text(f"format: 1\npolicy: {site}\nnodes: [{{node: n1}}]\n")
+    config.write_text(f"format: 1\npolicy: {site}\nnodes: [{{node: n1, local: true}}]\n")
     refused = run("run", "--config", str(config), exit_code=3)
     assert refused.stderr.startswith(f"parkade: {site}: ")
     config.write_text("format: 1\n")

@@ -1,6 +1,10 @@
 """`parkade sbatch` against a server: what is submitted, what is said, and what is refused."""
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from parkade.cli.app import app
+from parkade.cli.sbatch.command import MOST_REMARKS
 from tests.api.town import Town
+from tests.waits import PATIENCE_S
 
 Run = Callable[..., Result]
 SCRIPT = """#!/bin/bash
@@ -130,3 +136,36 @@ def test_all_wrong_lines_are_told_at_once(town: Town, run: Run, tmp_path: Path) 
         "line 4",
     ]
     assert "\x1b" not in result.stderr
+
+
+ENDLESS = {
+    "zeros": "cat /dev/zero",
+    "lines": "yes 'echo hello'",
+    "options": "yes '#SBATCH --foo'",
+    "a word": "printf '#SBATCH --job-name='; tr '\\0' x </dev/zero",
+}
+
+
+@pytest.mark.parametrize("feed", ENDLESS.values(), ids=ENDLESS.keys())
+def test_a_script_from_a_pipe_that_never_ends_is_refused(feed: str) -> None:
+    """No server is asked: it is longer than any command."""
+    program = shlex.join([sys.executable, "-c", "from parkade.cli import main; main()"])
+    script = f"printf '#!/bin/sh\\n'; {feed}"
+    line = f"({script}) | {program} sbatch --limit-price 2 --gpus-per-node=1"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env={**os.environ, "PARKADE_SERVER": "http://127.0.0.1:9"},
+    )
+    assert done.returncode == 3
+    assert "longer than 65,536 characters" in done.stderr
+
+
+def test_of_many_faults_some_are_told_and_all_are_counted(run: Run, town: Town) -> None:
+    _, owner = town.org()
+    script = "#!/bin/sh\n" + "#SBATCH --foo\n" * 100
+    said = run(*NEVER, "-", token=owner, stdin=script, exit_code=3).stderr
+    assert said.count("--foo is no option") == MOST_REMARKS
+    assert f"and {100 - MOST_REMARKS} more" in said

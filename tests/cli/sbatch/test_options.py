@@ -54,7 +54,7 @@ def test_options_are_read_as_sbatch_reads_them(
         (("--nodes=",), "--nodes needs a value"),
         (("--hold=yes",), "--hold takes no value"),
         (("--begin=20:00",), "a bid cannot wait for a date"),
-        (("--container=x",), "images are not run"),
+        (("--container=x",), "say --container-image, or start"),
     ],
 )
 def test_what_cannot_be_submitted_is_refused_with_its_reason(

@@ -9,8 +9,8 @@ import pytest
 
 from parkade.core.billing import commitments
 from parkade.core.billing.metering import accrued_micros
-from parkade.core.state.people import Role, User
-from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.state.people import Cap, CapPeriod, Org, Role, Spending, User
+from parkade.core.units.time import DAY_US, HOUR_US, SECOND_US, month_of
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Attempt, Workload
@@ -114,8 +114,57 @@ def test_a_cap_leaves_what_was_neither_spent_nor_is_owed_by_live_workloads(
     cap: int | None, spent: int, left: int
 ) -> None:
     users = {
-        "ann": User(user="ann", org="lab", role=Role.MEMBER, unix_name=None, cap_micros=cap),
+        "ann": User(
+            user="ann",
+            org="lab",
+            role=Role.MEMBER,
+            unix_name=None,
+            cap=None if cap is None else _cap(cap),
+        ),
     }
     others = workload("w2", user="bob", attempt=attempt(attempt="w2.1", seats=seats(a2=1)))
-    made = world(workload(attempt=attempt()), others, users=users, spent_by_user={"ann": spent})
-    assert commitments.allowance_micros(made, "ann", 100 * S, cost=accrued_micros) == left
+    made = world(
+        workload(attempt=attempt()),
+        others,
+        users=users,
+        spending_by_user={"ann": _spent(spent)},
+        spending_by_org={"lab": _spent(spent + 7)},
+    )
+    assert commitments.allowance_micros(made, "lab", "ann", 100 * S, cost=accrued_micros) == left
+
+
+@pytest.mark.parametrize(
+    ("own", "whole", "left"),
+    [(None, 500, 500 - 77 - 200), (500, 500, 500 - 77 - 200), (300, 500, 300 - 70 - 100)],
+)
+def test_of_two_caps_the_one_that_leaves_less_counts(
+    own: int | None, whole: int, left: int
+) -> None:
+    """ann's workload and bob's owe 100 each, and ann spent 70 of the org's 77."""
+    cap = None if own is None else _cap(own)
+    users = {"ann": User(user="ann", org="lab", role=Role.MEMBER, unix_name=None, cap=cap)}
+    others = workload("w2", user="bob", attempt=attempt(attempt="w2.1", seats=seats(a2=1)))
+    made = world(
+        workload(attempt=attempt()),
+        others,
+        users=users,
+        orgs={"lab": Org(org="lab", created_us=0, cap=_cap(whole))},
+        spending_by_user={"ann": _spent(70)},
+        spending_by_org={"lab": _spent(77)},
+    )
+    assert commitments.allowance_micros(made, "lab", "ann", 100 * S, cost=accrued_micros) == left
+
+
+def test_a_monthly_cap_counts_what_was_posted_in_the_month() -> None:
+    cap = _cap(500, period=CapPeriod.MONTH)
+    spending = Spending(total_micros=900, month=month_of(0), month_micros=400, at_us=0)
+    assert commitments.left_of_cap_micros(cap, spending, 30 * DAY_US) == 100
+    assert commitments.left_of_cap_micros(cap, spending, 31 * DAY_US) == 500
+
+
+def _cap(micros: int, *, period: CapPeriod = CapPeriod.TOTAL) -> Cap:
+    return Cap(micros=micros, period=period, most_gpus=None, since_us=0)
+
+
+def _spent(micros: int) -> Spending:
+    return Spending(total_micros=micros, month=month_of(0), month_micros=micros, at_us=0)

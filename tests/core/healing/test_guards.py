@@ -131,6 +131,29 @@ def test_a_parent_is_suspected_from_a_number_that_chance_does_not_give(
     assert suspicion_of(parent, limits.window_us + 300, limits) is None
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.sampled_from([0, 1, 30, 100, 299, 300])), max_size=60)
+)
+def test_a_parents_window_holds_each_node_once_by_its_last_instant(
+    story: list[tuple[int, int]],
+) -> None:
+    limits = ParentLimits()
+    parent = parent_memory(ParentKind.RACK, "r1", 8, limits)
+    last: dict[str, int] = {}
+    now_us = 0
+    for number, gap_s in story:
+        now_us += gap_s * SECOND_US
+        last.pop(f"n{number}", None)
+        last[f"n{number}"] = now_us
+        parent = note_sick(parent, f"n{number}", now_us, limits)
+        recent = {name: at for name, at in last.items() if now_us - at < limits.window_us}
+        assert dict(parent.sick) == recent and len(parent.sick) == len(recent)
+        found = suspicion_of(parent, now_us, limits)
+        assert (found is None) == (len(recent) < parent.threshold)
+        if found is not None:
+            assert set(found.nodes) == set(recent) and found.since_us == min(recent.values())
+
+
 def test_a_node_knows_its_parents_the_smallest_first() -> None:
     place = NodePlace(node="n1", fabric="f1", rack="r1", switch=None, driver="570.86")
     assert place.parents == (

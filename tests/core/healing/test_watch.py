@@ -2,12 +2,12 @@
 
 import random
 
-from parkade.core.healing.guards import GuardLimits, HoldReason, Rejected
+from parkade.core.healing.guards import BreakerState, GuardLimits, HoldReason, Rejected
 from parkade.core.healing.parents import ParentLimits
 from parkade.core.healing.symptom import Fact, NodeCondition, RecoveryAction, Source, Symptom
 from parkade.core.healing.topology import NodePlace, ParentKind
-from parkade.core.healing.verdict import Action, Level, Scope
-from parkade.core.healing.watch import Decision, FleetWatch, WatchSettings
+from parkade.core.healing.verdict import Action, Level, Scope, Verdict
+from parkade.core.healing.watch import Decision, FleetWatch, WatchSettings, asks
 from parkade.core.units.time import HOUR_US, SECOND_US
 from tests.core.healing.builder import condition, policy, rule, symptom, wish, xid
 
@@ -36,10 +36,16 @@ def places(count: int, *, rack_of: int = 8, fabric_of: int = 32) -> tuple[NodePl
 
 
 def watch(
-    count: int = 256, *, acts: bool = True, own: dict[str, frozenset[str]] | None = None
+    count: int = 256,
+    *,
+    acts: bool = True,
+    defers: bool = False,
+    own: dict[str, frozenset[str]] | None = None,
 ) -> FleetWatch:
     """A fleet of so many nodes."""
-    settings = WatchSettings(policy=RULES, guards=GuardLimits(), parents=ParentLimits(), acts=acts)
+    settings = WatchSettings(
+        policy=RULES, guards=GuardLimits(), parents=ParentLimits(), acts=acts, defers=defers
+    )
     return FleetWatch(places(count), settings, own_nodes=own)
 
 
@@ -188,3 +194,44 @@ def test_in_any_storm_the_budget_of_fleet_and_fabrics_holds_and_every_fatal_is_d
         for start_us in first.values():
             inside = [at for at in first.values() if 0 <= at - start_us < guards.window_us]
             assert len(inside) <= fleet.fleet.budget + 3
+
+
+def sick(fleet: FleetWatch, number: int, at: int) -> Verdict:
+    """The verdict on a node that fails; what it asks for is not decided yet."""
+    (decision,) = fleet.observe(symptom(xid(79), at, node=f"n{number}"), at * SECOND_US).decisions
+    assert decision.is_allowed is None and asks(decision.verdict)
+    return decision.verdict
+
+
+def test_an_action_that_was_not_done_leaves_the_budgets_as_they_were() -> None:
+    fleet = watch(20, defers=True)
+    first, second = sick(fleet, 0, 0), sick(fleet, 9, 700)
+    assert fleet.permit(first, 701 * SECOND_US) is None
+    fleet.give_back()
+    assert fleet.permit(second, 702 * SECOND_US) is None, "a fleet of twenty has a budget of one"
+    third = sick(fleet, 18, 1_400)
+    assert fleet.permit(third, 1_401 * SECOND_US) is HoldReason.FLEET_BUDGET
+
+
+def test_a_probe_that_was_not_done_leaves_the_next_one_to_probe() -> None:
+    fleet, cool = watch(20, defers=True), GuardLimits().cool_us // SECOND_US
+    for number in (0, 9):
+        fleet.permit(sick(fleet, number, number), number * SECOND_US)
+    assert fleet.fleet.state is BreakerState.OPEN
+    probe, next_one, last = (sick(fleet, number, cool + number) for number in (10, 12, 18))
+    later_us = 2 * cool * SECOND_US
+    assert fleet.permit(probe, later_us) is None
+    fleet.give_back()
+    assert fleet.permit(next_one, later_us) is None
+    assert fleet.permit(last, later_us) is HoldReason.FLEET_BUDGET
+
+
+def test_what_is_decided_later_knows_what_failed_meanwhile() -> None:
+    fleet = watch(defers=True)
+    verdicts = [sick(fleet, number, number) for number in range(8)]
+    assert fleet.permit(verdicts[0], 9 * SECOND_US) is HoldReason.PARENT_SUSPECTED
+
+
+def test_what_only_observes_is_held_at_once() -> None:
+    (decision,) = watch(acts=False, defers=True).observe(symptom(xid(79)), 0).decisions
+    assert decision.held is HoldReason.OBSERVE_ONLY

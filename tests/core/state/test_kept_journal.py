@@ -22,7 +22,7 @@ from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state import commands, events
 from parkade.core.state.codec import decode_event, encode_event
 from parkade.core.state.events import EVENT_VERSION
-from parkade.core.state.people import Role
+from parkade.core.state.people import CapPeriod, Role
 from parkade.core.state.world import Records, World
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
@@ -514,6 +514,29 @@ def a_user_who_leaves() -> Parkade:
     return parkade
 
 
+def tokens_of_tokens() -> Parkade:
+    """A token that ends with the one that it was made with, and one that ends earlier."""
+    parkade = Parkade()
+    parkade.org("lab")
+    parkade.do(builders.create_user("eve", "lab", role=Role.OWNER, unix_name=None))
+    for name, made_with, lasts_us in (
+        ("first", None, HOUR_US),
+        ("second", "first", None),
+        ("third", "second", HOUR_US // 2),
+    ):
+        parkade.do(
+            commands.AddToken(
+                by="eve",
+                token=name,
+                user="eve",
+                digest=name.ljust(64, "0"),
+                made_with=made_with,
+                lasts_us=lasts_us,
+            )
+        )
+    return parkade
+
+
 def an_org_that_leaves() -> Parkade:
     """Its running work, its claim and its array end with notice; later it is back."""
     parkade = Parkade()
@@ -527,6 +550,28 @@ def an_org_that_leaves() -> Parkade:
     parkade.do(commands.SetOrgDisabled(by=None, org="guests", is_disabled=False))
     parkade.bid("guests", 9)
     parkade.run(180)
+    return parkade
+
+
+def caps_of_users_and_orgs() -> Parkade:
+    """Caps on money, in all and by month, and on GPUs: set, told of, reached and lifted."""
+    parkade = Parkade()
+    parkade.org("lab")
+    parkade.do(builders.create_user("eve", "lab", role=Role.OWNER))
+    month = CapPeriod.MONTH
+    by_month = commands.SetCap(by=None, user="eve", cap_micros=4 * MICROS, period=month)
+    parkade.do(by_month)
+    of_org = commands.SetOrgCap(by="eve", org="lab", cap_micros=9 * MICROS, most_gpus=4)
+    parkade.do(of_org)
+    for _ in range(3):
+        spec = parkade.spec(limit=9)
+        own = commands.Submit(by="eve", org="lab", market=None, spec=spec, is_held=False)
+        parkade.do(own)
+    parkade.bid("lab", 9)
+    parkade.run(3600)
+    parkade.do(commands.SetOrgCap(by=None, org="lab", cap_micros=None))
+    parkade.tick(17 * 24 * 3600)
+    parkade.run(600)
     return parkade
 
 
@@ -618,6 +663,15 @@ def test_a_kept_journal_has_bounds_that_changed_for_one_for_an_array_and_for_mem
     assert [it.members for it in changed if it.members] == [((3, 4),)]
 
 
+def test_a_kept_journal_has_tokens_that_were_made_with_tokens() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-tokens.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    added = [it.token for it in found if isinstance(it, events.TokenAdded)]
+    assert [it.made_with for it in added] == [None, "first", "second"]
+    first, second, third = (it.expires_us for it in added)
+    assert first == second and third is not None and first is not None and third < first
+
+
 def test_a_kept_journal_has_a_workload_that_ended_twice() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-again.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
@@ -627,6 +681,17 @@ def test_a_kept_journal_has_a_workload_that_ended_twice() -> None:
     ]
     launched = [it.attempt.attempt for it in found if isinstance(it, events.Launched)]
     assert launched == ["w1.1", "w1.2"]
+
+
+def test_a_kept_journal_has_caps_that_were_told_of_and_reached() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-caps.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    noted = [it.user for it in found if isinstance(it, events.CapNoted)]
+    assert {"eve", None} == set(noted)
+    whys = {it.why for each in found if isinstance(each, events.Cleared) for it in each.left}
+    assert {"user_cap", "org_cap"} & whys
+    waits = {it.why for each in found if isinstance(each, events.Cleared) for it in each.waiting}
+    assert "org_gpus" in waits
 
 
 def test_the_present_version_has_kept_journals_with_every_event() -> None:
@@ -656,9 +721,11 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
         f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
+        f"journal-v{EVENT_VERSION}-tokens": tokens_of_tokens,
         f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,
         f"journal-v{EVENT_VERSION}-again": what_ended_goes_on,
+        f"journal-v{EVENT_VERSION}-caps": caps_of_users_and_orgs,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

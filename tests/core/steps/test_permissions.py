@@ -57,7 +57,7 @@ def example(kind: type[commands.AnyCommand], by: str) -> commands.AnyCommand:
     fields = kind.__struct_fields__
     given = {name: values.get(name, 1) for name in fields if name != "by"}
     if kind is commands.AddToken:
-        given["pool"] = None
+        given |= {"pool": None, "made_with": None}
     if kind is commands.ChangeBounds:
         bound = commands.NewBound(value=1)
         given |= {"max_spend_micros": bound, "max_duration_us": bound, "members": None}

@@ -96,7 +96,8 @@ Agent = Annotated[RequestContext, Depends(admitted)]
 @router.post("/pools/{pool}/agent-tokens", status_code=201)
 async def create_agent_token(pool: Pool, context: Authenticated) -> NewToken:
     """A token with which an agent may run this pool and do nothing else; operators only. Its
-    secret is in this answer only, so a repeated request is refused with `conflict`."""
+    secret is in this answer only, so a repeated request is refused with `conflict`. It expires
+    with the token of the request, if that one does."""
     secret = new_token()
     user = context.viewer.user
     command = AddToken(
@@ -105,6 +106,7 @@ async def create_agent_token(pool: Pool, context: Authenticated) -> NewToken:
         user=user,
         digest=digest_of(secret),
         pool=pool,
+        made_with=context.viewer.token,
     )
     return await add_token(context, command, secret)
 
@@ -123,8 +125,9 @@ async def desired(
     after = None
     if after_epoch is not None and after_sequence is not None:
         after = (after_epoch, after_sequence)
-    async with context.place():
-        state = await context.plane.desired(pool, after=after, wait_s=wait)
+    async with context.place() as place:
+        state = await place.wait_for(context.plane.desired(pool, after=after, wait_s=wait))
+    context.refuse_if_it_was_revoked()
     return Response(status_code=204) if state is None else _json(state)
 
 
@@ -169,8 +172,10 @@ async def folders(pool: Pool, request: Request, context: Agent) -> Response:
 @router.get("/pools/{pool}/log-requests", response_class=Response)
 async def log_requests(pool: Pool, context: Agent, wait: Wait = 0) -> Response:
     """A request for output that a reader waits for."""
-    async with context.place():
-        return _json(await context.plane.log_requests(pool, wait_s=wait))
+    async with context.place() as place:
+        asked = await place.wait_for(context.plane.log_requests(pool, wait_s=wait))
+    context.refuse_if_it_was_revoked()
+    return _json(asked or [])
 
 
 @router.post("/pools/{pool}/log-chunks/{log_request}", status_code=204)

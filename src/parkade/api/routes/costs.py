@@ -145,8 +145,7 @@ async def _rows(
     for org in orgs:
         account = org_account(org)
         async for page in archive.pages(account, from_us=from_us, to_us=to_us):
-            if not context.is_current():
-                raise problem("unauthenticated", "the token was revoked meanwhile")
+            context.refuse_if_it_was_revoked()
             lines = [line for line in page if focus.is_cost(line)]
             paid = (it.transfer for it in lines if it.transfer.kind.is_paid_by_user)
             origins = await archive.origins({it.workload for it in paid if it.workload})

@@ -7,11 +7,11 @@ from parkade.api import context as contexts
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
-from parkade.api.translate import micros, span_us
+from parkade.api.translate import instant_or_none, micros, span_us
 from parkade.api.views import people as views
 from parkade.control.answers import Decided
 from parkade.core.state import commands, events
-from parkade.core.state.people import Role, Token, User
+from parkade.core.state.people import CapPeriod, Role, Token, User
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
 from parkade.core.units.refusal import Reason, Refusal
@@ -41,10 +41,11 @@ async def create_org(body: wire.CreateOrg, context: Authenticated) -> wire.Org:
 async def list_orgs(context: Authenticated) -> wire.Orgs:
     """The caller's own, or all for an operator."""
 
-    def view(world: World, _: int) -> wire.Orgs:
+    def view(world: World, now_us: int) -> wire.Orgs:
         seen = [org for org in world.records.orgs.values() if context.viewer.may_see(org.org)]
         kept_of = context.plane.kept_of
-        return wire.Orgs(orgs=tuple(views.org(world, org, kept_of(org.org)) for org in seen))
+        shown = (views.org(world, org, kept_of(org.org), now_us) for org in seen)
+        return wire.Orgs(orgs=tuple(shown))
 
     return await context.read(view)
 
@@ -92,6 +93,20 @@ async def set_grant(org: str, body: wire.SetGrant, context: Authenticated) -> wi
     return await context.execute(command, _org(context, org))
 
 
+@router.post("/orgs/{org}/cap")
+async def set_org_cap(org: str, body: wire.SetCap, context: Authenticated) -> wire.Org:
+    """The most that all workloads of an org may cost and hold; operators, and owners of the org
+    unless an operator set the cap that there is."""
+    command = commands.SetOrgCap(
+        by=context.viewer.user,
+        org=org,
+        cap_micros=None if body.cap is None else micros(body.cap),
+        period=CapPeriod(body.period),
+        most_gpus=body.most_gpus,
+    )
+    return await context.execute(command, _org(context, org))
+
+
 @router.post("/orgs/{org}/disabled")
 async def set_org_disabled(org: str, body: wire.SetOrgDisabled, context: Authenticated) -> wire.Org:
     """Whether an org's tokens are refused; where they are, its workloads get their notice and end,
@@ -103,7 +118,9 @@ async def set_org_disabled(org: str, body: wire.SetOrgDisabled, context: Authent
 
 def _org(context: RequestContext, name: str) -> Callable[[World, int, Decided], wire.Org]:
     kept_of = context.plane.kept_of
-    return lambda world, _, __: views.org(world, world.records.orgs[name], kept_of(name))
+    return lambda world, now_us, _: views.org(
+        world, world.records.orgs[name], kept_of(name), now_us
+    )
 
 
 @router.post("/users", status_code=201)
@@ -119,22 +136,29 @@ async def create_user(body: wire.CreateUser, context: Authenticated) -> wire.Use
         unix_name=body.unix_name,
     )
     return await context.execute(
-        command, lambda world, _, __: views.user(world, world.records.users[name])
+        command, lambda world, now_us, _: views.user(world, world.records.users[name], now_us)
     )
 
 
 @router.post("/users/{user}/cap")
 async def set_cap(user: str, body: wire.SetCap, context: Authenticated) -> wire.User:
-    """The most that a user's workloads may cost; operators, and owners within their org."""
+    """The most that a user's workloads may cost and hold; operators, and owners within their
+    org."""
 
     def look(world: World, _: int) -> User | Refusal:
         return context.visible(context.meant(world.records.users, user), f"user {user}")
 
-    def show(world: World, _: int, _decided: Decided, before: User) -> wire.User:
-        return views.user(world, world.records.users[before.user])
+    def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
+        return views.user(world, world.records.users[before.user], now_us)
 
     cap = None if body.cap is None else micros(body.cap)
-    command = commands.SetCap(by=context.viewer.user, user=user, cap_micros=cap)
+    command = commands.SetCap(
+        by=context.viewer.user,
+        user=user,
+        cap_micros=cap,
+        period=CapPeriod(body.period),
+        most_gpus=body.most_gpus,
+    )
     return await context.change(command, show, look=look)
 
 
@@ -145,8 +169,8 @@ async def set_unix_name(user: str, body: wire.SetUnixName, context: Authenticate
     def look(world: World, _: int) -> User | Refusal:
         return context.visible(context.meant(world.records.users, user), f"user {user}")
 
-    def show(world: World, _: int, _decided: Decided, before: User) -> wire.User:
-        return views.user(world, world.records.users[before.user])
+    def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
+        return views.user(world, world.records.users[before.user], now_us)
 
     command = commands.SetUnixName(by=context.viewer.user, user=user, unix_name=body.unix_name)
     return await context.change(command, show, look=look)
@@ -162,8 +186,8 @@ async def set_user_disabled(
     def look(world: World, _: int) -> User | Refusal:
         return context.visible(context.meant(world.records.users, user), f"user {user}")
 
-    def show(world: World, _: int, _decided: Decided, before: User) -> wire.User:
-        return views.user(world, world.records.users[before.user])
+    def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
+        return views.user(world, world.records.users[before.user], now_us)
 
     command = commands.SetUserDisabled(
         by=context.viewer.user, user=user, is_disabled=body.is_disabled
@@ -175,9 +199,9 @@ async def set_user_disabled(
 async def list_users(context: Authenticated) -> wire.Users:
     """Those of the caller's org, or all for an operator."""
 
-    def view(world: World, _: int) -> wire.Users:
+    def view(world: World, now_us: int) -> wire.Users:
         seen = [user for user in world.records.users.values() if context.viewer.may_see(user.org)]
-        return wire.Users(users=tuple(views.user(world, user) for user in seen))
+        return wire.Users(users=tuple(views.user(world, user, now_us) for user in seen))
 
     return await context.read(view)
 
@@ -185,7 +209,8 @@ async def list_users(context: Authenticated) -> wire.Users:
 @router.post("/tokens", status_code=201)
 async def create_token(body: wire.CreateToken, context: Authenticated) -> wire.NewToken:
     """A new token. Its secret is in this answer only and kept nowhere, so a repeated request cannot
-    have it again: it is refused with `conflict`."""
+    have it again: it is refused with `conflict`. It expires with the token of the request at the
+    latest."""
     secret = contexts.new_token()
     generated = f"{body.user.partition('@')[0][:40]}-{secrets.token_hex(4)}"
     command = commands.AddToken(
@@ -195,6 +220,7 @@ async def create_token(body: wire.CreateToken, context: Authenticated) -> wire.N
         digest=contexts.digest_of(secret),
         is_read_only=body.is_read_only,
         lasts_us=None if body.lasts is None else span_us(body.lasts),
+        made_with=context.viewer.token,
     )
     return await add_token(context, command, secret)
 
@@ -212,7 +238,12 @@ async def add_token(
             f"the token {added.token.token} was made by an earlier try, and its secret was shown "
             "only there; revoke it and make another",
         )
-    return wire.NewToken(token=added.token.token, user=added.token.user, secret=secret)
+    return wire.NewToken(
+        token=added.token.token,
+        user=added.token.user,
+        secret=secret,
+        expires=instant_or_none(added.token.expires_us),
+    )
 
 
 @router.get("/tokens")
@@ -220,12 +251,11 @@ async def list_tokens(context: Authenticated) -> wire.Tokens:
     """The caller's own; those of its org for an owner, all for an operator."""
 
     def view(world: World, _: int) -> wire.Tokens:
-        users = world.records.users
         return wire.Tokens(
             tokens=tuple(
-                views.token(token, context.plane.last_used_us(token.token))
+                _shown(context, world, token)
                 for token in world.records.tokens.values()
-                if may_manage(context, token.user, users[token.user].org)
+                if _may_see(context, world, token)
             )
         )
 
@@ -238,18 +268,30 @@ async def revoke_token(token: str, context: Authenticated) -> wire.Token:
 
     def look(world: World, _: int) -> Token | Refusal:
         found = context.meant(world.records.tokens, token)
-        if found is None or not may_manage(
-            context, found.user, world.records.users[found.user].org
-        ):
+        if found is None or not _may_see(context, world, found):
             return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no token {token}")
         return found
 
     def show(world: World, _: int, _decided: Decided, before: Token) -> wire.Token:
-        name = before.token
-        return views.token(world.records.tokens[name], context.plane.last_used_us(name))
+        return _shown(context, world, world.records.tokens[before.token])
 
     command = commands.RevokeToken(by=context.viewer.user, token=token)
     return await context.change(command, show, look=look)
+
+
+def _may_see(context: RequestContext, world: World, token: Token) -> bool:
+    return may_manage(context, token.user, world.records.users[token.user].org)
+
+
+def _shown(context: RequestContext, world: World, token: Token) -> wire.Token:
+    """A token's public side; what it was made with is named to those who may see that one."""
+    maker = world.records.tokens.get(token.made_with or "")
+    is_shown = maker is not None and _may_see(context, world, maker)
+    return views.token(
+        token,
+        context.plane.last_used_us(token.token),
+        made_with=token.made_with if is_shown else None,
+    )
 
 
 def may_manage(context: RequestContext, user: str, org: str) -> bool:

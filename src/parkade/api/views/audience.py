@@ -181,6 +181,8 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             pass
         case events.UserCreated() | events.GrantSet():
             pass
+        case events.OrgCapSet() | events.CapNoted():
+            pass
         case events.EpochOpened() | events.ClockJumped():
             pass
         case events.ClockConfirmed() | events.ClockAdvanced():
@@ -215,7 +217,12 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             return Audience(orgs=frozenset(orgs_of(transfers)))
         case events.OrgCreated(org=org):
             return _of(org.org)
-        case events.GrantSet(org=concerned) | events.OrgDisabled(org=concerned):
+        case (
+            events.GrantSet(org=concerned)
+            | events.OrgDisabled(org=concerned)
+            | events.OrgCapSet(org=concerned)
+            | events.CapNoted(org=concerned)
+        ):
             return _of(concerned)
         case events.UserCreated(user=user):
             return _of(user.org)

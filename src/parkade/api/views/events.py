@@ -13,7 +13,7 @@ from parkade.core.fleet.pool import Fence
 from parkade.core.ledger.accounts import Transfer, org_account
 from parkade.core.reservations.reservation import Lending
 from parkade.core.state import events
-from parkade.core.state.people import Grant
+from parkade.core.state.people import CapPeriod, Grant
 from parkade.core.units.indexes import written
 from parkade.core.units.money import format_amount as money
 from parkade.wire.feed import Event
@@ -230,9 +230,19 @@ def _account(event: events.AccountEvent) -> Shown:
             return says, {"amount": money(grant.micros), "next": upcoming}
         case events.GrantSet(org=org_name):
             return f"{org_name}: is granted nothing any more", {}
-        case events.CapSet(user=name, cap_micros=cap):
-            cap_text = None if cap is None else money(cap)
-            return f"user {name}: cap {cap_text or 'lifted'}", {"user": name, "cap": cap_text}
+        case events.CapSet(user=name, cap_micros=cap, period=period, most_gpus=gpus):
+            says, told = _cap(cap, period, gpus)
+            return f"user {name}: {says}", {"user": name, **told}
+        case events.OrgCapSet(org=org_name, cap=whole):
+            says, told = _cap(None, CapPeriod.TOTAL, None)
+            if whole is not None:
+                says, told = _cap(whole.micros, whole.period, whole.most_gpus)
+            return f"org {org_name}: {says}", told
+        case events.CapNoted(org=org_name, user=user_name, spent_micros=spent, cap_micros=most):
+            whose = f"org {org_name}" if user_name is None else f"user {user_name}"
+            told = {"user": user_name, "spent": money(spent), "cap": money(most)}
+            says = f"{whose}: four fifths of its cap are spent, {money(spent)} of {money(most)}"
+            return says, {**told, "period": event.period.value}
         case events.OrgDisabled(org=org_name, is_disabled=is_disabled):
             says = "disabled: its work ends with notice" if is_disabled else "enabled"
             return f"org {org_name} {says}", {"is_disabled": is_disabled}
@@ -251,6 +261,17 @@ def _account(event: events.AccountEvent) -> Shown:
             return f"token {name} revoked", {"token": name}
         case _:
             assert_never(event)
+
+
+def _cap(micros: int | None, period: CapPeriod, gpus: int | None) -> Shown:
+    told = {
+        "cap": None if micros is None else money(micros),
+        "period": period.value,
+        "most_gpus": gpus,
+    }
+    parts = [] if micros is None else [money(micros) + (" a month" if period == "month" else "")]
+    parts += [] if gpus is None else [f"{gpus} GPUs at once"]
+    return f"cap {', '.join(parts) or 'lifted'}", told
 
 
 def _reserved(event: events.LeasingEvent) -> Shown:

@@ -1,23 +1,28 @@
 """Orgs, users and tokens as shown."""
 
 from datetime import timedelta
+from typing import Any
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
+from parkade.core.billing.commitments import spending_of_org, spending_of_user
 from parkade.core.ledger.accounts import org_account
-from parkade.core.state.people import Org, Token, User
+from parkade.core.state.people import Cap, CapPeriod, Org, Spending, Token, User
 from parkade.core.state.world import World
+from parkade.core.steps.holdings import gpus_held
+from parkade.core.units.time import month_of
 from parkade.ports import KeptOfOrg
 from parkade.wire import people as wire
 
 
-def org(world: World, org: Org, kept: KeptOfOrg | None) -> wire.Org:
-    """An org, its balance and what pools keep of it."""
+def org(world: World, org: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org:
+    """An org, its balance, its cap and what pools keep of it."""
     balance = world.ledger.balance(org_account(org.org))
     grant = org.grant and wire.Grant(
         amount=amount(org.grant.micros),
         every=timedelta(microseconds=org.grant.every_us),
         next=instant(org.grant.next_us),
     )
+    capped = _capped(world, org.cap, spending_of_org(world, org.org), now_us, org.org, None)
     return wire.Org(
         org=org.org,
         created=instant(org.created_us),
@@ -26,23 +31,40 @@ def org(world: World, org: Org, kept: KeptOfOrg | None) -> wire.Org:
         disabled=instant_or_none(org.disabled_us),
         kept=kept
         and wire.KeptFolders(folders=kept.folders, bytes=kept.bytes, is_counted=kept.is_counted),
+        is_cap_of_operator=org.cap is not None and org.cap.by_operator,
+        **capped,
     )
 
 
-def user(world: World, user: User) -> wire.User:
+def user(world: World, user: User, now_us: int) -> wire.User:
     """A user, its cap and what its workloads have cost."""
+    spending = spending_of_user(world, user.user)
     return wire.User(
         user=user.user,
         org=user.org,
         role=user.role.value,
-        cap=amount_or_none(user.cap_micros),
-        spent=amount(world.records.spent_by_user.get(user.user, 0)),
         unix_name=user.unix_name,
         is_disabled=user.is_disabled,
+        **_capped(world, user.cap, spending, now_us, user.org, user.user),
     )
 
 
-def token(token: Token, last_used_us: int | None) -> wire.Token:
+def _capped(
+    world: World, cap: Cap | None, spending: Spending, now_us: int, org: str, user: str | None
+) -> dict[str, Any]:
+    """The cost of one with a cap on GPUs grows with the org's live workloads."""
+    most_gpus = None if cap is None else cap.most_gpus
+    return {
+        "cap": None if cap is None else amount_or_none(cap.micros),
+        "cap_period": CapPeriod.TOTAL.value if cap is None else cap.period.value,
+        "spent": amount(spending.total_micros),
+        "spent_this_month": amount(spending.within(CapPeriod.MONTH, month_of(now_us))),
+        "most_gpus": most_gpus,
+        "gpus_held": None if most_gpus is None else gpus_held(world, org, user),
+    }
+
+
+def token(token: Token, last_used_us: int | None, *, made_with: str | None) -> wire.Token:
     """A token's public side."""
     return wire.Token(
         token=token.token,
@@ -52,4 +74,5 @@ def token(token: Token, last_used_us: int | None) -> wire.Token:
         is_read_only=token.is_read_only,
         expires=instant_or_none(token.expires_us),
         last_used=instant_or_none(last_used_us),
+        made_with=made_with,
     )

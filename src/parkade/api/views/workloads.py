@@ -38,6 +38,9 @@ SENTENCES: dict[str, str] = {
     Why.RESERVATION_NOT_IN_FORCE: "its reservation has not begun, or is over",
     Why.INSUFFICIENT_FUNDS: "its account cannot set aside what the next minutes may cost",
     Why.USER_CAP: "its user's cap leaves less than the next minutes may cost",
+    Why.ORG_CAP: "its org's cap leaves less than the next minutes may cost",
+    Why.USER_GPUS: "its user holds as many GPUs as its cap allows, or too many for this one",
+    Why.ORG_GPUS: "its org holds as many GPUs as its cap allows, or too many for this one",
     Why.MAX_SPEND: "its max_spend leaves less than the next minutes may cost; parkade change raises"
     " it",
     Why.MAX_DURATION: "it reached its max_duration",
@@ -50,7 +53,7 @@ SENTENCES: dict[str, str] = {
     Cause.MOVED: "it is moved to other seats",
     Cause.RESIZED: "it restarts on more nodes",
     Cause.HEALED: "a node of it broke",
-    Cause.BUDGET: "it cannot pay for the next minutes",
+    Cause.BUDGET: "it cannot pay for the next minutes, or is beyond a cap",
     Cause.OPERATOR: "the operator told it to leave",
     Cause.EXPIRED: "its time is over",
     Cause.LAPSED: "the control plane was silent for its lease",

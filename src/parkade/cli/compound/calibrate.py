@@ -40,8 +40,11 @@ def calibrate(
 def _show(found: "Calibration", recorded: "Recorded") -> None:
     from parkade.cli.compound.reports import milliseconds, money, percent
     from parkade.cli.screen import fields, say, table
+    from parkade.compound.evaluate.drawing_cost import each_micros
 
     verifier = found.verifier
+    # Else each paid for its own prompt, and the two are one.
+    alone = money(each_micros(found, 1)) if found.shared_prompt else None
     fields(
         [
             ("questions", f"{found.questions:,}"),
@@ -54,6 +57,7 @@ def _show(found: "Calibration", recorded: "Recorded") -> None:
             ("right ones accepted", percent(verifier.true_positive_rate) if verifier else "–"),
             ("wrong ones accepted", percent(verifier.false_positive_rate) if verifier else "–"),
             ("cost of a candidate", money(found.cost_micros)),
+            ("drawn alone", alone),
             ("latency of a candidate", milliseconds(found.latency_us)),
             ("labels compared as", recorded.rule),
             ("candidates are", recorded.bias_in_words()),

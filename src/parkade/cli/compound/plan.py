@@ -22,6 +22,12 @@ Questions = Annotated[
     int | None, typer.Option(help="Questions to run; default: as many as were calibrated.")
 ]
 MostK = Annotated[int, typer.Option("--most-k", help="No K beyond this is looked at.")]
+Parallel = Annotated[
+    int,
+    typer.Option(
+        help="Candidates of a question in flight at once, as the network's parallel.", min=1
+    ),
+]
 Exact = Annotated[
     bool, typer.Option("--exact-verifier", help="The verifier never errs, such as a proof checker.")
 ]
@@ -38,6 +44,7 @@ def plan(
     wrong_cost: WrongCost = "0",
     questions: Questions = None,
     most_k: MostK = 1_000,
+    parallel: Parallel = 1,
     exact_verifier: Exact = False,
     plot: Plot = None,
     as_json: AsJson = False,
@@ -61,6 +68,7 @@ def plan(
             questions=questions,
             most_k=most_k,
             is_exact=exact_verifier,
+            parallel=parallel,
         )
         if plot is not None:
             write_plot(plan_chart(found), plot)
@@ -95,6 +103,7 @@ def _show(found: "Plan", recorded: "Recorded") -> None:
     from parkade.cli.screen import fields, say, table
 
     draws = found.draws_per_question
+    side = "one by one" if found.parallel == 1 else f"{found.parallel} side by side"
     for finding in found.findings:
         say(finding)
     fields(
@@ -104,7 +113,7 @@ def _show(found: "Plan", recorded: "Recorded") -> None:
             ("with one candidate", percent(found.accuracy_of_one)),
             ("ceiling", percent(found.ceiling)),
             ("questions", f"{found.questions:,}"),
-            ("candidates a question", None if draws is None else f"{draws:.2f}"),
+            ("candidates a question", None if draws is None else f"{draws:.2f}, {side}"),
             ("cost, expected", None if found.k is None else money(found.cost_micros)),
             ("cost, at worst", None if found.k is None else money(found.worst_cost_micros)),
             (

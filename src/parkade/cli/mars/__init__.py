@@ -1,5 +1,7 @@
 """`parkade mars`: health of GPU nodes, with no server at all, and inside the marketplace."""
 
+from collections.abc import Callable
+
 import typer
 
 from parkade.cli.mars import explain, incidents, policy, run, scan
@@ -8,15 +10,24 @@ mars = typer.Typer(
     help="Find sick GPUs: scan a node, explain a code, watch a cluster.",
     no_args_is_help=True,
 )
-mars.command("scan")(scan.scan)
-mars.command("explain")(explain.explain)
-mars.command("run")(run.run)
-mars.command("undo")(run.undo)
-mars.command("export")(run.export)
-mars.command("status")(incidents.status)
-mars.command("events")(incidents.events)
-mars.command("incidents")(incidents.incidents)
-mars.command("stop")(incidents.stop)
-mars.command("start")(incidents.start)
-mars.command("budget")(incidents.budget)
-mars.add_typer(policy.policy, name="policy")
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    "Without a server": {
+        "scan": scan.scan,
+        "explain": explain.explain,
+        "run": run.run,
+        "undo": run.undo,
+        "export": run.export,
+    },
+    "With a server": {
+        "status": incidents.status,
+        "events": incidents.events,
+        "incidents": incidents.incidents,
+        "stop": incidents.stop,
+        "start": incidents.start,
+        "budget": incidents.budget,
+    },
+}
+for _panel, _commands in COMMANDS.items():
+    for _name, _command in _commands.items():
+        mars.command(_name, rich_help_panel=_panel)(_command)
+mars.add_typer(policy.policy, name="policy", rich_help_panel="Without a server")

@@ -1,13 +1,15 @@
 """`parkade mars status, events, incidents, stop, start, budget`: Mars inside the marketplace."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, call, calling, fail
-from parkade.cli.exit_codes import MARS_CANNOT
+from parkade.cli.calling import AsJson, call, calling, fail, warn
+from parkade.cli.exit_codes import EXIT_TRY_AGAIN, EXIT_USAGE, MARS_CANNOT
 
 if TYPE_CHECKING:
     from parkade.wire import mars as wire
@@ -33,12 +35,25 @@ KINDS = frozenset(
         "NodeSanitised",
     }
 )
+ON_STDERR = "`parkade mars run` tells verdicts and drains on stderr"
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Shown with it.")]
+
+
+@contextmanager
+def _or_alone(words: str, *, as_json: bool) -> Iterator[None]:
+    """Where no server is logged in to, or answers: what to do with Mars alone."""
+    try:
+        yield
+    except typer.Exit as end:
+        if end.exit_code in (EXIT_USAGE, EXIT_TRY_AGAIN) and not as_json:
+            warn(f"this command asks a server; without one, {words}")
+        raise
 
 
 def status(as_json: AsJson = False) -> None:
     """Show nodes by health, what automatic action may do, buffers and sensors."""
-    call(lambda client: client.mars_status(), _status, as_json=as_json)
+    with _or_alone("`parkade mars run` serves what stands as metrics", as_json=as_json):
+        call(lambda client: client.mars_status(), _status, as_json=as_json)
 
 
 def events(
@@ -52,7 +67,7 @@ def events(
     from parkade.cli.screen import console
 
     start = 0 if after is None and not follow else after
-    with calling(as_json=as_json) as client:
+    with _or_alone(ON_STDERR, as_json=as_json), calling(as_json=as_json) as client:
         for event in client.events(after=start, follow=follow):
             if event.type not in KINDS:
                 continue
@@ -77,16 +92,18 @@ def incidents(
         if html is not None:
             fail("--html tells one incident; name it", exit_code=2)
         is_open = True if open_only else None
-        call(lambda client: client.incidents(node, open=is_open), _table, as_json=as_json)
+        with _or_alone(ON_STDERR, as_json=as_json):
+            call(lambda client: client.incidents(node, open=is_open), _table, as_json=as_json)
         return
     name = incident
     if html is None:
-        call(lambda client: client.incident(name), _story, as_json=as_json)
+        with _or_alone(ON_STDERR, as_json=as_json):
+            call(lambda client: client.incident(name), _story, as_json=as_json)
         return
     from parkade.cli.screen import say
     from parkade.mars.story import story_page
 
-    with calling(as_json=as_json) as client:
+    with _or_alone(ON_STDERR, as_json=as_json), calling(as_json=as_json) as client:
         found = client.incident(name)
     try:
         html.write_text(story_page(found), encoding="utf-8")
@@ -97,12 +114,15 @@ def incidents(
 
 def stop(reason: Reason, as_json: AsJson = False) -> None:
     """Stop all automatic action at once; what is under way on a node is finished."""
-    _set(as_json=as_json, reason=reason, is_on=False)
+    words = "end `parkade mars run`, then lift its drains with `parkade mars undo --config FILE`"
+    with _or_alone(words, as_json=as_json):
+        _set(as_json=as_json, reason=reason, is_on=False)
 
 
 def start(reason: Reason, as_json: AsJson = False) -> None:
     """Let Mars act again."""
-    _set(as_json=as_json, reason=reason, is_on=True)
+    with _or_alone("start `parkade mars run --config FILE`", as_json=as_json):
+        _set(as_json=as_json, reason=reason, is_on=True)
 
 
 def budget(
@@ -120,7 +140,8 @@ def budget(
     given: dict[str, object] = {"is_limited": not lift}
     given |= {} if fabric is None else {"fabric_share": fabric}
     given |= {} if fleet is None else {"fleet_share": fleet}
-    _set(as_json=as_json, reason=reason, **given)
+    with _or_alone("`most` in the file of `parkade mars run` bounds drains", as_json=as_json):
+        _set(as_json=as_json, reason=reason, **given)
 
 
 def _set(*, as_json: bool, **given: object) -> None:
@@ -244,8 +265,8 @@ def _table(answer: "wire.Incidents") -> None:
 
 
 def _story(answer: "wire.Incident") -> None:
-    from parkade.cli.screen import say
+    from parkade.cli.screen import console, say
     from parkade.mars.story import story_text
 
-    for line in story_text(answer).splitlines():
+    for line in story_text(answer, width=console.width).splitlines():
         say(line)

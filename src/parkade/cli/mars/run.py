@@ -4,13 +4,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import explaining, fail, refuse
+from parkade.cli.calling import explaining, fail, refuse, warn
 from parkade.cli.exit_codes import MARS_CANNOT, MARS_NO_EXTRA, MARS_NOT_READ
 from parkade.cli.mars.choose import policy_from
 from parkade.extras import install
@@ -56,6 +56,7 @@ def run(
     with _explaining_files():
         file = _file(config)
         policy = policy_from(file.policy)
+    with _explaining_files(), _alone(file.journal):
         host, _, port = file.listen.rpartition(":")
         try:
             runner = MarsRunner(file, policy, sensors_of(file), now=lambda: time.time_ns() // 1_000)
@@ -98,19 +99,28 @@ def undo(
 
     with explaining():
         file = _file(config)
-        if file.drain is None or file.journal is None:
-            fail("the file names no `drain` and `journal`", exit_code=3)
+    if file.drain is None or file.journal is None:
+        fail("the file names no `drain` and `journal`", exit_code=3)
+    failed = False
+    with explaining(), _alone(file.journal):
         try:
             drains = Drains(file.drain, file.journal)
             names = node or [drained.node for drained in drains.own]
             mark_read(file, file.journal, frozenset(names), time.time_ns() // 1_000)
-            for name in names:
-                kept = drains.undo(name, time.time_ns() // 1_000)
-                screen.say(f"{name}: {'undrained' if kept is None else kept}")
         except (DrainError, BookmarkError) as error:
             fail(str(error), exit_code=MARS_CANNOT)
+        for name in names:
+            try:
+                kept = drains.undo(name, time.time_ns() // 1_000)
+            except DrainError as error:
+                failed = True
+                warn(f"{name}: {error}")
+            else:
+                screen.say(f"{name}: {'undrained' if kept is None else kept}")
         if not names:
             screen.say("No drain of Mars stands.")
+    if failed:
+        raise typer.Exit(MARS_CANNOT)
 
 
 def export(
@@ -127,6 +137,19 @@ def export(
             screen.say(str(folder / name))
     except OSError as error:
         fail(f"{folder} cannot be written: {error.strerror}", exit_code=MARS_CANNOT)
+
+
+@contextmanager
+def _alone(journal: Path | None) -> Iterator[None]:
+    """With the journal for this program alone; ends it where another one works on it."""
+    from parkade.mars.lock import JournalInUse, only_one
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(only_one(journal))
+        except (JournalInUse, OSError) as error:
+            fail(f"cannot start: {error}", exit_code=MARS_CANNOT)
+        yield
 
 
 @contextmanager

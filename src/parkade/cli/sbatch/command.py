@@ -118,12 +118,16 @@ def _read(words: Sequence[str]) -> "tuple[Script, Meaning, str, str]":
     all lines that cannot be submitted."""
     from parkade.cli.sbatch import options, script, wrapping
     from parkade.cli.sbatch.meaning import mean
+    from parkade.core.units import bounds
 
     name = "the command line"
     try:
         given, rest = options.read(words, name)
         wrapped = next((one.value for one in given if one.option.name == "wrap"), None)
         text, name, arguments = _text(wrapped, rest)
+        if len(text) > bounds.COMMAND_CHARACTERS.most:
+            most = f"{bounds.COMMAND_CHARACTERS.most:,}"
+            raise options.Wrong("the script", f"it is longer than {most} characters")
         read = script.parse(text)
         if read.faults:
             _refuse(read.faults, name)
@@ -244,6 +248,8 @@ def _refuse(faults: "Sequence[Wrong]", name: str) -> None:
     warn(f"{name}: not submitted")
     for one in faults[:MOST_REMARKS]:
         print(f"  {one.place}: {_visible(one.message)}", file=sys.stderr)
+    if len(faults) > MOST_REMARKS:
+        print(f"  and {len(faults) - MOST_REMARKS} more", file=sys.stderr)
     raise typer.Exit(3)
 
 

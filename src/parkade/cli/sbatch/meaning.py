@@ -76,6 +76,7 @@ def mean(given: Sequence[Given], *, script: str, folder: str, env: Mapping[str, 
         "max_duration": _time(last.get("time")),
         "checkpoint": _signal(last.get("signal")),
         "env": variables or None,
+        "image": last["container-image"].value if "container-image" in last else None,
         **dependencies,
     }
     if shape.most_nodes > shape.least_nodes:

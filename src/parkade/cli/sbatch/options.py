@@ -67,9 +67,9 @@ OF_SLURM = "it is a matter of Slurm's own"
 REQUEUED = "a workload that was moved is always started again"
 
 TAKEN = (
-    "account/A array/a chdir/D cpus-per-task/c dependency/d error/e export gpus/G gpus-per-node"
-    " gpus-per-task gres input/i job-name/J nodes/N ntasks/n ntasks-per-gpu ntasks-per-node"
-    " open-mode output/o reservation signal time/t wrap"
+    "account/A array/a chdir/D container-image cpus-per-task/c dependency/d error/e export gpus/G"
+    " gpus-per-node gpus-per-task gres input/i job-name/J nodes/N ntasks/n ntasks-per-gpu"
+    " ntasks-per-node open-mode output/o reservation signal time/t wrap"
 )
 TAKEN_FLAGS = "hold/H parsable quiet/Q test-only wait/W requeue"
 LEFT = {
@@ -105,7 +105,7 @@ REFUSED = {
     "gpus-per-socket": "say --gpus-per-node",
     "tres-per-task tres-per-node tres-per-socket tres-per-job": "say --gpus-per-node",
     "bb bbf": "there are no burst buffers",
-    "container container-id": "images are not run; start the container in the script",
+    "container container-id": "say --container-image, or start the container in the script",
     "export-file": "read the file in the script, or give --env-file PATH",
     "uid gid": "a workload runs as its user",
 }

@@ -82,7 +82,16 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, order=True):
     questions: int
 
 
-class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+class SharedPrompt(msgspec.Struct, frozen=True, kw_only=True):
+    """Prompts that were paid for once for several candidates; `drawing_cost` reckons with them."""
+
+    # Of one prompt, in the mean.
+    micros: float
+    # Candidates for each prompt that was paid for, in the mean.
+    candidates: float
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What planning starts from; `version` is that of its JSON form."""
 
     version: int
@@ -101,6 +110,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     latency_us: float
     per_question: tuple[QuestionRate, ...]
     groups: tuple[Group, ...]
+    # None where each candidate paid for its own prompt.
+    shared_prompt: SharedPrompt | None = None
     doubts: tuple[Betas, ...] = ()
     """Draws of what the rates may follow; empty in calibrations of before there were any."""
 
@@ -149,9 +160,20 @@ def calibration_of(outcomes: Iterable[Outcome]) -> Calibration:
         false_alarms=_index(spreads.false_alarms) if has_verifier else None,
         cost_micros=sum(each.cost_micros for each in everything) / candidates,
         latency_us=sum(each.latency_us for each in everything) / candidates,
+        shared_prompt=_shared_prompt(everything, candidates),
         per_question=_per_question(tallies, generator),
         groups=_groups(tallies),
         doubts=_doubts(spreads),
+    )
+
+
+def _shared_prompt(everything: Sequence[Tally], candidates: int) -> SharedPrompt | None:
+    sharing = sum(each.sharing for each in everything)
+    if sharing == 0:
+        return None
+    return SharedPrompt(
+        micros=sum(each.shared_micros for each in everything) / sharing,
+        candidates=candidates / max(1, candidates - sharing),
     )
 
 

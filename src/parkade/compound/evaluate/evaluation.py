@@ -39,8 +39,8 @@ class EvaluationRow(msgspec.Struct, frozen=True, kw_only=True):
     vote: Measure | None
     # Candidates drawn until one is accepted (without verdicts: until one is right), K at most.
     draws: float
-    # Of those draws ÷ the questions that they answer right (`verified`, else `pass_at_k`); None
-    # where none is.
+    # Of those draws, one by one, ÷ the questions that they answer right (`verified`, else
+    # `pass_at_k`); None where none is.
     cost_per_solved_micros: float | None
 
 
@@ -110,10 +110,7 @@ def _row(tallies: Sequence[Tally], k: int, seed: int) -> EvaluationRow:
         [pass_at(each.samples, each.right, k) for each in tallies], candidates=candidates
     )
     verified = _verified(tallies, k, candidates) if is_verified else None
-    costs = [
-        each.cost_micros / each.candidates * drawn
-        for each, drawn in zip(tallies, draws, strict=True)
-    ]
+    costs = [each.alone_micros * drawn for each, drawn in zip(tallies, draws, strict=True)]
     solved = (verified or pass_at_k).value * len(tallies)
     return EvaluationRow(
         k=k,

@@ -46,6 +46,8 @@ class CandidateOutcome(
     answer: str | None = None
     cost_micros: int = 0
     latency_us: int = 0
+    # Of its prompt, where another candidate of the same request paid for it; not in `cost_micros`.
+    shared_micros: int = 0
 
 
 class CountsOutcome(msgspec.Struct, frozen=True, kw_only=True, tag="counts", tag_field="kind"):
@@ -78,6 +80,9 @@ class Tally(msgspec.Struct, kw_only=True):
     unlabelled: int = 0
     cost_micros: int = 0
     latency_us: int = 0
+    # As in `CandidateOutcome`, and of how many candidates.
+    shared_micros: int = 0
+    sharing: int = 0
     # Votes and whether the answer is right, by answer.
     answers: dict[str, tuple[int, bool]] = {}
 
@@ -106,6 +111,11 @@ class Tally(msgspec.Struct, kw_only=True):
         """Labelled candidates with a verdict."""
         return self.samples - self.unverified_right - self.unverified_wrong
 
+    @property
+    def alone_micros(self) -> float:
+        """A candidate in the mean, had each paid for its own prompt."""
+        return (self.cost_micros + self.shared_micros) / self.candidates
+
     def add(self, outcome: Outcome) -> None:
         """Add one line; the question's name is the caller's business."""
         match outcome:
@@ -118,6 +128,8 @@ class Tally(msgspec.Struct, kw_only=True):
     def _add_candidate(self, outcome: CandidateOutcome) -> None:
         self.cost_micros += outcome.cost_micros
         self.latency_us += outcome.latency_us
+        self.shared_micros += outcome.shared_micros
+        self.sharing += outcome.shared_micros > 0
         if outcome.is_correct is None:
             self.unlabelled += 1
             return

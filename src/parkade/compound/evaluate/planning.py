@@ -11,6 +11,7 @@ import msgspec
 
 from parkade.compound.evaluate.calibration import Calibration
 from parkade.compound.evaluate.curve import Curve, curve_of, curves_in_doubt
+from parkade.compound.evaluate.drawing_cost import Drawing, drawing
 from parkade.compound.evaluate.measures import REPORT_VERSION, Measure, mean_share
 from parkade.compound.theory.domain import DomainError, not_negative, positive, whole
 from parkade.compound.theory.domain import open_probability as share_between
@@ -60,7 +61,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     cost_micros: float
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The report of `plan`; `version` is that of its JSON form."""
 
     version: int
@@ -83,6 +84,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...]
     # Whether and why more calls help, in sentences.
     findings: tuple[str, ...]
+    # Candidates of a question in flight at once.
+    parallel: int = 1
 
 
 def plan(
@@ -92,9 +95,11 @@ def plan(
     questions: int | None = None,
     most_k: int = MOST_K,
     is_exact: bool = False,
+    parallel: int = 1,
 ) -> Plan:
     """Plan a run over `questions` (default: as many as were calibrated) questions like these.
 
+    `parallel` candidates of a question are in flight at once (`drawing_cost`).
     `is_exact` states that the verifier never errs (a proof checker, a multiplication), which no
     number of observations can show. Raises DomainError where there is no verifier, a goal makes no
     sense, or a budget meets candidates that cost nothing.
@@ -110,9 +115,10 @@ def plan(
     _check(goal, calibration)
     curve = curve_of(calibration, is_exact=is_exact)
     grid = _grid(whole("most_k", most_k, least=1))
-    steps = [_step(curve, k, calibration.cost_micros) for k in grid]
-    chosen = _choose(curve, steps, goal, questions, calibration.cost_micros)
-    return _report(calibration, goal, questions, curve, steps, chosen, is_exact=is_exact)
+    drawn = drawing(calibration, curve, whole("parallel", parallel, least=1))
+    steps = [_step(drawn, k) for k in grid]
+    chosen = _choose(drawn, steps, goal, questions)
+    return _report(calibration, goal, questions, drawn, steps, chosen, is_exact=is_exact)
 
 
 def _check(goal: Goal, calibration: Calibration) -> None:
@@ -138,25 +144,27 @@ def _grid(most_k: int) -> list[int]:
     return sorted(steps | {most_k})
 
 
-def _step(curve: Curve, k: int, cost_micros: float) -> Step:
-    draws = curve.draws(k)
-    return Step(k=k, accuracy=curve.accuracy(k), draws=draws, cost_micros=draws * cost_micros)
+def _step(drawn: Drawing, k: int) -> Step:
+    return Step(
+        k=k,
+        accuracy=drawn.curve.accuracy(k),
+        draws=drawn.draws(k),
+        cost_micros=drawn.cost_micros(k),
+    )
 
 
-def _choose(
-    curve: Curve, steps: Sequence[Step], goal: Goal, questions: int, cost_micros: float
-) -> Step | None:
+def _choose(drawn: Drawing, steps: Sequence[Step], goal: Goal, questions: int) -> Step | None:
     match goal:
         case Budget(micros=micros):
             each = micros / questions
-            largest = _largest(curve, steps, each / cost_micros)
+            largest = _largest(drawn, steps, each / drawn.each_micros)
             if largest is None:
                 return None
             affordable = [step for step in steps if step.k < largest]
-            return _best([*affordable, _step(curve, largest, cost_micros)])
+            return _best([*affordable, _step(drawn, largest)])
         case Target(accuracy=accuracy):
-            k = _smallest(curve, steps, accuracy)
-            return None if k is None else _step(curve, k, cost_micros)
+            k = _smallest(drawn.curve, steps, accuracy)
+            return None if k is None else _step(drawn, k)
         case Worth(right_micros=right, wrong_micros=wrong):
             return max(
                 steps,
@@ -172,14 +180,14 @@ def _best(steps: Sequence[Step]) -> Step:
     return next(step for step in steps if step.accuracy >= most - _CLOSE)
 
 
-def _largest(curve: Curve, steps: Sequence[Step], draws: float) -> int | None:
+def _largest(drawn: Drawing, steps: Sequence[Step], draws: float) -> int | None:
     """The largest K of at most so many expected draws; draws grow with K."""
     low, high = 0, steps[-1].k
     if steps[-1].draws <= draws:
         return high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if curve.draws(middle) <= draws else (low, middle)
+        low, high = (middle, high) if drawn.draws(middle) <= draws else (low, middle)
     return low or None
 
 
@@ -199,12 +207,13 @@ def _report(
     calibration: Calibration,
     goal: Goal,
     questions: int,
-    curve: Curve,
+    drawn: Drawing,
     steps: Sequence[Step],
     chosen: Step | None,
     *,
     is_exact: bool,
 ) -> Plan:
+    curve = drawn.curve
     in_doubt = curves_in_doubt(calibration, is_exact=is_exact)
     ceiling = _measure(calibration, curve, in_doubt, None)
     turn = _turn(steps)
@@ -218,7 +227,7 @@ def _report(
         accuracy=accuracy,
         draws_per_question=chosen.draws if chosen else None,
         cost_micros=cost,
-        worst_cost_micros=chosen.k * calibration.cost_micros * questions if chosen else None,
+        worst_cost_micros=chosen.k * drawn.each_micros * questions if chosen else None,
         cost_per_solved_micros=(
             chosen.cost_micros / chosen.accuracy if chosen and chosen.accuracy > 0 else None
         ),
@@ -227,6 +236,7 @@ def _report(
         turns_down_after=turn,
         steps=tuple(steps),
         findings=_findings(calibration, goal, steps, chosen, ceiling, turn, is_exact=is_exact),
+        parallel=drawn.parallel,
     )
 
 

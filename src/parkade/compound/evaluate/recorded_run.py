@@ -203,6 +203,7 @@ def _outcome(
         answer=answer,
         cost_micros=call.cost + checked.cost_micros,
         latency_us=call.us + checked.us,
+        shared_micros=call.shared,
     )
 
 

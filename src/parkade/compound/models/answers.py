@@ -110,6 +110,7 @@ def _outcomes(
         contents = [_content(choice) for choice in choices]
         usages = _usages(answer.usage, calls, contents)
         costs = _costs(usages, price)
+        prompt = _cost(Usage(input_tokens=usages[0].input_tokens, output_tokens=0), price)
     except msgspec.DecodeError as error:
         return [_unusable(str(error))] * len(calls)
     return [
@@ -119,9 +120,13 @@ def _outcomes(
             cost_micros=cost,
             finish=choice.finish_reason or "stop",
             latency_us=latency_us,
+            # The first one paid for the prompt of all.
+            shared_micros=prompt if place else 0,
             message=kept,
         )
-        for choice, (text, kept), usage, cost in zip(choices, contents, usages, costs, strict=True)
+        for place, (choice, (text, kept), usage, cost) in enumerate(
+            zip(choices, contents, usages, costs, strict=True)
+        )
     ]
 
 

@@ -1,7 +1,7 @@
 """A model out of a network file: which kind it is, its limits and its price."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,15 @@ from parkade.compound.amounts import micros_of
 from parkade.compound.models.batch import BatchModel
 from parkade.compound.models.local import LocalModel
 from parkade.compound.models.openai import OpenAIModel
-from parkade.compound.models.protocol import FREE, Model, Price, RateLimits, TokenBounds
+from parkade.compound.models.protocol import (
+    FREE,
+    Model,
+    Price,
+    ProviderLimits,
+    RateLimits,
+    TokenBounds,
+)
+from parkade.compound.models.providers import Count, ProviderGiven, with_provider
 from parkade.compound.models.recorded import RecordedModel
 from parkade.compound.models.samples import MOST_SAMPLES
 from parkade.compound.network.errors import NetworkError
@@ -28,9 +36,6 @@ class PriceGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     input: str | float | int
     output: str | float | int
     as_of: Any = ""
-
-
-Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
 
 
 class _Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,12 +99,19 @@ SECRETS = ("key", "api_key", "token", "authorization")
 
 
 def model_from(
-    name: str, given: Any, function_at: Callable[[str], Callable[..., Any]], folder: Path
+    name: str,
+    given: Any,
+    function_at: Callable[[str], Callable[..., Any]],
+    folder: Path,
+    providers: Mapping[str, ProviderGiven] | None = None,
 ) -> Model:
     """The model that a network file describes; NetworkError says what is wrong."""
     where = f"models.{name}"
     if not isinstance(given, dict):
         raise NetworkError(f"{where}: must be a map with one of {', '.join(GIVEN)}")
+    provider = None
+    if "provider" in given:
+        given, provider = with_provider(given, providers or {}, where)
     kinds = [kind for kind in GIVEN if kind in given]
     if len(kinds) != 1:
         has = ", ".join(sorted(str(key) for key in given)) or "nothing"
@@ -118,7 +130,7 @@ def model_from(
         raise NetworkError(f"{where}: {in_words(error)}") from None
     match parsed:
         case ServerGiven():
-            return _server(parsed, where)
+            return _server(parsed, where, provider)
         case FunctionGiven():
             return LocalModel(
                 name,
@@ -157,7 +169,7 @@ def _recorded(given: RecordedGiven, path: Path, where: str) -> Model:
         raise NetworkError(f"{where}: {error}") from None
 
 
-def _server(given: ServerGiven, where: str) -> Model:
+def _server(given: ServerGiven, where: str, provider: ProviderLimits | None) -> Model:
     urls = (given.url,) if isinstance(given.url, str) else tuple(given.url)
     for url in urls:
         parts = urlsplit(url)
@@ -180,7 +192,7 @@ def _server(given: ServerGiven, where: str) -> Model:
         price=price_from(given.price, where),
         max_output_tokens=given.max_tokens,
         bounds=bounds_from(given),
-        limits=limits_from(given),
+        limits=msgspec.structs.replace(limits_from(given), provider=provider),
         timeout_s=given.timeout,
         headers=given.headers,
         samples_per_request=given.samples_per_request,

@@ -69,13 +69,15 @@ def server_from(given: Any, where: str) -> ModelServer | None:
 
 
 def with_port(plain: Any) -> Any:
-    """The sections with `{port}` in `server` and `models` replaced by one free port."""
+    """The sections with `{port}` replaced by one free port, in those that may hold it."""
     if not isinstance(plain, dict) or plain.get("server") is None:
         return plain
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    replaced = {name: _replaced(plain.get(name), port) for name in ("server", "models")}
+    replaced = {
+        name: _replaced(plain.get(name), port) for name in ("server", "providers", "models")
+    }
     return plain | {name: value for name, value in replaced.items() if name in plain}
 
 

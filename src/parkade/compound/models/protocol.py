@@ -97,6 +97,17 @@ class TokenBounds(msgspec.Struct, frozen=True, kw_only=True):
 PLAIN_BOUNDS = TokenBounds()
 
 
+class ProviderLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much may be used at once of all models of one provider together; None is no limit."""
+
+    #: Models with limits of one name share them.
+    name: str
+    concurrency: int | None = None
+    calls_per_minute: int | None = None
+    #: As in `RateLimits`.
+    tokens_per_minute: int | None = None
+
+
 class RateLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a model may be used at once."""
 
@@ -107,6 +118,8 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True):
     calls_per_minute: int | None = None
     #: Input and output tokens together, counted at their worst case when a call starts.
     tokens_per_minute: int | None = None
+    #: Limits that hold beside these, over all models of the provider; None without any.
+    provider: ProviderLimits | None = None
 
 
 class Model(Protocol):

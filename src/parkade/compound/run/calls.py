@@ -19,6 +19,7 @@ from parkade.compound.run.lane import Flight, FlightState, Lane
 from parkade.compound.run.orders import Ask
 from parkade.compound.run.outages import Outages
 from parkade.compound.run.progressing import Counts, ModelDenied, Progressing, RunStopped
+from parkade.compound.run.provider import Provider
 from parkade.compound.run.reserving import Reserving
 from parkade.compound.run.retrying import Retrying
 from parkade.compound.values import Completion
@@ -58,7 +59,10 @@ class Calls:
         added: AddedText | None = None,
     ) -> None:
         self.counts = counts
-        self.lanes = {name: Lane(model) for name, model in models.items()}
+        self.lanes = _lanes(models)
+        #: In which order lanes are tried: of those that share a provider, the one that has waited
+        #: longest for its turn comes first.
+        self._order = list(self.lanes.values())
         self._account = account
         self._journal = journal
         self._hearer = hearer
@@ -136,12 +140,19 @@ class Calls:
         """Start what may start now; in how many microseconds to look again (0: when told)."""
         now_us = time.monotonic_ns() // 1_000
         soonest = 0
-        for lane in self.lanes.values():
+        to_try = deque(self._order)
+        while to_try:
+            lane = to_try.popleft()
             begun, wait = lane.start(now_us, self._may_start)
             if begun:
                 self._reserving.promise()
             for flight in begun:
                 self._start(lane, flight)
+            if begun and lane.shares:
+                # It has begun one; the next turn is another's.
+                self._order.remove(lane)
+                self._order.append(lane)
+                to_try.append(lane)
             if wait and lane.waiting():
                 soonest = wait if soonest == 0 else min(soonest, wait)
         return soonest
@@ -252,3 +263,16 @@ class Calls:
                 self._complete(flight, outcome)
             else:
                 self._booking.failed(flight, outcome, self.lanes[flight.call.model].model)
+
+
+def _lanes(models: Mapping[str, Model]) -> dict[str, Lane]:
+    """One for each model; those of one provider share its limits."""
+    providers: dict[str, Provider] = {}
+    lanes: dict[str, Lane] = {}
+    for name, model in models.items():
+        limits = model.limits.provider
+        shared = None
+        if limits is not None:
+            shared = providers.setdefault(limits.name, Provider(limits))
+        lanes[name] = Lane(model, shared)
+    return lanes

@@ -11,6 +11,7 @@ from parkade.compound.run.budget import NOTHING, Amounts
 from parkade.compound.run.limiter import Bucket, Limiter
 from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine
 from parkade.compound.run.orders import Ask
+from parkade.compound.run.provider import Provider
 from parkade.compound.values import Call, Completion, Usage
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Flight:
             finish=completion.finish,
             text=completion.text,
             message=NO_MESSAGE if completion.message is None else completion.message,
+            shared=completion.shared_micros,
             of=self.of,
         )
 
@@ -102,9 +104,12 @@ class Flight:
 class Lane:
     """The queue of one model with its limits."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, provider: Provider | None = None) -> None:
         self.model = model
         self.limiter = Limiter(model.limits)
+        self._provider = provider
+        if provider is not None:
+            provider.joined(self.limiter)
         self.queue: deque[Flight] = deque()
         self._calls = Bucket(model.limits.calls_per_minute)
         self._tokens = Bucket(model.limits.tokens_per_minute)
@@ -114,6 +119,11 @@ class Lane:
         self.closed_until_us = 0
         #: When the server last said something, or was first asked after it had nothing to do.
         self.heard_us = 0
+
+    @property
+    def shares(self) -> bool:
+        """Whether limits of a provider hold for other lanes too."""
+        return self._provider is not None
 
     def came_back(self, now_us: int) -> None:
         """A call with the model has come back, answered or not."""
@@ -142,11 +152,14 @@ class Lane:
         return len(self.queue) + len(self._later)
 
     def start(self, now_us: int, may_start: Callable[[Flight], bool]) -> tuple[list[Flight], int]:
-        """Calls to begin now, and in how long to look again (0: when something ends)."""
+        """Calls to begin now, and in how long to look again (0: when something ends).
+
+        A lane that shares a provider begins one, so that the others have their turn.
+        """
         while self._later and self._later[0][0] <= now_us:
             self.queue.appendleft(heapq.heappop(self._later)[2])
         begun: list[Flight] = []
-        while self.queue and self.limiter.has_room():
+        while self.queue and self._has_room():
             flight = self.queue[0]
             if flight.state is FlightState.OVER:
                 self.queue.popleft()
@@ -161,12 +174,16 @@ class Lane:
                 continue
             self._calls.take(1)
             self._tokens.take(flight.worst.tokens)
+            if self._provider is not None:
+                self._provider.take(flight.worst.tokens)
             if self.limiter.in_flight == 0:
                 self.heard_us = now_us
             self.limiter.in_flight += 1
             flight.state = FlightState.FLYING
             flight.began_us = now_us
             begun.append(flight)
+            if self.shares:
+                break
         due = self.next_due_us()
         return begun, 0 if due is None else max(1, due - now_us)
 
@@ -174,11 +191,16 @@ class Lane:
         """Whether the asking itself ended the call."""
         return flight.state is FlightState.OVER
 
+    def _has_room(self) -> bool:
+        return self.limiter.has_room() and (self._provider is None or self._provider.has_room())
+
     def _wait_us(self, flight: Flight, now_us: int) -> int:
+        tokens = flight.worst.tokens
         return max(
+            0 if self._provider is None else self._provider.wait_us(tokens, now_us),
             self.closed_until_us - now_us,
             self._calls.wait_us(1, now_us),
-            self._tokens.wait_us(flight.worst.tokens, now_us),
+            self._tokens.wait_us(tokens, now_us),
             0,
         )
 

@@ -48,6 +48,8 @@ class CallLine(_Line, frozen=True, kw_only=True, gc=False, tag="call"):
     finish: str
     text: str
     message: msgspec.Raw = NO_MESSAGE
+    #: Of its prompt, where another sample of the same request paid for it; not in `cost`.
+    shared: int = 0
     #: Key of the call whose candidate it judges or improves; "": of none, or not written down.
     of: str = ""
 

@@ -8,6 +8,7 @@ from parkade.console.context import Page, PageContext, router
 from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
 from parkade.core.steps.permissions import Read
 from parkade.wire.mars import Incident
+from parkade.wire.people import Capped
 
 routes = router()
 MOST_WORKLOADS = 500
@@ -34,7 +35,11 @@ async def front(context: Page, market: str = "") -> Response:
         sheet=next((each for each in prices if each.market == chosen), None),
         markets=names,
         needs=needs.needs(
-            lot, own.workloads, await _incidents(context), user=_changes_only(context)
+            lot,
+            own.workloads,
+            await _incidents(context),
+            user=_changes_only(context),
+            capped=await _capped(context),
         ),
         now=lot.at,
         left=needs.left,
@@ -45,6 +50,13 @@ async def front(context: Page, market: str = "") -> Response:
         ),
         layers=ALL_LAYERS if is_operator else ORG_LAYERS,
     )
+
+
+async def _capped(context: PageContext) -> list[tuple[str, Capped]]:
+    """The orgs and users that this user may see."""
+    orgs = (await people.list_orgs(context.api)).orgs
+    users = (await people.list_users(context.api)).users
+    return [*((it.org, it) for it in orgs), *((it.user, it) for it in users)]
 
 
 async def colours(context: PageContext) -> list[dict[str, object]]:

@@ -30,7 +30,7 @@ MOST_AT_ONCE = 50
 @routes.get("/live")
 async def live(context: Page, lot: bool = False) -> Response:
     """The stream of one open page; it counts as a stream of the session's token."""
-    place = context.api.place()
+    place = context.api.place(context.is_open)
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
     return EventStream(place, _stream(context, has_lot=lot), headers=headers)
 

@@ -65,10 +65,15 @@ async def login(request: Request) -> Response:
 
 @routes.post("/logout")
 async def logout(context: Page) -> Response:
-    """Ends the session, here and in the browser."""
+    """Ends the session, here and in the browser; says so where a restart may bring it back."""
     await context.form(is_change=False)
-    context.console.sessions.end(context.session)
-    response = RedirectResponse("/login", status_code=303)
+    response: Response = RedirectResponse("/login", status_code=303)
+    if not context.console.sessions.end(context.session):
+        says = (
+            "You are logged out, but the server could not write that down: if it starts again, the"
+            f" session is open again. Run `parkade token revoke {context.viewer.token}` to end it."
+        )
+        response = pages.page("login.html", 507, after="/", refused=says)
     take_cookie(response)
     return response
 

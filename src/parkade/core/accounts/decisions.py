@@ -1,4 +1,4 @@
-"""Orgs, users, tokens, grants, caps and deposits."""
+"""Orgs, users, tokens, grants and deposits."""
 
 from msgspec.structs import replace
 
@@ -97,7 +97,8 @@ def _bad_unix_name(name: str | None) -> Refusal | None:
 
 
 def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision:
-    """A token for a user: for oneself, or, as an owner, for a user of the own org."""
+    """A token for a user: for oneself, or, as an owner, for a user of the own org. It expires no
+    later than the one with which it is asked for."""
     user = world.records.users[command.user]
     assert user.org in world.records.orgs
     if user.role is Role.OPERATOR and not is_operator(world, command.by):
@@ -119,6 +120,9 @@ def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision
         return refusal
     if command.digest in world.tokens_by_digest:
         return already_exists("token", command.token)
+    expires_us = _expires_us(world, command, now_us)
+    if isinstance(expires_us, Refusal):
+        return expires_us
     token = Token(
         token=command.token,
         user=command.user,
@@ -126,9 +130,29 @@ def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision
         is_revoked=False,
         pool=command.pool,
         is_read_only=command.is_read_only,
-        expires_us=None if command.lasts_us is None else now_us + command.lasts_us,
+        expires_us=expires_us,
+        made_with=command.made_with,
     )
     return (events.TokenAdded(at_us=now_us, token=token),)
+
+
+def _expires_us(world: World, command: commands.AddToken, now_us: int) -> int | Refusal | None:
+    """When a new token ends: as asked for, and with the one that it is made with at the latest."""
+    asked_us = None if command.lasts_us is None else now_us + command.lasts_us
+    if command.made_with is None:
+        return asked_us
+    maker = world.records.tokens[command.made_with]
+    if maker.is_read_only or maker.pool is not None:
+        return denied("a token that may only look, or an agent's, makes no tokens")
+    if maker.expires_us is None or asked_us is None:
+        return asked_us if maker.expires_us is None else maker.expires_us
+    if asked_us > maker.expires_us:
+        return invalid(
+            "lasts",
+            "the token with which you ask expires before that; leave `lasts` out to make one that"
+            " ends with it, or ask with a token that lasts",
+        )
+    return asked_us
 
 
 def revoke_token(world: World, command: commands.RevokeToken, now_us: int) -> Decision:
@@ -214,10 +238,3 @@ def pay_grant(world: World, org: str, at_us: int) -> tuple[events.AnyEvent, ...]
         kind=TransferKind.GRANT, debit=EXTERNAL, credit=org_account(org), micros=micros
     )
     return events.MoneyMoved(at_us=at_us, transfers=(transfer,)), goes_on
-
-
-def set_cap(command: commands.SetCap, now_us: int) -> Decision:
-    """What a user's workloads may cost; what runs beyond it gets its notice."""
-    if command.cap_micros is not None and not bounds.BALANCE_MICROS.holds(command.cap_micros):
-        return invalid("cap", "a cap is 0 or more")
-    return (events.CapSet(at_us=now_us, user=command.user, cap_micros=command.cap_micros),)

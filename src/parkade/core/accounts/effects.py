@@ -4,7 +4,9 @@ from msgspec.structs import replace
 
 from parkade.core.state import events
 from parkade.core.state.agenda import Entry
+from parkade.core.state.people import Cap
 from parkade.core.state.world import World
+from parkade.core.units.time import month_of
 
 
 def create_org(world: World, event: events.OrgCreated) -> None:
@@ -66,7 +68,36 @@ def set_unix_name(world: World, event: events.UnixNameSet) -> None:
 
 
 def set_cap(world: World, event: events.CapSet) -> None:
-    """Counts against all that the user spent so far; None lifts it."""
+    """Counts against what the user spent so far; without a bound of either kind there is none."""
     assert event.cap_micros is None or event.cap_micros >= 0
     user = world.records.users[event.user]
-    world.records.users[event.user] = replace(user, cap_micros=event.cap_micros)
+    cap = Cap(
+        micros=event.cap_micros,
+        period=event.period,
+        most_gpus=event.most_gpus,
+        since_us=event.at_us,
+    )
+    is_none = cap.micros is None and cap.most_gpus is None
+    world.records.users[event.user] = replace(user, cap=None if is_none else cap)
+    world.agenda.add(Entry.USER_CAP, event.user)
+
+
+def set_org_cap(world: World, event: events.OrgCapSet) -> None:
+    """Counts against what the org's workloads cost so far."""
+    org = world.records.orgs[event.org]
+    assert event.cap is None or event.cap.noted_month is None
+    world.records.orgs[event.org] = replace(org, cap=event.cap)
+    world.agenda.add(Entry.ORG_CAP, event.org)
+
+
+def note_cap(world: World, event: events.CapNoted) -> None:
+    """It is told once, or once in each month that it counts anew."""
+    month = month_of(event.at_us)
+    if event.user is None:
+        org = world.records.orgs[event.org]
+        assert org.cap is not None and org.cap.noted_month != month
+        world.records.orgs[event.org] = replace(org, cap=replace(org.cap, noted_month=month))
+        return
+    user = world.records.users[event.user]
+    assert user.cap is not None and user.cap.noted_month != month
+    world.records.users[event.user] = replace(user, cap=replace(user.cap, noted_month=month))

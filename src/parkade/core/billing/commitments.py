@@ -20,13 +20,15 @@ from collections.abc import Callable
 from parkade.core.billing.metering import accrued_micros
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
+from parkade.core.state.people import NOTHING_SPENT, Cap, Spending
 from parkade.core.state.world import World
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
+from parkade.core.units.time import month_of
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Workload
 
 UNCAPPED_MICROS = 2**62
-"""What a user without a cap may still cost: more than any balance."""
+"""What work without a cap may still cost: more than any balance."""
 
 
 def earmark_micros(
@@ -113,18 +115,47 @@ def available_micros(world: World, org: str, now_us: int) -> int:
     return world.ledger.balance(org_account(org)) - committed
 
 
-def allowance_micros(
-    world: World, user: str, now_us: int, *, cost: Callable[[World, Workload, int], int]
-) -> int:
-    """What a user's cap leaves: less what was spent, and the `cost` of its live workloads."""
-    record = world.records.users.get(user)
-    if record is None or record.cap_micros is None:
+def spending_of_user(world: World, user: str) -> Spending:
+    """What the workloads of a user were charged."""
+    return world.records.spending_by_user.get(user, NOTHING_SPENT)
+
+
+def spending_of_org(world: World, org: str) -> Spending:
+    """What the workloads of an org were charged."""
+    return world.records.spending_by_org.get(org, NOTHING_SPENT)
+
+
+def left_of_cap_micros(cap: Cap, spending: Spending, now_us: int) -> int:
+    """What a cap on money leaves of its period, before what is owed; below zero where it was
+    lowered since."""
+    if cap.micros is None:
         return UNCAPPED_MICROS
-    live = [
-        world.records.workloads[name]
-        for name in world.live_of_org.get(record.org, {})
-        if world.records.workloads[name].user == user
-    ]
-    spent = world.records.spent_by_user.get(user, 0)
-    assert spent >= 0
-    return record.cap_micros - spent - sum(cost(world, workload, now_us) for workload in live)
+    return cap.micros - spending.within(cap.period, month_of(now_us))
+
+
+def allowance_micros(
+    world: World, org: str, user: str, now_us: int, *, cost: Callable[[World, Workload, int], int]
+) -> int:
+    """What the caps of a user and of its org leave, whichever is less: less what was spent, and
+    the `cost` of live workloads. Cost grows with the org's live workloads, where one has a cap."""
+    person, whole = world.records.users.get(user), world.records.orgs.get(org)
+    left = UNCAPPED_MICROS
+    if whole is not None and whole.cap is not None:
+        live = _cost_of(world, org, None, now_us, cost)
+        left = left_of_cap_micros(whole.cap, spending_of_org(world, org), now_us) - live
+    if person is not None and person.cap is not None:
+        live = _cost_of(world, org, user, now_us, cost)
+        own = left_of_cap_micros(person.cap, spending_of_user(world, user), now_us) - live
+        left = min(left, own)
+    return left
+
+
+def _cost_of(
+    world: World,
+    org: str,
+    user: str | None,
+    now_us: int,
+    cost: Callable[[World, Workload, int], int],
+) -> int:
+    live = (world.records.workloads[name] for name in world.live_of_org.get(org, {}))
+    return sum(cost(world, it, now_us) for it in live if user in (None, it.user))

@@ -5,8 +5,10 @@ from msgspec.structs import replace
 from parkade.core.billing.settlements import short_of
 from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.state import events
+from parkade.core.state.agenda import Entry
+from parkade.core.state.people import NOTHING_SPENT, CapPeriod, Spending
 from parkade.core.state.world import World
-from parkade.core.units.time import DAY_US
+from parkade.core.units.time import DAY_US, month_of
 from parkade.core.workloads.workload import Attempt, Debt, Rate, Workload
 
 
@@ -100,12 +102,29 @@ def _spend(world: World, event: events.UsePosted | events.WithdrawalCharged) -> 
         world.records.owed.setdefault(event.market, {}).update(event.owed)
     workload = world.records.workloads[event.workload]
     paid = sum(transfer.micros for transfer in event.transfers if transfer.kind.is_paid_by_user)
-    spent = world.records.spent_by_user
-    spent[workload.user] = spent.get(workload.user, 0) + paid
+    by_user, by_org = world.records.spending_by_user, world.records.spending_by_org
+    by_user[workload.user] = _added(by_user.get(workload.user), paid, event.at_us)
+    by_org[workload.org] = _added(by_org.get(workload.org), paid, event.at_us)
+    if workload.user in world.records.users:
+        world.agenda.add(Entry.USER_CAP, workload.user)
+    world.agenda.add(Entry.ORG_CAP, workload.org)
     if workload.member_of is not None:
         array = world.records.workloads[workload.member_of]
         world.put_workload(replace(array, spent_micros=array.spent_micros + paid))
     return replace(workload, spent_micros=workload.spent_micros + paid)
+
+
+def _added(before: Spending | None, micros: int, at_us: int) -> Spending:
+    """One more charge; one that is dated back counts in the month of the last."""
+    before = before or NOTHING_SPENT
+    at_us = max(before.at_us, at_us)
+    month = month_of(at_us)
+    return Spending(
+        total_micros=before.total_micros + micros,
+        month=month,
+        month_micros=before.within(CapPeriod.MONTH, month) + micros,
+        at_us=at_us,
+    )
 
 
 def rates_from(rates: tuple[Rate, ...], from_us: int) -> tuple[Rate, ...]:

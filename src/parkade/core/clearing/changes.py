@@ -40,6 +40,7 @@ from typing import assert_never
 
 import msgspec
 
+from parkade.core.accounts.caps import caps_near
 from parkade.core.billing.charges import Postings
 from parkade.core.clearing.claims import (
     claim_named,
@@ -83,7 +84,7 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
     given = with_evacuees(world, build_input(world, market, now_us), turn=turn)
     state, outcome = clear_with_claims(world, given.state, clear)
     given = msgspec.structs.replace(given, state=state)
-    return difference(world, market, given, outcome, now_us)
+    return (*caps_near(world, now_us), *difference(world, market, given, outcome, now_us))
 
 
 def difference(

@@ -39,10 +39,10 @@ from parkade.core.market.outcome import Change, Clearing, ClearingLine
 from parkade.core.running.promises import bids, has_room
 from parkade.core.state import lines
 from parkade.core.state.world import World
-from parkade.core.workloads.life import Cause, Why
+from parkade.core.workloads.life import CAPPED, Cause, Why
 from parkade.core.workloads.workload import Attempt, Debt, Promise, Workload
 
-OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
+OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.MAX_SPEND}) | CAPPED
 """Reasons of its own for which a workload leaves the market: it pays for what it displaced."""
 
 TAKES_SEATS = frozenset({Change.START, Change.MOVE, Change.HEAL, Change.RESIZE})

@@ -1,23 +1,51 @@
-"""Which bids an org can set its earmark aside for in a clearing, and how many nodes elastic ones.
+"""What bids can pay for and may hold: the money they set aside, and the GPUs that caps leave.
 
-Money is looked at here and nowhere else in a clearing. Each bid sets aside its limit until it could
-be gone, from three purses: its org's balance, its user's cap, and `max_spend`, its own or its
-array's. Bids take their turns in an order of their own (what has seats, the highest limit, the
-older), twice: for their least, then for more nodes. The order in which the world lists them, which
-a restart may change, decides nothing.
+Theory of operation
+-------------------
+Bids of a clearing are asked in one order: those that have seats first, then the highest limit, then
+the older. Each sets aside its earmark (`billing.commitments`), and its GPUs, of what those before
+it left:
+
+    max_spend            of the workload, or of the array that it is a member of
+    the org's balance    less what its live workloads owe and may still cost
+    caps on money        of its user and its org: less what was spent in their period, and the same
+    caps on GPUs         of its user and its org: less what is held and promised
+
+The order in which the world lists them, which a restart may change, decides nothing.
+
+A bid for which one of these has not enough takes no part, with that as its reason; one that has
+seats gets its notice. So a cap is never exceeded by a new start, nor a balance by what is charged
+until the bid could be gone.
+
+On-demand and reservation-backed work counts against caps on GPUs as far as it has seats, and is not
+kept out by them here: on-demand was bounded when it was sold, and a reservation is its org's own.
+Seats that are being left count until they are free, but for the workload itself, and keep no
+workload from staying: where a cap was lowered, the best bids that fit stay, and no new one comes
+until the others have left.
+
+Example (`tests/core/clearing/test_earmarks.py`). A cap of 8 GPUs; w1 runs on 4 and w2 leaves 2. w3
+bids 3.00 for 4 GPUs and w4 2.00 for 2. w3 would make it 10 and waits; w4 takes part.
+
+Cost grows with the live workloads of the orgs that bid, twice where a cap on GPUs is theirs.
 """
+
+from bisect import bisect_right
 
 from parkade.core.billing.commitments import (
     UNCAPPED_MICROS,
-    allowance_micros,
     committed_without_earmark,
     earmark_micros,
+    left_of_cap_micros,
+    spending_of_org,
+    spending_of_user,
 )
 from parkade.core.billing.metering import accrued_micros
 from parkade.core.clearing.sizes import affordable_nodes
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
+from parkade.core.state.people import Cap, Spending
 from parkade.core.state.world import World
+from parkade.core.steps.holdings import held_gpus, is_standing
 from parkade.core.workloads.life import Why
 from parkade.core.workloads.workload import Workload
 
@@ -25,66 +53,229 @@ from parkade.core.workloads.workload import Workload
 def set_aside(
     world: World, market: Market, bidders: list[Workload], now_us: int
 ) -> tuple[dict[str, str], dict[str, int]]:
-    """Bids that cannot set aside their limit until they could be gone, best bids first; and how
-    many nodes each elastic one can set aside for: what it has, or its least, in its turn, and more
-    of what all turns left, in the same order."""
-    excluded: dict[str, str] = {}
-    affordable: dict[str, int] = {}
-    free: dict[str, int] = {}
-    allowances: dict[str, int] = {}
-    budgets: dict[str, int] = {}
-    in_turn = sorted(bidders, key=_earmark_order)
-    for workload in in_turn:
-        if workload.org not in free:
-            free[workload.org] = _purse(world, workload.org, now_us)
-        earmark = earmark_micros(market, workload)
-        budget = _left_to_spend(world, budgets, workload, now_us)
+    """(bids that take no part, and why; for how many nodes each elastic one has the means: what it
+    has, or its least, in its turn, and more of what all turns left, in the same order)."""
+    return _Turns(world, market, bidders, now_us).decided()
+
+
+class Purse:
+    """Money that bids set aside of: what is left of a balance or of a cap."""
+
+    def __init__(self, micros: int) -> None:
+        self.micros = micros
+
+
+class Room:
+    """What a cap on GPUs leaves. `standing`: GPUs of what keeps its seats, `leaving`: of what is
+    told to leave."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.standing = 0
+        self.leaving = 0
+
+    def left(self, *, is_seated: bool) -> int:
+        """For a bid that has seats, or for a new one; below zero where a cap was lowered."""
+        return self.most - self.standing - (0 if is_seated else self.leaving)
+
+
+class Account:
+    """What bids of one user draw on: each purse and room with the reason where it has too little;
+    the balance and what the org has are shared with its other users."""
+
+    def __init__(self, purses: list[tuple[Why, Purse]], rooms: list[tuple[Why, Room]]) -> None:
+        self.purses = purses
+        self.rooms = rooms
+
+    def left_micros(self) -> int:
+        """What all purses have."""
+        return min(purse.micros for _, purse in self.purses)
+
+    def too_little(self, earmark: int) -> Why | None:
+        """The first purse that cannot set so much aside."""
+        for why, purse in self.purses:
+            if purse.micros < earmark:
+                return why
+        return None
+
+    def take(self, micros: int, gpus: int) -> None:
+        """Sets money and GPUs aside."""
+        for _, purse in self.purses:
+            purse.micros -= micros
+        for _, room in self.rooms:
+            room.standing += gpus
+
+
+class _Turns:
+    """What is left while the bids of a market are asked in turn."""
+
+    def __init__(self, world: World, market: Market, bidders: list[Workload], now_us: int) -> None:
+        self._world = world
+        self._market = market
+        self._now_us = now_us
+        self._bidders = sorted(bidders, key=_earmark_order)
+        self._names = {it.workload for it in bidders}
+        self._accounts: dict[tuple[str, str], Account] = {}
+        self._budgets: dict[str, int] = {}
+        self._excluded: dict[str, str] = {}
+        self._affordable: dict[str, int] = {}
+
+    def decided(self) -> tuple[dict[str, str], dict[str, int]]:
+        """As `set_aside`."""
+        users: dict[str, dict[str, None]] = {}
+        for workload in self._bidders:
+            users.setdefault(workload.org, {})[workload.user] = None
+        for org, names in users.items():
+            self._look_at(org, tuple(names))
+        for workload in self._bidders:
+            self._ask(workload)
+        for workload in self._bidders if self._affordable else ():
+            if workload.workload in self._affordable:
+                self._ask_for_more(workload)
+        return self._excluded, self._affordable
+
+    def _look_at(self, org: str, users: tuple[str, ...]) -> None:
+        """What an org and its users have, less what their live workloads owe and hold."""
+        world, now_us = self._world, self._now_us
+        by_user: dict[str, int] = {}
+        for name in world.live_of_org.get(org, {}):
+            workload = world.records.workloads[name]
+            cost = committed_without_earmark(world, workload, now_us)
+            by_user[workload.user] = by_user.get(workload.user, 0) + cost
+        owed = sum(by_user.values())
+        balance = Purse(world.ledger.balance(org_account(org)) - owed)
+        record = world.records.orgs.get(org)
+        cap = None if record is None else record.cap
+        of_org, room_of_org = self._capped(cap, spending_of_org(world, org), owed)
+        for user in users:
+            person = world.records.users.get(user)
+            own = None if person is None else person.cap
+            spending = spending_of_user(world, user)
+            of_user, room = self._capped(own, spending, by_user.get(user, 0))
+            purses = [(Why.INSUFFICIENT_FUNDS, balance)]
+            purses += [(Why.USER_CAP, of_user)] if of_user is not None else []
+            purses += [(Why.ORG_CAP, of_org)] if of_org is not None else []
+            rooms = [(Why.USER_GPUS, room)] if room is not None else []
+            rooms += [(Why.ORG_GPUS, room_of_org)] if room_of_org is not None else []
+            self._accounts[org, user] = Account(purses, rooms)
+        if room_of_org is not None or any(self._accounts[org, user].rooms for user in users):
+            self._count_gpus(org, room_of_org)
+
+    def _capped(
+        self, cap: Cap | None, spending: Spending, owed: int
+    ) -> tuple[Purse | None, Room | None]:
+        """What a cap leaves of money and of GPUs; None: it bounds no such thing."""
+        if cap is None:
+            return None, None
+        left = left_of_cap_micros(cap, spending, self._now_us) - owed
+        purse = None if cap.micros is None else Purse(left)
+        return purse, None if cap.most_gpus is None else Room(cap.most_gpus)
+
+    def _count_gpus(self, org: str, room_of_org: Room | None) -> None:
+        """Of what is not asked in turn, and of the seats that bids are told to leave."""
+        without_bids = [] if room_of_org is None else [(Why.ORG_GPUS, room_of_org)]
+        for name in self._world.live_of_org.get(org, {}):
+            workload = self._world.records.workloads[name]
+            account = self._accounts.get((org, workload.user))
+            rooms = without_bids if account is None else account.rooms
+            gpus = held_gpus(workload) if rooms else 0
+            if gpus == 0:
+                continue
+            is_seated = is_standing(workload)
+            if is_seated and name in self._names:
+                continue
+            for _, room in rooms:
+                if is_seated:
+                    room.standing += gpus
+                else:
+                    room.leaving += gpus
+
+    def _ask(self, workload: Workload) -> None:
+        name, earmark = workload.workload, earmark_micros(self._market, workload)
+        account = self._accounts[workload.org, workload.user]
+        nodes = workload.ranks
         if workload.spec.is_elastic:
-            left = min(free[workload.org], _allowed(world, allowances, workload.user, now_us))
-            left = min(left, budget)
-            nodes = min(workload.ranks, affordable_nodes(market, workload, left))
-            if nodes >= workload.spec.nodes:
-                affordable[workload.workload] = nodes
-                earmark = earmark_micros(market, workload, nodes)
-        if budget < earmark:
-            excluded[workload.workload] = Why.MAX_SPEND
-        elif free[workload.org] < earmark:
-            excluded[workload.workload] = Why.INSUFFICIENT_FUNDS
-        elif (allowed := _allowed(world, allowances, workload.user, now_us)) < earmark:
-            excluded[workload.workload] = Why.USER_CAP
-        else:
-            assert earmark <= allowed
-            free[workload.org] -= earmark
-            allowances[workload.user] = allowed - earmark
-            budgets[workload.member_of or workload.workload] = budget - earmark
-    for workload in (it for it in in_turn if it.workload in affordable):
-        nodes = affordable[workload.workload]
+            left = min(account.left_micros(), self._left_to_spend(workload))
+            paid = affordable_nodes(self._market, workload, left)
+            fits = min(workload.ranks, paid, _room_nodes(account, workload))
+            if fits >= workload.spec.nodes:
+                self._affordable[name] = nodes = fits
+                earmark = earmark_micros(self._market, workload, nodes)
+        why = self._why_not(account, workload, earmark, nodes)
+        if why is None:
+            account.take(earmark, _more_gpus(workload, nodes) if account.rooms else 0)
+            self._budgets[workload.member_of or name] -= earmark
+            return
+        self._excluded[name] = why
+        if account.rooms and is_standing(workload):
+            for _, room in account.rooms:
+                room.leaving += held_gpus(workload)
+
+    def _ask_for_more(self, workload: Workload) -> None:
+        """An elastic bid grows on what all turns left."""
+        name, market = workload.workload, self._market
+        account = self._accounts[workload.org, workload.user]
+        nodes = self._affordable[name]
+        if name in self._excluded:
+            return
         spent = earmark_micros(market, workload, nodes)
-        left = min(free[workload.org], allowances[workload.user])
-        left = min(left, _left_to_spend(world, budgets, workload, now_us))
-        more = affordable_nodes(market, workload, spent + left, is_new=True)
-        if more <= nodes:
-            continue
-        affordable[workload.workload] = more
-        paid = earmark_micros(market, workload, more, is_new=True) - spent
-        free[workload.org] -= paid
-        allowances[workload.user] -= paid
-        budgets[workload.member_of or workload.workload] -= paid
-    return excluded, affordable
+        left = min(account.left_micros(), self._left_to_spend(workload))
+        paid = affordable_nodes(market, workload, spent + left, is_new=True)
+        gpus = workload.spec.gpus
+        rooms = (max(0, room.left(is_seated=False)) // gpus for _, room in account.rooms)
+        more = min([paid, *(nodes + room for room in rooms)])
+        if more > nodes:
+            self._affordable[name] = more
+            micros = earmark_micros(market, workload, more, is_new=True) - spent
+            account.take(micros, (more - nodes) * gpus)
+            self._budgets[workload.member_of or name] -= micros
+
+    def _why_not(
+        self, account: Account, workload: Workload, earmark: int, nodes: int
+    ) -> Why | None:
+        if self._left_to_spend(workload) < earmark:
+            return Why.MAX_SPEND
+        why = account.too_little(earmark)
+        if why is not None or not account.rooms:
+            return why
+        is_seated, gpus = is_standing(workload), _more_gpus(workload, nodes)
+        for why, room in account.rooms:
+            if room.left(is_seated=is_seated) < gpus:
+                return why
+        return None
+
+    def _left_to_spend(self, workload: Workload) -> int:
+        """What `max_spend` leaves for its next earmark: its own, or that of all members of its
+        array."""
+        name = workload.member_of or workload.workload
+        if name not in self._budgets:
+            whole = self._world.records.workloads.get(name, workload)
+            most = whole.spec.max_spend_micros
+            if most is None:
+                self._budgets[name] = UNCAPPED_MICROS
+            else:
+                owed = _owed(self._world, workload, self._now_us)
+                self._budgets[name] = most - whole.spent_micros - owed
+        return self._budgets[name]
 
 
-def _left_to_spend(world: World, budgets: dict[str, int], workload: Workload, now_us: int) -> int:
-    """What `max_spend` leaves for its next earmark: its own, or that of all members of its array.
-    `budgets`: what was left of each so far in this clearing."""
-    name = workload.member_of or workload.workload
-    if name not in budgets:
-        whole = world.records.workloads.get(name, workload)
-        most = whole.spec.max_spend_micros
-        if most is None:
-            budgets[name] = UNCAPPED_MICROS
-        else:
-            budgets[name] = most - whole.spent_micros - _owed(world, workload, now_us)
-    return budgets[name]
+def _room_nodes(account: Account, workload: Workload) -> int:
+    """For how many nodes of an elastic bid caps on GPUs leave room."""
+    is_seated, most = is_standing(workload), workload.spec.most_nodes
+    sizes = range(1, most + 1)
+    for _, room in account.rooms:
+        left = room.left(is_seated=is_seated)
+        most = min(most, bisect_right(sizes, left, key=lambda it: _more_gpus(workload, it)))
+    return most
+
+
+def _more_gpus(workload: Workload, nodes: int) -> int:
+    """What so many nodes add to what counts already: the seats that it is told to leave do."""
+    gpus = nodes * workload.spec.gpus
+    attempt = workload.attempt
+    if is_standing(workload):
+        return max(gpus, held_gpus(workload)) if workload.promise is not None else gpus
+    return gpus if attempt is None else max(0, gpus - attempt.gpus)
 
 
 def _owed(world: World, workload: Workload, now_us: int) -> int:
@@ -98,25 +289,7 @@ def _owed(world: World, workload: Workload, now_us: int) -> int:
     )
 
 
-def _allowed(world: World, allowances: dict[str, int], user: str, now_us: int) -> int:
-    """What a user's cap leaves, less what its workloads owe and may still cost."""
-    if user not in allowances:
-        allowances[user] = allowance_micros(world, user, now_us, cost=committed_without_earmark)
-    return allowances[user]
-
-
 def _earmark_order(workload: Workload) -> tuple[bool, int, int, str]:
     """Bids that have seats come first, then the highest limit, then the older."""
-    is_seated = workload.promise is not None or (
-        workload.attempt is not None and workload.attempt.stop is None
-    )
     limit = workload.spec.limit_price_micros or 0
-    return (not is_seated, -limit, workload.submitted_us, workload.workload)
-
-
-def _purse(world: World, org: str, now_us: int) -> int:
-    """The org's balance less what it owes and what its other workloads may still cost."""
-    return world.ledger.balance(org_account(org)) - sum(
-        committed_without_earmark(world, world.records.workloads[name], now_us)
-        for name in world.live_of_org.get(org, {})
-    )
+    return (not is_standing(workload), -limit, workload.submitted_us, workload.workload)

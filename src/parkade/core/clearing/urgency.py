@@ -91,6 +91,8 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.TokenRevoked()
             | events.GrantSet()
             | events.CapSet()
+            | events.OrgCapSet()
+            | events.CapNoted()
             | events.UnixNameSet()
             | events.OrgDisabled()
             | events.UserDisabled()

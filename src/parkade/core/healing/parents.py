@@ -11,6 +11,9 @@ five or fewer are chance (P(6 or more) = 2e-6), seven suspect the driver. A rack
 suffice.
 """
 
+from bisect import bisect_right
+from operator import itemgetter
+
 import msgspec
 
 from parkade.core.healing.buffer_size import poisson_size
@@ -31,7 +34,8 @@ class ParentLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParentMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """The sick nodes of one parent (and one signal, for a driver), each with its last instant."""
+    """The sick nodes of one parent (and one signal, for a driver), each with its last instant, the
+    oldest first."""
 
     kind: ParentKind
     name: str
@@ -59,25 +63,31 @@ def parent_memory(kind: ParentKind, name: str, members: int, limits: ParentLimit
 
 
 def note_sick(parent: ParentMemory, node: str, now_us: int, limits: ParentLimits) -> ParentMemory:
-    """The parent with one more sick node; grows with the sick nodes in the window."""
-    kept = tuple(
-        (name, at_us)
-        for name, at_us in parent.sick
-        if name != node and now_us - at_us < limits.window_us
-    )
+    """The parent with one more sick node, the newest; grows with the sick nodes in the window."""
+    kept = _within(parent, now_us, limits)
+    if node in map(_NAME, kept):
+        kept = tuple(each for each in kept if each[0] != node)
     sick = (*kept, (node, now_us))[-MOST_SICK:]
     return msgspec.structs.replace(parent, sick=sick)
 
 
 def suspicion_of(parent: ParentMemory, now_us: int, limits: ParentLimits) -> Suspicion | None:
     """The suspicion while it holds."""
-    sick = [each for each in parent.sick if now_us - each[1] < limits.window_us]
+    sick = _within(parent, now_us, limits)
     if len(sick) < parent.threshold:
         return None
     return Suspicion(
         kind=parent.kind,
         name=parent.name,
         members=parent.members,
-        nodes=tuple(name for name, _ in sick),
-        since_us=min(at_us for _, at_us in sick),
+        nodes=tuple(map(_NAME, sick)),
+        since_us=sick[0][1],
     )
+
+
+_NAME, _AT_US = itemgetter(0), itemgetter(1)
+
+
+def _within(parent: ParentMemory, now_us: int, limits: ParentLimits) -> tuple[tuple[str, int], ...]:
+    """Those of the window."""
+    return parent.sick[bisect_right(parent.sick, now_us - limits.window_us, key=_AT_US) :]

@@ -102,7 +102,6 @@ class NodeCondition(enum.StrEnum):
     STRAGGLER = "straggler"
     ENGINE_NODE_DOWN = "engine_node_down"
     ENGINE_NODE_DRAINING = "engine_node_draining"
-    AGENT_SILENT = "agent_silent"
 
 
 class XidFact(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="xid"):

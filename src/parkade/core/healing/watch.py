@@ -5,6 +5,10 @@ is decided is decided by the pure functions beside it. No clock; the present is 
 runs back. A symptom costs its own node's records and its parents' (at most four), whatever the size
 of the fleet; a tick costs the windows that close. Nodes are those of the topology, so nothing grows
 with what reporters say.
+
+Where an action takes time and its outcome counts (a drain that is refused spends no budget),
+verdicts come undecided (`defers`): `permit` decides one when its turn comes, on all outcomes before
+it, and `give_back` follows where the action was not done.
 """
 
 import heapq
@@ -41,17 +45,19 @@ from parkade.core.healing.verdict import Level, Verdict
 
 
 class WatchSettings(NamedTuple):
-    """`acts` False observes only: every action is held."""
+    """`acts` False observes only: every action is held. `defers`: an action is decided by
+    `permit`, not with its verdict."""
 
     policy: Policy
     guards: GuardLimits
     parents: ParentLimits
     acts: bool
+    defers: bool
 
 
 class Decision(NamedTuple):
-    """A verdict. `is_allowed`: its action may be carried out; None where it asks for none.
-    `held` says why not."""
+    """A verdict. `is_allowed`: its action may be carried out; None where it asks for none, or that
+    is not decided yet. `held` says why not."""
 
     verdict: Verdict
     is_allowed: bool | None
@@ -63,6 +69,11 @@ class Observed(NamedTuple):
 
     decisions: tuple[Decision, ...]
     rejected: Rejected | None
+
+
+def asks(verdict: Verdict) -> bool:
+    """Whether a verdict asks for an action that takes a node or a device out of service."""
+    return verdict.level.rank >= Level.DEGRADED.rank and verdict.action in ACTING
 
 
 class FleetWatch:
@@ -94,6 +105,7 @@ class FleetWatch:
             for (kind, name), count in self._members.items()
             if kind is ParentKind.FABRIC
         }
+        self._before: tuple[Breaker, str, Breaker] | None = None
         self._closes: list[tuple[int, str]] = []
         self._now_us = 0
 
@@ -133,6 +145,23 @@ class FleetWatch:
         found = (next_untold(self._memories[node]) for _, node in self._closes)
         return min((each for each in found if each is not None), default=None)
 
+    def permit(self, verdict: Verdict, now_us: int) -> HoldReason | None:
+        """Whether the action of a verdict may be carried out now: None, or why not. The outcome of
+        the one before must be known: `give_back` where it was not done."""
+        assert asks(verdict)
+        self._now_us = max(self._now_us, now_us)
+        fabric = self._places[verdict.node].fabric
+        before = (self.fleet, fabric, self.fabrics[fabric])
+        held = self._held(verdict, is_suspected=self._is_suspected(verdict))
+        self._before = before if held is None else None
+        return held
+
+    def give_back(self) -> None:
+        """The action that was permitted last was not done: budgets are as before it was asked."""
+        assert self._before is not None
+        self.fleet, fabric, breaker = self._before
+        self.fabrics[fabric], self._before = breaker, None
+
     def repaired(self, node: str, repair: Repair) -> None:
         """A repair of a known node ended."""
         self._keep(note_repair(self._memories[node], repair))
@@ -169,9 +198,10 @@ class FleetWatch:
     def _decide(self, verdict: Verdict) -> Decision:
         if verdict.level.rank < Level.DEGRADED.rank:
             return Decision(verdict, None, None)
-        is_suspected = self._note_sick(verdict)
-        if verdict.action not in ACTING:
+        self._note_sick(verdict)
+        if not asks(verdict) or (self.settings.defers and self.settings.acts):
             return Decision(verdict, None, None)
+        is_suspected = self._is_suspected(verdict)
         held = self._held(verdict, is_suspected=is_suspected)
         return Decision(verdict, held is None, held)
 
@@ -208,17 +238,27 @@ class FleetWatch:
         """A signal that has a row, or its family: a reporter cannot invent ever new ones."""
         return signal if signal in self.settings.policy.rules else signal.partition("/")[0]
 
-    def _note_sick(self, verdict: Verdict) -> bool:
-        """Notes the node with its parents; True where one of them is suspected."""
-        limits, is_suspected = self.settings.parents, False
-        for kind, name in self._places[verdict.node].parents:
-            signal = self._class_of(verdict.signal) if kind is ParentKind.DRIVER else ""
-            key = (kind, name, signal)
+    def _note_sick(self, verdict: Verdict) -> None:
+        """Notes the node with its parents."""
+        limits = self.settings.parents
+        for key in self._parents_of(verdict):
+            kind, name, _ = key
             parent = self._parents.get(key)
             if parent is None:
                 parent = parent_memory(kind, name, self._members[kind, name], limits)
-            parent = note_sick(parent, verdict.node, self._now_us, limits)
-            self._parents[key] = parent
-            if suspicion_of(parent, self._now_us, limits) is not None:
-                is_suspected = True
-        return is_suspected
+            self._parents[key] = note_sick(parent, verdict.node, self._now_us, limits)
+
+    def _is_suspected(self, verdict: Verdict) -> bool:
+        """Whether a parent of the node is suspected."""
+        limits = self.settings.parents
+        return any(
+            suspicion_of(self._parents[key], self._now_us, limits) is not None
+            for key in self._parents_of(verdict)
+        )
+
+    def _parents_of(self, verdict: Verdict) -> list[tuple[ParentKind, str, str]]:
+        """A driver is suspected by kind of signal, all others by whatever befalls their nodes."""
+        return [
+            (kind, name, self._class_of(verdict.signal) if kind is ParentKind.DRIVER else "")
+            for kind, name in self._places[verdict.node].parents
+        ]

@@ -6,7 +6,9 @@ was due, however late it is taken.
 
 from typing import assert_never
 
+from parkade.core.accounts.caps import cap_due_us, note_cap
 from parkade.core.accounts.decisions import pay_grant
+from parkade.core.billing.commitments import spending_of_org, spending_of_user
 from parkade.core.leasing.decisions import give_back
 from parkade.core.leasing.periods import period_due_us, take_period
 from parkade.core.nodes.terms import take_terms, terms_due_us
@@ -82,6 +84,10 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
             if claim is not None:
                 return give_back(world, claim, at_us)
             return end_work(world, world.records.workloads[key], at_us)
+        case Entry.USER_CAP:
+            return note_cap(world, user=key, org=world.records.users[key].org, at_us=at_us)
+        case Entry.ORG_CAP:
+            return note_cap(world, user=None, org=key, at_us=at_us)
     assert_never(kind)
 
 
@@ -130,4 +136,8 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
                 return disabled_us(world, claim.org) if claim.source is None else None
             workload = world.records.workloads.get(key)
             return None if workload is None else work_ends_us(world, workload)
+        case Entry.USER_CAP:
+            return cap_due_us(world.records.users[key].cap, spending_of_user(world, key))
+        case Entry.ORG_CAP:
+            return cap_due_us(world.records.orgs[key].cap, spending_of_org(world, key))
     assert_never(kind)

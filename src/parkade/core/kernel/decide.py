@@ -8,6 +8,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from parkade.core.accounts import caps
 from parkade.core.accounts import decisions as accounts
 from parkade.core.clearing.changes import run_clearing
 from parkade.core.epoch import decisions as epoch
@@ -80,7 +81,9 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
         case commands.SetGrant():
             return accounts.set_grant(command, now_us)
         case commands.SetCap():
-            return accounts.set_cap(command, now_us)
+            return caps.set_cap(command, now_us)
+        case commands.SetOrgCap():
+            return caps.set_org_cap(world, command, now_us)
         case commands.SetOrgDisabled():
             return accounts.set_org_disabled(world, command, now_us)
         case commands.SetUserDisabled():

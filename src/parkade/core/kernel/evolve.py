@@ -109,6 +109,10 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             accounts.set_grant(world, event)
         case events.CapSet():
             accounts.set_cap(world, event)
+        case events.OrgCapSet():
+            accounts.set_org_cap(world, event)
+        case events.CapNoted():
+            accounts.note_cap(world, event)
         case events.OrgDisabled():
             accounts.disable_org(world, event)
         case events.UserDisabled():

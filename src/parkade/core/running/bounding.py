@@ -180,7 +180,7 @@ def _bad_window(world: World, workload: Workload, changed: Workload, now_us: int
     )
     left = min(
         available_micros(world, workload.org, now_us),
-        allowance_micros(world, workload.user, now_us, cost=committed_micros),
+        allowance_micros(world, workload.org, workload.user, now_us, cost=committed_micros),
     )
     if left < after - before:
         return Refusal(

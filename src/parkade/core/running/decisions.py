@@ -3,12 +3,7 @@
 from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
-from parkade.core.billing.commitments import (
-    allowance_micros,
-    available_micros,
-    committed_micros,
-    window_micros,
-)
+from parkade.core.billing.commitments import available_micros, window_micros
 from parkade.core.fleet.market import Market
 from parkade.core.running.arrays import (
     bad_array,
@@ -19,6 +14,7 @@ from parkade.core.running.arrays import (
     waiting_at_first,
 )
 from parkade.core.running.bidding import bad_bid, change_of_bid
+from parkade.core.running.capping import over_caps
 from parkade.core.running.dependencies import still_open, with_ids
 from parkade.core.running.ending import cancelled, held
 from parkade.core.state import commands, events
@@ -264,11 +260,16 @@ def _on_demand_fabric(
             f"the whole window costs up to {format_amount(cost)}: give at least that, leave it out,"
             " or ask for a shorter max_duration",
         )
-    if allowance_micros(world, command.by or "", now_us, cost=committed_micros) < cost:
-        return Refusal(
-            reason=Reason.INSUFFICIENT_FUNDS,
-            detail=f"the whole window costs up to {format_amount(cost)}, more than your cap leaves",
-        )
+    capped = over_caps(
+        world,
+        org=command.org,
+        user=command.by or "",
+        cost_micros=cost,
+        gpus=spec.total_gpus,
+        now_us=now_us,
+    )
+    if capped is not None:
+        return capped
     room_now = not_owned(world, market)
     return min((room_now.get(fabric, 0) < nodes, left, fabric) for left, fabric in fitting)[2]
 

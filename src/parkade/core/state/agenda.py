@@ -27,6 +27,8 @@ class Entry(enum.IntEnum):
     DEPENDENCY = 12
     MEMBERS = 13
     DISABLED = 14
+    USER_CAP = 15
+    ORG_CAP = 16
 
 
 class Agenda:

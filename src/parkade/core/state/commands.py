@@ -12,7 +12,7 @@ from parkade.core.healing.incident import RepairKind, RepairReport
 from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
 from parkade.core.reservations.owner_job import OwnerJob
-from parkade.core.state.people import Role
+from parkade.core.state.people import CapPeriod, Role
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.indexes import Spans
 from parkade.core.workloads.observed import ObservedAttempt
@@ -161,7 +161,8 @@ class CreateUser(Command, frozen=True, kw_only=True):
 class AddToken(Command, frozen=True, kw_only=True):
     """A token's digest (SHA-256 of 256 random bits, hexadecimal); the token is never stored.
     `pool`: it is for that pool's agent only. `is_read_only`: it may only look. `lasts_us`: it is
-    refused so long from now on; None: it lasts."""
+    refused so long from now on; None: it lasts as long as the token `made_with` with which it is
+    asked for. `made_with` None: the server makes it."""
 
     token: str
     user: str
@@ -169,6 +170,7 @@ class AddToken(Command, frozen=True, kw_only=True):
     pool: str | None = None
     is_read_only: bool = False
     lasts_us: int | None = None
+    made_with: str | None = None
 
 
 class RevokeToken(Command, frozen=True, kw_only=True):
@@ -203,10 +205,22 @@ class SetGrant(Command, frozen=True, kw_only=True):
 
 
 class SetCap(Command, frozen=True, kw_only=True):
-    """The most that all workloads of a user may cost; None: what its org has."""
+    """The most that all workloads of a user may cost, in each period, and the most GPUs that they
+    may hold at once; None: what its org may."""
 
     user: str
     cap_micros: int | None
+    period: CapPeriod = CapPeriod.TOTAL
+    most_gpus: int | None = None
+
+
+class SetOrgCap(Command, frozen=True, kw_only=True):
+    """As `SetCap`, of all workloads of an org; None: what its account has."""
+
+    org: str
+    cap_micros: int | None
+    period: CapPeriod = CapPeriod.TOTAL
+    most_gpus: int | None = None
 
 
 class SetOrgDisabled(Command, frozen=True, kw_only=True):
@@ -477,6 +491,7 @@ AnyCommand = (
     | Adjust
     | SetGrant
     | SetCap
+    | SetOrgCap
     | SetUnixName
     | SetOrgDisabled
     | SetUserDisabled

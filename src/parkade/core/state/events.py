@@ -35,7 +35,7 @@ from parkade.core.reservations.reservation import (
     ReservationState,
 )
 from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
-from parkade.core.state.people import Grant, Org, Token, User
+from parkade.core.state.people import Cap, CapPeriod, Grant, Org, Token, User
 from parkade.core.units.indexes import Spans
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
@@ -237,10 +237,30 @@ class GrantSet(Event, frozen=True, kw_only=True):
 
 
 class CapSet(Event, frozen=True, kw_only=True):
-    """The most that a user's workloads may cost changed."""
+    """The most that a user's workloads may cost, in each `period`, or hold, changed."""
 
     user: str
     cap_micros: int | None
+    period: CapPeriod = CapPeriod.TOTAL
+    most_gpus: int | None = None
+
+
+class OrgCapSet(Event, frozen=True, kw_only=True):
+    """The most that all workloads of an org may cost or hold changed; None: no cap."""
+
+    org: str
+    cap: Cap | None
+
+
+class CapNoted(Event, frozen=True, kw_only=True):
+    """Four fifths of what a cap allows are spent, or spent and owed; `user` None: the cap is the
+    org's."""
+
+    org: str
+    user: str | None
+    spent_micros: int
+    cap_micros: int
+    period: CapPeriod
 
 
 class OrgDisabled(Event, frozen=True, kw_only=True):
@@ -694,6 +714,8 @@ AccountEvent = (
     | TokenRevoked
     | GrantSet
     | CapSet
+    | OrgCapSet
+    | CapNoted
     | UnixNameSet
 )
 """About orgs, users and tokens."""

@@ -21,6 +21,53 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     next_us: int
 
 
+class CapPeriod(enum.StrEnum):
+    """Over which time a cap on money counts: for ever, or each calendar month in UTC anew."""
+
+    TOTAL = "total"
+    MONTH = "month"
+
+
+class Cap(msgspec.Struct, frozen=True, kw_only=True):
+    """What the workloads of a user, or of an org, may cost and hold; None: no bound of that kind.
+
+    `since_us`: since when it holds. `by_operator`: an operator set it for an org.
+    """
+
+    micros: int | None
+    period: CapPeriod
+    most_gpus: int | None
+    since_us: int
+    by_operator: bool = False
+
+    noted_month: int | None = None
+    """The month (`month_of`) in which it was told that four fifths are spent; None: not yet."""
+
+    @property
+    def is_monthly(self) -> bool:
+        """Whether it counts each month anew."""
+        return self.period is CapPeriod.MONTH
+
+
+class Spending(msgspec.Struct, frozen=True, kw_only=True):
+    """What the workloads of a user, or of an org, were charged: in all, and in the month of the
+    last charge, which was posted at `at_us`."""
+
+    total_micros: int
+    month: int
+    month_micros: int
+    at_us: int
+
+    def within(self, period: CapPeriod, month: int) -> int:
+        """What counts against a cap in a month."""
+        if period is CapPeriod.TOTAL:
+            return self.total_micros
+        return self.month_micros if month == self.month else 0
+
+
+NOTHING_SPENT = Spending(total_micros=0, month=0, month_micros=0, at_us=0)
+
+
 class Org(msgspec.Struct, frozen=True, kw_only=True):
     """A customer."""
 
@@ -30,6 +77,9 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
 
     disabled_us: int | None = None
     """Since when its users' tokens are refused and its work ends; None: it is not disabled."""
+
+    cap: Cap | None = None
+    """What all its workloads may cost and hold; None: what its account has."""
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,8 +92,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     unix_name: str | None
     """Its workloads run as this user on the nodes; None: as the agent's own."""
 
-    cap_micros: int | None = None
-    """The most that its workloads may cost in all; None: what its org has."""
+    cap: Cap | None = None
+    """What its workloads may cost and hold; None: what its org may."""
 
     is_disabled: bool = False
     """Its tokens are refused, but for those of agents. Its work goes on."""
@@ -52,7 +102,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored of a token: the digest of 256 random bits. `pool`: it is the agent's of that
     pool, and good for nothing else. `is_read_only`: it changes nothing. `expires_us`: it is refused
-    from then on; None: never."""
+    from then on; None: never. `made_with`: the token with which it was asked for, which it does not
+    outlast; None: the server made it, or a version that did not keep it."""
 
     token: str
     user: str
@@ -61,6 +112,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     pool: str | None = None
     is_read_only: bool = False
     expires_us: int | None = None
+    made_with: str | None = None
 
     def is_good(self, user: User, org: Org, now_us: int) -> bool:
         """Whether its holder may speak for the user, of this org, now. An agent's token is its

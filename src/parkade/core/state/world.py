@@ -26,12 +26,12 @@ from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
 from parkade.core.state.fabric_counts import FabricCounts
 from parkade.core.state.members import MembersOfArrays
-from parkade.core.state.people import Org, Token, User
+from parkade.core.state.people import Org, Spending, Token, User
 from parkade.core.units.names import same_host
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Unstarted, Workload
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 
 
 class Records(msgspec.Struct, kw_only=True):
@@ -69,7 +69,8 @@ class Records(msgspec.Struct, kw_only=True):
     tokens: dict[str, Token] = msgspec.field(default_factory=dict)
     balances: dict[str, int] = msgspec.field(default_factory=dict)
     owed: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
-    spent_by_user: dict[str, int] = msgspec.field(default_factory=dict)
+    spending_by_user: dict[str, Spending] = msgspec.field(default_factory=dict)
+    spending_by_org: dict[str, Spending] = msgspec.field(default_factory=dict)
     use_by_day: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
     reservations: dict[str, Reservation] = msgspec.field(default_factory=dict)
     claims: dict[str, Claim] = msgspec.field(default_factory=dict)
@@ -132,6 +133,9 @@ class World:
         self.agenda = Agenda()
         for name in records.orgs:
             self.agenda.add(Entry.GRANT, name)
+            self.agenda.add(Entry.ORG_CAP, name)
+        for name in records.users:
+            self.agenda.add(Entry.USER_CAP, name)
         for market in records.markets:
             self.agenda.add(Entry.TERMS, market)
             self.agenda.add(Entry.BUFFER, market)

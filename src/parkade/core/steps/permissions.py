@@ -71,6 +71,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.SetUnixName: Permission.OPERATOR,
     commands.CreateUser: Permission.OWNER,
     commands.SetCap: Permission.OWNER,
+    commands.SetOrgCap: Permission.OWNER,
     commands.SetOrgDisabled: Permission.OPERATOR,
     commands.SetUserDisabled: Permission.OWNER,
     commands.Reserve: Permission.OWNER,
@@ -180,6 +181,7 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             | commands.Deposit(org=org)
             | commands.Adjust(org=org)
             | commands.SetGrant(org=org)
+            | commands.SetOrgCap(org=org)
         ):
             is_own = command.by is not None and world.records.users[command.by].org == org
             is_visible = is_own or is_operator(world, command.by)

@@ -67,6 +67,9 @@ TERMS_US = {
     "folder_retention": POSITIVE_SPAN_US,
 }
 
+# GPUs that a cap lets a user or an org hold: those of the largest pool.
+CAP_GPUS = Range(least=0, most=6_400_000)
+
 # A workload.
 PRIORITY = Range(least=-1000, most=1000)
 FAILURES = Range(least=0, most=1000)

@@ -16,6 +16,7 @@ class Reason(enum.StrEnum):
     NOT_YET = "not_yet"
     UNSUPPORTED = "unsupported"
     INSUFFICIENT_FUNDS = "insufficient_funds"
+    OVER_CAP = "over_cap"
     NO_CAPACITY = "no_capacity"
     UNFENCED = "unfenced"
     RESERVATION_FULL = "reservation_full"

@@ -59,6 +59,9 @@ class Why(enum.StrEnum):
     RESERVATION_NOT_IN_FORCE = "reservation_not_in_force"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     USER_CAP = "user_cap"
+    ORG_CAP = "org_cap"
+    USER_GPUS = "user_gpus"
+    ORG_GPUS = "org_gpus"
     MAX_SPEND = "max_spend"
     MAX_DURATION = "max_duration"
     DEPENDENCY = "dependency"
@@ -69,7 +72,10 @@ class Why(enum.StrEnum):
     SUCCEEDED = "succeeded"
 
 
-NO_REAL_BID = frozenset({Why.BELOW_FLOOR, Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
+CAPPED = frozenset({Why.USER_CAP, Why.ORG_CAP, Why.USER_GPUS, Why.ORG_GPUS})
+"""Why a bid waits that a cap of its user or org keeps from winning."""
+
+NO_REAL_BID = frozenset({Why.BELOW_FLOOR, Why.INSUFFICIENT_FUNDS, Why.MAX_SPEND}) | CAPPED
 """Why a bid waits that no other keeps from winning."""
 
 ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED})

@@ -117,6 +117,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     array: ArrayTerms | None = None
     """Its members; None: it is one workload, as all specs of before this key."""
 
+    image: str | None = None
+    """The container image that its ranks run in; None: in none, as all specs of before this key."""
+
     @property
     def total_gpus(self) -> int:
         """GPUs of all ranks together; of an elastic gang at its least."""

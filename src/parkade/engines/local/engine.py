@@ -17,6 +17,7 @@ import msgspec
 from parkade.engines.local import (
     accounts,
     cgroups,
+    containers,
     environment,
     keepers,
     leases,
@@ -35,7 +36,7 @@ from parkade.engines.local.folders import Folders
 from parkade.engines.local.gang import number_of
 from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
-from parkade.engines.local.records import Launch
+from parkade.engines.local.records import Account, Launch
 from parkade.engines.local.view import View
 from parkade.ports import (
     Capabilities,
@@ -65,6 +66,7 @@ NOTES = (
 class LocalEngine:
     """Implements `ports.Engine`; `pool` names the observations, `data` is created where missing.
     `runs_as_root`: where it is root, workloads of users without a Unix name are run, as root.
+    `container`: the command by which a rank runs in an image (`containers`); empty: none.
 
     Blocking work that may take longer than a disk access (starting keepers) runs in threads.
     """
@@ -78,8 +80,10 @@ class LocalEngine:
         clock: Clock,
         machine: Machine,
         runs_as_root: bool,
+        container: str = "",
     ) -> None:
         self.pool = pool
+        self.container = containers.parse(container)
         self.runs_as_root = runs_as_root
         self.nodes = nodes
         self.clock = clock
@@ -101,7 +105,8 @@ class LocalEngine:
             engine="local",
             version=str(records.VERSION),
             isolates_users=False,
-            has_containers=False,
+            has_containers=bool(self.container),
+            unsupported_keys=() if self.container else ("image",),
             keeps_memory_limits=self._has_controller("memory"),
             tracks_by_cgroup=self.cgroup_parent is not None,
             needs_unix_names=os.geteuid() == 0 and not self.runs_as_root,
@@ -110,7 +115,8 @@ class LocalEngine:
     def validate(self, attempt: DesiredAttempt) -> None:
         """Raises InvalidSpec or Unsupported where the attempt could never run here."""
         rules.validate(attempt, self.nodes)
-        accounts.resolve(attempt.unix_user, runs_as_root=self.runs_as_root)
+        account, _ = accounts.resolve(attempt.unix_user, runs_as_root=self.runs_as_root)
+        self._container_words(attempt, account)
 
     def render(self, attempt: DesiredAttempt) -> str:
         """Command, folders, and each rank's environment; devices and port as if all were free."""
@@ -124,7 +130,7 @@ class LocalEngine:
             f"folder: {home}",
             f"checkpoints: {launch.checkpoint_dir}",
             f"env_file: {attempt.env_file or 'none'} (read on the node as the user, never shown)",
-            f"argv: {[spawn.SHELL, '-c', attempt.command]!r}",
+            f"argv: {spawn.rank_words(launch, attempt.command)!r}",
         ]
         base = environment.base(launch)
         for index, rank in enumerate(attempt.ranks):
@@ -322,7 +328,11 @@ class LocalEngine:
             cgroup=cgroups.path_of(self.cgroup_parent, self.folders.data, attempt.attempt),
             boot_id=processes.boot_id(),
             prepared_us=self.clock.now_us(),
+            container=self._container_words(attempt, account),
         )
+
+    def _container_words(self, attempt: DesiredAttempt, account: Account) -> tuple[str, ...]:
+        return containers.fill(self.container, attempt, data=self.folders.data, home=account.home)
 
     def _has_controller(self, name: str) -> bool:
         return self.cgroup_parent is not None and name in self.cgroup_parent.controllers

@@ -53,7 +53,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     of the user; else the ranks run as the keeper does. `heard` is the file that tells when the
     control plane was heard last (`leases`); `cgroup` the attempt's group, or empty. `member`: None
     where all ranks of the attempt are on this machine. `agent_reads`: the agent is not root, and
-    reads what the user's keeper writes by the group of its folder.
+    reads what the user's keeper writes by the group of its folder. `container`: words before those
+    of a rank, by which it runs in a container; none for none.
     """
 
     version: int
@@ -71,6 +72,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     cgroup: str = ""
     member: Member | None = None
     agent_reads: bool = False
+    container: tuple[str, ...] = ()
 
 
 class RankState(msgspec.Struct, frozen=True, kw_only=True):

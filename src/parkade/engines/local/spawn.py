@@ -80,6 +80,11 @@ class StartingGang:
             os.kill(rank.pid, signal.SIGKILL)
 
 
+def rank_words(launch: Launch, command: str) -> list[str]:
+    """What a rank runs, in its container if it has one."""
+    return [*launch.container, SHELL, "-c", command]
+
+
 def run_beside(launch: Launch, folder: Path, index: int, command: str) -> int:
     """Runs another command in a rank's place: its user, folder, environment and output; its pid."""
     pid = os.fork()
@@ -91,7 +96,9 @@ def run_beside(launch: Launch, folder: Path, index: int, command: str) -> int:
         cgroups.join(launch.cgroup)
         _take_output(folder, index)
         _take_rights(launch)
-        os.execve(SHELL, [SHELL, "-c", command], _prepare(launch, folder, index))
+        variables = _prepare(launch, folder, index)
+        words = rank_words(launch, command)
+        os.execvpe(words[0], words, variables)
     except (OSError, environment.BadEnvFile, ValueError) as error:
         os.write(2, f"save command not run: {type(error).__name__}\n".encode())
     finally:
@@ -109,7 +116,8 @@ def _become(launch: Launch, folder: Path, index: int, *, gate: int, report: int)
         variables = _prepare(launch, folder, index)
         os.write(report, READY)
         if os.read(gate, 1) == GO:
-            os.execve(SHELL, [SHELL, "-c", launch.attempt.command], variables)
+            words = rank_words(launch, launch.attempt.command)
+            os.execvpe(words[0], words, variables)
     except OSError as error:
         about = f": {error.filename}" if error.filename else ""
         os.write(report, f"{error.strerror}{about}".encode()[:REASON_BYTES])

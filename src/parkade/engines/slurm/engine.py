@@ -17,7 +17,17 @@ from typing import TypeVar
 
 import msgspec
 
-from parkade.engines.local import accounts, environment, leases, output, processes, records, seats
+from parkade.engines.local import (
+    accounts,
+    containers,
+    environment,
+    leases,
+    output,
+    processes,
+    records,
+    seats,
+    spawn,
+)
 from parkade.engines.local import validation as rules
 from parkade.engines.local.clocks import monotonic_us
 from parkade.engines.local.escalation import merge
@@ -79,6 +89,7 @@ class SlurmEngine:
         self.clock = clock
         self.settings = settings
         self.commands = Commands(settings)
+        self.container = containers.parse(settings.container)
         self.launcher = settings.launcher if os.geteuid() != 0 else None
         acting = Acting(self.commands, self.launcher)
         self.homes = homes.Homes(data, acting)
@@ -102,9 +113,10 @@ class SlurmEngine:
             engine="slurm",
             version="not known yet",
             isolates_users=not self.settings.root_workloads,
-            has_containers=False,
+            has_containers=bool(self.container),
             keeps_memory_limits=False,
             needs_unix_names=self._needs_unix_names,
+            unsupported_keys=() if self.container else ("image",),
         )
         try:
             version = self.commands.run("sinfo", "--version").decode(errors="replace").strip()
@@ -127,7 +139,10 @@ class SlurmEngine:
     def validate(self, attempt: DesiredAttempt) -> None:
         """Raises InvalidSpec or Unsupported where the attempt could never run here."""
         rules.validate(attempt, self.nodes)
-        self._account(attempt)
+        self._container(attempt, self._account(attempt)[0])
+
+    def _container(self, attempt: DesiredAttempt, account: Account) -> tuple[str, ...]:
+        return containers.fill(self.container, attempt, data=self.homes.data, home=account.home)
 
     def _account(self, attempt: DesiredAttempt) -> tuple[Account, bool]:
         return accounts.resolve(
@@ -147,7 +162,7 @@ class SlurmEngine:
             f"# user: {launch.account.name}",
             f"# workdir: {environment.at_home(attempt.workdir, launch.account.home)}",
             f"# env_file: {attempt.env_file or 'none'} (read on the node as the user, never shown)",
-            f"# each rank: {['/bin/bash', '-c', attempt.command]!r}",
+            f"# each rank: {spawn.rank_words(launch, attempt.command)!r}",
         ]
         lines += [f"#   {key}={value}" for key, value in sorted(environment.base(launch).items())]
         for rank, (seat, address) in enumerate(zip(gang.seats, gang.addresses, strict=True)):
@@ -356,6 +371,7 @@ class SlurmEngine:
             account=account,
             is_other_user=is_other_user,
             agent_reads=self.launcher is not None,
+            container=self._container(attempt, account),
             path=STANDARD_PATH if is_other_user else own_path,
             checkpoint_dir=str(self.homes.checkpoints(attempt)),
             changes="",

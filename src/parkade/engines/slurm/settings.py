@@ -13,7 +13,8 @@ class SlurmSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     `root_workloads`: where the agent is root, run workloads of users without a Unix name as root;
     else they are refused. `launcher`: the path of root's launcher, by which an agent that is not
     root runs each workload as its user; None: all run as the agent. `owners`: whose job of the
-    queue is whose, as in `account:acme=acme,qos:vision=lab`: KIND:VALUE=RESERVATION.
+    queue is whose, as in `account:acme=acme,qos:vision=lab`: KIND:VALUE=RESERVATION. `container`:
+    the command by which a rank runs in an image, as in `apptainer exec --nv {image}`; empty: none.
     """
 
     partition: str | None = None
@@ -28,3 +29,4 @@ class SlurmSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     root_workloads: bool = False
     launcher: str | None = None
     owners: str = ""
+    container: str = ""

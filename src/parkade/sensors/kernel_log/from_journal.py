@@ -68,6 +68,11 @@ class KernelJournal:
         """See `ports.LogSensor`."""
         return self.tally.unknown
 
+    @property
+    def foreign(self) -> tuple[int, str | None]:
+        """See `ports.LogSensor`; this machine alone writes its journal's."""
+        return self.tally.foreign, self.tally.foreign_host
+
     def resume(self, bookmark: str) -> None:
         """See `ports.LogSensor`."""
         if bookmark.startswith(PREFIX):

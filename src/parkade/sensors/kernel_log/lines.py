@@ -51,6 +51,7 @@ RULES: tuple[LineRule, ...] = (
         NodeCondition.PCIE_ERROR, "AER:", rf"{_PCI}: AER: .{{0,80}}(?:Uncorrect|Fatal|Non-Fatal)"
     ),
     _rule(NodeCondition.PCIE_ERROR, "AER:", r"AER: (?:Multiple )?Uncorrect"),
+    _rule(NodeCondition.PCIE_ERROR, "PCIe Bus", rf"{_PCI}: PCIe Bus Error: severity=Uncorrect"),
     _rule(
         NodeCondition.LINK_DOWN,
         "ink down",
@@ -74,7 +75,8 @@ RULES: tuple[LineRule, ...] = (
         r"soft lockup - CPU#\d{1,5} stuck for (?P<amount>\d{1,6})s",
     ),
     _rule(NodeCondition.SOFT_LOCKUP, "soft lockup", r"\bCPU soft lockup detected\b"),
-    _rule(NodeCondition.SOFT_LOCKUP, "lockup", r"(?:hard LOCKUP|rcu.{0,32}detected stalls)"),
+    _rule(NodeCondition.SOFT_LOCKUP, "LOCKUP", r"\bdetected hard LOCKUP on cpu\b"),
+    _rule(NodeCondition.SOFT_LOCKUP, "rcu", r"\brcu.{0,32}detected stalls? on\b"),
     _rule(
         NodeCondition.HUNG_TASK,
         "blocked for more than",
@@ -83,8 +85,12 @@ RULES: tuple[LineRule, ...] = (
     _rule(
         NodeCondition.MACHINE_CHECK,
         "[Hardware Error]",
-        r"\[Hardware Error\].{0,80}(?:[Uu]ncorrected|fatal|Fatal)",
+        r"\[Hardware Error\].{0,80}(?:[Uu]ncorrected|fatal|Fatal|Machine Check Exception)",
     ),
+    _rule(
+        NodeCondition.MACHINE_CHECK, "mce: Uncorrected", r"mce: Uncorrected hardware memory error"
+    ),
+    _rule(NodeCondition.MACHINE_CHECK, "EDAC", r"\bEDAC (?P<device>MC\d{1,3}): \d{1,9} UE\b"),
     _rule(
         NodeCondition.OUT_OF_MEMORY, "oom-kill", r"\binvoked oom-killer\b|\boom-kill:constraint="
     ),

@@ -14,20 +14,24 @@ from parkade.core.units.time import SECOND_US
 from parkade.sensors.bookmarks import KERNEL_LOG
 from parkade.sensors.kernel_log.files import Follower, KernelRecords, boot_id
 from parkade.sensors.kernel_log.reading import LineTally, read, symptom_of
-from parkade.sensors.kernel_log.stamps import StampClock
+from parkade.sensors.kernel_log.stamps import StampClock, is_same_host
 from parkade.sensors.polling import READ
 
 
 class KernelLogFile:
     """New lines of a file. A line's own wall-clock stamp is its instant, else that of reading.
 
-    A path that a person wrote is never *absent*: where it is not there, reading it failed."""
+    A path that a person wrote is never *absent*: where it is not there, reading it failed. Lines
+    that name a host which is none of `hosts`, by default the node, are counted and left out."""
 
     name = KERNEL_LOG
 
-    def __init__(self, path: Path, *, node: str, from_end: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, node: str, from_end: bool = True, hosts: tuple[str, ...] = ()
+    ) -> None:
         self.tally = LineTally()
         self._node = node
+        self._hosts = hosts or (node,)
         self._follower = Follower(path, from_end=from_end)
         self.state = self._state()
 
@@ -39,7 +43,7 @@ class KernelLogFile:
         except OSError as error:
             self.state = f"failed: {error.strerror}"
             return []
-        return symptoms_of_lines(lines, self.tally, self._node, now_us)
+        return symptoms_of_lines(lines, self.tally, self._node, now_us, hosts=self._hosts)
 
     @property
     def bookmark(self) -> str | None:
@@ -50,6 +54,11 @@ class KernelLogFile:
     def unknown(self) -> int:
         """See `ports.LogSensor`."""
         return self.tally.unknown
+
+    @property
+    def foreign(self) -> tuple[int, str | None]:
+        """See `ports.LogSensor`."""
+        return self.tally.foreign, self.tally.foreign_host
 
     def resume(self, bookmark: str) -> None:
         """See `ports.LogSensor`."""
@@ -122,6 +131,11 @@ class KernelRing:
             records.close()
         return False
 
+    @property
+    def foreign(self) -> tuple[int, str | None]:
+        """See `ports.LogSensor`."""
+        return self.tally.foreign, self.tally.foreign_host
+
     def resume(self, bookmark: str) -> None:
         """See `ports.LogSensor`."""
         boot, _, number = bookmark.rpartition(":")
@@ -168,14 +182,23 @@ def numbered(records: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 
 def symptoms_of_lines(
-    lines: Iterable[str], tally: LineTally, node: str, now_us: int
+    lines: Iterable[str],
+    tally: LineTally,
+    node: str,
+    now_us: int,
+    *,
+    hosts: tuple[str, ...] = (),
 ) -> list[Symptom]:
-    """Symptoms of lines that came by `now_us`; stamps since boot are put on the wall clock."""
+    """Symptoms of lines that came by `now_us`; stamps since boot are put on the wall clock. Lines
+    of other `hosts` are left out; without any, each line is the node's."""
     boot_us = now_us - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
     year = datetime.fromtimestamp(now_us / SECOND_US, UTC).year
     found = []
     for line in lines:
         seen = read(line, year=year)
+        if hosts and seen.host is not None and not any(is_same_host(seen.host, it) for it in hosts):
+            tally.leave_out(seen.host)
+            continue
         tally.add(seen, line)
         at_us = now_us
         if seen.at_us is not None and seen.clock is StampClock.BOOT:

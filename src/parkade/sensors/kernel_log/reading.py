@@ -9,6 +9,7 @@ from collections import deque
 from typing import NamedTuple
 
 from parkade.core.healing.symptom import (
+    MOST_NAME_CHARACTERS,
     ConditionFact,
     Evidence,
     Fact,
@@ -21,7 +22,7 @@ from parkade.sensors.kernel_log.codes import device_of, read_sxid, read_xid
 from parkade.sensors.kernel_log.lines import is_watched, read_line
 from parkade.sensors.kernel_log.stamps import StampClock, take_stamp
 
-PARSER = "kernel_log/1"
+PARSER = "kernel_log/2"
 MOST_LINE = 8_192
 """Characters of a line that are looked at; no driver's line is longer."""
 MOST_UNKNOWN_KEPT = 100
@@ -37,13 +38,15 @@ _PCI_CONDITIONS = frozenset(
 
 class ReadLine(NamedTuple):
     """What a line is. `fact` None: no rule knows it; then `is_unknown` says that it comes from a
-    watched driver. `at_us` counts from `clock`'s beginning; both are None without a stamp."""
+    watched driver. `at_us` counts from `clock`'s beginning; both are None without a stamp. `host`:
+    the machine that the line names, None where it names none."""
 
     fact: Fact | None
     device: str | None
     is_unknown: bool
     at_us: int | None
     clock: StampClock | None
+    host: str | None = None
 
 
 def read(line: str, *, year: int = 1970) -> ReadLine:
@@ -52,9 +55,9 @@ def read(line: str, *, year: int = 1970) -> ReadLine:
     text = stamped.text
     known = _fact(text)
     if known is None:
-        return ReadLine(None, None, is_watched(text), stamped.at_us, stamped.clock)
+        return ReadLine(None, None, is_watched(text), stamped.at_us, stamped.clock, stamped.host)
     device, fact = known
-    return ReadLine(fact, device, False, stamped.at_us, stamped.clock)
+    return ReadLine(fact, device, False, stamped.at_us, stamped.clock, stamped.host)
 
 
 def _fact(text: str) -> tuple[str | None, Fact] | None:
@@ -89,13 +92,16 @@ def symptom_of(
 
 class LineTally:
     """Counts of lines, and the last unknown ones. `formed`: lines that look like a kernel's, by a
-    stamp or by their text."""
+    stamp or by their text. `foreign`: lines that another host wrote, the last of which is
+    `foreign_host`; they count as nothing else."""
 
     def __init__(self) -> None:
         self.lines = 0
         self.formed = 0
         self.symptoms = 0
         self.unknown = 0
+        self.foreign = 0
+        self.foreign_host: str | None = None
         self.kept: deque[str] = deque(maxlen=MOST_UNKNOWN_KEPT)
 
     def add(self, seen: ReadLine, line: str) -> None:
@@ -108,10 +114,18 @@ class LineTally:
             self.unknown += 1
             self.kept.append(bounded(line.rstrip("\n")))
 
+    def leave_out(self, host: str) -> None:
+        """One more line, of another host."""
+        self.lines += 1
+        self.foreign += 1
+        self.foreign_host = bounded(host, MOST_NAME_CHARACTERS)
+
     def join(self, other: "LineTally") -> None:
         """The lines of another tally too."""
         self.lines += other.lines
         self.formed += other.formed
         self.symptoms += other.symptoms
+        self.foreign += other.foreign
+        self.foreign_host = other.foreign_host or self.foreign_host
         self.unknown += other.unknown
         self.kept.extend(other.kept)

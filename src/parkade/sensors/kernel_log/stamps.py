@@ -3,7 +3,9 @@
 `/dev/kmsg` records, `dmesg` with seconds since boot, with dates or ISO instants, `journalctl` and
 syslog files. A line without a stamp is left as it is. Instants are microseconds; dates without a
 zone are taken as UTC, since a log does not say its zone. Syslog files hold what programs of any
-user write too: a line whose program is not the kernel keeps its stamp, and no text.
+user write too: a line whose program is not the kernel keeps its stamp, and no text. They also name
+the host that wrote a line, which on a log host is another machine in each line; records of the
+kernel and of `dmesg` name none.
 """
 
 import enum
@@ -22,7 +24,7 @@ _ISO = re.compile(
     re.DOTALL,
 )
 _SYSLOG = re.compile(r"^([A-Z][a-z]{2}\s{1,2}\d{1,2} \d\d:\d\d:\d\d) (\S{1,255}) (.*)$", re.DOTALL)
-_ORIGIN = re.compile(r"^(?:\S{1,255} )?kernel(?:\[\d{1,7}\])?: (?:\[\s*\d{1,12}\.\d{1,9}\] )?")
+_ORIGIN = re.compile(r"^(?:(\S{1,255}) )?kernel(?:\[\d{1,7}\])?: (?:\[\s*\d{1,12}\.\d{1,9}\] )?")
 _PROGRAM = re.compile(
     r"^(?:\S{1,255} )?[A-Za-z_][\w.@/()-]{0,99}\[\d{1,10}\]:|^\S{1,255} [A-Za-z_][\w.@/()-]{0,99}: "
 )
@@ -37,11 +39,13 @@ class StampClock(enum.StrEnum):
 
 
 class Stamped(NamedTuple):
-    """The text without its stamp; `at_us` is None where the line has no stamp."""
+    """The text without its stamp; `at_us` is None where the line has no stamp. `host` wrote the
+    line, as the line spells it; None where it names none."""
 
     at_us: int | None
     clock: StampClock | None
     text: str
+    host: str | None = None
 
 
 def take_stamp(line: str, *, year: int = 1970) -> Stamped:
@@ -63,18 +67,34 @@ def take_stamp(line: str, *, year: int = 1970) -> Stamped:
             return stamped
         # With a comma it is dmesg's own form, which has the kernel's lines alone and no host.
         is_dmesg = found[0][: found.start(4)].find(",") >= 0
-        text = stamped.text if is_dmesg else _of_kernel(stamped.text)
-        return Stamped(stamped.at_us + fraction, StampClock.WALL, text)
+        host, text = (None, stamped.text) if is_dmesg else _of_kernel(stamped.text)
+        return Stamped(stamped.at_us + fraction, StampClock.WALL, text, host)
     if found := _SYSLOG.match(line):
-        text = _of_kernel(f"{found[2]} {found[3]}")
-        return _dated(f"{year} {found[1]}", "%Y %b %d %H:%M:%S", text, line)
+        host, text = _of_kernel(f"{found[2]} {found[3]}")
+        stamped = _dated(f"{year} {found[1]}", "%Y %b %d %H:%M:%S", text, line)
+        if host is None and text and text.startswith(f"{found[2]} "):
+            # Nothing says who speaks; the first word is still the host, by the form.
+            host = found[2]
+        return stamped._replace(host=host)
     return Stamped(None, None, _ORIGIN.sub("", line))
 
 
-def _of_kernel(text: str) -> str:
-    """What the kernel said in a line of syslog; empty where a program said it."""
-    rest, is_kernel = _ORIGIN.subn("", text, count=1)
-    return rest if is_kernel or not _PROGRAM.match(text) else ""
+def _of_kernel(text: str) -> tuple[str | None, str]:
+    """The host, and what the kernel said in a line of syslog; empty where a program said it."""
+    found = _ORIGIN.match(text)
+    if found is not None:
+        return found[1], text[found.end() :]
+    return None, "" if _PROGRAM.match(text) else text
+
+
+def is_same_host(host: str, name: str) -> bool:
+    """Whether two names may be one machine: equal, or one the first label of the other. Names of
+    hosts have no case. An address is only itself."""
+    one, two = host.lower().rstrip("."), name.lower().rstrip(".")
+    if one == two:
+        return True
+    short, _, rest = max(one, two, key=len).partition(".")
+    return bool(rest) and not short.isdecimal() and min(one, two, key=len) == short
 
 
 def _dated(text: str, form: str, rest: str, line: str) -> Stamped:

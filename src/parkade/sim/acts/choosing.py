@@ -34,7 +34,7 @@ ACTS: tuple[tuple[str, int, Act], ...] = (
     ("people", 2, operators.deposit),
     ("people", 1, operators.adjust),
     ("people", 1, operators.grant),
-    ("people", 1, operators.cap),
+    ("people", 3, operators.cap),
     ("operators", 3, operators.fail_node),
     ("operators", 3, operators.cordon),
     ("operators", 1, operators.drain),

@@ -3,11 +3,12 @@
 import random
 
 from parkade.core.state import commands
+from parkade.core.state.people import CapPeriod
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.sim.acts.stage import Stage
-from parkade.sim.fleet import OPERATOR, owner_of
+from parkade.sim.fleet import OPERATOR, member_of, owner_of
 
 
 def fail_node(stage: Stage, chance: random.Random) -> None:
@@ -60,10 +61,25 @@ def grant(stage: Stage, chance: random.Random) -> None:
 
 
 def cap(stage: Stage, chance: random.Random) -> None:
-    """The most that a user's workloads may cost."""
+    """The most that the workloads of a user, or of an org, may cost, in all or by month, or hold;
+    owners try to change what operators set."""
     org, _ = chance.choice(stage.fleet.orgs)
     cap_micros = chance.choice((None, MICROS, 20 * MICROS))
-    stage.ask(commands.SetCap(by=OPERATOR, user=owner_of(org), cap_micros=cap_micros))
+    period = chance.choice(tuple(CapPeriod))
+    most_gpus = chance.choice((None, None, 2, 4, 8))
+    if chance.random() < 0.5:
+        user = chance.choice((owner_of(org), member_of(org)))
+        of_user = commands.SetCap(
+            by=OPERATOR, user=user, cap_micros=cap_micros, period=period, most_gpus=most_gpus
+        )
+        stage.ask(of_user)
+        return
+    by = chance.choice((OPERATOR, owner_of(org), member_of(org)))
+    stage.ask(
+        commands.SetOrgCap(
+            by=by, org=org, cap_micros=cap_micros, period=period, most_gpus=most_gpus
+        )
+    )
 
 
 def prices(stage: Stage, chance: random.Random) -> None:

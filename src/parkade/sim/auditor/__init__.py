@@ -22,13 +22,14 @@ what it found. The rules it holds:
   account.
 - What an org or a workload's `max_spend` cannot pay is not charged, and is counted.
 - No account but the outside falls below zero, and all together are zero.
+- Caps of users and orgs hold for what bids get (`caps`).
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable
 
-from parkade.sim.auditor import reservations
+from parkade.sim.auditor import caps, reservations
 from parkade.sim.auditor.books import (
     BLAMELESS,
     HOUR_US,
@@ -105,6 +106,7 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
         market = credit.removeprefix("clearing/")
         books.taken[market] += micros
         books.spent[_purse(books, transfer["workload"])] += micros
+        caps.spend(books.caps, books.workloads[transfer["workload"]], micros, event["at_us"])
         run = books.runs.get(transfer["attempt"] or "")
         if run is None:
             require(transfer["kind"] == "minimum_charge", "use without an attempt")
@@ -249,6 +251,12 @@ def _order_stop(books: Books, workload: str, stop: Record | None) -> None:
 
 
 def _clear(books: Books, event: Record) -> None:
+    caps.before_clearing(books.caps, books)
+    _take_clearing(books, event)
+    caps.after_clearing(books.caps, books, event)
+
+
+def _take_clearing(books: Books, event: Record) -> None:
     for leaving in event["left"]:
         if leaving["demand"]["kind"] == "workload":
             _order_stop(books, leaving["demand"]["workload"], leaving["stop"])
@@ -339,6 +347,9 @@ READERS = {
     "StopOrdered": _order,
     "Cleared": _clear,
     "Ended": _end,
+    "CapSet": caps.set_cap,
+    "OrgCapSet": caps.set_cap,
+    "CapNoted": caps.note,
 }
 
 

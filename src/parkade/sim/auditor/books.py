@@ -46,6 +46,23 @@ class Run:
     """How much of the time before its first process is billed."""
 
 
+Purse = tuple[str, str]
+"""What may have a cap: (user, its name) or (org, its name)."""
+
+
+@dataclass
+class CapBooks:
+    """Caps, what was spent, and what they held before the clearing that is read."""
+
+    caps: dict[Purse, Record] = field(default_factory=dict)
+    spent: dict[Purse, int] = field(default_factory=lambda: defaultdict(int))
+    in_month: dict[Purse, tuple[str, int]] = field(default_factory=dict)
+    noted: dict[Purse, str] = field(default_factory=dict)
+    last_us: dict[Purse, int] = field(default_factory=dict)
+    before: dict[Purse, tuple[int, int]] = field(default_factory=dict)
+    seated: frozenset[str] = frozenset()
+
+
 @dataclass
 class Books:
     """Everything the auditor found."""
@@ -83,6 +100,7 @@ class Books:
     claims: dict[str, str] = field(default_factory=dict)
     """The org of each claim."""
     reservation_paid: dict[str, tuple[int, int]] = field(default_factory=dict)
+    caps: CapBooks = field(default_factory=CapBooks)
 
 
 def require(claim: bool, text: str) -> None:

@@ -12,6 +12,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Health, Node
 from parkade.core.ledger.accounts import TransferKind, org_account
 from parkade.core.state import commands, events
+from parkade.core.state.people import CapPeriod
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Phase, Why
 from parkade.sim.whatif.others import of_others
@@ -66,6 +67,7 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             | events.MoneyMoved()
             | events.GrantSet()
             | events.CapSet()
+            | events.OrgCapSet()
             | events.UnixNameSet()
             | events.OrgDisabled()
             | events.UserDisabled()
@@ -187,6 +189,7 @@ def _of_accounts(
     | events.MoneyMoved
     | events.GrantSet
     | events.CapSet
+    | events.OrgCapSet
     | events.UnixNameSet
     | events.OrgDisabled
     | events.UserDisabled,
@@ -200,22 +203,33 @@ def _of_accounts(
                 by=by, user=it.user, org=it.org, role=it.role, unix_name=it.unix_name
             )
         case events.TokenAdded(token=it):
-            yield commands.AddToken(
-                by=by,
-                token=it.token,
-                user=it.user,
-                digest=it.digest,
-                pool=it.pool,
-                is_read_only=it.is_read_only,
-                lasts_us=None if it.expires_us is None else it.expires_us - event.at_us,
-            )
+            lasts_us = None if it.expires_us is None else it.expires_us - event.at_us
+            for lasts in (None, lasts_us) if it.made_with else (lasts_us,):
+                yield commands.AddToken(
+                    by=by,
+                    token=it.token,
+                    user=it.user,
+                    digest=it.digest,
+                    pool=it.pool,
+                    is_read_only=it.is_read_only,
+                    lasts_us=lasts,
+                    made_with=it.made_with,
+                )
         case events.TokenRevoked(token=name):
             yield commands.RevokeToken(by=by, token=name)
         case events.GrantSet(org=org, grant=grant):
             micros, every_us = (0, 0) if grant is None else (grant.micros, grant.every_us)
             yield commands.SetGrant(by=by, org=org, micros=micros, every_us=every_us)
-        case events.CapSet(user=user, cap_micros=cap):
-            yield commands.SetCap(by=by, user=user, cap_micros=cap)
+        case events.CapSet(user=user, cap_micros=cap, period=period, most_gpus=gpus):
+            yield commands.SetCap(by=by, user=user, cap_micros=cap, period=period, most_gpus=gpus)
+        case events.OrgCapSet(org=org, cap=whole):
+            yield commands.SetOrgCap(
+                by=by,
+                org=org,
+                cap_micros=None if whole is None else whole.micros,
+                period=CapPeriod.TOTAL if whole is None else whole.period,
+                most_gpus=None if whole is None else whole.most_gpus,
+            )
         case events.OrgDisabled(org=org, is_disabled=is_disabled):
             yield commands.SetOrgDisabled(by=by, org=org, is_disabled=is_disabled)
         case events.UserDisabled(user=user, is_disabled=is_disabled):

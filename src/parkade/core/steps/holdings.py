@@ -1,0 +1,28 @@
+"""GPUs of a workload as caps count them."""
+
+from parkade.core.state.world import World
+from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.workload import Workload
+
+
+def is_standing(workload: Workload) -> bool:
+    """Whether it has seats and keeps them, or is promised some."""
+    attempt = workload.attempt
+    return workload.promise is not None or (attempt is not None and attempt.stop is None)
+
+
+def held_gpus(workload: Workload) -> int:
+    """The GPUs it holds or is promised, whichever are more; those of an on-demand window from its
+    sale on."""
+    attempt, promise = workload.attempt, workload.promise
+    sold = 0
+    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
+        sold = workload.spec.total_gpus
+    return max(attempt.gpus if attempt else 0, promise.gpus if promise else 0, sold)
+
+
+def gpus_held(world: World, org: str, user: str | None) -> int:
+    """What counts against the cap of a user, or, without one, of an org. Cost grows with the org's
+    live workloads."""
+    live = (world.records.workloads[name] for name in world.live_of_org.get(org, {}))
+    return sum(held_gpus(it) for it in live if user in (None, it.user))

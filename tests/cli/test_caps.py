@@ -1,0 +1,38 @@
+"""Caps of orgs and users on the command line."""
+
+import json
+
+import pytest
+
+from tests.api.town import Town
+from tests.cli.test_cli import Run, as_user, run
+
+__all__ = ["run"]
+
+
+def test_an_operator_sets_a_cap_that_an_owner_sees_and_does_not_lift(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org, owner = fresh.org()
+    as_user(monkeypatch, fresh, fresh.operator)
+    said = run("org", "cap", org, "5000", "--per", "month", "--gpus", "64").output
+    assert f"{org}: cap 5000.00 a month, spent 0.00 this month" in said
+    assert f"{org}: at most 64 GPUs at once, 0 held" in said
+    as_user(monkeypatch, fresh, owner)
+    assert "5000.00 a month, 0 of 64 GPUs" in " ".join(run("org", "list").output.split())
+    assert "only an operator changes it" in run("org", "cap", org, exit_code=5).stderr
+
+
+def test_an_owner_caps_its_users_and_lifts_the_cap(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org, owner = fresh.org()
+    as_user(monkeypatch, fresh, owner)
+    user = json.loads(run("user", "create", fresh.name("user"), "--org", org, "--json").stdout)
+    name = user["user"]
+    assert f"{name}: cap 20.00, spent 0.00" in run("user", "cap", name, "20").output
+    only_gpus = run("user", "cap", name, "--gpus", "4").output
+    assert "no cap on money" in only_gpus and "at most 4 GPUs at once" in only_gpus
+    made = json.loads(run("user", "cap", name, "--json").stdout)
+    assert (made["cap"], made["most_gpus"], made["gpus_held"]) == (None, None, None)
+    assert "period" in run("user", "cap", name, "2", "--per", "week", exit_code=3).stderr

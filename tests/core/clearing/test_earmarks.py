@@ -1,0 +1,94 @@
+"""What bids may hold under caps, in the order in which they are asked."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parkade.core.clearing.earmarks import set_aside
+from parkade.core.state.people import Cap, CapPeriod, Org
+from parkade.core.state.world import World
+from parkade.core.steps.holdings import held_gpus, is_standing
+from parkade.core.units.money import MICROS
+from parkade.core.units.time import SECOND_US
+from parkade.core.workloads.life import Phase
+from parkade.core.workloads.workload import Workload
+from tests import builders
+from tests.core.records import attempt, node, seats, stop, workload, world
+
+RICH = {"org/lab": 10**15}
+
+
+def bid(name: str, gpus: int, limit: float = 1, **changes: Any) -> Workload:
+    """A spot workload of one node."""
+    spec = builders.spec(gpus=gpus, limit_price_micros=round(limit * MICROS))
+    return workload(name, spec=spec, phase=Phase.QUEUED, **changes)
+
+
+def on(name: str, where: str, gpus: int, limit: float = 1, **changes: Any) -> Workload:
+    """One that has seats."""
+    made = attempt(attempt=f"{name}.1", seats=seats(**{where: gpus}), **changes)
+    return bid(name, gpus, limit, attempt=made)
+
+
+def lab_with(cap_gpus: int, *workloads: Workload) -> World:
+    """An org with a cap on GPUs."""
+    cap = Cap(micros=None, period=CapPeriod.TOTAL, most_gpus=cap_gpus, since_us=0)
+    nodes = [node(name) for name in sorted(_nodes_of(workloads) | {"a1"})]
+    orgs = {"lab": Org(org="lab", created_us=0, cap=cap)}
+    return world(*workloads, orgs=orgs, balances=RICH, nodes=nodes)
+
+
+def _nodes_of(workloads: tuple[Workload, ...]) -> set[str]:
+    return {seat.node for it in workloads if it.attempt for seat in it.attempt.seats}
+
+
+def excluded(made: World) -> dict[str, str]:
+    """Why each bid takes no part."""
+    bidders = [made.records.workloads[name] for name in made.live]
+    found, _ = set_aside(made, builders.market("market"), bidders, 10 * SECOND_US)
+    return found
+
+
+def test_the_example_of_the_module() -> None:
+    leaving = on("w2", "a2", 2, stop=stop())
+    made = lab_with(8, on("w1", "a1", 4), leaving, bid("w3", 4, 3), bid("w4", 2, 2))
+    assert excluded(made) == {"w3": "org_gpus"}
+
+
+def test_what_is_told_to_leave_may_bid_for_as_much_again() -> None:
+    made = lab_with(4, on("w1", "a1", 4, stop=stop()), bid("w2", 1, 9))
+    assert excluded(made) == {"w2": "org_gpus"}
+
+
+@given(
+    st.integers(min_value=0, max_value=12),
+    st.lists(
+        st.tuples(
+            st.integers(min_value=1, max_value=4),
+            st.integers(min_value=1, max_value=5),
+            st.sampled_from(("waits", "stands", "leaves")),
+        ),
+        max_size=8,
+    ),
+)
+def test_no_new_bid_takes_a_cap_beyond_its_gpus(
+    most: int, drawn: list[tuple[int, int, str]]
+) -> None:
+    made = lab_with(
+        most,
+        *(
+            bid(f"w{i}", gpus, limit)
+            if state == "waits"
+            else on(f"w{i}", f"a{i}", gpus, limit, stop=stop() if state == "leaves" else None)
+            for i, (gpus, limit, state) in enumerate(drawn)
+        ),
+    )
+    out = excluded(made)
+    records = made.records.workloads
+    taking = [it for it in records.values() if it.workload not in out]
+    kept = sum(it.spec.gpus for it in taking)
+    left = sum(held_gpus(it) for it in records.values() if it.workload in out)
+    if any(not is_standing(it) for it in taking):
+        assert kept + left <= most, "a new bid makes more than the cap"
+    assert sum(it.spec.gpus for it in taking if is_standing(it)) <= most

@@ -1,0 +1,150 @@
+"""Drains beside the loop: one at a time, in order, within exact budgets, whatever hangs."""
+
+import json
+import os
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.mars.scene import CLUSTER, Scene, shown
+from tests.waits import until
+
+
+def refused(scene: Scene, node: str) -> None:
+    """A person drains a node."""
+    (scene.drained / node).write_text("ann: new fan")
+
+
+def test_a_refused_drain_spends_no_budget(scene: Scene) -> None:
+    runner = scene.runner(scene.file(nodes=20))
+    refused(scene, "n0")
+    scene.write("n0")
+    scene.write("n9")
+    runner.round()
+    assert "parkade-mars:" in scene.is_drained("n9"), "a fleet of twenty has a budget of one"
+    found = shown(runner)
+    assert found['parkade_mars_drains_refused_total{reason="already_drained"}'] == 1
+    waits = 'parkade_mars_action_waits{{device="0000:3b:00",node="{}",reason="{}",signal="xid/79"}}'
+    assert found[waits.format("n0", "already_drained")] == 1
+    assert found['parkade_mars_node_drained{node="n9"}'] == 1
+    assert not any("action_waits" in name and "n9" in name for name in found)
+    scene.now_us += 700_000_000
+    scene.write("n18")
+    runner.round()
+    assert scene.is_drained("n18") == "", "the budget is spent now"
+    assert shown(runner)[waits.format("n18", "fleet_budget")] == 1
+    assert shown(runner)['parkade_mars_actions_held_total{reason="fleet_budget"}'] == 1
+
+
+def test_a_drain_that_is_refused_since_many_are_drained_spends_no_budget(scene: Scene) -> None:
+    runner = scene.runner(scene.file(nodes=20, most=1))
+    refused(scene, "n4")
+    scene.write("n0")
+    runner.round()
+    (scene.drained / "n4").unlink()
+    scene.now_us += 700_000_000
+    scene.write("n9")
+    runner.round()
+    assert scene.is_drained("n9")
+
+
+def test_what_became_of_a_drain_is_told_once(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = scene.runner(scene.file(nodes=60))
+    refused(scene, "n0")
+    for node in ("n0", "n9"):
+        scene.write(node)
+    runner.round()
+    (scene.folder / "cluster").write_text("#!/bin/sh\necho broken >&2; exit 7\n")
+    scene.now_us += 700_000_000
+    scene.write("n18")
+    for _ in range(3):
+        runner.round()
+    (scene.folder / "cluster").write_text(CLUSTER)
+    runner.round()
+    told = capsys.readouterr().out.splitlines()
+
+    def lines(event: str, node: str) -> list[str]:
+        return [each for each in told if f"event='{event}'" in each and f"node='{node}'" in each]
+
+    (line,) = lines("not drained", "n0")
+    assert "already drained: ann: new fan" in line
+    (line,) = lines("drained", "n9")
+    assert "fatal xid/79" in line and "parkade-mars:" in line
+    (line,) = lines("drain failed", "n18")
+    assert "ended with status 7: broken" in line
+    assert len(lines("drained", "n18")) == 1
+    assert len(lines("fatal verdict", "n18")) == 1
+
+
+class Gate:
+    """A `set` of the cluster that ends once it is opened."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.is_asked, self._opened = scene.folder / "asked", scene.folder / "opened"
+        os.mkfifo(self._opened)
+        program = scene.folder / "cluster"
+        wait = f'touch "{self.is_asked}"; read -r _ < "{self._opened}"'
+        program.write_text(CLUSTER.replace("  set)", f'  set) [ "$2" = n0 ] && {{ {wait}; }};'))
+
+    def open(self) -> None:
+        self._opened.write_text("\n")
+
+
+def test_a_drain_that_hangs_delays_no_look_at_logs_and_others_wait_their_turn(
+    scene: Scene,
+) -> None:
+    gate = Gate(scene)
+    with scene.looping(scene.file(nodes=60)) as runner:
+        scene.write("n0")
+        until(gate.is_asked.exists)
+        scene.write("n9")
+        until(lambda: any('node="n9",signal="xid/79"' in name for name in shown(runner)))
+        assert scene.is_drained("n9") == "", "one node at a time"
+        gate.open()
+        until(lambda: scene.is_drained("n9"))
+        assert scene.is_drained("n0")
+        until(lambda: shown(runner)['parkade_mars_drains_total{result="done"}'] == 2)
+
+
+def test_the_end_waits_for_the_drain_that_is_under_way_and_begins_no_other(scene: Scene) -> None:
+    gate, file = Gate(scene), scene.file(nodes=60)
+    with scene.looping(file):
+        scene.write("n0")
+        until(gate.is_asked.exists)
+        scene.write("n9")
+        threading.Timer(0.5, gate.open).start()
+    assert file.journal is not None
+    events = [json.loads(line)["event"] for line in file.journal.read_text().splitlines()]
+    assert events == ["intended", "drained"]
+    assert scene.is_drained("n9") == ""
+    again = scene.runner(file)
+    again.round()
+    assert scene.is_drained("n9"), "a restart goes on with what was not begun"
+    assert shown(again)['parkade_mars_drains_total{result="done"}'] == 1
+
+
+def test_a_drain_command_is_ended_at_its_time_out(scene: Scene) -> None:
+    file = scene.file(nodes=60)
+    Gate(scene)
+    assert file.drain is not None
+    drain = file.drain.model_copy(update={"timeout": timedelta(seconds=0.5)})
+    with scene.looping(file.model_copy(update={"drain": drain})) as runner:
+        scene.write("n0")
+        until(lambda: shown(runner).get('parkade_mars_drains_total{result="failed"}'))
+
+
+def test_a_drain_that_failed_is_asked_for_no_more_when_its_verdict_is_over(scene: Scene) -> None:
+    program: Path = scene.folder / "cluster"
+    program.write_text("#!/bin/sh\nexit 7\n")
+    runner = scene.runner(scene.file(nodes=60))
+    scene.write("n0")
+    runner.round()
+    scene.now_us += 2 * 3_600_000_000
+    runner.round()
+    program.write_text(CLUSTER)
+    runner.round()
+    assert scene.is_drained("n0") == ""

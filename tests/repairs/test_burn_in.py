@@ -1,0 +1,144 @@
+"""A node under load: what is found, which GPUs are loaded, and one that does not answer."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from parkade.repairs import burn_in
+from parkade.repairs.burn_in import await_gpus, idle_gpus, load_machine
+from parkade.repairs.gpu_driver import Gpu
+from parkade.repairs.gpu_load import load
+from tests.repairs.test_check import IDLE, check, engine, recorded_library
+
+__all__ = ["engine"]
+BLOCK = 1 << 20
+
+
+def test_a_sound_machine_passes_and_says_what_was_read() -> None:
+    found = load_machine(0.0, [bytearray(b"\x5a") * BLOCK for _ in range(3)])
+    assert found.passed and found.says == "3 processors, 3 MiB read 2 times and more"
+
+
+def test_memory_that_changes_under_load_is_found() -> None:
+    blocks = [bytearray(b"\x5a") * BLOCK for _ in range(2)]
+    over = threading.Event()
+
+    def flip() -> None:
+        while not over.wait(0.01):
+            blocks[1][BLOCK // 2] ^= 1 << 3
+
+    flipping = threading.Thread(target=flip)
+    flipping.start()
+    try:
+        found = load_machine(60.0, blocks[1:])
+    finally:
+        over.set()
+        flipping.join()
+    assert not found.passed and "block 0 differs in pass" in found.says
+
+
+def test_a_share_of_the_free_memory_is_held_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(burn_in, "_available_bytes", lambda: 64 << 20)
+    assert sum(map(len, burn_in.blocks_for(600))) <= 16 << 20
+    monkeypatch.setattr(burn_in, "_available_bytes", lambda: 1 << 40)
+    assert max(map(len, burn_in.blocks_for(0.25))) == 16 << 20
+
+
+def _said(code: str) -> "subprocess.Popen[str]":
+    words = [sys.executable, "-c", code]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "bad"),
+    [
+        ('print(\'{"passed": true, "says": "81 GiB"}\')', []),
+        (
+            'print(\'{"passed": false, "says": "3 words"}\'); raise SystemExit(1)',
+            ["GPU a: 3 words"],
+        ),
+        ('print(\'{"passed": true, "says": "x"}\'); raise SystemExit(1)', ["GPU a: x"]),
+        ("print('no JSON')", ["GPU a: no JSON"]),
+        ("import os; os.kill(os.getpid(), 9)", ["GPU a: it ended without a word"]),
+        ("import time; time.sleep(600)", ["GPU a does not answer under load"]),
+    ],
+)
+def test_what_a_gpus_process_says_or_does_not_say_is_the_finding(code: str, bad: list[str]) -> None:
+    child = _said(code)
+    found, good = await_gpus({"a": child}, 2.0 if "sleep" in code else 120.0)
+    assert found == bad and good == ([] if bad else ["81 GiB"])
+    assert child.returncode is not None
+
+
+def test_a_gpu_that_runs_a_process_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECORDED_GPUS", "[]")
+    monkeypatch.syspath_prepend(recorded_library(tmp_path))
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    import pynvml  # type: ignore[import-untyped,unused-ignore]
+
+    gpus = [{**IDLE, "bus": "0000:1b:00.0"}, {**IDLE, "pids": [1], "bus": "0000:3b:00.0"}]
+    monkeypatch.setattr(pynvml, "GPUS", gpus)
+    assert idle_gpus() == (["0000:1b:00.0"], 1)
+    monkeypatch.delitem(sys.modules, "pynvml")
+
+
+@pytest.mark.parametrize(
+    ("grade", "machine", "is_loaded"),
+    [("long", "n1", True), ("short", "n1", False), ("long", "n2", False), ("long", None, False)],
+)
+def test_only_a_long_validation_of_the_machine_itself_loads_it(
+    engine: Path, grade: str, machine: str | None, is_loaded: bool
+) -> None:
+    more = ("--burn-in", "0.05", *(() if machine is None else ("--machine", machine)))
+    code, report = check("validate", engine, grade=grade, more=more)
+    assert code == 0
+    assert ("load" in [it["check"] for it in report["checks"]]) is is_loaded
+
+
+def test_a_node_on_which_a_look_found_something_is_not_loaded(engine: Path) -> None:
+    more = ("--burn-in", "600", "--machine", "n1")
+    code, report = check("validate", engine, grade="long", gpus=[None], more=more)
+    assert code == 1 and "load" not in [it["check"] for it in report["checks"]]
+
+
+# ---------------------------------------------------------------- a real GPU
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_under_load_passes_and_its_memory_is_free_again(engine: Path) -> None:
+    more = ("--burn-in", "10", "--machine", "n1")
+    code, report = check("validate", engine, grade="long", more=more)
+    assert code == 0, report
+    (loaded,) = (it["says"] for it in report["checks"] if it["check"] == "gpu load")
+    assert "every unit" in loaded
+    assert check("sanitise", engine)[0] == 0
+
+
+@pytest.mark.gpu
+def test_a_word_that_changes_in_a_real_gpus_memory_and_a_number_that_differs_are_counted() -> None:
+    ((address,), _) = idle_gpus()
+    gpu, words = Gpu(address), 1 << 28
+    at = gpu.take(words * 4)
+    gpu.fill(at, words, seed=7)
+    assert gpu.verify(at, words, seed=7) == 0
+    assert gpu.verify(at, words, seed=8) > words // 2
+    gpu.write(at + 4 * (words - 1), 123, 1)
+    gpu.write(at, 321, 2)
+    assert gpu.verify(at, words, seed=7) == 3
+    wanted = gpu.chain(10_000)
+    assert gpu.burn(10_000, wanted) == 0
+    assert gpu.burn(10_000, wanted ^ 1) == gpu.blocks * 256
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_is_loaded_for_as_long_as_it_is_told() -> None:
+    ((address,), _) = idle_gpus()
+    passed, says = load(address, 5.0)
+    assert passed, says
+    passes = int(says.split("every unit, ")[1].split()[0])
+    assert passes >= 2, says

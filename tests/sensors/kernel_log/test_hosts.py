@@ -1,0 +1,75 @@
+"""Lines of a log name the host that wrote them: those of another machine blame no node."""
+
+from pathlib import Path
+
+import pytest
+
+from parkade.core.units.time import MINUTE_US
+from parkade.sensors.kernel_log.live import KernelLogFile
+from parkade.sensors.kernel_log.stamps import is_same_host, take_stamp
+
+XID = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."
+
+
+@pytest.mark.parametrize(
+    ("line", "host"),
+    [
+        (f"Nov 27 10:00:00 gpu-7 kernel: {XID}", "gpu-7"),
+        (f"Nov  7 10:00:00 gpu-7.example.org kernel: [ 12.5] {XID}", "gpu-7.example.org"),
+        ("Nov 27 10:00:00 gpu-7 nvme nvme0: I/O 5 QID 3 timeout", "gpu-7"),
+        (f"Nov 27 10:00:00 kernel: {XID}", None),
+        (f"2026-11-27T10:00:00.1+00:00 gpu-7 kernel: {XID}", "gpu-7"),
+        (f"2026-11-27T10:00:00+0000 10.0.0.7 kernel: {XID}", "10.0.0.7"),
+        (f"2026-11-27T10:00:00,123456+00:00 {XID}", None),
+        (f"kern  :warn  : 2026-11-27T10:00:00,123456+00:00 {XID}", None),
+        (f"[Fri Nov 27 10:00:00 2026] {XID}", None),
+        (f"[   12.5] {XID}", None),
+        (f"4,1234,5678901,-;{XID}", None),
+        (XID, None),
+    ],
+)
+def test_the_host_of_a_line_is_read_in_each_form_that_has_one(line: str, host: str | None) -> None:
+    assert take_stamp(line, year=2026).host == host
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "is_same"),
+    [
+        ("gpu-1", "gpu-1", True),
+        ("GPU-1.example.org", "gpu-1", True),
+        ("gpu-1", "gpu-1.example.org", True),
+        ("gpu-1.example.org.", "gpu-1.example.org", True),
+        ("gpu-1.a.org", "gpu-1.b.org", False),
+        ("gpu-10", "gpu-1", False),
+        ("gpu-1x.org", "gpu-1", False),
+        ("10.0.0.7", "10", False),
+        ("localhost", "gpu-1", False),
+    ],
+)
+def test_short_and_full_names_are_one_host(host: str, name: str, is_same: bool) -> None:
+    assert is_same_host(host, name) is is_same
+    assert is_same_host(name, host) is is_same
+
+
+@pytest.mark.parametrize(
+    ("hosts", "seen", "foreign"),
+    [
+        ((), ["0000:01:00", "0000:04:00"], (2, "10.0.0.9")),
+        (("gpu-7", "10.0.0.9"), ["0000:02:00", "0000:03:00", "0000:04:00"], (1, "gpu-1")),
+    ],
+)
+def test_lines_of_other_hosts_are_counted_and_left_out(
+    tmp_path: Path, hosts: tuple[str, ...], seen: list[str], foreign: tuple[int, str]
+) -> None:
+    log = tmp_path / "all.log"
+    log.write_text(
+        "Nov 27 10:00:00 gpu-1 kernel: NVRM: Xid (PCI:0000:01:00): 79, pid=1, off\n"
+        "Nov 27 10:00:00 gpu-7 kernel: NVRM: Xid (PCI:0000:02:00): 79, pid=1, off\n"
+        "2026-11-27T10:00:00+00:00 10.0.0.9 kernel: NVRM: Xid (PCI:0000:03:00): 79, pid=1, off\n"
+        "[   12.5] NVRM: Xid (PCI:0000:04:00): 79, pid=1, off\n"
+    )
+    sensor = KernelLogFile(log, node="gpu-1", from_end=False, hosts=hosts)
+    assert [each.device for each in sensor.poll(MINUTE_US)] == seen
+    assert sensor.foreign == foreign
+    assert sensor.tally.symptoms == len(seen), "they count as nothing else"
+    sensor.close()
