@@ -40,11 +40,12 @@ from parkade.compound.verify.sandbox.inside import frames, plain, stateless
 MOST_TEST_BYTES = 16 << 20
 MOST_REASON = 1_500
 TESTS = "<tests>"
-#: What the zygote is told: the job's number; `AN_END` for "ended", `LAST` if no more will follow.
+#: What the zygote is told: the job's number; `AN_END` for "ended", `LAST` if no more will follow,
+#: `BEFORE` where that is known before the tests run: once they ran, they could say otherwise.
 BEGIN, DONE = struct.Struct("=Q"), struct.Struct("=QB")
-AN_END, LAST = 1, 2
+AN_END, LAST, BEFORE = 1, 2, 4
 #: What makes a job the last: memory that was added since the start, a part of the CPU time.
-MOST_GROWTH_BYTES = 16 << 20
+MOST_GROWTH_BYTES = 4 << 20
 MOST_CPU_SHARE = 0.1
 
 
@@ -82,6 +83,7 @@ def serve(ways: Ways, channels: tuple[int, ...], cpu_seconds: int) -> int:
         is_stateless = codes is None or stateless.is_stateless(*codes, asked["names"])
         is_last = at == len(channels) or not is_stateless
         if is_last:
+            os.write(ways.done, DONE.pack(number, LAST | BEFORE))
             for one in (ways.tests, ways.begin, *channels[at:]):
                 os.close(one)
         kind, reason = ("unfit", fault) if codes is None else decide(channel, asked, *codes)

@@ -18,6 +18,8 @@ class Tester:
 
     def __init__(self, jailer: Jailer, bounds: Bounds, seat: int, tests: int, jobs: int) -> None:
         self.bounds = bounds
+        #: Whether it has said that it takes no further job.
+        self.is_last = False
         self.hear, say = os.pipe()
         self.done, tell = os.pipe()
         begin, self._begin = os.pipe()
@@ -49,6 +51,7 @@ class Tester:
     def hear_done(self) -> tuple[int, int]:
         """Number of the job and code, once `done` can be read."""
         number, code = tester.DONE.unpack(os.read(self.done, tester.DONE.size))
+        self.is_last = self.is_last or bool(code & tester.LAST)
         return number, code
 
     def end(self) -> None:

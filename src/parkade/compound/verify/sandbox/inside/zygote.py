@@ -174,19 +174,21 @@ class Zygote:
         finally:
             os.close(channel)
         ready.begin(number)
-        end = self._relay.listen(
-            ready.process, ready.hear, done=ready.done, until=until, most=MOST_VERDICT_BYTES,
-            is_too_big=self._is_too_big(bounds),
-        )  # fmt: skip
+        end, done, code = "done", number, tester.BEFORE
+        while end == "done" and code & tester.BEFORE:
+            end = self._relay.listen(
+                ready.process, ready.hear, done=ready.done, until=until, most=MOST_VERDICT_BYTES,
+                is_too_big=self._is_too_big(bounds),
+            )  # fmt: skip
+            if end == "done":
+                done, code = ready.hear_done()
+        if end != "done" or done != number or ready.is_last:
+            self._testers.end()
         if end != "done":
-            self._testers.end()
             return _answer(end, watch.end(pid), None)
-        number_done, code = ready.hear_done()
-        assert number_done == number
-        if code & tester.LAST:
-            self._testers.end()
         grace = watch.GRACE_SECONDS if code & tester.AN_END else 0
-        return _answer("exited", watch.end(pid, grace_seconds=grace), 0)
+        ended = watch.end(pid, grace_seconds=grace)
+        return _answer("exited", ended, 0 if done == number else None)
 
     def prove(self) -> list[str]:
         """What a jailed process could do that it must not; nothing, where the walls stand."""
