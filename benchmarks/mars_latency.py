@@ -12,9 +12,9 @@ Each of LINES nodes gets one line, at instants that know nothing of the rounds. 
 is taken off: 0 would be a verdict at the very end of the window. The rounds are the programs'
 defaults, and those of the demo.
 
-*Since judged* is the last part of the way in an agent: from the instant of the judgement, which a
-verdict carries (the close of its window; for a fatal one, when its line was read), until it is in
-the journal. It leaves out the wait for the next look at the logs.
+*Since judged* is the last part of the way: from the instant of the judgement, which a verdict
+carries (the close of its window; for a fatal one, when its line was read), until it is in the
+journal, or told. It leaves out the wait for the next look at the logs.
 """
 
 import itertools
@@ -151,11 +151,17 @@ def alone(lines: int, *, every: str) -> Taken:
         try:
             told = _told(program.stdout.fileno())
             _await_start(told)
-            return _played(logs, told)
+            taken = _played(logs, told)
         finally:
             program.terminate()
             program.wait()
             program.stdout.close()
+    # The name of a verdict holds when its first symptom came, which is when its window began.
+    window_s = shipped_policy().windows.coalesce_us / SECOND_US
+    judged = taken.since_judged
+    return taken._replace(
+        since_judged={**judged, "coalesced": [it - window_s for it in judged["coalesced"]]}
+    )
 
 
 def _told(descriptor: int) -> Iterator[News | None]:
@@ -168,7 +174,9 @@ def _told(descriptor: int) -> Iterator[News | None]:
         *whole, rest = (rest + os.read(descriptor, 1 << 16)).split(b"\n")
         for line in whole:
             words = dict(word.partition("=")[::2] for word in line.decode().split())
-            yield News(words.get("node", "") if "verdict" in line.decode() else "")
+            judged = words.get("verdict", "").rpartition("@")[2]
+            since = time.time() - int(judged) / SECOND_US if judged.isdecimal() else None
+            yield News("" if since is None else words.get("node", ""), since)
 
 
 def _await_start(told: Iterator[News | None]) -> None:

@@ -32,7 +32,12 @@ def story(*, charge: int = 20_000, end: int = 10_000_000, **changes: Any) -> lis
         {
             "type": "Submitted",
             "at_us": 0,
-            "workload": {"workload": "w1", "org": "a", "market": "m"},
+            "workload": {
+                "workload": "w1",
+                "org": "a",
+                "market": "m",
+                "spec": {"limit_price_micros": 9_000_000},
+            },
         },
         {"type": "Launched", "at_us": 0, "workload": "w1", "attempt": attempt},
         {"type": "Started", "at_us": 0, "workload": "w1", "attempt": "w1.1"},
@@ -61,6 +66,18 @@ def test_who_made_others_leave_owes_the_minimum() -> None:
     audit(encoded(story(displaced=True, charge=60_000)))
     with pytest.raises(Discrepancy, match="owed 60000"):
         audit(encoded(story(displaced=True)))
+
+
+@pytest.mark.parametrize("outbid", [20_000_000, 30_000_000])
+def test_who_made_others_leave_owes_in_all_what_they_had_bid_at_most_its_own_bid(
+    outbid: int,
+) -> None:
+    """Its use costs 60,000 in half a minute; its own bid of 9 for 2 GPUs is 150,000."""
+    debt = {"nodes": ["n"], "notice_ends_us": 0, "outbid_micros": [outbid]}
+    owed = min(outbid, 18_000_000) * 30 // 3600
+    audit(encoded(story(charge=owed, end=30_000_000, displaced=True, debt=debt)))
+    with pytest.raises(Discrepancy, match=f"owed {owed}"):
+        audit(encoded(story(charge=60_000, end=30_000_000, displaced=True, debt=debt)))
 
 
 def test_a_charge_posted_twice_is_found() -> None:

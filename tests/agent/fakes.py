@@ -1,8 +1,10 @@
 """A control plane in memory that can go away, and an engine in memory that can refuse."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -20,6 +22,8 @@ from parkade.ports import (
 )
 from tests import builders
 
+T = TypeVar("T")
+
 
 class FakeControlPlane:
     """Keeps what it was told; `is_down` makes each call fail."""
@@ -29,6 +33,7 @@ class FakeControlPlane:
         self.is_down = False
         self.last_after: tuple[int, int] | None = None
         self.failures = 0
+        self.waits: list[float] = []
         self.turned_away = 0
         self.reports: list[Observation] = []
         self.health: list[HealthReport] = []
@@ -42,12 +47,21 @@ class FakeControlPlane:
 
     async def desired(self, after: tuple[int, int] | None, wait_s: float) -> DesiredState | None:
         self.last_after = after
-        for _ in range(int(wait_s / 0.01)):
-            self._check()
-            if self.state and (self.state.epoch, self.state.sequence) != after:
-                return self.state
+        self._check()
+        self.waits.append(wait_s)
+        return await self._within(wait_s, lambda: self._newer(after))
+
+    def _newer(self, after: tuple[int, int] | None) -> DesiredState | None:
+        state = self.state
+        return state if state and (state.epoch, state.sequence) != after else None
+
+    async def _within(self, wait_s: float, look: Callable[[], T]) -> T:
+        """What it looks for, as soon as it is there or the time is over; unless it is down."""
+        ends_at = time.monotonic() + wait_s
+        while not (found := look()) and time.monotonic() < ends_at:
             await asyncio.sleep(0.01)
-        return None
+            self._check()
+        return found
 
     async def report(self, observation: Observation) -> None:
         self._check()
@@ -58,12 +72,9 @@ class FakeControlPlane:
         self.health.append(report)
 
     async def log_requests(self, wait_s: float) -> list[LogRequest]:
-        for _ in range(int(wait_s / 0.01)):
-            self._check()
-            if self.asked:
-                return [self.asked.popleft()]
-            await asyncio.sleep(0.01)
-        return []
+        self._check()
+        is_asked = await self._within(wait_s, lambda: bool(self.asked))
+        return [self.asked.popleft()] if is_asked else []
 
     async def send_log(self, request_id: str, chunk: bytes, is_last: bool) -> None:
         self._check()

@@ -13,7 +13,7 @@ import pytest
 
 from parkade.agent import backoff, logs
 from parkade.agent import memory as memories
-from parkade.agent.agent import Pace, Place, Time, run_agent
+from parkade.agent.agent import LONG_POLL_S, Pace, Place, Time, run_agent
 from parkade.agent.timer import LoopTimer
 from parkade.engines.local.devices import Machine
 from parkade.engines.local.engine import LocalEngine
@@ -248,6 +248,24 @@ def test_leases_are_renewed_while_reports_are_answered_and_not_while_they_are_no
             assert engine.renewals == before
             control.is_down = False
             await until(lambda: engine.renewals > before)
+
+    asyncio.run(body())
+
+
+def test_an_agent_that_was_cut_off_is_connected_by_the_first_answer(tmp_path: Path) -> None:
+    """It asks without waiting for news, or a lease would be renewed only after a long poll."""
+
+    async def body() -> None:
+        engine, control = LeasingEngine(), FakeControlPlane()
+        async with running(engine, control, tmp_path):
+            control.desire(sequence=1)
+            await until(lambda: control.waits[-1:] == [LONG_POLL_S])
+            control.is_down = True
+            await until(lambda: control.failures > 3)
+            before = len(control.waits)
+            control.is_down = False
+            await until(lambda: len(control.waits) > before + 1)
+            assert control.waits[before : before + 2] == [0, LONG_POLL_S]
 
     asyncio.run(body())
 

@@ -10,7 +10,7 @@ from tests.api.test_turns import bodies
 from tests.api.town import Town
 
 ANYONE = None
-OPERATOR, OWNER = Permission.OPERATOR, Permission.OWNER
+OPERATOR, OWNER, PARTNER = Permission.OPERATOR, Permission.OWNER, Permission.PARTNER
 SELF, MEMBER = Permission.SELF, Permission.MEMBER
 NEEDS: dict[str, Permission | None] = {
     "GET /v1/whoami": ANYONE,
@@ -72,7 +72,7 @@ NEEDS: dict[str, Permission | None] = {
     "GET /v1/lot": ANYONE,
     "GET /v1/costs": OWNER,
     "GET /v1/showback": OWNER,
-    "GET /v1/statement": OWNER,
+    "GET /v1/statement": PARTNER,
     "POST /v1/clock/confirm": OPERATOR,
     "GET /v1/events": ANYONE,
     "POST /v1/pools/{pool}/agent-tokens": OPERATOR,
@@ -108,6 +108,7 @@ HOLDERS = {
     MEMBER: ("member", "user", "owner", "operator"),
     SELF: ("user", "owner", "operator"),
     OWNER: ("owner", "operator"),
+    PARTNER: ("owner", "operator"),
     OPERATOR: ("operator",),
 }
 CALLERS = HOLDERS[ANYONE]

@@ -8,6 +8,7 @@ import pytest
 
 from parkade.core.units.time import SECOND_US
 from parkade.engines.local import keepers, processes
+from parkade.engines.local.ending import end_everything
 from parkade.ports import Phase, RankExit, Transient
 from tests.engines import standin_gangs, standins
 from tests.engines.conftest import LocalPlace, kill_keeper, up, with_argument
@@ -151,6 +152,30 @@ HIDES = {
     "without its environment": "(env -i setsid /bin/sleep 300 &) ; ",
     "in the rank's session": "(env -i /bin/sleep 300 &) ; ",
 }
+
+
+@pytest.mark.parametrize("is_agent_there", [True, False])
+def test_a_program_that_stops_its_keeper_is_ended_in_time_and_pays_as_one_that_killed_it(
+    place: LocalPlace, is_agent_there: bool
+) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        attempt = attempt_of(NEVER_LEAVES + "kill -STOP $PPID; " + FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        keeper = place.state(attempt).keeper_pid
+        stopped = processes.look(keeper)
+        assert stopped is not None and stopped.state == "T"
+        if is_agent_there:
+            await engine.stop(attempt.attempt, order_in(0, 0.5))
+        else:
+            ends = asyncio.to_thread(end_everything, place.data, notice_s=0, timeout_s=60)
+            assert await ends == []
+        seen = await released(engine, attempt)
+        assert seen.is_keeper_lost
+        assert processes.look(keeper) is None
+
+    run(body())
 
 
 @pytest.mark.parametrize("form", HIDES)

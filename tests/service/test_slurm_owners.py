@@ -79,6 +79,39 @@ def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(
     until(lambda: market.cluster.job_state(own) == "CANCELLED", market.said)
 
 
+def test_a_reservation_of_root_over_a_standing_fence_closes_nodes_and_leaves_their_guests(
+    market: SlurmMarket,
+) -> None:
+    market.fence()
+    guest = market.guest(nodes=1)
+    market.wait_for(guest, "running")
+    (seat,) = market.seen(guest)["attempt"]["seats"]
+    own = seat["node"]
+    free, rest = sorted({"n0", "n1", "n2"} - {own})
+    market.cluster.run(
+        "scontrol", "create", "reservation", "ReservationName=upkeep", "StartTime=now",
+        "Duration=60", f"Nodes={own},{free}", "Users=root", "Flags=IGNORE_JOBS,MAINT,OVERLAP",
+    )  # fmt: skip
+    closed = dict.fromkeys((own, free), "reservation upkeep")
+    until(lambda: cordons(market) == closed, market.said)
+    upkeep = market.cluster.submit("sleep 600", "--reservation=upkeep", f"--nodelist={free}",
+                                   "--output=/dev/null")  # fmt: skip
+    market.wait_for_job(upkeep, "RUNNING")
+    pair = market.guest(nodes=2)
+    alone = market.guest(nodes=1)
+    market.wait_for(alone, "running")
+    assert [it["node"] for it in market.seen(alone)["attempt"]["seats"]] == [rest]
+    assert market.seen(pair)["phase"] == "queued", "no newcomer is seated under it"
+    assert market.pool_record()["fence"] == "stands"
+    assert market.seen(guest)["phase"] == "running" and market.seen(guest)["preemptions"] == 0
+    market.cluster.run("scancel", upkeep)
+    market.cluster.run("scontrol", "delete", "ReservationName=upkeep")
+    until(lambda: cordons(market) == {}, market.said)
+    market.served.ask("POST", f"/workloads/{alone}/cancel", {})
+    market.wait_for(pair, "running")
+    assert market.seen(guest)["preemptions"] == 0
+
+
 @pytest.mark.slow
 def test_an_owners_array_grows_with_the_room_of_its_owner(market: SlurmMarket) -> None:
     market.fence()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.slurm_cluster import accounting, configuration
 from tests.slurm_cluster.daemons import Daemon, end_marked
+from tests.slurm_cluster.namespaces import Cable
 from tests.slurm_cluster.ports import free_ports
 from tests.waits import until
 
@@ -28,13 +29,17 @@ def missing(*, with_accounting: bool = False) -> list[str]:
 class Slurm:
     """A running cluster; `environment` is what its commands need."""
 
-    def __init__(self, folder: Path, nodes: Sequence[str]) -> None:
+    def __init__(self, folder: Path, nodes: Sequence[str], beyond: Mapping[str, Cable]) -> None:
         self.folder = folder
         self.nodes = tuple(nodes)
         self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": PATH}
         self.munged = self._daemon("munged", "munged", "-F", "--force", *_munge_files(folder))
         self.controller = self._daemon("slurmctld", "slurmctld", "-D")
-        self.daemons = {node: self._daemon(node, "slurmd", "-D", "-N", node) for node in nodes}
+        enter = {node: cable.enter for node, cable in beyond.items()}
+        self.daemons = {
+            node: self._daemon(node, *enter.get(node, ()), "slurmd", "-D", "-N", node)
+            for node in nodes
+        }
         self.of_accounting: list[Daemon] = []
 
     def run(self, *words: str, timeout_s: float = 120) -> str:
@@ -139,9 +144,11 @@ def slurm(
     with_accounting: bool = False,
     settings: Mapping[str, str] | None = None,
     partitions: Sequence[str] = (),
+    beyond: Mapping[str, Cable] | None = None,
 ) -> Iterator[Slurm]:
     """A cluster that is up, and is taken down at the end. `nodes`: their names, or how many
-    (`node1`, `node2`, …); `gpus` of each; `settings` of slurm.conf beside or instead of ours."""
+    (`node1`, `node2`, …); `gpus` of each; `settings` of slurm.conf beside or instead of ours.
+    `beyond`: nodes at the far end of a cable; all of them of one."""
     names = [f"node{number}" for number in range(1, nodes + 1)] if isinstance(nodes, int) else nodes
     cluster, of_accounting = prepared(
         folder,
@@ -150,6 +157,7 @@ def slurm(
         with_accounting=with_accounting,
         settings=settings,
         partitions=partitions,
+        beyond=beyond,
     )
     try:
         cluster.start(with_accounting=of_accounting if with_accounting else None)
@@ -166,6 +174,7 @@ def prepared(
     with_accounting: bool = False,
     settings: Mapping[str, str] | None = None,
     partitions: Sequence[str] = (),
+    beyond: Mapping[str, Cable] | None = None,
 ) -> tuple[Slurm, int]:
     """A cluster whose files are there and of which nothing runs, and the port of its slurmdbd."""
     of_controller, of_accounting, *of_nodes = free_ports(2 + len(names))
@@ -176,11 +185,12 @@ def prepared(
         gpus=gpus,
         settings=of_database | dict(settings or {}),
         partitions=partitions,
+        beyond={node: (it.near, it.far) for node, it in (beyond or {}).items()},
     )
     key = folder / "munge.key"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o400)
-    return Slurm(folder, names), of_accounting
+    return Slurm(folder, names, beyond or {}), of_accounting
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+LOOPBACK = "127.0.0.1"
 CPUS_PER_GPU = 4
 MEMORY_PER_GPU_MB = 16_000
 
@@ -51,15 +52,19 @@ def write(
     gpus: int,
     settings: Mapping[str, str],
     partitions: Sequence[str],
+    beyond: Mapping[str, tuple[str, str]],
 ) -> None:
-    """Makes the folder's parts; `ports` are the nodes', and `slurmctld`'s."""
+    """Makes the folder's parts; `ports` are the nodes', and `slurmctld`'s. `beyond`: nodes that are
+    elsewhere than on loopback, with the address at which they find all others, and their own."""
     nodes = [name for name in ports if name != "slurmctld"]
     for part in ("state", "run", "log", "dev", *(f"spool/{node}" for node in nodes)):
         (folder / part).mkdir(parents=True)
     folder.chmod(0o755)
-    said = SETTINGS | places(folder, ports["slurmctld"]) | dict(settings)
+    near = next(iter(beyond.values()), (LOOPBACK, LOOPBACK))[0]
+    address = {node: beyond.get(node, (near, near))[1] for node in nodes}
+    said = SETTINGS | places(folder, ports["slurmctld"], near) | dict(settings)
     lines = [f"{key}={value}" for key, value in said.items()]
-    lines += [_node(name, ports[name], gpus=gpus) for name in nodes]
+    lines += [_node(name, ports[name], address[name], gpus=gpus) for name in nodes]
     lines += partitions or (PARTITION,)
     (folder / "slurm.conf").write_text("\n".join(lines) + "\n")
     gres = ["AutoDetect=off"]
@@ -70,10 +75,10 @@ def write(
     (folder / "gres.conf").write_text("\n".join(gres) + "\n")
 
 
-def places(folder: Path, port: int) -> dict[str, str]:
+def places(folder: Path, port: int, address: str = LOOPBACK) -> dict[str, str]:
     """The settings that name files and addresses."""
     return {
-        "SlurmctldHost": f"{socket.gethostname()}(127.0.0.1)",
+        "SlurmctldHost": f"{socket.gethostname()}({address})",
         "SlurmctldPort": str(port),
         "AuthInfo": f"socket={folder}/munge.sock,cred_expire=30",
         "StateSaveLocation": f"{folder}/state",
@@ -85,11 +90,11 @@ def places(folder: Path, port: int) -> dict[str, str]:
     }
 
 
-def _node(name: str, port: int, *, gpus: int) -> str:
+def _node(name: str, port: int, address: str, *, gpus: int) -> str:
     cpus = max(2, gpus * CPUS_PER_GPU)
     of_gpus = f" Gres=gpu:h100:{gpus}" if gpus else ""
     memory = max(1, gpus) * MEMORY_PER_GPU_MB
     return (
-        f"NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={cpus}"
+        f"NodeName={name} NodeHostname=localhost NodeAddr={address} Port={port} CPUs={cpus}"
         f" RealMemory={memory}{of_gpus} State=UNKNOWN"
     )

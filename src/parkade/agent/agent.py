@@ -155,7 +155,9 @@ class Agent:
             if self.desired is not None:
                 after = (self.desired.epoch, self.desired.sequence)
             try:
-                state = await self.control_plane.desired(after, LONG_POLL_S)
+                # The first answer after a silence shall come at once: it renews the leases.
+                wait_s = LONG_POLL_S if self.is_heard else 0.0
+                state = await self.control_plane.desired(after, wait_s)
                 if state is None:
                     self._tell_refusal(None)
                 else:

@@ -20,6 +20,7 @@ from parkade.control.plane import Plane
 from parkade.control.viewers import Viewer
 from parkade.core.state.commands import AnyCommand
 from parkade.core.state.events import AnyEvent
+from parkade.core.state.people import Role
 from parkade.core.state.world import World
 from parkade.core.steps.names import full_name
 from parkade.core.steps.permissions import HOLDERS, READS, Read
@@ -35,6 +36,8 @@ LONGEST_TOKEN = 200
 LONGEST_KEY = 255
 LOOKS = frozenset({"/v1/workloads/plan"})
 """Routes that change nothing though they are no GET."""
+OF_PARTNERS = frozenset({"/v1/nodes", "/v1/statement", "/v1/whoami", "/v1/server"})
+"""Routes that answer a partner."""
 bearer = HTTPBearer(auto_error=False, description="a token that begins with pk_")
 
 
@@ -179,6 +182,13 @@ def refuse_if_it_only_looks(viewer: Viewer) -> None:
         raise problem("denied", "this token may only look; log in with another")
 
 
+def refuse_partner(viewer: Viewer, path: str) -> None:
+    """The problem `denied` where a partner asks for more than is its to see, also of what is shown
+    to every other user."""
+    if viewer.role is Role.PARTNER and path not in OF_PARTNERS:
+        raise problem("denied", f"a partner sees {', '.join(sorted(OF_PARTNERS))} and nothing else")
+
+
 async def agent_context(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
@@ -239,12 +249,14 @@ async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
 
 
 async def context(
+    request: Request,
     authenticated: Annotated[RequestContext, Depends(agent_context)],
 ) -> RequestContext:
     """Authenticates a person or a program; the token of an agent is refused."""
     pool = authenticated.viewer.pool
     if pool is not None:
         raise problem("denied", f"this token is for the agent of pool {pool} and nothing else")
+    refuse_partner(authenticated.viewer, request.url.path)
     return authenticated
 
 

@@ -28,6 +28,19 @@ def join(
     site: Annotated[str, typer.Option(help="Where the cluster stands.")] = "slurm",
     engine: Annotated[str, typer.Option(help="slurm alone can be looked at.")] = "slurm",
     engine_option: Options = None,
+    lend: Annotated[
+        str | None, typer.Option(help="`buffer`: only the marked nodes of a partner.")
+    ] = None,
+    marked: Annotated[
+        str | None, typer.Option(help="With --lend buffer: which, like n[5-6].", metavar="NODES")
+    ] = None,
+    org: Annotated[str | None, typer.Option(help="With --lend buffer: the partner's.")] = None,
+    floor: Annotated[
+        str, typer.Option(help="With --lend buffer: what it receives per GPU-hour at least.")
+    ] = "1.00",
+    notice: Annotated[
+        str, typer.Option(help="With --lend buffer: in which it has them back.", metavar="SPAN")
+    ] = "30s",
     report_every: Annotated[
         str | None,
         typer.Option(
@@ -44,9 +57,15 @@ def join(
         from parkade.core.units.names import NAME
         from parkade.engines.slurm.commands import Commands
         from parkade.engines.slurm.finding import find
+        from parkade.engines.slurm.hosts import expand
         from parkade.ports import EngineError
         from parkade.service.joining import propose
-    for option, name in (("--pool", pool), ("--site", site)):
+        from parkade.service.partnering import Offer, propose_buffer
+    if lend not in (None, "buffer") or (lend is None) != (marked is None):
+        fail("write --lend buffer --marked NODES --org ORG, or none of them", exit_code=2)
+    names = [("--pool", pool), ("--site", site)]
+    names += [] if lend is None else [("--org", org or "")]
+    for option, name in names:
         if not NAME.accepts(name):
             fail(f"{option}: {NAME.words}", exit_code=2)
     every_s = None if report_every is None else seconds_of(report_every)
@@ -59,7 +78,16 @@ def join(
         fail(f"{error}; `parkade pool doctor` says what is missing", exit_code=6)
     if not found.nodes:
         fail("no node of this cluster has GPUs (Gres=gpu)", exit_code=7)
-    proposal = propose(found, pool=pool, site=site)
+    if lend is None:
+        proposal = propose(found, pool=pool, site=site)
+    else:
+        offer = Offer(
+            org=org or "", marked=frozenset(expand(marked or "")), floor=floor, notice=notice
+        )
+        try:
+            proposal = propose_buffer(found, offer, pool=pool, site=site)
+        except ValueError as error:
+            fail(f"--marked: {error}", exit_code=2)
     try:
         out.mkdir(parents=True)
         for name, text in proposal.files.items():

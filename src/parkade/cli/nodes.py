@@ -91,7 +91,7 @@ def _table(answer: "wire.Nodes") -> None:
                 node.gpus_promised or None,
                 f"{node.drain}: {node.drain_reason}" if node.drain else node.health,
                 ", ".join(cordon.holder for cordon in node.cordons),
-                " ".join(node.seated),
+                " ".join(node.seated) or (f"{node.guests} guests" if node.guests else ""),
             )
             for node in answer.nodes
         ],

@@ -160,7 +160,7 @@ def enable(user: str, as_json: AsJson = False) -> None:
 def create_user(
     user: str,
     org: Annotated[str, typer.Option(help="The org it belongs to.")],
-    role: Annotated[str, typer.Option(help="operator, owner or member.")] = "member",
+    role: Annotated[str, typer.Option(help="operator, owner, member or partner.")] = "member",
     unix_name: Annotated[
         str | None, typer.Option(help="Unix user that its workloads run as.")
     ] = None,

@@ -72,9 +72,11 @@ def table(
     empty: str,
     right: str = "",
     drops: str = "",
+    whole: str = "",
 ) -> None:
     """A table; `right` names the columns of numbers, `drops` those that a narrow screen can do
-    without, the first to go first. Names are separated by spaces."""
+    without, the first to go first, `whole` those whose words are not broken while others can be
+    folded. Names are separated by spaces."""
     lines = [[cell(value) for value in row] for row in rows]
     if not lines:
         console.print(Text(empty, style="dim"))
@@ -89,9 +91,22 @@ def table(
     grid = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     for column in widths:
         justify: JustifyMethod = "right" if column in right.split() else "left"
-        grid.add_column(column, justify=justify, overflow="fold")
+        is_whole = column in whole.split()
+        grid.add_column(column, justify=justify, overflow="fold", no_wrap=is_whole)
     for line in lines:
         grid.add_row(*(line[columns.index(column)] for column in widths))
+    console.print(grid)
+
+
+def entry(head: Text, words: str) -> None:
+    """One line of a log as it happens; on a terminal its words stay beside its head."""
+    if not console.is_terminal:
+        console.print(head + Text(visible(words)), soft_wrap=True)
+        return
+    grid = Table.grid()
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(head, Text(visible(words)))
     console.print(grid)
 
 

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from parkade.api.context import RequestContext, refuse_if_it_only_looks
+from parkade.api.context import RequestContext, refuse_if_it_only_looks, refuse_partner
 from parkade.api.problems import ProblemError, problem
 from parkade.console import pages
 from parkade.console.security import COOKIE, form_secret, is_own_form, secure
@@ -114,6 +114,7 @@ async def page_context(request: Request) -> PageContext:
     viewer = None if found is None else console.plane.viewer(found.token_digest)
     if found is None or viewer is None or viewer.pool is not None:
         raise LoginNeeded
+    refuse_partner(viewer, request.url.path)
     console.history.start()
     return PageContext(
         request, session, RequestContext(request.app.state, found.token_digest, viewer)

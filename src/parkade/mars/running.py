@@ -177,8 +177,8 @@ class MarsRunner:
             self._foreign[node] = count
             self.metrics.foreign.labels(node).set(count)
             if count and not before:
-                words = "lines of another host are left out; name it as `host` if it is the node"
-                self._log.warning(words, node=node, other=host)
+                hint = f"say `host: {host}` if it is this node"
+                self._log.warning("lines of another host left out", node=node, hint=hint)
 
     def _see_others(self, polled: Polled) -> list[Decision]:
         """Judges what the other sensors gave; a round of them has ended."""
@@ -251,12 +251,14 @@ class MarsRunner:
         self._standing.tell(verdict)
         if verdict.level is not Level.INFO:
             more = {} if decision.held is None else {"held": decision.held.value}
-            self._log.warning(
+            tell = self._log.error if verdict.level is Level.FATAL else self._log.warning
+            tell(
                 f"{verdict.level.value} verdict",
                 node=verdict.node,
                 device=verdict.device,
                 signal=verdict.signal,
                 action=verdict.action.value,
+                verdict=verdict.verdict,
                 **more,
             )
         if decision.held is not None:

@@ -23,7 +23,7 @@ from parkade.wire.scalars import (
     named,
 )
 
-Role = Literal["operator", "owner", "member"]
+Role = Literal["operator", "owner", "member", "partner"]
 
 
 def _no_system_user(name: str) -> str:

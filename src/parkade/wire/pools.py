@@ -317,7 +317,8 @@ class Cordon(Answer):
 
 
 class Node(Answer):
-    """A node and the workloads on it."""
+    """A node and the workloads and claims on it; `seated` is empty for those who may know only how
+    many `guests` it has: workloads of other orgs than its supplier's."""
 
     node: str
     pool: str
@@ -332,6 +333,7 @@ class Node(Answer):
     health_reason: str
     cordons: tuple[Cordon, ...]
     seated: tuple[str, ...]
+    guests: int = 0
 
 
 class Nodes(Answer):

@@ -80,6 +80,23 @@ def test_no_event_of_healing_is_left_out() -> None:
     assert {kind.__name__ for kind in get_args(events.HealingEvent)} <= KINDS
 
 
+def test_status_names_the_incidents_whose_action_waits_for_a_person(
+    told: Reporter, run: Run
+) -> None:
+    assert "WAITS" not in run("mars", "status").output
+    run("mars", "stop", "-r", "night shift")
+    told.report(verdict("lab-2", at_us=SystemClock().now_us()))
+    shown = run("mars", "status").output
+    line = next(each for each in shown.splitlines() if "incident-2" in each)
+    assert "lab-2" in line and "xid/79" in line and "reboot" in line
+    assert "WAITS" in shown
+
+
+def test_events_say_no_reason_that_is_not_there(told: Reporter, run: Run) -> None:
+    shown = run("mars", "events", "--after", "0").output.splitlines()
+    assert any(each.endswith("node lab-3 is healthy") for each in shown)
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from parkade.core.billing.metering import debt_micros, unmet_us
+from parkade.core.billing.minimum import debt_micros, unmet_us
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Phase
@@ -19,12 +19,9 @@ def test_the_minimum_is_used_up_while_it_runs_and_the_rest_is_owed(
     now_s: int, missing_s: int
 ) -> None:
     """At one micro-unit a second."""
-    one = attempt(displaced=True)
+    one = workload(phase=Phase.RUNNING, attempt=attempt(displaced=True))
     assert unmet_us(one, TERMS, now_s * S) == missing_s * S
-    here = world(
-        workload(phase=Phase.RUNNING, attempt=one),
-        markets=[builders.market("market", terms=TERMS)],
-    )
+    here = world(one, markets=[builders.market("market", terms=TERMS)])
     assert debt_micros(here, here.records.workloads["w1"], now_s * S) == missing_s
 
 

@@ -1,7 +1,9 @@
 """Making others leave for nothing: each way that was found, and what it costs now."""
 
 import pytest
+from msgspec.structs import replace
 
+from parkade.core.billing.minimum import minimum_rate
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_event
 from parkade.core.units.money import MICROS
@@ -11,6 +13,7 @@ from tests.auditor import audit
 from tests.core.kernel.story import Parkade
 
 MINIMUM_S = 30
+LESS_CREDIT = 5 * MICROS * 20 // 21
 
 
 def given_guests(*, nodes: int = 1, **terms: int) -> tuple[Parkade, list[str]]:
@@ -84,6 +87,113 @@ def test_a_small_bid_that_takes_over_a_part_of_ones_own_large_promise_frees_none
     cancel(parkade, large)
     assert before - parkade.balance("org/cheat") == minimum(price, gpus=8)
     audited(parkade)
+
+
+def given_a_gang(nodes: int = 3, floor: int = 0) -> Parkade:
+    """A guest's gang at 5 has all the nodes."""
+    parkade = Parkade(fabrics={"a": nodes}, buffer_nodes=0, public_floor_micros=floor * MICROS)
+    parkade.bid("guest", 5, nodes=nodes)
+    parkade.clear()
+    parkade.start_all()
+    parkade.org("cheat")
+    return parkade
+
+
+def given_two_that_push_a_gang_out(*, floor: int = 0) -> tuple[Parkade, list[str]]:
+    """Without one of the two the other would do as well, so that each pays the floor."""
+    parkade = given_a_gang(floor=floor)
+    two = [parkade.bid("cheat", 20) for _ in range(2)]
+    parkade.clear()
+    assert [parkade.phase(it) for it in two] == [Phase.PLACED, Phase.PLACED]
+    assert [parkade.price(it) for it in two] == [floor * MICROS] * 2
+    return parkade, two
+
+
+def test_bids_that_push_a_gang_out_together_owe_the_minimum_at_what_it_had_bid() -> None:
+    parkade, two = given_two_that_push_a_gang_out()
+    before = parkade.balance("org/cheat")
+    for name in two:
+        cancel(parkade, name)
+    assert before - parkade.balance("org/cheat") == 2 * minimum(LESS_CREDIT)
+    audited(parkade)
+
+
+@pytest.mark.parametrize("ran_s", [0, 10, MINIMUM_S, 600])
+def test_bids_that_push_a_gang_out_together_owe_it_in_all_however_long_they_run(
+    ran_s: int,
+) -> None:
+    parkade, two = given_two_that_push_a_gang_out()
+    before = parkade.balance("org/cheat")
+    parkade.stop_all()
+    parkade.tick()
+    parkade.start_all()
+    parkade.pass_time(ran_s)
+    for name in two:
+        parkade.ended(name)
+    assert before - parkade.balance("org/cheat") == 2 * minimum(LESS_CREDIT)
+    audited(parkade)
+
+
+def test_lowering_the_bid_does_not_lower_what_it_owes_for_the_gang() -> None:
+    parkade, two = given_two_that_push_a_gang_out()
+    before = parkade.balance("org/cheat")
+    parkade.stop_all()
+    parkade.tick()
+    parkade.start_all()
+    parkade.pass_time(60)
+    for name in two:
+        rebid(parkade, name, 1)
+    assert before - parkade.balance("org/cheat") == 2 * minimum(LESS_CREDIT)
+    for name in two:
+        parkade.ended(name)
+    assert before - parkade.balance("org/cheat") == 2 * minimum(LESS_CREDIT)
+    audited(parkade)
+
+
+@pytest.mark.parametrize(
+    ("ran_s", "paid"), [(60, minimum(LESS_CREDIT)), (120, 4 * MICROS * 120 // 3600)]
+)
+def test_what_use_costs_counts_for_what_is_owed_in_all(ran_s: int, paid: int) -> None:
+    """At a floor of 2 one pays 4 an hour; what the gang had bid is 9.523808 an hour for half a
+    minute, which is used up in 71 seconds."""
+    parkade, two = given_two_that_push_a_gang_out(floor=2)
+    before = parkade.balance("org/cheat")
+    parkade.stop_all()
+    parkade.tick()
+    parkade.start_all()
+    parkade.pass_time(ran_s)
+    for name in two:
+        parkade.ended(name)
+    assert before - parkade.balance("org/cheat") == 2 * paid
+    audited(parkade)
+
+
+def test_a_bid_owes_what_it_displaced_though_another_of_its_org_makes_it_free_later() -> None:
+    parkade = given_a_gang()
+    first = parkade.bid("cheat", 20, nodes=2)
+    parkade.clear()
+    assert parkade.price(first) == 5_250_000
+    before = parkade.balance("org/cheat")
+    parkade.bid("cheat", 6)
+    parkade.clear()
+    assert parkade.price(first) == 0
+    cancel(parkade, first)
+    assert before - parkade.balance("org/cheat") == minimum(LESS_CREDIT, gpus=4)
+    audited(parkade)
+
+
+def test_no_bid_owes_more_than_its_own_limit_for_what_it_displaced() -> None:
+    """A bid that takes a promise over may be lower than those that the loser outbid."""
+    parkade, two = given_two_that_push_a_gang_out()
+    first = parkade.workload(two[0])
+    assert first.promise is not None and first.promise.debt is not None
+    assert first.promise.debt.outbid_micros == (2 * LESS_CREDIT,)
+    gpus, rate = minimum_rate(first, first.promise)
+    assert (gpus, rate.price_micros) == (2, LESS_CREDIT)
+    weaker = replace(first, spec=replace(first.spec, limit_price_micros=4 * MICROS))
+    gpus, rate = minimum_rate(weaker, first.promise)
+    assert (gpus, rate.price_micros) == (2, 4 * MICROS)
+    assert sum(share for _, share in rate.shares) == 8 * MICROS
 
 
 def test_another_org_that_takes_over_the_promise_takes_over_the_debt() -> None:

@@ -683,6 +683,32 @@ def test_a_kept_journal_has_a_workload_that_ended_twice() -> None:
     assert launched == ["w1.1", "w1.2"]
 
 
+def a_gang_pushed_out() -> Parkade:
+    """Two bids of one node each push out a gang of three at a price of 0, and end soon."""
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0, public_floor_micros=0)
+    parkade.bid("guest", 5, nodes=3)
+    parkade.run(60)
+    two = [parkade.bid("lab", 20) for _ in range(2)]
+    parkade.clear()
+    parkade.stop_all()
+    parkade.tick()
+    parkade.start_all()
+    parkade.pass_time(60)
+    parkade.ended(two[0])
+    parkade.do(commands.Cancel(by=None, workload=two[1], now=True))
+    parkade.stop_all()
+    parkade.run(60)
+    return parkade
+
+
+def test_a_kept_journal_has_debts_for_what_those_that_left_had_bid() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-outbid.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    attempts = [it.attempt for it in found if isinstance(it, events.Launched)]
+    assert [it.debt.outbid_micros for it in attempts if it.debt] == [(9_523_808,)] * 2
+    assert kept.balances["org/lab"] == 1_000_000 * MICROS - 2 * 79_365
+
+
 def test_a_kept_journal_has_caps_that_were_told_of_and_reached() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-caps.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
@@ -724,6 +750,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-tokens": tokens_of_tokens,
         f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,
+        f"journal-v{EVENT_VERSION}-outbid": a_gang_pushed_out,
         f"journal-v{EVENT_VERSION}-again": what_ended_goes_on,
         f"journal-v{EVENT_VERSION}-caps": caps_of_users_and_orgs,
     }

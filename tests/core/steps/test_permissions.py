@@ -18,10 +18,11 @@ ALLOWED = {
     Permission.SERVER: set(),
     Permission.OPERATOR: {"operator"},
     Permission.OWNER: {"operator", "owner"},
+    Permission.PARTNER: {"operator", "owner", "partner"},
     Permission.SELF: {"operator", "owner", "self"},
     Permission.MEMBER: {"operator", "owner", "self", "member"},
 }
-ROLES = ("operator", "owner", "self", "member", "stranger")
+ROLES = ("operator", "owner", "self", "member", "partner", "stranger")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,7 @@ def parkade() -> Parkade:
         ("owner", "own", Role.OWNER),
         ("self", "own", Role.MEMBER),
         ("member", "own", Role.MEMBER),
+        ("partner", "own", Role.PARTNER),
         ("stranger", "other", Role.OWNER),
     ):
         made.do(builders.create_user(user, org, role=role))

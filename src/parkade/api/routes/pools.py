@@ -117,16 +117,21 @@ async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) 
 
 @router.get("/nodes")
 async def list_nodes(context: Authenticated, market: str | None = None) -> wire.Nodes:
-    """All nodes, or a market's; operators only."""
-    context.require(Read.NODES)
+    """All nodes, or a market's: for operators with the work on them, for owners and partners of an
+    org that supplies nodes those, with how many guests they have."""
+    viewer = context.viewer
+    sees_all = viewer.may_read(Read.NODES)
+    own = await context.read(lambda world, _: views.supplied(world, viewer.org))
+    if not sees_all and not (own and viewer.may_read(Read.SUPPLY, org=viewer.org)):
+        context.require(Read.NODES)
     found = await context.read(
         lambda world, _: [
             views.seated(world, node)
             for node in world.records.nodes.values()
-            if market in (None, node.market)
+            if market in (None, node.market) and (sees_all or node.pool in own)
         ]
     )
-    return wire.Nodes(nodes=tuple(map(views.node, found)))
+    return wire.Nodes(nodes=tuple(views.node(one, sees_guests=sees_all) for one in found))
 
 
 @router.post("/nodes/{node}/cordon")

@@ -134,7 +134,8 @@ def _fleet(event: events.FleetEvent) -> Shown:
             says = ", ".join(f"{name} {money(price)}" for name, price in sheet.items())
             return f"{event.market}: new prices: {says}", {k: money(v) for k, v in sheet.items()}
         case events.NodeHealthSet(node=node, health=health, reason=reason):
-            return f"node {node} is {health}: {reason}", {"health": health.value, "reason": reason}
+            why = f": {reason}" if reason else ""
+            return f"node {node} is {health}{why}", {"health": health.value, "reason": reason}
         case events.NodeCordoned(node=node, cordon=cordon):
             detail = {"holder": cordon.holder, "reason": cordon.reason}
             return f"node {node} cordoned by {cordon.holder}: {cordon.reason}", detail

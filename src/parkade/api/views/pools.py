@@ -145,24 +145,35 @@ def market(market: Market) -> wire.Market:
 
 
 class Seated(msgspec.Struct, frozen=True, kw_only=True):
-    """A node, and (workload or claim, GPUs) that hold or are promised seats there."""
+    """A node, and (workload or claim, GPUs) that hold or are promised seats there. `guests`: how
+    many of those that hold some are workloads of other orgs than its supplier's."""
 
     node: Node
     held: tuple[tuple[str, int], ...]
     promised: tuple[tuple[str, int], ...]
+    guests: int
 
 
 def seated(world: World, node: Node) -> Seated:
     """Cheap enough for the writer's thread; the answer is made elsewhere."""
+    held = world.held_on.get(node.node, {})
+    supplier = world.records.pools[node.pool].supplier
+    workloads = world.records.workloads
     return Seated(
         node=node,
-        held=tuple(world.held_on.get(node.node, {}).items()),
+        held=tuple(held.items()),
+        guests=sum(name in workloads and workloads[name].org != supplier for name in held),
         promised=tuple(world.promised_on.get(node.node, {}).items()),
     )
 
 
-def node(seated: Seated) -> wire.Node:
-    """A node and who sits there; for operators only."""
+def supplied(world: World, org: str) -> frozenset[str]:
+    """The pools that an org supplies."""
+    return frozenset(pool.pool for pool in world.records.pools.values() if pool.supplier == org)
+
+
+def node(seated: Seated, *, sees_guests: bool = True) -> wire.Node:
+    """A node and who sits there, or how many; the former is for operators only."""
     node = seated.node
     return wire.Node(
         node=node.node,
@@ -180,7 +191,8 @@ def node(seated: Seated) -> wire.Node:
             wire.Cordon(holder=cordon.holder, reason=cordon.reason, at=instant(cordon.at_us))
             for cordon in node.cordons
         ),
-        seated=tuple(name for name, _ in seated.held),
+        seated=tuple(name for name, _ in seated.held) if sees_guests else (),
+        guests=seated.guests,
     )
 
 

@@ -9,7 +9,8 @@ from parkade.api.translate import amount, amount_or_none, instant, instant_or_no
 from parkade.api.views.clearings import node_names
 from parkade.api.views.costs import workload_cost
 from parkade.api.views.moves import says_move
-from parkade.core.billing.metering import accrued_micros, debt_micros
+from parkade.core.billing.metering import accrued_micros
+from parkade.core.billing.minimum import debt_micros
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.pool import Pool

@@ -7,6 +7,7 @@ import typer
 from parkade.cli.calling import AsJson, explaining, fail
 from parkade.cli.exit_codes import MARS_INVALID
 from parkade.cli.mars.choose import PolicyOption, policy_from
+from parkade.cli.mars.show import LEVEL_STYLES
 
 if TYPE_CHECKING:
     from parkade.core.healing.policy import PolicyRule, RepeatRule
@@ -64,6 +65,8 @@ def _show(found: "Explanation") -> None:
 
 
 def _show_rule(rule: "PolicyRule") -> None:
+    from rich.text import Text
+
     from parkade.cli import screen
 
     where = [f"nodes {rule.nodes}"] if rule.nodes != "*" else []
@@ -72,7 +75,7 @@ def _show_rule(rule: "PolicyRule") -> None:
         (
             ("row", rule.signal),
             ("only for", ", ".join(where) or None),
-            ("verdict", rule.level.value),
+            ("verdict", Text(rule.level.value, style=LEVEL_STYLES[rule.level.value])),
             ("action", f"{rule.action.value.replace('_', ' ')} ({rule.scope.value})"),
             *(("then", repeat_text(repeat)) for repeat in rule.repeats),
             ("why", rule.why),

@@ -10,8 +10,11 @@ import typer
 
 from parkade.cli.calling import AsJson, call, calling, fail, warn
 from parkade.cli.exit_codes import EXIT_TRY_AGAIN, EXIT_USAGE, MARS_CANNOT
+from parkade.cli.mars.show import LEVEL_STYLES
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from parkade.wire import mars as wire
 
 KINDS = frozenset(
@@ -52,8 +55,47 @@ def _or_alone(words: str, *, as_json: bool) -> Iterator[None]:
 
 def status(as_json: AsJson = False) -> None:
     """Show nodes by health, what automatic action may do, buffers and sensors."""
-    with _or_alone("`parkade mars run` serves what stands as metrics", as_json=as_json):
-        call(lambda client: client.mars_status(), _status, as_json=as_json)
+    words = "`parkade mars run` serves what stands as metrics"
+    with _or_alone(words, as_json=as_json), calling(as_json=as_json) as client:
+        answer = client.mars_status()
+        if as_json:
+            print(answer.model_dump_json(indent=2))
+            return
+        _status(answer)
+        if answer.open_incidents:
+            _waiting(client.incidents(open=True))
+
+
+def _waiting(answer: "wire.Incidents") -> None:
+    """Open incidents whose action waits for a person: their nodes may be in service."""
+    from parkade.cli.screen import say, table
+    from parkade.mars.story import outcome_of
+
+    held = [it for it in answer.incidents if it.held is not None]
+    if not held:
+        return
+    say("")
+    table(
+        ("INCIDENT", "NODE", "LEVEL", "SIGNAL", "ASKS FOR", "WAITS"),
+        [
+            (
+                it.incident,
+                it.node,
+                _level(it.level),
+                it.signal,
+                it.action.replace("_", " "),
+                outcome_of(it).removeprefix("held: "),
+            )
+            for it in held
+        ],
+        empty="",
+    )
+
+
+def _level(name: str) -> "Text":
+    from rich.text import Text
+
+    return Text(name, style=LEVEL_STYLES.get(name, ""))
 
 
 def events(
@@ -62,9 +104,7 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """Print verdicts, repairs and steps of nodes as they happened, one a line."""
-    from rich.text import Text
-
-    from parkade.cli.screen import console
+    from parkade.cli.events import show_event
 
     start = 0 if after is None and not follow else after
     with _or_alone(ON_STDERR, as_json=as_json), calling(as_json=as_json) as client:
@@ -74,10 +114,7 @@ def events(
             if as_json:
                 print(event.model_dump_json(), flush=True)
                 continue
-            line = Text(f"{event.sequence:>7}  ", style="dim")
-            line.append(f"{event.at:%m-%d %H:%M:%S}  ")
-            line.append(f"{event.type:<17} ", style="cyan").append(event.says, style="default")
-            console.print(line, soft_wrap=True)
+            show_event(event)
 
 
 def incidents(
@@ -250,7 +287,7 @@ def _table(answer: "wire.Incidents") -> None:
                 it.incident,
                 f"{it.opened:%m-%d %H:%M:%S}",
                 it.node,
-                it.level,
+                _level(it.level),
                 it.signal,
                 it.action.replace("_", " "),
                 outcome_of(it),

@@ -103,7 +103,7 @@ def _show(found: "Scan") -> None:
     symptoms = screen.count(found.symptoms, "symptom")
     screen.say(f"{found.node}: {lines}, {symptoms}, policy {found.policy}")
     if found.unknown:
-        screen.say(f"{screen.count(found.unknown, 'line')} of GPU or disk drivers unknown, as:")
+        screen.say(f"{screen.count(found.unknown, 'line')} of drivers that no rule knows:")
         for line in found.unknown_lines[-MOST_UNKNOWN_SHOWN:]:
             screen.say(f"  {screen.short(line, 110)}")
     screen.say("")
@@ -117,6 +117,7 @@ def _show(found: "Scan") -> None:
         right="COUNT",
         # The last column folds, so a wide screen has room for all.
         drops="" if screen.console.width >= WIDE else "SCOPE COUNT",
+        whole="LEVEL DEVICE SIGNAL ACTION",
     )
     more = len(found.verdicts) - len(shown) + found.left_out
     if more:

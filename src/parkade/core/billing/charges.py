@@ -46,6 +46,7 @@ Decision record 2 says why posting lags, and why charges are cut at the balance.
 from msgspec.structs import replace
 
 from parkade.core.billing.metering import Span, billed_from_us, spans
+from parkade.core.billing.minimum import minimum_rate, missing_us
 from parkade.core.ledger.accounts import (
     OPERATOR,
     Transfer,
@@ -100,15 +101,14 @@ class Postings:
         time before its first process is billed all the same, at the last rate."""
         attempt = workload.attempt
         assert attempt is not None and minimum_us >= 0
-        if all(rate.price_micros == 0 for rate in attempt.rates):
+        least_gpus, least_rate = minimum_rate(workload, attempt)
+        prices = (least_rate if minimum_us else attempt.rates[-1], *attempt.rates)
+        if not any(rate.price_micros for rate in prices):
             return None
         terms = self._world.records.markets[workload.market].terms
         starts_us = billed_from_us(attempt, terms.start_grace_us)
         start_us = max(attempt.charged_until_us, starts_us if starts_us is not None else until_us)
         until_us = max(start_us, until_us)
-        missing_us = minimum_us - attempt.billed_us - (until_us - start_us)
-        if until_us == start_us and missing_us <= 0 and not held_us:
-            return None
         posting = _Posting(
             workload,
             gpus=attempt.gpus,
@@ -123,8 +123,17 @@ class Postings:
             self._charge(posting, span, TransferKind.LATE_START)
         for span in spans(attempt, max(start_us, began_us), until_us):
             self._charge(posting, span, TransferKind.USAGE)
-        if missing_us > 0:
-            self._charge_minimum(posting, attempt.rates[-1], missing_us, until_us)
+        left_us = missing_us(
+            workload,
+            attempt,
+            minimum_us,
+            used_us=attempt.billed_us + until_us - start_us,
+            used_micros=attempt.charged_micros + posting.spent - workload.spent_micros,
+        )
+        if until_us == start_us and not held_us and not left_us:
+            return None
+        if left_us:
+            self._charge_minimum(posting, least_gpus, least_rate, left_us, until_us)
         self._pay(posting)
         return events.UsePosted(
             at_us=at_us,
@@ -147,24 +156,24 @@ class Postings:
         promise = workload.promise
         assert promise is not None
         posting = _Posting(workload, gpus=promise.gpus, attempt=None, numerator=0)
-        return self._post_minimum(posting, promise.rates[-1], minimum_us, at_us)
+        return self._post_minimum(posting, *minimum_rate(workload, promise), minimum_us, at_us)
 
     def post_lowering(
         self, workload: Workload, *, minimum_us: int, at_us: int
     ) -> events.WithdrawalCharged | None:
         """Charges what is missing to the minimum to an attempt for which others had to leave and
-        whose bid is lowered, at the rate in force; its use is another matter."""
+        whose bid is lowered; its use is another matter."""
         attempt = workload.attempt
         assert attempt is not None and attempt.displaced
         posting = _Posting(workload, gpus=attempt.gpus, attempt=attempt.attempt, numerator=0)
-        return self._post_minimum(posting, attempt.rates[-1], minimum_us, at_us)
+        return self._post_minimum(posting, *minimum_rate(workload, attempt), minimum_us, at_us)
 
     def _post_minimum(
-        self, posting: "_Posting", rate: Rate, minimum_us: int, at_us: int
+        self, posting: "_Posting", gpus: int, rate: Rate, minimum_us: int, at_us: int
     ) -> events.WithdrawalCharged | None:
         if minimum_us <= 0 or rate.price_micros == 0:
             return None
-        self._charge_minimum(posting, rate, minimum_us, at_us)
+        self._charge_minimum(posting, gpus, rate, minimum_us, at_us)
         self._pay(posting)
         return events.WithdrawalCharged(
             at_us=at_us,
@@ -206,16 +215,20 @@ class Postings:
         return self._balance(account)
 
     def _charge_minimum(
-        self, posting: "_Posting", rate: Rate, missing_us: int, from_us: int
+        self, posting: "_Posting", gpus: int, rate: Rate, missing_us: int, from_us: int
     ) -> None:
         span = Span(rate=rate, start_us=from_us, end_us=from_us + missing_us)
-        self._charge(posting, span, TransferKind.MINIMUM_CHARGE)
+        self._charge(posting, span, TransferKind.MINIMUM_CHARGE, gpus=gpus)
 
-    def _charge(self, posting: "_Posting", span: Span, kind: TransferKind) -> None:
-        """One span: a transfer for each price that nodes have in it, over the same window."""
+    def _charge(
+        self, posting: "_Posting", span: Span, kind: TransferKind, *, gpus: int | None = None
+    ) -> None:
+        """One span: a transfer for each price that nodes have in it, over the same window. `gpus`:
+        where these are not all."""
         assert span.start_us < span.end_us, "an empty span is no charge"
         workload = posting.workload
-        rate = span.rate.per_hour_micros(posting.gpus)
+        charged_gpus = posting.gpus if gpus is None else gpus
+        rate = span.rate.per_hour_micros(charged_gpus)
         length_us = span.end_us - span.start_us
         left = self._balance(org_account(workload.org))
         left = min(left, self._left_to_spend(posting, left))
@@ -228,9 +241,9 @@ class Postings:
             )
             posting.earners[earner] = None
         before = posting.spent
-        for gpus, price_micros in span.rate.parts(posting.gpus):
+        for part, price_micros in span.rate.parts(charged_gpus):
             use = Use(
-                gpus=gpus,
+                gpus=part,
                 price_micros=price_micros,
                 start_us=span.start_us,
                 end_us=span.start_us + length_us,

@@ -33,10 +33,15 @@ def post_use(world: World, event: events.UsePosted) -> None:
         charged_until_us=event.charged_until_us,
         charged_numerator=event.charged_numerator,
         billed_us=attempt.billed_us + event.billed_us,
+        charged_micros=attempt.charged_micros + _charged_micros(event.transfers),
         posted_us=event.at_us,
         rates=rates_from(attempt.rates, event.charged_until_us),
     )
     world.put_workload(replace(workload, attempt=attempt))
+
+
+def _charged_micros(transfers: tuple[Transfer, ...]) -> int:
+    return sum(it.micros for it in transfers if it.kind.is_paid_by_user)
 
 
 def charge_withdrawal(world: World, event: events.WithdrawalCharged) -> None:

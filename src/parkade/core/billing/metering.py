@@ -38,16 +38,10 @@ def late_from_us(attempt: Attempt, start_grace_us: int) -> int:
     return max(attempt.ordered_us, notice_ends_us) + start_grace_us + attempt.silent_us
 
 
-def has_unmet_debt(attempt: Attempt, terms: MarketTerms, now_us: int) -> bool:
-    """Whether an attempt made others leave and has not used the minimum yet."""
-    return attempt.owes_minimum and unmet_us(attempt, terms, now_us) > 0
-
-
-def unmet_us(attempt: Attempt, terms: MarketTerms, now_us: int) -> int:
-    """How much of the minimum an attempt has not used yet, as far as it is known now."""
+def billed_us(attempt: Attempt, terms: MarketTerms, now_us: int) -> int:
+    """For how long an attempt is billed up to now."""
     starts_us = billed_from_us(attempt, terms.start_grace_us)
-    used_us = 0 if starts_us is None else max(0, billed_to_us(attempt, now_us) - starts_us)
-    return max(0, terms.minimum_charge_us - used_us)
+    return 0 if starts_us is None else max(0, billed_to_us(attempt, now_us) - starts_us)
 
 
 def billed_to_us(attempt: Attempt, now_us: int) -> int:
@@ -93,21 +87,6 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
         for span in spans(attempt, start_us, billed_to_us(attempt, now_us))
     )
     return ceil_div(attempt.charged_numerator + owed, MICROSECONDS_PER_HOUR)
-
-
-def debt_micros(world: World, workload: Workload, now_us: int) -> int:
-    """What it would cost now to give up seats for which others were told to leave; 0: nothing."""
-    terms = world.records.markets[workload.market].terms
-    attempt, promise = workload.attempt, workload.promise
-    if promise is not None and promise.owes_minimum:
-        rate = promise.rates[-1].per_hour_micros(promise.gpus)
-        missing_us = terms.minimum_charge_us
-    elif attempt is not None and has_unmet_debt(attempt, terms, now_us):
-        rate = attempt.rates[-1].per_hour_micros(attempt.gpus)
-        missing_us = unmet_us(attempt, terms, now_us)
-    else:
-        return 0
-    return rate * missing_us // MICROSECONDS_PER_HOUR
 
 
 def settled_until_us(attempt: Attempt, at_us: int) -> int:

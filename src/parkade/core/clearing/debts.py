@@ -17,7 +17,10 @@ its right.
                 org a debt is owed once, so what takes over inherits it as paid, which leaves it a
                 late start only. An owner of another org excuses the debt.
 
-What a debt costs is `minimum_charge` at the price of its holder (`billing.charges`).
+What a debt costs is `minimum_charge` at the price of its holder, or at what those that it outbid
+had bid for the nodes, less its credit, if that is more (`billing.minimum`): two bids for one node
+each that push out a gang of three cost nothing by themselves, because without one of them the other
+would do as well.
 
 Example (computed by `tests/core/clearing/test_debts.py`). w1 runs on a1 and a2 when w2 outbids it
 for a1, and w3, with a lower limit, fills up a2: w2 owes for a1, w3 owes nothing. A clearing later
@@ -31,7 +34,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from parkade.core.billing.metering import has_unmet_debt
+from parkade.core.billing.metering import billed_us
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import by_node
 from parkade.core.market.market_state import Demand, PriorityTier
@@ -180,7 +183,9 @@ class Debts:
             debt = debt_of(workload.promise)
             is_paid = debt.is_paid or each.why in OWN_FAULT or self.is_due(workload)
             for node in debt.nodes:
-                passed_on = replace(debt, nodes=(node,), is_paid=is_paid)
+                passed_on = replace(
+                    debt, nodes=(node,), is_paid=is_paid, outbid_micros=(debt.outbid_on(node),)
+                )
                 found.setdefault(node, []).append((workload, passed_on))
         return found
 
@@ -203,10 +208,13 @@ class Debts:
         ]
         if not found:
             return won
+        nodes = tuple(sorted({node for each in found for node in each.nodes}))
+        outbid = tuple(max(each.outbid_on(node) for each in found) for node in nodes)
         debt = Debt(
-            nodes=tuple(sorted({node for each in found for node in each.nodes})),
+            nodes=nodes,
             notice_ends_us=max(each.notice_ends_us for each in found),
             is_paid=all(each.is_paid for each in found),
+            outbid_micros=outbid if any(outbid) else (),
         )
         return replace(won, promise=replace(won.promise, displaces=True, debt=debt))
 
@@ -215,11 +223,13 @@ class Debts:
         nodes = tuple(seat.node for seat in by_node(promise.seats))
         before, attempt = workload.promise, workload.attempt
         if before is not None and before.displaces:
-            yield replace(debt_of(before), nodes=nodes)
+            yield _moved_to(nodes, debt_of(before))
         if attempt is None or attempt.stop is not None or attempt.broken_us is not None:
             return
-        if has_unmet_debt(attempt, self._market.terms, self._now_us):
-            yield replace(debt_of(attempt), nodes=nodes)
+        terms = self._market.terms
+        used_us = billed_us(attempt, terms, self._now_us)
+        if attempt.owes_minimum and used_us < terms.minimum_charge_us:
+            yield _moved_to(nodes, debt_of(attempt))
 
     def _caused(
         self,
@@ -234,10 +244,27 @@ class Debts:
         for seat in by_node(promise.seats):
             if has_room(self._world, workload.org, seat, is_spot=is_spot, besides=name):
                 continue
-            for each in noticed.get(seat.node, ()):
+            causes = [it for it in noticed.get(seat.node, ()) if self._causes(name, it)]
+            outbid_micros = sum(self._bid_for(it, seat.node) for it in causes)
+            for each in causes:
                 assert each.stop is not None
-                if self._causes(name, each):
-                    yield Debt(nodes=(seat.node,), notice_ends_us=each.stop.deadline_us)
+                yield Debt(
+                    nodes=(seat.node,),
+                    notice_ends_us=each.stop.deadline_us,
+                    outbid_micros=(outbid_micros,),
+                )
+
+    def _bid_for(self, leaving: lines.Leaving, node: str) -> int:
+        """What an attempt that is outbid bid per hour for its GPUs on a node, less the credit that
+        the one which displaces it has from now on; 0: it is moved."""
+        workload = self._workload(leaving)
+        assert leaving.stop is not None and workload.attempt is not None
+        if leaving.stop.cause is Cause.MOVED:
+            return 0
+        gpus = sum(seat.gpus for seat in workload.attempt.seats if seat.node == node)
+        credit = self._market.terms.switching_credit
+        limit_micros = workload.spec.limit_price_micros or 0
+        return gpus * (limit_micros * credit.denominator // (credit.denominator + credit.numerator))
 
     def _causes(self, winner: str, leaving: lines.Leaving) -> bool:
         assert leaving.stop is not None
@@ -262,6 +289,13 @@ class Debts:
 
     def _is_reserved(self, name: str) -> bool:
         return self._demands[name].tier is PriorityTier.RESERVED
+
+
+def _moved_to(nodes: tuple[str, ...], debt: Debt) -> Debt:
+    """A debt that is carried to other nodes, the greatest bids first."""
+    outbid = sorted(debt.outbid_micros, reverse=True)[: len(nodes)]
+    rest = (0,) * (len(nodes) - len(outbid))
+    return replace(debt, nodes=nodes, outbid_micros=(*outbid, *rest) if any(outbid) else ())
 
 
 def debt_of(holder: Promise | Attempt) -> Debt:

@@ -2,7 +2,7 @@
 
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import bid_earmark_micros
-from parkade.core.billing.metering import has_unmet_debt, unmet_us
+from parkade.core.billing.minimum import has_unmet_debt, unmet_us
 from parkade.core.fleet.market import Market
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -78,10 +78,9 @@ def _charge_of_lowering(
     world: World, postings: Postings, workload: Workload, now_us: int
 ) -> tuple[events.WithdrawalCharged, ...]:
     """What is missing to the minimum charge is due when a bid that made others leave is lowered."""
-    attempt = workload.attempt
     terms = world.records.markets[workload.market].terms
-    if attempt is None or not has_unmet_debt(attempt, terms, now_us):
+    if not has_unmet_debt(workload, terms, now_us):
         return ()
-    missing_us = unmet_us(attempt, terms, now_us)
+    missing_us = unmet_us(workload, terms, now_us)
     charge = postings.post_lowering(workload, minimum_us=missing_us, at_us=now_us)
     return () if charge is None else (charge,)

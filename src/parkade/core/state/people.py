@@ -6,11 +6,13 @@ import msgspec
 
 
 class Role(enum.StrEnum):
-    """What a user may do: everything; everything of its org; only with its own workloads."""
+    """What a user may do: everything; everything of its org; only with its own workloads; only look
+    at the nodes that its org supplies, and at its org's statement."""
 
     OPERATOR = "operator"
     OWNER = "owner"
     MEMBER = "member"
+    PARTNER = "partner"
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):

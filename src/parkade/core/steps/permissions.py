@@ -20,11 +20,13 @@ from parkade.core.units.refusal import Refusal
 
 
 class Permission(enum.StrEnum):
-    """What a command needs; each includes those after it, and an operator has all but the first."""
+    """What a command needs; each includes those after it, and an operator has all but the first. A
+    partner has PARTNER, and SELF of itself."""
 
     SERVER = "server"
     OPERATOR = "operator"
     OWNER = "owner"
+    PARTNER = "partner"
     SELF = "self"
     MEMBER = "member"
 
@@ -33,6 +35,7 @@ HOLDERS = {
     Permission.SERVER: "only the server itself does this",
     Permission.OPERATOR: "only an operator may do this",
     Permission.OWNER: "only an owner of its org, or an operator, may do this",
+    Permission.PARTNER: "only an owner or a partner of its org, or an operator, may do this",
     Permission.SELF: "only its user, an owner of its org, or an operator, may do this",
     Permission.MEMBER: "only members of the org, or an operator, may do this",
 }
@@ -96,6 +99,7 @@ class Read(enum.StrEnum):
     """What the API shows. Prices, pools and markets are shown to every user."""
 
     NODES = "nodes"
+    SUPPLY = "nodes that its org supplies, without who is there"
     MARS = "incidents, budgets of automatic action"
     HOUSE_STATEMENT = "the operator's statement"
     AGENT_PROTOCOL = "desired state, observation, output of a pool"
@@ -109,7 +113,8 @@ READS: dict[Read, Permission] = {
     Read.MARS: Permission.OPERATOR,
     Read.HOUSE_STATEMENT: Permission.OPERATOR,
     Read.AGENT_PROTOCOL: Permission.OPERATOR,
-    Read.STATEMENT: Permission.OWNER,
+    Read.SUPPLY: Permission.PARTNER,
+    Read.STATEMENT: Permission.PARTNER,
     Read.TOKENS: Permission.SELF,
     Read.ORG: Permission.MEMBER,
 }
@@ -127,10 +132,12 @@ def is_allowed(needed: Permission, role: Role, *, is_own_org: bool, is_self: boo
             return False
         case Permission.OWNER:
             return is_own_org and role is Role.OWNER
+        case Permission.PARTNER:
+            return is_own_org and role in (Role.OWNER, Role.PARTNER)
         case Permission.SELF:
             return is_own_org and (role is Role.OWNER or is_self)
         case Permission.MEMBER:
-            return is_own_org
+            return is_own_org and role is not Role.PARTNER
         case _:
             assert_never(needed)
 

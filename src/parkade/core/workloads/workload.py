@@ -78,6 +78,15 @@ class Debt(msgspec.Struct, frozen=True, kw_only=True):
     is_due: bool = False
     """Whether its attempt leaves for another bid of its own org, so that no cause excuses it."""
 
+    outbid_micros: tuple[int, ...] = ()
+    """For each of `nodes`, what those that were outbid there had bid per hour for its GPUs, less
+    the switching credit; 0 of those that are moved. Empty: all 0, and in journals of before this
+    was kept."""
+
+    def outbid_on(self, node: str) -> int:
+        """What those that were outbid on a node had bid per hour for its GPUs."""
+        return dict(zip(self.nodes, self.outbid_micros, strict=False)).get(node, 0)
+
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
     """Seats that a workload will have once they are free."""
@@ -173,6 +182,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     lease_us: int | None = None
     """How long it runs on without the control plane; None: for ever."""
+
+    charged_micros: int = 0
+    """What was charged for it so far; not counted in journals of before this was kept."""
 
     @property
     def owes_minimum(self) -> bool:

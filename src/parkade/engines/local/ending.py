@@ -37,7 +37,7 @@ def end_everything(data: Path, *, notice_s: float, timeout_s: float) -> list[str
     ends_at = time.monotonic() + timeout_s
     while (left := _live(folders)) and time.monotonic() < ends_at:
         for folder in left:
-            if not keepers.has_keeper(folder):
+            if keepers.lacks_one(folder):
                 _replace(folder)
         time.sleep(POLL_S)
     return [folder.name for folder in left]

@@ -1,15 +1,18 @@
-"""Starts keepers and knows, from their record lock, which folders have one."""
+"""Starts keepers, knows from their record lock which folders have one, and ends one that a program
+stopped."""
 
 import fcntl
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import parkade
-from parkade.engines.local import records
+from parkade.engines.local import processes, records
+from parkade.engines.local.processes import Process
 from parkade.ports import Transient
 
 MODULE = "parkade.engines.local.keeper"
@@ -20,16 +23,45 @@ FLOCK = "hhqqi4x"
 
 def has_keeper(folder: Path) -> bool:
     """Asks the lock without ever taking it, so that no starting keeper finds it held by us."""
+    return _holder(folder) is not None
+
+
+def lacks_one(folder: Path) -> bool:
+    """Whether the folder has no keeper. One that was stopped (SIGSTOP, a debugger) would carry out
+    no order: it is ended, so that the next look finds none and another takes over."""
+    pid = _holder(folder)
+    if pid is None:
+        return True
+    process = processes.look(pid)
+    if process is not None and _is_stopped(process, folder):
+        processes.send(pid, process.start_ticks, signal.SIGKILL)
+    return False
+
+
+def _is_stopped(process: Process, folder: Path) -> bool:
+    """Whether that process is this folder's keeper, and stopped."""
+    if process.state not in processes.STOPPED_STATES:
+        return False
+    try:
+        words = (processes.PROC / str(process.pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return MODULE.encode() in words and os.fsencode(folder) in words
+
+
+def _holder(folder: Path) -> int | None:
+    """The process that holds the lock, 0 where it is of another machine; None: no process does."""
     try:
         descriptor = os.open(folder / records.LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
         question = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
         answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, question)
     finally:
         os.close(descriptor)
-    return bool(struct.unpack(FLOCK, answer)[0] != fcntl.F_UNLCK)
+    kind, _, _, _, pid = struct.unpack(FLOCK, answer)
+    return None if kind == fcntl.F_UNLCK else int(pid)
 
 
 def start_keeper(folder: Path) -> None:

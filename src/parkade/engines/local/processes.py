@@ -14,6 +14,7 @@ import msgspec
 PR_SET_CHILD_SUBREAPER = 36
 PROC = Path("/proc")
 DEAD_STATES = ("Z", "X")
+STOPPED_STATES = ("T", "t")
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):

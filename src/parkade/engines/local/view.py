@@ -55,7 +55,7 @@ class View:
             if one.launch is None or _is_released(one.state):
                 continue
             is_time = now_s - one.keeper_tried_s >= REPLACE_KEEPER_S
-            if is_time and not keepers.has_keeper(one.folder):
+            if is_time and keepers.lacks_one(one.folder):
                 one.keeper_tried_s = now_s
                 found.append(one.folder)
         return found

@@ -34,7 +34,7 @@ from parkade.engines.local.escalation import merge
 from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
 from parkade.engines.local.records import Account, Launch, Member
-from parkade.engines.slurm import hearing, homes, owners, recalling, signals
+from parkade.engines.slurm import hearing, homes, owners, recalling, signals, standing_in
 from parkade.engines.slurm.acting import Acting
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.fencing import Fencing
@@ -97,7 +97,8 @@ class SlurmEngine:
         self.submitting = Submitting(settings, acting, clock)
         self.watching = Watching(self.homes, self.commands, self.submitting, clock)
         gpus = {it.node: it.gpus for it in nodes}
-        self.fencing = Fencing(pool, gpus, self.commands, self.homes.data)
+        standby = standing_in.parse(settings.stands_in)
+        self.fencing = Fencing(pool, gpus, self.commands, self.homes.data, standby=standby)
         self.rules = owners.parse_rules(settings.owners)
         self.heard = self.homes.data / leases.FILE
         self.recalled = self.homes.data / recalling.FILE

@@ -22,7 +22,7 @@ to 12:13:50. A person says `EndTime=now+120` at 12:00:40. The next look reads 12
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -83,11 +83,23 @@ class Fence:
         self.fenced = frozenset() if standing is None else frozenset(standing.nodes)
         self.stands = set(self.nodes) == self.fenced
 
-    def keep(self, standing: Standing | None, users: tuple[str, ...], lapse_us: int) -> None:
-        """It stands, with an end `lapse_us` from now, unless a person released it."""
-        self.fenced = frozenset(self.nodes)
+    def keep(
+        self,
+        standing: Standing | None,
+        users: tuple[str, ...],
+        lapse_us: int,
+        *,
+        opened: frozenset[str] = frozenset(),
+    ) -> None:
+        """It stands, with an end `lapse_us` from now, unless a person released it. `opened`: nodes
+        that are left out; where those are all, it goes."""
+        nodes = [node for node in self.nodes if node not in opened]
+        self.fenced = frozenset(nodes)
+        if not nodes:
+            self.stands = standing is None or self._run("delete")
+            return
         if standing is None:
-            self._make(users, lapse_us)
+            self._make(nodes, users, lapse_us)
             return
         if not self.kept.ends_us:
             # Of an agent whose folder was lost: how it ends is taken as that one's doing.
@@ -97,8 +109,8 @@ class Fence:
             self.stands = False
             return
         self.recalled_us = None
-        has_nodes = sorted(standing.nodes) == list(self.nodes)
-        changes = [] if has_nodes else [f"Nodes={','.join(self.nodes)}"]
+        has_nodes = sorted(standing.nodes) == nodes
+        changes = [] if has_nodes else [f"Nodes={','.join(nodes)}"]
         if not set(users) <= set(standing.users):
             changes.append(f"Users={','.join(sorted({*users, *standing.users}))}")
         ends_us = self._end_us(lapse_us) if self._is_due(lapse_us) else None
@@ -120,11 +132,11 @@ class Fence:
         elif standing is not None and left != set(standing.nodes):
             self._run("update", f"Nodes={','.join(sorted(left))}")
 
-    def _make(self, users: tuple[str, ...], lapse_us: int) -> None:
+    def _make(self, nodes: Sequence[str], users: tuple[str, ...], lapse_us: int) -> None:
         self.recalled_us = None
         ends_us = self._end_us(lapse_us)
         self.stands = self._run(
-            "create", f"Nodes={','.join(self.nodes)}", f"Users={','.join(users)}",
+            "create", f"Nodes={','.join(nodes)}", f"Users={','.join(users)}",
             "StartTime=now", f"EndTime={_date(ends_us)}", "Flags=IGNORE_JOBS",
         )  # fmt: skip
         if self.stands:

@@ -31,11 +31,12 @@ from pathlib import Path
 
 from parkade.core.fleet.pool import TakenNode
 from parkade.engines.local.clocks import monotonic_us
-from parkade.engines.slurm import owners
+from parkade.engines.slurm import owners, standing_in
 from parkade.engines.slurm.answers import Job
 from parkade.engines.slurm.commands import Runner
 from parkade.engines.slurm.fence import Fence
 from parkade.engines.slurm.owners import Group, Rule
+from parkade.engines.slurm.standing_in import Standby
 from parkade.engines.slurm.standing_reservation import Standing, parse
 from parkade.ports import DesiredState, EngineError, GivenNodes, OwnerReport
 
@@ -57,7 +58,9 @@ class Fencing:
         folder: Path,
         *,
         steady: Callable[[], int] = monotonic_us,
+        standby: Standby = standing_in.NONE,
     ) -> None:
+        self.standby = standby
         self.name = f"{PREFIX}{pool}"
         self.nodes = dict(nodes)
         self.commands = commands
@@ -83,8 +86,11 @@ class Fencing:
         jobs that no attempt here submitted; `unfit`: nodes on which Slurm starts nothing.
         EngineError where Slurm does not answer."""
         standing = self._read()
+        unfit = tuple(unfit)
+        failed = tuple(standing_in.groups(unfit, self.standby))
         if is_heard:
-            self._keep_fence(desired, standing.get(self.name))
+            opened = standing_in.opened(desired.given, failed)
+            self._keep_fence(desired, standing.get(self.name), opened)
         else:
             self.fence.note(standing.get(self.name))
         self._keep_out(others)
@@ -92,7 +98,7 @@ class Fencing:
         if is_heard:
             self._let_in(desired.given, found, standing)
         self._take_back(found, standing)
-        asks = tuple(group.asks for group in found)
+        asks = tuple(group.asks for group in (*found, *failed))
         claimed = frozenset(group.key for group in found)
         held = owners.taken(others, tuple(self.nodes), fence=self.name, claimed=claimed)
         closed: dict[str, TakenNode] = {}
@@ -101,12 +107,15 @@ class Fencing:
                 closed.setdefault(one.node, one)
         return OwnerReport(jobs=asks, taken=tuple(closed.values()), fence_stands=self.fence.stands)
 
-    def _keep_fence(self, desired: DesiredState, standing: Standing | None) -> None:
+    def _keep_fence(
+        self, desired: DesiredState, standing: Standing | None, opened: frozenset[str]
+    ) -> None:
         if desired.fence_lapse_us is None:
             busy = {seat.node for one in desired.attempts for seat in one.ranks}
             self.fence.open(standing, busy)
         else:
-            self.fence.keep(standing, self._users(desired), desired.fence_lapse_us)
+            users = self._users(desired)
+            self.fence.keep(standing, users, desired.fence_lapse_us, opened=opened)
 
     def _let_in(
         self,

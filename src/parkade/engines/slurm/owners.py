@@ -39,6 +39,8 @@ UNFIT = frozenset(
     | {"NOT_RESPONDING", "POWERED_DOWN", "POWERING_DOWN", "UNKNOWN", "FUTURE", "REBOOT"}
 )
 MOST_WORDS = 200
+ANY = "*"
+"""The value of a rule that fits every job, as where a whole cluster is one owner's."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +87,7 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
 def owner_of(job: Job, rules: Sequence[Rule]) -> str | None:
     """The reservation of a job's owner by the first rule that fits; None: it is of others."""
     for rule in rules:
-        if getattr(job.asks, rule.kind) == rule.value:
+        if rule.value in (ANY, getattr(job.asks, rule.kind)):
             return rule.reservation
     return None
 

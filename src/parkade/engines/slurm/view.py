@@ -27,6 +27,7 @@ class Attempt:
         self.claimed: int | None = None
         self.over_us: int | None = None
         self.cancelled_us = 0
+        self.has_run = False
         self._stamps: dict[str, tuple[int, int]] = {}
 
     def look(self) -> None:
@@ -42,6 +43,8 @@ class Attempt:
             if stamp is not None and stamp != self._stamps.get(node):
                 self.states[node] = records.read_state(folder)
                 self._stamps[node] = stamp
+                state = self.states[node]
+                self.has_run |= state is not None and state.started_us is not None
 
     @property
     def nonces(self) -> tuple[str, ...]:
@@ -147,8 +150,10 @@ class Attempt:
         return content[-MOST_OUTPUT:].decode(errors="replace").strip()
 
     def _is_keeper_lost(self, parts: tuple[Job, ...]) -> bool:
-        """Whether members ended without a word though Slurm did not end the job by itself."""
-        if not parts or self.claimed is None or not self.silent:
+        """Whether members ended without a word though Slurm did not end the job by itself. Before
+        the workload ran it cannot have ended them: then a node refused the step, as for its
+        credential."""
+        if not parts or self.claimed is None or not self.silent or not self.has_run:
             return False
         return not any(part.states & WENT_WRONG for part in parts)
 

@@ -38,6 +38,8 @@ FAULTS = (
 )
 """(weight, what is wrong with a GPU)."""
 
+PASSING = 119
+"""The code of faults that come and go during a repair: no check finds them, their line alone."""
 HARDWARE_US = 4 * HOUR_US
 """How long waits are measured mildly after nodes fell sick: repairs take hours."""
 
@@ -63,8 +65,12 @@ def sick_node_fails_again(stage: Stage, chance: random.Random) -> None:
     last = [order for order in orders if order.kind is RepairKind.SANITISE]
     if orders:
         order = chance.choice(last if last and chance.random() < 0.5 else orders)
-        fault = Fault(lines=(xid_line(chance.choice((79, 95, 119))),), mended_by=EITHER)
-        stage.later(chance.choice((0, 5, 20)), partial(_begin, stage, order.node, fault))
+        code = chance.choice((79, 95, 119))
+        fault = Fault(lines=(xid_line(code),), mended_by=EITHER)
+        begin = partial(_begin, stage, order.node, fault)
+        if code == PASSING:
+            begin = partial(_comes_and_goes, stage, order.node, fault)
+        stage.later(chance.choice((0, 5, 20)), begin)
 
 
 def program_fails(stage: Stage, chance: random.Random) -> None:
@@ -235,6 +241,13 @@ def _orders(world: World) -> list[RepairOrder]:
 def _begin(stage: Stage, node: str, fault: Fault) -> None:
     stage.disturb(HARDWARE_US)
     stage.pool_of(node).hardware.begin(node, fault, stage.loop.now_us)
+
+
+def _comes_and_goes(stage: Stage, node: str, fault: Fault) -> None:
+    """The log says it, and no check finds anything."""
+    stage.disturb(HARDWARE_US)
+    for line in fault.lines:
+        _write(stage, node, line)
 
 
 def _again(stage: Stage, node: str, fault: Fault) -> None:

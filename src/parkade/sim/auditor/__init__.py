@@ -26,22 +26,21 @@ what it found. The rules it holds:
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable
 
 from parkade.sim.auditor import caps, reservations
 from parkade.sim.auditor.books import (
-    BLAMELESS,
     HOUR_US,
     Books,
     Discrepancy,
     Record,
     Run,
-    late_from_us,
+    gpus_by_node,
     per_hour,
     require,
 )
 from parkade.sim.auditor.debts import check_withdrawal, give_up, lose, rebid
+from parkade.sim.auditor.dues import due_of
 from parkade.sim.auditor.holds import has_held, note_hold
 
 __all__ = ["Auditor", "Books", "Discrepancy", "audit"]
@@ -183,6 +182,7 @@ def _launch(books: Books, event: Record) -> None:
         market=workload["market"],
         workload=event["workload"],
         gpus=sum(seat["gpus"] for seat in attempt["seats"]),
+        node_gpus=gpus_by_node(attempt["seats"]),
         org=workload["org"],
         ordered_us=attempt["ordered_us"],
         displaced=attempt["displaced"],
@@ -194,6 +194,7 @@ def _launch(books: Books, event: Record) -> None:
     if debt is not None:
         books.runs[attempt["attempt"]].notice_ends_us = debt["notice_ends_us"]
         books.runs[attempt["attempt"]].is_minimum_paid = debt.get("is_paid", False)
+        books.runs[attempt["attempt"]].debt = debt
     if promise is not None:
         require(attempt["displaced"] == promise["displaces"], "a debt was lost at the launch")
 
@@ -353,63 +354,10 @@ READERS = {
 }
 
 
-def window_of(run: Run, terms: Record) -> tuple[int, int]:
-    """What an ended attempt is billed for: [from, to)."""
-    assert run.end is not None
-    released_us = run.end["at_us"]
-    starts = [run.started_us] if run.started_us is not None else []
-    late = [late_from_us(run, terms)] if run.displaced or run.is_held_again else []
-    from_us = min(starts + late, default=released_us)
-    ends = (released_us, run.kill_us, run.broken_us, run.unseen_us)
-    to_us = min(end for end in ends if end is not None)
-    if is_lost(run) and not run.is_held_again:
-        to_us = min(to_us, max(run.checkpoint_us or 0, to_us - HOUR_US))
-    return from_us, max(from_us, to_us)
-
-
-def is_lost(run: Run) -> bool:
-    """Whether the platform or a node ended it, or it is not known what did."""
-    assert run.end is not None
-    summary = run.end["summary"]
-    if run.has_failed and run.broken_us is None:
-        return False
-    # What was stopped before it had a process has no end that could be unknown.
-    if run.end.get("is_unstarted", False) and run.broken_us is None:
-        return False
-    return run.broken_us is not None or summary.startswith("lost") or "unknown" in summary
-
-
-def due_of(run: Run, terms: Record) -> tuple[int, dict[str, int]]:
-    """(micro-units that an ended attempt owes, micro-unit-hours x 3.6e9 by earner)."""
-    assert run.end is not None
-    from_us, to_us = window_of(run, terms)
-    pieces = [
-        (rate, _overlap(run.rates, place, from_us, to_us)) for place, rate in enumerate(run.rates)
-    ]
-    minimum_us = terms["minimum_charge_us"]
-    is_excused = run.end["cause"] in BLAMELESS and not run.is_due
-    if run.displaced and not is_lost(run) and not is_excused and not run.is_minimum_paid:
-        pieces.append((run.rates[-1], max(0, minimum_us - (to_us - from_us))))
-    if run.held_us:
-        pieces.append((run.rates[-1], run.held_us))
-    numerator = 0
-    earned: dict[str, int] = defaultdict(int)
-    for rate, length_us in pieces:
-        numerator += per_hour(rate, run.gpus) * length_us
-        for earner, share in rate["shares"]:
-            earned[earner] += share * length_us
-    return numerator // HOUR_US, earned
-
-
-def _overlap(rates: list[Record], place: int, from_us: int, to_us: int) -> int:
-    begins = rates[place]["from_us"] if place else from_us
-    ends = rates[place + 1]["from_us"] if place + 1 < len(rates) else to_us
-    return max(0, min(ends, to_us) - max(begins, from_us))
-
-
 def _settle(books: Books, attempt: str) -> None:
     run = books.runs[attempt]
-    due, earned = due_of(run, books.terms[run.market])
+    limit_micros = books.workloads[run.workload]["spec"].get("limit_price_micros")
+    due, earned = due_of(run, books.terms[run.market], limit_micros)
     is_right = run.charged == due or (run.charged < due and is_at_an_end(books, run))
     require(is_right, f"{attempt} was charged {run.charged} and owed {due}")
     books.uncollected[run.market] += due - run.charged

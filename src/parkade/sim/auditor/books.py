@@ -41,6 +41,10 @@ class Run:
 
     end: Record | None = None
     charged: int = 0
+    debt: Record | None = None
+    node_gpus: dict[str, int] = field(default_factory=dict)
+    """Its GPUs on each node."""
+
     is_held_again: bool = False
     held_us: int = 0
     """How much of the time before its first process is billed."""
@@ -114,6 +118,43 @@ def late_from_us(run: Run, terms: Record) -> int:
     return begins_us + run.silent_us + int(terms["start_grace_us"])
 
 
+def outbid_per_hour(
+    node_gpus: dict[str, int], debt: Record | None, limit_micros: int | None
+) -> int:
+    """What those that it outbid had bid an hour for their GPUs on its nodes, each node at most at
+    its own bid; in whole prices for a GPU."""
+    bids = (debt or {}).get("outbid_micros") or ()
+    if not bids or limit_micros is None:
+        return 0
+    assert debt is not None
+    outbid = {
+        node: min(micros, limit_micros * node_gpus[node])
+        for node, micros in zip(debt["nodes"], bids, strict=True)
+        if micros and node in node_gpus
+    }
+    gpus = sum(node_gpus[node] for node in outbid)
+    return sum(outbid.values()) // gpus * gpus if gpus else 0
+
+
+def minimum_of(
+    least_us: int, used_us: int, used_micros: int, *, priced: int, outbid: int
+) -> tuple[int, int]:
+    """(what is missing to the minimum after so much use, as time; what that costs an hour)."""
+    rate = max(priced, outbid)
+    missing_us = least_us - used_us
+    in_all = outbid * least_us // HOUR_US
+    if in_all > used_micros:
+        missing_us = max(missing_us, -(-(in_all - used_micros) * HOUR_US // rate))
+    return max(0, missing_us), rate
+
+
+def gpus_by_node(seats: list[Record]) -> dict[str, int]:
+    found: dict[str, int] = defaultdict(int)
+    for seat in seats:
+        found[seat["node"]] += seat["gpus"]
+    return dict(found)
+
+
 def per_hour(rate: Record, gpus: int) -> int:
     """What so many GPUs cost an hour: each node at its own price where the rate says them."""
     nodes = rate.get("node_prices") or ()
@@ -125,3 +166,10 @@ def per_hour(rate: Record, gpus: int) -> int:
     total = sum(nodes)
     require(rate["price_micros"] == -(-total // len(nodes)), f"{rate} does not say its mean")
     return total * (gpus // len(nodes))
+
+
+def overlap(rates: list[Record], place: int, from_us: int, to_us: int) -> int:
+    """How long the rate at this place held in a window; the first one also before it began."""
+    begins = rates[place]["from_us"] if place else from_us
+    ends = rates[place + 1]["from_us"] if place + 1 < len(rates) else to_us
+    return max(0, min(ends, to_us) - max(begins, from_us))

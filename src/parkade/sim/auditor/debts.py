@@ -2,32 +2,56 @@
 
 from fractions import Fraction
 
-from parkade.sim.auditor.books import HOUR_US, Books, Record, late_from_us, per_hour, require
+from parkade.sim.auditor.books import (
+    HOUR_US,
+    Books,
+    Record,
+    gpus_by_node,
+    late_from_us,
+    minimum_of,
+    outbid_per_hour,
+    overlap,
+    per_hour,
+    require,
+)
 
 
 def check_withdrawal(books: Books, event: Record) -> None:
     """The minimum of a promise, or what is missing to it of an attempt whose bid is lowered."""
     name, at_us = event["workload"], event["at_us"]
-    terms = books.terms[event["market"]]
+    least_us = books.terms[event["market"]]["minimum_charge_us"]
+    limit_micros = books.workloads[name]["spec"]["limit_price_micros"]
     paid = sum(it["micros"] for it in event["transfers"] if it["kind"] == "minimum_charge")
     attempt = event.get("attempt")
     if attempt is None:
         promise = books.promises[name]
-        gpus = sum(seat["gpus"] for seat in promise["seats"])
-        rate, missing_us = promise["rates"][-1], terms["minimum_charge_us"]
         require(promise["displaces"], f"{name} made none leave and was charged for it")
         require(not is_settled(promise), f"{name} was charged for what was paid before")
         require(name not in books.paid_promises, f"{name} was charged twice")
         books.paid_promises.add(name)
+        node_gpus = gpus_by_node(promise["seats"])
+        outbid = outbid_per_hour(node_gpus, promise.get("debt"), limit_micros)
+        priced = per_hour(promise["rates"][-1], sum(node_gpus.values()))
+        missing_us, rate = minimum_of(least_us, 0, 0, priced=priced, outbid=outbid)
     else:
         run = books.runs[attempt]
         require(run.displaced and not run.is_minimum_paid, f"{name} was charged twice")
+        terms = books.terms[event["market"]]
         starts_us = min(run.started_us or at_us, late_from_us(run, terms))
         ends_us = min(end for end in (at_us, run.kill_us, run.broken_us) if end is not None)
-        missing_us = terms["minimum_charge_us"] - max(0, ends_us - starts_us)
-        gpus, rate = run.gpus, run.rates[-1]
+        used = sum(
+            per_hour(rate, run.gpus) * overlap(run.rates, place, starts_us, ends_us)
+            for place, rate in enumerate(run.rates)
+        )
+        missing_us, rate = minimum_of(
+            least_us,
+            max(0, ends_us - starts_us),
+            used // HOUR_US,
+            priced=per_hour(run.rates[-1], run.gpus),
+            outbid=outbid_per_hour(run.node_gpus, run.debt, limit_micros),
+        )
         run.is_minimum_paid = True
-    due = per_hour(rate, gpus) * missing_us // HOUR_US
+    due = rate * missing_us // HOUR_US
     require(paid == due, f"{name} was charged {paid} and owed {due} for having made others leave")
 
 
@@ -35,6 +59,12 @@ def is_settled(promise: Record) -> bool:
     """Whether the minimum was paid before the promise was taken over."""
     debt = promise.get("debt") or {}
     return bool(debt.get("is_paid", False))
+
+
+def _costs_nothing(promise: Record) -> bool:
+    """Whether its price is 0, and so is what those that it outbid had bid."""
+    debt = promise.get("debt") or {}
+    return promise["rates"][-1]["price_micros"] == 0 and not any(debt.get("outbid_micros") or ())
 
 
 def give_up(books: Books, name: str, what: str) -> None:
@@ -48,7 +78,7 @@ def give_up(books: Books, name: str, what: str) -> None:
     if attempt is not None and books.runs[attempt].broken_us is not None:
         return
     minimum_us = books.terms[books.workloads[name]["market"]]["minimum_charge_us"]
-    is_free = minimum_us == 0 or promise["rates"][-1]["price_micros"] == 0
+    is_free = minimum_us == 0 or _costs_nothing(promise)
     require(is_free, f"{name} gave up a promise for which others left, by {what}")
 
 
@@ -68,7 +98,7 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
         return
     org = books.workloads[name]["org"]
     minimum_us = books.terms[event["market"]]["minimum_charge_us"]
-    if minimum_us == 0 or promise["rates"][-1]["price_micros"] == 0:
+    if minimum_us == 0 or _costs_nothing(promise):
         return
     for kept in event.get("claims") or ():
         takes = nodes & {each["seat"]["node"] for each in kept["replacements"]}

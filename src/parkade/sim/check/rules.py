@@ -6,6 +6,7 @@ records alone and share no code with the decisions.
 
 from collections.abc import Sequence
 
+from parkade.core.billing.minimum import minimum_rate
 from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Claim
 from parkade.core.state import commands, events, lines
@@ -70,7 +71,8 @@ def _look_at_withdrawal(workload: Workload, decided: Sequence[events.AnyEvent]) 
         return
     if attempt is not None and attempt.broken_us is not None:
         return
-    if promise.rates[-1].price_micros == 0:
+    _, rate = minimum_rate(workload, promise)
+    if rate.price_micros == 0:
         return
     is_charged = any(isinstance(event, events.WithdrawalCharged) for event in decided)
     name = workload.workload

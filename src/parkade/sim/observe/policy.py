@@ -33,15 +33,15 @@ import itertools
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import msgspec
 
+from parkade.sim.observe import planning
 from parkade.sim.observe.fleet import Fleet
+from parkade.sim.observe.free_nodes import NO_LIMIT, FreeNodes
 from parkade.sim.observe.jobs import NEVER, Jobs, Kind
+from parkade.sim.observe.planning import Plan, Release
 
-FOREVER_S = 2**40
-FIRST_WINDOW_S = 30
 DAY_S = 86_400
 TRIED_FOR_EACH_PLAN = 5
 MOST_SKIPPED = 500
@@ -92,22 +92,6 @@ Key = tuple[float, int, int]
 Shape = tuple[int, int, int, int, int]
 
 
-class _Group:
-    """Nodes that the same partitions have: by how many GPUs are free, each a set of nodes as the
-    bits of a number."""
-
-    def __init__(self, most: int) -> None:
-        self.free = [0] * (most + 1)
-
-
-class _Plan(NamedTuple):
-    """Nodes that a job keeps for itself from one instant to another."""
-
-    start_s: int
-    end_s: int
-    nodes: int
-
-
 class PolicyRun:
     """One replay of the jobs `which`, from `begin_s` until all of them have started.
 
@@ -131,14 +115,7 @@ class PolicyRun:
         self._used: defaultdict[int, int] = defaultdict(int)
         self._now_s = self._begin_s
         self._starts = array("q", [NEVER]) * len(jobs)
-        self._gpus = [node.gpus for node in fleet.nodes]
-        self._cpus = [node.cpus or FOREVER_S for node in fleet.nodes]
-        self._all_cpus = tuple(self._cpus)
-        self._used_nodes = 0
-        self._most = max(self._gpus, default=0)
-        self._groups_of: dict[tuple[int, int], list[_Group]] = {}
-        self._group_of: list[_Group] = []
-        self._open_groups()
+        self._free = FreeNodes(jobs, fleet)
         self._queues: dict[int, list[Key]] = {}
         self._seats: dict[int, list[int]] = {}
         self._running: list[tuple[int, int]] = []
@@ -231,12 +208,13 @@ class PolicyRun:
         jobs = self._jobs
         names = jobs.host_lists[jobs.hosts[job]]
         gpus, cpus = jobs.gpus_per_node(job), jobs.cpus_per_node(job)
-        found = [self._place_of[name] for name in names if name in self._place_of]
-        if len(found) != jobs.nodes[job] or any(self._gpus[node] < gpus for node in found):
-            found = self._find(job) or []
+        place_of, free = self._free.place_of, self._free.gpus
+        found = [place_of[name] for name in names if name in place_of]
+        if len(found) != jobs.nodes[job] or any(free[node] < gpus for node in found):
+            found = self._free.find(job) or []
         self._seats[job] = found
         for node in found:
-            self._take(node, gpus, cpus)
+            self._free.take(node, gpus, cpus)
         self._used[jobs.account[job]] += jobs.gpus[job]
         self._starts[job] = jobs.start_s[job]
         ends_s = jobs.start_s[job] + self._length_s(job)
@@ -246,7 +224,7 @@ class PolicyRun:
         jobs = self._jobs
         gpus, cpus = jobs.gpus_per_node(job), jobs.cpus_per_node(job)
         for node in nodes:
-            self._take(node, gpus, cpus)
+            self._free.take(node, gpus, cpus)
         self._seats[job] = nodes
         self._starts[job] = self._now_s
         self._used[jobs.account[job]] += jobs.gpus[job]
@@ -257,7 +235,7 @@ class PolicyRun:
         jobs = self._jobs
         gpus, cpus = jobs.gpus_per_node(job), jobs.cpus_per_node(job)
         for node in self._seats.pop(job):
-            self._take(node, -gpus, -cpus)
+            self._free.take(node, -gpus, -cpus)
         self._used[jobs.account[job]] -= jobs.gpus[job]
         self._is_changed = self._is_pass_due = True
 
@@ -273,7 +251,7 @@ class PolicyRun:
         own_s = self._jobs.limit_s[job]
         if own_s == NEVER:
             own_s = self._partition_limit_s.get(self._partition_name(job), NEVER)
-        return FOREVER_S if own_s == NEVER else own_s
+        return NO_LIMIT if own_s == NEVER else own_s
 
     def _partition_name(self, job: int) -> str:
         return self._jobs.partitions.texts[self._jobs.partition[job]]
@@ -304,7 +282,7 @@ class PolicyRun:
                 if place[part] >= MOST_SKIPPED:
                     continue
             else:
-                nodes = self._find(job)
+                nodes = self._free.find(job)
                 if nodes is None:
                     continue
                 if self._jobs.kind[job] == Kind.LEFT:
@@ -325,12 +303,12 @@ class PolicyRun:
         for key in keys:
             shape = self._shape(key[2])
             if shape not in fits:
-                fits[shape] = self._find(key[2]) is not None
+                fits[shape] = self._free.find(key[2]) is not None
             may_start.append(fits[shape])
         while may_start and not may_start[-1]:
             may_start.pop()
-        plans: list[_Plan] = []
-        releases: list[tuple[int, int, int, int]] | None = None
+        plans: list[Plan] = []
+        coming: list[Release] | None = None
         for key in keys[: len(may_start)]:
             job = key[2]
             if len(plans) >= self._rules.depth:
@@ -340,19 +318,31 @@ class PolicyRun:
             limit_s = self._job_limit_s(job)
             nodes = None
             if fits[self._shape(job)]:
-                nodes = self._find(job, _kept(self._now_s, self._now_s + limit_s, plans))
+                nodes = self._free.find(
+                    job, planning.kept(self._now_s, self._now_s + limit_s, plans)
+                )
             if nodes is not None:
                 if self._jobs.kind[job] != Kind.LEFT:
                     self._start(job, nodes)
                     queue = self._queues[self._jobs.partition[job]]
                     del queue[bisect.bisect_left(queue, key)]
-                    releases = None
+                    coming = None
                 continue
-            if releases is None:
-                releases = self._releases()
-            plan = self._plan(job, limit_s, plans, releases)
-            if plan is not None:
-                plans.append(plan)
+            if coming is None:
+                coming = self._releases()
+            found = planning.plan(
+                job, limit_s, jobs=self._jobs, free=self._free, plans=plans, coming=coming
+            )
+            if found is not None:
+                plans.append(found)
+
+    def _releases(self) -> list[Release]:
+        """Of what runs, as if each job used up its limit."""
+        soonest_s = self._now_s + 1
+        ends_s = {
+            job: max(soonest_s, self._starts[job] + self._job_limit_s(job)) for job in self._seats
+        }
+        return planning.releases(self._jobs, self._seats, ends_s)
 
     def _ahead(self) -> list[Key]:
         """The first jobs of all queues in order, without those that an account's limit keeps."""
@@ -377,148 +367,3 @@ class PolicyRun:
             jobs.gpus[job],
             jobs.cpus[job],
         )
-
-    def _releases(self) -> list[tuple[int, int, int, int]]:
-        """(when at the latest, node, GPUs, CPUs) of what runs, in order of time.
-
-        As Slurm does, ends within a window are looked at together and count as the last of them;
-        the window is 30 s wide for the next ends, and twice as wide each time.
-        """
-        jobs, found = self._jobs, []
-        ends = sorted(
-            (max(self._now_s + 1, self._starts[job] + self._job_limit_s(job)), job)
-            for job in self._seats
-        )
-        place, width_s = 0, FIRST_WINDOW_S
-        while place < len(ends):
-            last = place
-            while last + 1 < len(ends) and ends[last + 1][0] <= ends[place][0] + width_s:
-                last += 1
-            for _, job in ends[place : last + 1]:
-                gpus, cpus = jobs.gpus_per_node(job), jobs.cpus_per_node(job)
-                found += [(ends[last][0], node, gpus, cpus) for node in self._seats[job]]
-            place, width_s = last + 1, 2 * width_s
-        return found
-
-    def _plan(
-        self,
-        job: int,
-        limit_s: int,
-        plans: list[_Plan],
-        releases: list[tuple[int, int, int, int]],
-    ) -> _Plan | None:
-        """The first instant at which it fits for as long as its limit, and the nodes it keeps."""
-        jobs = self._jobs
-        gpus, cpus, count = jobs.gpus_per_node(job), jobs.cpus_per_node(job), jobs.nodes[job]
-        may = self._may.get((jobs.partition[job], jobs.model[job]), 0)
-        more: dict[int, tuple[int, int]] = {}
-        fit = self._fit_now(job)
-        times = sorted({it[0] for it in releases} | {plan.end_s for plan in plans})
-        place = 0
-        for at_s in times:
-            if at_s >= FOREVER_S:
-                break
-            while place < len(releases) and releases[place][0] <= at_s:
-                _, node, freed, threads = releases[place]
-                place += 1
-                if not may >> node & 1:
-                    continue
-                known = more.get(node, (0, 0))
-                known = more[node] = (known[0] + freed, known[1] + threads)
-                if self._gpus[node] + known[0] >= gpus and self._cpus[node] + known[1] >= cpus:
-                    fit |= 1 << node
-            if fit.bit_count() < count:
-                continue
-            free = fit & ~_kept(at_s, at_s + limit_s, plans)
-            if free.bit_count() >= count:
-                return _Plan(at_s, at_s + limit_s, _lowest(free, count))
-        return None
-
-    # Nodes.
-
-    def _open_groups(self) -> None:
-        jobs, fleet = self._jobs, self._fleet
-        self._place_of = {node.name: place for place, node in enumerate(fleet.nodes)}
-        members: dict[int, list[int]] = defaultdict(list)
-        for number, part in enumerate(fleet.partitions):
-            for it in part.nodes:
-                members[it].append(number)
-        groups: dict[tuple[tuple[int, ...], str], _Group] = {}
-        for place, node in enumerate(fleet.nodes):
-            kind = (tuple(members[place]), node.model)
-            group = groups.setdefault(kind, _Group(self._most))
-            group.free[node.gpus] |= 1 << place
-            self._group_of.append(group)
-        models = {node.model for node in fleet.nodes}
-        self._may: dict[tuple[int, int], int] = {}
-        for number, part in enumerate(fleet.partitions):
-            queue = jobs.partitions.find(part.name)
-            if queue is None:
-                continue
-            for model, name in enumerate(jobs.models.texts):
-                wanted = name if name in models else ""
-                self._groups_of[queue, model] = [
-                    group
-                    for (parts, has), group in groups.items()
-                    if number in parts and wanted in ("", has)
-                ]
-                self._may[queue, model] = sum(
-                    1 << it for it in part.nodes if wanted in ("", fleet.nodes[it].model)
-                )
-
-    def _find(self, job: int, kept: int = 0) -> list[int] | None:
-        """Nodes for it now, the first in their order, none of those that are `kept`; None: it does
-        not fit."""
-        count = self._jobs.nodes[job]
-        fit = self._fit_now(job) & ~kept
-        if fit.bit_count() < count:
-            return None
-        return list(itertools.islice(_bits(fit), count))
-
-    def _fit_now(self, job: int) -> int:
-        """Every node that has room for one node of its shape."""
-        jobs = self._jobs
-        gpus, cpus = jobs.gpus_per_node(job), jobs.cpus_per_node(job)
-        fit = 0
-        for group in self._groups_of.get((jobs.partition[job], jobs.model[job]), []):
-            for free in group.free[gpus:]:
-                fit |= free
-        if cpus:
-            for node in _bits(fit & self._used_nodes):
-                if self._cpus[node] < cpus:
-                    fit ^= 1 << node
-        return fit
-
-    def _take(self, node: int, gpus: int, cpus: int) -> None:
-        group, free, bit = self._group_of[node], self._gpus[node], 1 << node
-        # A job that the trace has on a node may hold more than others leave there.
-        group.free[min(max(free, 0), self._most)] &= ~bit
-        free -= gpus
-        self._gpus[node] = free
-        self._cpus[node] -= cpus
-        is_used = self._cpus[node] < self._all_cpus[node]
-        self._used_nodes = self._used_nodes | bit if is_used else self._used_nodes & ~bit
-        group.free[min(max(free, 0), self._most)] |= bit
-
-
-def _kept(from_s: int, until_s: int, plans: list[_Plan]) -> int:
-    """Nodes that plans keep at some time of a span."""
-    kept = 0
-    for start_s, end_s, nodes in plans:
-        if start_s < until_s and from_s < end_s:
-            kept |= nodes
-    return kept
-
-
-def _lowest(nodes: int, count: int) -> int:
-    """The first so many of a set of nodes."""
-    rest = nodes
-    for _ in range(count):
-        rest &= rest - 1
-    return nodes ^ rest
-
-
-def _bits(nodes: int) -> Iterator[int]:
-    while nodes:
-        yield (nodes & -nodes).bit_length() - 1
-        nodes &= nodes - 1
