@@ -246,3 +246,23 @@ def test_a_note_that_four_fifths_are_spent_is_checked(
         return
     with pytest.raises(Discrepancy, match=found):
         audit(encoded([*events, note]))
+
+
+def test_more_submissions_in_a_minute_than_an_org_may_are_found() -> None:
+    events = capped({"cap_micros": None})
+    bound = {"submits_per_minute": 2, "starts_per_minute": None}
+    bounded = {"type": "OrgBoundsSet", "at_us": 0, "org": "a", "bounds": bound}
+    audit(encoded([bounded, *events]))
+    bound["submits_per_minute"] = 1
+    with pytest.raises(Discrepancy, match="a submitted 2 in a minute, of at most 1"):
+        audit(encoded([bounded, *events]))
+
+
+def test_more_starts_in_a_minute_than_an_org_may_are_found() -> None:
+    events = capped({"cap_micros": None})
+    bound = {"submits_per_minute": None, "starts_per_minute": 2}
+    bounded = {"type": "OrgBoundsSet", "at_us": 0, "org": "a", "bounds": bound}
+    audit(encoded([bounded, *events]))
+    bound["starts_per_minute"] = 1
+    with pytest.raises(Discrepancy, match="a started 1 in a minute and is promised 1"):
+        audit(encoded([bounded, *events]))

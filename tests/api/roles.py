@@ -1,5 +1,6 @@
 """What each route of the API needs of its caller, and a server with one caller of each kind."""
 
+import itertools
 import re
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/orgs/{org}/refunds": OPERATOR,
     "POST /v1/orgs/{org}/grant": OPERATOR,
     "POST /v1/orgs/{org}/cap": OWNER,
+    "POST /v1/orgs/{org}/bounds": OPERATOR,
     "POST /v1/orgs/{org}/disabled": OPERATOR,
     "POST /v1/users": OWNER,
     "GET /v1/users": ANYONE,
@@ -49,6 +51,10 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/nodes/{node}/drain": OPERATOR,
     "POST /v1/nodes/{node}/remove": OPERATOR,
     "POST /v1/reservations": OWNER,
+    "POST /v1/reservations/plan": OWNER,
+    "POST /v1/reservations/{reservation}/extend": OWNER,
+    "POST /v1/reservations/{reservation}/split": OWNER,
+    "POST /v1/reservations/{reservation}/shrink": OWNER,
     "GET /v1/reservations": ANYONE,
     "GET /v1/reservations/{reservation}": MEMBER,
     "POST /v1/reservations/{reservation}/lend": OWNER,
@@ -135,7 +141,7 @@ class Cast:
     def __init__(self, town: Town) -> None:
         self.town = town
         self.tokens, self.users = {"operator": town.operator}, {"operator": "operator"}
-        town.pool(nodes=12, clearing_interval="1h")
+        town.pool(nodes=24, clearing_interval="1h")
         for org in ("acme", "rival"):
             town.done(town.post("/orgs", {"org": org}))
             town.done(town.post(f"/orgs/{org}/deposits", {"amount": "10000"}))
@@ -156,6 +162,7 @@ class Cast:
         town.done(town.post("/tokens/gone/revoke", {}, user))
         self.revoked = str(revoked["secret"])
         self._stories: dict[str, Story] = {}
+        self._hours = itertools.count(20)
         self._names: dict[str, dict[str, str]] = {}
 
     def names(self, route: str) -> dict[str, str]:
@@ -171,6 +178,12 @@ class Cast:
             # One that calls nothing: its tokens would be refused from then on.
             found["user"] = town.name("user")
             town.done(town.post("/users", {"user": found["user"], "org": "acme"}))
+        if route.endswith(("/extend", "/split", "/shrink")):
+            # One of its own, with an end where a later one is asked for.
+            end = {"end": "+9h"} if route.endswith("/extend") else {}
+            body = {"nodes": 3, "name": town.name("right"), **end}
+            made = town.done(town.post("/reservations", body, self.tokens["owner"]))
+            found["reservation"] = made["reservation"]
         if "{token}" in route:
             made = town.done(
                 town.post("/tokens", {"user": "bertram", "token": town.name("t")}, user)
@@ -201,6 +214,9 @@ class Cast:
             made.pop("token")
         if route == "POST /v1/pools/{pool}/nodes":
             made = {"fabrics": {"g": [self.town.name("node")]}}
+        if route.endswith("/extend"):
+            # Each call asks for a later end than the one before.
+            made = {"end": f"+{next(self._hours)}h"}
         if route == "POST /v1/reservations":
             made |= {"name": self.town.name("reservation")}
         return made

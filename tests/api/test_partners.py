@@ -47,6 +47,20 @@ def test_a_partner_sees_its_nodes_its_guests_counts_and_its_statement(fresh: Tow
     assert fresh.done(fresh.get("/whoami", partner))["role"] == "partner"
 
 
+def test_what_a_partner_runs_or_claims_itself_is_no_guest(fresh: Town) -> None:
+    org, partner, owner = supplied(fresh)
+    body = {"nodes": 2, "name": "all", "market": "far", "org": org}
+    fresh.done(fresh.post("/markets/far/terms", {"buffer_nodes": 0}))
+    fresh.done(fresh.post("/reservations", body))
+    fresh.done(fresh.post("/reservations/all/claims", {"nodes": 1}, owner))
+    own = fresh.submit("far", owner, capacity="reservation/all", limit_price=None)
+    attempt = fresh.wait_for_attempt("far", own)
+    fresh.observe("far", builders.observed(attempt))
+    nodes = fresh.done(fresh.get("/nodes", partner))["nodes"]
+    assert [each["guests"] for each in nodes] == [0, 0]
+    assert sum(each["gpus_held"] for each in nodes) > 0
+
+
 def test_a_partner_is_answered_nowhere_else(fresh: Town) -> None:
     _, partner, _ = supplied(fresh)
     assert len(NEEDS) > 60 and "operator" in CALLERS

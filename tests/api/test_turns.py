@@ -44,6 +44,7 @@ ENTRIES = {
     "POST /v1/orgs/{org}/refunds": 1,
     "POST /v1/orgs/{org}/grant": 1,
     "POST /v1/orgs/{org}/cap": 1,
+    "POST /v1/orgs/{org}/bounds": 1,
     "POST /v1/orgs/{org}/disabled": 1,
     "POST /v1/users": 1,
     "GET /v1/users": 1,
@@ -71,6 +72,10 @@ ENTRIES = {
     "POST /v1/nodes/{node}/drain": 1,
     "POST /v1/nodes/{node}/remove": 1,
     "POST /v1/reservations": 1,
+    "POST /v1/reservations/plan": 1,
+    "POST /v1/reservations/{reservation}/extend": 1,
+    "POST /v1/reservations/{reservation}/split": 1,
+    "POST /v1/reservations/{reservation}/shrink": 1,
     "GET /v1/reservations": 1,
     "GET /v1/reservations/{reservation}": 1,
     "POST /v1/reservations/{reservation}/lend": 1,
@@ -137,6 +142,7 @@ def bodies(town: Town) -> dict[str, object]:
         "POST /v1/orgs/{org}/refunds": {"amount": "1", "reason": "sorry"},
         "POST /v1/orgs/{org}/grant": {"amount": "1", "every": "24h"},
         "POST /v1/orgs/{org}/cap": {"cap": "9000", "period": "month", "most_gpus": 500},
+        "POST /v1/orgs/{org}/bounds": {"open_workloads": 50000},
         "POST /v1/orgs/{org}/disabled": {"is_disabled": False},
         "POST /v1/users": {"user": "u1", "org": "o1", "role": "owner"},
         "POST /v1/users/{user}/cap": {"cap": "5"},
@@ -151,6 +157,10 @@ def bodies(town: Town) -> dict[str, object]:
         "POST /v1/nodes/{node}/cordon": {"reason": "x"},
         "POST /v1/nodes/{node}/fail": {"reason": "x"},
         "POST /v1/reservations": {"org": "o1", "market": "lab", "name": "r", "nodes": 1},
+        "POST /v1/reservations/plan": {"org": "o1", "market": "lab", "nodes": 1},
+        "POST /v1/reservations/{reservation}/extend": {"end": "2099-01-31"},
+        "POST /v1/reservations/{reservation}/split": {"nodes": 1},
+        "POST /v1/reservations/{reservation}/shrink": {"nodes": 1},
         "POST /v1/reservations/{reservation}/lend": {"floor": "1"},
         "POST /v1/reservations/{reservation}/claims": {"nodes": 1},
         "POST /v1/workloads": spec,
@@ -193,13 +203,16 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
         else:
             response = fresh.post(url, sent.get(route), key=fresh.name("key"))
         is_absent = route.endswith(("/logs", "/log-chunks/{log_request}", "/incidents/{incident}"))
-        # A pool with nodes is not closed, one of ours needs no fence, the workload is no array, and
-        # the operator has nothing yet to give back.
+        # A pool with nodes is not closed, one of ours needs no fence, the workload is no array,
+        # the operator has nothing yet to give back, and the reservation is of one node without end.
         refusals = {
             "POST /v1/pools/{pool}/close": 409,
             "POST /v1/pools/{pool}/fence": 409,
             "POST /v1/pools/{pool}/unfence": 409,
             "POST /v1/orgs/{org}/refunds": 402,
+            "POST /v1/reservations/{reservation}/extend": 409,
+            "POST /v1/reservations/{reservation}/split": 409,
+            "POST /v1/reservations/{reservation}/shrink": 409,
             "POST /v1/workloads/{workload}/retry": 422,
             "POST /v1/workloads/{workload}/resubmit": 409,
         }

@@ -40,6 +40,7 @@ UNCAPPED = {
     "most_gpus": None,
     "gpus_held": None,
     "is_cap_of_operator": False,
+    "bounds": None,
 }
 """What a server of before there were caps of orgs does not say."""
 

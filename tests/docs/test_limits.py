@@ -72,5 +72,12 @@ def test_the_page_names_each_limit() -> None:
         assert read == [within.least, within.most], what
 
 
+def test_the_page_names_what_an_org_may_begin() -> None:
+    told = [int(row[1].replace(",", "")) for row in table(PAGE, "What an org may begin")]
+    defaults = [bounds.DEFAULT_OPEN, bounds.DEFAULT_SUBMITS, bounds.DEFAULT_STARTS]
+    assert told == defaults
+    assert f"from 0 to {bounds.ORG_BOUND.most:,}" in PAGE.read_text("utf-8")
+
+
 def test_a_span_of_the_terms_is_any_span_or_a_positive_one() -> None:
     assert set(bounds.TERMS_US.values()) == {bounds.SPAN_US, bounds.POSITIVE_SPAN_US}

@@ -127,14 +127,30 @@ def test_the_end_waits_for_the_drain_that_is_under_way_and_begins_no_other(scene
     assert shown(again)['parkade_mars_drains_total{result="done"}'] == 1
 
 
-def test_a_drain_command_is_ended_at_its_time_out(scene: Scene) -> None:
-    file = scene.file(nodes=60)
-    Gate(scene)
+def test_a_drain_command_is_ended_at_its_time_out_with_what_it_started(scene: Scene) -> None:
+    file, started = scene.file(nodes=60), scene.folder / "started"
+    program = scene.folder / "cluster"
+    note = f'echo $! $(cut -d" " -f6 /proc/$$/stat) > "{started}.new"'
+    begun = f'  set) sleep 3600 & {note}; mv "{started}.new" "{started}"; wait;'
+    program.write_text(CLUSTER.replace("  set)", begun))
     assert file.drain is not None
-    drain = file.drain.model_copy(update={"timeout": timedelta(seconds=0.5)})
+    drain = file.drain.model_copy(update={"timeout": timedelta(seconds=5)})
     with scene.looping(file.model_copy(update={"drain": drain})) as runner:
         scene.write("n0")
+        until(started.exists)
+        process, session = map(int, started.read_text().split())
+        assert session != os.getsid(0), "Ctrl-C does not reach it"
         until(lambda: shown(runner).get('parkade_mars_drains_total{result="failed"}'))
+        until(lambda: not is_running(process))
+        program.write_text(CLUSTER)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there, and no zombie that its parent has not waited for."""
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_a_drain_that_failed_is_asked_for_no_more_when_its_verdict_is_over(scene: Scene) -> None:

@@ -134,6 +134,7 @@ def partner(house: Slurm, partners: Slurm, tmp_path: Path) -> Iterator[Partner]:
             made.close()
 
 
+@pytest.mark.timeout(1800)
 def test_a_partner_lends_its_marked_nodes_and_has_them_back_for_its_jobs_and_its_failed_nodes(
     partner: Partner,
 ) -> None:

@@ -50,6 +50,9 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Capacity": (
         reservations.reserve,
         reservations.reservations,
+        reservations.extend,
+        reservations.split,
+        reservations.shrink,
         reservations.end,
         reservations.lend,
         reservations.waits,

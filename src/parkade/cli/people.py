@@ -102,6 +102,27 @@ def cap_org(
         show(made, lambda made: _capped(made.org, made), as_json=as_json)
 
 
+@orgs.command("bounds")
+def bound_org(
+    org: str,
+    open_workloads: Annotated[int | None, typer.Option("--open", help="Open workloads.")] = None,
+    submits: Annotated[int | None, typer.Option(help="Submissions in a minute.")] = None,
+    starts: Annotated[int | None, typer.Option(help="Starts in a minute.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bound how much an org has open and begins, in place of its bounds; none: the default."""
+    call(
+        lambda client: client.set_org_bounds(
+            org,
+            open_workloads=open_workloads,
+            submits_per_minute=submits,
+            starts_per_minute=starts,
+        ),
+        _bounds,
+        as_json=as_json,
+    )
+
+
 @users.command("cap")
 def cap(
     user: str,
@@ -280,6 +301,16 @@ def _capped(name: str, made: "wire.Capped") -> None:
     say(f"{name}: {says}")
     if made.most_gpus is not None:
         say(f"{name}: at most {made.most_gpus} GPUs at once, {made.gpus_held} held")
+
+
+def _bounds(org: "wire.Org") -> None:
+    from parkade.cli.screen import say
+
+    if org.bounds is not None:
+        may = org.bounds
+        says = f"{may.open_now:,} of {may.open_workloads:,} workloads open"
+        says += f", {may.submits_per_minute:,} submissions"
+        say(f"{org.org}: {says} and {may.starts_per_minute:,} starts a minute")
 
 
 def _short_cap(made: "wire.Capped") -> str:

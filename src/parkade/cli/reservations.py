@@ -17,6 +17,7 @@ def reserve(
     org: Annotated[str | None, typer.Option(help="Its owner; operators only.")] = None,
     start: Annotated[str, typer.Option(help="now, +2h, or 2026-01-31T12:00:00Z.")] = "now",
     end: Annotated[str | None, typer.Option(help="Like --start; default: open-ended.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it costs; buy nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Reserve nodes for a window; the whole window is charged."""
@@ -27,6 +28,9 @@ def reserve(
     given = {"nodes": nodes, "name": name, "market": market, "org": org, "start": start}
     with calling(as_json=as_json) as client:
         request = check({**given, "end": end}, Reserve)
+        if plan:
+            show(client.plan_reservation(request), _plan, as_json=as_json)
+            return
         show(client.reserve(request), _one, as_json=as_json)
 
 
@@ -38,6 +42,39 @@ def reservations(as_json: AsJson = False) -> None:
 def end(reservation: str, as_json: AsJson = False) -> None:
     """End an open-ended reservation with the period that is paid."""
     call(lambda client: client.end_reservation(reservation), _one, as_json=as_json)
+
+
+def extend(
+    reservation: str,
+    end: Annotated[str, typer.Option(help="+2h, 2026-01-31 or 2026-01-31T12:00:00Z.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let a reservation end later, at the rate that was agreed."""
+    call(lambda client: client.extend_reservation(reservation, end=end), _one, as_json=as_json)
+
+
+def split(
+    reservation: str,
+    nodes: Annotated[int, typer.Argument(help="Whole nodes of the part.", min=1)],
+    name: Annotated[str | None, typer.Option(help="Name of the part.")] = None,
+    org: Annotated[str | None, typer.Option(help="Hand it to this org; operators only.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make nodes of a reservation one of their own, or hand them over."""
+    call(
+        lambda client: client.split_reservation(reservation, nodes=nodes, name=name, org=org),
+        _one,
+        as_json=as_json,
+    )
+
+
+def shrink(
+    reservation: str,
+    nodes: Annotated[int, typer.Argument(help="Whole nodes to give up.", min=1)],
+    as_json: AsJson = False,
+) -> None:
+    """Give up nodes of a reservation that is open-ended or has not begun."""
+    call(lambda client: client.shrink_reservation(reservation, nodes=nodes), _one, as_json=as_json)
 
 
 def lend(
@@ -171,6 +208,27 @@ def _one(answer: "wire.Reservation") -> None:
             ("paid", answer.paid),
             ("earned", _earned(answer)),
             ("lending", _lending(answer.lending) or "nothing"),
+            ("cost", answer.cost.says),
+        ]
+    )
+
+
+def _plan(answer: "wire.ReservationPlan") -> None:
+    from parkade.cli.screen import fields
+    from parkade.wire.scalars import format_amount
+
+    shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in answer.shape.items())
+    until = f"{answer.paid_until:%Y-%m-%d %H:%M:%S}"
+    end = f"{answer.end:%Y-%m-%d %H:%M:%S}" if answer.end else "open"
+    in_all = "by billing period, until it is ended"
+    fields(
+        [
+            ("nodes", f"{answer.nodes} × {answer.gpus_per_node} GPUs: {shape}"),
+            ("market", answer.market),
+            ("window", f"{answer.start:%Y-%m-%d %H:%M:%S} – {end}"),
+            ("rate", f"{format_amount(answer.rate)} per GPU-hour"),
+            ("now", f"{format_amount(answer.now)}, for its time until {until}"),
+            ("in all", in_all if answer.in_all is None else format_amount(answer.in_all)),
             ("cost", answer.cost.says),
         ]
     )

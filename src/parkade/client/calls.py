@@ -87,6 +87,23 @@ def set_org_cap(
     return post(f"/orgs/{_id(org)}/cap", people.Org, body)
 
 
+def set_org_bounds(
+    org: str,
+    *,
+    open_workloads: int | None = None,
+    submits_per_minute: int | None = None,
+    starts_per_minute: int | None = None,
+) -> Call[people.Org]:
+    """How many workloads an org may have open, submit and start in a minute; None: the default."""
+    body = checked(
+        people.SetOrgBounds,
+        open_workloads=open_workloads,
+        submits_per_minute=submits_per_minute,
+        starts_per_minute=starts_per_minute,
+    )
+    return post(f"/orgs/{_id(org)}/bounds", people.Org, body)
+
+
 def disable_org(org: str) -> Call[people.Org]:
     """All tokens of an org are refused, and its work ends with the market's notice."""
     body = checked(people.SetOrgDisabled, is_disabled=True)
@@ -245,6 +262,31 @@ def set_prices(market: str, sheet: pools.SetPrices) -> Call[pools.Sheet]:
 def reserve(request: reservations.Reserve) -> Call[reservations.Reservation]:
     """Nodes for a window."""
     return post("/reservations", reservations.Reservation, request)
+
+
+def plan_reservation(request: reservations.Reserve) -> Call[reservations.ReservationPlan]:
+    """What a reservation would be and cost; nothing is bought."""
+    return post("/reservations/plan", reservations.ReservationPlan, request)
+
+
+def extend_reservation(reservation: str, *, end: str) -> Call[reservations.Reservation]:
+    """A later end, at the rate that was agreed."""
+    body = checked(reservations.Extend, end=end)
+    return post(f"/reservations/{_id(reservation)}/extend", reservations.Reservation, body)
+
+
+def split_reservation(
+    reservation: str, *, nodes: int, name: str | None = None, org: str | None = None
+) -> Call[reservations.Reservation]:
+    """Nodes of a reservation become one of their own, or, by an operator, another org's."""
+    body = checked(reservations.Split, nodes=nodes, name=name, org=org)
+    return post(f"/reservations/{_id(reservation)}/split", reservations.Reservation, body)
+
+
+def shrink_reservation(reservation: str, *, nodes: int) -> Call[reservations.Reservation]:
+    """Nodes of a reservation are given up."""
+    body = checked(reservations.Shrink, nodes=nodes)
+    return post(f"/reservations/{_id(reservation)}/shrink", reservations.Reservation, body)
 
 
 def list_reservations() -> Call[reservations.Reservations]:

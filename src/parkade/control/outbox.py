@@ -277,13 +277,14 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             pass
         case events.TokenRevoked() | events.GrantSet() | events.CapSet():
             pass
-        case events.OrgCapSet() | events.CapNoted():
+        case events.OrgCapSet() | events.OrgBoundsSet() | events.CapNoted():
             pass
         case events.MoneyMoved() | events.UsePosted() | events.WithdrawalCharged():
             pass
         case (
             events.ReservationPaid()
             | events.ReservationSettled()
+            | events.ReservationDivided()
             | events.Reserved()
             | events.ReservationChanged()
         ):

@@ -125,5 +125,7 @@ def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
             return ()
         case events.UnixNameSet() | events.OrgCapSet() | events.CapNoted():
             return ()
+        case events.OrgBoundsSet():
+            return ()
         case _:
             assert_never(event)

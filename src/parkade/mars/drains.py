@@ -9,9 +9,11 @@ The journal is one JSON object a line, version 1, appended and flushed to disk. 
 a crash leaves it, is a command that may have run: it is looked up by its reason like any other.
 """
 
+import contextlib
 import enum
 import json
 import os
+import signal
 import subprocess
 import threading
 import uuid
@@ -160,23 +162,28 @@ class Drains:
         """A command's output. No shell reads it, so a reason is never more than one word."""
         words = [word.replace("{node}", node).replace("{reason}", reason) for word in command]
         try:
-            done = subprocess.run(
+            # In a session of its own: Ctrl-C ends Mars and not the drain that is under way.
+            child = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self._entry.timeout.total_seconds(),
-                check=False,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            raise DrainError(f"{words[0]} gave no answer in time") from None
         except OSError as error:
             raise DrainError(f"{words[0]} cannot be run: {error.strerror}") from error
-        if done.returncode != 0:
-            words_of_error = done.stderr[:MOST_OUTPUT].decode("utf-8", "replace").strip()
-            raise DrainError(
-                f"{words[0]} ended with status {done.returncode}: {words_of_error[:300]}"
-            )
-        return done.stdout[:MOST_OUTPUT].decode("utf-8", "replace").strip()
+        with child:
+            try:
+                output, errors = child.communicate(timeout=self._entry.timeout.total_seconds())
+            except subprocess.TimeoutExpired:
+                # And what it started, which holds its output too.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                raise DrainError(f"{words[0]} gave no answer in time") from None
+        if child.returncode != 0:
+            why = errors[:MOST_OUTPUT].decode("utf-8", "replace").strip()
+            raise DrainError(f"{words[0]} ended with status {child.returncode}: {why[:300]}")
+        return output[:MOST_OUTPUT].decode("utf-8", "replace").strip()
 
     def _write(self, event: str, drained: OwnDrain) -> None:
         line = {"version": VERSION, "event": event, **drained._asdict()}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Strict
 
-from parkade.core.units.bounds import CAP_GPUS
+from parkade.core.units.bounds import CAP_GPUS, ORG_BOUND
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
 from parkade.wire.model import Answer, Request
 from parkade.wire.scalars import (
@@ -98,6 +98,27 @@ class SetGrant(Request):
     every: GrantInterval
 
 
+OrgBound = Annotated[int, Strict(), counted(ORG_BOUND)]
+
+
+class SetOrgBounds(Request):
+    """How many workloads an org may have open, submit and start in a minute; null: the default."""
+
+    open_workloads: OrgBound | None = None
+    submits_per_minute: OrgBound | None = None
+    starts_per_minute: OrgBound | None = None
+
+
+class OrgBounds(Answer):
+    """How many workloads an org may have open, of which `open_now` are, and submit and start in a
+    minute."""
+
+    open_workloads: int
+    submits_per_minute: int
+    starts_per_minute: int
+    open_now: int
+
+
 CapPeriod = Literal["total", "month"]
 
 
@@ -158,6 +179,7 @@ class Org(Capped):
     disabled: Instant | None = None
     kept: KeptFolders | None = None
     is_cap_of_operator: bool = False
+    bounds: OrgBounds | None = None
 
 
 class Orgs(Answer):

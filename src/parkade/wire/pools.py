@@ -317,8 +317,8 @@ class Cordon(Answer):
 
 
 class Node(Answer):
-    """A node and the workloads on it; `seated` is empty for those who may know only how many
-    `guests` it has."""
+    """A node and the workloads and claims on it; `seated` is empty for those who may know only how
+    many `guests` it has: workloads of other orgs than its supplier's."""
 
     node: str
     pool: str

@@ -18,6 +18,45 @@ class Reserve(Request):
     end: When | None = Field(None, description="left out: open-ended")
 
 
+class Extend(Request):
+    """A later end of a reservation, at its rate."""
+
+    end: When
+
+
+class Split(Request):
+    """Nodes of a reservation that become one of their own, `name` (null: the server chooses);
+    `org`: of another org, by an operator."""
+
+    nodes: Nodes
+    name: Name | None = None
+    org: Name | None = None
+
+
+class Shrink(Request):
+    """Nodes of a reservation that are given up."""
+
+    nodes: Nodes
+
+
+class ReservationPlan(Answer):
+    """What a reservation would be: `now` is charged at the sale, for its time until `paid_until`;
+    `in_all` is the whole window's price, null where its end is open."""
+
+    org: str
+    market: str
+    nodes: int
+    gpus_per_node: int
+    shape: dict[str, int]
+    start: Instant
+    end: Instant | None
+    rate: Amount
+    now: Amount
+    paid_until: Instant
+    in_all: Amount | None
+    cost: Cost
+
+
 class Lend(Request):
     """The standing offer of a reservation: at least `floor` per GPU-hour for its owner, all but
     `keep` of its idle nodes (null: as many as before); `floor` null stops lending."""

@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from parkade.compound.models.local import LocalModel
+from parkade.compound.models.openai import OpenAIModel
 from parkade.compound.network import (
     BestOf,
     Generate,
@@ -25,8 +26,9 @@ from parkade.compound.run.running import Settings
 from parkade.compound.serve import server as network_server
 from parkade.compound.serve.answering import Answering
 from parkade.compound.serve.server import NetworkServer, serving
-from parkade.compound.values import Call
+from parkade.compound.values import Call, Candidate, Question, Verdict
 from tests.compound.building import answering, names, priced, prompt
+from tests.compound.server import Asked, completion, reply, scripted
 
 NETWORK = BestOf(Generate("m", max_tokens=50), k=5, verify=lambda q, c: c.text.endswith("3"))
 
@@ -242,6 +244,65 @@ def test_what_every_request_holds_may_stand_in_a_template(tmp_path: Path) -> Non
         async with served(tmp_path, network) as url, client(url) as asked:
             told = await asked.chat.completions.create(model="net", messages=say("hi"))
             assert "hi" in str(told.choices[0].message.content)
+
+    in_loop(work)
+
+
+def test_a_verifier_s_sandbox_ends_with_the_server(tmp_path: Path) -> None:
+    class Sandboxed:
+        name = "sandboxed"
+        is_open = True
+
+        def version(self) -> str:
+            return "1"
+
+        async def verify(self, question: Question, candidate: Candidate) -> Verdict:
+            return Verdict(is_accepted=True)
+
+        def close(self) -> None:
+            self.is_open = False
+
+    verifier = Sandboxed()
+
+    async def work() -> None:
+        known = names({"m": numbered()}, verifiers={"v": verifier})
+        server = NetworkServer(
+            Answering(BestOf(Generate("m"), 2, "v"), known, tmp_path, Settings()), "net", None
+        )
+        async with serving(server, "127.0.0.1", 0) as url, client(url) as asked:
+            await asked.chat.completions.create(model="net", messages=say("hi"))
+            assert verifier.is_open
+
+    in_loop(work)
+    assert not verifier.is_open
+
+
+def test_a_refused_key_fails_its_question_and_the_server_answers_when_it_is_right_again(
+    tmp_path: Path,
+) -> None:
+    """A key that was changed, or a model that is loaded anew, is right after a while."""
+    is_refused = True
+
+    async def script(asked: Asked) -> bytes:
+        if is_refused:
+            return reply(b'{"error": {"message": "wrong key"}}', 401)
+        return reply(completion("fine"))
+
+    async def work() -> None:
+        nonlocal is_refused
+        async with scripted(script) as models:
+            model = OpenAIModel("m", (models.url,))
+            known = names({"m": model})
+            server = NetworkServer(
+                Answering(Generate("m"), known, tmp_path, Settings()), "net", None
+            )
+            async with serving(server, "127.0.0.1", 0) as url, client(url) as asked:
+                for _ in range(2):
+                    with pytest.raises(openai.InternalServerError, match="wrong key"):
+                        await asked.chat.completions.create(model="net", messages=say("hi"))
+                is_refused = False
+                told = await asked.chat.completions.create(model="net", messages=say("hi"))
+                assert told.choices[0].message.content == "fine"
 
     in_loop(work)
 

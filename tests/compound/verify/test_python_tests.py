@@ -20,6 +20,7 @@ from parkade.compound.verify.sandbox.errors import UnfitTests
 from parkade.compound.verify.sandbox.limits import SECOND_US, Limits
 from parkade.compound.verify.sandbox.pool import Sandbox
 from tests.compound.verify.asking import candidate, question
+from tests.compound.verify.sandbox.attack import OWN_PROCESSES
 from tests.shared_data import shared_data
 
 LIMITS = Limits(wall_us=120 * SECOND_US, cpu_seconds=30, memory_bytes=64 << 20, processes=8)
@@ -276,7 +277,7 @@ def test_what_is_planted_in_human_eval_is_rejected_everywhere(
         if judged(runner, sandbox, human_eval, asked, PLANTED[kind]).is_accepted
     ]
     assert accepted == []
-    assert _processes(sandbox) == 2
+    assert _processes(sandbox) <= OWN_PROCESSES
 
 
 @pytest.mark.system
@@ -288,7 +289,7 @@ def test_endless_programs_in_human_eval_end_at_their_limit(
     for asked, _ in human_eval_questions()[:1]:
         found = runner.run(verifier.verify(asked, candidate("    while True: pass\n")))
         assert not found.is_accepted and "CPU time" in found.reason
-    assert _processes(sandbox) == 2
+    assert _processes(sandbox) <= OWN_PROCESSES
 
 
 def _processes(sandbox: Sandbox) -> int:

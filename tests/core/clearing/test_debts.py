@@ -218,13 +218,14 @@ def test_a_promise_that_is_chosen_anew_keeps_its_debt() -> None:
 def test_what_is_moved_before_it_used_the_minimum_takes_its_debt_along(
     started_s: int | None, is_kept: bool
 ) -> None:
-    """The minimum charge is 30 s, the present 1000 s."""
+    """The minimum charge is 30 s, the present 1000 s. What it would still owe in all for those that
+    it outbid is excused once it has run for so long: others move it, and it waits anew."""
     one = runner("w2", "a1")
     assert one.attempt is not None
     run = replace(
         one.attempt,
         displaced=True,
-        debt=Debt(nodes=("a1",), notice_ends_us=NOW_US),
+        debt=Debt(nodes=("a1",), notice_ends_us=NOW_US, outbid_micros=(9 * MICROS,)),
         ordered_us=900 * S,
         started_us=None if started_s is None else started_s * S,
     )

@@ -570,8 +570,33 @@ def caps_of_users_and_orgs() -> Parkade:
     parkade.bid("lab", 9)
     parkade.run(3600)
     parkade.do(commands.SetOrgCap(by=None, org="lab", cap_micros=None))
+    few = commands.SetOrgBounds(
+        by=None, org="lab", open_workloads=9, submits_per_minute=None, starts_per_minute=1
+    )
+    parkade.do(few)
     parkade.tick(17 * 24 * 3600)
     parkade.run(600)
+    return parkade
+
+
+def reservations_that_change() -> Parkade:
+    """One is planned longer, split, handed over and given up in part, while it lends."""
+    parkade = Parkade(
+        fabrics={"a": 4}, buffer_nodes=0, payout_cap=Fraction(numerator=1, denominator=1)
+    )
+    name = parkade.reserve("acme", 3)
+    parkade.org("lab")
+    parkade.lend(name, 5, keep=1)
+    parkade.bid("guest", 20)
+    parkade.run(900)
+    parkade.do(commands.SplitReservation(by=None, reservation=name, nodes=1, org="lab"))
+    parkade.run(900)
+    parkade.do(commands.ShrinkReservation(by=None, reservation=name, nodes=1))
+    fixed = parkade.reserve("lab", 1, hours=2, in_hours=4)
+    parkade.do(
+        commands.ExtendReservation(by=None, reservation=fixed, end_us=parkade.now_us + 9 * HOUR_US)
+    )
+    parkade.run(2 * 3600)
     return parkade
 
 
@@ -753,6 +778,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-outbid": a_gang_pushed_out,
         f"journal-v{EVENT_VERSION}-again": what_ended_goes_on,
         f"journal-v{EVENT_VERSION}-caps": caps_of_users_and_orgs,
+        f"journal-v{EVENT_VERSION}-divided": reservations_that_change,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

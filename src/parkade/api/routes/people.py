@@ -107,6 +107,19 @@ async def set_org_cap(org: str, body: wire.SetCap, context: Authenticated) -> wi
     return await context.execute(command, _org(context, org))
 
 
+@router.post("/orgs/{org}/bounds")
+async def set_org_bounds(org: str, body: wire.SetOrgBounds, context: Authenticated) -> wire.Org:
+    """How many workloads an org may have open, submit and start in a minute; operators only."""
+    command = commands.SetOrgBounds(
+        by=context.viewer.user,
+        org=org,
+        open_workloads=body.open_workloads,
+        submits_per_minute=body.submits_per_minute,
+        starts_per_minute=body.starts_per_minute,
+    )
+    return await context.execute(command, _org(context, org))
+
+
 @router.post("/orgs/{org}/disabled")
 async def set_org_disabled(org: str, body: wire.SetOrgDisabled, context: Authenticated) -> wire.Org:
     """Whether an org's tokens are refused; where they are, its workloads get their notice and end,

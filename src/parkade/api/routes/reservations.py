@@ -9,6 +9,7 @@ from parkade.api.problems import problem
 from parkade.api.translate import instant, micros_or_none, microseconds
 from parkade.api.views import reservations as views
 from parkade.control.answers import Decided
+from parkade.core.kernel.decide import decide
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -22,9 +23,6 @@ router = strict.router("reservations")
 @router.post("/reservations", status_code=201)
 async def reserve(body: wire.Reserve, context: Authenticated) -> wire.Reservation:
     """Nodes for a window, or open-ended, at the price sheet's rate."""
-    now_us = context.plane.present_us()
-    start_us = None if body.start == "now" else _when(body.start, now_us)
-    end_us = None if body.end is None else _when(body.end, now_us)
 
     def show(world: World, _: int, decided: Decided) -> wire.Reservation:
         reserved = contexts.find(decided, events.Reserved)
@@ -32,16 +30,36 @@ async def reserve(body: wire.Reserve, context: Authenticated) -> wire.Reservatio
         sold = reserved.reservation
         return _shown(context, world, world.records.reservations.get(sold.reservation, sold))
 
-    command = commands.Reserve(
+    return await context.execute(_command(body, context), show)
+
+
+@router.post("/reservations/plan")
+async def plan(body: wire.Reserve, context: Authenticated) -> wire.ReservationPlan:
+    """What a reservation would be and cost, now and in all; nothing is bought."""
+    command = _command(body, context)
+
+    def view(world: World, now_us: int) -> wire.ReservationPlan | Refusal:
+        decided = decide(world, command, now_us)
+        if isinstance(decided, Refusal):
+            return decided
+        (reserved,) = decided
+        assert isinstance(reserved, events.Reserved)
+        return views.plan(world, reserved.reservation)
+
+    return await context.see(view)
+
+
+def _command(body: wire.Reserve, context: RequestContext) -> commands.Reserve:
+    now_us = context.plane.present_us()
+    return commands.Reserve(
         by=context.viewer.user,
         org=context.own_org(body.org),
         market=body.market,
         name=None if body.name is None else context.new_name(body.name),
         nodes=body.nodes,
-        start_us=start_us,
-        end_us=end_us,
+        start_us=None if body.start == "now" else _when(body.start, now_us),
+        end_us=None if body.end is None else _when(body.end, now_us),
     )
-    return await context.execute(command, show)
 
 
 def _when(text: str, now_us: int) -> int:
@@ -83,6 +101,46 @@ async def get_reservation(reservation: str, context: Authenticated) -> wire.Rese
 async def end(reservation: str, context: Authenticated) -> wire.Reservation:
     """An open-ended reservation ends with the period that is paid."""
     command = commands.EndReservation(by=context.viewer.user, reservation=reservation)
+    return await _change(context, command, reservation)
+
+
+@router.post("/reservations/{reservation}/extend")
+async def extend(reservation: str, body: wire.Extend, context: Authenticated) -> wire.Reservation:
+    """A later end at the rate that was agreed, as far as the calendar has room."""
+    end_us = _when(body.end, context.plane.present_us())
+    command = commands.ExtendReservation(
+        by=context.viewer.user, reservation=reservation, end_us=end_us
+    )
+    return await _change(context, command, reservation)
+
+
+@router.post("/reservations/{reservation}/split", status_code=201)
+async def split(reservation: str, body: wire.Split, context: Authenticated) -> wire.Reservation:
+    """Nodes of it become a reservation of their own, which is the answer; an operator hands them to
+    another org."""
+
+    def show(world: World, _: int, decided: Decided, _before: Reservation) -> wire.Reservation:
+        divided = contexts.find(decided, events.ReservationDivided)
+        assert divided is not None
+        part = divided.part
+        return _shown(context, world, world.records.reservations.get(part.reservation, part))
+
+    command = commands.SplitReservation(
+        by=context.viewer.user,
+        reservation=reservation,
+        nodes=body.nodes,
+        name=None if body.name is None else context.new_name(body.name),
+        org=body.org,
+    )
+    return await context.change(command, show, look=_look(context, reservation))
+
+
+@router.post("/reservations/{reservation}/shrink")
+async def shrink(reservation: str, body: wire.Shrink, context: Authenticated) -> wire.Reservation:
+    """Nodes of it are given up: with the period that is paid, or, before its window begins, now."""
+    command = commands.ShrinkReservation(
+        by=context.viewer.user, reservation=reservation, nodes=body.nodes
+    )
     return await _change(context, command, reservation)
 
 

@@ -173,6 +173,8 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             pass
         case events.ReservationPaid() | events.ReservationSettled():
             pass
+        case events.ReservationDivided(reservation=name):
+            yield "reservation", name
         case events.Reserved() | events.Claimed():
             pass
         case events.Submitted() | events.Resubmitted() | events.Forgotten():
@@ -181,7 +183,7 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             pass
         case events.UserCreated() | events.GrantSet():
             pass
-        case events.OrgCapSet() | events.CapNoted():
+        case events.OrgCapSet() | events.OrgBoundsSet() | events.CapNoted():
             pass
         case events.EpochOpened() | events.ClockJumped():
             pass
@@ -221,6 +223,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             events.GrantSet(org=concerned)
             | events.OrgDisabled(org=concerned)
             | events.OrgCapSet(org=concerned)
+            | events.OrgBoundsSet(org=concerned)
             | events.CapNoted(org=concerned)
         ):
             return _of(concerned)
@@ -228,6 +231,8 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             return _of(user.org)
         case events.Reserved(reservation=reservation):
             return _of(reservation.org)
+        case events.ReservationDivided(reservation=name, part=part):
+            return _of(owners.org_of("reservation", name), part.org)
         case events.Claimed(claim=claim):
             return _of(claim.org)
         case events.Submitted(workload=workload) | events.Resubmitted(workload=workload):
@@ -272,6 +277,8 @@ def is_hidden_money(event: events.AnyEvent, owners: Owners, reader: Reader) -> b
             return not owners.is_of(reader.org, ("workload", name))
         case events.GrantSet():
             return True
+        case events.ReservationDivided():
+            return False
         case _:
             return isinstance(event, events.MoneyEvent)
 

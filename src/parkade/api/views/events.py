@@ -13,7 +13,7 @@ from parkade.core.fleet.pool import Fence
 from parkade.core.ledger.accounts import Transfer, org_account
 from parkade.core.reservations.reservation import Lending
 from parkade.core.state import events
-from parkade.core.state.people import CapPeriod, Grant
+from parkade.core.state.people import CapPeriod, Grant, OrgBounds
 from parkade.core.units.indexes import written
 from parkade.core.units.money import format_amount as money
 from parkade.wire.feed import Event
@@ -65,6 +65,11 @@ def _show(event: events.AnyEvent, owners: Owners, reader: Reader) -> Shown:
     org = None if reader.is_operator else reader.org
     if isinstance(event, events.Cleared):
         return cleared(event, owners, org)
+    if isinstance(event, events.ReservationDivided):
+        part = event.part
+        whose = "" if org is not None and part.org == org else f" of {part.org}"
+        says = f"{event.reservation}: {part.nodes} nodes are {part.reservation}{whose} now"
+        return says, {"part": part.reservation, "nodes": part.nodes}
     if isinstance(event, events.MoneyEvent):
         says, detail = _moved(event.transfers, org, may_see_income=reader.may_see_money)
         if isinstance(event, events.MoneyMoved) and event.reason is not None:
@@ -239,6 +244,11 @@ def _account(event: events.AccountEvent) -> Shown:
             if whole is not None:
                 says, told = _cap(whole.micros, whole.period, whole.most_gpus)
             return f"org {org_name}: {says}", told
+        case events.OrgBoundsSet(org=org_name, bounds=bounds):
+            names = OrgBounds.__struct_fields__
+            told = {name: None if bounds is None else getattr(bounds, name) for name in names}
+            parts = (f"{name} {told[name] or 'default'}" for name in names)
+            return f"org {org_name}: {', '.join(parts)}".replace("_", " "), told
         case events.CapNoted(org=org_name, user=user_name, spent_micros=spent, cap_micros=most):
             whose = f"org {org_name}" if user_name is None else f"user {user_name}"
             told = {"user": user_name, "spent": money(spent), "cap": money(most)}

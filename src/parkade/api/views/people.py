@@ -6,6 +6,7 @@ from typing import Any
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
 from parkade.core.billing.commitments import spending_of_org, spending_of_user
 from parkade.core.ledger.accounts import org_account
+from parkade.core.running.pacing import bounds_of, most_open, most_starts, most_submits
 from parkade.core.state.people import Cap, CapPeriod, Org, Spending, Token, User
 from parkade.core.state.world import World
 from parkade.core.steps.holdings import gpus_held
@@ -32,7 +33,18 @@ def org(world: World, org: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org
         kept=kept
         and wire.KeptFolders(folders=kept.folders, bytes=kept.bytes, is_counted=kept.is_counted),
         is_cap_of_operator=org.cap is not None and org.cap.by_operator,
+        bounds=_bounds(world, org.org),
         **capped,
+    )
+
+
+def _bounds(world: World, org: str) -> wire.OrgBounds:
+    own = bounds_of(world, org)
+    return wire.OrgBounds(
+        open_workloads=most_open(own),
+        submits_per_minute=most_submits(own),
+        starts_per_minute=most_starts(own),
+        open_now=len(world.live_of_org.get(org, {})),
     )
 
 

@@ -145,18 +145,24 @@ def market(market: Market) -> wire.Market:
 
 
 class Seated(msgspec.Struct, frozen=True, kw_only=True):
-    """A node, and (workload or claim, GPUs) that hold or are promised seats there."""
+    """A node, and (workload or claim, GPUs) that hold or are promised seats there. `guests`: how
+    many of those that hold some are workloads of other orgs than its supplier's."""
 
     node: Node
     held: tuple[tuple[str, int], ...]
     promised: tuple[tuple[str, int], ...]
+    guests: int
 
 
 def seated(world: World, node: Node) -> Seated:
     """Cheap enough for the writer's thread; the answer is made elsewhere."""
+    held = world.held_on.get(node.node, {})
+    supplier = world.records.pools[node.pool].supplier
+    workloads = world.records.workloads
     return Seated(
         node=node,
-        held=tuple(world.held_on.get(node.node, {}).items()),
+        held=tuple(held.items()),
+        guests=sum(name in workloads and workloads[name].org != supplier for name in held),
         promised=tuple(world.promised_on.get(node.node, {}).items()),
     )
 
@@ -186,7 +192,7 @@ def node(seated: Seated, *, sees_guests: bool = True) -> wire.Node:
             for cordon in node.cordons
         ),
         seated=tuple(name for name, _ in seated.held) if sees_guests else (),
-        guests=len(seated.held),
+        guests=seated.guests,
     )
 
 

@@ -5,8 +5,10 @@ from datetime import timedelta
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
 from parkade.api.views.costs import reservation_cost
+from parkade.core.leasing.periods import next_period
 from parkade.core.reservations.reservation import Claim, Reservation, Waits
 from parkade.core.state.world import World
+from parkade.core.units.money import amount_of
 from parkade.wire import reservations as wire
 
 
@@ -32,6 +34,29 @@ def reservation(reservation: Reservation, *, nodes_used: int) -> wire.Reservatio
         lending=lending and wire.Lending(floor=amount(lending.floor_micros), keep=lending.keep),
         nodes_used=nodes_used,
         waits=_waits(reservation.waits),
+        cost=reservation_cost(reservation),
+    )
+
+
+def plan(world: World, reservation: Reservation) -> wire.ReservationPlan:
+    """What one that is not sold would cost, now and in all."""
+    until_us, now_micros = next_period(world, reservation)
+    window = reservation.window
+    in_all = None
+    if window.end_us is not None:
+        in_all = amount_of(reservation.rate_micros_per_hour, window.end_us - window.start_us)
+    return wire.ReservationPlan(
+        org=reservation.org,
+        market=reservation.market,
+        nodes=reservation.nodes,
+        gpus_per_node=reservation.gpus_per_node,
+        shape=dict(reservation.shape),
+        start=instant(window.start_us),
+        end=instant_or_none(window.end_us),
+        rate=amount(reservation.rate_micros),
+        now=amount(now_micros),
+        paid_until=instant(until_us),
+        in_all=amount_or_none(in_all),
         cost=reservation_cost(reservation),
     )
 

@@ -42,6 +42,7 @@ SENTENCES: dict[str, str] = {
     Why.ORG_CAP: "its org's cap leaves less than the next minutes may cost",
     Why.USER_GPUS: "its user holds as many GPUs as its cap allows, or too many for this one",
     Why.ORG_GPUS: "its org holds as many GPUs as its cap allows, or too many for this one",
+    Why.ORG_STARTS: "its org started as many in this minute as it may",
     Why.MAX_SPEND: "its max_spend leaves less than the next minutes may cost; parkade change raises"
     " it",
     Why.MAX_DURATION: "it reached its max_duration",

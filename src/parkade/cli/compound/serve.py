@@ -74,4 +74,9 @@ async def _serve(
         serving(NetworkServer(answering, model, key), *at) as url,
     ):
         print(f"Serving {model} at {url}", flush=True)
-        await stop.wait()
+        interrupted = asyncio.ensure_future(stop.wait())
+        await asyncio.wait((interrupted, answering.stopped), return_when=asyncio.FIRST_COMPLETED)
+        interrupted.cancel()
+        if answering.stopped.done():
+            # It can answer nothing any more: better to end, and be started anew.
+            answering.stopped.result()

@@ -244,8 +244,9 @@ class Engine:
             self._timer = self._loop.call_later(soonest_us / 1e6, self.schedule)
 
     def end_soon(self, error: RunStopped) -> None:
-        """See `Hearer`; or after `LAST_CALLS_S`."""
-        if self._ending is None:
+        """See `Hearer`; or after `LAST_CALLS_S`. An open engine goes on: what is refused now fails
+        its own question, and may be granted to the next."""
+        if self._ending is None and not self._stays_open:
             self._ending = error
             self._last_calls = self._loop.call_later(LAST_CALLS_S, self._end_run, error)
 

@@ -15,7 +15,7 @@ from parkade.compound.run.orders import Answer
 from parkade.compound.run.progressing import Progressing
 from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import JOURNAL, Settings, result_of
+from parkade.compound.run.running import JOURNAL, Settings, close, result_of
 from parkade.compound.values import Question
 
 #: What a question of a client has beside its text.
@@ -75,10 +75,9 @@ class Answering:
             self._engine.abandon(run)
 
     async def close(self) -> None:
-        """End what runs and write the journal."""
+        """End what runs, sandboxes of verifiers too, and write the journal."""
         self._engine.close()
-        for model in self._names.models.values():
-            await model.close()
+        await close(self._names)
         self._journal.close()
 
     def _answered(self, run: Progressing, answer: Answer) -> None:

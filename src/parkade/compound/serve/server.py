@@ -99,7 +99,7 @@ class NetworkServer:
         except Failed as error:
             raise unavailable(str(error), status=502, code="network_failed") from None
         except RunStopped as error:
-            raise unavailable(str(error), status=502, code="model_refuses") from None
+            raise unavailable(str(error), status=502, code="network_failed") from None
 
 
 class _Connection:

@@ -12,7 +12,7 @@ what was charged and is owed (`caps_near`); a charge without one is a deadline (
 from parkade.core.billing.commitments import spending_of_org, spending_of_user
 from parkade.core.billing.metering import accrued_micros
 from parkade.core.state import commands, events
-from parkade.core.state.people import Cap, Spending, User
+from parkade.core.state.people import Cap, OrgBounds, Spending, User
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import is_operator
 from parkade.core.steps.refusals import Decision, denied, invalid
@@ -52,6 +52,21 @@ def set_org_cap(world: World, command: commands.SetOrgCap, now_us: int) -> Decis
     )
     is_none = cap.micros is None and cap.most_gpus is None
     return (events.OrgCapSet(at_us=now_us, org=command.org, cap=None if is_none else cap),)
+
+
+def set_org_bounds(command: commands.SetOrgBounds, now_us: int) -> Decision:
+    """How much an org may have open and begin, from now on; what is open goes on."""
+    own = OrgBounds(
+        open_workloads=command.open_workloads,
+        submits_per_minute=command.submits_per_minute,
+        starts_per_minute=command.starts_per_minute,
+    )
+    for name in own.__struct_fields__:
+        value = getattr(own, name)
+        if value is not None and not bounds.ORG_BOUND.holds(value):
+            return invalid(name, f"a bound is 0 to {bounds.ORG_BOUND.most:,}")
+    kept = None if own == OrgBounds() else own
+    return (events.OrgBoundsSet(at_us=now_us, org=command.org, bounds=kept),)
 
 
 def _bad_cap(command: commands.SetCap | commands.SetOrgCap) -> Refusal | None:

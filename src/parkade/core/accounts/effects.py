@@ -90,6 +90,12 @@ def set_org_cap(world: World, event: events.OrgCapSet) -> None:
     world.agenda.add(Entry.ORG_CAP, event.org)
 
 
+def set_org_bounds(world: World, event: events.OrgBoundsSet) -> None:
+    """From the next submission and clearing on."""
+    org = world.records.orgs[event.org]
+    world.records.orgs[event.org] = replace(org, bounds=event.bounds)
+
+
 def note_cap(world: World, event: events.CapNoted) -> None:
     """It is told once, or once in each month that it counts anew."""
     month = month_of(event.at_us)

@@ -5,6 +5,7 @@ The theory is told in `billing.charges`, which posts what is measured here.
 
 import msgspec
 
+from parkade.core.fleet.market import MarketTerms
 from parkade.core.state.world import World
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
 from parkade.core.units.time import HOUR_US
@@ -35,6 +36,12 @@ def late_from_us(attempt: Attempt, start_grace_us: int) -> int:
     assert start_grace_us >= 0
     notice_ends_us = attempt.debt.notice_ends_us if attempt.debt is not None else 0
     return max(attempt.ordered_us, notice_ends_us) + start_grace_us + attempt.silent_us
+
+
+def billed_us(attempt: Attempt, terms: MarketTerms, now_us: int) -> int:
+    """For how long an attempt is billed up to now."""
+    starts_us = billed_from_us(attempt, terms.start_grace_us)
+    return 0 if starts_us is None else max(0, billed_to_us(attempt, now_us) - starts_us)
 
 
 def billed_to_us(attempt: Attempt, now_us: int) -> int:

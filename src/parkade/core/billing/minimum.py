@@ -25,7 +25,7 @@ Decision record 109.
 
 from msgspec.structs import replace
 
-from parkade.core.billing.metering import billed_from_us, billed_to_us, spans
+from parkade.core.billing.metering import billed_from_us, billed_to_us, billed_us, spans
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import by_node
 from parkade.core.ledger.accounts import OPERATOR
@@ -83,9 +83,8 @@ def unmet_us(workload: Workload, terms: MarketTerms, now_us: int) -> int:
     assert attempt is not None
     starts_us = billed_from_us(attempt, terms.start_grace_us)
     ends_us = billed_to_us(attempt, now_us)
-    used_us = used = 0
+    used = 0
     if starts_us is not None:
-        used_us = max(0, ends_us - starts_us)
         used = sum(
             span.rate.per_hour_micros(attempt.gpus) * (span.end_us - span.start_us)
             for span in spans(attempt, max(attempt.charged_until_us, starts_us), ends_us)
@@ -93,7 +92,11 @@ def unmet_us(workload: Workload, terms: MarketTerms, now_us: int) -> int:
     used_micros = (attempt.charged_numerator + used) // MICROSECONDS_PER_HOUR
     used_micros += attempt.charged_micros
     return missing_us(
-        workload, attempt, terms.minimum_charge_us, used_us=used_us, used_micros=used_micros
+        workload,
+        attempt,
+        terms.minimum_charge_us,
+        used_us=billed_us(attempt, terms, now_us),
+        used_micros=used_micros,
     )
 
 

@@ -59,6 +59,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.market.clear import clear
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, WaitReason
 from parkade.core.reservations.reservation import Claim, ReservationState
+from parkade.core.running.pacing import beyond_starts
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
@@ -80,11 +81,25 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             reason=Reason.CLOCK_JUMPED,
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
-    turn = now_us // market.terms.clearing_interval_us
-    given = with_evacuees(world, build_input(world, market, now_us), turn=turn)
-    state, outcome = clear_with_claims(world, given.state, clear)
-    given = msgspec.structs.replace(given, state=state)
+    too_many: frozenset[str] = frozenset()
+    given, outcome = _cleared(world, market, now_us, too_many)
+    # Each round bounds one more org at least: it starts no more than it may from then on.
+    while more := beyond_starts(world, outcome.lines, now_us):
+        assert not more <= too_many, "an org that was bounded starts too many"
+        too_many |= more
+        given, outcome = _cleared(world, market, now_us, too_many)
     return (*caps_near(world, now_us), *difference(world, market, given, outcome, now_us))
+
+
+def _cleared(
+    world: World, market: Market, now_us: int, too_many: frozenset[str]
+) -> tuple[ClearingInput, Clearing]:
+    """What a clearing is given, and its outcome. Where an org would start too many, the bids of it
+    that have to wait are known from the outcome, and another clearing gives others their room."""
+    turn = now_us // market.terms.clearing_interval_us
+    given = with_evacuees(world, build_input(world, market, now_us, too_many=too_many), turn=turn)
+    state, outcome = clear_with_claims(world, given.state, clear)
+    return msgspec.structs.replace(given, state=state), outcome
 
 
 def difference(

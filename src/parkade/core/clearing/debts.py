@@ -34,7 +34,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from parkade.core.billing.minimum import has_unmet_debt
+from parkade.core.billing.metering import billed_us
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import by_node
 from parkade.core.market.market_state import Demand, PriorityTier
@@ -226,7 +226,9 @@ class Debts:
             yield _moved_to(nodes, debt_of(before))
         if attempt is None or attempt.stop is not None or attempt.broken_us is not None:
             return
-        if has_unmet_debt(workload, self._market.terms, self._now_us):
+        terms = self._market.terms
+        used_us = billed_us(attempt, terms, self._now_us)
+        if attempt.owes_minimum and used_us < terms.minimum_charge_us:
             yield _moved_to(nodes, debt_of(attempt))
 
     def _caused(

@@ -16,6 +16,7 @@ where amber uses or keeps its two, and both nodes from 11:58 on where amber's gu
 from parkade.core.fleet.market import Market
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.state.world import World
+from parkade.core.steps.rights import used_nodes
 from parkade.core.workloads.spec import CapacityKind
 
 FabricNodes = tuple[tuple[str, int], ...]
@@ -67,26 +68,6 @@ def _needed(world: World, reservation: Reservation) -> dict[str, int]:
     """Nodes by fabric that a reservation whose window has begun needs until it ends."""
     if reservation.state is not ReservationState.CLOSING or reservation.lending is None:
         return dict(reservation.shape)
-    used = _used(world, reservation)
+    used = used_nodes(world, reservation)
     keep = reservation.lending.keep
     return {fabric: min(nodes, used.get(fabric, 0) + keep) for fabric, nodes in reservation.shape}
-
-
-def _used(world: World, reservation: Reservation) -> dict[str, int]:
-    """Nodes by fabric on which its demands hold or are promised seats."""
-    nodes = {
-        seat.node
-        for claim in world.records.claims.values()
-        if claim.reservation == reservation.reservation
-        for seat in (*claim.held, *claim.promised)
-    }
-    for name in world.live_of_org.get(reservation.org, {}):
-        workload = world.records.workloads[name]
-        if workload.spec.capacity.reservation == reservation.reservation:
-            for holder in (workload.attempt, workload.promise):
-                nodes.update(seat.node for seat in (holder.seats if holder is not None else ()))
-    found: dict[str, int] = {}
-    for node in nodes:
-        fabric = world.records.nodes[node].fabric
-        found[fabric] = found.get(fabric, 0) + 1
-    return found

@@ -86,9 +86,15 @@ class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_input(
-    world: World, market: Market, now_us: int, *, extra: tuple[Workload, ...] = ()
+    world: World,
+    market: Market,
+    now_us: int,
+    *,
+    extra: tuple[Workload, ...] = (),
+    too_many: frozenset[str] = frozenset(),
 ) -> ClearingInput:
-    """The state of a market now; `extra` are workloads that do not exist yet (a dry run)."""
+    """The state of a market now; `extra` are workloads that do not exist yet (a dry run),
+    `too_many` bids that have to wait because their org would start too many."""
     open_nodes: dict[str, bool] = {}
     nodes = []
     for node in world.records.nodes.values():
@@ -103,7 +109,7 @@ def build_input(
         and world.records.workloads[name].array is None
     ]
     candidates.extend(extra)
-    excluded, affordable = _excluded(world, market, candidates, now_us)
+    excluded, affordable = _excluded(world, market, candidates, now_us, too_many)
     is_one_pool = has_one_pool(world, market.market)
     demands = [
         demand
@@ -312,7 +318,11 @@ def _use(world: World, org: str, now_us: int) -> int:
 
 
 def _excluded(
-    world: World, market: Market, candidates: list[Workload], now_us: int
+    world: World,
+    market: Market,
+    candidates: list[Workload],
+    now_us: int,
+    too_many: frozenset[str],
 ) -> tuple[dict[str, str], dict[str, int]]:
     """Workloads that take no part, and the one reason why; and how many nodes each elastic bid can
     set aside for."""
@@ -322,6 +332,8 @@ def _excluded(
         why = _why_not(world, workload, now_us)
         if why is not None:
             excluded[workload.workload] = why
+        elif workload.workload in too_many:
+            excluded[workload.workload] = Why.ORG_STARTS
         elif workload.spec.capacity.kind is CapacityKind.SPOT:
             bidders.append(workload)
     unfunded, affordable = set_aside(world, market, bidders, now_us)

@@ -31,6 +31,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             events.Unclaimed(reservation=str(name))
             | events.ReservationChanged(reservation=name)
             | events.LendingSet(reservation=name)
+            | events.ReservationDivided(reservation=name)
         ):
             return _of_reservation(world, name)
         case (
@@ -92,6 +93,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.GrantSet()
             | events.CapSet()
             | events.OrgCapSet()
+            | events.OrgBoundsSet()
             | events.CapNoted()
             | events.UnixNameSet()
             | events.OrgDisabled()

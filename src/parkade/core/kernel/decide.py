@@ -14,6 +14,8 @@ from parkade.core.clearing.changes import run_clearing
 from parkade.core.epoch import decisions as epoch
 from parkade.core.leasing import decisions as leasing
 from parkade.core.leasing import owners
+from parkade.core.leasing.dividing import shrink_reservation, split_reservation
+from parkade.core.leasing.extending import extend_reservation
 from parkade.core.nodes import decisions as nodes
 from parkade.core.nodes import fencing, pools, terms
 from parkade.core.repairing import automation, progress, surroundings
@@ -84,6 +86,8 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return caps.set_cap(command, now_us)
         case commands.SetOrgCap():
             return caps.set_org_cap(world, command, now_us)
+        case commands.SetOrgBounds():
+            return caps.set_org_bounds(command, now_us)
         case commands.SetOrgDisabled():
             return accounts.set_org_disabled(world, command, now_us)
         case commands.SetUserDisabled():
@@ -138,6 +142,12 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return leasing.reserve(world, command, now_us)
         case commands.EndReservation():
             return leasing.end_reservation(world, command, now_us)
+        case commands.ExtendReservation():
+            return extend_reservation(world, command, now_us)
+        case commands.SplitReservation():
+            return split_reservation(world, command, now_us)
+        case commands.ShrinkReservation():
+            return shrink_reservation(world, command, now_us)
         case commands.Lend():
             return leasing.lend(world, command, now_us)
         case commands.MakeClaim():

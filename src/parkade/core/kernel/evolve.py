@@ -111,6 +111,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             accounts.set_cap(world, event)
         case events.OrgCapSet():
             accounts.set_org_cap(world, event)
+        case events.OrgBoundsSet():
+            accounts.set_org_bounds(world, event)
         case events.CapNoted():
             accounts.note_cap(world, event)
         case events.OrgDisabled():
@@ -121,6 +123,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             accounts.set_unix_name(world, event)
         case events.Reserved():
             leasing.reserve(world, event)
+        case events.ReservationDivided():
+            leasing.divide_reservation(world, event)
         case events.ReservationPaid():
             leasing.pay_reservation(world, event)
         case events.ReservationChanged():

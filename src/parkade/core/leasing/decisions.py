@@ -34,7 +34,7 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
         return market
     if (unfenced := refuse_unfenced(world, market)) is not None:
         return unfenced
-    name = _free_name(world, command.org) if command.name is None else command.name
+    name = free_name(world, command.org) if command.name is None else command.name
     if (refusal := _bad_reservation(world, command, name, now_us)) is not None:
         return refusal
     start_us = now_us if command.start_us is None else max(now_us, command.start_us)
@@ -120,7 +120,8 @@ def _bad_window(market: Market, window: Window, now_us: int) -> Refusal | None:
     return None
 
 
-def _free_name(world: World, org: str) -> str:
+def free_name(world: World, org: str) -> str:
+    """A name for a reservation of an org that none has or had."""
     if not _was_given(world, org) and not _was_given(world, scoped(org, org)):
         return org
     number = world.records.counters["reservation"] + 1
@@ -137,14 +138,13 @@ def _was_given(world: World, name: str) -> bool:
     return is_there or prepaid_account(name) in world.records.balances
 
 
-def _bad_reservation(
-    world: World, command: commands.Reserve, name: str, now_us: int
-) -> Refusal | None:
+def bad_reservation_name(world: World, name: str, org: str) -> Refusal | None:
+    """A name that a new reservation of an org cannot have."""
     refusal = bad_new_name(
         "reservation",
         name,
         world.records.reservations,
-        org=command.org,
+        org=org,
         org_of=lambda reservation: reservation.org,
     )
     if refusal is not None:
@@ -152,6 +152,14 @@ def _bad_reservation(
     if _was_given(world, name):
         detail = f"reservation {name!r} has ended and its statements name it; choose another name"
         return Refusal(reason=Reason.ALREADY_EXISTS, detail=detail)
+    return None
+
+
+def _bad_reservation(
+    world: World, command: commands.Reserve, name: str, now_us: int
+) -> Refusal | None:
+    if (refusal := bad_reservation_name(world, name, command.org)) is not None:
+        return refusal
     if not bounds.NODES.holds(command.nodes):
         return invalid("nodes", f"reserve 1 to {bounds.NODES.most} nodes")
     if command.start_us is not None and command.start_us < now_us - START_SLACK_US:

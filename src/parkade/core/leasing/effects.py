@@ -17,6 +17,26 @@ def reserve(world: World, event: events.Reserved) -> None:
     world.put_reservation(reservation)
 
 
+def divide_reservation(world: World, event: events.ReservationDivided) -> None:
+    """The part takes its nodes, its share of the money and its place in the calendar."""
+    part, whole = event.part, world.records.reservations[event.reservation]
+    assert part.reservation not in world.records.reservations and not whole.state.is_over
+    assert part.nodes + sum(nodes for _, nodes in event.shape) == whole.nodes
+    post(world, event.transfers)
+    count(world, "reservation")
+    paid = whole.paid_micros
+    world.put_reservation(
+        replace(
+            whole,
+            shape=event.shape,
+            lending=event.lending,
+            paid_micros=None if paid is None else paid - (part.paid_micros or 0),
+            earned_micros=whole.earned_micros - part.earned_micros,
+        )
+    )
+    world.put_reservation(part)
+
+
 def pay_reservation(world: World, event: events.ReservationPaid) -> None:
     """Posts one billing period and moves the instant up to which it is paid."""
     post(world, event.transfers)

@@ -196,14 +196,20 @@ def _notices(world: World, reservation: Reservation, at_us: int) -> tuple[events
 
 
 def end_right(
-    world: World, reservation: Reservation, state: ReservationState, at_us: int
+    world: World,
+    reservation: Reservation,
+    state: ReservationState,
+    at_us: int,
+    *,
+    postings: Postings | None = None,
 ) -> tuple[events.AnyEvent, ...]:
     """The right ends: claims are idle, what waits for it expires; what still runs on it loses its
-    seats in the next clearing. Cost grows with live claims and workloads."""
+    seats in the next clearing. `postings`: those of the decision so far. Cost grows with live
+    claims and workloads."""
     assert state.is_over and not reservation.state.is_over
     name = reservation.reservation
     ended_us = max(at_us, reservation.window.start_us)
-    postings = Postings(world)
+    postings = postings or Postings(world)
     found: list[events.AnyEvent] = [
         *settle_period(world, postings, reservation, at_us, is_over=True),
         *settle_payouts(postings, reservation, at_us, is_over=True),

@@ -72,6 +72,7 @@ class TransferKind(enum.StrEnum):
     GRANT = "grant"
     DISBURSEMENT = "disbursement"
     REFUND = "refund"
+    DIVIDED = "divided"
 
     @property
     def is_paid_by_user(self) -> bool:

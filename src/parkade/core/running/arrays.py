@@ -7,6 +7,7 @@ A command on an array is one on each of its open members, and one event for all 
 from parkade.core.billing.charges import Postings
 from parkade.core.running.bidding import bad_bid, change_of_bid
 from parkade.core.running.ending import cancelled, held
+from parkade.core.running.pacing import refuse_pace
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.refusals import Decision, invalid
@@ -184,6 +185,8 @@ def retry(world: World, command: commands.Retry, now_us: int) -> Decision:
     if not chosen:
         what = "that failed" if command.members is None else "among these that has ended"
         return Refusal(reason=Reason.CONFLICT, detail=f"{array.workload} has no member {what}")
+    if (refusal := refuse_pace(world, array.org, now_us)) is not None:
+        return refusal
     return (events.MembersRetried(at_us=now_us, workload=array.workload, members=chosen),)
 
 

@@ -17,6 +17,7 @@ from parkade.core.running.bidding import bad_bid, change_of_bid
 from parkade.core.running.capping import over_caps
 from parkade.core.running.dependencies import still_open, with_ids
 from parkade.core.running.ending import cancelled, held
+from parkade.core.running.pacing import refuse_more
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import (
@@ -40,6 +41,8 @@ from parkade.core.workloads.workload import Workload
 
 def submit(world: World, command: commands.Submit, now_us: int) -> Decision:
     """Accepted workloads wait for a clearing; what could never run is refused now."""
+    if (refusal := refuse_more(world, command.org, now_us)) is not None:
+        return refusal
     accepted = accept(world, command, now_us)
     if isinstance(accepted, Refusal):
         return accepted

@@ -10,7 +10,15 @@ from parkade.core.running.member_effects import (
 from parkade.core.running.unstarted import note_hold
 from parkade.core.state import events
 from parkade.core.state.world import World
-from parkade.core.steps.changes import count, live_attempt, note_wait, occupy, step, vacate
+from parkade.core.steps.changes import (
+    count,
+    live_attempt,
+    note_begun,
+    note_wait,
+    occupy,
+    step,
+    vacate,
+)
 from parkade.core.steps.members import may_open
 from parkade.core.workloads.life import Phase
 
@@ -19,6 +27,7 @@ def submit(world: World, event: events.Submitted) -> None:
     """Takes the record in as it was decided; its id counts the submissions."""
     assert event.workload.workload not in world.records.workloads
     count(world, "workload")
+    note_begun(world, event.workload.org, event.at_us, submits=1)
     world.put_workload(event.workload)
 
 
@@ -26,6 +35,7 @@ def resubmit(world: World, event: events.Resubmitted) -> None:
     """The record that had ended is replaced; its attempts are numbered on."""
     before = world.records.workloads[event.workload.workload]
     assert before.phase.is_ended and before.generation == event.workload.generation
+    note_begun(world, before.org, event.at_us, submits=1)
     world.put_workload(event.workload)
 
 
@@ -101,6 +111,7 @@ def launch(world: World, event: events.Launched) -> None:
     assert attempt.generation == workload.generation + 1
     assert attempt.launch_sequence in (None, world.records.sequence)
     occupy(world, workload.org, attempt.seats)
+    note_begun(world, workload.org, event.at_us, starts=1)
     reservation = workload.spec.capacity.reservation
     if reservation is not None:
         note_wait(world, reservation, promise.promised_us, promise.busy, event.at_us)

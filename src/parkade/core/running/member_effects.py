@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from parkade.core.state import events
 from parkade.core.state.world import World
+from parkade.core.steps.changes import note_begun
 from parkade.core.steps.members import may_open, settled, with_ended
 from parkade.core.units import indexes
 from parkade.core.units.indexes import Spans
@@ -99,6 +100,7 @@ def end_members(world: World, event: events.MembersEnded) -> None:
 def retry_members(world: World, event: events.MembersRetried) -> None:
     """They wait as at first; an array that had ended goes on."""
     array = world.records.workloads[event.workload]
+    note_begun(world, array.org, event.at_us, submits=1)
     state = array.array
     assert state is not None
     assert not indexes.without(event.members, state.ended), "a member is retried that has not ended"

@@ -20,6 +20,7 @@ from parkade.core.billing.commitments import bid_earmark_micros
 from parkade.core.running.bounding import bad_bounds
 from parkade.core.running.decisions import accept
 from parkade.core.running.expiry import folder_due_us
+from parkade.core.running.pacing import refuse_more
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.refusals import Decision, conflict, invalid
@@ -35,6 +36,7 @@ def resubmit(world: World, command: commands.Resubmit, now_us: int) -> Decision:
     refusal = _bad_state(world, before, now_us) or bad_bounds(
         command.max_spend_micros, command.max_duration_us
     )
+    refusal = refusal or refuse_more(world, before.org, now_us)
     if refusal is not None:
         return refusal
     submission = commands.Submit(

@@ -223,6 +223,15 @@ class SetOrgCap(Command, frozen=True, kw_only=True):
     most_gpus: int | None = None
 
 
+class SetOrgBounds(Command, frozen=True, kw_only=True):
+    """How many workloads an org may have open, submit and start in a minute; None: the default."""
+
+    org: str
+    open_workloads: int | None
+    submits_per_minute: int | None
+    starts_per_minute: int | None
+
+
 class SetOrgDisabled(Command, frozen=True, kw_only=True):
     """An org's tokens are refused and its work ends with notice, or its tokens are taken again."""
 
@@ -260,6 +269,29 @@ class EndReservation(Command, frozen=True, kw_only=True):
     """An open-ended reservation ends with the period that is paid."""
 
     reservation: str
+
+
+class ExtendReservation(Command, frozen=True, kw_only=True):
+    """A later end of a reservation, at its rate."""
+
+    reservation: str
+    end_us: int
+
+
+class SplitReservation(Command, frozen=True, kw_only=True):
+    """Nodes of a reservation become one of their own, called `name`; `org`: another org's."""
+
+    reservation: str
+    nodes: int
+    name: str | None = None
+    org: str | None = None
+
+
+class ShrinkReservation(Command, frozen=True, kw_only=True):
+    """Nodes of a reservation are given up."""
+
+    reservation: str
+    nodes: int
 
 
 class Lend(Command, frozen=True, kw_only=True):
@@ -492,11 +524,15 @@ AnyCommand = (
     | SetGrant
     | SetCap
     | SetOrgCap
+    | SetOrgBounds
     | SetUnixName
     | SetOrgDisabled
     | SetUserDisabled
     | Reserve
     | EndReservation
+    | ExtendReservation
+    | SplitReservation
+    | ShrinkReservation
     | Lend
     | MakeClaim
     | Unclaim

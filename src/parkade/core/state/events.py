@@ -35,7 +35,7 @@ from parkade.core.reservations.reservation import (
     ReservationState,
 )
 from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
-from parkade.core.state.people import Cap, CapPeriod, Grant, Org, Token, User
+from parkade.core.state.people import Cap, CapPeriod, Grant, Org, OrgBounds, Token, User
 from parkade.core.units.indexes import Spans
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
@@ -252,6 +252,13 @@ class OrgCapSet(Event, frozen=True, kw_only=True):
     cap: Cap | None
 
 
+class OrgBoundsSet(Event, frozen=True, kw_only=True):
+    """How much an org may have open and begin changed; None: the defaults."""
+
+    org: str
+    bounds: OrgBounds | None
+
+
 class CapNoted(Event, frozen=True, kw_only=True):
     """Four fifths of what a cap allows are spent, or spent and owed; `user` None: the cap is the
     org's."""
@@ -314,6 +321,18 @@ class ReservationSettled(Event, frozen=True, kw_only=True):
     short: tuple[tuple[str, int], ...] = ()
     owed: tuple[tuple[str, int], ...] = ()
     missing: tuple[MissingNode, ...] = ()
+
+
+class ReservationDivided(Event, frozen=True, kw_only=True):
+    """Nodes of a reservation became one of their own, `part`; what is left has `shape` and lends
+    as `lending` says. `transfers`: what was paid ahead for the part."""
+
+    market: str
+    reservation: str
+    shape: tuple[tuple[str, int], ...]
+    lending: Lending | None
+    part: Reservation
+    transfers: tuple[Transfer, ...]
 
 
 class ReservationChanged(Event, frozen=True, kw_only=True):
@@ -715,12 +734,20 @@ AccountEvent = (
     | GrantSet
     | CapSet
     | OrgCapSet
+    | OrgBoundsSet
     | CapNoted
     | UnixNameSet
 )
 """About orgs, users and tokens."""
 
-MoneyEvent = MoneyMoved | UsePosted | WithdrawalCharged | ReservationPaid | ReservationSettled
+MoneyEvent = (
+    MoneyMoved
+    | UsePosted
+    | WithdrawalCharged
+    | ReservationPaid
+    | ReservationSettled
+    | ReservationDivided
+)
 """Those with transfers."""
 
 HealingEvent = (

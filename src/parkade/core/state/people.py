@@ -67,6 +67,23 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
         return self.month_micros if month == self.month else 0
 
 
+class OrgBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How much an org may have open, and begin in each minute; None: the default."""
+
+    open_workloads: int | None = None
+    submits_per_minute: int | None = None
+    starts_per_minute: int | None = None
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """How much an org began in a minute since 1970: submissions with retries, and launches."""
+
+    minute: int
+    submits: int
+    starts: int
+
+
+NOTHING_BEGUN = Begun(minute=0, submits=0, starts=0)
 NOTHING_SPENT = Spending(total_micros=0, month=0, month_micros=0, at_us=0)
 
 
@@ -82,6 +99,9 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
 
     cap: Cap | None = None
     """What all its workloads may cost and hold; None: what its account has."""
+
+    bounds: OrgBounds | None = None
+    """How much it may have open and begin; None: the defaults."""
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
 from parkade.core.state.fabric_counts import FabricCounts
 from parkade.core.state.members import MembersOfArrays
-from parkade.core.state.people import Org, Spending, Token, User
+from parkade.core.state.people import Begun, Org, Spending, Token, User
 from parkade.core.units.names import same_host
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Unstarted, Workload
@@ -71,6 +71,7 @@ class Records(msgspec.Struct, kw_only=True):
     owed: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     spending_by_user: dict[str, Spending] = msgspec.field(default_factory=dict)
     spending_by_org: dict[str, Spending] = msgspec.field(default_factory=dict)
+    begun_by_org: dict[str, Begun] = msgspec.field(default_factory=dict)
     use_by_day: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
     reservations: dict[str, Reservation] = msgspec.field(default_factory=dict)
     claims: dict[str, Claim] = msgspec.field(default_factory=dict)

@@ -5,9 +5,11 @@ from msgspec.structs import replace
 from parkade.core.fleet.node import SEVERAL_ORGS
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.reservations.reservation import Waits
+from parkade.core.state.people import NOTHING_BEGUN, Begun
 from parkade.core.state.world import World
 from parkade.core.steps.members import note_member
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import MINUTE_US
 from parkade.core.workloads.life import is_allowed
 from parkade.core.workloads.workload import Attempt, Workload
 
@@ -35,6 +37,17 @@ def step(world: World, before: Workload, after: Workload) -> None:
     world.put_workload(after)
     if after.member_of is not None:
         note_member(world, before, after)
+
+
+def note_begun(world: World, org: str, at_us: int, *, submits: int = 0, starts: int = 0) -> None:
+    """Counts what an org began in this minute."""
+    before = world.records.begun_by_org.get(org, NOTHING_BEGUN)
+    minute = max(before.minute, at_us // MINUTE_US)
+    if minute > before.minute:
+        before = NOTHING_BEGUN
+    world.records.begun_by_org[org] = Begun(
+        minute=minute, submits=before.submits + submits, starts=before.starts + starts
+    )
 
 
 def occupy(world: World, org: str, seats: tuple[Seat, ...]) -> None:

@@ -9,7 +9,14 @@ from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 
-BEGINS = (commands.Submit, commands.Reserve, commands.MakeClaim, commands.Retry, commands.Resubmit)
+BEGINS = (
+    commands.Submit,
+    commands.Reserve,
+    commands.ExtendReservation,
+    commands.MakeClaim,
+    commands.Retry,
+    commands.Resubmit,
+)
 """What a disabled org does not do, nor an operator for it."""
 
 

@@ -66,7 +66,14 @@ def resolved(world: World, command: commands.AnyCommand) -> commands.AnyCommand:
             return replace(command, user=_meant(world, records.users, command.user, command.by))
         case commands.RevokeToken():
             return replace(command, token=_meant(world, records.tokens, command.token, command.by))
-        case commands.EndReservation() | commands.Lend() | commands.MakeClaim():
+        case (
+            commands.EndReservation()
+            | commands.ExtendReservation()
+            | commands.SplitReservation()
+            | commands.ShrinkReservation()
+            | commands.Lend()
+            | commands.MakeClaim()
+        ):
             name = _meant(world, records.reservations, command.reservation, command.by)
             return replace(command, reservation=name)
         case _:

@@ -71,6 +71,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.Deposit: Permission.OPERATOR,
     commands.Adjust: Permission.OPERATOR,
     commands.SetGrant: Permission.OPERATOR,
+    commands.SetOrgBounds: Permission.OPERATOR,
     commands.SetUnixName: Permission.OPERATOR,
     commands.CreateUser: Permission.OWNER,
     commands.SetCap: Permission.OWNER,
@@ -79,6 +80,9 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.SetUserDisabled: Permission.OWNER,
     commands.Reserve: Permission.OWNER,
     commands.EndReservation: Permission.OWNER,
+    commands.ExtendReservation: Permission.OWNER,
+    commands.SplitReservation: Permission.OWNER,
+    commands.ShrinkReservation: Permission.OWNER,
     commands.Lend: Permission.OWNER,
     commands.MakeClaim: Permission.OWNER,
     commands.Unclaim: Permission.OWNER,
@@ -189,6 +193,7 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             | commands.Adjust(org=org)
             | commands.SetGrant(org=org)
             | commands.SetOrgCap(org=org)
+            | commands.SetOrgBounds(org=org)
         ):
             is_own = command.by is not None and world.records.users[command.by].org == org
             is_visible = is_own or is_operator(world, command.by)
@@ -208,6 +213,9 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             return missing if token is None else _user(world, token.user, missing)
         case (
             commands.EndReservation(reservation=name)
+            | commands.ExtendReservation(reservation=name)
+            | commands.SplitReservation(reservation=name)
+            | commands.ShrinkReservation(reservation=name)
             | commands.Lend(reservation=name)
             | commands.MakeClaim(reservation=name)
         ):

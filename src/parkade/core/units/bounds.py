@@ -67,6 +67,13 @@ TERMS_US = {
     "folder_retention": POSITIVE_SPAN_US,
 }
 
+# What an org may have open and begin in a minute, unless an operator says otherwise for it: far
+# above what people do, and below what would hold the server up.
+ORG_BOUND = Range(least=0, most=1_000_000)
+DEFAULT_OPEN = 100_000
+DEFAULT_SUBMITS = 60_000
+DEFAULT_STARTS = 60_000
+
 # GPUs that a cap lets a user or an org hold: those of the largest pool.
 CAP_GPUS = Range(least=0, most=6_400_000)
 

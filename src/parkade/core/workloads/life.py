@@ -62,6 +62,7 @@ class Why(enum.StrEnum):
     ORG_CAP = "org_cap"
     USER_GPUS = "user_gpus"
     ORG_GPUS = "org_gpus"
+    ORG_STARTS = "org_starts"
     MAX_SPEND = "max_spend"
     MAX_DURATION = "max_duration"
     DEPENDENCY = "dependency"
@@ -75,7 +76,7 @@ class Why(enum.StrEnum):
 CAPPED = frozenset({Why.USER_CAP, Why.ORG_CAP, Why.USER_GPUS, Why.ORG_GPUS})
 """Why a bid waits that a cap of its user or org keeps from winning."""
 
-NO_REAL_BID = frozenset({Why.BELOW_FLOOR, Why.INSUFFICIENT_FUNDS, Why.MAX_SPEND}) | CAPPED
+NO_REAL_BID = CAPPED | {Why.BELOW_FLOOR, Why.INSUFFICIENT_FUNDS, Why.MAX_SPEND, Why.ORG_STARTS}
 """Why a bid waits that no other keeps from winning."""
 
 ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED})

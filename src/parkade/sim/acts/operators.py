@@ -62,8 +62,18 @@ def grant(stage: Stage, chance: random.Random) -> None:
 
 def cap(stage: Stage, chance: random.Random) -> None:
     """The most that the workloads of a user, or of an org, may cost, in all or by month, or hold;
-    owners try to change what operators set."""
+    owners try to change what operators set. Or how much an org begins."""
     org, _ = chance.choice(stage.fleet.orgs)
+    if chance.random() < 0.25:
+        bounds = commands.SetOrgBounds(
+            by=OPERATOR,
+            org=org,
+            open_workloads=chance.choice((None, 4, 20)),
+            submits_per_minute=chance.choice((None, 2)),
+            starts_per_minute=chance.choice((None, 0, 1, 3)),
+        )
+        stage.ask(bounds)
+        return
     cap_micros = chance.choice((None, MICROS, 20 * MICROS))
     period = chance.choice(tuple(CapPeriod))
     most_gpus = chance.choice((None, None, 2, 4, 8))

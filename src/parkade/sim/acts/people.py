@@ -14,7 +14,7 @@ from parkade.core.workloads.array import ArrayTerms
 from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Spec
 from parkade.sim.acts.stage import Stage
-from parkade.sim.fleet import member_of, owner_of
+from parkade.sim.fleet import OPERATOR, member_of, owner_of
 from parkade.sim.program import Program
 
 
@@ -172,10 +172,29 @@ def reserve(stage: Stage, chance: random.Random) -> None:
 
 
 def end_reservation(stage: Stage, chance: random.Random) -> None:
-    """An open end is closed."""
+    """An open end is closed, or a window lasts longer."""
     reservation = _reservation(stage.world, chance)
     if reservation is not None:
-        stage.ask(commands.EndReservation(by=_owner(stage, reservation), reservation=reservation))
+        by = _owner(stage, reservation)
+        stage.ask(commands.EndReservation(by=by, reservation=reservation))
+        end_us = stage.present_us() + chance.choice((HOUR_US, 4 * HOUR_US, 30 * HOUR_US))
+        extend = commands.ExtendReservation(by=by, reservation=reservation, end_us=end_us)
+        stage.ask(extend)
+        divide(stage, chance, reservation)
+
+
+def divide(stage: Stage, chance: random.Random, reservation: str) -> None:
+    """A part is split off, given up, or handed to another org; owners try that too."""
+    nodes = chance.choice((1, 1, 2, 3))
+    by = chance.choice((OPERATOR, _owner(stage, reservation)))
+    if chance.random() < 0.3:
+        shrink = commands.ShrinkReservation(by=by, reservation=reservation, nodes=nodes)
+        stage.ask(shrink)
+        return
+    to, _ = chance.choice(stage.fleet.orgs)
+    org = chance.choice((None, to))
+    split = commands.SplitReservation(by=by, reservation=reservation, nodes=nodes, org=org)
+    stage.ask(split)
 
 
 def lend(stage: Stage, chance: random.Random) -> None:

@@ -157,8 +157,14 @@ def _change_terms(books: Books, event: Record) -> None:
 def _submit(books: Books, event: Record) -> None:
     name = event["workload"]["workload"]
     books.workloads[name] = event["workload"]
+    if event["workload"].get("member_of") is None:
+        caps.begin(books, event["workload"]["org"], "submits", event["at_us"])
     books.failures.pop(name, None)
     books.first_started.pop(name, None)
+
+
+def _retry(books: Books, event: Record) -> None:
+    caps.begin(books, books.workloads[event["workload"]]["org"], "submits", event["at_us"])
 
 
 def _change_bounds(books: Books, event: Record) -> None:
@@ -175,6 +181,7 @@ def _change_bounds(books: Books, event: Record) -> None:
 
 def _launch(books: Books, event: Record) -> None:
     attempt, workload = event["attempt"], books.workloads[event["workload"]]
+    caps.begin(books, workload["org"], "starts", event["at_us"])
     require(attempt["attempt"] not in books.runs, f"{attempt['attempt']} was launched twice")
     require(event["workload"] not in books.live, f"{event['workload']} runs already")
     books.live[event["workload"]] = attempt["attempt"]
@@ -339,6 +346,7 @@ READERS = {
     "Resubmitted": _submit,
     "Reserved": reservations.reserve,
     "ReservationChanged": reservations.change,
+    "ReservationDivided": reservations.divide,
     "Claimed": _claim,
     "Unclaimed": _unclaim,
     "Launched": _launch,
@@ -348,6 +356,8 @@ READERS = {
     "StopOrdered": _order,
     "Cleared": _clear,
     "Ended": _end,
+    "MembersRetried": _retry,
+    "OrgBoundsSet": caps.set_bounds,
     "CapSet": caps.set_cap,
     "OrgCapSet": caps.set_cap,
     "CapNoted": caps.note,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HOUR_US = 3_600_000_000
+MINUTE_US = 60_000_000
 BLAMELESS = {"reclaimed", "moved", "healed", "operator"}
 
 Record = dict[str, Any]
@@ -65,6 +66,12 @@ class CapBooks:
     last_us: dict[Purse, int] = field(default_factory=dict)
     before: dict[Purse, tuple[int, int]] = field(default_factory=dict)
     seated: frozenset[str] = frozenset()
+    promised: frozenset[str] = frozenset()
+    bounds: dict[str, Record] = field(default_factory=dict)
+    """By org, how much it may begin in a minute."""
+
+    begun: dict[tuple[str, str, int], int] = field(default_factory=lambda: defaultdict(int))
+    """By org, what (`submits`, `starts`) and minute."""
 
 
 @dataclass

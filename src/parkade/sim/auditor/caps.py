@@ -4,6 +4,7 @@
   what it costs until it could be gone.
 - Where a clearing gives bids of a capped user or org more GPUs than they held, all that it then
   holds for bids and on demand is within the cap.
+- No org submits more, nor do bids of it start more, in a minute than it may.
 - That four fifths are spent is told where they are, once for each cap, or once a month.
 
 Work in a reservation is its org's own right and is no part of this. Months are those of charges.
@@ -11,7 +12,7 @@ Work in a reservation is its org's own right and is no part of this. Months are 
 
 from datetime import UTC, datetime, timedelta
 
-from parkade.sim.auditor.books import HOUR_US, Books, CapBooks, Purse, Record, require
+from parkade.sim.auditor.books import HOUR_US, MINUTE_US, Books, CapBooks, Purse, Record, require
 
 
 def set_cap(books: Books, event: Record) -> None:
@@ -55,15 +56,47 @@ def note(books: Books, event: Record) -> None:
     caps.noted[purse] = period
 
 
+def set_bounds(books: Books, event: Record) -> None:
+    """How much an org may begin."""
+    books.caps.bounds[event["org"]] = event["bounds"] or {}
+
+
+def begin(books: Books, org: str, what: str, at_us: int) -> None:
+    """A submission, a retry or a launch."""
+    caps, minute = books.caps, at_us // MINUTE_US
+    caps.begun[org, what, minute] += 1
+    most = caps.bounds.get(org, {}).get("submits_per_minute")
+    count = caps.begun[org, what, minute]
+    is_within = what != "submits" or most is None or count <= most
+    require(is_within, f"{org} submitted {count} in a minute, of at most {most}")
+
+
+def _check_starts(caps: CapBooks, books: Books, event: Record) -> None:
+    winners = (won["demand"].get("workload") for won in event["won"])
+    newcomers = [it for it in winners if it is not None and it not in caps.seated]
+    bids = [it for it in newcomers if _kind(books.workloads[it]) == "spot"]
+    # What moves in this clearing starts again, and is not held back for that.
+    counted = books.promises.keys() & caps.promised | set(bids)
+    for org in {books.workloads[it]["org"] for it in bids}:
+        most = caps.bounds.get(org, {}).get("starts_per_minute")
+        placed = sum(1 for it in counted if books.workloads[it]["org"] == org)
+        started = caps.begun[org, "starts", event["at_us"] // MINUTE_US]
+        says = f"{org} started {started} in a minute and is promised {placed}, of at most {most}"
+        require(most is None or placed + started <= most, says)
+
+
 def before_clearing(caps: CapBooks, books: Books) -> None:
     """Remembers who held what."""
-    if caps.caps:
+    if caps.caps or caps.bounds:
         caps.before = _held(caps, books)
         caps.seated = frozenset({*books.live, *books.promises})
+        caps.promised = frozenset(books.promises)
 
 
 def after_clearing(caps: CapBooks, books: Books, event: Record) -> None:
     """Looks at what bids of capped users and orgs got."""
+    if caps.bounds:
+        _check_starts(caps, books, event)
     if not caps.caps:
         return
     held = _held(caps, books)

@@ -106,6 +106,11 @@ class OwnersAuditor:
             case events.Reserved(reservation=reservation):
                 self._markets[reservation.reservation] = reservation.market
                 self._own[reservation.reservation] = reservation.shape
+            case events.ReservationDivided(reservation=name, shape=shape, part=part):
+                self._markets[part.reservation] = part.market
+                self._own |= {name: shape, part.reservation: part.shape}
+                for wait in self._waits.values():
+                    wait.own_shape = self._own.get(wait.reservation, ())
             case events.ReachabilityChanged(pool=pool, is_reachable=is_reachable):
                 self._silent.discard(pool) if is_reachable else self._silent.add(pool)
                 if not is_reachable:

@@ -11,6 +11,32 @@ def reserve(books: Books, event: Record) -> None:
     books.reservations[event["reservation"]["reservation"]] = event["reservation"]
 
 
+def divide(books: Books, event: Record) -> None:
+    """Nodes became a reservation of their own: whole and part together are what the whole was."""
+    name, part = event["reservation"], event["part"]
+    whole = books.reservations[name]
+    had = gpus_of(whole)
+    until_us, _ = books.reservation_paid.get(name, (whole["window"]["start_us"], 0))
+    credited, earned = books.credited[name], books.earned_by[name]
+    books.reservations[name] = {**whole, "shape": event["shape"], "divided": True}
+    books.reservations[part["reservation"]] = {**part, "divided": True}
+    left = gpus_of(books.reservations[name]) + gpus_of(part)
+    require(left == had, f"{name} of {had} GPUs was divided into {left}")
+    require(not any(of == name for of, _ in books.short), f"{name} is short and was divided")
+    for share in (part, books.reservations[name]):
+        of, gpus = share["reservation"], gpus_of(share)
+        time_us = until_us - share["window"]["start_us"]
+        rate = share["rate_micros"] * gpus
+        books.reservation_paid[of] = (until_us, rate * time_us // HOUR_US)
+        books.credited[of] = credited * gpus // had
+    books.earned_by[part["reservation"]] = part["earned_micros"]
+    books.earned_by[name] = earned - part["earned_micros"]
+    moved = sum(it["micros"] for it in event["transfers"])
+    held = books.balances[f"prepaid/{name}"]
+    most = -(-held * gpus_of(part) // had)
+    require(moved == most, f"{moved} of {held} moved with {gpus_of(part)} of {had} GPUs")
+
+
 def charge(books: Books, transfer: Record) -> None:
     """A period: no gap, nothing twice, all periods together exactly the rate over the time."""
     name = transfer["reservation"]
@@ -40,7 +66,9 @@ def settle(books: Books, event: Record) -> None:
         if gpus:
             books.short[name, demand] = (at_us, gpus)
     books.credited[name] += credited
-    require(credited == due, f"{name} was credited {credited} and missed {due}")
+    # What a division rounds is less than a micro-unit.
+    is_right = credited == due or ("divided" in reservation and credited == due - 1)
+    require(is_right, f"{name} was credited {credited} and missed {due}")
     short = sum(gpus for (of, _), (_, gpus) in books.short.items() if of == name)
     require(short <= gpus_of(reservation), f"{name} is short of more than it reserved")
 
@@ -75,6 +103,8 @@ def pay_out(books: Books, transfer: Record) -> None:
     books.earned_by[name] += transfer["micros"]
     _, charged = books.reservation_paid[name]
     most = (charged - books.credited[name]) * cap["numerator"] // cap["denominator"]
+    # Shares of what was paid and earned are rounded apart.
+    most += 2 if "divided" in books.reservations[name] else 0
     require(books.earned_by[name] <= most, f"{name} earned {books.earned_by[name]} of {most}")
 
 

@@ -150,6 +150,9 @@ class Counterfactual:
                 commands.Lend(reservation=name)
                 | commands.MakeClaim(reservation=name)
                 | commands.EndReservation(reservation=name)
+                | commands.ExtendReservation(reservation=name)
+                | commands.SplitReservation(reservation=name)
+                | commands.ShrinkReservation(reservation=name)
             ):
                 here = self._reservations.get(name)
                 return None if here is None else replace(command, reservation=here)

@@ -12,7 +12,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Health, Node
 from parkade.core.ledger.accounts import TransferKind, org_account
 from parkade.core.state import commands, events
-from parkade.core.state.people import CapPeriod
+from parkade.core.state.people import CapPeriod, OrgBounds
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Phase, Why
 from parkade.sim.whatif.others import of_others
@@ -68,6 +68,7 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             | events.GrantSet()
             | events.CapSet()
             | events.OrgCapSet()
+            | events.OrgBoundsSet()
             | events.UnixNameSet()
             | events.OrgDisabled()
             | events.UserDisabled()
@@ -84,6 +85,13 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             | events.SurroundingsKnown()
         ):
             yield from _of_healing(world, event)
+        case events.ReservationDivided(reservation=name, part=part):
+            whole = world.records.reservations[name]
+            org = None if part.org == whole.org else part.org
+            yield commands.SplitReservation(
+                by=event.by, reservation=name, nodes=part.nodes, name=part.reservation, org=org
+            )
+            yield commands.ShrinkReservation(by=event.by, reservation=name, nodes=part.nodes)
         case events.WithdrawalCharged(market=market) | events.ReservationSettled(market=market):
             # Where it comes first, a clearing or what follows it says more.
             yield commands.RunClearing(by=None, market=market)
@@ -165,8 +173,10 @@ def _of_owners(
                     start_us=it.window.start_us,
                     end_us=it.window.end_us,
                 )
-        case events.ReservationChanged(reservation=name):
+        case events.ReservationChanged(reservation=name, end_us=end_us):
             yield commands.EndReservation(by=by, reservation=name)
+            if end_us is not None:
+                yield commands.ExtendReservation(by=by, reservation=name, end_us=end_us)
         case events.LendingSet(reservation=name, lending=lending):
             yield commands.Lend(
                 by=by,
@@ -190,6 +200,7 @@ def _of_accounts(
     | events.GrantSet
     | events.CapSet
     | events.OrgCapSet
+    | events.OrgBoundsSet
     | events.UnixNameSet
     | events.OrgDisabled
     | events.UserDisabled,
@@ -222,6 +233,15 @@ def _of_accounts(
             yield commands.SetGrant(by=by, org=org, micros=micros, every_us=every_us)
         case events.CapSet(user=user, cap_micros=cap, period=period, most_gpus=gpus):
             yield commands.SetCap(by=by, user=user, cap_micros=cap, period=period, most_gpus=gpus)
+        case events.OrgBoundsSet(org=org, bounds=bounds):
+            own = OrgBounds() if bounds is None else bounds
+            yield commands.SetOrgBounds(
+                by=by,
+                org=org,
+                open_workloads=own.open_workloads,
+                submits_per_minute=own.submits_per_minute,
+                starts_per_minute=own.starts_per_minute,
+            )
         case events.OrgCapSet(org=org, cap=whole):
             yield commands.SetOrgCap(
                 by=by,

@@ -34,6 +34,8 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 
 #: Far more than any honest job needs, on a machine that is ten times slower.
 PATIENT = Limits(wall_us=120 * SECOND_US, cpu_seconds=30, processes=8)
+#: Of a room that is in use: bubblewrap, the zygote, a tester that waits for the next job.
+OWN_PROCESSES = 3
 HONEST = "def f(x):\n    return x + 1\n"
 
 
@@ -43,7 +45,8 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     outcome: TestOutcome
     #: Of an honest job on the same sandbox, right after.
     is_next_passed: bool
-    #: Processes that outlived the attack: names of any but the sandbox's own two.
+    #: Processes that outlived the attack: any but the sandbox's own, which are the room, the zygote
+    #: and a tester.
     left: tuple[str, ...]
 
 
@@ -69,19 +72,30 @@ def _trees(sandbox: Sandbox) -> list[psutil.Process]:
 
 
 def _beyond(own: list[psutil.Process], sandbox: Sandbox) -> list[str]:
-    """Processes of a room that was given up, and any but the room and the zygote of one in use."""
+    """Processes of a room that was given up, and any of one in use that are not its own."""
     now = _trees(sandbox)
     given_up = [one for one in own if one not in now and one.is_running()]
-    rooms = len(sandbox.processes())
-    added = [] if len(now) == 2 * rooms else now[2 * rooms :]
+    added = now[OWN_PROCESSES:]
     return [f"{one.pid} of user {one.uids().real}" for one in (*given_up, *added, *_guests())]
 
 
 def _guests() -> list[psutil.Process]:
-    """Processes of the users that this process gives to jailed ones, where it is root."""
+    """Where this process is root: its candidates, and its testers that are in no open room."""
     first = FIRST_USER + os.getpid() * MOST_ROOMS * SEATS
-    users = range(first, first + MOST_ROOMS * SEATS)
-    return [one for one in psutil.process_iter(["uids"]) if one.info["uids"].real in users]
+    found = []
+    for one in psutil.process_iter(["uids"]):
+        seat = one.info["uids"].real - first
+        is_guest = 0 <= seat < MOST_ROOMS * SEATS
+        if is_guest and (seat % SEATS == 0 or not _is_kept(one)):
+            found.append(one)
+    return found
+
+
+def _is_kept(tester: psutil.Process) -> bool:
+    try:
+        return os.getpid() in [one.pid for one in tester.parents()]
+    except psutil.NoSuchProcess:
+        return True
 
 
 class NobodysSandbox(Sandbox):

@@ -12,7 +12,9 @@ from parkade.compound.verify.sandbox.jobs import TestJob as Tested
 from parkade.compound.verify.sandbox.limits import Limits
 
 LIMITS = Limits(cpu_seconds=2)
-REPLY = Reply(end="exited", status=0, is_killed=False, cpu_us=1, peak_bytes=1, tester_status=0)
+REPLY = Reply(
+    end="exited", status=0, is_killed=False, cpu_us=1, peak_bytes=1, tester_status=0, is_read=True
+)
 PASSED = frames.pack(b'{"kind":"passed","reason":""}')
 TESTED = Tested(source="S", prelude="P", tests="T-SECRET", names=("f",), check=None)
 
@@ -67,9 +69,16 @@ def test_unfit_tests_are_an_error() -> None:
 
 
 def test_the_candidates_side_of_a_job_holds_nothing_of_the_tests() -> None:
-    body, tests = jobs.on_wire(TESTED, 7, LIMITS)
-    assert b"T-SECRET" not in body and b"T-SECRET" in tests
-    assert json.loads(tests)["number"] == json.loads(body)["number"] == 7
+    wire = jobs.on_wire(TESTED, 7, LIMITS)
+    assert b"T-SECRET" not in wire.code and b"T-SECRET" in wire.tests
+    numbers = [json.loads(one)["number"] for one in (wire.head, wire.code, wire.tests)]
+    assert numbers == [7, 7, 7]
+
+
+def test_the_zygotes_side_of_a_job_holds_nothing_of_code_tests_or_calls() -> None:
+    calls = CallJob(source="S-SECRET", calls=(("f", ("A-SECRET",)),))
+    for job in (msgspec.structs.replace(TESTED, source="S-SECRET"), calls):
+        assert b"SECRET" not in jobs.on_wire(job, 7, LIMITS).head
 
 
 def test_a_job_beyond_the_bound_is_refused() -> None:

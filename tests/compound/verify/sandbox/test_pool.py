@@ -266,6 +266,36 @@ def test_unfit_tests_keep_the_room_in_use() -> None:
     assert asyncio.run(run())
 
 
+LONG = "def f(x): return x + 1\n# " + "x" * (6 << 20)
+
+
+def test_code_and_tests_longer_than_a_socket_holds_are_read_to_their_end() -> None:
+    async def run() -> tuple[bool, bool]:
+        async with Sandbox(rooms=1, limits=PATIENT) as sandbox:
+            await sandbox.test(job(HONEST))
+            before = sandbox.processes()
+            outcome = await sandbox.test(job(LONG, "assert f(1) == 2\n# " + "y" * (6 << 20)))
+            return outcome.is_passed, sandbox.processes() == before
+
+    assert asyncio.run(run()) == (True, True)
+
+
+def test_code_that_is_not_read_to_its_end_costs_the_room_and_meets_no_other_job() -> None:
+    little = msgspec.structs.replace(PATIENT, memory_bytes=1 << 20)
+
+    async def run() -> tuple[bool, bool, bool]:
+        async with Sandbox(rooms=1, limits=PATIENT) as sandbox:
+            await sandbox.test(job(HONEST))
+            before = sandbox.processes()
+            calls = CallJob(source=LONG, calls=(("f", (1,)),))
+            outcome = await sandbox.call(calls, little)
+            is_answered = isinstance(outcome.answers[0], Returned)
+            is_kept = sandbox.processes() == before
+            return is_answered, is_kept, (await sandbox.test(job(HONEST))).is_passed
+
+    assert asyncio.run(run()) == (False, False, True)
+
+
 def test_calls_are_answered_in_order() -> None:
     async def run() -> list[object]:
         async with Sandbox(rooms=1, limits=PATIENT) as sandbox:

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 import msgspec
 
 from parkade.compound.verify.sandbox.errors import JobTooLarge, UnfitTests
-from parkade.compound.verify.sandbox.inside import frames, plain, zygote
+from parkade.compound.verify.sandbox.inside import candidate, frames, plain, tester
 from parkade.compound.verify.sandbox.limits import SECOND_US, Limits
 
 MOST_REASON = 1_500
@@ -133,17 +133,49 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     is_killed: bool
     cpu_us: int
     peak_bytes: int
-    tester_status: int | None = None
+    tester_status: int | None
+    #: Whether the candidate read its code, and the tester its tests. Code that came and was not
+    #: read was taken away.
+    is_read: bool
 
 
-def on_wire(job: Job, number: int, limits: Limits) -> tuple[bytes, bytes]:
-    """What the zygote gets, and what only the tester gets (empty without tests)."""
-    head: dict[str, Any] = {
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """A job in three messages, each for one process."""
+
+    #: For the zygote: numbers only.
+    head: bytes
+    #: For the candidate.
+    code: bytes
+    #: For the tester; empty without tests.
+    tests: bytes
+
+
+def on_wire(job: Job, number: int, limits: Limits) -> Wire:
+    """What each process gets; raises `UnfitTests`, `JobTooLarge`."""
+    code: dict[str, Any] = {"number": number, "source": job.source, "names": [], "calls": []}
+    tests = b""
+    match job:
+        case TestJob():
+            code["names"] = job.names
+            asked = msgspec.to_builtins(job) | {"number": number, "most": limits.output_bytes}
+            del asked["source"]
+            tests = frames.dump(asked)
+        case CallJob():
+            code["calls"] = [[name, plain.encode(list(given))] for name, given in job.calls]
+        case _:
+            assert_never(job)
+    body = frames.dump(code)
+    if len(tests) > MOST_JOB_BYTES:
+        raise UnfitTests(f"tests of {len(tests)} bytes, where at most {MOST_JOB_BYTES} are taken")
+    if len(body) > MOST_JOB_BYTES:
+        raise JobTooLarge(f"code of {len(body)} bytes, where at most {MOST_JOB_BYTES} are taken")
+    return Wire(head=_head(number, limits, has_tests=bool(tests)), code=body, tests=tests)
+
+
+def _head(number: int, limits: Limits, *, has_tests: bool) -> bytes:
+    head = {
         "number": number,
-        "source": job.source,
-        "names": [],
-        "calls": [],
-        "has_tests": False,
+        "has_tests": has_tests,
         "bounds": {
             "memory_bytes": limits.memory_bytes,
             "cpu_seconds": limits.cpu_seconds,
@@ -155,21 +187,7 @@ def on_wire(job: Job, number: int, limits: Limits) -> tuple[bytes, bytes]:
         "wall_us": limits.wall_us,
         "output_bytes": limits.output_bytes,
     }
-    tests = b""
-    match job:
-        case TestJob():
-            head |= {"names": job.names, "has_tests": True}
-            tests = frames.dump(msgspec.to_builtins(job) | {"source": "", "number": number})
-        case CallJob():
-            head["calls"] = [[name, plain.encode(list(given))] for name, given in job.calls]
-        case _:
-            assert_never(job)
-    body = frames.dump(head)
-    if len(tests) > MOST_JOB_BYTES:
-        raise UnfitTests(f"tests of {len(tests)} bytes, where at most {MOST_JOB_BYTES} are taken")
-    if len(body) > MOST_JOB_BYTES:
-        raise JobTooLarge(f"code of {len(body)} bytes, where at most {MOST_JOB_BYTES} are taken")
-    return body, tests
+    return frames.dump(head)
 
 
 def ending(reply: Reply, limits: Limits) -> JobEnding:
@@ -184,7 +202,7 @@ def ending(reply: Reply, limits: Limits) -> JobEnding:
 
 
 def has_verdict(reply: Reply, stream: bytes) -> bool:
-    """Whether the tester read its tests and spoke."""
+    """Whether the tester spoke, and ended by itself."""
     return reply.end == "exited" and reply.tester_status == 0 and bool(frames.split(stream))
 
 
@@ -254,4 +272,4 @@ def _is_value(data: Any) -> bool:
     return True
 
 
-assert MOST_JOB_BYTES < zygote.MOST_JOB_BYTES
+assert min(candidate.MOST_CODE_BYTES, tester.MOST_TEST_BYTES) > MOST_JOB_BYTES

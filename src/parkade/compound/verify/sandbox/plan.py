@@ -79,12 +79,13 @@ class RoomPlan(msgspec.Struct, frozen=True, kw_only=True):
     #: Processes that the kernel counts for the same user, beside one jailed process.
     other_processes: int
 
-    def settings(self, tests_descriptor: int) -> str:
+    def settings(self, code_descriptor: int, tests_descriptor: int) -> str:
         """The zygote's one argument."""
         settings = {
             "is_unsandboxed": self.is_unsandboxed,
             "first_user": self.first_user,
             "other_processes": self.other_processes,
+            "code_descriptor": code_descriptor,
             "tests_descriptor": tests_descriptor,
         }
         return msgspec.json.encode(settings).decode()

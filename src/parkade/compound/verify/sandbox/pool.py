@@ -4,7 +4,8 @@ Theory of operation
 -------------------
 Starting an interpreter for each program costs more than most programs. So a room (`room`) has one
 bubblewrap sandbox with one warm interpreter in it, the zygote, which forks for each job and never
-runs a line of it. The forks are jailed (`inside/jail.py`), and end with the job.
+runs a line of it. The forks are jailed (`inside/jail.py`). A candidate ends with its job; a tester
+goes on as long as tests can leave nothing in it (`inside/stateless.py`).
 
     caller ── Sandbox ──┬── room 0:  bwrap ── zygote ──┬── candidate   untrusted code
                         ├── room 1                     └── tester      the question's tests
@@ -13,23 +14,25 @@ runs a line of it. The forks are jailed (`inside/jail.py`), and end with the job
 Who can say "passed"? Only the tester. It is a sibling of the candidate, in another process
 namespace (and, under root, with another Unix user), and alone holds the descriptor on which a
 verdict is told. The candidate holds one end of a socket, on which it answers calls with plain data.
-What it writes there is an answer, however it came about. It cannot see the tests: they reach the
-tester past the zygote, so that no copy is in the memory that a candidate is forked with.
+What it writes there is an answer, however it came about. It cannot see the tests, nor anything of
+other jobs: code and tests reach candidate and tester past the zygote, and what these say goes out
+through memory that forks do not get, so that no copy is in what a candidate is forked with.
 
 A worked example, HumanEval's contract. Job 7 has the source of `add`, tests `def check(candidate):
 assert candidate(1, 2) == 3`, check "check", names ("add",).
 
-1. The zygote reads job 7, forks the candidate, forks the tester, waits for the tester.
-2. The candidate runs the source and writes {"ready": {"add": "function"}}.
+1. The zygote reads the limits of job 7, forks a tester if none waits, forks the candidate, gives
+   the number 7 to the tester, waits for it.
+2. The candidate reads job 7's source, runs it and writes {"ready": {"add": "function"}}.
 3. The tester reads job 7's tests, runs them, calls `check` with a proxy of `add`. The proxy writes
    ["add", [1, 2], {"d": []}] and reads {"value": 3}: 3 is an int of the tester's own making.
-4. The tester writes {"kind": "passed"} to the zygote and ends; so the candidate's socket closes,
-   and the candidate ends. The zygote reads the status and use of both, and replies.
-5. Were the candidate still running, or anything that it forked: it is process 1 of its namespace,
-   the zygote kills it, and the kernel everything else in there before the zygote's wait returns.
+4. The tester writes {"kind": "passed"}, tells the zygote that job 7 is decided, and waits for the
+   next, since an assertion about a call leaves nothing behind.
+5. The zygote kills the candidate. It is process 1 of its namespace, so the kernel ends everything
+   else in there before the zygote's wait returns. The zygote reads its use, and replies.
 
-Invariants: a job has passed only if the tester said so and ended by itself; after the reply no
-process, file or setting of the job is left; a room in doubt serves no second job.
+Invariants: a job has passed only if the tester said so; after the reply no process, file or setting
+of the job's code is left; a room in doubt serves no second job.
 """
 
 import asyncio

@@ -1,10 +1,11 @@
 """One room: a bubblewrap process with a zygote inside, which takes one job at a time.
 
-A room that is in doubt (no answer in time, a torn answer, tests that were not read, a cancelled
-job) is closed, and never used again; the pool opens another.
+A room that is in doubt (no answer in time, a torn answer, code or tests that were not read to their
+end, a cancelled job) is closed, and never used again; the pool opens another.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import signal
@@ -18,7 +19,7 @@ import msgspec
 
 from parkade.compound.verify.sandbox.errors import SandboxUnavailable
 from parkade.compound.verify.sandbox.inside import frames
-from parkade.compound.verify.sandbox.jobs import Job, Reply, has_verdict, on_wire
+from parkade.compound.verify.sandbox.jobs import Job, Reply, Wire, has_verdict, on_wire
 from parkade.compound.verify.sandbox.limits import Limits
 from parkade.compound.verify.sandbox.plan import RoomPlan
 
@@ -27,7 +28,7 @@ START_SECONDS = 60
 PATIENCE_SECONDS = 30
 #: For bubblewrap to end after its zygote was killed.
 END_SECONDS = 10
-MOST_REPLY_BYTES = 1 << 16
+MOST_REPLY_BYTES = MOST_PART_BYTES = 1 << 16
 MOST_COMPLAINT_BYTES = 2_000
 
 
@@ -39,12 +40,18 @@ class Room:
     """A sandbox that is ready; made by `open_room`."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], control: socket.socket, tests: socket.socket
+        self,
+        process: subprocess.Popen[bytes],
+        control: socket.socket,
+        code: socket.socket,
+        tests: socket.socket,
     ) -> None:
         self._process = process
         self._zygote: int | None = None
         self._control = control
+        self._code = code
         self._tests = tests
+        self._heard = bytearray()
         self._numbers = itertools.count(1)
         self.is_open = True
 
@@ -55,12 +62,12 @@ class Room:
 
     async def serve(self, job: Job, limits: Limits) -> tuple[Reply, bytes]:
         """The zygote's reply and the stream of what was said; closes the room if in doubt."""
-        body, tests = on_wire(job, next(self._numbers), limits)
+        wire = on_wire(job, next(self._numbers), limits)
         is_whole = False
         try:
             async with asyncio.timeout(limits.wall_us / 1e6 + PATIENCE_SECONDS):
-                reply, stream = await self._exchange(body, tests, limits.output_bytes)
-            is_whole = not tests or has_verdict(reply, stream)
+                reply, stream, is_taken = await self._exchange(wire, limits.output_bytes)
+            is_whole = is_taken and (not wire.tests or has_verdict(reply, stream))
             return reply, stream
         except (OSError, frames.Ended, frames.TooLong, msgspec.DecodeError, TimeoutError) as error:
             raise Lost(str(error)) from error
@@ -68,19 +75,37 @@ class Room:
             if not is_whole:
                 self.close()
 
-    async def _exchange(self, body: bytes, tests: bytes, most: int) -> tuple[Reply, bytes]:
+    async def _exchange(self, wire: Wire, most: int) -> tuple[Reply, bytes, bool]:
+        """The reply, the stream, and whether nothing of code and tests is still on its way."""
+        code, tests = frames.pack(wire.code), frames.pack(wire.tests) if wire.tests else b""
+        rest = (code[_send_some(self._code, code) :], tests[_send_some(self._tests, tests) :])
+        # Most jobs are small, so that all of them is there when the zygote wakes.
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._control, frames.pack(body))
-        sending = None
-        if tests:
-            sending = asyncio.create_task(loop.sock_sendall(self._tests, frames.pack(tests)))
+        await loop.sock_sendall(self._control, frames.pack(wire.head))
+        if not any(rest):
+            return *await self._answer(most), True
+        sending = [
+            asyncio.create_task(loop.sock_sendall(one, part))
+            for one, part in zip((self._code, self._tests), rest, strict=True)
+        ]
         try:
-            reply = msgspec.json.decode(await self._receive(MOST_REPLY_BYTES), type=Reply)
-            return reply, await self._receive(most)
+            reply, stream = await self._answer(most)
+            _, late = await asyncio.wait(sending, timeout=END_SECONDS if reply.is_read else 0)
+            return reply, stream, reply.is_read and not late
         finally:
-            if sending is not None:
-                sending.cancel()
-                await asyncio.gather(sending, return_exceptions=True)
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+
+    async def _answer(self, most: int) -> tuple[Reply, bytes]:
+        """Parts of the stream up to an empty message, then the reply."""
+        stream = bytearray()
+        while part := await self._receive(MOST_PART_BYTES):
+            stream += part
+            if len(stream) > most + MOST_PART_BYTES:
+                raise frames.TooLong(f"{len(stream)} bytes from the zygote")
+        reply = msgspec.json.decode(await self._receive(MOST_REPLY_BYTES), type=Reply)
+        return reply, bytes(stream)
 
     async def hear_opening(self) -> list[str]:
         """What the walls let through, as the zygote found; empty if they stand."""
@@ -91,27 +116,29 @@ class Room:
         return breaches
 
     async def _receive(self, most: int) -> bytes:
-        length = int.from_bytes(await self._receive_exactly(frames.HEADER_BYTES), "big")
-        if length > most + frames.HEADER_BYTES:
+        """The next message of the zygote; often several come with one read."""
+        length = int.from_bytes(await self._take(frames.HEADER_BYTES), "big")
+        if length > most:
             raise frames.TooLong(f"{length} bytes from the zygote")
-        return await self._receive_exactly(length)
+        return await self._take(length)
 
-    async def _receive_exactly(self, count: int) -> bytes:
+    async def _take(self, count: int) -> bytes:
         loop = asyncio.get_running_loop()
-        parts = bytearray()
-        while len(parts) < count:
-            part = await loop.sock_recv(self._control, min(count - len(parts), 1 << 20))
+        while len(self._heard) < count:
+            part = await loop.sock_recv(self._control, MOST_PART_BYTES)
             if not part:
                 raise frames.Ended("the sandbox ended")
-            parts += part
-        return bytes(parts)
+            self._heard += part
+        taken = bytes(self._heard[:count])
+        del self._heard[:count]
+        return taken
 
     def close(self) -> None:
         """Ends the sandbox and everything in it, now; may be called again."""
         if self.is_open:
             self.is_open = False
-            self._control.close()
-            self._tests.close()
+            for one in (self._control, self._code, self._tests):
+                one.close()
             self._kill()
 
     def _kill(self) -> None:
@@ -148,6 +175,14 @@ async def open_room(plan: RoomPlan) -> Room:
     return room
 
 
+def _send_some(to: socket.socket, body: bytes) -> int:
+    """How much was sent without waiting."""
+    try:
+        return to.send(body) if body else 0
+    except BlockingIOError:
+        return 0
+
+
 def _child(pid: int) -> int | None:
     """A descriptor of the only child of a process; None if it has none."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
@@ -158,30 +193,31 @@ def _child(pid: int) -> int | None:
 
 
 def _start(plan: RoomPlan, complaints: IO[bytes]) -> Room:
-    control, their_control = socket.socketpair()
-    tests, their_tests = socket.socketpair()
-    with their_control, their_tests:
-        descriptor = their_tests.fileno()
+    ours, theirs = zip(*(socket.socketpair() for _ in range(3)), strict=True)
+    with contextlib.ExitStack() as shut:
+        for one in theirs:
+            shut.enter_context(one)
+        control, code, tests = (one.fileno() for one in theirs)
         try:
             process = subprocess.Popen(
-                [*plan.command, plan.settings(descriptor)],
-                stdin=their_control.fileno(),
+                [*plan.command, plan.settings(code, tests)],
+                stdin=control,
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
                 env=plan.environment,
-                pass_fds=(descriptor,),
+                pass_fds=(code, tests),
                 start_new_session=True,
                 cwd="/",
             )
         except OSError as error:
-            control.close()
-            tests.close()
+            for one in ours:
+                one.close()
             raise SandboxUnavailable(
                 f"{plan.command[0]}: {os.strerror(error.errno or 0)}"
             ) from error
-    control.setblocking(False)
-    tests.setblocking(False)
-    return Room(process, control, tests)
+    for one in ours:
+        one.setblocking(False)
+    return Room(process, *ours)
 
 
 def _complaint(complaints: IO[bytes]) -> str:

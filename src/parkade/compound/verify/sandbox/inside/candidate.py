@@ -1,9 +1,11 @@
 """The process that runs untrusted code: executes it, then answers calls to its functions.
 
-It knows the code and the arguments of the calls, and nothing of the tests. Its one channel leads to
-the tests or to the zygote; whatever the code writes there is an answer of the code, right or
-wrong, and never a verdict.
+It knows the code and the arguments of the calls, and nothing of the tests. It reads them itself,
+so that they are in no other process, and closes that descriptor before it runs the code. Its one
+channel leads to the tests or to the zygote; whatever the code writes there is an answer of the
+code, right or wrong, and never a verdict.
 
+    what it reads   {"number", "source", "names", "calls": [[name, arguments], …]}
     first message   {"ready": {name: "function" | "missing" | {"value": …} | {"module": name}}}
                     or {"raised": …} if the code failed
     a call          [name, arguments, keyword arguments], as `plain` encodes them
@@ -12,6 +14,7 @@ wrong, and never a verdict.
 """
 
 import builtins
+import os
 import sys
 import types
 from typing import Any
@@ -19,24 +22,37 @@ from typing import Any
 from parkade.compound.verify.sandbox.inside import frames, plain
 
 NAME = "solution"
+MOST_CODE_BYTES = 16 << 20
+EXIT = 0
 MOST_MESSAGE = 1_000
 MUTABLE = (list, dict, set, bytearray)
 
 
-def serve(channel: int, source: str, names: list[str], most: int) -> None:
-    """Runs the code and answers calls until the other end closes. `most` bounds a call."""
-    module = _open(channel, source, names)
+def serve(channel: int, code: int, number: int, most: int) -> int:
+    """Runs the code of a job, answers calls until the other end closes. `most` bounds a call."""
+    job = _read(code, number)
+    module = _open(channel, job["source"], job["names"])
     while module is not None:
         name, arguments, keywords = plain.loads(frames.receive(channel, most))
         frames.send(channel, frames.dump(_answer(module, name, arguments, keywords)))
+    return EXIT
 
 
-def call_all(channel: int, source: str, calls: list[tuple[str, Any]]) -> None:
-    """Runs the code and writes the answers to all calls, in order."""
-    module = _open(channel, source, [])
+def call_all(channel: int, code: int, number: int) -> int:
+    """Runs the code of a job and writes the answers to all its calls, in order."""
+    job = _read(code, number)
+    module = _open(channel, job["source"], [])
     if module is not None:
-        for name, arguments in calls:
+        for name, arguments in job["calls"]:
             frames.send(channel, frames.dump(_answer(module, name, arguments, {"d": []})))
+    return EXIT
+
+
+def _read(code: int, number: int) -> dict[str, Any]:
+    job: dict[str, Any] = plain.loads(frames.receive(code, MOST_CODE_BYTES))
+    os.close(code)
+    assert job["number"] == number
+    return job
 
 
 def _open(channel: int, source: str, names: list[str]) -> types.ModuleType | None:

@@ -35,6 +35,13 @@ def send(descriptor: int, body: bytes) -> None:
         raise Ended("the other end is gone") from error
 
 
+def send_view(descriptor: int, body: memoryview) -> None:
+    """As `send`, without a copy of the body in this process's memory."""
+    os.write(descriptor, len(body).to_bytes(HEADER_BYTES, "big"))
+    while body:
+        body = body[os.write(descriptor, body) :]
+
+
 def receive(descriptor: int, most: int) -> bytes:
     """The body of the next message, at most `most` bytes; `Ended`, or `TooLong`."""
     length = int.from_bytes(receive_exactly(descriptor, HEADER_BYTES), "big")

@@ -29,7 +29,7 @@ HOME = b"/tmp"
 #: Standard output of the zygote, which is /dev/null; so are its standard errors.
 NULL = 1
 #: Descriptors that a jailed process finds; the zygote has nothing there that it needs.
-FIRST_KEPT, MOST_KEPT = 3, 3
+FIRST_KEPT, MOST_KEPT = 3, 36
 MOST_CELLS = 16
 
 
@@ -64,7 +64,8 @@ class Bounds:
     files: int
 
 
-Work = Callable[[tuple[int, ...]], None]
+#: What a jailed process does with the descriptors it keeps; gives its exit code.
+Work = Callable[[tuple[int, ...]], int]
 Cell = tuple[kernel.Call, ...]
 
 
@@ -117,10 +118,9 @@ class Jailer:
                 frames.send(kept[0], frames.dump([f"cannot be jailed: {error}"]))
                 return
             try:
-                work(kept)
+                code = work(kept)
             except frames.Ended:
-                pass
-            code = 0
+                code = 0
         finally:
             os._exit(code)
 

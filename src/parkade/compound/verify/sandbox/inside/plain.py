@@ -23,6 +23,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+_decoder = json.JSONDecoder()
 MOST_DEPTH = 50
 MOST_ITEMS = 100_000
 MOST_SMALL_BITS = 63
@@ -154,8 +155,12 @@ _DECODERS: dict[str, Callable[[Any, int], Any]] = {
 
 
 def loads(text: bytes) -> Any:
-    """JSON that came from untrusted code; `Malformed` if it is none or nested too deep."""
+    """JSON that came from untrusted code, as `frames.dump` writes it; `Malformed` if it is none, or
+    nested too deep."""
     try:
-        return json.loads(text)
+        found, end = _decoder.raw_decode(decoded := text.decode())
     except (ValueError, RecursionError) as error:
         raise Malformed(f"no JSON: {error}"[:200]) from error
+    if end != len(decoded):
+        raise Malformed("more than one value")
+    return found

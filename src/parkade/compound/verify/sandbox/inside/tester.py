@@ -13,22 +13,40 @@ The verdict is {"kind", "reason"}, kind being one of
     ended     the candidate's process ended before it had answered
     unsent    the candidate answered what is no plain value
     unfit     the tests themselves cannot be run like this; says nothing about the candidate
+
+The zygote, which does not read the verdict, is then told in a few bytes (`DONE`) which job it was
+of, whether it is "ended", as how the candidate ended is still to be seen then, and whether this
+process ends with it.
+
+One tester serves jobs as long as their tests can leave nothing in it (`stateless`), each over a
+channel of its own to a candidate of its own. Other tests are the last that it runs, and so are
+those that made it grow, import, or use a noteworthy part of its CPU time.
 """
 
 import builtins
 import importlib
-import json
 import os
+import resource
+import struct
 import sys
+import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from types import CodeType
+from typing import Any, NamedTuple
 
-from parkade.compound.verify.sandbox.inside import frames, plain
+from parkade.compound.verify.sandbox.inside import frames, plain, stateless
 
 MOST_TEST_BYTES = 16 << 20
 MOST_REASON = 1_500
 TESTS = "<tests>"
+#: What the zygote is told: the job's number; `AN_END` for "ended", `LAST` if no more will follow,
+#: `BEFORE` where that is known before the tests run: once they ran, they could say otherwise.
+BEGIN, DONE = struct.Struct("=Q"), struct.Struct("=QB")
+AN_END, LAST, BEFORE = 1, 2, 4
+#: What makes a job the last: memory that was added since the start, a part of the CPU time.
+MOST_GROWTH_BYTES = 4 << 20
+MOST_CPU_SHARE = 0.1
 
 
 class _Decided(BaseException):
@@ -39,23 +57,72 @@ class _Decided(BaseException):
         self.kind = kind
 
 
-def serve(channel: int, tests: int, verdict: int, number: int, most: int) -> None:
-    """Reads the tests of job `number`, runs them, writes the verdict. `most` bounds an answer."""
-    asked = json.loads(frames.receive(tests, MOST_TEST_BYTES))
-    os.close(tests)
-    if asked["number"] != number:
-        return
-    kind, reason = decide(channel, asked, most)
-    answer = {"kind": kind, "reason": reason[:MOST_REASON]}
-    frames.send(verdict, frames.dump(answer))
+class Ways(NamedTuple):
+    """Descriptors of a tester."""
+
+    #: Where its verdicts go.
+    verdict: int
+    #: Here the zygote hears that a verdict is written.
+    done: int
+    #: Here it gives the number of a job that is to be run.
+    begin: int
+    #: Tests are read here.
+    tests: int
 
 
-def decide(channel: int, asked: dict[str, Any], most: int) -> tuple[str, str]:
-    """Kind and reason. `asked`: prelude, tests, names under test, check (a name or None)."""
-    space: dict[str, Any] = {"__name__": "tests"}
+def serve(ways: Ways, channels: tuple[int, ...], cpu_seconds: int) -> int:
+    """Runs the tests of one job after the other, at most one for each channel; the exit code."""
+    start_bytes, modules = _peak_bytes(), len(sys.modules)
+    for at, channel in enumerate(channels, 1):
+        (number,) = BEGIN.unpack(frames.receive_exactly(ways.begin, BEGIN.size))
+        asked = plain.loads(frames.receive(ways.tests, MOST_TEST_BYTES))
+        assert asked["number"] == number
+        if at > 1:
+            os.close(channels[at - 2])
+        codes, fault = compiled(asked)
+        is_stateless = codes is None or stateless.is_stateless(*codes, asked["names"])
+        is_last = at == len(channels) or not is_stateless
+        if is_last:
+            os.write(ways.done, DONE.pack(number, LAST | BEFORE))
+            for one in (ways.tests, ways.begin, *channels[at:]):
+                os.close(one)
+        kind, reason = ("unfit", fault) if codes is None else decide(channel, asked, *codes)
+        frames.send(ways.verdict, frames.dump({"kind": kind, "reason": reason[:MOST_REASON]}))
+        is_last = (
+            is_last
+            or len(sys.modules) != modules
+            or _peak_bytes() - start_bytes > MOST_GROWTH_BYTES
+            or time.process_time() > MOST_CPU_SHARE * cpu_seconds
+        )
+        code = AN_END * (kind == "ended") | LAST * is_last
+        os.write(ways.done, DONE.pack(number, code))
+        if is_last:
+            break
+    return 0
+
+
+def _peak_bytes() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def compiled(asked: dict[str, Any]) -> tuple[tuple[CodeType, CodeType] | None, str]:
+    """Prelude and tests, or None and what is wrong with them."""
     try:
-        exec(compile(asked["prelude"], "<prelude>", "exec", dont_inherit=True), space)
-        tests = compile(asked["tests"], TESTS, "exec", dont_inherit=True)
+        prelude = compile(asked["prelude"], "<prelude>", "exec", dont_inherit=True)
+        return (prelude, compile(asked["tests"], TESTS, "exec", dont_inherit=True)), ""
+    except BaseException as error:  # noqa: BLE001 - a question's own fault is told as such
+        return None, f"the question's own code fails: {_words(error)}"
+
+
+def decide(
+    channel: int, asked: dict[str, Any], prelude: CodeType, tests: CodeType
+) -> tuple[str, str]:
+    """Kind and reason. `asked`: names under test, check (a name or None), most (bytes of an
+    answer), and the tests as text."""
+    space: dict[str, Any] = {"__name__": "tests"}
+    most = asked["most"]
+    try:
+        exec(prelude, space)
     except BaseException as error:  # noqa: BLE001 - a question's own fault is told as such
         return "unfit", f"the question's own code fails: {_words(error)}"
     try:

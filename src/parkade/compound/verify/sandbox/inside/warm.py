@@ -61,13 +61,14 @@ def rehearse() -> None:
 def _answer() -> bytes:
     """The candidate's side: calls are written first, then read and answered."""
     ours, theirs = socket.socketpair()
+    code = _written({"number": 1, "source": SOURCE, "names": ["f"], "calls": []})
     with ours, theirs:
         for arguments, keywords in CALLS:
             asked = ["f", plain.encode(arguments), plain.encode(keywords)]
             frames.send(ours.fileno(), frames.dump(asked))
         ours.shutdown(socket.SHUT_WR)
         try:
-            candidate.serve(theirs.fileno(), SOURCE, ["f"], MOST)
+            candidate.serve(theirs.fileno(), code, 1, MOST)
         except frames.Ended:
             pass
         del sys.modules[candidate.NAME]
@@ -77,15 +78,27 @@ def _answer() -> bytes:
 def _tell(answers: bytes) -> None:
     """The tester's side: answers are written first, then asked for."""
     ours, theirs = socket.socketpair()
-    tests, say_tests = os.pipe()
     hear, say = os.pipe()
+    hear_done, say_done = os.pipe()
+    begin, say_begin = os.pipe()
+    os.write(say_begin, tester.BEGIN.pack(1))
     asked = {"number": 1, "prelude": SOURCE, "tests": TESTS, "names": ["f"], "check": "check"}
     with ours, theirs:
         theirs.sendall(answers)
-        frames.send(say_tests, frames.dump(asked))
-        os.close(say_tests)
-        tester.serve(ours.fileno(), tests, say, 1, MOST)
-    os.close(say)
+        ways = tester.Ways(
+            verdict=say, done=say_done, begin=begin, tests=_written(asked | {"most": MOST})
+        )
+        tester.serve(ways, (ours.fileno(),), 1)
+    for one in (say, hear_done, say_done, say_begin):
+        os.close(one)
     verdict = plain.loads(frames.receive(hear, MOST))
     os.close(hear)
     assert verdict["kind"] == "passed", verdict["reason"]
+
+
+def _written(message: dict[str, Any]) -> int:
+    """A descriptor from which the message can be read."""
+    hear, say = os.pipe()
+    frames.send(say, frames.dump(message))
+    os.close(say)
+    return hear

@@ -4,25 +4,19 @@ The kernel's own limits hold for each process. This adds what they lack: wall ti
 all processes of a job together (looked at every `LOOK_SECONDS`), and the length of what they say.
 """
 
+import mmap
 import os
 import select
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 LOOK_SECONDS = 0.02
 GRACE_SECONDS = 0.05
+PART_BYTES = 1 << 16
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Heard:
-    """What came through a descriptor until a process ended, or a bound was met."""
-
-    stream: bytes
-    #: exited | wall | memory | output
-    end: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,66 +31,102 @@ class Ended:
     peak_bytes: int
 
 
-def listen(
-    pid: int, descriptor: int, *, until: float, most: int, is_too_big: Callable[[], bool]
-) -> Heard:
-    """Reads until process `pid` ends; no longer than `until` (monotonic), no more than `most`."""
-    os.set_blocking(descriptor, False)
-    process = os.pidfd_open(pid)
-    poll = select.poll()
-    poll.register(process, select.POLLIN)
-    poll.register(descriptor, select.POLLIN)
-    heard = bytearray()
-    look_at = time.monotonic() + LOOK_SECONDS
-    try:
+class Relay:
+    """Takes what a process says and gives it on, part by part, and keeps none of it.
+
+    The parts pass through one piece of memory that no forked process gets (MADV_DONTFORK): else
+    what one candidate answers, or the failed line of its tests, could be read by the next.
+    """
+
+    def __init__(self, give: Callable[[memoryview], None]) -> None:
+        memory = mmap.mmap(-1, PART_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory.madvise(mmap.MADV_DONTFORK)
+        self._part = memoryview(memory)
+        self._give = give
+
+    def listen(
+        self,
+        process: int,
+        descriptor: int,
+        *,
+        done: int | None = None,
+        until: float,
+        most: int,
+        is_too_big: Callable[[], bool],
+    ) -> str:
+        """Reads until the process of a pidfd ends, or all is said: `done` can be read.
+
+        No longer than `until` (monotonic), no more than `most`. Gives what ended it: exited, done,
+        wall, memory or output.
+        """
+        os.set_blocking(descriptor, False)
+        poll = select.poll()
+        for one in (process, descriptor) if done is None else (process, descriptor, done):
+            poll.register(one, select.POLLIN)
+        left = most
+        look_at = time.monotonic() + LOOK_SECONDS
         while True:
             now = time.monotonic()
             if now >= until:
-                return Heard(stream=bytes(heard), end="wall")
+                return "wall"
             if now >= look_at:
                 if is_too_big():
-                    return Heard(stream=bytes(heard), end="memory")
+                    return "memory"
                 look_at = now + LOOK_SECONDS
             ready = {one for one, _ in poll.poll(1000 * (min(look_at, until) - now) + 1)}
-            if descriptor in ready and not _drain(descriptor, heard, most):
-                poll.unregister(descriptor)
-            if len(heard) > most:
-                return Heard(stream=bytes(heard[:most]), end="output")
-            if process in ready:
-                _drain(descriptor, heard, most)
-                return Heard(stream=bytes(heard[:most]), end="exited")
-    finally:
-        os.close(process)
+            is_over = done in ready or process in ready
+            if descriptor in ready or is_over:
+                left, is_open = self._carry(descriptor, left)
+                if not is_open and not is_over:
+                    poll.unregister(descriptor)
+            if left < 0:
+                return "output"
+            if is_over:
+                return "done" if done in ready else "exited"
 
-
-def _drain(descriptor: int, into: bytearray, most: int) -> bool:
-    """Takes what is there, up to one byte more than `most`; False once the end is reached."""
-    while len(into) <= most:
+    def discard(self, one: socket.socket) -> None:
+        """Takes what is there, and gives it to no one."""
         try:
-            part = os.read(descriptor, 1 << 16)
+            while one.recv_into(self._part, 0, socket.MSG_DONTWAIT):
+                pass
         except BlockingIOError:
-            return True
-        except ConnectionResetError:
-            return False
-        if not part:
-            return False
-        into += part
-    return True
+            pass
+
+    def _carry(self, descriptor: int, left: int) -> tuple[int, bool]:
+        """Carries what is there, up to `left` bytes: how many may follow, below 0 if more were
+        there; and whether the other end is open."""
+        while True:
+            try:
+                count = os.readv(descriptor, [self._part])
+            except BlockingIOError:
+                return left, True
+            except ConnectionResetError:
+                return left, False
+            if count == 0:
+                return left, False
+            if left > 0:
+                self._give(self._part[: min(count, left)])
+            left -= count
+            if left < 0:
+                return left, True
 
 
-def end(pid: int, *, grace_seconds: float) -> Ended:
-    """Gives a process a moment to end, then kills it; with it ends all it forked."""
-    process = os.pidfd_open(pid)
-    try:
-        has_ended = bool(select.select([process], [], [], grace_seconds)[0])
-    finally:
-        os.close(process)
-    if not has_ended:
+def end(pid: int, *, grace_seconds: float = 0) -> Ended:
+    """Kills a process that does not end within a moment; with it ends all it forked."""
+    if grace_seconds:
+        process = os.pidfd_open(pid)
+        try:
+            select.select([process], [], [], grace_seconds)
+        finally:
+            os.close(process)
+    found, status, usage = os.wait4(pid, os.WNOHANG)
+    is_killed = not found
+    if is_killed:
         os.kill(pid, signal.SIGKILL)
-    _, status, usage = os.wait4(pid, 0)
+        _, status, usage = os.wait4(pid, 0)
     return Ended(
         status=os.waitstatus_to_exitcode(status),
-        is_killed=not has_ended,
+        is_killed=is_killed,
         cpu_us=int(1e6 * (usage.ru_utime + usage.ru_stime)),
         peak_bytes=1024 * usage.ru_maxrss,
     )

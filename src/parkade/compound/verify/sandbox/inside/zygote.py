@@ -4,14 +4,17 @@ It never runs a line of a job itself. It reads a job, forks the candidate and, i
 the tester; waits within the job's limits; ends both; answers. What a job did to its processes is
 gone with them, so each job finds the same clean interpreter.
 
-Descriptor 0 is the control socket: jobs come in, answers go out. Another descriptor, named in the
-settings, carries tests: only the tester reads it, so the tests of a job are never in the memory of
-the zygote, nor of a candidate. Both sides number the jobs, so that no job meets another's tests.
+Descriptor 0 is the control socket: jobs come in as numbers, answers go out. Two more descriptors,
+named in the settings, carry the code and the tests: only the candidate reads the one, and only the
+tester the other. What they say goes out by way of memory that no forked process gets (`watch`). So
+nothing of a job is in the memory that a later candidate is forked with.
 
-    a job       {"number", "source", "names", "calls": [[name, arguments], …], "has_tests",
-                 "bounds", "wall_us", "output_bytes"}
-    its answer  {"end", "status", "is_killed", "cpu_us", "peak_bytes"}, then a second message:
-                the tester's verdict, or the stream of the candidate's answers
+    a job       {"number", "has_tests", "bounds", "wall_us", "output_bytes"}
+    its answer  the tester's verdict or the stream of the candidate's answers, in parts; an empty
+                message; {"end", "status", "is_killed", "cpu_us", "peak_bytes", "tester_status",
+                "is_read"}: whether code and tests were read to their end
+
+Both sides number the jobs, so that no job meets another's code or tests.
 """
 
 import fcntl
@@ -19,9 +22,11 @@ import gc
 import json
 import os
 import platform
+import select
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from parkade.compound.verify.sandbox.inside import (
@@ -42,10 +47,12 @@ from parkade.compound.verify.sandbox.inside.jail import (
     Walls,
 )
 from parkade.compound.verify.sandbox.inside.probe import breaches
+from parkade.compound.verify.sandbox.inside.testers import Testers
 
 CONTROL = 0
-MOST_JOB_BYTES = 16 << 20
+MOST_JOB_BYTES = 1 << 16
 MOST_VERDICT_BYTES = 1 << 16
+PROVE_SECONDS = 60
 WORST_OUT_OF_MEMORY_SCORE = b"1000"
 CANDIDATE_SEAT, TESTER_SEAT = 0, 1
 
@@ -53,7 +60,7 @@ CANDIDATE_SEAT, TESTER_SEAT = 0, 1
 def main() -> None:
     """Serves jobs until the control socket closes."""
     settings = json.loads(sys.argv[1])
-    tests = _put_above_kept(settings["tests_descriptor"])
+    code, tests = _put_above_kept(settings["code_descriptor"], settings["tests_descriptor"])
     warm.load()
     sys.modules["builtins"].__dict__.update(exit=sys.exit, quit=sys.exit)
     processes = os.open("/proc", os.O_RDONLY)
@@ -64,7 +71,7 @@ def main() -> None:
         kernel.unmount(b"/proc")
     _die_first(processes)
     jailer = Jailer(walls, own if walls.has_namespaces else None)
-    zygote = Zygote(walls, jailer, tests)
+    zygote = Zygote(walls, jailer, code, tests)
     warm.rehearse()
     gc.collect()
     gc.freeze()
@@ -76,17 +83,17 @@ def main() -> None:
             job = json.loads(frames.receive(CONTROL, MOST_JOB_BYTES))
         except frames.Ended:
             return
-        answer, stream = zygote.serve(job)
+        answer = zygote.serve(job)
+        frames.send(CONTROL, b"")
         frames.send(CONTROL, frames.dump(answer))
-        frames.send(CONTROL, stream)
 
 
-def _put_above_kept(descriptor: int) -> int:
-    """Takes the numbers that jailed processes are given, and gives the descriptor another."""
-    above = fcntl.fcntl(descriptor, fcntl.F_DUPFD, FIRST_KEPT + MOST_KEPT)
+def _put_above_kept(*descriptors: int) -> tuple[int, ...]:
+    """Takes the numbers that jailed processes are given, and gives the descriptors others."""
+    above = [fcntl.fcntl(one, fcntl.F_DUPFD, FIRST_KEPT + MOST_KEPT) for one in descriptors]
     for number in range(FIRST_KEPT, FIRST_KEPT + MOST_KEPT):
         os.dup2(NULL, number)
-    return above
+    return tuple(above)
 
 
 def _die_first(processes: int) -> None:
@@ -115,60 +122,73 @@ def _walls(settings: dict[str, Any], processes: int) -> Walls:
 class Zygote:
     """Forks for one job at a time."""
 
-    def __init__(self, walls: Walls, jailer: Jailer, tests: int) -> None:
+    def __init__(self, walls: Walls, jailer: Jailer, code: int, tests: int) -> None:
         self._walls = walls
         self._jailer = jailer
-        self._tests = tests
+        self._code = socket.socket(fileno=code)
+        # Without namespaces all processes end with each job.
+        jobs = MOST_KEPT - len(tester.Ways._fields) if walls.has_namespaces else 1
+        self._testers = Testers(jailer, TESTER_SEAT, tests, jobs)
         self._own_bytes = watch.private_bytes(walls.processes, "self")
+        self._relay = watch.Relay(_give)
+        self._unread = select.poll()
+        for descriptor in (code, tests):
+            self._unread.register(descriptor, select.POLLIN)
 
-    def serve(self, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """The answer to a job, and what its processes said."""
+    def serve(self, job: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a job; what its processes say goes out on the way."""
         until = time.monotonic() + job["wall_us"] / 1e6
         bounds = Bounds(**job["bounds"])
-        if job["has_tests"]:
-            return self._serve_tests(job, bounds, until)
-        return self._serve_calls(job, bounds, until)
+        serve = self._serve_tests if job["has_tests"] else self._serve_calls
+        answer = serve(job["number"], bounds, job["output_bytes"], until)
+        if not self._walls.has_namespaces:
+            watch.end_strays(self._walls.processes)
+        return answer | {"is_read": self._is_read()}
 
-    def _serve_calls(
-        self, job: dict[str, Any], bounds: Bounds, until: float
-    ) -> tuple[dict[str, Any], bytes]:
+    def _is_read(self) -> bool:
+        """Whether code and tests were read; code that was not is taken away for the next job."""
+        is_read = not self._unread.poll(0)
+        if not is_read:
+            self._relay.discard(self._code)
+        return is_read
+
+    def _serve_calls(self, number: int, bounds: Bounds, most: int, until: float) -> dict[str, Any]:
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
                 pid = self._jailer.fork(
-                    bounds, CANDIDATE_SEAT, (theirs.fileno(),),
-                    lambda kept: candidate.call_all(kept[0], job["source"], job["calls"]),
+                    bounds, CANDIDATE_SEAT, (theirs.fileno(), self._code.fileno()),
+                    lambda kept: candidate.call_all(kept[0], kept[1], number),
                 )  # fmt: skip
-            heard = self._listen(pid, ours.fileno(), job["output_bytes"], bounds, until)
-        ended = watch.end(pid, grace_seconds=0)
-        return self._answer(heard.end, ended), heard.stream
+            end = self._listen_to(pid, self._relay, ours.fileno(), bounds, most, until)
+        return _answer(end, watch.end(pid), None)
 
-    def _serve_tests(
-        self, job: dict[str, Any], bounds: Bounds, until: float
-    ) -> tuple[dict[str, Any], bytes]:
-        ours, theirs = socket.socketpair()
-        hear, say = os.pipe()
-        most = job["output_bytes"]
+    def _serve_tests(self, number: int, bounds: Bounds, most: int, until: float) -> dict[str, Any]:
+        ready = self._testers.ready(bounds)
+        channel = ready.channel()
         try:
-            with theirs:
-                candidate_pid = self._jailer.fork(
-                    bounds, CANDIDATE_SEAT, (theirs.fileno(),),
-                    lambda kept: candidate.serve(kept[0], job["source"], job["names"], most),
-                )  # fmt: skip
-            with ours:
-                tester_pid = self._jailer.fork(
-                    bounds, TESTER_SEAT, (ours.fileno(), self._tests, say),
-                    lambda kept: tester.serve(kept[0], kept[1], kept[2], job["number"], most),
-                )  # fmt: skip
-            heard = self._listen(tester_pid, hear, MOST_VERDICT_BYTES, bounds, until)
+            pid = self._jailer.fork(
+                bounds, CANDIDATE_SEAT, (channel, self._code.fileno()),
+                lambda kept: candidate.serve(kept[0], kept[1], number, most),
+            )  # fmt: skip
         finally:
-            os.close(hear)
-            os.close(say)
-        tester_ended = watch.end(tester_pid, grace_seconds=0)
-        ended = watch.end(candidate_pid, grace_seconds=self._grace(heard.end))
-        answer = self._answer(heard.end, ended)
-        answer["tester_status"] = tester_ended.status
-        return answer, heard.stream
+            os.close(channel)
+        ready.begin(number)
+        end, done, code = "done", number, tester.BEFORE
+        while end == "done" and code & tester.BEFORE:
+            end = self._relay.listen(
+                ready.process, ready.hear, done=ready.done, until=until, most=MOST_VERDICT_BYTES,
+                is_too_big=self._is_too_big(bounds),
+            )  # fmt: skip
+            if end == "done":
+                done, code = ready.hear_done()
+        if end != "done" or done != number or ready.is_last:
+            self._testers.end()
+        if end != "done":
+            return _answer(end, watch.end(pid), None)
+        grace = watch.GRACE_SECONDS if code & tester.AN_END else 0
+        ended = watch.end(pid, grace_seconds=grace)
+        return _answer("exited", ended, 0 if done == number else None)
 
     def prove(self) -> list[str]:
         """What a jailed process could do that it must not; nothing, where the walls stand."""
@@ -177,43 +197,60 @@ class Zygote:
             memory_bytes=64 << 20, cpu_seconds=10, processes=2, open_files=16,
             file_bytes=1 << 20, files=16,
         )  # fmt: skip
+        heard = bytearray()
         with ours:
             with theirs:
                 pid = self._jailer.fork(
-                    bounds, CANDIDATE_SEAT, (theirs.fileno(),),
-                    lambda kept: frames.send(kept[0], frames.dump(breaches())),
-                )  # fmt: skip
-            heard = self._listen(pid, ours.fileno(), 1 << 16, bounds, time.monotonic() + 60)
-        ended = watch.end(pid, grace_seconds=0)
-        messages = frames.split(heard.stream)
+                    bounds, CANDIDATE_SEAT, (theirs.fileno(),), lambda kept: _try_walls(kept[0])
+                )
+            relay = watch.Relay(lambda part: heard.extend(part))
+            until = time.monotonic() + PROVE_SECONDS
+            self._listen_to(pid, relay, ours.fileno(), bounds, 1 << 16, until)
+        ended = watch.end(pid)
+        messages = frames.split(bytes(heard))
         if not messages:
             return [f"a process cannot be jailed (it ended with {ended.status})"]
         found: list[str] = json.loads(messages[0])
         return found
 
-    def _listen(
-        self, pid: int, descriptor: int, most: int, bounds: Bounds, until: float
-    ) -> watch.Heard:
+    def _listen_to(
+        self, pid: int, relay: watch.Relay, descriptor: int, bounds: Bounds, most: int, until: float
+    ) -> str:
+        process = os.pidfd_open(pid)
+        try:
+            return relay.listen(
+                process, descriptor, until=until, most=most, is_too_big=self._is_too_big(bounds)
+            )
+        finally:
+            os.close(process)
+
+    def _is_too_big(self, bounds: Bounds) -> Callable[[], bool]:
         def is_too_big() -> bool:
             if not self._walls.has_namespaces:
                 return False
             return watch.jailed_bytes(self._walls.processes, self._own_bytes) > bounds.memory_bytes
 
-        return watch.listen(pid, descriptor, until=until, most=most, is_too_big=is_too_big)
+        return is_too_big
 
-    def _grace(self, end: str) -> float:
-        return watch.GRACE_SECONDS if end == "exited" else 0
 
-    def _answer(self, end: str, ended: watch.Ended) -> dict[str, Any]:
-        if not self._walls.has_namespaces:
-            watch.end_strays(self._walls.processes)
-        return {
-            "end": end,
-            "status": ended.status,
-            "is_killed": ended.is_killed,
-            "cpu_us": ended.cpu_us,
-            "peak_bytes": ended.peak_bytes,
-        }
+def _try_walls(channel: int) -> int:
+    frames.send(channel, frames.dump(breaches()))
+    return 0
+
+
+def _give(part: memoryview) -> None:
+    frames.send_view(CONTROL, part)
+
+
+def _answer(end: str, ended: watch.Ended, tester_status: int | None) -> dict[str, Any]:
+    return {
+        "end": end,
+        "status": ended.status,
+        "is_killed": ended.is_killed,
+        "cpu_us": ended.cpu_us,
+        "peak_bytes": ended.peak_bytes,
+        "tester_status": tester_status,
+    }
 
 
 if __name__ == "__main__":
