@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from parkade.core.billing.commitments import earmark_micros
 from parkade.core.clearing.earmarks import set_aside
 from parkade.core.state.people import Cap, CapPeriod, Org
 from parkade.core.state.world import World
@@ -92,3 +95,21 @@ def test_no_new_bid_takes_a_cap_beyond_its_gpus(
     if any(not is_standing(it) for it in taking):
         assert kept + left <= most, "a new bid makes more than the cap"
     assert sum(it.spec.gpus for it in taking if is_standing(it)) <= most
+
+
+@pytest.mark.parametrize("most", ["balance", "cap"])
+def test_what_a_bid_that_stands_in_another_market_may_cost_is_no_other_bids(most: str) -> None:
+    here, other = builders.market("market"), builders.market("other")
+    standing = replace(on("w1", "a1", 2, 9), market="other")
+    money = earmark_micros(other, standing) + earmark_micros(here, bid("w2", 2, 9)) - 1
+    cap = Cap(micros=money, period=CapPeriod.TOTAL, most_gpus=None, since_us=0)
+    made = world(
+        standing,
+        bid("w2", 2, 9),
+        orgs={"lab": Org(org="lab", created_us=0, cap=cap if most == "cap" else None)},
+        balances={"org/lab": money if most == "balance" else 10**15},
+        markets=[here, other],
+        nodes=[node("a1")],
+    )
+    found, _ = set_aside(made, here, [made.records.workloads["w2"]], 0)
+    assert found == {"w2": "insufficient_funds" if most == "balance" else "org_cap"}

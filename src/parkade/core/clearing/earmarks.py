@@ -33,6 +33,7 @@ from bisect import bisect_right
 
 from parkade.core.billing.commitments import (
     UNCAPPED_MICROS,
+    committed_micros,
     committed_without_earmark,
     earmark_micros,
     left_of_cap_micros,
@@ -140,7 +141,9 @@ class _Turns:
         by_user: dict[str, int] = {}
         for name in world.live_of_org.get(org, {}):
             workload = world.records.workloads[name]
-            cost = committed_without_earmark(world, workload, now_us)
+            # What bids in this market may cost is set aside in their turn; elsewhere it is already.
+            committed = committed_without_earmark if name in self._names else committed_micros
+            cost = committed(world, workload, now_us)
             by_user[workload.user] = by_user.get(workload.user, 0) + cost
         owed = sum(by_user.values())
         balance = Purse(world.ledger.balance(org_account(org)) - owed)
