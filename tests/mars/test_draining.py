@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from parkade.mars.drains import DrainDone, DrainError, DrainRefused, Drains, DrainStands
 from tests.mars.scene import CLUSTER, Scene, shown
 from tests.waits import until
 
@@ -127,11 +128,14 @@ def test_the_end_waits_for_the_drain_that_is_under_way_and_begins_no_other(scene
     assert shown(again)['parkade_mars_drains_total{result="done"}'] == 1
 
 
-def test_a_drain_command_is_ended_at_its_time_out_with_what_it_started(scene: Scene) -> None:
+def test_a_drain_command_that_drains_and_hangs_is_ended_with_what_it_started_and_its_drain_is_ours(
+    scene: Scene,
+) -> None:
     file, started = scene.file(nodes=60), scene.folder / "started"
     program = scene.folder / "cluster"
     note = f'echo $! $(cut -d" " -f6 /proc/$$/stat) > "{started}.new"'
-    begun = f'  set) sleep 3600 & {note}; mv "{started}.new" "{started}"; wait;'
+    hangs = f'sleep 3600 & {note}; mv "{started}.new" "{started}"; wait'
+    begun = f'  set) printf %s "$3" > "$2"; {hangs};'
     program.write_text(CLUSTER.replace("  set)", begun))
     assert file.drain is not None
     drain = file.drain.model_copy(update={"timeout": timedelta(seconds=5)})
@@ -142,7 +146,51 @@ def test_a_drain_command_is_ended_at_its_time_out_with_what_it_started(scene: Sc
         assert session != os.getsid(0), "Ctrl-C does not reach it"
         until(lambda: shown(runner).get('parkade_mars_drains_total{result="failed"}'))
         until(lambda: not is_running(process))
-        program.write_text(CLUSTER)
+        until(lambda: shown(runner).get('parkade_mars_drains_total{result="done"}'))
+        until(lambda: not any("action_waits{" in name for name in shown(runner)))
+        found = shown(runner)
+    assert found['parkade_mars_node_drained{node="n0"}'] == found["parkade_mars_drained_nodes"] == 1
+    assert not any(count for name, count in found.items() if "refused_total{" in name)
+    program.write_text(CLUSTER)
+    assert file.journal is not None
+    events = [json.loads(line)["event"] for line in file.journal.read_text().splitlines()]
+    assert events == ["intended", "drained"]
+    assert Drains(drain, file.journal).undo("n0", scene.now_us) is None
+    assert scene.is_drained("n0") == ""
+
+
+def test_a_drain_whose_command_failed_after_it_drained_is_ours_at_the_next_look(
+    scene: Scene,
+) -> None:
+    file, program = scene.file(), scene.folder / "cluster"
+    program.write_text(CLUSTER.replace('printf %s "$3" > "$2"', 'printf %s "$3" > "$2"; exit 7'))
+    assert file.drain is not None
+    assert file.journal is not None
+    drains = Drains(file.drain, file.journal)
+    with pytest.raises(DrainError, match="status 7"):
+        drains.drain("n0", "v1", "fatal xid/79", 1)
+    outcome = drains.drain("n0", "v1", "fatal xid/79", 2)
+    assert isinstance(outcome, DrainDone)
+    assert outcome.mark in scene.is_drained("n0")
+    assert [each.mark for each in drains.own] == [outcome.mark]
+    assert drains.drain("n0", "v1", "fatal xid/79", 3) == DrainStands(outcome.mark)
+    assert drains.undo("n0", 4) is None
+    assert scene.is_drained("n0") == "" and drains.own == ()
+    events = [json.loads(line)["event"] for line in file.journal.read_text().splitlines()]
+    assert events == ["intended", "drained", "undone"]
+
+
+def test_a_person_who_takes_over_a_drain_whose_command_failed_keeps_it(scene: Scene) -> None:
+    file, program = scene.file(), scene.folder / "cluster"
+    program.write_text(CLUSTER.replace('printf %s "$3" > "$2"', 'printf %s "$3" > "$2"; exit 7'))
+    assert file.drain is not None
+    assert file.journal is not None
+    drains = Drains(file.drain, file.journal)
+    with pytest.raises(DrainError, match="status 7"):
+        drains.drain("n0", "v1", "fatal xid/79", 1)
+    refused(scene, "n0")
+    assert isinstance(drains.drain("n0", "v1", "fatal xid/79", 2), DrainRefused)
+    assert drains.own == () and scene.is_drained("n0") == "ann: new fan"
 
 
 def is_running(process: int) -> bool:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from parkade.repairs import burn_in
-from parkade.repairs.burn_in import await_gpus, idle_gpus, load_machine
+from parkade.repairs.burn_in import LoadedGpus, await_gpus, blocks_for, idle_gpus, load_machine
 from parkade.repairs.gpu_driver import Gpu
 from parkade.repairs.gpu_load import load
 from tests.repairs.test_check import IDLE, check, engine, recorded_library
@@ -40,11 +39,9 @@ def test_memory_that_changes_under_load_is_found() -> None:
     assert not found.passed and "block 0 differs in pass" in found.says
 
 
-def test_a_share_of_the_free_memory_is_held_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(burn_in, "_available_bytes", lambda: 64 << 20)
-    assert sum(map(len, burn_in.blocks_for(600))) <= 16 << 20
-    monkeypatch.setattr(burn_in, "_available_bytes", lambda: 1 << 40)
-    assert max(map(len, burn_in.blocks_for(0.25))) == 16 << 20
+def test_a_share_of_the_free_memory_is_held_and_no_more() -> None:
+    assert sum(map(len, blocks_for(600, 64 << 20))) <= 16 << 20
+    assert max(map(len, blocks_for(0.25, 1 << 40))) == 16 << 20
 
 
 def _said(code: str) -> "subprocess.Popen[str]":
@@ -55,12 +52,15 @@ def _said(code: str) -> "subprocess.Popen[str]":
 @pytest.mark.parametrize(
     ("code", "bad"),
     [
-        ('print(\'{"passed": true, "says": "81 GiB"}\')', []),
+        ('print(\'{"passed": true, "loaded": true, "says": "81 GiB"}\')', []),
         (
-            'print(\'{"passed": false, "says": "3 words"}\'); raise SystemExit(1)',
+            'print(\'{"passed": false, "loaded": true, "says": "3 words"}\'); raise SystemExit(1)',
             ["GPU a: 3 words"],
         ),
-        ('print(\'{"passed": true, "says": "x"}\'); raise SystemExit(1)', ["GPU a: x"]),
+        (
+            'print(\'{"passed": true, "loaded": true, "says": "x"}\'); raise SystemExit(1)',
+            ["GPU a: x"],
+        ),
         ("print('no JSON')", ["GPU a: no JSON"]),
         ("import os; os.kill(os.getpid(), 9)", ["GPU a: it ended without a word"]),
         ("import time; time.sleep(600)", ["GPU a does not answer under load"]),
@@ -68,9 +68,39 @@ def _said(code: str) -> "subprocess.Popen[str]":
 )
 def test_what_a_gpus_process_says_or_does_not_say_is_the_finding(code: str, bad: list[str]) -> None:
     child = _said(code)
-    found, good = await_gpus({"a": child}, 2.0 if "sleep" in code else 120.0)
-    assert found == bad and good == ([] if bad else ["81 GiB"])
+    found = await_gpus({"a": child}, 2.0 if "sleep" in code else 120.0)
+    assert found == LoadedGpus(bad, [] if bad else ["81 GiB"], [])
     assert child.returncode is not None
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (LoadedGpus([], ["81 GiB", "80 GiB"], []), "2 of 2 GPUs loaded: 81 GiB"),
+        (LoadedGpus([], [], ["no libcuda", "no libcuda"]), "0 of 2 GPUs loaded: no libcuda"),
+        (
+            LoadedGpus([], ["81 GiB"], ["code 209"]),
+            "1 of 2 GPUs loaded: 81 GiB; not loaded: code 209",
+        ),
+        (LoadedGpus(["GPU a: 3 words"], ["81 GiB"], ["code 209"]), "GPU a: 3 words"),
+    ],
+)
+def test_a_gpu_that_was_not_loaded_is_not_counted_as_loaded(found: LoadedGpus, says: str) -> None:
+    assert found.says == says
+
+
+def test_a_driver_that_takes_no_kernels_fails_nothing_and_is_told(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (engine.parent / "libcuda.so.1").write_text("not a library")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(engine.parent))
+    more = ("--burn-in", "0.05", "--machine", "n1")
+    gpus = [{**IDLE, "bus": bus} for bus in ("0000:1b:00.0", "0000:3b:00.0")]
+    code, report = check("validate", engine, grade="long", gpus=gpus, more=more)
+    assert code == 0, report
+    (loaded,) = (it for it in report["checks"] if it["check"] == "gpu load")
+    assert loaded["passed"] and loaded["says"].startswith("0 of 2 GPUs loaded: ")
+    assert "libcuda.so.1" in loaded["says"]
 
 
 def test_a_gpu_that_runs_a_process_is_not_loaded(

@@ -3,7 +3,8 @@
 Each drain gets a reason with a mark of its own and is written to a journal before the command runs.
 Undoing asks the cluster for the node's reason first: if the mark is not in it, another has
 drained the node since, and it is left alone. A node that is drained already is never drained again,
-so a person's drain stays a person's.
+so a person's drain stays a person's. A command that failed or hung may have drained: where the next
+look finds the mark of that drain, it is done and ours.
 
 The journal is one JSON object a line, version 1, appended and flushed to disk. A torn last line, as
 a crash leaves it, is a command that may have run: it is looked up by its reason like any other.
@@ -106,6 +107,10 @@ class Drains:
             # A person lifted it, or took it over: it is ours no more.
             self._write("undone", own._replace(at_us=now_us))
             del self._own[node]
+        intended = self._intended.get(node)
+        if intended is not None and intended.mark in reason:
+            # The command failed or hung, and drained the node all the same.
+            return self._done(intended)
         if reason:
             why = f"already drained: {reason[:200]}"
             return DrainRefused(RefusalReason.ALREADY_DRAINED, why)
@@ -124,10 +129,7 @@ class Drains:
             raise DrainError(
                 f"`set` ended well, but `reason` does not print its mark for {node}: is it drained?"
             )
-        del self._intended[node]
-        self._own[node] = drained
-        self._write("drained", drained)
-        return DrainDone(drained.mark)
+        return self._done(drained)
 
     def undo(self, node: str, now_us: int) -> str | None:
         """Lifts our drain of a node. Returns why it was not lifted. Raises DrainError."""
@@ -150,6 +152,13 @@ class Drains:
         self._write("intended", intended)
         self._intended[node] = intended
         return intended
+
+    def _done(self, drained: OwnDrain) -> DrainDone:
+        """Of an intended drain whose mark stands in the node's reason."""
+        del self._intended[drained.node]
+        self._own[drained.node] = drained
+        self._write("drained", drained)
+        return DrainDone(drained.mark)
 
     def _reason(self, node: str) -> str:
         """Why a node is drained now, empty if it is not. Slurm prints a line for each partition of

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from parkade.repairs.found import CheckResult
 
@@ -35,6 +35,28 @@ NICE = 10
 FIRST_TO_GO = "1000"
 
 
+class LoadedGpus(NamedTuple):
+    """What became of each GPU that was to be loaded, in words."""
+
+    bad: list[str]
+    """What is wrong with which GPU."""
+    loaded: list[str]
+    """What was done on each that passed."""
+    not_loaded: list[str]
+    """Why each could not be loaded, which says nothing of its health."""
+
+    @property
+    def says(self) -> str:
+        """One line: what is wrong, or how many were loaded and what was done on the first."""
+        if self.bad:
+            return "; ".join(self.bad)
+        count = f"{len(self.loaded)} of {len(self.loaded) + len(self.not_loaded)} GPUs loaded"
+        if not self.loaded:
+            return f"{count}: {self.not_loaded[0]}"
+        rest = f"; not loaded: {self.not_loaded[0]}" if self.not_loaded else ""
+        return f"{count}: {self.loaded[0]}{rest}"
+
+
 def burn_in(seconds: float) -> list[CheckResult]:
     """Loads the machine and its idle GPUs side by side for so long."""
     _step_back()
@@ -42,9 +64,8 @@ def burn_in(seconds: float) -> list[CheckResult]:
     children = [begin_gpu(address, seconds) for address in addresses]
     found = [load_machine(seconds)]
     if children:
-        bad, good = await_gpus(dict(zip(addresses, children, strict=True)), PATIENCE_S)
-        says = "; ".join(bad) or f"{len(good)} loaded: {good[0]}"
-        found.append(CheckResult("gpu load", not bad, says))
+        gpus = await_gpus(dict(zip(addresses, children, strict=True)), PATIENCE_S)
+        found.append(CheckResult("gpu load", not gpus.bad, gpus.says))
     if busy:
         found.append(CheckResult("gpus in use", True, f"{busy} not loaded"))
     return found
@@ -53,7 +74,7 @@ def burn_in(seconds: float) -> list[CheckResult]:
 def load_machine(seconds: float, blocks: Sequence[bytearray] | None = None) -> CheckResult:
     """One thread for each block, by default one for each processor. At least two passes are made,
     so that there is something to compare."""
-    held = blocks_for(seconds) if blocks is None else blocks
+    held = blocks_for(seconds, _available_bytes()) if blocks is None else blocks
     until, wrong, passes = time.monotonic() + seconds, list[str](), [0] * len(held)
 
     def work(number: int) -> None:
@@ -101,13 +122,11 @@ def begin_gpu(address: str, seconds: float) -> "subprocess.Popen[str]":
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def await_gpus(
-    children: dict[str, "subprocess.Popen[str]"], patience_s: float
-) -> tuple[list[str], list[str]]:
-    """What is wrong with which GPU, and what was done on the others. One that does not answer in
-    time is killed; one that no signal ends is left behind."""
+def await_gpus(children: dict[str, "subprocess.Popen[str]"], patience_s: float) -> LoadedGpus:
+    """What each process found. One that does not answer in time is killed; one that no signal ends
+    is left behind."""
     until = time.monotonic() + patience_s
-    bad, good = [], []
+    found = LoadedGpus([], [], [])
     for address, child in children.items():
         try:
             output, _ = child.communicate(timeout=max(0.1, until - time.monotonic()))
@@ -115,30 +134,38 @@ def await_gpus(
             child.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.communicate(timeout=1.0)
-            bad.append(f"GPU {address} does not answer under load")
+            found.bad.append(f"GPU {address} does not answer under load")
             continue
-        is_passed, says = _read(output)
-        if is_passed and child.returncode == 0:
-            good.append(says)
+        answer = _read(output)
+        if not answer.is_passed or child.returncode != 0:
+            found.bad.append(f"GPU {address}: {answer.says}")
+        elif answer.is_loaded:
+            found.loaded.append(answer.says)
         else:
-            bad.append(f"GPU {address}: {says}")
-    return bad, good
+            found.not_loaded.append(answer.says)
+    return found
 
 
-def _read(output: str) -> tuple[bool, str]:
+class _Answer(NamedTuple):
+    is_passed: bool
+    is_loaded: bool
+    says: str
+
+
+def _read(output: str) -> _Answer:
     last = output.strip().splitlines()[-1:] or ["it ended without a word"]
     try:
         answer: Any = json.loads(last[0])
-        return bool(answer["passed"]), str(answer["says"])
+        return _Answer(bool(answer["passed"]), bool(answer["loaded"]), str(answer["says"]))
     except (ValueError, TypeError, KeyError):
-        return False, last[0][:200]
+        return _Answer(False, False, last[0][:200])
 
 
-def blocks_for(seconds: float) -> list[bytearray]:
+def blocks_for(seconds: float, available_bytes: int) -> list[bytearray]:
     """One for each processor, of random content."""
     count = len(os.sched_getaffinity(0))
     most = min(MOST_BYTES, int(seconds * BYTES_A_SECOND))
-    each = min(most, _available_bytes() // SHARE // count)
+    each = min(most, available_bytes // SHARE // count)
     return [bytearray(os.urandom(SEED_BYTES) * max(1, each // SEED_BYTES)) for _ in range(count)]
 
 

@@ -10,11 +10,12 @@ otherwise: the map is chaotic, so one wrong bit is soon another number.
 
 import ctypes
 
-SLOTS = 256
+COUNT_BYTES = 8
+"""Of the one number that a kernel gives back."""
 THREADS = 256
 BLOCKS_PER_UNIT = 8
-MULTIPROCESSORS = 16
-"""The driver's name for the number of a GPU's units."""
+ATTRIBUTE_MULTIPROCESSOR_COUNT = 16
+"""`CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT` of `cuda.h`."""
 KERNELS_REFUSED = frozenset({209, 218, 221, 222})
 """No image for this GPU, PTX that the driver does not take, no compiler, a version too new."""
 
@@ -107,14 +108,15 @@ class Gpu:
         self._call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
         self._call("cuCtxSetCurrent", context)
         units, self._module = ctypes.c_int(), ctypes.c_void_p()
-        self._call("cuDeviceGetAttribute", ctypes.byref(units), MULTIPROCESSORS, device)
+        attribute = ATTRIBUTE_MULTIPROCESSOR_COUNT
+        self._call("cuDeviceGetAttribute", ctypes.byref(units), attribute, device)
         self.blocks = units.value * BLOCKS_PER_UNIT
         text = ctypes.c_char_p(PTX.encode())
         code = self._library.cuModuleLoadData(ctypes.byref(self._module), text)
         if code in KERNELS_REFUSED:
             raise NotLoadable(f"cuModuleLoadData answers {code}")
         self._check("cuModuleLoadData", code)
-        self._count = self.take(SLOTS)
+        self._count = self.take(COUNT_BYTES)
 
     def free_bytes(self) -> int:
         """Memory that no process has."""
@@ -159,9 +161,8 @@ class Gpu:
 
     def _read(self, address: int) -> int:
         value = ctypes.c_uint64()
-        self._call(
-            "cuMemcpyDtoH_v2", ctypes.byref(value), ctypes.c_uint64(address), ctypes.c_size_t(8)
-        )
+        size = ctypes.c_size_t(COUNT_BYTES)
+        self._call("cuMemcpyDtoH_v2", ctypes.byref(value), ctypes.c_uint64(address), size)
         return value.value
 
     def _run(

@@ -4,6 +4,9 @@ Each pass writes all free memory, computes on every unit, and reads the memory b
 where every word and every thread was right, its uncorrectable memory errors did not rise, and the
 hardware did not slow it down for heat or power. At least one pass is made. It is a process of its
 own, since a driver may hang.
+
+The line is `{"passed": true, "loaded": true, "says": "..."}`. A GPU whose driver takes no such
+kernels passes and was not loaded.
 """
 
 import json
@@ -103,15 +106,17 @@ def _watch(address: str) -> Any:
 
 
 def main(arguments: list[str]) -> int:
-    """0 where it passed, 1 where not."""
+    """0 where it passed or cannot be loaded, 1 where not."""
     address, seconds = arguments
     try:
         is_passed, says = load(address, float(seconds))
+        is_loaded = True
     except NotLoadable as error:
-        is_passed, says = True, f"not loaded: {error}"
+        is_passed, is_loaded, says = True, False, str(error)
     except DriverError as error:
-        is_passed, says = False, str(error)
-    sys.stdout.write(json.dumps({"passed": is_passed, "says": says}) + "\n")
+        is_passed, is_loaded, says = False, False, str(error)
+    answer = {"passed": is_passed, "loaded": is_loaded, "says": says}
+    sys.stdout.write(json.dumps(answer) + "\n")
     return 0 if is_passed else 1
 
 
