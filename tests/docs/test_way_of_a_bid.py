@@ -31,7 +31,7 @@ _FILE = re.compile(r"`((?:[\w-]+/)+[\w-]+\.py)`")
 # What only an agent's machine runs; the test plays the agent.
 OF_AGENTS = ("agent/", "engines/")
 LIVES = 4
-MOST_LIVES = 12
+MOST_LIVES = 30
 # `parkade status` looks at the bid in the middle of its way.
 OF_SHOWING = {"cli/choosing.py", "cli/login.py", "cli/workloads.py"}
 # `check` sums the ledger after each event in tests; it is named where it moves money.
