@@ -1,12 +1,13 @@
 """`ask` gives what a run of the same network file would."""
 
 import asyncio
+import pydoc
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
-from parkade.compound.asking import Answers, ask, ask_async
+from parkade.compound.asking import Answers, AskOptions, ask, ask_async
 from parkade.compound.models.local import LocalModel
 from parkade.compound.network import BestOf, Generate, NetworkError
 from parkade.compound.run.budget import Budget
@@ -85,6 +86,24 @@ def test_the_same_folder_goes_on_and_gives_all_answers(tmp_path: Path) -> None:
     assert other.texts == [None]
 
 
+def test_a_folder_may_be_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ask("E@m", ["a"], models={"m": numbered}, out="runs/first").texts == ["a: 0"]
+    assert (tmp_path / "runs/first/results.jsonl").exists()
+    again = ask("E@m", ["a"], models={"m": numbered}, out=tmp_path / "runs/first")
+    assert (again.texts, again.summary.skipped) == (["a: 0"], 1)
+
+
+def test_names_left_out_may_be_none_and_each_option_is_told_by_help() -> None:
+    answers = ask("E@m", "a", models={"m": numbered}, verifiers=None, out=None, budget=None)
+    assert answers.texts == ["a: 0"]
+    told = pydoc.render_doc(ask)
+    assert [name for name in get_type_hints(AskOptions) if f"`{name}`" not in told] == []
+    with pytest.raises(TypeError, match="no option 'wide'"):
+        # mypy, which runs over this file and warns of a needless comment, refuses it as well.
+        ask("E@m", "a", models={"m": numbered}, wide=3)  # type: ignore[call-arg]
+
+
 def test_a_budget_says_which_questions_it_left() -> None:
     answers = ask("E@m", ["a", "b", "c"], models={"m": numbered}, budget=Budget(calls=2))
     assert answers.summary.is_budget_spent
@@ -124,7 +143,8 @@ def test_it_runs_inside_a_loop_and_beside_it() -> None:
 @pytest.mark.parametrize(
     ("network", "questions", "more", "error", "says"),
     [
-        ("E@m", "a", {"wide": 3}, TypeError, "no option 'wide'; there are: out, budget"),
+        ("E@m", "a", {"wide": 3}, TypeError, "no option 'wide'; there are: models, verifiers, fun"),
+        ("E@m", "a", {"wide": 3}, TypeError, "out, budget, width, patience_s, on_result$"),
         ("E@x", "a", {}, NetworkError, "there is no model 'x'"),
         ('E@m(prompt="{promt}")', "a", {}, NetworkError, "did you mean {prompt}"),
         ("2B(E@m)@number", "a", {}, NetworkError, "needs the field 'answer'"),

@@ -12,6 +12,7 @@ from parkade.compound.evaluate.outcomes import OutcomesUnreadable
 from parkade.compound.evaluate.recorded_run import outcomes_of_run, read_labels
 from parkade.compound.network import BestOf, Generate, NetworkError
 from parkade.compound.pilot import pilot
+from parkade.compound.run.budget import Budget
 from parkade.compound.values import Call, Candidate, Question
 
 ROWS: list[dict[str, Any]] = [{"id": f"q{n}", "prompt": f"{n}", "answer": n} for n in range(60)]
@@ -68,6 +69,52 @@ def test_plain_data_with_a_verifier_in_its_place_is_piloted() -> None:
     assert found.candidates == 40
     assert found.verifier is not None
     assert found.verifier.accepted_wrong == found.verifier.rejected_right == 0
+
+
+SHORT = """
+from parkade.compound.values import Verdict
+
+made = []
+
+
+class Short:
+    name = "short"
+
+    def __init__(self):
+        made.append(self)
+
+    def version(self):
+        return "1"
+
+    async def verify(self, question, candidate):
+        assert len(made) == 1, "one pilot makes its verifier once"
+        return Verdict(is_accepted=len(candidate.text) < 3)
+"""
+
+
+def test_a_pilot_takes_the_options_of_ask_and_makes_a_model_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checks.py").write_text(SHORT)
+    heard: list[str] = []
+    found = pilot(
+        "2B(E@m)@short",
+        ROWS[:10],
+        samples=4,
+        models={"m": guess},
+        verifiers={"short": {"make": "checks.py:Short"}},
+        out="runs/pilot",
+        budget=Budget(calls=40),
+        width=2,
+        on_result=lambda result: heard.append(result.id),
+    )
+    assert found.candidates == 40
+    assert found.verifier is not None
+    assert sorted(heard) == sorted(row["id"] for row in ROWS[:10])
+    assert (tmp_path / "runs/pilot/results.jsonl").exists()
+    with pytest.raises(TypeError, match="no option 'sample'; there are: samples, field, rule, mod"):
+        pilot("2B(E@m)@lenient", ROWS, **{"sample": 4, **OPTIONS})
 
 
 def test_what_cannot_be_piloted_is_told(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 import msgspec
 
@@ -47,6 +47,9 @@ Network: TypeAlias = Operator | str | Path | list[Any] | dict[str, Any]
 #: A prompt, a row as in a file of questions, or a Question.
 Asked: TypeAlias = str | Mapping[str, Any] | Question
 
+#: As `Settings` has it.
+WIDTH = Settings().width
+
 
 class Answers:
     """The results of the questions that have one, in the order of the questions."""
@@ -74,61 +77,93 @@ class Answers:
         return [result.answer for result in self.results]
 
 
-class AskOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What `ask` may be told beside network, questions and names."""
+class AskOptions(TypedDict, total=False):
+    """The keywords of `ask`, `ask_async` and `pilot`; None, where it may be, is as if left out."""
 
+    #: By name: a map as in a network file, a function, or a Model.
+    models: Mapping[str, Any] | None
+    #: By name: a map or a text as in a network file, a function, or a Verifier.
+    verifiers: Mapping[str, Any] | None
+    #: By name: a function, or a text as in a network file.
+    functions: Mapping[str, Any] | None
     #: A folder: with one, the same call goes on where it was, and `show` and the like read it.
-    out: Path | None = None
+    out: Path | str | None
     #: Money such as "0.50", or a whole Budget.
-    budget: Budget | str | None = None
-    #: Most calls in flight for one question.
-    width: int = 16
-    #: A model whose calls fail for so many seconds, and none is answered, ends the run.
-    patience_s: float = PATIENCE_S
-    on_result: Callable[[Result], None] | None = None
+    budget: Budget | str | None
+    #: Most calls in flight for one question; 16 if left out.
+    width: int
+    #: A model whose calls fail for so many seconds, and none is answered, ends the run; 60 if
+    #: left out.
+    patience_s: float
+    #: Hears each result as it comes.
+    on_result: Callable[[Result], None] | None
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """How to ask, as values: what options without names mean."""
+
+    out: Path | None
+    budget: Budget
+    width: int
+    patience_s: float
+    on_result: Callable[[Result], None] | None
 
 
 def ask(
-    network: Network,
-    questions: Asked | Iterable[Asked],
-    *,
-    models: Mapping[str, Any] | None = None,
-    verifiers: Mapping[str, Any] | None = None,
-    functions: Mapping[str, Any] | None = None,
-    **options: Any,
+    network: Network, questions: Asked | Iterable[Asked], **options: Unpack[AskOptions]
 ) -> Answers:
-    """The network's answers; `options` are the fields of `AskOptions`.
+    """The network's answers.
+
+    `models`, `verifiers` and `functions` say what the network's names mean, each as a network file
+    would, or by a Python value. `out` is a folder in which the run is kept and goes on; `budget` is
+    the most money, as "0.50", or a `Budget`; `width` bounds the calls in flight for one question;
+    `patience_s` is for how long a server may answer nothing; `on_result` hears each result.
 
     Works in a notebook too: where a loop runs already, it runs in a thread of its own. Raises what
     `run_async` does, NetworkError before the first call if a template or a verifier names a field
     that no question has, and ValueError for a row without a prompt or two rows of one id.
     """
-    given = {"models": models, "verifiers": verifiers, "functions": functions}
-    work = ask_async(network, questions, **given, **options)
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return _run(work)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(_run, work).result()
+    return waited_for(ask_async(network, questions, **options))
 
 
 async def ask_async(
-    network: Network,
-    questions: Asked | Iterable[Asked],
-    *,
-    models: Mapping[str, Any] | None = None,
-    verifiers: Mapping[str, Any] | None = None,
-    functions: Mapping[str, Any] | None = None,
-    **options: Any,
+    network: Network, questions: Asked | Iterable[Asked], **options: Unpack[AskOptions]
 ) -> Answers:
     """As `ask`, for programs with a loop of their own."""
-    known = [field.name for field in msgspec.structs.fields(AskOptions)]
+    chosen = chosen_of(options)
+    return await answers_of(_loaded(network, options), questions_of(questions), chosen)
+
+
+def chosen_of(options: AskOptions, *, beside: Iterable[str] = ()) -> Chosen:
+    """What the options say; TypeError names one that does not exist, and all that do.
+
+    `beside` are the further keywords of the function that was called.
+    """
+    known = AskOptions.__annotations__
     if unknown := sorted(set(options) - set(known)):
-        raise TypeError(f"ask has no option {unknown[0]!r}; there are: {', '.join(known)}")
-    chosen = AskOptions(**options)
-    loaded = _loaded(network, models or {}, verifiers or {}, functions or {})
-    asked = questions_of(questions)
+        names = ", ".join((*beside, *known))
+        raise TypeError(f"there is no option {unknown[0]!r}; there are: {names}")
+    out = options.get("out")
+    return Chosen(
+        out=None if out is None else Path(out),
+        budget=_budget(options.get("budget")),
+        width=options.get("width", WIDTH),
+        patience_s=options.get("patience_s", PATIENCE_S),
+        on_result=options.get("on_result"),
+    )
+
+
+def names_of(options: AskOptions) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+    """Models, verifiers and functions as they were given."""
+    return (
+        options.get("models") or {},
+        options.get("verifiers") or {},
+        options.get("functions") or {},
+    )
+
+
+async def answers_of(loaded: Loaded, asked: list[Question], chosen: Chosen) -> Answers:
+    """What a loaded network answers: the part that `ask` and `pilot` share."""
     bound = bind(loaded.network, loaded.names)
     check_names(bound, asked)
     found: dict[str, Result] = {}
@@ -146,7 +181,7 @@ async def ask_async(
         names=loaded.names,
         out=chosen.out,
         settings=Settings(
-            budget=_budget(chosen.budget),
+            budget=chosen.budget,
             width=chosen.width,
             server=loaded.server,
             patience_s=chosen.patience_s,
@@ -161,20 +196,26 @@ async def ask_async(
     return Answers(results, left, summary)
 
 
+def waited_for(work: Coroutine[Any, Any, Answers]) -> Answers:
+    """Run it to its end, in a thread of its own where a loop runs in this one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _run(work)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(_run, work).result()
+
+
 def _run(work: Coroutine[Any, Any, Answers]) -> Answers:
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
         return runner.run(work)
 
 
-def _loaded(
-    network: Network,
-    models: Mapping[str, Any],
-    verifiers: Mapping[str, Any],
-    functions: Mapping[str, Any],
-) -> Loaded:
+def _loaded(network: Network, options: AskOptions) -> Loaded:
+    names = names_of(options)
     if not isinstance(network, Path):
-        return loaded_from(network, models, verifiers, functions)
-    if models or verifiers or functions:
+        return loaded_from(network, *names)
+    if any(names):
         raise NetworkError(f"{network} says itself what its names mean; pass no names beside it")
     return load(network)
 

@@ -14,15 +14,27 @@ runs as it is. What `parkade compound run` and `calibrate` do with files, in one
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Unpack
 
-from parkade.compound.asking import Asked, Network, ask, questions_of
+from msgspec.structs import replace
+
+from parkade.compound.asking import (
+    Asked,
+    AskOptions,
+    Network,
+    answers_of,
+    chosen_of,
+    names_of,
+    questions_of,
+    waited_for,
+)
 from parkade.compound.evaluate.calibration import PILOT, Calibration, calibration_of
 from parkade.compound.evaluate.outcomes import OutcomesUnreadable
 from parkade.compound.evaluate.recorded_run import Labels, outcomes_of_run, with_rule_of_run
 from parkade.compound.loading import loaded_from
 from parkade.compound.network import BestOf, NetworkError, Operator, Repeat, Verify
 from parkade.compound.theory.domain import whole
+from parkade.compound.values import Question
 
 
 def pilot(
@@ -32,34 +44,24 @@ def pilot(
     samples: int = PILOT,
     field: str | None = "answer",
     rule: str = "auto",
-    out: Path | None = None,
-    **options: Any,
+    **options: Unpack[AskOptions],
 ) -> Calibration:
     """Generator accuracy by question, and the verifier's rates, with intervals.
 
     `field` holds each question's right answer, compared by `rule` as `parkade compound calibrate`
-    does; None takes what the verifier accepts as right. With `out` the run is kept and goes on.
-    `options` are those of `ask`. Raises what `ask` does, DomainError and OutcomesUnreadable.
+    does; None takes what the verifier accepts as right. `options` are those of `ask`: with `out`
+    the run is kept and goes on. Raises what `ask` does, DomainError and OutcomesUnreadable.
     """
     if isinstance(network, Path):
         raise NetworkError(f"{network}: a pilot needs the network itself; for a file use calibrate")
-    given = {kind: options.pop(kind, None) or {} for kind in ("models", "verifiers", "functions")}
-    loaded = loaded_from(network, **given)
-    names = loaded.names
+    chosen = chosen_of(options, beside=("samples", "field", "rule"))
+    loaded = loaded_from(network, *names_of(options))
     drawn = _drawing(loaded.network, whole("samples", samples, least=1))
     questions = questions_of(labelled)
     labels = None if field is None else _labels(questions, field, rule)
     with TemporaryDirectory(prefix="parkade-") as folder:
-        kept = out or Path(folder)
-        ask(
-            drawn,
-            questions,
-            models=names.models,
-            verifiers=names.verifiers,
-            functions=names.functions,
-            out=kept,
-            **options,
-        )
+        kept = chosen.out or Path(folder)
+        waited_for(answers_of(replace(loaded, network=drawn), questions, replace(chosen, out=kept)))
         known = None if labels is None else with_rule_of_run(kept, labels)
         return calibration_of(outcomes_of_run(kept, known))
 
@@ -71,7 +73,7 @@ def _drawing(network: Operator, samples: int) -> Operator:
     return network
 
 
-def _labels(questions: Iterable[Any], field: str, rule: str) -> Labels:
+def _labels(questions: Iterable[Question], field: str, rule: str) -> Labels:
     references = {
         question.id: question.fields[field]
         for question in questions

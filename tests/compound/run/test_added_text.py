@@ -6,12 +6,21 @@ from pathlib import Path
 import pytest
 
 from parkade.compound.models.openai import OpenAIModel
-from parkade.compound.models.protocol import PLAIN_BOUNDS, Price, RateLimits, TokenBounds
+from parkade.compound.models.protocol import (
+    PLAIN_BOUNDS,
+    Cancel,
+    Done,
+    Failure,
+    FailureKind,
+    Price,
+    RateLimits,
+    TokenBounds,
+)
 from parkade.compound.network import Generate
 from parkade.compound.run.added_text import ROOM, AddedText
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.running import Settings, Summary, run_async
-from parkade.compound.values import Call, Usage, call_key
+from parkade.compound.values import Call, Completion, Usage, call_key
 from tests.compound.building import answers, ask, names, priced, run_network
 from tests.compound.server import Asked, completion, reply, scripted
 
@@ -93,6 +102,60 @@ def test_a_template_that_is_said_needs_no_hearing(tmp_path: Path) -> None:
     assert summary.spent.tokens <= 5_000
 
 
+class _Gathering:
+    """Refuses its first ten calls, and answers no other one before four are with it at once."""
+
+    identity = "m"
+    price: Price | None = PRICE
+    max_output_tokens: int | None = None
+    bounds = PLAIN_BOUNDS
+    limits = RateLimits(concurrency=8)
+
+    def __init__(self) -> None:
+        self.refused = 0
+        self.most = 0
+        self._held: list[Done] = []
+
+    def start(self, call: Call, done: Done) -> Cancel:
+        if self.refused < 10:
+            self.refused += 1
+            done(Failure(kind=FailureKind.REFUSED, message="not this one"))
+            return lambda: False
+        self._held.append(done)
+        self.most = max(self.most, len(self._held))
+        if self.most >= 4:
+            asyncio.get_running_loop().call_soon(self._answer_all)
+        return lambda: False
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+    def _answer_all(self) -> None:
+        held, self._held = self._held, []
+        usage = Usage(input_tokens=100, output_tokens=1)
+        for done in held:
+            done(Completion(text="x", usage=usage, cost_micros=101, finish="stop", latency_us=1))
+
+
+def test_calls_that_failed_before_the_first_report_leave_no_room_taken(tmp_path: Path) -> None:
+    """The room of ten calls is more than the budget: counted on, they would let one start."""
+    model = _Gathering()
+
+    async def go() -> Summary:
+        async with asyncio.timeout(60):
+            return await run_async(
+                Generate("m", max_tokens=10),
+                [ask(number) for number in range(14)],
+                names=names({"m": model}),
+                out=tmp_path,
+                settings=Settings(budget=Budget(tokens=5_000)),
+            )
+
+    summary = asyncio.run(go())
+    assert (model.refused, model.most) == (10, 4)
+    assert (summary.calls, summary.failed) == (4, 10)
+
+
 def test_what_was_heard_in_one_part_is_known_in_the_next() -> None:
     added, model = AddedText(), OpenAIModel("m", ("http://127.0.0.1:9",))
     call = Call(
@@ -104,9 +167,10 @@ def test_what_was_heard_in_one_part_is_known_in_the_next() -> None:
         most_input_tokens=100,
         most_output_tokens=1,
     )
-    added.began("m")
-    assert added.room("m", model) == 2 * ROOM
+    assert [added.room("m", model, in_flight) for in_flight in (0, 1, 2, 0)] == [
+        ROOM, 2 * ROOM, 3 * ROOM, ROOM
+    ]  # fmt: skip
     assert added.heard(call, Usage(input_tokens=130, output_tokens=1))
     assert not added.heard(call, Usage(input_tokens=90, output_tokens=1))
-    assert (added.room("m", model), added.most("m")) == (0, 30)
-    assert added.room("f", answers("x")) == 0
+    assert (added.room("m", model, 1), added.most("m")) == (0, 30)
+    assert added.room("f", answers("x"), 1) == 0

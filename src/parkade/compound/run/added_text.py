@@ -5,7 +5,8 @@ the model says `template_tokens`, that is counted and nothing needs to be learnt
 what the server reports beyond a call's bound is reserved for every later call (`most`). Until its
 first report, calls start only while each one in flight could have `ROOM` tokens more than its bound
 within the budget, and where not even one could, one at a time: so a budget is passed by a template
-that adds more than `ROOM`, or by the one call that taught it, and by no more.
+that adds more than `ROOM`, or by the one call that taught it, and by no more. A call that failed or
+was cancelled is not in flight and keeps no room: what it may be billed is counted at its bound.
 
 The room is looked for and not reserved: with a large budget it changes nothing, and a kill leaves
 no more in doubt. Example, 3,000 tokens left, calls of at most 100: two start at once, since
@@ -26,16 +27,10 @@ class AddedText:
 
     def __init__(self) -> None:
         self._most: dict[str, int] = {}
-        #: Calls that began before the first report of their model.
-        self._began: dict[str, int] = {}
 
     def most(self, model: str) -> int:
         """The most tokens that its server counted beyond the bound of a call; 0 if none so far."""
         return self._most.get(model, 0)
-
-    def is_heard(self, model: str) -> bool:
-        """Whether its server has reported the usage of a call."""
-        return model in self._most
 
     def heard(self, call: Call, usage: Usage) -> bool:
         """A server told a call's usage; whether it adds more than was known."""
@@ -45,15 +40,11 @@ class AddedText:
             self._most[call.model] = beyond
         return beyond > (known or 0)
 
-    def began(self, model: str) -> None:
-        """A call starts."""
-        if model not in self._most:
-            self._began[model] = self._began.get(model, 0) + 1
-
-    def room(self, name: str, model: Model) -> int:
-        """Tokens that calls in flight and one more may be billed beyond their bounds; 0 where that
-        is said or was heard."""
+    def room(self, name: str, model: Model, in_flight: int) -> int:
+        """Tokens that the model's calls in flight and one more may be billed beyond their bounds;
+        0 where that is said or was heard."""
+        assert in_flight >= 0, "calls end once"
         bounds = model.bounds
         if name in self._most or bounds.template_tokens is not None or not bounds.has_template:
             return 0
-        return ROOM * (self._began.get(name, 0) + 1)
+        return ROOM * (in_flight + 1)

@@ -171,12 +171,11 @@ class Calls:
             lane.limiter.in_flight = 0
 
     def _may_start(self, flight: Flight) -> bool:
-        account, model = self._account, self.lanes[flight.call.model].model
-        flight.worst = self._reserving.renewed(flight, model)
-        if self._reserving.must_hear_first(flight, model):
+        account, lane = self._account, self.lanes[flight.call.model]
+        flight.worst = self._reserving.renewed(flight, lane.model)
+        if self._reserving.must_hear_first(flight, lane.model, lane.limiter.in_flight):
             return False
         if self._reserving.may_start(flight.worst):
-            self._reserving.began(flight)
             return True
         if account.can_ever(flight.worst) and account.reserved != NOTHING:
             return False

@@ -96,20 +96,17 @@ class Reserving:
         worst = self.worst(flight.call, model)
         return flight.worst if isinstance(worst, Failure) else worst
 
-    def must_hear_first(self, flight: Flight, model: Model) -> bool:
-        """Whether a call waits for the first report of what its server adds to prompts."""
+    def must_hear_first(self, flight: Flight, model: Model, in_flight: int) -> bool:
+        """Whether a call waits for the first report of what its server adds to prompts, with so
+        many calls of its model in flight."""
         account, budget = self._account, self._account.budget
         if account.reserved == NOTHING or (budget.micros is None and budget.tokens is None):
             return False
-        room = self._added.room(flight.call.model, model)
+        room = self._added.room(flight.call.model, model, in_flight)
         if not room:
             return False
         more = cost_of(Usage(input_tokens=room, output_tokens=0), model)
         return not account.has_room(flight.worst + Amounts(more.micros, more.tokens, 0))
-
-    def began(self, flight: Flight) -> None:
-        """A call starts."""
-        self._added.began(flight.call.model)
 
     def may_start(self, worst: Amounts) -> bool:
         """Reserve for a call that is to start; False if it does not fit now."""
