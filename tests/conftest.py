@@ -45,9 +45,9 @@ def pytest_runtest_teardown() -> None:
             signal.signal(number, handler)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def plain_logs() -> None:
-    """Logs in plain lines, without colours or times."""
+    """Logs in plain lines, without colours or times, whatever a test before made of them."""
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,

@@ -49,7 +49,7 @@ KEYS: dict[str, Key] = {
     "image": Key(
         "container image, as the pool's container command takes it: a path or a name",
         "/images/torch-25.10.sqsh",
-        f"{FORM}; the attempt fails where the pool has no container command",
+        f"{FORM}; {MARKET} where none of its pools runs containers (`unsupported`)",
     ),
     "labels": Key(
         "words of your own, by which `ps`, `cancel` and showback choose", "{team: vision}", FORM

@@ -121,16 +121,19 @@ async def list_nodes(context: Authenticated, market: str | None = None) -> wire.
     org that supplies nodes those, with how many guests they have."""
     viewer = context.viewer
     sees_all = viewer.may_read(Read.NODES)
-    own = await context.read(lambda world, _: views.supplied(world, viewer.org))
-    if not sees_all and not (own and viewer.may_read(Read.SUPPLY, org=viewer.org)):
-        context.require(Read.NODES)
-    found = await context.read(
-        lambda world, _: [
+    may_look = sees_all or viewer.may_read(Read.SUPPLY, org=viewer.org)
+
+    def look(world: World, _: int) -> tuple[bool, list[views.Seated]]:
+        own = views.supplied(world, viewer.org) if may_look else frozenset()
+        return bool(sees_all or own), [
             views.seated(world, node)
             for node in world.records.nodes.values()
             if market in (None, node.market) and (sees_all or node.pool in own)
         ]
-    )
+
+    is_supplier, found = await context.read(look)
+    if not is_supplier:
+        context.require(Read.NODES)
     return wire.Nodes(nodes=tuple(views.node(one, sees_guests=sees_all) for one in found))
 
 
