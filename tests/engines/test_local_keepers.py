@@ -178,6 +178,29 @@ def test_a_program_that_stops_its_keeper_is_ended_in_time_and_pays_as_one_that_k
     run(body())
 
 
+def test_only_the_order_to_end_it_touches_a_stopped_keeper(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        folder, keeper = place.folder(attempt), place.state(attempt).keeper_pid
+        keepers.end_stopped(folder)
+        assert keepers.stopped_keeper(folder) is None, "it runs"
+        os.kill(keeper, signal.SIGSTOP)
+        await until(lambda: keepers.stopped_keeper(folder) is not None)
+        engine.view.refresh()
+        assert keepers.has_keeper(folder) and engine.view.without_keeper() == []
+        found = keepers.stopped_keeper(folder)
+        assert found is not None and found.pid == keeper
+        keepers.end_stopped(folder)
+        await until(lambda: not keepers.has_keeper(folder))
+        assert engine.view.without_keeper() == [folder]
+        await engine.stop(attempt.attempt, order_in(0, 0))
+        assert (await released(engine, attempt)).is_keeper_lost
+
+    run(body())
+
+
 @pytest.mark.parametrize("form", HIDES)
 def test_a_program_that_kills_its_keeper_hides_nothing_that_it_started(
     place: LocalPlace, form: str

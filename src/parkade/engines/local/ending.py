@@ -37,7 +37,8 @@ def end_everything(data: Path, *, notice_s: float, timeout_s: float) -> list[str
     ends_at = time.monotonic() + timeout_s
     while (left := _live(folders)) and time.monotonic() < ends_at:
         for folder in left:
-            if keepers.lacks_one(folder):
+            keepers.end_stopped(folder)
+            if not keepers.has_keeper(folder):
                 _replace(folder)
         time.sleep(POLL_S)
     return [folder.name for folder in left]

@@ -155,9 +155,12 @@ class LocalEngine:
             await asyncio.to_thread(keepers.start_keeper, folder)
 
     async def observe(self) -> Observation:
-        """One look at all folders; a keeper that was lost is replaced."""
+        """One look at all folders; a keeper that was lost is replaced, and one that a program
+        stopped is ended first."""
         self.view.refresh()
         observed, is_complete = self.view.observed()
+        for folder in self.view.needing_keeper():
+            keepers.end_stopped(folder)
         for folder in self.view.without_keeper():
             try:
                 await asyncio.to_thread(keepers.start_keeper, folder)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
 import parkade
 from parkade.engines.local import processes, records
 from parkade.engines.local.processes import Process
@@ -21,21 +23,34 @@ START_S = 20.0
 FLOCK = "hhqqi4x"
 
 
+class _Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds a folder's lock. `pid`: None where it is of another machine or namespace."""
+
+    pid: int | None
+
+
 def has_keeper(folder: Path) -> bool:
-    """Asks the lock without ever taking it, so that no starting keeper finds it held by us."""
+    """Asks the lock without ever taking it, so that no starting keeper finds it held by us. A
+    stopped keeper holds it too."""
     return _holder(folder) is not None
 
 
-def lacks_one(folder: Path) -> bool:
-    """Whether the folder has no keeper. One that was stopped (SIGSTOP, a debugger) would carry out
-    no order: it is ended, so that the next look finds none and another takes over."""
-    pid = _holder(folder)
-    if pid is None:
-        return True
-    process = processes.look(pid)
-    if process is not None and _is_stopped(process, folder):
-        processes.send(pid, process.start_ticks, signal.SIGKILL)
-    return False
+def stopped_keeper(folder: Path) -> Process | None:
+    """The folder's keeper where a program stopped it (SIGSTOP, a debugger): it carries out no
+    order."""
+    holder = _holder(folder)
+    if holder is None or holder.pid is None:
+        return None
+    process = processes.look(holder.pid)
+    return process if process is not None and _is_stopped(process, folder) else None
+
+
+def end_stopped(folder: Path) -> None:
+    """Kills the folder's keeper if it is stopped, so that a later look finds none and another is
+    started."""
+    process = stopped_keeper(folder)
+    if process is not None:
+        processes.send(process.pid, process.start_ticks, signal.SIGKILL)
 
 
 def _is_stopped(process: Process, folder: Path) -> bool:
@@ -49,8 +64,8 @@ def _is_stopped(process: Process, folder: Path) -> bool:
     return MODULE.encode() in words and os.fsencode(folder) in words
 
 
-def _holder(folder: Path) -> int | None:
-    """The process that holds the lock, 0 where it is of another machine; None: no process does."""
+def _holder(folder: Path) -> _Holder | None:
+    """What holds the lock; None where no process does."""
     try:
         descriptor = os.open(folder / records.LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -61,7 +76,10 @@ def _holder(folder: Path) -> int | None:
     finally:
         os.close(descriptor)
     kind, _, _, _, pid = struct.unpack(FLOCK, answer)
-    return None if kind == fcntl.F_UNLCK else int(pid)
+    if kind == fcntl.F_UNLCK:
+        return None
+    # The kernel gives 0 or less for a process that it cannot name to us.
+    return _Holder(pid=pid if pid > 0 else None)
 
 
 def start_keeper(folder: Path) -> None:

@@ -28,15 +28,15 @@ from parkade.engines.local.records import Signalled
 from parkade.engines.local.state_file import StateFile
 from parkade.ports import Lease, Stop
 
-LISTEN_AGAIN_US = 1_000_000
+LEASE_LOOK_US = 1_000_000
 ASK_AGAIN_US = 200_000
 TERM_AGAIN_US = 500_000
 KILL_AGAIN_US = 50_000
 LAUNCHER_GRACE_US = 6_000_000
 """torchrun looks at its workers every 5 s at the latest, unless it was told otherwise."""
 GANG_GRACE_US = 5_000_000
-HEAR_WITHIN_US = 1_000_000
-"""So long a broken gang may take until one of its programs listens."""
+SAVING_BEGINS_WITHIN_US = 1_000_000
+"""So long a broken gang may take until one of its programs saves."""
 REMAINS_GRACE_US = 5_000_000
 
 
@@ -62,12 +62,12 @@ class Leaving:
         self.escalation = Escalation()
         self.order: Stop | None = None
         self._order_seen: tuple[int, int] | None = None
-        self._listen_again_us = monotonic_us()
+        self._look_at_lease_us = monotonic_us()
         self._kill_again_us = 0
         self._ask_again_us = 0
         self._term_again_us = 0
         self._termed: set[tuple[int, int]] = set()
-        self._heard_by_us = monotonic_us() + HEAR_WITHIN_US
+        self._saving_by_us = monotonic_us() + SAVING_BEGINS_WITHIN_US
 
     def next_us(self) -> int | None:
         """When something is due next, on the monotonic clock; None where nothing is ordered."""
@@ -96,9 +96,9 @@ class Leaving:
     def see_silence(self, now_us: int) -> None:
         """Gives the notice by itself where the control plane was silent for the lease."""
         lease = self.launch.attempt.lease
-        if lease is None or self.order is not None or now_us < self._listen_again_us:
+        if lease is None or self.order is not None or now_us < self._look_at_lease_us:
             return
-        self._listen_again_us = now_us + LISTEN_AGAIN_US
+        self._look_at_lease_us = now_us + LEASE_LOOK_US
         if self.silence.lasted_us(now_us) >= lease.silence_us:
             self._lapse(lease, wall_us())
 
@@ -110,14 +110,8 @@ class Leaving:
             return
         now_us = wall_us()
         self.state.change(lapsed_us=now_us)
-        self.take(
-            Stop(
-                noticed_us=now_us,
-                deadline_us=max(now_us, deadline_us),
-                kill_us=max(now_us, deadline_us) + lease.kill_us,
-                cause=Cause.LAPSED,
-            )
-        )
+        notice_us = max(0, deadline_us - now_us)
+        self._leave(now_us, notice_us=notice_us, grace_us=lease.kill_us, cause=Cause.LAPSED)
 
     def resume(self) -> None:
         """Goes on with a notice that a lost keeper gave by itself."""
@@ -128,14 +122,21 @@ class Leaving:
             self._heal(self.state.now.broken_us)
 
     def _lapse(self, lease: Lease, lapsed_us: int) -> None:
-        deadline_us = lapsed_us + lease.notice_us
         self.state.change(lapsed_us=lapsed_us)
+        self._leave(
+            lapsed_us, notice_us=lease.notice_us, grace_us=lease.kill_us, cause=Cause.LAPSED
+        )
+
+    def _leave(self, noticed_us: int, *, notice_us: int, grace_us: int, cause: Cause) -> None:
+        """Takes an order of the keeper's own: a notice of that length, and the kill so long after
+        its deadline."""
+        deadline_us = noticed_us + notice_us
         self.take(
             Stop(
-                noticed_us=lapsed_us,
+                noticed_us=noticed_us,
                 deadline_us=deadline_us,
-                kill_us=deadline_us + lease.kill_us,
-                cause=Cause.LAPSED,
+                kill_us=deadline_us + grace_us,
+                cause=cause,
             )
         )
 
@@ -155,7 +156,7 @@ class Leaving:
         if self._has_saved_by_command() and self.escalation.kill_us is not None:
             self.escalation.bring_forward(term_at_us=now_us, kill_us=self.escalation.kill_us)
         is_broken = self.state.now.broken_us is not None
-        if is_broken and now_us >= self._heard_by_us and not self._is_saving():
+        if is_broken and now_us >= self._saving_by_us and not self._is_saving():
             self.end()
         if self.gang.all_ended() and not self._is_saving_without_rank():
             self.escalation.bring_forward(term_at_us=now_us, kill_us=now_us + REMAINS_GRACE_US)
@@ -165,7 +166,7 @@ class Leaving:
         if self.launch.attempt.heal_notice_us is None or self.gang.all_ended():
             self.end()
         else:
-            self._heard_by_us = monotonic_us() + HEAR_WITHIN_US
+            self._saving_by_us = monotonic_us() + SAVING_BEGINS_WITHIN_US
             self._heal(wall_us())
 
     def end(self) -> None:
@@ -177,15 +178,7 @@ class Leaving:
         heal_notice_us = self.launch.attempt.heal_notice_us
         assert heal_notice_us is not None, "a gang without a heal notice is ended at once"
         self.state.change(broken_us=broken_us)
-        deadline_us = broken_us + heal_notice_us
-        self.take(
-            Stop(
-                noticed_us=broken_us,
-                deadline_us=deadline_us,
-                kill_us=deadline_us + GANG_GRACE_US,
-                cause=Cause.HEALED,
-            )
-        )
+        self._leave(broken_us, notice_us=heal_notice_us, grace_us=GANG_GRACE_US, cause=Cause.HEALED)
 
     def carry_out(self, now_us: int) -> None:
         """Sends what is due."""

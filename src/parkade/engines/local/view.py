@@ -47,15 +47,17 @@ class View:
         found = tuple(_observed(one, one.launch) for one in readable if one.launch is not None)
         return found, len(readable) == len(self.seen)
 
+    def needing_keeper(self) -> list[Path]:
+        """Folders of what is not released yet, as last looked at."""
+        return [one.folder for one in self._unreleased()]
+
     def without_keeper(self) -> list[Path]:
         """Folders that need a keeper and have none; each is named once in REPLACE_KEEPER_S."""
         now_s = time.monotonic()
         found = []
-        for one in self.seen.values():
-            if one.launch is None or _is_released(one.state):
-                continue
+        for one in self._unreleased():
             is_time = now_s - one.keeper_tried_s >= REPLACE_KEEPER_S
-            if is_time and keepers.lacks_one(one.folder):
+            if is_time and not keepers.has_keeper(one.folder):
                 one.keeper_tried_s = now_s
                 found.append(one.folder)
         return found
@@ -64,15 +66,18 @@ class View:
         """Launches whose devices and ports are not free yet. Reads afresh, from any thread."""
         view = View(self.folders)
         view.refresh()
-        return [
-            one.launch
-            for one in view.seen.values()
-            if one.launch is not None and not _is_released(one.state)
-        ]
+        return [one.launch for one in view._unreleased() if one.launch is not None]
 
     def is_released(self, folder: Path) -> bool:
         """Whether nothing of the attempt is left. Reads afresh."""
         return _is_released(records.read_state(folder))
+
+    def _unreleased(self) -> list[_Seen]:
+        return [
+            one
+            for one in self.seen.values()
+            if one.launch is not None and not _is_released(one.state)
+        ]
 
     def _look(self, name: str) -> _Seen | None:
         """None where it was forgotten since its name was read."""

@@ -36,7 +36,7 @@ class Acting:
             words = ("sbatch", "--parsable")
             answer = self.commands.run(*words, stdin=script, account=account)
         else:
-            answer = self._launch("submit", account, stdin=script)
+            answer = self._launch("submit", account.name, stdin=script)
         return answer.decode(errors="replace").strip()
 
     def cancel(self, job: int, account: Account | None) -> None:
@@ -44,7 +44,7 @@ class Acting:
         if account is None or self.launcher is None:
             self.commands.run("scancel", str(job), account=account)
         else:
-            self._launch("cancel", account, str(job))
+            self._launch("cancel", account.name, str(job))
 
     def make(
         self, above: Path, name: str, files: Mapping[str, str | None], owner: Account | None
@@ -63,7 +63,7 @@ class Acting:
         stage.mkdir(0o700)
         try:
             stage.chmod(OPEN)
-            self._launch("make", owner, str(stage), stdin=json.dumps(content))
+            self._launch("make", owner.name, str(stage), stdin=json.dumps(content))
             stage.chmod(PASSABLE)
             found = {one.name: one.lstat().st_uid for one in stage.iterdir()}
             if found != {name: owner.uid}:
@@ -76,19 +76,20 @@ class Acting:
 
     def clear(self, folder: Path) -> None:
         """Deletes what the owner of a folder left in it, where only that user may."""
-        uid = folder.lstat().st_uid if folder.is_dir() and not folder.is_symlink() else None
-        if self.launcher is None or uid in (None, os.geteuid()):
+        if self.launcher is None or folder.is_symlink() or not folder.is_dir():
+            return
+        uid = folder.lstat().st_uid
+        if uid == os.geteuid():
             return
         try:
-            name = pwd.getpwuid(uid or 0).pw_name
+            name = pwd.getpwuid(uid).pw_name
         except KeyError:
             return
-        self.commands.run("sudo", "-n", self.launcher, "clear", name, str(folder))
+        self._launch("clear", name, str(folder))
 
-    def _launch(self, verb: str, account: Account, *words: str, stdin: str = "") -> bytes:
+    def _launch(self, verb: str, user: str, *words: str, stdin: str = "") -> bytes:
         assert self.launcher is not None
-        return self.commands.run("sudo", "-n", self.launcher, verb, account.name, *words,
-                                 stdin=stdin)  # fmt: skip
+        return self.commands.run("sudo", "-n", self.launcher, verb, user, *words, stdin=stdin)
 
 
 def _write(above: Path, content: Mapping[str, str | None]) -> None:

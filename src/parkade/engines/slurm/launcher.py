@@ -92,8 +92,8 @@ def act(given: dict[str, str], verb: str, user: str, rest: list[str]) -> NoRetur
 if __name__ == "__main__":
     if os.geteuid() != 0:
         sys.exit("not permitted: it is run by root, by sudo")
-    asked = settings()
-    verb, user, *rest = (*sys.argv[1:], "", "")[: max(2, len(sys.argv) - 1)]
-    why = refusal(asked, verb, user, rest)
-    note(asked["log"], why or "accepted")
-    sys.exit(f"not permitted: {why}") if why else act(asked, verb, user, rest)
+    given = settings()
+    verb, user, *rest = sys.argv[1:] + [""] * (3 - len(sys.argv))
+    why = refusal(given, verb, user, rest)
+    note(given["log"], why or "accepted")
+    sys.exit(f"not permitted: {why}") if why else act(given, verb, user, rest)
