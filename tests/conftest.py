@@ -48,6 +48,7 @@ def pytest_runtest_teardown() -> None:
 @pytest.fixture(autouse=True)
 def plain_logs() -> None:
     """Logs in plain lines, without colours or times, whatever a test before made of them."""
+    structlog.reset_defaults()
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
