@@ -165,3 +165,19 @@ def test_what_cannot_be_asked_is_told_before_a_call(
 ) -> None:
     with pytest.raises(error, match=says):
         ask(network, questions, **{"models": {"m": numbered}, **more})
+
+
+@pytest.mark.parametrize("wrong", [None, 42, {"text": "a"}])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_function_that_gives_no_text_fails_its_question_alone(
+    wrong: object, is_async: bool
+) -> None:
+    def plain(call: Call) -> Any:
+        return wrong if call.prompt == "bad" else "good"
+
+    async def waited(call: Call) -> Any:
+        return plain(call)
+
+    answers = ask("2E@m >> M", ["bad", "fine"], models={"m": waited if is_async else plain})
+    assert answers.texts == [None, "good"]
+    assert f"it returned {type(wrong).__name__} and not a text" in str(answers[0].failures)

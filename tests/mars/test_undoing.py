@@ -50,3 +50,15 @@ def test_an_undo_that_fails_is_told_and_ends_with_its_code(scene: Scene) -> None
     assert "ended with status 5: locked" in scene.mars("undo", exit_code=4)
     program.write_text(CLUSTER)
     assert "n0: undrained" in scene.mars("undo")
+
+
+def test_an_undo_that_lifts_nothing_is_told_and_the_drain_stays_ours(scene: Scene) -> None:
+    scene.mars_file()
+    scene.mars("run", "--rounds", "1")
+    scene.write("n0")
+    scene.mars("run", "--rounds", "1")
+    program = scene.folder / "cluster"
+    program.write_text(CLUSTER.replace('rm -f "$2"', "true"))
+    assert "our mark still stands" in scene.mars("undo", exit_code=4)
+    program.write_text(CLUSTER)
+    assert "n0: undrained" in scene.mars("undo")

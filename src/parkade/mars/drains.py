@@ -139,6 +139,8 @@ class Drains:
         reason = self._reason(node)
         if drained.mark in reason:
             self._run(self._entry.undo, node=node, reason="")
+            if drained.mark in self._reason(node):
+                raise DrainError("`undo` ended well, and our mark still stands as the reason")
         self._write("undone", drained._replace(at_us=now_us))
         del self._own[node]
         return None if drained.mark in reason else f"another reason stands now: {reason[:200]}"

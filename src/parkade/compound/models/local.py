@@ -76,15 +76,19 @@ class LocalModel:
 
     async def _wait(self, call: Call, answer: Awaitable[Any], began: int, done: Done) -> None:
         try:
-            outcome: Completion | Failure = self._completion(call, await answer, began)
+            outcome = self._completion(call, await answer, began)
         except Exception as error:  # noqa: BLE001 - the function is the user's
             outcome = _broken(error)
         done(outcome)
 
-    def _completion(self, call: Call, answer: Answer, began: int) -> Completion:
+    def _completion(self, call: Call, answer: Any, began: int) -> Completion | Failure:
+        """What the function's answer is worth; one that is no answer fails its question alone."""
         if isinstance(answer, Completion):
             text = without_surrogates(answer.text)
             return answer if text == answer.text else msgspec.structs.replace(answer, text=text)
+        if not isinstance(answer, str):
+            kind = type(answer).__name__
+            return Failure(kind=FailureKind.BROKEN, message=f"it returned {kind} and not a text")
         usage = Usage(
             input_tokens=len(call.prompt.split()) if self._price is not FREE else 0,
             output_tokens=len(answer.split()) if self._price is not FREE else 0,

@@ -9,7 +9,8 @@ standard input:
 It answers by its exit code, and may say more by one line of JSON, its last, on standard output:
 
     exit 0                    accepted, unless the line says otherwise
-    exit 1                    rejected
+    exit 1                    rejected; but where it wrote no line and Python's traceback stands on
+                              standard error, it crashed, which Python ends with 1 too: an error
     any other, or a signal    the verifier is broken: an error, and no verdict
 
     {"is_accepted": bool, "score": number or null, "reason": text}     each key may be left out
@@ -34,6 +35,7 @@ from parkade.compound.values import MAX_REASON, Candidate, Question, Verdict
 
 CONTRACT = 1
 ACCEPTED, REJECTED = 0, 1
+TRACEBACK = b"Traceback (most recent call last):"
 MOST_OUTPUT_BYTES = 1 << 20
 MOST_COMPLAINT_BYTES = 1 << 16
 MOST_SHOWN = 500
@@ -147,6 +149,9 @@ def verdict(name: str, code: int | None, output: bytes, complaint: bytes) -> Ver
         last = complaint.decode(errors="replace").strip()[-MOST_SHOWN:]
         raise CommandBroken(f"{name} ended with {how}: {last or 'it said nothing'}")
     report = _report(name, output)
+    if code == REJECTED and TRACEBACK in complaint and not output.strip():
+        last = complaint.decode(errors="replace").strip()[-MOST_SHOWN:]
+        raise CommandBroken(f"{name} crashed: {last}")
     is_accepted = code == ACCEPTED if report.is_accepted is None else report.is_accepted
     if is_accepted and code == REJECTED:
         raise CommandBroken(f"{name} says that it accepts, and ends with exit code {code}")
