@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -30,6 +31,7 @@ COMPARISON = re.compile(r" (?:>|==) \d+$")
 ABSENT = re.compile(r"^absent\(\w+\) or ")
 FIRED = 'count by (alertname) (last_over_time(ALERTS{alertstate="firing"}[1h]))'
 STOP_S, ASK_S = 60.0, 30.0
+FIRST_S, BETWEEN_S = 60.0, 0.2
 
 
 class Answers(NamedTuple):
@@ -70,7 +72,9 @@ class Monitoring:
         self._children: list[subprocess.Popen[str]] = []
         try:
             watch = self._watch(logs)
-            self._url = self._scrape(program, (server.removeprefix("http://"), watch))
+            targets = (server.removeprefix("http://"), watch)
+            self._url = self._scrape(program, targets)
+            self._await_first(len(targets))
         except BaseException:
             self.close()
             raise
@@ -137,6 +141,16 @@ class Monitoring:
             ]
         )
         return f"http://127.0.0.1:{port}"
+
+    def _await_first(self, targets: int) -> None:
+        """Until each was scraped: what happens before that is no increase of any counter."""
+        until = time.monotonic() + FIRST_S
+        while time.monotonic() < until:
+            with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+                if len(self._ask("up == 1")) == targets:
+                    return
+            time.sleep(BETWEEN_S)
+        raise OSError("Prometheus has not scraped all that it watches")
 
     def _start(self, words: list[str]) -> subprocess.Popen[str]:
         with (self._folder / f"{len(self._children)}.log").open("w") as log:
