@@ -42,7 +42,7 @@ from parkade.compound.values import Question, question_digest
 
 #: Hears what a user should know at once, such as that a server is not reached.
 LOG = logging.getLogger("parkade.compound")
-#: An operator, the compact notation, plain data as in YAML, or the path of a network file.
+#: An operator, the compact notation, plain data as in YAML, or a `Path` of a network file.
 Network: TypeAlias = Operator | str | Path | list[Any] | dict[str, Any]
 #: A prompt, a row as in a file of questions, or a Question.
 Asked: TypeAlias = str | Mapping[str, Any] | Question

@@ -9,9 +9,8 @@ record becomes what a new one would be, but for:
     checkpoint         the last one that it told of
 
 `max_duration` counts from its next start, failures are counted anew, its back-off is that of a new
-one, and what it waited for the
-first time is past. Members of an array are retried instead; on-demand takes a window that begins
-anew, with a new submission.
+one, and what it waited for the first time is past. Members of an array are retried instead;
+on-demand takes a window that begins anew, with a new submission.
 """
 
 from msgspec.structs import replace

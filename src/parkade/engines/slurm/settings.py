@@ -14,9 +14,9 @@ class SlurmSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     else they are refused. `launcher`: the path of root's launcher, by which an agent that is not
     root runs each workload as its user; None: all run as the agent. `owners`: whose job of the
     queue is whose, as in `account:acme=acme,qos:vision=lab`: KIND:VALUE=RESERVATION. `stands_in`: a
-    partner's nodes outside the
-    pool for which nodes of its reservation stand in when they fail, as `n[1-4]=acme`. `container`:
-    the command by which a rank runs in an image, as in `apptainer exec --nv {image}`; empty: none.
+    partner's nodes outside the pool for which nodes of its reservation stand in when they fail, as
+    `n[1-4]=acme`. `container`: the command by which a rank runs in an image, as in `apptainer exec
+    --nv {image}`; empty: none.
     """
 
     partition: str | None = None
