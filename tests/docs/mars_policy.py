@@ -32,6 +32,12 @@ def draw() -> str:
             "",
             *_sources(file),
             "",
+            "## Known limits",
+            "",
+            "`policy diff` compares level and first action of each row: it does not show a changed",
+            "ladder, repeats or scope, and prints rows that an own row before them has made",
+            "unreachable. Try the file on lines of your own with `parkade mars scan --policy`.",
+            "",
         ]
     )
 

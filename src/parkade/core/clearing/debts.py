@@ -2,8 +2,8 @@
 
 A winner *arrives* where it gets seats without having run on others: it is a bid or on-demand, and
 no workload that the clearing itself moves or heals. An elastic workload that grows arrives on its
-further nodes. An owner on its reservation never owes: it is its right. What a moved workload
-pushes out is nobody's debt either, though the arrival that moved it caused it: a known limit.
+further nodes. An owner on its reservation never owes: it is its right. No debt is counted
+for what a moved workload pushes out, though the arrival that moved it caused it: a known limit.
 
     caused      by an arrival, for each of its seats that is not free yet because an attempt that
                 got its notice in this clearing is still there; it must come before that attempt in
