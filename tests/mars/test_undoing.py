@@ -1,9 +1,19 @@
 """`mars run` and `mars undo` as programs, on one journal."""
 
 import signal
+from pathlib import Path
 
 from tests.mars.scene import CLUSTER, Scene
 from tests.waits import PATIENCE_S, until
+
+
+def drained(scene: Scene) -> Path:
+    """Mars drained n0 and has ended; the cluster's program."""
+    scene.mars_file()
+    scene.mars("run", "--rounds", "1")
+    scene.write("n0")
+    scene.mars("run", "--rounds", "1")
+    return scene.folder / "cluster"
 
 
 def test_undo_takes_all_that_logs_hold_for_dealt_with(scene: Scene) -> None:
@@ -41,11 +51,7 @@ def test_a_run_that_was_killed_locks_nothing(scene: Scene) -> None:
 
 
 def test_an_undo_that_fails_is_told_and_ends_with_its_code(scene: Scene) -> None:
-    scene.mars_file()
-    scene.mars("run", "--rounds", "1")
-    scene.write("n0")
-    scene.mars("run", "--rounds", "1")
-    program = scene.folder / "cluster"
+    program = drained(scene)
     program.write_text(CLUSTER.replace('rm -f "$2"', "echo locked >&2; exit 5"))
     assert "ended with status 5: locked" in scene.mars("undo", exit_code=4)
     program.write_text(CLUSTER)
@@ -53,11 +59,7 @@ def test_an_undo_that_fails_is_told_and_ends_with_its_code(scene: Scene) -> None
 
 
 def test_an_undo_that_lifts_nothing_is_told_and_the_drain_stays_ours(scene: Scene) -> None:
-    scene.mars_file()
-    scene.mars("run", "--rounds", "1")
-    scene.write("n0")
-    scene.mars("run", "--rounds", "1")
-    program = scene.folder / "cluster"
+    program = drained(scene)
     program.write_text(CLUSTER.replace('rm -f "$2"', "true"))
     assert "our mark still stands" in scene.mars("undo", exit_code=4)
     program.write_text(CLUSTER)

@@ -159,21 +159,21 @@ class Postings:
         return self._post_minimum(posting, *minimum_rate(workload, promise), minimum_us, at_us)
 
     def post_lowering(
-        self, workload: Workload, *, minimum_us: int, at_us: int
+        self, workload: Workload, *, missing_us: int, at_us: int
     ) -> events.WithdrawalCharged | None:
         """Charges what is missing to the minimum to an attempt for which others had to leave and
         whose bid is lowered; its use is another matter."""
         attempt = workload.attempt
         assert attempt is not None and attempt.displaced
         posting = _Posting(workload, gpus=attempt.gpus, attempt=attempt.attempt, numerator=0)
-        return self._post_minimum(posting, *minimum_rate(workload, attempt), minimum_us, at_us)
+        return self._post_minimum(posting, *minimum_rate(workload, attempt), missing_us, at_us)
 
     def _post_minimum(
-        self, posting: "_Posting", gpus: int, rate: Rate, minimum_us: int, at_us: int
+        self, posting: "_Posting", gpus: int, rate: Rate, missing_us: int, at_us: int
     ) -> events.WithdrawalCharged | None:
-        if minimum_us <= 0 or rate.price_micros == 0:
+        if missing_us <= 0 or rate.price_micros == 0:
             return None
-        self._charge_minimum(posting, gpus, rate, minimum_us, at_us)
+        self._charge_minimum(posting, gpus, rate, missing_us, at_us)
         self._pay(posting)
         return events.WithdrawalCharged(
             at_us=at_us,

@@ -22,6 +22,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import NOTHING_SPENT, Cap, Spending
 from parkade.core.state.world import World
+from parkade.core.steps.holdings import is_standing
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
 from parkade.core.units.time import month_of
 from parkade.core.workloads.spec import CapacityKind
@@ -66,12 +67,11 @@ def committed_micros(world: World, workload: Workload, now_us: int) -> int:
     still cost before it could be stopped."""
     market = world.records.markets[workload.market]
     accrued = accrued_micros(world, workload, now_us)
-    attempt, promise = workload.attempt, workload.promise
     if workload.spec.capacity.kind is CapacityKind.RESERVATION:
         return accrued
     if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
         return accrued + _rest_of_window(market, workload, now_us)
-    if promise is not None or (attempt is not None and attempt.stop is None):
+    if is_standing(workload):
         return accrued + earmark_micros(market, workload)
     return accrued + leaving_micros(workload, now_us)
 

@@ -100,10 +100,12 @@ def unmet_us(workload: Workload, terms: MarketTerms, now_us: int) -> int:
     )
 
 
-def has_unmet_debt(workload: Workload, terms: MarketTerms, now_us: int) -> bool:
-    """Whether its attempt made others leave and has not used the minimum yet."""
+def owed_us(workload: Workload, terms: MarketTerms, now_us: int) -> int:
+    """As `unmet_us`, and 0 where its attempt made no others leave."""
     attempt = workload.attempt
-    return attempt is not None and attempt.owes_minimum and unmet_us(workload, terms, now_us) > 0
+    if attempt is None or not attempt.owes_minimum:
+        return 0
+    return unmet_us(workload, terms, now_us)
 
 
 def debt_micros(world: World, workload: Workload, now_us: int) -> int:
@@ -113,9 +115,8 @@ def debt_micros(world: World, workload: Workload, now_us: int) -> int:
     if promise is not None and promise.owes_minimum:
         gpus, rate = minimum_rate(workload, promise)
         length_us = terms.minimum_charge_us
-    elif attempt is not None and has_unmet_debt(workload, terms, now_us):
+    elif attempt is not None and (length_us := owed_us(workload, terms, now_us)):
         gpus, rate = minimum_rate(workload, attempt)
-        length_us = unmet_us(workload, terms, now_us)
     else:
         return 0
     return rate.per_hour_micros(gpus) * length_us // MICROSECONDS_PER_HOUR

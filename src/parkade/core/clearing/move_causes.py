@@ -15,6 +15,7 @@ from parkade.core.market.outcome import (
     MoveReason,
 )
 from parkade.core.state.world import World
+from parkade.core.steps.holdings import is_standing
 from parkade.core.workloads.moves import (
     Cheaper,
     Drained,
@@ -61,10 +62,7 @@ def _has_seats(world: World, demand: str) -> bool:
     if claim is not None:
         return bool(claim.seats)
     workload = world.records.workloads.get(demand)
-    if workload is None:
-        return False
-    attempt = workload.attempt
-    return workload.promise is not None or (attempt is not None and attempt.stop is None)
+    return workload is not None and is_standing(workload)
 
 
 def move_cause(world: World, demand: str, reason: MoveReason) -> MoveCause:

@@ -2,7 +2,7 @@
 
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import bid_earmark_micros
-from parkade.core.billing.minimum import has_unmet_debt, unmet_us
+from parkade.core.billing.minimum import owed_us
 from parkade.core.fleet.market import Market
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -79,8 +79,8 @@ def _charge_of_lowering(
 ) -> tuple[events.WithdrawalCharged, ...]:
     """What is missing to the minimum charge is due when a bid that made others leave is lowered."""
     terms = world.records.markets[workload.market].terms
-    if not has_unmet_debt(workload, terms, now_us):
+    missing_us = owed_us(workload, terms, now_us)
+    if not missing_us:
         return ()
-    missing_us = unmet_us(workload, terms, now_us)
-    charge = postings.post_lowering(workload, minimum_us=missing_us, at_us=now_us)
+    charge = postings.post_lowering(workload, missing_us=missing_us, at_us=now_us)
     return () if charge is None else (charge,)

@@ -27,7 +27,7 @@ from typing import Any
 
 import msgspec
 
-from parkade.core.billing.minimum import unmet_us
+from parkade.core.billing.minimum import owed_us
 from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Claim
@@ -346,7 +346,7 @@ def _attempt(
         late_us = terms.start_grace_us + attempt.silent_us
         debt = (
             _debt(attempt.debt, number, now_us),
-            unmet_us(workload, terms, now_us) if attempt.owes_minimum else 0,
+            owed_us(workload, terms, now_us),
             max(0, attempt.ordered_us + late_us - now_us) if started_us is None else None,
         )
     lease = None
