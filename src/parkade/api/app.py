@@ -117,6 +117,14 @@ def _house(plane: Plane, collectors: tuple[Collector, ...]) -> APIRouter:
         is_running = plane.health().is_running
         return JSONResponse({"is_running": is_running}, 200 if is_running else 503)
 
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        """200 where this server leads, 503 where its writer does not run; a standby answers 503 by
+        itself."""
+        health = plane.health()
+        state = {"role": "leader", "sequence": health.sequence}
+        return JSONResponse(state, 200 if health.is_running else 503)
+
     @router.get("/metrics")
     async def metrics() -> Response:
         """For Prometheus."""

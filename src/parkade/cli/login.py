@@ -10,6 +10,7 @@ import typer
 
 from parkade.cli import config
 from parkade.cli.calling import AsJson, call, calling, explaining, fail, warn
+from parkade.wire.servers import addresses
 
 if TYPE_CHECKING:
     from parkade.wire import feed
@@ -19,7 +20,9 @@ clock = typer.Typer(help="Confirm a jump of the server's clock.", no_args_is_hel
 
 
 def login(
-    server: Annotated[str | None, typer.Argument(help="The server's address.")] = None,
+    server: Annotated[
+        str | None, typer.Argument(help="The server's address; with commas, its standby's too.")
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="Read the token from this file; - is stdin.")
     ] = None,
@@ -28,13 +31,14 @@ def login(
 
     The token is read from a prompt, stdin or a file, never from the command line."""
     try:
-        address = (server or config.load().server).rstrip("/")
+        address = ",".join(addresses(server or config.load().server))
     except ValueError as error:
         fail(str(error), exit_code=2)
-    if "://" not in address:
-        fail(f"{address} is not an address; write it like https://parkade.example", exit_code=2)
-    if address.startswith("http://") and not LOOPBACK.match(address):
-        warn(f"{address} has no TLS: the token can be read on its way")
+    for each in addresses(address):
+        if "://" not in each:
+            fail(f"{each} is not an address; write it like https://parkade.example", exit_code=2)
+        if each.startswith("http://") and not LOOPBACK.match(each):
+            warn(f"{each} has no TLS: the token can be read on its way")
     token = _read_token(token_file)
     if not token:
         fail("no token was given", exit_code=2)
