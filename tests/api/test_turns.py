@@ -34,6 +34,8 @@ from tests.waits import PATIENCE_S
 # What each route costs the writer: commands and views that enter it. An observation enters where
 # it is news; events enter for the owner of what an event names, once for each name.
 ENTRIES = {
+    "POST /v1/logins": 0,
+    "POST /v1/logins/token": 0,
     "GET /v1/whoami": 0,
     "GET /v1/server": 0,
     "GET /v1/lot": 1,

@@ -66,13 +66,13 @@ class Wire:
                     selector.register(end, selectors.EVENT_READ)
                 while True:
                     for key, _ in selector.select():
-                        end = key.fileobj
-                        assert isinstance(end, socket.socket)
-                        got = end.recv(_BYTES)
+                        ready = key.fileobj
+                        assert isinstance(ready, socket.socket)
+                        got = ready.recv(_BYTES)
                         self._whole.wait()
                         if not got:
                             return
-                        other[end].sendall(got)
+                        other[ready].sendall(got)
         except (OSError, ValueError):
             return
         finally:

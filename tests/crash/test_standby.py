@@ -6,6 +6,7 @@ stands in one piece; and what ran on the nodes ran on.
 """
 
 import contextlib
+import itertools
 import json
 import logging
 import signal
@@ -37,6 +38,7 @@ from tests.waits import PATIENCE_S, until
 
 pytestmark = pytest.mark.system
 
+NUMBERS = itertools.count(1)
 POOL = builders.pool_body(("n1", "n2"), gpus=4, pool="box", terms=builders.terms_body(backoff="0s"))
 
 
@@ -138,7 +140,7 @@ class Two:
 
 @pytest.fixture
 def two(server: str, tmp_path: Path) -> Iterator[Two]:
-    made = Two(tmp_path, postgres.new_database(server, "stood_by"))
+    made = Two(tmp_path, postgres.new_database(server, f"stood_by_{next(NUMBERS)}"))
     yield made
     made.close()
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from parkade.core.ledger.accounts import EXTERNAL
 from parkade.ports import Fenced, StoreError
 from parkade.store import SqlStore, open_postgresql, open_sqlite
 from parkade.store.tables import LEADER, meta
 from tests.builders import no_point
-from tests.store.test_store import batch, entry
+from tests.store.test_store import batch, entry, paid
 from tests.waits import PATIENCE_S
 
 Open = Callable[..., SqlStore]
@@ -124,8 +125,6 @@ def test_a_copy_has_no_term_and_begins_its_own(open_it: Open, tmp_path: Path) ->
 
 
 def test_sums_of_accounts_are_those_up_to_an_entry(open_it: Open) -> None:
-    from tests.store.test_store import EXTERNAL, paid
-
     store = open_it()
     lines = (paid(1, EXTERNAL, "org/a"), paid(2, "org/a", "org/b"))
     store.commit(batch(entry(1), entry(2), transfers=lines))

@@ -26,10 +26,16 @@ def login(
     token_file: Annotated[
         Path | None, typer.Option(help="Read the token from this file; - is stdin.")
     ] = None,
+    oidc: Annotated[
+        bool, typer.Option("--oidc", help="Log in with your organization's account, in a browser.")
+    ] = False,
 ) -> None:
     """Remember a server and a token.
 
-    The token is read from a prompt, stdin or a file, never from the command line."""
+    The token is read from a prompt, stdin or a file, never from the command line; or it is made
+    for you once you have logged in at the provider of the server (--oidc)."""
+    if oidc and token_file is not None:
+        fail("--oidc makes a token; leave --token-file out", exit_code=2)
     try:
         address = ",".join(addresses(server or config.load().server))
     except ValueError as error:
@@ -39,7 +45,7 @@ def login(
             fail(f"{each} is not an address; write it like https://parkade.example", exit_code=2)
         if each.startswith("http://") and not LOOPBACK.match(each):
             warn(f"{each} has no TLS: the token can be read on its way")
-    token = _read_token(token_file)
+    token = _token_of_provider(address) if oidc else _read_token(token_file)
     if not token:
         fail("no token was given", exit_code=2)
     from parkade.cli.screen import say
@@ -53,6 +59,28 @@ def login(
         fail(f"the token could not be kept: {error}", exit_code=1)
     say(f"Logged in to {address} as {caller.user} ({caller.role} of {caller.org}).")
     say(f"Kept in {file}, which only you can read.")
+
+
+def _token_of_provider(address: str) -> str:
+    """A token for the person who logs in at the provider, in a browser of any machine."""
+    import time
+
+    from parkade.cli.screen import say
+    from parkade.client import Client
+    from parkade.wire.scalars import format_span
+
+    with explaining(), Client(address, token=None) as client:
+        begun = client.begin_login()
+        say(f"Open {begun.address} and enter the code {begun.code}")
+        if begun.address_with_code is not None:
+            say(f"or open {begun.address_with_code}")
+        say(f"It is good for {format_span(begun.lasts)}; this command waits.")
+        state = client.finish_login(begun.login)
+        while state.new_token is None:
+            pause = begun.ask_again if state.ask_again is None else state.ask_again
+            time.sleep(pause.total_seconds())
+            state = client.finish_login(begun.login)
+        return state.new_token.secret
 
 
 def logout() -> None:

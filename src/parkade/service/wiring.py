@@ -24,6 +24,7 @@ from parkade.service.agents import PROGRAM, Agents
 from parkade.service.damage import damage_told
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
+from parkade.service.identity import read_provider
 from parkade.service.message_metrics import MessageCollector
 from parkade.service.owner import claim, join, may_run_pools
 from parkade.service.settings import ServiceSettings
@@ -251,12 +252,16 @@ def build(
             hosts=(*settings.hosts, *([settings.host] if settings.host else [])),
         ),
         collectors=(MessageCollector(telling),),
+        provider=read_provider(settings.data_folder),
     )
     return Server(
         store=store,
         plane=plane,
         app=app,
-        console=add_console(app, ConsoleSettings(unit=settings.unit, folder=settings.data_folder)),
+        console=add_console(
+            app,
+            ConsoleSettings(unit=settings.unit, url=settings.url, folder=settings.data_folder),
+        ),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
         telling=telling,
     )

@@ -53,8 +53,8 @@ _SESSIONS_OF = sa.text(
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds the lock. `session` is the name of all its sessions. `silent_s`: how long ago it
-    was last heard, None where PostgreSQL does not tell this role."""
+    """The holder of the lock. `session` names all its sessions. `silent_s`: how long ago it was
+    last heard, None where PostgreSQL does not tell this role."""
 
     pid: int
     session: str
@@ -91,9 +91,9 @@ class PostgresqlLeadership:
             connection.close()
             if getattr(error.orig, "sqlstate", "") != "55P03":  # lock_not_available
                 raise StoreError(f"{self._address}: no lock: {line_of(error)}") from error
-            told = "it has just ended, start again" if found is None else str(found)
+            by = "it has just ended, start again" if found is None else str(found)
             raise AlreadyLed(
-                f"another Parkade server already works on {self._address}: {told}. Two servers"
+                f"another Parkade server already works on {self._address}: {by}. Two servers"
                 " would run the same work twice; stop that one first, use another database, or"
                 " start this one with --standby"
             ) from None
@@ -148,8 +148,9 @@ class LockWatch:
         self._connection: sa.Connection | None = None
 
     def holder(self) -> Holder | None:
-        """Who holds the lock; None: it is free. StoreError where PostgreSQL does not answer."""
-        return self._ask(holder)
+        """The holder of the lock; None: it is free. StoreError where PostgreSQL does not answer."""
+        found: Holder | None = self._ask(holder)
+        return found
 
     def end(self, found: Holder) -> None:
         """Ends all sessions of a holder, which undoes what they have not committed."""

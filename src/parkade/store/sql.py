@@ -143,8 +143,8 @@ class SqlStore:
             )
 
     def begin_term(self, address: str) -> None:
-        """Only this store commits from now on: whoever began an earlier term is `Fenced`. `address`
-        is where this writer is reached, for others to read."""
+        """Only this store commits from now on: a writer of an earlier term is `Fenced`. `address`:
+        where this writer is reached, for others to read."""
         with self._writing() as connection:
             self._term = terms.begin(connection, address)
 

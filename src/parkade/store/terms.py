@@ -7,6 +7,8 @@ against a change while it is looked at: a new term waits for a commit under way,
 wrote; a commit that comes later is refused. Terms only grow.
 """
 
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 
@@ -51,9 +53,9 @@ def address(connection: sa.Connection) -> str | None:
     return None if found is None or not found.address else found.address
 
 
-def _read(connection: sa.Connection, query: "sa.Select[tuple[str]]") -> Term | None:
+def _read(connection: sa.Connection, query: "sa.Select[Any]") -> Term | None:
     # SQLite, which has one writer at a time, knows no `FOR UPDATE` and is not told it.
-    found = connection.execute(query.where(meta.c.name == LEADER)).scalar()
+    found: str | None = connection.execute(query.where(meta.c.name == LEADER)).scalar()
     if found is None:
         return None
     try:
