@@ -156,7 +156,11 @@ def test_a_folder_of_very_many_files_costs_a_bounded_look(
             self.entries = listed(folder)
 
         def __enter__(self) -> Iterator[os.DirEntry[str]]:
-            return (seen.append(one) or one for one in self.entries)  # type: ignore[func-returns-value]
+            return map(self.count, self.entries)
+
+        def count(self, entry: os.DirEntry[str]) -> os.DirEntry[str]:
+            seen.append(entry)
+            return entry
 
         def __exit__(self, *_: object) -> None:
             self.entries.close()
