@@ -95,7 +95,7 @@ def acts(state: State, scenario: Scenario) -> list[Act]:
         most = None if world.records.orgs[GUEST].cap is not None else changes.MOST_GPUS
         asked.append(commands.SetOrgCap(by=None, org=GUEST, cap_micros=None, most_gpus=most))
     if Asks.RIGHTS in scenario.asks:
-        asked.extend(rights.asked_of_rights(world))
+        asked.extend(rights.asked_of_rights(world, state.now_us))
     asked.extend(_of_owners(world, scenario))
     asked.extend(_of_nodes(world, scenario))
     found.extend(Act(Kind.COMMAND, command) for command in asked)
@@ -136,7 +136,7 @@ def _submissions(world: World, scenario: Scenario) -> Iterator[commands.AnyComma
 
 
 def _resubmissions(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]:
-    """The guest's bid that ended last, unless one like it is alive."""
+    """The guest's youngest bid, where it has ended and none like it is alive."""
     ended = changes.ended_bid(world)
     alive = {_what(it) for it in _alive(world) if it.member_of is None}
     if ended is not None and len(alive) < scenario.most_live and _what(ended) not in alive:

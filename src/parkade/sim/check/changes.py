@@ -37,15 +37,11 @@ def asked_of_bounds(workload: Workload) -> Iterator[commands.AnyCommand]:
 
 
 def ended_bid(world: World) -> Workload | None:
-    """The bid of the guest that ended last; only that one is submitted again here."""
-    last: Workload | None = None
-    for workload in world.records.workloads.values():
-        is_bid = workload.spec.capacity.kind is CapacityKind.SPOT and workload.org == GUEST
-        if not workload.phase.is_ended or not is_bid or workload.member_of or workload.array:
-            continue
-        if last is None or (workload.ended_us or 0) >= (last.ended_us or 0):
-            last = workload
-    return last
+    """The guest's youngest bid where it has ended; only that one is submitted again here."""
+    for workload in reversed(world.records.workloads.values()):
+        if workload.spec.capacity.kind is CapacityKind.SPOT and workload.org == GUEST:
+            return workload if workload.phase.is_ended else None
+    return None
 
 
 def form_of_changes(world: World) -> tuple[Any, ...]:
@@ -54,7 +50,7 @@ def form_of_changes(world: World) -> tuple[Any, ...]:
     again = None
     if ended is not None:
         spec = ended.spec
-        again = (spec.nodes, spec.limit_price_micros, spec.max_duration_us, ended.generation > 0)
+        again = (spec.nodes, spec.limit_price_micros, spec.max_duration_us)
     cap = world.records.orgs[GUEST].cap
     return (again, None if cap is None else cap.most_gpus)
 

@@ -21,11 +21,12 @@ from parkade.sim.check.scenarios import PERIOD_US
 MOST_RIGHTS = 3
 OTHER = "birch"
 """The org to which a right may be handed over."""
-_FAR_US = 2 * PERIOD_US
+_FAR_US = 3 * PERIOD_US
 
 
-def asked_of_rights(world: World) -> Iterator[commands.AnyCommand]:
-    """What owners and the operator may ask. A part's name was never given before."""
+def asked_of_rights(world: World, now_us: int) -> Iterator[commands.AnyCommand]:
+    """What owners and the operator may ask. A part's name was never given before; an end that is
+    more than a period away is not moved."""
     rights = world.records.reservations
     alive = sum(not it.state.is_over for it in rights.values())
     name = f"part-{len(rights)}"
@@ -43,7 +44,7 @@ def asked_of_rights(world: World) -> Iterator[commands.AnyCommand]:
                 )
         if right.window.end_us is None:
             yield commands.EndReservation(by=None, reservation=whole)
-        else:
+        elif right.window.end_us <= now_us + PERIOD_US:
             later_us = right.window.end_us + PERIOD_US
             yield commands.ExtendReservation(by=None, reservation=whole, end_us=later_us)
 
@@ -57,8 +58,8 @@ def labels_of(world: World) -> dict[str, str]:
 
 
 def span_left_us(at_us: int | None, now_us: int) -> int | None:
-    """Until an end or a payment; what is two periods away is as far as what never comes, for a
-    search takes no deadline so far ahead."""
+    """Until an end or a payment. Where rights change none is three periods away; elsewhere it is
+    too far ahead for a search to reach it."""
     return None if at_us is None else min(max(0, at_us - now_us), _FAR_US)
 
 
