@@ -205,9 +205,13 @@ class OidcProvider:
                 f"the provider calls itself {found.issuer[:200]}, oidc.yaml says"
                 f" {self._file.issuer}: write it as the provider does"
             )
-        for address in (found.authorization_endpoint, found.token_endpoint, found.jwks_uri):
-            self._safe(address)
-        for address in (found.userinfo_endpoint, found.device_authorization_endpoint):
+        for address in (
+            found.authorization_endpoint,
+            found.token_endpoint,
+            found.jwks_uri,
+            found.userinfo_endpoint,
+            found.device_authorization_endpoint,
+        ):
             if address is not None:
                 self._safe(address)
         self._described = (now_s, found)
