@@ -33,7 +33,7 @@ from parkade.mars.foreign import ForeignLines
 from parkade.mars.keeping import Keeping
 from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
-from parkade.mars.sensing import engine_sensor, node_sensors
+from parkade.mars.sensing import engine_sensor, node_sensors, sharers
 from parkade.mars.standing import StandingVerdicts
 from parkade.mars.telling import AlertTelling
 from parkade.ports import Sensor
@@ -63,7 +63,7 @@ class MarsRunner:
         self._file = file
         self._logs, self._others = grouped(sensors)
         self._states: dict[tuple[str, str], str] = {}
-        self._foreign = ForeignLines(self.metrics)
+        self._foreign = ForeignLines(file.nodes, self.metrics)
         self._now = now
         self._log = structlog.get_logger("parkade.mars")
         settings = WatchSettings(
@@ -325,7 +325,8 @@ class MarsRunner:
 
 def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
     """The sensors that a file asks for, by node; the engine's stands under its own name."""
-    found = {entry.node: node_sensors(entry.node, entry) for entry in file.nodes}
+    shared = sharers((entry.node, entry) for entry in file.nodes)
+    found = {entry.node: node_sensors(entry.node, entry, sharing=shared) for entry in file.nodes}
     if file.engine is not None:
         watched = frozenset(entry.node for entry in file.nodes)
         needed = tuple(entry.node for entry in file.nodes if not entry.has_sensor)
