@@ -18,9 +18,7 @@ from parkade.sensors.kernel_log.hosts import Hosts
 from parkade.sensors.polling import SensorGroup
 
 MOST_TOLD = 5
-UNNAMED = (
-    "these lines name no machine, and several nodes share the log"
-)
+UNNAMED = "these lines name no machine, and several nodes share the log"
 ELSEWHERE = "it is in the file, with another log or none"
 UNKNOWN = "add it to `nodes` to watch it"
 MAYBE = "where it is {node} by another name, give {node} `host: {host}`; else add it to `nodes`"

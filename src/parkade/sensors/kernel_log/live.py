@@ -15,7 +15,7 @@ from parkade.ports import OtherLines
 from parkade.sensors.bookmarks import KERNEL_LOG
 from parkade.sensors.kernel_log.files import Follower, KernelRecords, boot_id
 from parkade.sensors.kernel_log.hosts import Hosts
-from parkade.sensors.kernel_log.reading import LineTally, read, symptom_of
+from parkade.sensors.kernel_log.reading import LineTally, ReadLine, read, symptom_of
 from parkade.sensors.kernel_log.stamps import StampClock
 from parkade.sensors.polling import READ
 
@@ -186,6 +186,14 @@ class KernelRing:
         self._records.close()
 
 
+def _is_own(seen: ReadLine, hosts: Hosts, sharing: Hosts | None) -> bool:
+    """Whether a line is of these hosts. One that names none is, but where several write into the
+    log and it says something of a machine."""
+    if seen.host is not None:
+        return hosts.has(seen.host)
+    return sharing is None or not (seen.fact is not None or seen.is_unknown)
+
+
 def numbered(records: Iterable[str]) -> Iterator[tuple[int, str]]:
     """Every record that has a sequence number."""
     for record in records:
@@ -211,10 +219,9 @@ def symptoms_of_lines(
     found = []
     for line in lines:
         seen = read(line, year=year)
-        host = seen.host
-        if hosts is not None and (sharing if host is None else not hosts.has(host)):
-            if host is None or sharing is None or not sharing.has(host):
-                tally.leave_out(host or "")
+        if hosts is not None and not _is_own(seen, hosts, sharing):
+            if seen.host is None or sharing is None or not sharing.has(seen.host):
+                tally.leave_out(seen.host or "")
             continue
         tally.add(seen, line)
         at_us = now_us
