@@ -1,6 +1,6 @@
 """Tells of lines that were left out of a log, since they name a machine that is not in the file.
 
-Each such machine is told once for each log, however many nodes share the log, at most `MOST_TOLD`
+Each such machine is told once for each log, however many nodes share the log, at most `MOST_NAMED`
 of a log; then once how many there are. That a node may have another name in its log is said only
 where the log is of one node and no line of it names that node: elsewhere such advice would blame a
 node for another machine.
@@ -17,7 +17,7 @@ from parkade.ports import LogSensor
 from parkade.sensors.kernel_log.hosts import Hosts
 from parkade.sensors.polling import SensorGroup
 
-MOST_TOLD = 5
+MOST_NAMED = 5
 UNNAMED = "these lines name no machine, and several nodes share the log"
 ELSEWHERE = "it is in the file, with another log or none"
 UNKNOWN = "add it to `nodes` to watch it"
@@ -36,8 +36,8 @@ class ForeignLines:
         for path in filter(None, self._logs.values()):
             self._of_log[path] = self._of_log.get(path, 0) + 1
         self._lines: dict[str, int] = {}
-        self._told: dict[Path, set[str]] = {}
-        self._has_told_more: set[Path] = set()
+        self._named: dict[Path, set[str]] = {}
+        self._has_more: set[Path] = set()
 
     def tell(self, logs: SensorGroup[LogSensor]) -> None:
         """What is new since the last call. Costs the logs, and the machines that are told."""
@@ -47,14 +47,14 @@ class ForeignLines:
                 continue
             self._lines[node] = others.lines
             self._metrics.foreign.labels(node).set(others.lines)
-            told = self._told.setdefault(path, set())
+            named = self._named.setdefault(path, set())
             for host in others.hosts:
-                if host not in told and len(told) < MOST_TOLD:
-                    told.add(host)
+                if host not in named and len(named) < MOST_NAMED:
+                    named.add(host)
                     self._tell(node, path, host, has_own=others.has_own)
-            if others.count > MOST_TOLD and path not in self._has_told_more:
-                self._has_told_more.add(path)
-                count = others.count - MOST_TOLD
+            if others.count > MOST_NAMED and path not in self._has_more:
+                self._has_more.add(path)
+                count = others.count - MOST_NAMED
                 why = "they are not in the file; no more of this log are told"
                 self._log.warning("lines left out", log=str(path), more_machines=count, why=why)
 

@@ -1,6 +1,6 @@
-"""Whose each line of a recorded log is: of one node, or of every machine that the log names.
+"""The node of each line of a recorded log: one node, or every machine that the log names.
 
-A log host collects what many machines write. With a node named, its lines are taken, and those that
+Syslog may collect what many machines write. With a node named, its lines are taken, and those that
 name no machine, as `dmesg` prints them; those of others are counted and left out. Without, each
 machine is a node by the name that its lines have first; short and full names are one machine.
 """
@@ -13,8 +13,8 @@ MOST_MACHINES = 20_000
 """Of one scan; lines of more are left out."""
 
 
-class Whose(Protocol):
-    """Whose a line is."""
+class Lines(Protocol):
+    """Which lines are taken, and for which node."""
 
     def owner(self, host: str | None) -> str | None:
         """The node of a line that names this machine, or none; None: it is left out."""
@@ -29,7 +29,7 @@ class OneNode:
         self._hosts = Hosts(hosts or (node,))
 
     def owner(self, host: str | None) -> str | None:
-        """See `Whose`."""
+        """See `Lines`."""
         return self._node if host is None or self._hosts.has(host) else None
 
 
@@ -40,7 +40,7 @@ class EveryLine:
         self._node = node
 
     def owner(self, host: str | None) -> str | None:  # noqa: ARG002 - of the protocol
-        """See `Whose`."""
+        """See `Lines`."""
         return self._node
 
 
@@ -53,7 +53,7 @@ class EveryMachine:
         self._by_first: dict[str, str] = {}
 
     def owner(self, host: str | None) -> str | None:
-        """See `Whose`."""
+        """See `Lines`."""
         if host is None:
             return self._unnamed
         node = self._nodes.get(host)

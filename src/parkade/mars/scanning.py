@@ -14,7 +14,7 @@ from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Symptom
 from parkade.core.healing.verdict import Level, Verdict, worst
 from parkade.core.units.time import HOUR_US
-from parkade.mars.machines import Whose
+from parkade.mars.machines import Lines
 from parkade.sensors.kernel_log.reading import LineTally, read, symptom_of
 
 VERSION = 2
@@ -85,7 +85,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def kernel_symptoms(
-    lines: Iterable[str], tally: LineTally, whose: Whose, *, now_us: int, year: int
+    lines: Iterable[str], tally: LineTally, of: Lines, *, now_us: int, year: int
 ) -> Iterator[Symptom]:
     """The symptoms of recorded lines, in their order; a line without a stamp has the instant of the
     line before, the first ones `now_us`."""
@@ -93,7 +93,7 @@ def kernel_symptoms(
     for line in lines:
         seen = read(line, year=year)
         last_us = last_us if seen.at_us is None else seen.at_us
-        node = whose.owner(seen.host)
+        node = of.owner(seen.host)
         if node is None:
             tally.leave_out(seen.host or "")
             continue

@@ -75,7 +75,7 @@ def log_sensor(
 
 
 def sharers(nodes: Iterable[tuple[str, ReadNode]]) -> dict[Path, Hosts]:
-    """Whose lines stand in a log that several nodes share, by its path."""
+    """The names of the nodes whose lines stand in a log that several share, by its path."""
     names: dict[Path, list[tuple[str, ...]]] = {}
     for node, entry in nodes:
         if entry.kernel_log is not None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from parkade.core.healing.symptom import Symptom
-from parkade.mars.machines import EveryLine, OneNode, Whose
+from parkade.mars.machines import EveryLine, Lines, OneNode
 from parkade.mars.scanning import SensorOutcome, kernel_symptoms
 from parkade.mars.sensing import hardware_sensors
 from parkade.ports import Sensor
@@ -32,7 +32,7 @@ MOST_NAMED = 3
 
 
 class Sources:
-    """What a scan reads of `node`; recorded lines are of `whose`, by default the node's alone.
+    """What a scan reads of `node`; recorded lines are taken by `of`, by default the node's alone.
     Symptoms are drawn once; `sensors` is whole when they have been drawn."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Sources:
         *,
         node: str,
         now_us: int,
-        whose: Whose | None = None,
+        of: Lines | None = None,
         journal: Callable[[], Iterator[str]] = journal_lines,
         watch: Announce = nullcontext,
     ) -> None:
@@ -49,7 +49,7 @@ class Sources:
         self.tally = LineTally()
         self.sensors: list[SensorOutcome] = []
         self._node = node
-        self._whose = OneNode(node) if whose is None else whose
+        self._of = OneNode(node) if of is None else of
         self._now_us = now_us
 
     def kernel_file(self, path: Path, *, may_be_empty: bool = False) -> Iterator[Symptom]:
@@ -65,7 +65,7 @@ class Sources:
                 handle = stack.enter_context(path.open("rb"))
                 year = datetime.fromtimestamp(os.fstat(handle.fileno()).st_mtime, UTC).year
             yield from kernel_symptoms(
-                lines_of(handle), self.tally, self._whose, now_us=self._now_us, year=year
+                lines_of(handle), self.tally, self._of, now_us=self._now_us, year=year
             )
         name = "stdin" if str(path) == "-" else str(path)
         lines, formed = tally.lines - lines, tally.formed - formed

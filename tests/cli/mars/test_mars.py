@@ -116,12 +116,12 @@ def test_a_log_of_one_machine_is_of_the_machine_that_it_names(run: Run) -> None:
 
 
 def test_short_and_full_names_are_one_machine_and_two_full_names_are_two() -> None:
-    whose = EveryMachine("here")
+    every = EveryMachine("here")
     names = ("a", "a.org", "A", "b.org", "b", "b.com", "10.0.0.1", "10.0.0.2", None)
-    assert [whose.owner(name) for name in names] == [
+    assert [every.owner(name) for name in names] == [
         *("a", "a", "a", "b.org", "b.org", "b.com", "10.0.0.1", "10.0.0.2", "here"),
     ]
-    assert whose.nodes == ("a", "b.org", "b.com", "10.0.0.1", "10.0.0.2")
+    assert every.nodes == ("a", "b.org", "b.com", "10.0.0.1", "10.0.0.2")
 
 
 def test_the_json_of_earlier_versions_is_still_read() -> None:

@@ -44,9 +44,7 @@ def scan(
     ] = False,
     node: Annotated[
         str | None,
-        typer.Option(
-            help="Its name, and its lines of the log alone. Default: every machine named."
-        ),
+        typer.Option(help="Its name; of a log, its lines alone. Default: every machine."),
     ] = None,
     host: Annotated[
         list[str] | None,
@@ -72,7 +70,7 @@ def scan(
         sources = Sources(
             node=name,
             now_us=time.time_ns() // 1_000,
-            whose=OneNode(name, tuple(host or ())) if every is None else every,
+            of=OneNode(name, tuple(host or ())) if every is None else every,
             watch=_announced,
         )
         parts = []

@@ -1,4 +1,4 @@
-"""Whose a line of a log is: the names under which machines write, short or full."""
+"""The names under which machines write into a log, short or full."""
 
 from collections.abc import Iterable
 
