@@ -25,7 +25,7 @@ from parkade.core.healing.topology import NodePlace
 from parkade.core.healing.verdict import Level, Verdict
 from parkade.core.healing.watch import Decision, FleetWatch, WatchSettings, asks
 from parkade.core.units.time import SECOND_US
-from parkade.mars.alerting import ROUNDS_AHEAD, alert_of
+from parkade.mars.alerting import ROUNDS_AHEAD, TIMEOUT_S, alert_of
 from parkade.mars.aside import Aside
 from parkade.mars.draining import Draining, Held, held_by
 from parkade.mars.drains import Drains
@@ -144,6 +144,16 @@ class MarsRunner:
             self._draining.finish(self._now)
         self._at_once(decisions)
         return tuple(decisions)
+
+    def waits_for(self) -> str | None:
+        """What `close` would wait for now, in words; None for nothing."""
+        command = None if self._draining is None else self._draining.running
+        if command is not None:
+            left_s = max(0.0, command.ends_s - time.monotonic())
+            return f"{command.program} on {command.node}, which is ended in {left_s:.0f} s"
+        if self._telling is not None and self._telling.is_under_way:
+            return f"Alertmanager, at most {TIMEOUT_S:.0f} s"
+        return None
 
     def close(self) -> None:
         """Waits for the drain and the call that are under way, and lets go of every sensor."""
