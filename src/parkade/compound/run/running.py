@@ -324,8 +324,7 @@ class _Session:
             else:
                 progress.cut_short += 1
             return
-        has_failed = result.answer is None and bool(answer.failures)
-        if has_failed:
+        if result.has_failed:
             self._failed(result)
         elif result.answer is not None:
             progress.answered += 1
@@ -334,7 +333,7 @@ class _Session:
             progress.accepted += result.accepted
         if self._watch.on_result is not None:
             self._watch.on_result(result)
-        if has_failed:
+        if result.has_failed:
             # No result is written: a resumed run tries it again.
             return
         self.results.add(result)

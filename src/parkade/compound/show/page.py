@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
+from parkade.compound.amounts import plain
 from parkade.compound.show.trace import Trace, TracedCall, TracedNode, counted, fault_of
 from parkade.core.units.money import format_amount
 
@@ -168,7 +169,7 @@ def _call(each: TracedCall, answer: str) -> str:
 def _reasons(each: TracedCall) -> Iterator[str]:
     for verdict in each.distinct_verdicts:
         if verdict.reason or verdict.score is not None:
-            score = "" if verdict.score is None else f", score {verdict.score:g}"
+            score = "" if verdict.score is None else f", score {plain(verdict.score)}"
             yield (
                 f'<p class="reason"><b>{escape(_without_digest(verdict.verifier))}{score}</b> '
                 f"{escape(verdict.reason[:2_000])}</p>"
