@@ -33,9 +33,9 @@ from parkade.compound.run.budget import Budget
 from parkade.compound.run.loops import fast_loop
 from parkade.compound.run.outages import PATIENCE_S
 from parkade.compound.run.progressing import VerifierBroken
+from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import (
-    RESULTS,
     Settings,
     Watch,
     run_async,

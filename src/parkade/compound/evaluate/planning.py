@@ -344,8 +344,8 @@ def _why_none(goal: Goal, most: Step, ceiling: Measure, first: Step) -> str:
             )
         case Budget(micros=micros):
             return (
-                f"The budget of {amount_in_words(micros)} does not pay for one candidate of each question,"
-                f" at {amount_in_words(first.cost_micros)} a question."
+                f"The budget of {amount_in_words(micros)} does not pay for one candidate of each"
+                f" question, at {amount_in_words(first.cost_micros)} a question."
             )
         case Worth():
             raise AssertionError("some K is always the best")

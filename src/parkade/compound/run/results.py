@@ -16,6 +16,8 @@ from parkade.compound.run.scanning import BATCH_BYTES, DamagedLine, LineBatch, b
 from parkade.core.units.money import format_amount
 
 VERSION = 1
+#: What the id of a question begins with that a client of a served network asked.
+SERVED = "chatcmpl-"
 
 _encoder = msgspec.json.Encoder()
 

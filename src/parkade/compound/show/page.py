@@ -76,7 +76,8 @@ def _answer(trace: Trace) -> str:
         return '<p class="answer soft">The network abstained: no candidate was accepted.</p>'
     return (
         f'<div class="answer"><header>{_tag(result.accepted)}</header>'
-        f"<pre>{_text(result.answer)}</pre></div>"
+        f"<pre>{_text(result.answer)}</pre>"
+        f'<p class="reason">from {escape(trace.origin)}</p></div>'
     )
 
 
@@ -98,7 +99,10 @@ def _facts(trace: Trace) -> str:
         v for part in trace.parts for each in part.candidates for v in each.distinct_verdicts
     ]
     tokens = sum(
-        each.call.input + each.call.output for part in trace.parts for each in part.candidates
+        each.call.input + each.call.output
+        for part in trace.parts
+        for each in part.candidates
+        if not each.paid_by
     )
     facts = [
         ("call" if trace.calls == 1 else "calls", f"{trace.calls:,}"),
@@ -106,6 +110,8 @@ def _facts(trace: Trace) -> str:
         ("tokens", f"{tokens:,}"),
         ("verdicts accepted", f"{sum(v.accepted for v in verdicts):,} of {len(verdicts):,}"),
     ]
+    if trace.given:
+        facts.append(("made for other questions", counted(trace.given, "call")))
     if result is not None:
         facts.append(("time", f"{result.us / 1e6:.1f} s"))
         facts.append(("from the journal", counted(result.cached, "call")))
@@ -150,6 +156,7 @@ def _call(each: TracedCall, answer: str) -> str:
     reasons = "".join(_reasons(each))
     about = f" on {escape(each.about)}" if each.about else ""
     about += f", vote {each.vote}" if each.vote else ""
+    about += f", made for {escape(each.paid_by)}" if each.paid_by else ""
     text = f"<pre>{_text(call.text)}</pre>"
     if len(call.text) > OPEN_TEXT:
         text = (
