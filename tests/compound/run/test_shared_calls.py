@@ -10,7 +10,7 @@ import pytest
 from parkade.compound.distil.gather import gather
 from parkade.compound.evaluate.calibration import calibration_of
 from parkade.compound.evaluate.network_answers import network_answers
-from parkade.compound.evaluate.outcomes import CandidateOutcome, tally
+from parkade.compound.evaluate.outcomes import tally
 from parkade.compound.evaluate.recorded_run import Labels, outcomes_of_run
 from parkade.compound.models.local import LocalModel
 from parkade.compound.network import Operator
@@ -108,9 +108,7 @@ def test_show_tells_every_question_its_calls_and_who_paid(tmp_path: Path) -> Non
 
 def test_votes_of_a_model_verifier_are_paid_once(tmp_path: Path) -> None:
     out = ran(tmp_path, parse("5E@m(m=4) >> 3V@j(m=4)"))
-    outcomes = [
-        each for each in outcomes_of_run(out, LABELS) if isinstance(each, CandidateOutcome)
-    ]
+    outcomes = [each for each in outcomes_of_run(out, LABELS) if isinstance(each, CandidateOutcome)]
     assert len(outcomes) == 5 * COUNT
     assert sum(each.cost_micros for each in outcomes) == 5 * (1 + 3) * EACH_COSTS
     accepted = [each.question for each in outcomes if each.is_accepted]
@@ -134,11 +132,7 @@ def test_a_call_in_flight_that_another_question_joins_is_told_too(tmp_path: Path
 
 
 def untimed(out: Path) -> list[object]:
-    return [
-        msgspec.structs.replace(each, latency_us=0)
-        for each in outcomes_of_run(out, LABELS)
-        if isinstance(each, CandidateOutcome)
-    ]
+    return [msgspec.structs.replace(each, latency_us=0) for each in outcomes_of_run(out, LABELS)]
 
 
 def test_a_run_that_goes_on_counts_nothing_twice(tmp_path: Path) -> None:

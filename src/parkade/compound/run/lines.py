@@ -1,7 +1,8 @@
 """The lines of a journal: written for ever, so fields and kinds of lines are only ever added.
 
 A journal is JSON lines. The first is the header of version 1. Before the first line of a kind that
-version 2 added stands a header of version 2, at which an older Parkade stops in words. Then, in the order in which things ended:
+version 2 added stands a header of version 2, at which an older Parkade stops in words. Then, in the
+order in which things ended:
 
 - `call`: a completion, the cache entry and the bill of one call;
 - `shared`: a question was given a call that another question had made (version 2);

@@ -1,9 +1,9 @@
 """The trace of one question, read out of a run's folder.
 
-The journal says which question and node each call was made for, and which other questions were given
-it: it costs those nothing. Journals of an earlier version do not say the latter. One pass over the
-journal, three where this question was given calls, each at a cost of its length; nothing but this
-question's lines is kept.
+The journal says which question and node each call was made for, and which other questions were
+given it: it costs those nothing. Journals of an earlier version do not say the latter. One pass
+over the journal, three where this question was given calls, each at a cost of its length; nothing
+but this question's lines is kept.
 """
 
 from collections import Counter
