@@ -108,7 +108,7 @@ def test_show_tells_every_question_its_calls_and_who_paid(tmp_path: Path) -> Non
 
 def test_votes_of_a_model_verifier_are_paid_once(tmp_path: Path) -> None:
     out = ran(tmp_path, parse("5E@m(m=4) >> 3V@j(m=4)"))
-    outcomes = [each for each in outcomes_of_run(out, LABELS) if isinstance(each, CandidateOutcome)]
+    outcomes = list(outcomes_of_run(out, LABELS))
     assert len(outcomes) == 5 * COUNT
     assert sum(each.cost_micros for each in outcomes) == 5 * (1 + 3) * EACH_COSTS
     accepted = [each.question for each in outcomes if each.is_accepted]

@@ -107,8 +107,8 @@ class Calls:
             if line is not None:
                 self.counts.cached += 1
                 run.cached += 1
-                told = self._given(run, order, completion_of(line), line.question)
-                self._hearer.heard(run, order.ticket, told)
+                given = self._given(run, order, completion_of(line), line.question)
+                self._hearer.heard(run, order.ticket, given)
                 return
             lane = self.lanes[call.model]
             if lane.closed_until_us and (closed := self._closed(lane)) is not None:
@@ -282,10 +282,10 @@ class Calls:
         self._flights.pop(flight.call.key, None)
         for run, order in flight.waiters:
             run.flights.pop(order.ticket, None)
-            told = outcome
+            given = outcome
             if isinstance(outcome, Completion) and run is not flight.owner:
-                told = self._given(run, order, outcome, flight.owner.machine.question.id)
-            self._hearer.heard(run, order.ticket, told)
+                given = self._given(run, order, outcome, flight.owner.machine.question.id)
+            self._hearer.heard(run, order.ticket, given)
 
     def _given(
         self, run: Progressing, order: Ask, completion: Completion, paid_by: str

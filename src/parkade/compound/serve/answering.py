@@ -90,7 +90,7 @@ class Answering:
             self.stopped.result()
         run = self._engine.ask(question)
         if run.machine.answer is not None:
-            return self._told(run, run.machine.answer)
+            return self._result(run, run.machine.answer)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting[id(run)] = future
         try:
@@ -121,11 +121,11 @@ class Answering:
         if future is None or future.done():
             return
         try:
-            future.set_result(self._told(run, answer))
+            future.set_result(self._result(run, answer))
         except (CutShort, Failed) as error:
             future.set_exception(error)
 
-    def _told(self, run: Progressing, answer: Answer) -> Result:
+    def _result(self, run: Progressing, answer: Answer) -> Result:
         if answer.is_cut_short:
             raise CutShort("the budget of this server is spent")
         if not answer.items and answer.failures:

@@ -39,8 +39,8 @@ async def probe(bound: Bound) -> list[str]:
     # What the calls themselves trust.
     trusted = ssl.create_default_context()
     async with httpx.AsyncClient(timeout=WAIT_S, verify=trusted) as client:
-        told = await asyncio.gather(*(_ask(client, *each) for each in asked))
-    return [text for text in told if text is not None]
+        answers = await asyncio.gather(*(_ask(client, *each) for each in asked))
+    return [text for text in answers if text is not None]
 
 
 async def _ask(client: httpx.AsyncClient, name: str, model: OpenAIModel, url: str) -> str | None:
