@@ -52,12 +52,13 @@ class Sensor(Protocol):
 class OtherLines(NamedTuple):
     """Lines of a log that were left out, since they name a machine that is none of those that the
     log is of, or where several write into it, none. `hosts` are the first few names, in the order
-    in which they came, "" for none; `count` is how many, up to a bound. `has_own`: a line named the
+    in which they came, "" for none; `machines` is how many, up to a
+    bound. `has_own`: a line named the
     node itself."""
 
     lines: int
     hosts: tuple[str, ...]
-    count: int
+    machines: int
     has_own: bool
 
 
@@ -87,6 +88,11 @@ class LogSensor(Sensor, Protocol):
 
     def resume(self, bookmark: str) -> None:
         """To go on behind what was read before. One that is not of this log changes nothing."""
+        ...
+
+    @property
+    def missed(self) -> str | None:
+        """What came behind the bookmark and was not read, in words; None where all was."""
         ...
 
     def reread(self, now_us: int) -> Sequence[Symptom]:

@@ -112,6 +112,8 @@ class HealthWatch:
         for node, log in self._logs.sensors:
             if log_name(node) in marks:
                 log.resume(marks[log_name(node)])
+                if log.missed is not None:
+                    logger.warning("%s: lines may have been missed: %s", node, log.missed)
         self._to_tell = asyncio.Event()
         self._to_tell.set()
 

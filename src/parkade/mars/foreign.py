@@ -52,9 +52,9 @@ class ForeignLines:
                 if host not in named and len(named) < MOST_NAMED:
                     named.add(host)
                     self._tell(node, path, host, has_own=others.has_own)
-            if others.count > MOST_NAMED and path not in self._has_more:
+            if others.machines > MOST_NAMED and path not in self._has_more:
                 self._has_more.add(path)
-                count = others.count - MOST_NAMED
+                count = others.machines - MOST_NAMED
                 why = "they are not in the file; no more of this log are told"
                 self._log.warning("lines left out", log=str(path), more_machines=count, why=why)
 

@@ -170,7 +170,9 @@ def _rooted_node(entry: NodeEntry, folder: Path) -> NodeEntry:
 
 def _rooted_commands(entry: Commands, folder: Path) -> Commands:
     """A program that is named with a `/` counts from the folder, as a path does."""
-    found = {name: getattr(entry, name) for name in COMMANDS if getattr(entry, name, None)}
+    found: dict[str, tuple[str, ...]] = {
+        name: getattr(entry, name) for name in COMMANDS if getattr(entry, name, None)
+    }
     return entry.model_copy(
         update={
             name: (str(folder / words[0]) if "/" in words[0] else words[0], *words[1:])

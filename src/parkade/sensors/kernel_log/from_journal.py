@@ -74,6 +74,11 @@ class KernelJournal:
         """See `ports.LogSensor`; this machine alone writes its journal's."""
         return NO_OTHERS
 
+    @property
+    def missed(self) -> str | None:
+        """See `ports.LogSensor`; what journald dropped is not known."""
+        return None
+
     def resume(self, bookmark: str) -> None:
         """See `ports.LogSensor`."""
         if bookmark.startswith(PREFIX):

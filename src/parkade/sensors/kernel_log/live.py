@@ -73,6 +73,11 @@ class KernelLogFile:
         """See `ports.LogSensor`."""
         return self.tally.others
 
+    @property
+    def missed(self) -> str | None:
+        """See `ports.LogSensor`."""
+        return self._follower.missed
+
     def resume(self, bookmark: str) -> None:
         """See `ports.LogSensor`."""
         self._follower.resume(bookmark)
@@ -104,7 +109,8 @@ class Records(Protocol):
 
 class KernelRing:
     """New records of /dev/kmsg, known by their sequence numbers within one life of the kernel; the
-    first poll gives all of them, or those behind what it resumed from."""
+    first poll gives all of them, or those behind what it resumed from. `missed`: see
+    `ports.LogSensor`; known once the ring was read again."""
 
     name = KERNEL_LOG
 
@@ -122,6 +128,7 @@ class KernelRing:
         self._open = records
         self._records = records()
         self._last = -1
+        self.missed: str | None = None
 
     @property
     def bookmark(self) -> str | None:
@@ -159,11 +166,15 @@ class KernelRing:
         """See `ports.LogSensor`: what the kernel still holds."""
         again = self._open()
         try:
-            lines = [record for number, record in numbered(again.new()) if number <= self._last]
+            held = list(numbered(again.new()))
         except OSError:
             return []
         finally:
             again.close()
+        if self._last >= 0 and held and held[0][0] > self._last + 1:
+            lost = held[0][0] - self._last - 1
+            self.missed = f"the kernel's ring ran over, and {lost} records of it were not read"
+        lines = [record for number, record in held if number <= self._last]
         return symptoms_of_lines(lines, LineTally(), self._node, now_us)
 
     def poll(self, now_us: int) -> list[Symptom]:
