@@ -52,9 +52,8 @@ class Sensor(Protocol):
 class OtherLines(NamedTuple):
     """Lines of a log that were left out, since they name a machine that is none of those that the
     log is of, or where several write into it, none. `hosts` are the first few names, in the order
-    in which they came, "" for none; `machines` is how many, up to a
-    bound. `has_own`: a line named the
-    node itself."""
+    in which they came, "" for none; `machines` is how many, up to a bound. `has_own`: a line named
+    the node itself."""
 
     lines: int
     hosts: tuple[str, ...]

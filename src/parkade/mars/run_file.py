@@ -170,15 +170,12 @@ def _rooted_node(entry: NodeEntry, folder: Path) -> NodeEntry:
 
 def _rooted_commands(entry: Commands, folder: Path) -> Commands:
     """A program that is named with a `/` counts from the folder, as a path does."""
-    found: dict[str, tuple[str, ...]] = {
-        name: getattr(entry, name) for name in COMMANDS if getattr(entry, name, None)
-    }
-    return entry.model_copy(
-        update={
-            name: (str(folder / words[0]) if "/" in words[0] else words[0], *words[1:])
-            for name, words in found.items()
-        }
-    )
+    found: dict[str, tuple[str, ...]] = {}
+    for name in COMMANDS:
+        words: tuple[str, ...] | None = getattr(entry, name, None)
+        if words and "/" in words[0]:
+            found[name] = (str(folder / words[0]), *words[1:])
+    return entry.model_copy(update=found)
 
 
 def default_run_file() -> RunFile:
