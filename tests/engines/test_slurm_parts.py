@@ -18,6 +18,7 @@ from parkade.engines.slurm.standing import Facts, Standing
 from parkade.engines.slurm.watching import ours
 from parkade.ports import InvalidSpec, Phase, RankExit, Transient, Unreachable
 from tests.engines.trial import attempt_of
+from tests.waits import until
 
 NOW_US = 1_000_000_000
 
@@ -269,6 +270,39 @@ def test_commands_get_nothing_of_the_agents_environment(
     monkeypatch.setenv("PARKADE_TOKEN", "secret")
     said = Commands(SlurmSettings(conf="/etc/x.conf")).run("squeue")
     assert b"secret" not in said and b"SLURM_CONF=/etc/x.conf" in said
+
+
+def test_files_that_commands_share_hold_nothing_of_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "cat")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    commands = Commands(SlurmSettings())
+    for given in ("a long script of many words", "short", ""):
+        assert commands.run("squeue", stdin=given) == given.encode()
+    program(tmp_path, "echo a complaint >&2; exit 1")
+    with pytest.raises(Transient, match=r"squeue: a complaint$"):
+        commands.run("squeue", stdin="words")
+    program(tmp_path, "exit 4")
+    with pytest.raises(Transient, match=r"squeue: exit code 4$"):
+        commands.run("squeue")
+
+
+def test_what_a_command_says_after_its_time_is_read_by_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, late = tmp_path / "told", tmp_path / "late"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    commands = Commands(SlurmSettings(timeout_s=1))
+    waits = "until [ -e {} ]; do sleep 0.01; done"
+    # A child that outlives its command, as that of a launcher which cannot be killed.
+    program(tmp_path, f"{{ {waits.format(told)}; echo late; touch {late}; }} & wait")
+    with pytest.raises(Unreachable):
+        commands.run("squeue")
+    told.touch()
+    until(late.exists)
+    program(tmp_path, "echo mine")
+    assert commands.run("squeue") == b"mine\n"
 
 
 def test_output_of_another_owner_is_not_read(tmp_path: Path) -> None:
