@@ -172,7 +172,7 @@ def _rooted_commands(entry: Commands, folder: Path) -> Commands:
     """A program that is named with a `/` counts from the folder, as a path does."""
     found: dict[str, tuple[str, ...]] = {}
     for name in COMMANDS:
-        words: tuple[str, ...] | None = getattr(entry, name, None)
+        words: tuple[str, ...] = getattr(entry, name, None) or ()
         if words and "/" in words[0]:
             found[name] = (str(folder / words[0]), *words[1:])
     return entry.model_copy(update=found)
