@@ -89,8 +89,7 @@ def test_what_was_answered_outlives_a_database_that_is_killed_while_it_commits(
             clients = [Depositor(served, number, round_number) for number in range(CLIENTS)]
             for client in clients:
                 client.start()
-            enough = chance.randrange(3, 40)
-            until(lambda: sum(len(it.answered) for it in clients) >= enough)
+            wait_for_answers(clients, chance.randrange(3, 40))
             # PostgreSQL ends all its other sessions then, and recovers by itself.
             os.kill(chance.choice(until(lambda: sessions(database))), signal.SIGKILL)
             for client in clients:
@@ -107,6 +106,10 @@ def test_what_was_answered_outlives_a_database_that_is_killed_while_it_commits(
             assert deposit(served, key).is_success
         assert balance(served) == len(asked)
         served.stop()
+
+
+def wait_for_answers(clients: list[Depositor], enough: int) -> None:
+    until(lambda: sum(len(it.answered) for it in clients) >= enough)
 
 
 def balance(served: Served) -> Decimal:
