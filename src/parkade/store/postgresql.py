@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from parkade.ports import StoreError
 from parkade.store.driver_error import line_of
@@ -62,6 +64,7 @@ def open_postgresql(
         },
         pool_pre_ping=True,
     )
+    sa.event.listen(engine, "connect", _on_connect)
     try:
         return SqlStore(
             engine, head=HeadFile(head), crash_point=crash_point, is_read_only=is_read_only
@@ -76,6 +79,18 @@ def open_postgresql(
     except StoreError:
         engine.dispose()
         raise
+
+
+def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    """A commit is on the server's disk when it is answered, whatever the database's default is."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute("SELECT current_setting('synchronous_commit')")
+        if cursor.fetchone() == ("off",):
+            cursor.execute("SET synchronous_commit TO on")
+        connection.commit()
+    finally:
+        cursor.close()
 
 
 def url_of(address: str) -> sa.URL:
