@@ -20,6 +20,7 @@ from parkade.sim.check import arrays, changes, elastic, rights
 from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
 from parkade.sim.check.looking import is_open
+from parkade.sim.check.movers import look_at_movers
 
 _OTHER_ENDS = (Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED)
 _FAILS = (None, Cause.NOT_STARTED)
@@ -160,6 +161,7 @@ def _look_at_clearing(world: World, event: events.Cleared) -> None:
             require(has_cause, 21, f"{name} is moved and no cause is recorded")
     for kept in event.claims:
         _look_at_kept(world, kept)
+    look_at_movers(world, event)
     left = {lines.name_of(it.demand): it for it in event.left}
     for name, won in moved.items():
         _look_at_winner(world, name, won, event)
