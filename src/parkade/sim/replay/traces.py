@@ -97,8 +97,9 @@ def _copied(tenants: tuple[TenantTrace, ...], copies: int) -> tuple[TenantTrace,
                     queued=tenant.queued[at:] + tenant.queued[:at],
                 )
             )
-    if len({tenant.tenant for tenant in made}) != len(made):
-        raise BadData("a copy would be called as another tenant is; rename that one")
+    names = [tenant.tenant for tenant in made]
+    if len(set(names)) != len(names) or not all(NAME.accepts(name) for name in names):
+        raise BadData("a copy would be called as another tenant is, or too long; rename that one")
     return tuple(made)
 
 
