@@ -44,7 +44,9 @@ def test_a_field_that_one_question_lacks_is_told_with_its_id() -> None:
 
 def test_a_name_of_a_later_template_is_told_too() -> None:
     network = Generate("m", n=2) >> Judge("j", prompt="{candidates} for {city}")
-    with pytest.raises(NetworkError, match=r"^judge: j: the prompt uses \{city\}, which is missing"):
+    with pytest.raises(
+        NetworkError, match=r"^judge: j: the prompt uses \{city\}, which is missing"
+    ):
         checked(network, {"answer": 1})
 
 

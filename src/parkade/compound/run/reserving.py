@@ -160,8 +160,8 @@ class Reserving:
         if is_promised and is_ample:
             journal.write_in_flight()
         else:
-            # Without a budget nothing must be held to: after a crash of the machine the bill may lack
-            # what was in flight, and no call waits for the disk.
+            # Without a budget no call waits for the disk: after a crash of the machine the bill may
+            # lack what was in flight.
             is_held = not self._account.budget.is_unlimited
             journal.promise(self._rounded_up(exposed, part=2), is_durable=is_held)
 

@@ -146,9 +146,7 @@ def multiple_choice(*, letters: str = "ABCD", field: str = "answer") -> Exact:
         return None if is_index or is_letter else f"is none of {letters}, nor an index from 0"
 
     find = functools.partial(extract.letter, letters=letters)
-    return Exact(
-        "choice", extract=find, compare=same, field=field, settings=letters, misfit=misfit
-    )
+    return Exact("choice", extract=find, compare=same, field=field, settings=letters, misfit=misfit)
 
 
 def exact_json(*, field: str = "answer") -> Exact:
