@@ -13,7 +13,7 @@ TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-system test-long demo demo-mars demo-compound demo-slurm demo-console \
 	million bench docs \
-	fuzz model-check mutation market-days dynamics misreports compound-clients record-slurm trainers constraints clean
+	fuzz model-check mutation market-days dynamics misreports compound-clients record-slurm slurm-64 trainers constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,9 +72,11 @@ demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preemp
 
 # How long `make model-check` searches each world, in seconds.
 SECONDS_EACH ?= 1800
+# Where `model-check` and `fuzz` keep their results as JSON.
+RESULTS ?= build/proof
 
 model-check: $(STAMP) ## every state of the small worlds, for half an hour each
-	$(BIN)/parkade sim check --seconds $(SECONDS_EACH) --processes $(JOBS)
+	$(BIN)/parkade sim check --seconds $(SECONDS_EACH) --jobs $(JOBS) --results $(RESULTS)
 
 docs: $(STAMP) ## the documentation as a site, in build/site
 	$(BIN)/python tools/site/build.py build/site
@@ -88,7 +90,8 @@ STORIES ?= 2500
 FIRST ?= 1
 
 fuzz: $(STAMP) ## a million simulated events over many seeds, each judged: about half an hour
-	$(BIN)/parkade sim fuzz --seed $(FIRST) --seeds $(STORIES) --events 400
+	$(BIN)/parkade sim fuzz --seed $(FIRST) --seeds $(STORIES) --events 400 \
+		--jobs $(JOBS) --results $(RESULTS)
 
 # How many mutants of each decider `mutation` tries; 0: all.
 MUTANTS ?= 9
@@ -107,6 +110,11 @@ misreports: $(STAMP) ## what a lie about the limit gains in one clearing, by kin
 
 record-slurm: $(STAMP) ## what sacct says of a real Slurm under two policies, kept as test data: 15 minutes
 	$(BIN)/python -m tests.sim.observe.record
+
+slurm-64: $(STAMP) ## a real Slurm of 64 slurmd: rate of submissions, reclaims, looks at it: 10 minutes
+	tools/system-packages
+	$(BIN)/python -m benchmarks.slurm_scale
+	$(BIN)/python -m benchmarks.slurm_observation
 
 compound-clients: $(STAMP) ## other clients ask a served network, and are measured beside ours
 	tools/make-venv build/clients

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from parkade.control import outbox
 from parkade.core.billing import effects as billing
-from parkade.core.clearing import claims, displacement, rates
+from parkade.core.clearing import arrivals, claims, debts, displacement, rates
 from parkade.core.clearing import input as clearing_input
 from parkade.core.clearing import sizes as clearing_sizes
 from parkade.core.fleet.node import Health, Node
@@ -84,6 +84,20 @@ RECLAIM = _scenario("reclaim", 1, 1, Asks.CLAIMS, LOW)
 """One node that an owner lends and wants back from a guest."""
 GUESTS = _scenario("guests", 2, 2, Asks.CLAIMS, LOW, HIGH)
 """Two nodes that an owner lends to two guests."""
+MOVED = Scenario(
+    name="moved",
+    says="a node in each of 2 fabrics, one of them reserved and lent by acme, which bids as well",
+    setup=(
+        *fleet({"a": 1, "b": 1}, gpus=1, orgs=("acme", GUEST)),
+        reserved("acme", 1),
+        lent("acme", 2),
+    ),
+    submissions=(LOW, submission("acme", limit=6)),
+    most_live=2,
+    bids=(),
+    asks=Asks.CLAIMS,
+)
+"""An owner that claims a node moves its own bid onto that of a guest."""
 SPARE = _scenario("spare", 2, 0, Asks.FAILS | Asks.CORDONS, LOW)
 """Two nodes, one of them to spare."""
 OWNED = _scenario("owned", 2, 1, Asks.CLAIMS | Asks.FAILS, LOW)
@@ -342,6 +356,11 @@ def _seats_on_cordoned_nodes(patch: pytest.MonkeyPatch) -> None:
 
 def _withdraws_for_free(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ending, "withdrawal_charge", lambda *args: ())
+
+
+def _forgets_whom_movers_push_out(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(arrivals.Arrivals, "_is_moved_by_own", lambda *_: False)
+    patch.setattr(debts.Debts, "_pushed_out", lambda *_: {})
 
 
 def _ignores_backoff(patch: pytest.MonkeyPatch) -> None:
@@ -754,6 +773,8 @@ FAULTS = (
           plant=_seats_on_cordoned_nodes, scenario=SPARE, invariants=(16,)),
     Fault(name="a bid that made others leave is given up for nothing",
           plant=_withdraws_for_free, scenario=CONTEST, invariants=(19,)),
+    Fault(name="those that a moved bid pushes out are forgotten",
+          plant=_forgets_whom_movers_push_out, scenario=MOVED, invariants=(19,)),
     Fault(name="a preempted bid wins again before its back-off is over",
           plant=_ignores_backoff, scenario=RECLAIM, invariants=(10,)),
     Fault(name="a gang starts with half its seats",

@@ -1,9 +1,8 @@
 """What is owed for making others leave: who caused it in a clearing, and how a debt passes on.
 
-A winner *arrives* where it gets seats without having run on others: it is a bid or on-demand, and
-no workload that the clearing itself moves or heals. An elastic workload that grows arrives on its
-further nodes. An owner on its reservation never owes: it is its right. No debt is counted
-for what a moved workload pushes out, though the arrival that moved it caused it: a known limit.
+What *arrives* (`arrivals`) owes for it. A workload that the clearing moves, and that had no choice,
+owes nothing: those that it pushes out count for the arrival at the root of its move, at most at
+that one's own bid.
 
     caused      by an arrival, for each of its seats that is not free yet because an attempt that
                 got its notice in this clearing is still there; it must come before that attempt in
@@ -27,37 +26,52 @@ for a1, and w3, with a lower limit, fills up a2: w2 owes for a1, w3 owes nothing
 w4 of another org takes a1 over: w2 owes nothing any more, and w4 owes. Had w4 been of w2's own org,
 w2 would have paid at once, and w4 would owe nothing but a late start.
 
-Decision record 47.
+Decision records 47, 109 and 113.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from parkade.core.billing.metering import billed_us
+from parkade.core.billing.minimum import unmet_us
+from parkade.core.clearing.arrivals import Arrivals
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import by_node
-from parkade.core.market.market_state import Demand, PriorityTier
-from parkade.core.market.outcome import Change, Clearing, ClearingLine
+from parkade.core.market.market_state import Demand
+from parkade.core.market.outcome import Clearing
 from parkade.core.running.promises import bids, has_room
 from parkade.core.state import lines
 from parkade.core.state.world import World
+from parkade.core.units.money import ceil_div
 from parkade.core.workloads.life import CAPPED, Cause, Why
 from parkade.core.workloads.workload import Attempt, Debt, Promise, Workload
 
 OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.MAX_SPEND}) | CAPPED
 """Reasons of its own for which a workload leaves the market: it pays for what it displaced."""
 
-TAKES_SEATS = frozenset({Change.START, Change.MOVE, Change.HEAL, Change.RESIZE})
-
-
 GivenUp = dict[str, list[tuple[Workload, Debt]]]
 """By node, losers of a promise and the debt that passes on with that node."""
 
+Noticed = dict[str, list[lines.Leaving]]
+"""By node, the attempts that get their notice in this clearing and hold seats there."""
+
+
+class Pushed(NamedTuple):
+    """What those that an arrival made move push out in its place."""
+
+    bid_micros: int
+    """What these had bid per hour for their GPUs there, less the credit."""
+
+    notice_ends_us: int
+
+    inherited: tuple[Debt, ...]
+    """Debts of promises that lost to what was moved."""
+
 
 class Debts:
-    """The debts of one clearing's outcome. `_rank`: by demand, its place in the priority order;
-    `_arrivals`: in that order."""
+    """The debts of one clearing's outcome."""
 
     def __init__(
         self,
@@ -71,100 +85,24 @@ class Debts:
         self._market = market
         self._now_us = now_us
         self._demands = demands
-        self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
-        self._growing = {
-            line.demand
-            for line in outcome.lines
-            if line.change is Change.RESIZE and len(line.seats) > len(demands[line.demand].seats)
-        }
-        self._arrivals = [line for line in outcome.lines if self._arrives(line)]
-        self._reclaims = [line for line in outcome.lines if self._reclaimed_by(line)]
-        self._drawn = self._drawn_by_owners(outcome)
+        self._arrivals = Arrivals(world, demands, outcome)
 
     def is_due(self, workload: Workload) -> bool:
-        """Whether what holds the debt loses its seats to its own org. Where only what is moved
-        takes them, an arrival or owner of its org elsewhere counts: it made others come here. Cost
-        grows with the arrivals, the owners that come back and the reservations."""
-        holder = workload.promise or workload.attempt
-        assert holder is not None
-        stronger = [
-            it
-            for it in (*self._arrivals, *self._reclaims)
-            if self._precedes(it.demand, workload.workload)
-        ]
-        nodes = {seat.node for seat in holder.seats}
-        takers = [it for it in stronger if any(seat.node in nodes for seat in it.seats)]
-        if any(self._demands[it.demand].org == workload.org for it in takers or stronger):
-            return True
-        return not takers and self._is_withheld_by_own(workload, nodes)
-
-    def _is_withheld_by_own(self, workload: Workload, nodes: set[str]) -> bool:
-        """Whether a reservation of its own org keeps idle nodes of its fabric from it."""
-        records = self._world.records
-        fabrics = {records.nodes[name].fabric for name in nodes if name in records.nodes}
-        limit_micros = workload.spec.limit_price_micros or 0
-        for each in records.reservations.values():
-            if each.org != workload.org or each.market != workload.market:
-                continue
-            if not each.state.takes_part or fabrics.isdisjoint(it for it, _ in each.shape):
-                continue
-            idle = each.nodes - self._drawn.get(each.reservation, 0)
-            lent = each.lending
-            if lent is None or lent.floor_micros > limit_micros:
-                withheld = idle
-            else:
-                withheld = min(idle, lent.keep)
-            if withheld > 0:
-                return True
-        return False
-
-    def _reclaimed_by(self, line: ClearingLine) -> bool:
-        """Whether an owner takes seats by its right."""
-        return line.change in TAKES_SEATS and self._is_reserved(line.demand) and bool(line.seats)
-
-    def _drawn_by_owners(self, outcome: Clearing) -> dict[str, int]:
-        """By reservation, the nodes on which its owner sits after this clearing."""
-        nodes: dict[str, set[str]] = {}
-        for line in outcome.lines:
-            demand = self._demands.get(line.demand)
-            if demand is not None and demand.reservation is not None:
-                seats = line.seats
-                nodes.setdefault(demand.reservation, set()).update(it.node for it in seats)
-        return {name: len(found) for name, found in nodes.items()}
+        """Whether what holds the debt loses its seats to its own org."""
+        return self._arrivals.loses_to_own(workload)
 
     def marked(
         self, won: Iterable[lines.Won], left: Iterable[lines.Leaving]
     ) -> tuple[lines.Won, ...]:
         """The winners, each with what it owes. Cost grows with the seats of arrivals times the
         attempts that leave their nodes."""
-        leaving = tuple(left)
+        winners, leaving = tuple(won), tuple(left)
         noticed, given_up = self._noticed(leaving), self._given_up(leaving)
-        return tuple(self._with_debt(each, noticed, given_up) for each in won)
+        pushed = self._pushed_out(winners, noticed, given_up)
+        return tuple(self._with_debt(each, noticed, given_up, pushed) for each in winners)
 
-    def _arrives(self, line: ClearingLine) -> bool:
-        demand = self._demands.get(line.demand)
-        if demand is None or not line.seats or demand.tier is PriorityTier.RESERVED:
-            return False
-        if line.change not in TAKES_SEATS:
-            return False
-        return not self._is_forced(self._world.records.workloads.get(line.demand))
-
-    def _is_forced(self, workload: Workload | None) -> bool:
-        """Whether the clearing itself moves or heals it: it has an attempt that would have stayed,
-        or that broke."""
-        attempt = workload.attempt if workload is not None else None
-        if workload is not None and workload.workload in self._growing:
-            return False
-        return attempt is not None and (attempt.stop is None or attempt.broken_us is not None)
-
-    def _precedes(self, one: str, other: str) -> bool:
-        """Whether it comes before the other in the priority order; what takes no part is last."""
-        last = len(self._rank)
-        return self._rank.get(one, last) < self._rank.get(other, last)
-
-    def _noticed(self, left: tuple[lines.Leaving, ...]) -> dict[str, list[lines.Leaving]]:
-        """By node, the attempts that get their notice now and hold seats there."""
-        found: dict[str, list[lines.Leaving]] = {}
+    def _noticed(self, left: tuple[lines.Leaving, ...]) -> Noticed:
+        found: Noticed = {}
         for each in left:
             attempt = self._workload(each).attempt if each.stop is not None else None
             for seat in by_node(attempt.seats) if attempt is not None else ():
@@ -189,14 +127,56 @@ class Debts:
                 found.setdefault(node, []).append((workload, passed_on))
         return found
 
+    def _pushed_out(
+        self, won: tuple[lines.Won, ...], noticed: Noticed, given_up: "GivenUp"
+    ) -> dict[str, Pushed]:
+        """By arrival, what those push out that had no choice but to move for it."""
+        found: dict[str, Pushed] = {}
+        for each in won:
+            workload = self._world.records.workloads.get(lines.name_of(each.demand))
+            if workload is None or self._arrivals.is_reserved(workload.workload):
+                continue
+            if self._arrivals.owes(workload):
+                continue
+            arrival = self._arrivals.root_of(workload).arrival
+            if arrival is None:
+                continue
+            inherited = tuple(self._taken_over(workload, each.promise, given_up))
+            victims = tuple(self._victims(workload, each.promise, noticed, arrival))
+            if not victims and not inherited:
+                continue
+            before = found.get(arrival, Pushed(0, 0, ()))
+            ends = [it.stop.deadline_us for it, _ in victims if it.stop is not None]
+            found[arrival] = Pushed(
+                before.bid_micros + sum(self._bid_for(it, node) for it, node in victims),
+                max([before.notice_ends_us, *ends, *(it.notice_ends_us for it in inherited)]),
+                (*before.inherited, *inherited),
+            )
+        return found
+
+    def _victims(
+        self, workload: Workload, promise: Promise, noticed: Noticed, arrival: str
+    ) -> Iterable[tuple[lines.Leaving, str]]:
+        """What a moved workload outbids, and on which node; not the arrival's own org."""
+        name, org = workload.workload, self._demands[arrival].org
+        is_spot = bids(self._world, name)
+        for seat in by_node(promise.seats):
+            if has_room(self._world, workload.org, seat, is_spot=is_spot, besides=name):
+                continue
+            for it in noticed.get(seat.node, ()):
+                is_moved = it.stop is not None and it.stop.cause is Cause.MOVED
+                if not is_moved and self._causes(name, it) and self._workload(it).org != org:
+                    yield it, seat.node
+
     def _workload(self, leaving: lines.Leaving) -> Workload:
         return self._world.records.workloads[lines.name_of(leaving.demand)]
 
     def _with_debt(
         self,
         won: lines.Won,
-        noticed: dict[str, list[lines.Leaving]],
+        noticed: Noticed,
         given_up: "GivenUp",
+        pushed: dict[str, Pushed],
     ) -> lines.Won:
         if isinstance(won.demand, lines.ClaimDemand):
             return won
@@ -206,6 +186,11 @@ class Debts:
             *self._caused(workload, won.promise, noticed),
             *self._inherited(workload, won.promise, given_up),
         ]
+        by_movers = pushed.get(workload.workload)
+        if by_movers is not None:
+            nodes = self._new_nodes(workload, won.promise)
+            found.extend(_moved_to(nodes, debt) for debt in by_movers.inherited)
+            found = _with_pushed(found, won.promise, nodes, by_movers)
         if not found:
             return won
         nodes = tuple(sorted({node for each in found for node in each.nodes}))
@@ -227,18 +212,21 @@ class Debts:
         if attempt is None or attempt.stop is not None or attempt.broken_us is not None:
             return
         terms = self._market.terms
-        used_us = billed_us(attempt, terms, self._now_us)
-        if attempt.owes_minimum and used_us < terms.minimum_charge_us:
+        is_unpaid = billed_us(attempt, terms, self._now_us) < terms.minimum_charge_us
+        if self._arrivals.owes(workload):
+            # Its own org moves it: that excuses nothing of what it owes in all.
+            is_unpaid = unmet_us(workload, terms, self._now_us) > 0
+        if attempt.owes_minimum and is_unpaid:
             yield _moved_to(nodes, debt_of(attempt))
 
     def _caused(
         self,
         workload: Workload,
         promise: Promise,
-        noticed: dict[str, list[lines.Leaving]],
+        noticed: Noticed,
     ) -> Iterable[Debt]:
         name = workload.workload
-        if self._is_reserved(name) or self._is_forced(workload):
+        if not self._arrivals.owes(workload):
             return
         is_spot = bids(self._world, name)
         for seat in by_node(promise.seats):
@@ -272,23 +260,43 @@ class Debts:
             case Cause.MOVED:
                 return True
             case Cause.OUTBID | Cause.RECLAIMED:
-                return self._precedes(winner, lines.name_of(leaving.demand))
+                return self._arrivals.precedes(winner, lines.name_of(leaving.demand))
             case _:
                 return False
 
     def _inherited(
         self, workload: Workload, promise: Promise, given_up: "GivenUp"
     ) -> Iterable[Debt]:
+        if self._arrivals.owes(workload):
+            yield from self._taken_over(workload, promise, given_up)
+
+    def _taken_over(
+        self, workload: Workload, promise: Promise, given_up: "GivenUp"
+    ) -> Iterable[Debt]:
+        """Debts of promises that lose to it, on nodes that it gets."""
         name = workload.workload
-        if self._is_reserved(name) or self._is_forced(workload):
-            return
         for seat in by_node(promise.seats):
             for loser, debt in given_up.get(seat.node, ()):
-                if self._precedes(name, loser.workload):
+                if self._arrivals.precedes(name, loser.workload):
                     yield debt
 
-    def _is_reserved(self, name: str) -> bool:
-        return self._demands[name].tier is PriorityTier.RESERVED
+    def _new_nodes(self, workload: Workload, promise: Promise) -> tuple[str, ...]:
+        """Those that it does not hold yet; of what moves within its own, all."""
+        held = {seat.node for seat in self._demands[workload.workload].seats}
+        nodes = [seat.node for seat in by_node(promise.seats)]
+        return tuple(it for it in nodes if it not in held) or tuple(nodes)
+
+
+def _with_pushed(
+    found: list[Debt], promise: Promise, nodes: tuple[str, ...], pushed: Pushed
+) -> list[Debt]:
+    """The same debts, with what those that it made move push out, shared by its nodes' GPUs."""
+    gpus = {seat.node: seat.gpus for seat in by_node(promise.seats) if seat.node in nodes}
+    total = sum(gpus.values())
+    known = {node: max((it.outbid_on(node) for it in found), default=0) for node in gpus}
+    more = tuple(known[it] + ceil_div(pushed.bid_micros * gpus[it], total) for it in gpus)
+    own = Debt(nodes=tuple(gpus), notice_ends_us=pushed.notice_ends_us, outbid_micros=more)
+    return [*found, own] if pushed.bid_micros else found
 
 
 def _moved_to(nodes: tuple[str, ...], debt: Debt) -> Debt:

@@ -12,6 +12,7 @@ what it found. The rules it holds:
 - An attempt under notice keeps its rate: a later one is for the seats that it moves to.
 - An attempt that made others leave owes at least the minimum charge, unless the platform or a
   stronger right ended it; what is used before its first process is a late start.
+- What is told to leave for a bid is owed for: by that bid, or by what moved it (`evictions`).
 - An attempt that its own org ended owes for the time before its first process beyond the start
   grace and a quarter of its run, where another attempt of the org had held seats so that day.
 - A promise that made others leave and is given up, or lost to a bid of its own org, is charged the
@@ -28,7 +29,7 @@ what it found. The rules it holds:
 import json
 from collections.abc import Iterable
 
-from parkade.sim.auditor import caps, reservations
+from parkade.sim.auditor import caps, evictions, reservations
 from parkade.sim.auditor.books import (
     HOUR_US,
     Books,
@@ -260,6 +261,7 @@ def _order_stop(books: Books, workload: str, stop: Record | None) -> None:
 
 def _clear(books: Books, event: Record) -> None:
     caps.before_clearing(books.caps, books)
+    evictions.judge(books, event)
     _take_clearing(books, event)
     caps.after_clearing(books.caps, books, event)
 

@@ -1,7 +1,5 @@
 """What is owed for making others leave: promises that are given up, lost, lowered, launched."""
 
-from fractions import Fraction
-
 from parkade.sim.auditor.books import (
     HOUR_US,
     Books,
@@ -14,6 +12,12 @@ from parkade.sim.auditor.books import (
     per_hour,
     require,
 )
+from parkade.sim.auditor.orders import comes_before
+
+OWN_FAULT = frozenset(
+    {"insufficient_funds", "max_spend", "user_cap", "org_cap", "user_gpus", "org_gpus"}
+)
+"""Why a bid leaves the market that its org alone keeps from winning."""
 
 
 def check_withdrawal(books: Books, event: Record) -> None:
@@ -84,22 +88,24 @@ def give_up(books: Books, name: str, what: str) -> None:
 
 def lose(books: Books, leaving: Record, event: Record) -> None:
     """A promise lost in a clearing is free unless it is lost to its own org: to a bid, or to a
-    claim or workload on a reservation; and where its debt goes on with others, who owe it then.
-    What only fills up the room that a lost promise leaves, because it comes later in the order,
-    has taken nothing."""
+    claim or workload on a reservation, or for want of money or by a cap; and where its debt goes on
+    with others, who owe it then. What only fills up the room that a lost promise leaves, because it
+    comes later in the order, has taken nothing."""
     name = leaving["demand"]["workload"]
     promise = books.promises.pop(name, None)
     is_paid = name in books.paid_promises
     books.paid_promises.discard(name)
     if promise is None or not promise["displaces"] or is_paid or is_settled(promise):
         return
+    minimum_us = books.terms[event["market"]]["minimum_charge_us"]
+    if minimum_us == 0 or _costs_nothing(promise):
+        return
+    why = leaving["why"]
+    require(why not in OWN_FAULT, f"{name} lost a promise for which others left by {why}, unpaid")
     nodes = {seat["node"] for seat in promise["seats"]}
     if _nodes_of(promise.get("debt")) <= _carried(event) != set():
         return
     org = books.workloads[name]["org"]
-    minimum_us = books.terms[event["market"]]["minimum_charge_us"]
-    if minimum_us == 0 or _costs_nothing(promise):
-        return
     for kept in event.get("claims") or ():
         takes = nodes & {each["seat"]["node"] for each in kept["replacements"]}
         is_own_right = takes and books.claims.get(kept["claim"]) == org
@@ -113,31 +119,12 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
             continue
         limit, other = taker["spec"]["limit_price_micros"], books.workloads[name]["spec"]
         is_weaker = other["capacity"]["kind"] == "on-demand" and limit is not None
-        is_above = limit is None or _is_above(books, taker, books.workloads[name])
+        is_above = limit is None or comes_before(books, taker, books.workloads[name])
         if is_weaker:
             continue
         runs_elsewhere = taker["workload"] in books.live
         is_own = taker["org"] == org and takes and is_above and not runs_elsewhere
         require(not is_own, f"{name} lost its promise to its own org's and paid nothing")
-
-
-def _is_above(books: Books, taker: Record, holder: Record) -> bool:
-    """Whether a newcomer surely comes before a bid that holds a promise, which has the credit of
-    what runs."""
-    credit = books.terms[holder["market"]].get("switching_credit", {})
-    share = Fraction(credit.get("numerator", 0), credit.get("denominator", 1))
-    return _key(books, taker) > _key(books, holder) * (1 + share)
-
-
-def _key(books: Books, workload: Record) -> Fraction:
-    """Its place in the order among newcomers: the limit, times its GPUs ÷ those of the nodes that
-    it would open alone. Its ranks share nodes unless it says `spread`."""
-    spec = workload["spec"]
-    limit, gpus = spec["limit_price_micros"] or 0, spec["gpus"]
-    node_gpus = books.node_gpus.get(workload["market"], gpus)
-    ranks = 1 if spec.get("spread", True) else max(1, node_gpus // gpus)
-    nodes_alone = -(-spec["nodes"] // ranks)
-    return Fraction(limit * spec["nodes"] * gpus, nodes_alone * node_gpus)
 
 
 def _nodes_of(debt: Record | None) -> set[str]:

@@ -1,0 +1,105 @@
+"""The audit of evictions: those told to leave for a bid are owed for, by the event alone.
+
+What is judged is each node of whole-node work that was outbid, and the bid that takes it, where
+that comes before it beyond doubt: at a limit above the other's with the switching credit.
+
+- It owes for the node where it did not run on others: it arrives, or grows.
+- It owes as well where it runs and its own org moves it, or it leaves for a cheaper floor.
+- Where another org's bid or on-demand moves it, that one owes at least what those had bid.
+- Where an owner of another org or a broken node moves it, none owes.
+
+For whom each was moved is in the event; one that was moved for another which was moved itself is
+followed on. Where the event names none (floors, the fall-back), or one that does not come before
+what it moved beyond doubt, nothing is judged.
+"""
+
+from fractions import Fraction
+
+from parkade.sim.auditor.books import Books, Record, gpus_by_node, require
+from parkade.sim.auditor.orders import comes_before
+
+OWN_CHOICE = "cheaper"
+
+
+def judge(books: Books, event: Record) -> None:
+    """A clearing, before the books take it in."""
+    won = {it["demand"]["workload"]: it for it in event["won"] if "workload" in it["demand"]}
+    takers: dict[str, list[str]] = {}
+    for name, each in won.items():
+        for node in gpus_by_node(each["promise"]["seats"]):
+            takers.setdefault(node, []).append(name)
+    pushed: dict[str, Fraction] = {}
+    for leaving in event["left"]:
+        name, stop = leaving["demand"].get("workload"), leaving["stop"]
+        if name is None or stop is None or stop["cause"] != "outbid":
+            continue
+        for node, gpus in books.runs[books.live[name]].node_gpus.items():
+            if gpus != books.node_gpus.get(event["market"]):
+                continue
+            for taker in takers.get(node, ()):
+                arrival = _judge(books, won, taker, name, node)
+                if arrival is not None and books.workloads[name]["org"] != _org(books, arrival):
+                    pushed[arrival] = pushed.get(arrival, Fraction()) + _bid(books, name, gpus)
+    for arrival, least in pushed.items():
+        _check_pushed(won[arrival]["promise"], arrival, least)
+
+
+def _judge(books: Books, won: dict[str, Record], taker: str, name: str, node: str) -> str | None:
+    """Demands that a taker owes for a node; the arrival that owes in its place, if there is one."""
+    record, other = books.workloads[taker], books.workloads[name]
+    if record["spec"]["capacity"]["kind"] != "spot" or not comes_before(books, record, other):
+        return None
+    debt = won[taker]["promise"].get("debt") or {"nodes": ()}
+    says = f"{taker} made {name} leave {node} and owes nothing"
+    run = books.runs.get(books.live.get(taker, ""))
+    if run is not None and run.broken_us is not None:
+        return None
+    moved = won[taker].get("moved")
+    if run is None or run.kill_us is not None or moved is None:
+        is_new = run is None or run.kill_us is not None or node not in run.node_gpus
+        require(not is_new or node in debt["nodes"], says)
+        return None
+    org, arrival = _root(books, won, taker, moved)
+    is_own = moved["kind"] == OWN_CHOICE or org == record["org"]
+    require(not is_own or node in debt["nodes"], f"{says}, though its own org moved it")
+    return None if is_own else arrival
+
+
+def _root(
+    books: Books, won: dict[str, Record], taker: str, moved: Record
+) -> tuple[str | None, str | None]:
+    """(org, arrival or None) at the begin of a chain of moves; (None, None): not known."""
+    seen: set[str] = set()
+    while moved["kind"] == "for_workload" and moved["workload"] not in seen:
+        name = moved["workload"]
+        seen.add(name)
+        record = books.workloads[name]
+        is_right = record["spec"]["capacity"]["kind"] == "reservation"
+        is_bid = record["spec"]["capacity"]["kind"] == "spot"
+        if is_bid and not comes_before(books, record, books.workloads[taker]):
+            return None, None
+        before = won.get(name, {}).get("moved")
+        if before is None:
+            return moved["org"], None if is_right or name not in won else name
+        taker, moved = name, before
+    return (moved.get("org"), None) if moved["kind"] != "for_workload" else (None, None)
+
+
+def _check_pushed(promise: Record, arrival: str, least: Fraction) -> None:
+    debt = promise.get("debt") or {}
+    owes = sum(debt.get("outbid_micros") or ())
+    says = f"{arrival} made others move that pushed out {float(least):.0f} an hour, and owes {owes}"
+    require(bool(promise["displaces"]) and owes >= least, says)
+
+
+def _org(books: Books, name: str) -> str:
+    org: str = books.workloads[name]["org"]
+    return org
+
+
+def _bid(books: Books, name: str, gpus: int) -> Fraction:
+    """What it bid an hour for so many GPUs, less the credit, each price in whole micro-units."""
+    workload = books.workloads[name]
+    credit = books.terms[workload["market"]].get("switching_credit", {})
+    share = 1 + Fraction(credit.get("numerator", 0), credit.get("denominator", 1))
+    return Fraction(int(workload["spec"]["limit_price_micros"] / share) * gpus)

@@ -1,0 +1,49 @@
+"""The auditor finds where those that a moved bid pushes out are forgotten."""
+
+from collections.abc import Callable
+
+import pytest
+
+from parkade.core.clearing.arrivals import Arrivals
+from parkade.core.clearing.debts import Debts
+from parkade.core.state.codec import encode_event
+from tests.auditor import Discrepancy, audit
+from tests.core.kernel.evictions import evict
+from tests.core.kernel.test_pushed_out import FOUND
+
+Patch = pytest.MonkeyPatch
+
+
+def forgets_moves_by_the_own_org(patch: Patch) -> None:
+    """What its own org moves had no choice either."""
+    patch.setattr(Arrivals, "_is_moved_by_own", lambda *_: False)
+
+
+def forgets_what_made_others_move(patch: Patch) -> None:
+    """What a bid of another org pushes out, because it is moved, counts for none."""
+    patch.setattr(Debts, "_pushed_out", lambda *_: {})
+
+
+def discrepancies(seeds: tuple[int, ...]) -> list[str]:
+    found = []
+    for seed in seeds:
+        made = evict(seed)
+        assert made is not None
+        try:
+            audit(encode_event(event) for event in made.journal)
+        except Discrepancy as wrong:
+            found.append(str(wrong))
+    return found
+
+
+def test_without_a_fault_every_market_adds_up() -> None:
+    assert discrepancies(FOUND) == []
+
+
+@pytest.mark.parametrize("plant", [forgets_moves_by_the_own_org, forgets_what_made_others_move])
+def test_forgetting_those_that_movers_push_out_is_found(
+    plant: Callable[[Patch], None], monkeypatch: Patch
+) -> None:
+    plant(monkeypatch)
+    found = discrepancies(FOUND)
+    assert found and all("owes" in says for says in found), found
