@@ -8,7 +8,7 @@ import pytest
 
 from parkade.core.fleet.seat import Seat
 from parkade.engines.local import output, records
-from parkade.engines.local.records import RankState, State
+from parkade.engines.local.records import Account, RankState, State
 from parkade.engines.slurm import answers, gathering, head, member, planning, script, standing
 from parkade.engines.slurm.answers import Job, Node
 from parkade.engines.slurm.commands import Commands
@@ -236,8 +236,8 @@ def test_devices_are_as_slurm_gave_them(monkeypatch: pytest.MonkeyPatch) -> None
 # ------------------------------------------------------------ commands and output
 
 
-def program(folder: Path, text: str) -> None:
-    path = folder / "squeue"
+def program(folder: Path, text: str, name: str = "squeue") -> None:
+    path = folder / name
     path.write_text(f"#!/bin/bash\n{text}\n")
     path.chmod(0o755)
 
@@ -303,6 +303,25 @@ def test_what_a_command_says_after_its_time_is_read_by_no_other(
     until(late.exists)
     program(tmp_path, "echo mine")
     assert commands.run("squeue") == b"mine\n"
+
+
+@pytest.mark.parametrize("way", ["account", "launcher"])
+def test_files_that_another_user_may_hold_open_are_used_by_no_other_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("squeue", "sudo"):
+        program(tmp_path, "stat -L -c %i /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2", name)
+    commands = Commands(SlurmSettings())
+    me = Account(name="root", uid=os.geteuid(), gid=os.getegid(), home="/")
+    own = set(commands.run("squeue").split())
+    if way == "account":
+        monkeypatch.setattr(os, "getgrouplist", lambda *_: os.getgroups())
+        theirs = set(commands.run("squeue", account=me).split())
+    else:
+        theirs = set(commands.run("sudo", "-n").split())
+    assert len(theirs) == 3 and theirs.isdisjoint(own)
+    assert set(commands.run("squeue").split()) == own
 
 
 def test_output_of_another_owner_is_not_read(tmp_path: Path) -> None:

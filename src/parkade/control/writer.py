@@ -121,6 +121,7 @@ class Writer:
         self._commits = self._commands = self._commit_us = self._clearing_us = 0
         self._in_hand: list[WaitingCommand] = []
         self._is_running = False
+        self._turn_since_us: int | None = None
         self._thread = threading.Thread(target=self._run, name="parkade-writer", daemon=True)
 
     def start(self) -> None:
@@ -138,6 +139,13 @@ class Writer:
 
     def turn(self, asked: Sequence[Asked] = ()) -> Turn:
         """One step. `asked` is for who drives it without a thread; it comes before the inbox."""
+        self._turn_since_us = self._clock.steady_us()
+        try:
+            return self._turn(asked)
+        finally:
+            self._turn_since_us = None
+
+    def _turn(self, asked: Sequence[Asked]) -> Turn:
         settings, cycle = self._settings, self._cycle
         if not self._dependencies.leadership.is_held():
             raise LeadershipLost(
@@ -164,12 +172,14 @@ class Writer:
         return now_us + self._clock.steady_us() - steady_us
 
     def health(self) -> Health:
-        """How it is doing."""
+        """How it is doing. A turn that does not end, as where a database or a disk hangs, is no
+        running: a thread that waits for it can say nothing itself."""
         records = self._cycle.world.records
-        steady_us = self._clock.steady_us()
+        since_us, steady_us = self._turn_since_us, self._clock.steady_us()
+        hangs = since_us is not None and steady_us - since_us > self._settings.longest_turn_us
         pools = list(records.pools)
         return Health(
-            is_running=self._is_running,
+            is_running=self._is_running and not hangs,
             epoch=records.epoch,
             sequence=self.feed.sequence,
             is_clock_doubted=records.is_clock_doubted,

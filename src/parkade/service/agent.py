@@ -42,6 +42,7 @@ from parkade.service.folders import make_passage
 from parkade.service.healing import health_plan
 from parkade.service.place import settle
 from parkade.service.settings import BadSettings
+from parkade.service.shielding import shield
 
 T = TypeVar("T")
 LOCK_WAIT_S = 0.1
@@ -71,6 +72,7 @@ def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
     """Returns when it was told to stop. AlreadyLed; BadSettings, also where the server refuses it.
     `make_engine` is a test's."""
     logs.configure(settings.log_format)
+    shield()
     make = make_engine or engine_maker(settings.engine, settings.options)
     token = read_token(settings.token_file)
     make_passage(settings.data_folder)

@@ -23,6 +23,7 @@ from parkade.service.first import ShowSecret, make_operator, write_token
 from parkade.service.folders import make_passage, write_owner_only
 from parkade.service.place import settle
 from parkade.service.settings import BadSettings, ServiceSettings
+from parkade.service.shielding import shield
 from parkade.service.systemd import inherited_socket, tell
 from parkade.service.wiring import Server, Wires, build, whole_leadership
 
@@ -75,6 +76,7 @@ class Serving(uvicorn.Server):
 def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None) -> None:
     """Starts the server and returns when it has stopped. AlreadyLed, BadSettings, StoreError."""
     logs.configure(settings.log_format)
+    shield()
     make_passage(settings.data_folder)
     wires = wires or Wires()
     leadership = whole_leadership(settings, wires.make_leadership)

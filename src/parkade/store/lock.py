@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from parkade.ports import AlreadyLed, StoreError
 from parkade.store.driver_error import line_of
-from parkade.store.postgresql import url_of
+from parkade.store.postgresql import ALIVE, url_of
 
 # "prkd"; with the schema's hash it names the lock among all advisory locks of a database.
 _CLASS = 0x70726B64
@@ -22,12 +22,6 @@ _KEY = f"{_CLASS}, hashtext(coalesce(current_schema(), ''))"
 _WAIT_MS = 3_000
 _CONNECT_TIMEOUT_S = 10
 # A silent network is noticed by both ends within about 10 s.
-_ALIVE = {
-    "keepalives_idle": 4,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
 _SERVER_ALIVE = "-c tcp_keepalives_idle=4 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 _HOLDER = sa.text(
     "SELECT a.pid, a.application_name, a.client_addr FROM pg_locks l JOIN pg_stat_activity a"
@@ -54,7 +48,7 @@ class PostgresqlLeadership:
                 "connect_timeout": _CONNECT_TIMEOUT_S,
                 "application_name": _name(),
                 "options": f"-c lock_timeout={_WAIT_MS} {_SERVER_ALIVE}",
-                **_ALIVE,
+                **ALIVE,
             },
         )
         try:

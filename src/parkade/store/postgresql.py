@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from parkade.ports import StoreError
 from parkade.store.driver_error import line_of
@@ -16,6 +18,13 @@ from parkade.store.sql import SqlStore
 
 _CONNECT_TIMEOUT_S = 10
 _STATEMENT_TIMEOUT_MS = 60_000
+# A silent network ends a commit within about 10 s.
+ALIVE = {
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 def _nothing(_name: str) -> None:
@@ -37,9 +46,11 @@ def open_postgresql(
         connect_args={
             "connect_timeout": _CONNECT_TIMEOUT_S,
             "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS}",
+            **ALIVE,
         },
         pool_pre_ping=True,
     )
+    sa.event.listen(engine, "connect", _on_connect)
     try:
         return SqlStore(
             engine, head=HeadFile(head), crash_point=crash_point, is_read_only=is_read_only
@@ -54,6 +65,18 @@ def open_postgresql(
     except StoreError:
         engine.dispose()
         raise
+
+
+def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    """A commit is on the server's disk when it is answered, whatever the database's default is."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute("SELECT current_setting('synchronous_commit')")
+        if cursor.fetchone() == ("off",):
+            cursor.execute("SET synchronous_commit TO on")
+        connection.commit()
+    finally:
+        cursor.close()
 
 
 def url_of(address: str) -> sa.URL:

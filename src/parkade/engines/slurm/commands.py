@@ -4,8 +4,10 @@ What a command says of its failure decides the error: Slurm cannot be reached (`
 refused the request for good (`InvalidSpec`), or it may work later (`Transient`). A hanging command
 is killed and counts as unreachable: whether it did its work is then not known.
 
-Input and output go through files, which bounds memory, and which are used again: to make new ones
-for each of many commands is a good part of what a launch costs.
+Input and output go through files, which bounds memory. Files of our own commands are used again:
+to make new ones for each of many is a good part of what a launch costs. Those of a command that
+runs as another user are not: who holds them open could read the next user's script, or write what
+a later command seems to say.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ FOR_GOOD = (
     "requested node configuration is not available", "job violates", "not allowed", "exceeds",
     "script is not provided", "is not available",
 )  # fmt: skip
+SUDO = "sudo"
+"""Runs a command as another user (`acting`)."""
 
 
 class Runner(Protocol):
@@ -65,7 +69,8 @@ class Commands:
         program = shutil.which(words[0], path=self.environment["PATH"])
         if program is None:
             raise Unreachable(f"{words[0]} is not installed here; install Slurm's client commands")
-        spool = self._take_spool()
+        is_ours = account is None and words[0] != SUDO
+        spool = self._take_spool() if is_ours else Spool()
         code = self._run((program, *words[1:]), stdin, account, spool)
         if code is None:
             spool.close()
@@ -78,7 +83,10 @@ class Commands:
                 raise Transient(f"{words[0]} printed more than {MOST_BYTES} bytes")
             return _read(spool.out, MOST_BYTES)
         finally:
-            self._idle.put(spool)
+            if is_ours:
+                self._idle.put(spool)
+            else:
+                spool.close()
 
     def _take_spool(self) -> Spool:
         try:
