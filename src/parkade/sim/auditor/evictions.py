@@ -1,4 +1,4 @@
-"""Who owes for those that are told to leave for a bid, from the event of a clearing alone.
+"""What is owed for those that are told to leave for a bid, from the event of a clearing alone.
 
 Looked at is each node of whole-node work that was outbid, and the bid that takes it, where that
 comes before it beyond doubt: at a limit above the other's with the switching credit.
