@@ -72,9 +72,11 @@ demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preemp
 
 # How long `make model-check` searches each world, in seconds.
 SECONDS_EACH ?= 1800
+# Where `model-check` and `fuzz` keep their results as JSON.
+RESULTS ?= build/proof
 
 model-check: $(STAMP) ## every state of the small worlds, for half an hour each
-	$(BIN)/parkade sim check --seconds $(SECONDS_EACH) --processes $(JOBS)
+	$(BIN)/parkade sim check --seconds $(SECONDS_EACH) --jobs $(JOBS) --results $(RESULTS)
 
 docs: $(STAMP) ## the documentation as a site, in build/site
 	$(BIN)/python tools/site/build.py build/site
@@ -88,7 +90,8 @@ STORIES ?= 2500
 FIRST ?= 1
 
 fuzz: $(STAMP) ## a million simulated events over many seeds, each judged: about half an hour
-	$(BIN)/parkade sim fuzz --seed $(FIRST) --seeds $(STORIES) --events 400
+	$(BIN)/parkade sim fuzz --seed $(FIRST) --seeds $(STORIES) --events 400 \
+		--jobs $(JOBS) --results $(RESULTS)
 
 # How many mutants of each decider `mutation` tries; 0: all.
 MUTANTS ?= 9

@@ -28,8 +28,9 @@ from parkade.compound.network import NetworkError, Operator
 from parkade.compound.network.binding import Names, bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.run.budget import Budget
+from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import RESULTS, Settings, Summary, run
+from parkade.compound.run.running import Settings, Summary, run
 from parkade.compound.values import Question
 from parkade.compound.verify.exact import multiple_choice
 

@@ -200,6 +200,18 @@ def test_no_route_answers_a_second_agent_of_a_pool(fresh: Town, route: str) -> N
     assert other.status_code == 200, other.text
 
 
+@pytest.mark.parametrize("route", AGENTS)
+def test_a_stolen_token_is_answered_by_no_route_while_the_agent_is_heard(
+    fresh: Town, route: str
+) -> None:
+    """The thief does not know the agent's name, which is random and told to no user."""
+    agent_call(fresh, AGENTS[0], agent="aa one:/data")
+    for name in ("", "zz /no/hexadecimal/name", "ab three:/data"):
+        answer, _ = agent_call(fresh, route, agent=name)
+        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+        assert "aa" not in answer.json()["detail"].split()
+
+
 def test_only_an_operator_makes_an_agents_token_and_only_for_a_pool_that_there_is(
     fresh: Town,
 ) -> None:

@@ -28,7 +28,8 @@ HASTY = ApiSettings(
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """A server with little patience and few places."""
-    with running(tmp_path_factory.mktemp("hasty"), HASTY, head_s=0.5, most_half_open=20) as found:
+    folder = tmp_path_factory.mktemp("hasty")
+    with running(folder, HASTY, head_s=0.5, most_half_open=20, unread_s=0.5) as found:
         yield found
 
 
@@ -202,6 +203,46 @@ def test_a_body_that_does_not_come_is_given_up(hasty: Town) -> None:
     head = head.replace(b"a.b", b"127.0.0.1") + b"\r\nContent-Type: application/json\r\n"
     found = answered(raw(hasty, head + b"Content-Length: 100\r\n\r\n{"))
     assert b" 408 " in found.splitlines()[0] and b"too_slow" in found
+
+
+UNREAD = b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40
+"""More answers than the network holds, for which no token is needed."""
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Found by writing: a client that reads would be no test."""
+    try:
+        connection.sendall(b"X")
+    except OSError:
+        return True
+    return False
+
+
+def test_a_client_that_does_not_read_its_answers_is_given_up(hasty: Town) -> None:
+    with closing(raw(hasty, UNREAD)) as connection:
+        until(lambda: is_closed(connection))
+
+
+def test_clients_that_do_not_read_keep_nobody_out(tmp_path: Path) -> None:
+    with running(tmp_path, HASTY, unread_s=10 * PATIENCE_S, most_unread=3) as town:
+        asked = [raw(town, UNREAD) for _ in range(8)]
+        until(lambda: sum(map(is_closed, asked)) >= 5)
+        assert town.http.get("/healthz").is_success
+        assert sum(map(is_closed, asked)) == 5
+        for connection in asked:
+            connection.close()
+
+
+def test_a_client_that_reads_slowly_gets_its_answers_whole(hasty: Town) -> None:
+    whole = len(hasty.http.get("/v1/openapi.json").content)
+    connection = raw(hasty, UNREAD)
+    found = 0
+    while found < 40 * whole:
+        part = connection.recv(65_536)
+        assert part, "it was given up"
+        found += len(part)
+        time.sleep(0.005)
+    connection.close()
 
 
 def stream(town: Town, token: str) -> httpx.Response:

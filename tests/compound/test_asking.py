@@ -7,11 +7,12 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from parkade.compound.asking import Answers, AskOptions, ask, ask_async
+from parkade.compound.answered import AllFailed, Answers
+from parkade.compound.asking import AskOptions, ask, ask_async
 from parkade.compound.models.local import LocalModel
 from parkade.compound.network import BestOf, Generate, NetworkError
 from parkade.compound.run.budget import Budget
-from parkade.compound.run.progressing import RunStopped
+from parkade.compound.run.progressing import RunStopped, VerifierBroken
 from parkade.compound.values import Call, Candidate, Question
 
 
@@ -21,6 +22,9 @@ def numbered(call: Call) -> str:
 
 def ends_with_two(question: Question, candidate: Candidate) -> bool:
     return candidate.text.endswith("2")
+
+
+TWO = {"two": ends_with_two}
 
 
 def test_a_text_is_a_network_and_a_question_and_a_function_a_model() -> None:
@@ -113,13 +117,64 @@ def test_a_budget_says_which_questions_it_left() -> None:
         ask("E@m", "a", models={"m": numbered}, budget="much")
 
 
-def test_failures_stand_in_the_result() -> None:
-    def broken(call: Call) -> str:
-        raise ZeroDivisionError("oops")
+def test_a_text_that_names_a_file_is_that_network_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m.py").write_text("def guess(call):\n    return call.prompt.upper()\n")
+    Path("net.yaml").write_text('models: {m: {function: "m.py:guess"}}\nnetwork: "E@m"\n')
+    assert ask("net.yaml", ["a"]).texts == ["A"]
+    assert ask(str(tmp_path / "net.yaml"), ["a"]).texts == ["A"]
+    with pytest.raises(NetworkError, match=r"cannot read other\.yaml: No such file"):
+        ask("other.yaml", ["a"])
+    with pytest.raises(NetworkError, match=r"net\.yaml says itself what its names"):
+        ask("net.yaml", ["a"], models={"m": numbered})
+    Path("E@m").write_text('models: {m: {function: "m.py:guess"}}\nnetwork: "E@m"\n')
+    with pytest.raises(NetworkError, match=r"'E@m' is a network .* pass Path\('E@m'\)"):
+        ask("E@m", ["a"], models={"m": numbered})
 
-    (result,) = ask("E@m", "a", models={"m": broken})
-    assert result.answer is None
-    assert "oops" in result.failures[0]
+
+def broken_for_b(call: Call) -> str:
+    if call.prompt == "b":
+        raise ZeroDivisionError("oops")
+    return numbered(call)
+
+
+def test_failures_of_some_questions_stand_in_their_results() -> None:
+    answers = ask("E@m", ["a", "b"], models={"m": broken_for_b})
+    assert [result.id for result in answers.failed] == ["2"]
+    assert "oops" in answers[1].failures[0]
+    assert answers[1].has_failed
+    assert not answers[0].has_failed
+
+
+def test_where_all_failed_it_raises_and_says_what_failed() -> None:
+    with pytest.raises(AllFailed, match=r"answer: 1 × broken: .*oops") as raised:
+        ask("E@m", "b", models={"m": broken_for_b})
+    assert raised.value.answers[0].answer is None
+
+
+def test_a_verifier_that_failed_on_every_candidate_raises() -> None:
+    def check(question: Question, candidate: Candidate) -> bool:
+        raise KeyError("no such field")
+
+    with pytest.raises(VerifierBroken, match=r"on every candidate .*no such field"):
+        ask("3B(E@m)@check", "a", models={"m": numbered}, verifiers={"check": check})
+
+
+def test_answers_print_readably_and_as_a_table_in_a_notebook() -> None:
+    answers = ask("3B(E@m)@two", ["<a>", "b"], models={"m": broken_for_b}, verifiers=TWO)
+    assert repr(answers).splitlines() == [
+        "<Answers: 1 of 2 answered, 1 failed>",
+        "  1  ✓ <a>: 2",
+        "  2  failed: broken: it raised ZeroDivisionError: oops",
+    ]
+    shown = answers._repr_html_()
+    assert "<td>✓ &lt;a&gt;: 2</td><td>3</td><td>0.00</td>" in shown
+    assert repr(answers[0]) == "Result(id='1', answer='<a>: 2', accepted=True, calls=3, cost=0.00)"
+    many = ask("E@m", [f"q{n}" for n in range(50)], models={"m": numbered})
+    assert repr(many).endswith("… 30 more")
+    assert "… 30 more" in many._repr_html_()
 
 
 def test_a_server_that_is_not_reached_is_told_of_and_ends_it(

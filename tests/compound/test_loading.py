@@ -247,3 +247,30 @@ def test_a_byte_order_mark_before_the_questions_means_nothing(tmp_path: Path) ->
     path = tmp_path / "q.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"prompt": "a"}\n')
     assert [each.prompt for each in read_questions(path)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("functions", "says"),
+    [
+        ("[normal]", "functions must be a map from names, such as functions: {normal: file.py:"),
+        ("0", "functions must be a map from names, .*, not 0"),
+        ("{normal: 3}", r"functions\.normal: write file.py:function .*, not 3"),
+        ("{normal: [a]}", r"functions\.normal: write file.py:function .*, not a list"),
+        ("{normal: {code: x}}", r"functions\.normal: write .*, not a map with code"),
+        ("{normal: }", r"functions\.normal: write .*, not nothing"),
+        ('{normal: "rules.py:none"}', r"functions\.normal: there is no function 'rules.py:none'"),
+    ],
+)
+def test_what_is_wrong_with_functions_is_told_with_its_place(
+    folder: Path, functions: str, says: str
+) -> None:
+    text = FULL.replace('{normal: "rules.py:normal"}', functions)
+    (folder / "net.yaml").write_text(text)
+    with pytest.raises(NetworkError, match=f"net.yaml: {says}"):
+        load(folder / "net.yaml")
+
+
+def test_a_function_may_be_a_map_as_in_the_other_sections(folder: Path) -> None:
+    text = FULL.replace('{normal: "rules.py:normal"}', '{normal: {function: "rules.py:normal"}}')
+    (folder / "net.yaml").write_text(text)
+    assert callable(load(folder / "net.yaml").names.functions["normal"])

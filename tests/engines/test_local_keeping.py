@@ -10,7 +10,8 @@ import pytest
 
 from parkade.engines.local import keeping
 from parkade.engines.local.deleting import Deletion
-from parkade.engines.local.measuring import MOST_DEPTH, bytes_of
+from parkade.engines.local.measuring import bytes_of
+from parkade.engines.local.walking import MOST_DEPTH
 from parkade.ports import Conflict, DesiredAttempt, FolderAnswer, FolderLook
 from tests.engines.conftest import LocalPlace, up
 from tests.engines.trial import FOR_EVER, attempt_of, order_in, released, run

@@ -2,14 +2,18 @@
 
 import json
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from parkade.engines.local import report
+from parkade.engines.local.view import READ_AGAIN_S
 from parkade.ports import Checkpoint
 from tests.engines.conftest import LocalPlace
-from tests.engines.trial import attempt_of, output_of, released, run
+from tests.engines.trial import attempt_of, output_of, released, run, until
 
 WHOLE = {"step": 12, "at": "1970-01-01T00:00:01.5Z"}
 SAVED = Checkpoint(step=12, at_us=1_500_000)
@@ -66,19 +70,23 @@ def test_a_report_that_is_no_file_is_not_followed(tmp_path: Path) -> None:
     ("path", "why"),
     [
         ("step-13", "not there"),
+        ("/nowhere/at/all", "out of"),
+        ("away/nowhere", "out of"),
+        ("round", "out of"),
         (".", "out of"),
         ("..", "out of"),
         ("/etc", "out of"),
         ("away", "out of"),
         ("step-12", "checkpoint-is-incomplete.txt"),
         ("step-14.orbax-checkpoint-tmp-99", "orbax"),
-        ("a\0b", "looked at"),
+        ("a\0b", "not there"),
     ],
 )
 def test_a_half_written_or_foreign_path_is_no_checkpoint(
     tmp_path: Path, path: str, why: str
 ) -> None:
     (tmp_path / "away").symlink_to("/usr")
+    (tmp_path / "round").symlink_to("round")
     (tmp_path / "step-12").mkdir()
     (tmp_path / "step-12" / "checkpoint-is-incomplete.txt").touch()
     (tmp_path / "step-14.orbax-checkpoint-tmp-99").mkdir()
@@ -86,6 +94,105 @@ def test_a_half_written_or_foreign_path_is_no_checkpoint(
     told = report.read(tmp_path)
     assert (told.checkpoint, told.path) == (None, None)
     assert why in (told.problem or "")
+
+
+def test_a_report_tells_nothing_of_what_is_outside_its_folder(tmp_path: Path) -> None:
+    """The agent that reads it may be root, and its user is not."""
+    inside = tmp_path / "checkpoints"
+    inside.mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "file").touch()
+    (inside / "out").symlink_to(tmp_path)
+    told = set()
+    for path in ("out/there", "out/nowhere", "out/file/x"):
+        write(inside, path=path)
+        told.add((report.read(inside).problem or "").replace(path, "PATH"))
+    assert len(told) == 1
+
+
+def test_a_name_that_is_no_text_is_told_in_characters_that_can_be_sent(tmp_path: Path) -> None:
+    """Else its keeper could write no state, and its agent no report."""
+    (tmp_path / "ck").mkdir()
+    (tmp_path / os.fsdecode(b"ck/\xff\n\x1b.tmp")).touch()
+    write(tmp_path, path="ck")
+    problem = report.read(tmp_path).problem or ""
+    assert "half-written" in problem
+    assert problem.isprintable() and problem.encode()
+
+
+def test_an_attempt_with_a_name_that_is_no_text_ends_and_harms_no_other(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        command = (
+            "cd $PARKADE_CHECKPOINT_DIR; mkdir ck; touch \"$(printf 'ck/\\377.tmp')\";"
+            f" echo '{json.dumps({**WHOLE, 'path': 'ck'})}' > .new; mv .new {report.NAME};"
+            " while [ ! -e go ]; do sleep 0.02; done"
+        )
+        attempt = attempt_of(command)
+        await engine.launch(attempt)
+        folder = place.checkpoints(attempt)
+        await until(lambda: (folder / report.NAME).exists())
+        assert msgspec.json.encode(await engine.observe())
+        (folder / "go").touch()
+        assert "half-written" in ((await released(engine, attempt)).report_problem or "")
+
+    run(body())
+
+
+def test_a_folder_of_very_many_files_costs_a_bounded_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ck").mkdir()
+    for number in range(100):
+        (tmp_path / "ck" / str(number)).touch()
+    write(tmp_path, path="ck")
+    seen = []
+    listed = os.scandir
+
+    class Counted:
+        """Entries as they are asked for."""
+
+        def __init__(self, folder: int) -> None:
+            self.entries = listed(folder)
+
+        def __enter__(self) -> Iterator[os.DirEntry[str]]:
+            return map(self.count, self.entries)
+
+        def count(self, entry: os.DirEntry[str]) -> os.DirEntry[str]:
+            seen.append(entry)
+            return entry
+
+        def __exit__(self, *_: object) -> None:
+            self.entries.close()
+
+    monkeypatch.setattr(os, "scandir", Counted)
+    monkeypatch.setattr(report, "MOST_FILES", 10)
+    assert report.read(tmp_path).checkpoint == SAVED
+    assert len(seen) == 10
+
+
+def test_a_report_that_changes_all_the_while_is_read_now_and_then(place: LocalPlace) -> None:
+    """Each reading looks at files of the user's, so that it could keep the agent busy."""
+
+    async def body() -> None:
+        engine = place.engine()
+        attempt = attempt_of("while [ ! -e $PARKADE_CHECKPOINT_DIR/go ]; do sleep 0.02; done")
+        await engine.launch(attempt)
+        folder = place.checkpoints(attempt)
+        steps = set()
+        begun = time.monotonic()
+        for step in range(1, 41):
+            write(folder, step=step)
+            (folder / report.NAME).rename(folder / "old")
+            (folder / "old").rename(folder / report.NAME)
+            seen = (await engine.observe()).attempts
+            steps |= {one.checkpoint.step for one in seen if one.checkpoint is not None}
+        lasted_s = time.monotonic() - begun
+        assert len(steps) <= 1 + lasted_s / READ_AGAIN_S
+        (folder / "go").touch()
+        assert (await released(engine, attempt)).checkpoint == Checkpoint(step=40, at_us=1_500_000)
+
+    run(body())
 
 
 def test_the_next_attempt_is_offered_what_is_whole_and_nothing_half_written(

@@ -15,6 +15,7 @@ from parkade.core.units.time import SECOND_US
 from parkade.mars.policy_file import shipped_policy
 from parkade.mars.run_file import RunFile
 from parkade.mars.running import MarsRunner, sensors_of
+from parkade.ports import Sensor
 from tests.waits import PATIENCE_S
 
 XID = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."
@@ -74,8 +75,11 @@ class Scene:
             }
         )
 
-    def runner(self, file: RunFile) -> MarsRunner:
-        runner = MarsRunner(file, shipped_policy(), sensors_of(file), now=lambda: self.now_us)
+    def runner(
+        self, file: RunFile, sensors: dict[str, tuple[Sensor, ...]] | None = None
+    ) -> MarsRunner:
+        sensors = sensors_of(file) if sensors is None else sensors
+        runner = MarsRunner(file, shipped_policy(), sensors, now=lambda: self.now_us)
         self.runners.append(runner)
         return runner
 

@@ -16,8 +16,9 @@ import pytest
 from parkade.core.healing.guards import HoldReason
 from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import SECOND_US
-from parkade.mars.bookmarks import BookmarkError, load_bookmarks
+from parkade.mars.bookmarks import load_bookmarks
 from parkade.mars.drains import DrainError, Drains
+from parkade.mars.kept_file import KeptFileError
 from parkade.mars.policy_file import shipped_policy
 from parkade.mars.run_file import DrainEntry, EngineEntry, RunFile, default_run_file, read_run_file
 from parkade.mars.running import MarsRunner, sensors_of
@@ -432,7 +433,7 @@ def test_bookmarks_of_the_first_version_are_still_read() -> None:
 def test_bookmarks_that_cannot_be_read_are_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "drains.jsonl.read"
     path.write_text(text)
-    with pytest.raises(BookmarkError, match=message):
+    with pytest.raises(KeptFileError, match=message):
         load_bookmarks(path)
 
 

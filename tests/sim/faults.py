@@ -14,10 +14,12 @@ import parkade.agent.agent as agent
 import parkade.control.clock as clock
 import parkade.control.cycle as cycle
 import parkade.control.recover as recovering
+import parkade.core.clearing.changes as changes
 import parkade.core.clearing.displacement as displacement
 import parkade.core.kernel.deadlines as deadlines
 import parkade.core.running.dependencies as dependencies
 import parkade.core.running.ending as ending
+import parkade.core.running.expiry as expiry
 import parkade.core.running.observations as observations
 import parkade.core.running.promises as promises
 import parkade.core.steps.notices as notices
@@ -100,7 +102,7 @@ def forgets_the_minimum_charge(patch: Patch) -> None:
 
 def gives_promises_up_for_nothing(patch: Patch) -> None:
     """A promise for which others left is given up unpaid."""
-    for module in (ending, observations):
+    for module in (changes, ending, expiry, observations):
         patch.setattr(module, "withdrawal_charge", lambda *_: ())
 
 

@@ -31,6 +31,36 @@ def test_the_json_has_the_fields_of_the_kept_report() -> None:
     assert set(json.loads(KEPT.read_text())) <= set(json.loads(result.output))
 
 
+def test_two_processes_report_what_one_does(tmp_path: Path) -> None:
+    words = ["sim", "fuzz", "--seed", "3", "--seeds", "3", "--events", "40"]
+    reports = []
+    for jobs in (1, 2):
+        folder = tmp_path / str(jobs)
+        more = ["--jobs", str(jobs), "--results", str(folder)]
+        result = CliRunner().invoke(app, [*words, *more])
+        assert result.exit_code == 0, result.output
+        report = msgspec.json.decode((folder / "fuzz.json").read_bytes(), type=FuzzReport)
+        assert report.jobs == jobs and report.cpu_s > 0
+        reports.append(msgspec.structs.replace(report, jobs=1, cpu_s=0.0, wall_s=0.0))
+    assert reports[0] == reports[1]
+    assert reports[0].stories == 3
+
+
+def test_no_story_begins_after_the_time_that_is_given() -> None:
+    words = ["sim", "fuzz", "--seeds", "1000", "--events", "60", "--seconds", "0.1", "--json"]
+    report = json.loads(CliRunner().invoke(app, words).output)
+    assert 0 < report["stories"] < 1000
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.write_text("")
+    words = ["sim", "fuzz", "--events", "20", "--troubles", "none", "--results", str(taken)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert str(taken) in result.output
+
+
 def test_an_unknown_trouble_and_bad_acts_are_refused() -> None:
     for words in (["--troubles", "frogs"], ["--only", "x"]):
         result = CliRunner().invoke(app, ["sim", "fuzz", *words])

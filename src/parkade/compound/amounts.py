@@ -1,4 +1,4 @@
-"""Amounts of money as people write them, into whole micro-units."""
+"""Amounts of money as people write them into whole micro-units, and numbers as people read them."""
 
 from decimal import Decimal, InvalidOperation
 
@@ -16,3 +16,14 @@ def micros_of(text: str) -> int:
     if amount != amount.to_integral_value():
         raise ValueError(f"{text!r} has more than six decimals; the smallest unit is 0.000001")
     return int(amount)
+
+
+def amount_in_words(micros: float) -> str:
+    """Micro-units as an amount with three digits that tell, never as a power of ten."""
+    amount = micros / MICROS
+    return f"{amount:,.2f}" if amount >= 100 else plain(amount, digits=3)
+
+
+def plain(value: float, *, digits: int = 6) -> str:
+    """A number with so many digits that tell, never as a power of ten: 0.00001, 1000000."""
+    return format(Decimal(f"{value:.{digits}g}"), "f")

@@ -13,7 +13,7 @@ be a map as in YAML, a function, or a `Model`.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
@@ -21,20 +21,22 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 import msgspec
 
 from parkade.compound.amounts import micros_of
+from parkade.compound.answered import AllFailed, Answers
 from parkade.compound.loading import Loaded, load, loaded_from
 from parkade.compound.network import NetworkError, Operator
 from parkade.compound.network.binding import bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.network.fields import check_names
+from parkade.compound.network.notation import parse
 from parkade.compound.questions import question_of
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.loops import fast_loop
 from parkade.compound.run.outages import PATIENCE_S
+from parkade.compound.run.progressing import VerifierBroken
+from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import (
-    RESULTS,
     Settings,
-    Summary,
     Watch,
     run_async,
 )
@@ -42,39 +44,16 @@ from parkade.compound.values import Question, question_digest
 
 #: Hears what a user should know at once, such as that a server is not reached.
 LOG = logging.getLogger("parkade.compound")
-#: An operator, the compact notation, plain data as in YAML, or a `Path` of a network file.
+#: An operator, the compact notation, plain data as in YAML, or a network file: a `Path`, or a text
+#: that names one.
 Network: TypeAlias = Operator | str | Path | list[Any] | dict[str, Any]
 #: A prompt, a row as in a file of questions, or a Question.
 Asked: TypeAlias = str | Mapping[str, Any] | Question
 
+#: What a text that names a network file ends with.
+FILES = (".yaml", ".yml", ".py")
 #: As `Settings` has it.
 WIDTH = Settings().width
-
-
-class Answers:
-    """The results of the questions that have one, in the order of the questions."""
-
-    def __init__(self, results: tuple[Result, ...], left: tuple[str, ...], summary: Summary):
-        self.results = results
-        #: Ids of questions that the budget left without a result.
-        self.left = left
-        self.summary = summary
-        self._by_id = {result.id: result for result in results}
-
-    def __len__(self) -> int:
-        return len(self.results)
-
-    def __iter__(self) -> Iterator[Result]:
-        return iter(self.results)
-
-    def __getitem__(self, which: int | str) -> Result:
-        """By place, or by the id of its question."""
-        return self._by_id[which] if isinstance(which, str) else self.results[which]
-
-    @property
-    def texts(self) -> list[str | None]:
-        """The answers alone; None where a network abstained or failed."""
-        return [result.answer for result in self.results]
 
 
 class AskOptions(TypedDict, total=False):
@@ -120,8 +99,10 @@ def ask(
     `patience_s` is for how long a server may answer nothing; `on_result` hears each result.
 
     Works in a notebook too: where a loop runs already, it runs in a thread of its own. Raises what
-    `run_async` does, NetworkError before the first call if a template or a verifier names a field
-    that no question has, and ValueError for a row without a prompt or two rows of one id.
+    `run_async` does, AllFailed where something failed for each question (where others have an
+    answer, `answers.failed` has those that failed), VerifierBroken where a verifier failed on each
+    candidate, NetworkError before the first call if a template or a verifier names a field that no
+    question has, and ValueError for a row without a prompt or two rows of one id.
     """
     return waited_for(ask_async(network, questions, **options))
 
@@ -193,7 +174,13 @@ async def answers_of(loaded: Loaded, asked: list[Question], chosen: Chosen) -> A
         found = _done_before(chosen.out / RESULTS, network_digest(bound)) | found
     results = tuple(found[digest] for digest in wanted if digest in found)
     left = tuple(name for digest, name in wanted.items() if digest not in found)
-    return Answers(results, left, summary)
+    answers = Answers(results, left, summary)
+    if results and len(answers.failed) == len(results):
+        raise AllFailed(answers)
+    if summary.broken and not summary.verdicts:
+        first = summary.broken[0].reason
+        raise VerifierBroken(f"a verifier failed on every candidate ({first}): mend it")
+    return answers
 
 
 def waited_for(work: Coroutine[Any, Any, Answers]) -> Answers:
@@ -213,11 +200,38 @@ def _run(work: Coroutine[Any, Any, Answers]) -> Answers:
 
 def _loaded(network: Network, options: AskOptions) -> Loaded:
     names = names_of(options)
-    if not isinstance(network, Path):
+    file = file_of(network)
+    if file is None:
         return loaded_from(network, *names)
     if any(names):
-        raise NetworkError(f"{network} says itself what its names mean; pass no names beside it")
-    return load(network)
+        raise NetworkError(f"{file} says itself what its names mean; pass no names beside it")
+    return load(file)
+
+
+def file_of(network: Network) -> Path | None:
+    """The network file that is meant, if one is; NetworkError for a text that means two things."""
+    if isinstance(network, Path) or not isinstance(network, str):
+        return network if isinstance(network, Path) else None
+    ends_as_file = network.endswith(FILES)
+    try:
+        parse(network)
+    except NetworkError:
+        # With a name such as a file's, what is wrong with it is that it is not there.
+        return Path(network) if ends_as_file or _is_file(network) else None
+    if not _is_file(network):
+        return None
+    raise NetworkError(
+        f"{network!r} is a network in the compact notation and the name of a file as well: "
+        f"pass Path({network!r}) for the file, or rename it"
+    )
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        # Longer than a name may be, or with a character that none holds.
+        return False
 
 
 def questions_of(given: Asked | Iterable[Asked]) -> list[Question]:

@@ -45,6 +45,13 @@ from parkade.compound.network.yaml import from_plain, name_in_yaml
 from parkade.compound.verify import short
 
 MAX_BYTES = 1_000_000
+#: What stands in a section, for errors.
+_EXAMPLES = {
+    "providers": "{mine: {url: …}}",
+    "models": "{small: {url: …, model: …}}",
+    "verifiers": "{check: {function: file.py:function}}",
+    "functions": "{normal: file.py:function}",
+}
 SECTIONS = ("providers", "models", "verifiers", "functions", "server", "network")
 
 
@@ -134,7 +141,7 @@ def from_sections(plain: Any, *, folder: Path, where: str) -> Loaded:
         for name, given in _section(plain, "verifiers", where).items()
     }
     functions = {
-        name: function_at(given, folder)
+        name: _function(name, given, folder)
         for name, given in _section(plain, "functions", where).items()
     }
     network, inline = short.named(plain["network"], folder)
@@ -163,7 +170,7 @@ def loaded_from(
         for name, given in verifiers.items()
     }
     known = {
-        name: function_at(given, folder) if isinstance(given, str) else given
+        name: given if callable(given) else _function(name, given, folder)
         for name, given in functions.items()
     }
     inline: dict[str, Any] = {}
@@ -210,10 +217,36 @@ def function_at(named: Any, folder: Path) -> Callable[..., Any]:
 
 
 def _section(plain: dict[str, Any], name: str, where: str) -> dict[str, Any]:
-    section = plain.get(name) or {}
+    section = {} if plain.get(name) is None else plain[name]
     if not isinstance(section, dict):
-        raise NetworkError(f"{where}: {name} must be a map from names")
+        raise NetworkError(
+            f"{where}: {name} must be a map from names, such as {name}: {_EXAMPLES[name]}, "
+            f"not {_kind(section)}"
+        )
     return {name_in_yaml(key, f"{where}: {name}"): value for key, value in section.items()}
+
+
+def _function(name: str, given: Any, folder: Path) -> Callable[..., Any]:
+    """A text, or a map with it as in the other sections."""
+    if isinstance(given, dict) and set(given) == {"function"}:
+        given = given["function"]
+    if not isinstance(given, str):
+        raise NetworkError(
+            f"functions.{name}: write file.py:function (or {{function: file.py:function}}), "
+            f"not {_kind(given)}"
+        )
+    try:
+        return function_at(given, folder)
+    except NetworkError as error:
+        raise NetworkError(f"functions.{name}: {error}") from None
+
+
+def _kind(given: Any) -> str:
+    if isinstance(given, dict):
+        return f"a map with {', '.join(str(key) for key in given) or 'nothing'}"
+    if isinstance(given, list):
+        return "a list"
+    return "nothing" if given is None else repr(given)
 
 
 def _verifier(name: str, given: Any, folder: Path) -> Any:

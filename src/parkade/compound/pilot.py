@@ -24,6 +24,7 @@ from parkade.compound.asking import (
     Network,
     answers_of,
     chosen_of,
+    file_of,
     names_of,
     questions_of,
     waited_for,
@@ -52,8 +53,8 @@ def pilot(
     does; None takes what the verifier accepts as right. `options` are those of `ask`: with `out`
     the run is kept and goes on. Raises what `ask` does, DomainError and OutcomesUnreadable.
     """
-    if isinstance(network, Path):
-        raise NetworkError(f"{network}: a pilot needs the network itself; for a file use calibrate")
+    if (file := file_of(network)) is not None:
+        raise NetworkError(f"{file}: a pilot needs the network itself; for a file use calibrate")
     chosen = chosen_of(options, beside=("samples", "field", "rule"))
     loaded = loaded_from(network, *names_of(options))
     drawn = _drawing(loaded.network, whole("samples", samples, least=1))

@@ -1,8 +1,9 @@
 """Decides whether an agent is answered: one agent speaks for a pool, and only of this journal.
 
 Two agents with different folders would start every attempt twice. The one that is heard keeps the
-pool; another gets it once the first was silent for `silence_us`. An agent that says no name, as one
-of before, is not told apart.
+pool; another gets it once the first was silent for `silence_us`. One that says no name is another:
+the name is random and the agent's own, so that a stolen token alone runs no pool whose agent is
+heard. Of agents that all say no name, none is told apart.
 
 An agent that has obeyed an entry which this journal lacks is of another life of it: a backup was
 put back, or this is a copy. Nothing that it says is believed and nothing is told to it, until an
@@ -58,7 +59,7 @@ class Admission:
     async def refuse(self, asking: AskingAgent, steady_us: int) -> Refusal | None:
         """CONFLICT where another agent runs the pool or the journal lacks what this one obeyed;
         None: it is answered."""
-        other = None if asking.agent is None else self._other(asking.pool, asking.agent, steady_us)
+        other = self._other(asking.pool, asking.agent, steady_us)
         if other is not None:
             return _conflict(
                 f"another agent runs pool {asking.pool}, at {visible(other.place)}: two would"
@@ -95,11 +96,14 @@ class Admission:
         found = dict(self._lacking).items()
         return {pool: why for pool, (why, at_us) in found if steady_us - at_us <= self._silence_us}
 
-    def _other(self, pool: str, agent: PoolAgent, steady_us: int) -> PoolAgent | None:
-        present, heard_us = self._heard.get(pool, (agent, steady_us))
-        if present.agent != agent.agent and steady_us - heard_us < self._silence_us:
-            return present
-        self._heard[pool] = (agent, steady_us)
+    def _other(self, pool: str, agent: PoolAgent | None, steady_us: int) -> PoolAgent | None:
+        name = None if agent is None else agent.agent
+        if pool in self._heard:
+            present, heard_us = self._heard[pool]
+            if present.agent != name and steady_us - heard_us < self._silence_us:
+                return present
+        if agent is not None:
+            self._heard[pool] = (agent, steady_us)
         return None
 
     async def _knows(self, obeyed: Obeyed) -> bool:

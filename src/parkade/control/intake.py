@@ -144,7 +144,8 @@ class Intake:
         if not has_unix_name and all(each.needs_unix_names for each in engines):
             detail = (
                 "you have no Unix name, and the agent there is root, as which no workload runs: ask"
-                " an operator for `parkade user unix-name USER NAME`"
+                " an operator for `parkade user unix-name USER NAME`, or for a server started with"
+                " --root-workloads where all is yours"
             )
             return Refusal(reason=Reason.UNSUPPORTED, detail=detail)
         return None

@@ -8,22 +8,30 @@ exact as if nothing took time. A drain that was refused, since a person drained 
 cluster has enough drained nodes, gives back what it took of them; one whose command failed may have
 drained and keeps it, and is asked for again each round while its verdict stands.
 
+What a budget, a missing second source, a person's drain or the cluster's number of drained nodes
+held is asked for again when that is over and its verdict still stands: once, before all that came
+later. Whether it is over is a question that changes no budget and opens no breaker; where only the
+cluster knows, a command asks it, at most each `AGAIN_US`. What was held since a rack, switch,
+fabric or driver is suspected is not asked for again: the cause is looked for there, by people.
+
 Worked example. Budget of one node. n0 and n1 fail within a second; a person has drained n0. n0's
 drain begins, n1 waits. n0's is refused and gives the budget back; n1's turn comes, and it is
-drained. Had n0 been drained, n1 would be held for the budget.
+drained. Had n0 been drained, n1 would be held for the budget, and drained when an hour has passed.
 
 At most the standing verdicts wait. Nothing is drained for a verdict that stands no more.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
 import structlog
 
+from parkade.core.healing.guards import HoldReason
 from parkade.core.healing.verdict import Verdict
 from parkade.core.healing.watch import FleetWatch
+from parkade.core.units.time import MINUTE_US
 from parkade.mars.aside import Aside
 from parkade.mars.drains import (
     DrainDone,
@@ -46,6 +54,27 @@ class Held(NamedTuple):
 
 
 FAILED = "drain_failed"
+HELD_BY_GUARD: dict[HoldReason, str] = {
+    HoldReason.OBSERVE_ONLY: "the file does not say `act: true`",
+    HoldReason.PARENT_SUSPECTED: "its rack, switch, fabric or driver version is suspected; look"
+    " there, Mars does not drain it later",
+    HoldReason.SECOND_SOURCE_NEEDED: "three nodes or more were drained within an hour, and one kind"
+    " of sensor alone speaks of this one; drained when a second kind does",
+    HoldReason.FABRIC_BUDGET: "the hour's budget of its fabric is used up; drained when it has"
+    " room",
+    HoldReason.FLEET_BUDGET: "the hour's budget of all nodes is used up; drained when it has room",
+    HoldReason.POOL_BUDGET: "the budget of its pool is used up",
+}
+"""What a person reads of a guard that holds an action."""
+
+
+def held_by(reason: HoldReason) -> Held:
+    """A guard's reason with its words."""
+    return Held(reason.value, HELD_BY_GUARD[reason])
+
+
+AGAIN_US = MINUTE_US
+"""Between two looks whether what the cluster itself refused may be drained now."""
 
 
 class Draining:
@@ -65,8 +94,11 @@ class Draining:
         self._metrics = metrics
         self._stands = stands
         self._log = structlog.get_logger("parkade.mars")
+        self._turns: dict[str, int] = {}
         self._waiting: dict[str, Verdict] = {}
         self._failed: dict[str, Verdict] = {}
+        self._again: dict[str, Verdict] = {}
+        self._asked_us: dict[str, int] = {}
         self._under_way: tuple[Verdict, Aside[Outcome]] | None = None
         self._stopping = threading.Event()
         self._show()
@@ -81,37 +113,75 @@ class Draining:
         """Whether every drain that was asked for is done, refused or held."""
         return not (self._under_way or self._waiting or self._failed)
 
+    @property
+    def unfinished(self) -> dict[str, Held | None]:
+        """By verdict, in their order: the drains that are to be asked for again, also by the next
+        program, and what holds them, as far as that is known."""
+        pending = {**self._again, **self._failed, **self._waiting}
+        if self._under_way is not None:
+            pending[self._under_way[0].verdict] = self._under_way[0]
+        names = sorted(filter(self._stands, pending), key=self._turns.__getitem__)
+        return {name: self.held.get(name) for name in names}
+
+    def resume(
+        self, verdicts: Mapping[str, Verdict], unfinished: Mapping[str, Held | None]
+    ) -> None:
+        """What the program before this one had not finished, of verdicts that stand."""
+        for name, why in unfinished.items():
+            self._turns[name] = len(self._turns)
+            self._again[name] = verdicts[name]
+            if why is not None:
+                self.held[name] = why
+
     def ask(self, verdict: Verdict) -> None:
         """Asks for a drain; it takes the turn of the verdict that it supersedes."""
-        if verdict.supersedes in self._waiting:
-            turns = self._waiting.items()
-            self._waiting = {
-                new.verdict: new
-                for new in (verdict if name == verdict.supersedes else old for name, old in turns)
-            }
-        else:
-            self._waiting[verdict.verdict] = verdict
+        before = self._turns.get(verdict.supersedes or "")
+        turn = max(self._turns.values(), default=0) + 1 if before is None else before
+        self._turns[verdict.verdict] = turn
+        self._waiting.pop(verdict.supersedes or "", None)
+        self._wait([verdict])
 
-    def try_again(self) -> None:
-        """Asks again for drains whose command failed."""
+    def try_again(self, now_us: int) -> None:
+        """Asks again for drains whose command failed, and for those that nothing holds any more."""
         self._failed = {name: it for name, it in self._failed.items() if self._stands(name)}
-        for verdict in self._failed.values():
-            if self._under_way is None or self._under_way[0].verdict != verdict.verdict:
-                self._waiting.setdefault(verdict.verdict, verdict)
+        self._again = {name: it for name, it in self._again.items() if self._stands(name)}
+        running = None if self._under_way is None else self._under_way[0].verdict
+        every = (*self._failed.values(), *self._due(now_us))
+        self._wait(each for each in every if each.verdict != running)
+
+    def _wait(self, verdicts: Iterable[Verdict]) -> None:
+        """Puts verdicts among those that wait, by their turns."""
+        waiting = self._waiting | {each.verdict: each for each in verdicts}
+        self._waiting = {
+            name: waiting[name] for name in sorted(waiting, key=self._turns.__getitem__)
+        }
+
+    def _due(self, now_us: int) -> list[Verdict]:
+        """Drains that were held and may go now. Costs all that are held."""
+        return [each for each in self._again.values() if self._is_due(each, now_us)]
+
+    def _is_due(self, verdict: Verdict, now_us: int) -> bool:
+        """Whether a drain that was held may go, or its cluster is to be asked whether it may."""
+        since_us = now_us - self._asked_us.get(verdict.verdict, now_us - AGAIN_US)
+        return not 0 <= since_us < AGAIN_US and self._watch.still_holds(verdict, now_us) is None
 
     def go_on(self, now_us: int) -> bool:
         """Takes the outcome of the drain under way, if it has one, and begins those whose turn it
         is; true where anything came of it."""
-        has_changed = self._take()
+        has_changed = self._take(now_us)
+        if self._waiting and self._under_way is None:
+            self._wait(self._due(now_us))
         while self._under_way is None and self._waiting and not self._stopping.is_set():
             verdict = self._waiting.pop(next(iter(self._waiting)))
             if not self._stands(verdict.verdict):
                 continue
             has_changed = True
-            held = self._watch.permit(verdict, now_us)
+            held = None
+            if verdict.verdict in self._again:
+                held = self._watch.still_holds(verdict, now_us)
+            held = held or self._watch.permit(verdict, now_us)
             if held is not None:
-                self._metrics.held.labels(held.value).inc()
-                self._hold(verdict, Held(held.value, held.value))
+                self._hold_by_guard(verdict, held)
                 continue
             words = f"{verdict.level.value} {verdict.signal}"
             call = partial(self._drains.drain, verdict.node, verdict.verdict, words, now_us)
@@ -129,6 +199,11 @@ class Draining:
     def forget(self) -> None:
         """What is held of verdicts that stand no more."""
         self.held = {name: why for name, why in self.held.items() if self._stands(name)}
+        self._asked_us = {name: at for name, at in self._asked_us.items() if self._stands(name)}
+        known = {**self._again, **self._failed, **self._waiting}.keys() | self.held.keys()
+        if self._under_way is not None:
+            known |= {self._under_way[0].verdict}
+        self._turns = {name: turn for name, turn in self._turns.items() if name in known}
 
     def close(self) -> None:
         """Begins nothing more, and waits for the command that is under way, which is bounded."""
@@ -136,48 +211,64 @@ class Draining:
         self._drains.stop()
         if self._under_way is not None:
             self._under_way[1].wait()
-            self._take()
+            self._take(None)
 
-    def _take(self) -> bool:
+    def _take(self, now_us: int | None) -> bool:
         if self._under_way is None or not self._under_way[1].is_done:
             return False
         (verdict, drain), self._under_way = self._under_way, None
+        name = verdict.verdict
         try:
             outcome = drain.take()
         except DrainError as error:
-            self._failed[verdict.verdict] = verdict
+            self._failed[name] = verdict
             if not isinstance(error, DrainNotBegun):
                 self._metrics.drains.labels("failed").inc()
                 self._hold(verdict, Held(FAILED, str(error)))
             return True
         assert outcome is not None
-        self._failed.pop(verdict.verdict, None)
+        self._failed.pop(name, None)
+        self._again.pop(name, None)
         match outcome:
             case DrainDone(mark=mark):
-                self.held.pop(verdict.verdict, None)
+                self.held.pop(name, None)
                 self._metrics.drains.labels("done").inc()
                 words = f"{verdict.level.value} {verdict.signal}"
                 self._log.warning("drained", node=verdict.node, why=words, mark=mark)
             case DrainStands():
-                self.held.pop(verdict.verdict, None)
+                self.held.pop(name, None)
                 self._watch.give_back()
             case DrainRefused(reason=reason, why=why):
                 self._watch.give_back()
-                self._metrics.drains.labels("refused").inc()
-                self._metrics.refused.labels(reason.value).inc()
-                self._hold(verdict, Held(reason.value, why))
+                self._again[name] = verdict
+                if now_us is not None:
+                    self._asked_us[name] = now_us
+                if self._hold(verdict, Held(reason.value, why)):
+                    self._metrics.drains.labels("refused").inc()
+                    self._metrics.refused.labels(reason.value).inc()
         self._show()
         return True
+
+    def _hold_by_guard(self, verdict: Verdict, reason: HoldReason) -> None:
+        if reason is HoldReason.PARENT_SUSPECTED:
+            self._again.pop(verdict.verdict, None)
+        else:
+            self._again[verdict.verdict] = verdict
+        if self._hold(verdict, held_by(reason)):
+            self._metrics.held.labels(reason.value).inc()
 
     def _show(self) -> None:
         own = self._drains.own
         self._metrics.drained.set(len(own))
         self._metrics.drained_nodes.now({(each.node,): 1 for each in own})
 
-    def _hold(self, verdict: Verdict, why: Held) -> None:
-        """Each reason is told once."""
-        if self.held.get(verdict.verdict) != why:
+    def _hold(self, verdict: Verdict, why: Held) -> bool:
+        """Each reason is told once; whether it is told now."""
+        before = self.held.get(verdict.verdict)
+        is_new = before is None or before.code != why.code or (why.code == FAILED and before != why)
+        if is_new:
             tell = self._log.error if why.code == FAILED else self._log.warning
             event = "drain failed" if why.code == FAILED else "not drained"
             tell(event, node=verdict.node, signal=verdict.signal, why=why.words)
         self.held[verdict.verdict] = why
+        return is_new

@@ -18,15 +18,17 @@ import signal
 import subprocess
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from parkade.mars.run_file import DrainEntry
 
 VERSION = 1
 MARK = "parkade-mars:"
 MOST_OUTPUT = 4_096
+MOST_ROW = 65_536
+"""Bytes of a line of the journal."""
 NOT_DRAINED = frozenset({"", "none", "(null)", "n/a"})
 
 
@@ -80,7 +82,9 @@ class Drains:
     def __init__(self, entry: DrainEntry, journal: Path) -> None:
         self._entry = entry
         self._journal = journal
-        self._own = {drained.node: drained for drained in _standing(journal)}
+        rows = tuple(_rows(journal))
+        self._own = _standing(rows)
+        self._begun = [(row.node, row.at_us) for event, row in rows if event == "intended"]
         self._intended: dict[str, OwnDrain] = {}
         self._stopping = threading.Event()
 
@@ -93,6 +97,10 @@ class Drains:
     def own(self) -> tuple[OwnDrain, ...]:
         """Our drains that stand, by node."""
         return tuple(self._own[node] for node in sorted(self._own))
+
+    def begun_since(self, at_us: int) -> tuple[tuple[str, int], ...]:
+        """The nodes whose drains began from then on, by the journal, and when."""
+        return tuple(each for each in self._begun if each[1] >= at_us)
 
     def drain(
         self, node: str, verdict: str, words: str, now_us: int
@@ -200,18 +208,32 @@ class Drains:
         line = {"version": VERSION, "event": event, **drained._asdict()}
         try:
             self._journal.parent.mkdir(parents=True, exist_ok=True)
-            with self._journal.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(line) + "\n")
+            with self._journal.open("a+b") as handle:
+                _end_last_line(handle)
+                handle.write(json.dumps(line).encode() + b"\n")
                 handle.flush()
                 os.fsync(handle.fileno())
         except OSError as error:
             raise DrainError(f"{self._journal} cannot be written: {error.strerror}") from error
 
 
-def _standing(journal: Path) -> Iterator[OwnDrain]:
-    """What was intended or done and not undone. Raises DrainError for a journal of a newer
-    version."""
-    found: dict[str, OwnDrain] = {}
+def _end_last_line(handle: IO[bytes]) -> None:
+    """What a crash tore off at the end of a journal is taken away: what follows is whole."""
+    end = handle.seek(0, os.SEEK_END)
+    handle.seek(max(0, end - MOST_ROW))
+    torn = handle.read().rpartition(b"\n")[2]
+    if not torn:
+        return
+    try:
+        json.loads(torn)
+    except ValueError:
+        handle.truncate(end - len(torn))
+    else:
+        handle.write(b"\n")
+
+
+def _rows(journal: Path) -> Iterator[tuple[str, OwnDrain]]:
+    """The events of a journal, in their order. Raises DrainError for one of a newer version."""
     try:
         lines = journal.read_text("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -233,8 +255,15 @@ def _standing(journal: Path) -> Iterator[OwnDrain]:
             raise DrainError(
                 f"{journal}: line {number} is of version {version}; use a newer Parkade"
             )
+        yield event, drained
+
+
+def _standing(rows: Iterable[tuple[str, OwnDrain]]) -> dict[str, OwnDrain]:
+    """What was intended or done and not undone, by node."""
+    found: dict[str, OwnDrain] = {}
+    for event, drained in rows:
         if event == "undone":
             found.pop(drained.node, None)
         else:
             found[drained.node] = drained
-    yield from found.values()
+    return found

@@ -129,7 +129,9 @@ class RunFile(_Model):
     act: bool = Field(default=False, description="`true`: drain nodes, by `drain`")
     drain: DrainEntry | None = Field(None, description="the commands that drain and undo")
     journal: Path | None = Field(
-        None, description="a file that remembers drains, and how far logs were read"
+        None,
+        description="a file that remembers drains; beside it what stands, and how far logs"
+        " were read",
     )
 
     @model_validator(mode="after")

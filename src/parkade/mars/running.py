@@ -7,9 +7,8 @@ other sensors once a round, drains (`draining`) and sends alerts (`telling`) asi
 that hangs delays a look. What goes wrong in one part is said (metric, log line) and never stops the
 others. The end waits for the command and the call that are under way, within their time-outs.
 
-Where a journal is named, a restart judges no line of a log again (`bookmarks`). What the kernel's
-ring still holds of lines that were judged before is remembered, so that their verdicts go on
-standing; nothing is drained for it.
+Where a journal is named, a restart judges no line of a log again, what stood goes on standing, and
+what was held is asked for again (`keeping`); nodes that were drained lately count in the budgets.
 """
 
 import threading
@@ -18,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from parkade.core.healing.guards import BreakerState, GuardLimits
+from parkade.core.healing.guards import BreakerState, GuardLimits, HoldReason
 from parkade.core.healing.parents import ParentLimits
 from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Symptom, signals_of
@@ -28,23 +27,18 @@ from parkade.core.healing.watch import Decision, FleetWatch, WatchSettings, asks
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import ROUNDS_AHEAD, alert_of
 from parkade.mars.aside import Aside
-from parkade.mars.bookmarks import (
-    BookmarkError,
-    bookmarks_beside,
-    load_bookmarks,
-    save_bookmarks,
-)
-from parkade.mars.draining import Draining, Held
+from parkade.mars.draining import Draining, Held, held_by
 from parkade.mars.drains import Drains
+from parkade.mars.foreign import ForeignLines
+from parkade.mars.keeping import Keeping
 from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
 from parkade.mars.sensing import engine_sensor, node_sensors
 from parkade.mars.standing import StandingVerdicts
 from parkade.mars.telling import AlertTelling
-from parkade.ports import LogSensor, Sensor
-from parkade.sensors.bookmarks import ReadSoFar, log_name
+from parkade.ports import Sensor
 from parkade.sensors.live import ENGINE_REPORTER
-from parkade.sensors.polling import Polled, SensorGroup, grouped, logs_pause_s
+from parkade.sensors.polling import Polled, grouped, logs_pause_s
 
 SHORTEST_S = 0.01
 """Between two looks for windows that close, whatever the clocks say."""
@@ -69,7 +63,7 @@ class MarsRunner:
         self._file = file
         self._logs, self._others = grouped(sensors)
         self._states: dict[tuple[str, str], str] = {}
-        self._foreign: dict[str, int] = {}
+        self._foreign = ForeignLines(self.metrics)
         self._now = now
         self._log = structlog.get_logger("parkade.mars")
         settings = WatchSettings(
@@ -90,19 +84,24 @@ class MarsRunner:
         self._standing = StandingVerdicts(max(resolve_us, policy.windows.burst_gap_us))
         self._observed: dict[str, Held] = {}
         self.unread: dict[tuple[str, str], str] = {}
+        self._over: list[Verdict] = []
         self._draining = self._drains_of(file)
         self._telling = AlertTelling(file.alertmanager, self.metrics) if file.alertmanager else None
-        self._marks_file = None if file.journal is None else bookmarks_beside(file.journal)
-        self._marks_saved = {} if self._marks_file is None else load_bookmarks(self._marks_file)
-        self._resume()
-        begun = bookmarks_of(self._logs)
-        self._marks = ReadSoFar(begun, coalesce_us=policy.windows.coalesce_us)
-        self._save_marks()
+        self._keeping = Keeping(
+            file,
+            policy,
+            watch=self._watch,
+            standing=self._standing,
+            draining=self._draining,
+            logs=self._logs,
+        )
+        self._keeping.resume(now())
+        if not file.act:
+            asking = filter(asks, self._standing.verdicts())
+            self._observed = {each.verdict: held_by(HoldReason.OBSERVE_ONLY) for each in asking}
 
     def round(self) -> tuple[Decision, ...]:
         """Every sensor once, and all that follows; returns what was decided."""
-        if self._draining is not None:
-            self._draining.try_again()
         decisions = self._see_logs(self._logs.poll(self._now))
         decisions += self._see_others(self._others.poll(self._now))
         if self._draining is not None:
@@ -124,8 +123,7 @@ class MarsRunner:
             if is_round:
                 round_s = began_s + every_s
                 others.start()
-                if self._draining is not None:
-                    self._draining.try_again()
+                self._try_again()
             looked = self._logs.poll(self._now)
             self._at_once(self._see_logs(looked))
             if is_round:
@@ -153,36 +151,24 @@ class MarsRunner:
             self._draining.close()
         if self._telling is not None:
             self._telling.close()
-        self._save_marks()
+        self._keeping.save(self._now(), is_end=True)
         self._logs.close()
         self._others.close()
 
     def _see_logs(self, polled: Polled) -> list[Decision]:
         """Judges what the logs gave, and notes how far they were read."""
         decisions = self._see(polled.symptoms)
-        self._marks.note(bookmarks_of(self._logs), self._now())
+        self._keeping.note(self._now())
         self._sensed(polled)
         self.metrics.looked.set(self._now() / SECOND_US)
         self.metrics.unknown.set(sum(log.unknown for _, log in self._logs.sensors))
-        self._tell_foreign()
+        self._foreign.tell(self._logs)
         return decisions
-
-    def _tell_foreign(self) -> None:
-        """A node's first line of another host is told: it may be the node by another name."""
-        for node, log in self._logs.sensors:
-            count, host = log.foreign
-            before = self._foreign.get(node)
-            if count == before:
-                continue
-            self._foreign[node] = count
-            self.metrics.foreign.labels(node).set(count)
-            if count and not before:
-                hint = f"say `host: {host}` if it is this node"
-                self._log.warning("lines of another host left out", node=node, hint=hint)
 
     def _see_others(self, polled: Polled) -> list[Decision]:
         """Judges what the other sensors gave; a round of them has ended."""
         decisions = self._see(polled.symptoms)
+        self._try_again()
         self._sensed(polled)
         self.metrics.polled.set(self._now() / SECOND_US)
         self.metrics.poll_seconds.set(polled.took_s)
@@ -204,15 +190,16 @@ class MarsRunner:
         if self._telling is not None:
             self._telling.go_on()
         if decisions or has_changed:
-            self._save_marks()
+            self._keeping.save(self._now())
             self._show_standing()
             self._alert((), self._now())
 
     def _tell(self) -> None:
         """What is done once a round, whether or not the sensors have answered."""
         now_us = self._now()
-        over = self._standing.expire(now_us)
-        self._save_marks()
+        self._expire(now_us)
+        over, self._over = self._over, []
+        self._keeping.save(now_us)
         self._show_standing()
         suspected = self._watch.suspicions()
         self.metrics.suspected.set(len(suspected))
@@ -263,45 +250,19 @@ class MarsRunner:
             )
         if decision.held is not None:
             self.metrics.held.labels(decision.held.value).inc()
-            self._observed[verdict.verdict] = Held(decision.held.value, decision.held.value)
+            self._observed[verdict.verdict] = held_by(decision.held)
         elif self._draining is not None and asks(verdict):
             self._draining.ask(verdict)
 
-    def _resume(self) -> None:
-        """Logs go on where they were judged to; what they hold of before is remembered."""
-        for node, log in self._logs.sensors:
-            mark = self._marks_saved.get(log_name(node))
-            if mark is not None:
-                log.resume(mark)
-                self._remember(log.reread(self._now()))
+    def _try_again(self) -> None:
+        """Drains that failed or were held, of verdicts that are not over."""
+        self._expire(self._now())
+        if self._draining is not None:
+            self._draining.try_again(self._now())
 
-    def _remember(self, symptoms: Sequence[Symptom]) -> None:
-        """Old symptoms, at the times when they came; their verdicts stand and nothing follows."""
-        now_us = self._now()
-        # Their windows have closed, whatever became of the wall clock since.
-        latest_us = now_us - self._watch.settings.policy.windows.coalesce_us
-        decisions: list[Decision] = []
-        for symptom in symptoms:
-            signal, at_us = signals_of(symptom.fact)[0], min(symptom.at_us, latest_us)
-            self._standing.see(symptom.node, symptom.device, signal, at_us)
-            decisions += self._watch.tick(at_us)
-            decisions += self._watch.observe(symptom, at_us).decisions
-        decisions += self._watch.tick(now_us)
-        for decision in decisions:
-            self._standing.tell(decision.verdict)
-
-    def _save_marks(self) -> None:
-        """Where every window that a line opened has closed and every drain that follows is done."""
-        if self._draining is not None and not self._draining.is_settled:
-            return
-        self._marks.settle(self._watch.next_untold_us())
-        if self._marks_file is None or self._marks.judged == self._marks_saved:
-            return
-        try:
-            save_bookmarks(self._marks_file, self._marks.judged)
-        except BookmarkError as error:
-            self._log.error("a restart would judge lines again", why=str(error))
-        self._marks_saved = dict(self._marks.judged)
+    def _expire(self, now_us: int) -> None:
+        """What is over stands no more, and is told with the next alerts."""
+        self._over += self._standing.expire(now_us)
 
     def _show_standing(self) -> None:
         """The verdicts that stand, what is held of them, and the drains that stand."""
@@ -357,6 +318,8 @@ class MarsRunner:
         if file.drain is None or file.journal is None:
             return None
         drains = Drains(file.drain, file.journal)
+        since_us = self._now() - self._watch.settings.guards.window_us
+        self._watch.acted_before(drains.begun_since(since_us))
         return Draining(drains, self._watch, self.metrics, stands=self._standing.stands)
 
 
@@ -368,12 +331,6 @@ def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
         needed = tuple(entry.node for entry in file.nodes if not entry.has_sensor)
         found[ENGINE_REPORTER] = (engine_sensor(file.engine, watched=watched, needed=needed),)
     return found
-
-
-def bookmarks_of(logs: SensorGroup[LogSensor]) -> dict[str, str]:
-    """How far each log was read, by its name in the file of bookmarks."""
-    found = {log_name(node): log.bookmark for node, log in logs.sensors}
-    return {name: mark for name, mark in found.items() if mark is not None}
 
 
 def _place(entry: NodeEntry) -> NodePlace:

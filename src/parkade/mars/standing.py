@@ -40,6 +40,17 @@ class StandingVerdicts:
             )
             self._forget(least)
 
+    def restore(self, verdict: Verdict, seen_us: int) -> None:
+        """A verdict that stood in the program before this one, in place of what stands for it."""
+        key = (verdict.node, verdict.device, verdict.signal)
+        self._forget(key)
+        self._standing[key] = (verdict, seen_us)
+        self._keys[verdict.verdict] = key
+
+    def entries(self) -> tuple[tuple[Verdict, int], ...]:
+        """What stands, in the order in which it was told, and when each was last seen."""
+        return tuple(self._standing.values())
+
     def see(self, node: str, device: str | None, signal: str, at_us: int) -> None:
         """A symptom of a signal was seen: what stands for it goes on."""
         key = (node, device, signal)

@@ -1,10 +1,12 @@
-"""Idle connections lock no client out: heads must come in time, and the oldest gives way.
+"""Idle connections lock no client out: heads must come in time, answers must be read (`unread`),
+and the oldest gives way.
 
 A connection is *half-open* until the head of its first request is whole, and again while the head
 of a later one comes in pieces; it is *idle* between requests. uvicorn bounds idleness only. Here a
 head has `head_s`; of too many half-open ones the oldest is closed; and where all connections come
 near the number of files that the process may open, the oldest half-open one gives way, then the
-oldest idle one. A request that is being answered never does.
+oldest idle one, then the oldest whose client does not read. No other request that is being answered
+does.
 """
 
 import asyncio
@@ -16,6 +18,8 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from parkade.service.unread import MOST_UNREAD, UNREAD_S, Unread
 
 _log = structlog.get_logger(__name__)
 
@@ -31,9 +35,10 @@ KEEP_ALIVE_S = 30
 class Lobby:
     """Connections that ask nothing now, oldest first. Used in one event loop."""
 
-    def __init__(self, *, head_s: float, most_half_open: int, most: int) -> None:
+    def __init__(self, *, head_s: float, most_half_open: int, most: int, unread: Unread) -> None:
         assert 0 < most_half_open <= most
         self.head_s = head_s
+        self.unread = unread
         self._most_half_open = most_half_open
         self._most = most
         self._half_open: dict[LobbyProtocol, asyncio.TimerHandle] = {}
@@ -67,10 +72,12 @@ class Lobby:
             for oldest in (*self._half_open, *self._idle):
                 self._close(oldest)
                 return
+            self.unread.make_room()
 
     def _close(self, one: "LobbyProtocol") -> None:
         self.busy(one)
         one.transport.close()
+        self.unread.begin(one)
 
 
 class LobbyProtocol(H11Protocol):
@@ -98,12 +105,32 @@ class LobbyProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Called by uvicorn after each answer."""
         super().on_response_complete()
+        self._lobby.unread.begin(self)
         if self.cycle.response_complete and self.timeout_keep_alive_task is not None:
             self._lobby.idle(self)
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`: much of an answer is not read."""
+        super().pause_writing()
+        self._lobby.unread.begin(self)
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        super().resume_writing()
+        self._lobby.unread.end(self)
+
+    def unread_bytes(self) -> int:
+        """See `unread.Connection`."""
+        return self.transport.get_write_buffer_size()
+
+    def give_up(self) -> None:
+        """See `unread.Connection`."""
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         self._lobby.busy(self)
+        self._lobby.unread.end(self)
         super().connection_lost(exc)
 
 
@@ -120,11 +147,18 @@ def raise_file_limit() -> int:
 
 
 def listening_config(
-    app: ASGIApp, *, head_s: float = HEAD_S, most_half_open: int = MOST_HALF_OPEN, **more: Any
+    app: ASGIApp,
+    *,
+    head_s: float = HEAD_S,
+    most_half_open: int = MOST_HALF_OPEN,
+    unread_s: float = UNREAD_S,
+    most_unread: int = MOST_UNREAD,
+    **more: Any,
 ) -> uvicorn.Config:
     """uvicorn's settings, with a lobby. Raises the process's limit of open files."""
     most = max(2, min(raise_file_limit() - OWN_FILES, MOST_CONNECTIONS))
-    lobby = Lobby(head_s=head_s, most_half_open=min(most_half_open, most), most=most)
+    unread = Unread(unread_s=unread_s, most=most_unread)
+    lobby = Lobby(head_s=head_s, most_half_open=min(most_half_open, most), most=most, unread=unread)
     protocol: Any = functools.partial(LobbyProtocol, lobby=lobby)
     return uvicorn.Config(
         app,

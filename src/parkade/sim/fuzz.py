@@ -1,12 +1,21 @@
-"""Plays story after story and tells what broke, each with a command line that repeats it."""
+"""Plays story after story and tells what broke, each with a command line that repeats it.
 
+Several processes may play: each story is one process's, and they are told in the order of their
+seeds, so the report but for its times does not depend on how many there are.
+"""
+
+import multiprocessing
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 
 import msgspec
 from msgspec.structs import replace
 
 from parkade.sim.findings import Finding
 from parkade.sim.shrink import shrink, tell
+from parkade.sim.spent import cpu_s
 from parkade.sim.story import StoryOutcome, StoryPlan
 
 REPORT_VERSION = 1
@@ -38,25 +47,45 @@ class FuzzReport(msgspec.Struct, frozen=True, kw_only=True):
 
     broken: tuple[Broken, ...]
     version: int = REPORT_VERSION
+    jobs: int = 1
+    """Processes that played."""
+    cpu_s: float = 0.0
+    """Of all of them."""
+    wall_s: float = 0.0
 
 
 def fuzz(
-    plan: StoryPlan, seeds: Sequence[int], *, shrinks: bool, played: Callable[[StoryOutcome], None]
+    plan: StoryPlan,
+    seeds: Sequence[int],
+    *,
+    shrinks: bool,
+    played: Callable[[StoryOutcome], None],
+    jobs: int = 1,
+    seconds: float | None = None,
 ) -> FuzzReport:
     """Plays the plan with each seed. `played` is called after each story; `shrinks`: a story that
-    broke something is made small, which costs many runs of it."""
+    broke something is made small, which costs many runs of it; `jobs`: processes that play;
+    `seconds`: after so many no further story begins."""
+    began = (cpu_s(), time.monotonic())
+
+    def chosen() -> Iterator[StoryPlan]:
+        for seed in seeds:
+            if seconds is not None and time.monotonic() - began[1] >= seconds:
+                return
+            yield replace(plan, seed=seed)
+
     outcomes: list[StoryOutcome] = []
     broken: list[Broken] = []
-    for seed in seeds:
-        one = tell(replace(plan, seed=seed))
+    for one, small in _played(chosen(), shrinks=shrinks, jobs=jobs):
         outcomes.append(one)
         played(one)
-        if one.findings:
-            small = replace(plan, seed=seed)
-            if shrinks:
-                small = shrink(small, one)
-            broken.append(Broken(seed=seed, finding=one.findings[0], command=command_of(small)))
+        if small is not None:
+            found = Broken(seed=one.seed, finding=one.findings[0], command=command_of(small))
+            broken.append(found)
     return FuzzReport(
+        jobs=jobs,
+        cpu_s=round(cpu_s() - began[0], 3),
+        wall_s=round(time.monotonic() - began[1], 3),
         stories=len(outcomes),
         events=sum(one.events for one in outcomes),
         simulated_s=sum(one.simulated_s for one in outcomes),
@@ -68,6 +97,33 @@ def fuzz(
         digests={str(one.seed): one.digest for one in outcomes},
         broken=tuple(broken),
     )
+
+
+Played = tuple[StoryOutcome, StoryPlan | None]
+"""What a story came to, and where it broke something the plan that repeats it."""
+
+
+def _played(plans: Iterator[StoryPlan], *, shrinks: bool, jobs: int) -> Iterator[Played]:
+    """Each in order; at most two for each process are begun before the first of them is told."""
+    if jobs == 1:
+        yield from (_play(one, shrinks) for one in plans)
+        return
+    waiting: deque[Future[Played]] = deque()
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        for one in plans:
+            waiting.append(pool.submit(_play, one, shrinks))
+            if len(waiting) >= 2 * jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _play(plan: StoryPlan, shrinks: bool) -> Played:
+    outcome = tell(plan)
+    if not outcome.findings:
+        return outcome, None
+    return outcome, shrink(plan, outcome) if shrinks else plan
 
 
 def command_of(plan: StoryPlan) -> str:

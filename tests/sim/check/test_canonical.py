@@ -41,7 +41,16 @@ def _after(scenario: Scenario, stepper: Stepper, state: State) -> list[State]:
 
 
 @pytest.mark.parametrize(
-    ("name", "depth"), [("owners", 3), ("shared", 3), ("agent", 4), ("elastic", 5), ("array", 4)]
+    ("name", "depth"),
+    [
+        ("owners", 3),
+        ("shared", 3),
+        ("agent", 4),
+        ("elastic", 5),
+        ("array", 4),
+        ("rights", 4),
+        ("changes", 5),
+    ],
 )
 def test_what_is_merged_has_the_same_future(name: str, depth: int) -> None:
     # That twins are one is a bound: where nodes are short, the name decides which owner waits.

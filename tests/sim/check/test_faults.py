@@ -7,6 +7,7 @@ import pytest
 from parkade.sim.check.search import Bounds, Found, Search
 from parkade.sim.check.story import story
 from tests.sim.apart import apart
+from tests.sim.check.change_faults import IN_CHANGES
 from tests.sim.check.faults import (
     FAULTS,
     IN_ARRAYS,
@@ -17,7 +18,7 @@ from tests.sim.check.faults import (
 )
 
 MOST_ACTS = 8
-SOUND = (*FAULTS, *IN_ARRAYS, *IN_ELASTIC_WORK, *NEVER_AT_REST)
+SOUND = (*FAULTS, *IN_ARRAYS, *IN_CHANGES, *IN_ELASTIC_WORK, *NEVER_AT_REST)
 
 
 def planted(fault: Fault, bounds: Bounds) -> tuple[Found, list[str]]:
@@ -34,7 +35,7 @@ def planted(fault: Fault, bounds: Bounds) -> tuple[Found, list[str]]:
 
 @pytest.mark.parametrize(
     "fault",
-    [*FAULTS, *IN_ARRAYS, *IN_ELASTIC_WORK, *IN_THE_PROTOCOL],
+    [*FAULTS, *IN_ARRAYS, *IN_CHANGES, *IN_ELASTIC_WORK, *IN_THE_PROTOCOL],
     ids=lambda fault: fault.name.replace(" ", "_"),
 )
 def test_a_planted_fault_is_found_and_told(fault: Fault) -> None:

@@ -25,6 +25,9 @@ def draw(
     form: Annotated[
         Form, typer.Option("--as", help="text also says what it may cost.")
     ] = Form.TEXT,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The bounds as JSON, as with --as json.")
+    ] = False,
     prompt_bytes: Annotated[int, typer.Option(help="Length of a question, for the cost.")] = 500,
 ) -> None:
     """Draw a network, and bound its calls and cost for one question."""
@@ -35,6 +38,7 @@ def draw(
     from parkade.compound.network.estimate import estimate
     from parkade.compound.values import Question
 
+    form = Form.JSON if as_json else form
     with failing(as_json=form is Form.JSON):
         loaded = load(network)
         bound = bind(loaded.network, loaded.names)

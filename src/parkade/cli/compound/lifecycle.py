@@ -118,6 +118,7 @@ def _curve(
 
 def _show_curve(found: "LifecycleReport") -> None:
     from parkade.cli.screen import say, table
+    from parkade.compound.amounts import plain
 
     say(
         f"Loss {found.loss:.4f} ({found.fit} fit), {found.inference_tokens:.3g} tokens of inference"
@@ -127,7 +128,7 @@ def _show_curve(found: "LifecycleReport") -> None:
         ("SAMPLES", "PARAMETERS", "TOKENS", "FLOPS", "COMPUTE-OPTIMAL", "ITS FLOPS", "SAVING"),
         [
             (
-                f"{row.samples:g}",
+                plain(row.samples),
                 f"{row.parameters:.3g}",
                 f"{row.training_tokens:.3g}",
                 f"{row.flops:.4g}",
@@ -162,6 +163,7 @@ def _compare(
 ) -> None:
     from parkade.cli.compound.reports import print_json
     from parkade.cli.screen import say, table
+    from parkade.compound.amounts import plain
     from parkade.compound.evaluate.measures import REPORT_VERSION
     from parkade.compound.lifecycle.models import compare
 
@@ -170,8 +172,8 @@ def _compare(
         print_json({"version": REPORT_VERSION, "demand": demand, "choices": choices})
         return
     say(
-        f"{100 * demand.coverage:g} % of {demand.queries:.3g} queries,"
-        f" {demand.tokens_per_sample:g} tokens a sample; the cheapest first."
+        f"{plain(100 * demand.coverage)} % of {demand.queries:.3g} queries,"
+        f" {plain(demand.tokens_per_sample)} tokens a sample; the cheapest first."
     )
     table(
         ("MODEL", "SAMPLES", "DRAWN", "TRAINING", "INFERENCE", "TOTAL"),

@@ -80,6 +80,7 @@ def plan(
 
 def _goal(budget: str | None, target: float | None, worth: str | None, wrong: str) -> "Goal":
     from parkade.cli.compound.reports import micros
+    from parkade.compound.amounts import plain
     from parkade.compound.evaluate import planning
     from parkade.compound.theory.domain import DomainError
 
@@ -88,7 +89,9 @@ def _goal(budget: str | None, target: float | None, worth: str | None, wrong: st
             return planning.Budget(micros=micros(amount, "--budget"))
         case (None, float(share), None):
             if 1 < share <= 100:
-                raise DomainError(f"--target is a share: write {share / 100:g} for {share:g} %")
+                raise DomainError(
+                    f"--target is a share: write {plain(share / 100)} for {plain(share)} %"
+                )
             return planning.Target(accuracy=share)
         case (None, None, str(amount)):
             return planning.Worth(

@@ -154,10 +154,9 @@ def percent(measure: "Measure | None") -> str:
 
 def money(value: float | None) -> str:
     """Micro-units as an amount with three digits that tell, or a dash."""
-    if value is None:
-        return "–"
-    amount = value / MICROS
-    return f"{amount:,.2f}" if amount >= 100 else format(Decimal(f"{amount:.3g}"), "f")
+    from parkade.compound.amounts import amount_in_words
+
+    return "–" if value is None else amount_in_words(value)
 
 
 def milliseconds(latency_us: float) -> str | None:

@@ -1,7 +1,7 @@
 """`parkade compound serve`: a network as one OpenAI-compatible model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -25,8 +25,18 @@ def serve(
     max_tokens: Annotated[int | None, typer.Option(help="Most tokens in all.")] = None,
     max_calls: Annotated[int | None, typer.Option(help="Most calls in all.")] = None,
     width: Annotated[int, typer.Option(help="Most in flight for one question.", min=1)] = 16,
+    patience: Annotated[
+        float,
+        typer.Option(help="Seconds a request waits for a model that answers nothing.", min=0),
+    ] = 10.0,
+    drain: Annotated[
+        float, typer.Option(help="Seconds for answers in work when it is ended.", min=0)
+    ] = 10.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The line that says where it serves as JSON.")
+    ] = False,
 ) -> None:
-    """Serve a network as if it were one model, until it is interrupted."""
+    """Serve a network as if it were one model, until it is interrupted (a second time: at once)."""
     import asyncio
     import os
 
@@ -37,8 +47,10 @@ def serve(
     from parkade.compound.run.loops import fast_loop
     from parkade.compound.run.running import Settings
 
-    with failing(as_json=False):
-        settings = Settings(budget=budget_of(budget, max_tokens, max_calls), width=width)
+    with failing(as_json=as_json):
+        settings = Settings(
+            budget=budget_of(budget, max_tokens, max_calls), width=width, patience_s=patience
+        )
         key = None if key_env is None else os.environ.get(key_env)
         if key_env is not None and not key:
             raise NetworkError(f"the environment variable {key_env} with the key is not set")
@@ -46,34 +58,59 @@ def serve(
             raise NetworkError("beyond this machine it needs a key: --key-env NAME")
         loaded = load(network)
         with asyncio.Runner(loop_factory=fast_loop()) as runner:
-            runner.run(_serve(loaded, out, settings, model=model, at=(host, port), key=key))
+            at = _At(model, host, port, key, drain, as_json)
+            runner.run(_serve(loaded, out, settings, at))
 
 
-async def _serve(
-    loaded: "Loaded",
-    out: Path,
-    settings: "Settings",
-    *,
-    model: str,
-    at: tuple[str, int],
-    key: str | None,
-) -> None:
+class _At(NamedTuple):
+    """Where and how it is served."""
+
+    model: str
+    host: str
+    port: int
+    key: str | None
+    drain_s: float
+    as_json: bool
+
+    def print_start(self, url: str) -> None:
+        """The one line on stdout."""
+        import msgspec
+
+        if self.as_json:
+            line = {"v": 1, "model": self.model, "url": url, "needs_key": self.key is not None}
+            print(msgspec.json.encode(line).decode(), flush=True)
+        else:
+            print(f"Serving {self.model} at {url}", flush=True)
+
+
+async def _serve(loaded: "Loaded", out: Path, settings: "Settings", at: _At) -> None:
     import asyncio
     import signal
 
+    from parkade.cli.compound.progress import print_notice
     from parkade.compound.models.local_server import serving as serving_model
     from parkade.compound.serve.answering import Answering
+    from parkade.compound.serve.probing import probe
     from parkade.compound.serve.server import NetworkServer, serving
 
     stop = asyncio.Event()
+    answering = Answering(loaded.network, loaded.names, out, settings, print_notice)
+    server = NetworkServer(answering, at.model, at.key)
+
+    def interrupt() -> None:
+        if stop.is_set():
+            server.hurry()
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    answering = Answering(loaded.network, loaded.names, out, settings)
+        asyncio.get_running_loop().add_signal_handler(number, interrupt)
     async with (
         serving_model(loaded.server),
-        serving(NetworkServer(answering, model, key), *at) as url,
+        serving(server, at.host, at.port, grace_s=at.drain_s) as url,
     ):
-        print(f"Serving {model} at {url}", flush=True)
+        for text in await probe(answering.bound):
+            print_notice(text)
+        at.print_start(url)
         interrupted = asyncio.ensure_future(stop.wait())
         await asyncio.wait((interrupted, answering.stopped), return_when=asyncio.FIRST_COMPLETED)
         interrupted.cancel()

@@ -49,8 +49,8 @@ def run(
         from parkade.service.logs import configure
     except ImportError as error:
         fail(f"{error.name} is missing: {install('server')}", exit_code=MARS_NO_EXTRA)
-    from parkade.mars.bookmarks import BookmarkError
     from parkade.mars.drains import DrainError
+    from parkade.mars.kept_file import KeptFileError
 
     configure("text")
     with _explaining_files():
@@ -61,7 +61,7 @@ def run(
         try:
             runner = MarsRunner(file, policy, sensors_of(file), now=lambda: time.time_ns() // 1_000)
             server, _ = start_http_server(int(port), host, registry=runner.metrics.registry)
-        except (OSError, OverflowError, DrainError, BookmarkError) as error:
+        except (OSError, OverflowError, DrainError, KeptFileError) as error:
             fail(f"cannot start: {error}", exit_code=MARS_CANNOT)
         acts = "drains where it may" if file.act else "observes only"
         address = f"http://{host}:{server.server_port}/metrics"
@@ -93,8 +93,8 @@ def undo(
     What the nodes' logs hold until now counts as dealt with: it drains nothing again.
     """
     from parkade.cli import screen
-    from parkade.mars.bookmarks import BookmarkError
     from parkade.mars.drains import DrainError, Drains
+    from parkade.mars.kept_file import KeptFileError
     from parkade.mars.undoing import mark_read
 
     with explaining():
@@ -107,7 +107,7 @@ def undo(
             drains = Drains(file.drain, file.journal)
             names = node or [drained.node for drained in drains.own]
             mark_read(file, file.journal, frozenset(names), time.time_ns() // 1_000)
-        except (DrainError, BookmarkError) as error:
+        except (DrainError, KeptFileError) as error:
             fail(str(error), exit_code=MARS_CANNOT)
         for name in names:
             try:

@@ -1,12 +1,14 @@
 """`parkade sim check`: every state of a small world, up to a bound."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from parkade.cli.calling import fail
+from parkade.cli.sim.results import keep_results
 from parkade.extras import install
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ def check(
     world: Annotated[
         str,
         typer.Option(
-            help="owners, claims, shared, elastic, array or agent; all: one after another."
+            help="owners, claims, shared, elastic, array, rights, changes or agent; all: in turn."
         ),
     ] = "all",
     depth: Annotated[int | None, typer.Option(min=1, help="Acts from the beginning.")] = None,
@@ -27,9 +29,16 @@ def check(
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="Of each world; default 60 with no other bound.")
     ] = None,
-    processes: Annotated[
-        int, typer.Option(min=1, help="That search, beside the one that keeps.")
+    jobs: Annotated[
+        int,
+        typer.Option(min=1, max=1024, help="Processes that search, beside the one that keeps."),
     ] = 1,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="What each world came to also goes to check-WORLD.json there.", metavar="FOLDER"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Search every state that small worlds can reach, and tell the shortest way to a breach."""
@@ -47,9 +56,11 @@ def check(
     has_breach = False
     for name in SCENARIOS if world == "all" else (world,):
         scenario = SCENARIOS[name]()
-        search = Search(scenario, bounds, processes=processes, on_level=None if as_json else _say)
+        search = Search(scenario, bounds, processes=jobs, on_level=None if as_json else _say)
         found = search.run()
         has_breach = has_breach or found.invariant is not None
+        if results is not None:
+            keep_results(results, f"check-{name}", msgspec.json.encode(found) + b"\n")
         if as_json:
             print(msgspec.json.encode(found).decode())
             continue

@@ -1,13 +1,14 @@
 """`parkade sim fuzz`: random stories, judged after every event."""
 
 import sys
-import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parkade.cli.calling import fail
 from parkade.cli.exit_codes import SIM_FOUND
+from parkade.cli.sim.results import keep_results
 from parkade.extras import install
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ def fuzz(
     shrinks: Annotated[
         bool, typer.Option("--shrink/--no-shrink", help="Make a failing story small.")
     ] = True,
+    jobs: Annotated[int, typer.Option(min=1, max=1024, help="Processes that play.")] = 1,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="After so many no further story begins.")
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="The report also goes to fuzz.json there.", metavar="FOLDER"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Play random stories of people, owners and failures; end with 1 where a promise is broken."""
@@ -62,17 +71,21 @@ def fuzz(
     plan = StoryPlan(
         seed=seed, events=events, only=acts, nodes=nodes, families=families, checks=checks
     )
-    began_s = time.process_time()
     report = fuzzing.fuzz(
         plan,
         range(seed, seed + seeds),
         shrinks=shrinks and only is None,
         played=lambda outcome: None if as_json else _show_story(outcome),
+        jobs=jobs,
+        seconds=seconds,
     )
+    written = msgspec.json.format(msgspec.json.encode(report)) + b"\n"
+    if results is not None:
+        keep_results(results, "fuzz", written)
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        sys.stdout.buffer.write(written)
     else:
-        _show(report, time.process_time() - began_s)
+        _show(report)
     if report.broken:
         raise typer.Exit(SIM_FOUND)
 
@@ -86,7 +99,8 @@ def _show_story(outcome: "StoryOutcome") -> None:
     print(f"story {outcome.seed}: {state}, {outcome.events} events, {troubles}, {outcome.digest}")
 
 
-def _show(report: "FuzzReport", cpu_s: float) -> None:
+def _show(report: "FuzzReport") -> None:
+    cpu_s = report.cpu_s
     for broken in report.broken:
         finding = broken.finding
         print(f"\nseed {broken.seed} breaks invariant {finding.invariant}:")

@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 
 from parkade.compound.run.described import read_described
-from parkade.compound.run.lines import CallLine, VerdictLine
-from parkade.compound.run.recorded_lines import reading, recorded_lines
+from parkade.compound.run.lines import VerdictLine
+from parkade.compound.run.recorded_lines import asked_calls, reading, recorded_lines
+from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import JOURNAL, RESULTS, RUN
+from parkade.compound.run.running import JOURNAL, RUN
 
 MAX_PER_QUESTION = 64
 
@@ -40,14 +41,16 @@ def gather(out: Path) -> dict[str, Kept]:
 
     Raises NoSuchRun and RunUnreadable.
     """
-    verdicts: dict[str, tuple[bool, float | None]] = {}
+    verdicts: dict[tuple[str, str], tuple[bool, float | None]] = {}
     described = read_described(out / RUN)
     for line in recorded_lines(out / JOURNAL, VerdictLine, described):
-        was, _ = verdicts.get(line.of, (True, None))
-        verdicts[line.of] = (was and line.accepted, line.score)
+        # Questions that share a call have verdicts of their own.
+        judged_call = (line.question, line.of)
+        was, _ = verdicts.get(judged_call, (True, None))
+        verdicts[judged_call] = (was and line.accepted, line.score)
     kept: dict[str, Kept] = {}
-    for call in recorded_lines(out / JOURNAL, CallLine, described):
-        verdict = verdicts.get(call.key)
+    for call in asked_calls(out / JOURNAL, described):
+        verdict = verdicts.get((call.question, call.key))
         if verdict is None:
             continue
         judged = Judged(call.text, verdict[1], call.model)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from parkade.compound.amounts import amount_in_words
 from parkade.compound.evaluate.calibration import Calibration
 from parkade.compound.evaluate.curve import Curve, curve_of, curves_in_doubt
 from parkade.compound.evaluate.drawing_cost import Drawing, drawing
@@ -343,8 +344,8 @@ def _why_none(goal: Goal, most: Step, ceiling: Measure, first: Step) -> str:
             )
         case Budget(micros=micros):
             return (
-                f"The budget of {micros / 1e6:g} does not pay for one candidate of each question,"
-                f" at {first.cost_micros / 1e6:g} a question."
+                f"The budget of {amount_in_words(micros)} does not pay for one candidate of each"
+                f" question, at {amount_in_words(first.cost_micros)} a question."
             )
         case Worth():
             raise AssertionError("some K is always the best")

@@ -5,7 +5,8 @@ equal texts of one question share a verdict, since the journal keeps it once. A 
 takes, what its call and its verdicts do; votes of a model verifier have a price. Where labels are
 given, a rule of `verify.exact` compares the text with the label of its question. Without labels the
 run's verdicts stand for the truth: nothing is then known of the verifier, and no verdict is told.
-What only an earlier network of the folder asked is left out.
+What only an earlier network of the folder asked is left out. A call that several questions share is
+a sample of each, and costs the one that paid for it.
 
 Two passes over the journal; kept in memory are the verdict of each sample and of each text judged.
 """
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,7 +23,9 @@ from parkade.compound.evaluate.outcomes import CandidateOutcome, OutcomesUnreada
 from parkade.compound.questions import IDS, read_rows
 from parkade.compound.run.described import read_described
 from parkade.compound.run.lines import CallLine, VerdictLine
-from parkade.compound.run.recorded_lines import recorded_lines
+from parkade.compound.run.recorded_lines import asked_calls, recorded_lines
+from parkade.compound.run.recording import RESULTS
+from parkade.compound.run.results import SERVED, Result
 from parkade.compound.run.running import JOURNAL, RUN
 from parkade.compound.values import KEY_BYTES, Question
 from parkade.compound.verify import compare
@@ -35,7 +38,6 @@ from parkade.compound.verify.exact import (
 )
 from parkade.compound.verify.extract import after_marker
 
-L = TypeVar("L", CallLine, VerdictLine)
 SAMPLES = "generate"
 #: What a node's name ends with if it leaves samples out that would have come later.
 STOPS = ("first accepted",)
@@ -111,7 +113,7 @@ def outcomes_of_run(out: Path, labels: Labels | None) -> Iterator[CandidateOutco
     if labels is None and not verdicts.of_texts:
         raise OutcomesUnreadable(
             f"the network of {out} has no verifier, so nothing says which samples are right: "
-            "give the answers with --labels FILE.jsonl --field NAME"
+            f"{_served(out) or 'give the answers with --labels FILE.jsonl --field NAME'}"
         )
     if labels is None:
         return _as_verified(samples, verdicts)
@@ -156,7 +158,27 @@ def _as_labelled(
             answer=_normal(answer),
         )
     if not is_met:
-        raise OutcomesUnreadable(f"no label has the id of a question of {out}")
+        what = _served(out)
+        raise OutcomesUnreadable(
+            f"no label has the id of a question of {out}{f': {what}' if what else ''}"
+        )
+
+
+def _served(out: Path) -> str:
+    """What to do where the questions are those of a server's clients; "" where they are not."""
+    try:
+        with (out / RESULTS).open("rb") as file:
+            first = file.readline()
+    except OSError:
+        return ""
+    if not first.endswith(b"\n") or not msgspec.json.decode(first, type=Result).id.startswith(
+        SERVED
+    ):
+        return ""
+    return (
+        "it was served, and its questions have the ids of its answers (chatcmpl-…): give labels "
+        "with these ids, or run the network over a file of questions"
+    )
 
 
 def _normal(answer: str) -> str:
@@ -195,7 +217,7 @@ def _outcome(
     is_accepted: bool | None,
     answer: str,
 ) -> CandidateOutcome:
-    checked = verdicts.of_calls.get(call.key, UNCHECKED)
+    checked = verdicts.of_calls.get(_judged(call.question, call.key), UNCHECKED)
     return CandidateOutcome(
         question=call.question,
         is_correct=is_correct,
@@ -218,14 +240,12 @@ class _Samples:
 
     def calls(self) -> Iterator[CallLine]:
         """The samples."""
-        return (call for call in self._lines(CallLine) if call.node in self._nodes)
+        calls = asked_calls(self._journal, self._described)
+        return (call for call in calls if call.node in self._nodes)
 
     def verdicts(self) -> Iterator[VerdictLine]:
         """What was said of them, and of other candidates."""
-        return self._lines(VerdictLine)
-
-    def _lines(self, kind: type[L]) -> Iterator[L]:
-        return recorded_lines(self._journal, kind, self._described)
+        return recorded_lines(self._journal, VerdictLine, self._described)
 
 
 class _Checked(NamedTuple):
@@ -243,17 +263,19 @@ class _Verdicts:
     """What was said of calls and of texts, and how many samples there are."""
 
     def __init__(self, samples: _Samples) -> None:
-        self.of_calls: dict[str, _Checked] = {}
+        #: By question and call: questions that share a call have verdicts of their own.
+        self.of_calls: dict[bytes, _Checked] = {}
         self.of_texts: dict[bytes, bool] = {}
         self.samples = 0
         for line in samples.verdicts():
-            was = self.of_calls.get(line.of, UNCHECKED)
-            self.of_calls[line.of] = _Checked(
+            judged = _judged(line.question, line.of)
+            was = self.of_calls.get(judged, UNCHECKED)
+            self.of_calls[judged] = _Checked(
                 was.is_accepted and line.accepted, was.cost_micros + line.cost, was.us + line.us
             )
         for call in samples.calls():
             self.samples += 1
-            checked = self.of_calls.get(call.key)
+            checked = self.of_calls.get(_judged(call.question, call.key))
             if checked is not None:
                 judged = _judged(call.question, call.text)
                 self.of_texts[judged] = self.of_texts.get(judged, True) and checked.is_accepted

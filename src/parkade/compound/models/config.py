@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -25,6 +24,7 @@ from parkade.compound.models.protocol import (
 from parkade.compound.models.providers import Count, ProviderGiven, with_provider
 from parkade.compound.models.recorded import RecordedModel
 from parkade.compound.models.samples import MOST_SAMPLES
+from parkade.compound.models.urls import fault_of_url
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.network.operators import MAX_COUNT
 from parkade.compound.wrong_values import in_words
@@ -172,11 +172,10 @@ def _recorded(given: RecordedGiven, path: Path, where: str) -> Model:
 def _server(given: ServerGiven, where: str, provider: ProviderLimits | None) -> Model:
     urls = (given.url,) if isinstance(given.url, str) else tuple(given.url)
     for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise NetworkError(f"{where}: {url!r} is no URL such as http://host:8000/v1")
-        if parts.password:
-            raise NetworkError(f"{where}: a URL may not hold a password; use key_env")
+        if fault := fault_of_url(url):
+            # A password is not shown.
+            shown = "the url" if "@" in url else repr(url)
+            raise NetworkError(f"{where}: {shown} {fault}")
     if not urls:
         raise NetworkError(f"{where}: needs a URL")
     if given.key_env is not None and not VARIABLE.fullmatch(given.key_env):

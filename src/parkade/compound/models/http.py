@@ -12,6 +12,8 @@ for all connections together.
 """
 
 import asyncio
+import os
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -220,7 +222,7 @@ class HttpExchange:
         async def connect() -> None:
             try:
                 connection = await self._opened()
-            except (OSError, TimeoutError, ssl.SSLError) as error:
+            except (OSError, TimeoutError, ssl.SSLError, UnicodeError) as error:
                 self.in_flight -= 1
                 heard(_unreachable(self._netloc, error))
                 return
@@ -263,9 +265,17 @@ class HttpExchange:
 _ABSENT = object()
 
 
+def _in_words(error: Exception) -> str:
+    """`Connection refused`; loops put numbers and addresses around it, each its own way."""
+    if isinstance(error, socket.gaierror):
+        return f"{error.strerror or error}; is the host's name right?"
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if type(error).__module__ == "builtins" and number else str(error)
+
+
 def _unreachable(netloc: str, error: Exception) -> Broken:
     is_timeout = isinstance(error, TimeoutError) and not str(error)
-    why = "it did not accept a connection in time" if is_timeout else str(error)
+    why = "it did not accept a connection in time" if is_timeout else _in_words(error)
     text = f"cannot connect to {netloc}: {why}"
     if isinstance(error, ssl.SSLError) and error.reason in HOPELESS:
         text += "; correct the url (http or https?) or the certificate"

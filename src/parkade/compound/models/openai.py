@@ -82,6 +82,19 @@ class OpenAIModel:
             else None
         )
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Its servers, without a slash at the end."""
+        return tuple(server.url for server in self._servers)
+
+    def headers(self) -> dict[str, str]:
+        """What each request has; KeyError says that the key is not set."""
+        secret = self._secret()
+        if self._key_env is not None and not secret:
+            raise KeyError(_no_key(self._key_env).why)
+        headers = {"User-Agent": "parkade", **self._headers}
+        return {**headers, "Authorization": f"Bearer {secret}"} if secret else headers
+
     def start(self, call: Call, done: Done) -> Cancel:
         """See `Model`."""
         if self._joining is not None:
@@ -109,12 +122,11 @@ class OpenAIModel:
             server = self._server(call)
             exchange = server.exchange
             if exchange is None:
-                secret = self._secret()
-                if self._key_env is not None and not secret:
+                if self._key_env is not None and not self._secret():
                     timed(_no_key(self._key_env), 0)
                     cancels.append(_nothing)
                     return
-                exchange = server.exchange = self._open(server, secret)
+                exchange = server.exchange = self._open(server)
             began = time.perf_counter_ns()
 
             def heard(outcome: HttpReply | Broken) -> None:
@@ -167,11 +179,11 @@ class OpenAIModel:
         failure = failure_from(outcome.status, outcome.headers, outcome.body, self._secret())
         if not outcome.url:
             return failure
-        where = f" ({outcome.url}; {self._key_in_words(outcome.status)})"
+        where = f" ({outcome.url}; {self.key_in_words(outcome.status)})"
         message = bounded(failure.message, MAX_MESSAGE - len(where))
         return msgspec.structs.replace(failure, message=bounded(message + where))
 
-    def _key_in_words(self, status: int) -> str:
+    def key_in_words(self, status: int) -> str:
         """What to look at when a server refuses: its key, or the model's name."""
         if status == 404:
             return f"is {self.identity!r} a model of it?"
@@ -182,10 +194,8 @@ class OpenAIModel:
     def _secret(self) -> str:
         return os.environ.get(self._key_env, "") if self._key_env is not None else ""
 
-    def _open(self, server: _Server, secret: str) -> Exchange:
-        headers = {"User-Agent": "parkade", **self._headers}
-        if secret:
-            headers["Authorization"] = f"Bearer {secret}"
+    def _open(self, server: _Server) -> Exchange:
+        headers = self.headers()
         url = urlsplit(server.url)
         assert url.hostname is not None
         if url.scheme in getproxies() and not proxy_bypass(url.hostname):

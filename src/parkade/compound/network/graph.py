@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from parkade.compound.amounts import plain
 from parkade.compound.network.digest import name_of
 from parkade.compound.network.operators import (
     NAMES,
@@ -56,7 +57,7 @@ def describe(operator: Operator) -> tuple[str, str]:
         case BestOf(k=k, verify=verify, stop=stop, worth=worth):
             ends = "first accepted" if stop == "first" else "highest score"
             if worth is not msgspec.UNSET:
-                ends = f"given up where not worth it at {worth:g}, {ends}"
+                ends = f"given up where not worth it at {plain(worth)}, {ends}"
             return f"best of {k}", f"{_checker(verify)}, {ends}"
         case Verify(verify=verify):
             return title, _checker(verify)
@@ -169,6 +170,6 @@ def _checker(verify: Any) -> str:
 
 
 def _sampling(operator: Generate) -> str:
-    parts = [f"t={operator.temperature:g}"] if operator.temperature is not None else []
+    parts = [f"t={plain(operator.temperature)}"] if operator.temperature is not None else []
     parts += ["schema"] if operator.schema is not None else []
     return f" ({', '.join(parts)})" if parts else ""

@@ -10,12 +10,15 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import msgspec
+
 from parkade.compound.models.protocol import Failure, FailureKind, Model, Outcome
 from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.booking import Booking
 from parkade.compound.run.budget import NOTHING, Account
 from parkade.compound.run.journal import Journal, completion_of
 from parkade.compound.run.lane import Flight, FlightState, Lane
+from parkade.compound.run.lines import SharedLine
 from parkade.compound.run.orders import Ask
 from parkade.compound.run.outages import Outages
 from parkade.compound.run.progressing import Counts, ModelDenied, Progressing, RunStopped
@@ -36,8 +39,8 @@ class Hearer(Protocol):
         """Something came in: look soon."""
         ...
 
-    def give_up(self, why: str | None) -> None:
-        """A model has failed; why it must end the run, if it must."""
+    def give_up(self, why: str) -> bool:
+        """A model has failed for too long, which ends the run; False if the engine goes on."""
         ...
 
     def end_soon(self, error: RunStopped) -> None:
@@ -104,9 +107,13 @@ class Calls:
             if line is not None:
                 self.counts.cached += 1
                 run.cached += 1
-                self._hearer.heard(run, order.ticket, completion_of(line))
+                given = self._given(run, order, completion_of(line), line.question)
+                self._hearer.heard(run, order.ticket, given)
                 return
             lane = self.lanes[call.model]
+            if lane.closed_until_us and (closed := self._closed(lane)) is not None:
+                self._hearer.heard(run, order.ticket, closed)
+                return
             worst = self._reserving.worst(call, lane.model)
             if isinstance(worst, Failure):
                 self._hearer.heard(run, order.ticket, worst)
@@ -116,7 +123,7 @@ class Calls:
             lane.queue.append(flight)
         else:
             run.cached += 1
-        flight.waiters.append((run, order.ticket))
+        flight.waiters.append((run, order))
         run.flights[order.ticket] = flight
 
     def drop(self, run: Progressing, ticket: int) -> None:
@@ -124,7 +131,11 @@ class Calls:
         flight = run.flights.pop(ticket, None)
         if flight is None:
             return
-        flight.waiters.remove((run, ticket))
+        flight.waiters = [
+            (other, order)
+            for other, order in flight.waiters
+            if other is not run or order.ticket != ticket
+        ]
         if flight.waiters or flight.state is FlightState.ARRIVED:
             return
         if flight.state is FlightState.FLYING:
@@ -224,7 +235,11 @@ class Calls:
         if failure.kind is FailureKind.DENIED:
             self._hearer.end_soon(ModelDenied(f"model {model!r}: {failure.message}"))
         why = self._outages.failed(model, failure, now_us)
-        self._hearer.give_up(why)
+        if why is not None and not self._hearer.give_up(why):
+            # What waits for the model would fail as well.
+            for each in (flight, *lane.take_waiting()):
+                self._lost(each, failure)
+            return
         if not flight.waiters:
             # What it cost is on the bill; no question wants it asked again.
             self._finish(flight, failure)
@@ -234,10 +249,25 @@ class Calls:
             self.counts.retries += 1
             lane.later(flight, again_us)
             return
+        self._lost(flight, failure)
+
+    def _lost(self, flight: Flight, failure: Failure) -> None:
+        """A call failed and is not tried again."""
         self.counts.failed += 1
         self.counts.waiting += failure.kind is FailureKind.WAITING
-        self._outages.ended(model, failure)
+        self._outages.ended(flight.call.model, failure)
         self._finish(flight, failure)
+
+    def _closed(self, lane: Lane) -> Failure | None:
+        """Why a call cannot wait for a model whose server asked to be left alone for long."""
+        left_us = lane.closed_until_us - time.monotonic_ns() // 1_000
+        if left_us <= self._outages.most_asked_us:
+            return None
+        return Failure(
+            kind=FailureKind.RATE_LIMITED,
+            message=f"its server asks to be left alone for another {left_us // 1_000_000:,} s",
+            is_unreached=True,
+        )
 
     def _beside(self, ended: Flight) -> list[Flight]:
         """Other calls of its model for which something is set aside."""
@@ -250,9 +280,25 @@ class Calls:
         # It refers back to the flight.
         flight.cancel = None
         self._flights.pop(flight.call.key, None)
-        for run, ticket in flight.waiters:
-            run.flights.pop(ticket, None)
-            self._hearer.heard(run, ticket, outcome)
+        for run, order in flight.waiters:
+            run.flights.pop(order.ticket, None)
+            given = outcome
+            if isinstance(outcome, Completion) and run is not flight.owner:
+                given = self._given(run, order, outcome, flight.owner.machine.question.id)
+            self._hearer.heard(run, order.ticket, given)
+
+    def _given(
+        self, run: Progressing, order: Ask, completion: Completion, paid_by: str
+    ) -> Completion:
+        """What a question is told of a call: another question's costs it nothing, and the journal
+        keeps that it has it too."""
+        question = run.machine.question.id
+        if paid_by == question:
+            return completion
+        self._journal.shared(
+            SharedLine(key=order.call.key, question=question, node=order.node, of=order.of)
+        )
+        return msgspec.structs.replace(completion, cost_micros=0)
 
     def _book_last(self) -> None:
         """Outcomes that came in and were not looked at: their answers are kept."""

@@ -37,7 +37,7 @@ class Checking:
         most: int,
         heard: Callable[[Progressing, int, Any], None],
         schedule: Callable[[], None],
-        give_up: Callable[[VerifierBroken], None],
+        give_up: Callable[[VerifierBroken], bool],
     ) -> None:
         self._journal = journal
         self._counts = counts

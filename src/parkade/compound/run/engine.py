@@ -250,10 +250,12 @@ class Engine:
             self._ending = error
             self._last_calls = self._loop.call_later(LAST_CALLS_S, self._end_run, error)
 
-    def give_up(self, why: str | VerifierBroken | None) -> None:
-        """A server or verifier that always fails would fail every question that is left."""
-        if why is not None and not self._stays_open:
+    def give_up(self, why: str | VerifierBroken) -> bool:
+        """A server or verifier that always fails would fail every question that is left; an open
+        engine goes on, since it may be mended before the next one."""
+        if not self._stays_open:
             self._end_run(RunStopped(why) if isinstance(why, str) else why)
+        return not self._stays_open
 
     def _end_run(self, error: Exception) -> None:
         if not self._over.done():

@@ -1,7 +1,10 @@
 """What is said of a server that says nothing at all, long before its calls time out."""
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Callable, Mapping
 
+from parkade.compound.run.engine import Engine
 from parkade.compound.run.lane import Lane
 
 #: Between two looks.
@@ -29,3 +32,12 @@ class Hanging:
                 wait = "1 call waits" if calls == 1 else f"{calls:,} calls wait"
                 texts.append(f"model {model!r}: {wait}, no answer for {silent_us // 1_000_000} s")
         return texts
+
+
+async def look(engine: Engine, notice: Callable[[str], None] | None) -> None:
+    """Say now and then what a server that hangs keeps waiting; until it is cancelled."""
+    hanging = Hanging()
+    while notice is not None:
+        await asyncio.sleep(LOOK_S)
+        for text in hanging.notices(engine.lanes, time.monotonic_ns() // 1_000):
+            notice(text)

@@ -22,6 +22,7 @@ from parkade.compound.run.budget import NOTHING, Amounts
 from parkade.compound.run.index import Places, address_of
 from parkade.compound.run.lines import (
     FORMAT,
+    SHARING,
     VERSION,
     CallHead,
     CallLine,
@@ -30,6 +31,8 @@ from parkade.compound.run.lines import (
     Header,
     Line,
     PromiseLine,
+    SharedHead,
+    SharedLine,
     VerdictHead,
     VerdictLine,
 )
@@ -73,6 +76,7 @@ class Journal:
         self._becoming_durable = NOTHING
         self.calls = 0
         self.verdicts = 0
+        self._version = VERSION
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._pending: list[bytes] = []
@@ -136,6 +140,13 @@ class Journal:
         amounts = Amounts(line.cost, line.input + line.output, 1)
         self.spent = self.spent + amounts
         self._collect(amounts)
+        self._append(_encoder.encode(line))
+
+    def shared(self, line: SharedLine) -> None:
+        """A question was given a call that another one had made."""
+        if self._version < SHARING:
+            self._version = SHARING
+            self._append(_encoder.encode(Header(format=FORMAT, version=SHARING)))
         self._append(_encoder.encode(line))
 
     def failed(self, line: FailedLine) -> None:
@@ -297,7 +308,7 @@ class Journal:
                 if not head.key:
                     continue
             else:
-                self._note(head, place)
+                self._note(head)
                 continue
             keys.append(head.key)
             places.append(place)
@@ -311,7 +322,7 @@ class Journal:
             wrong = next(at for key, at in zip(keys, places, strict=True) if not is_key(key))
             raise DamagedLine(wrong, "its key is not hexadecimal") from None
 
-    def _note(self, head: Header | FailedLine | PromiseLine, place: int) -> None:
+    def _note(self, head: Header | SharedHead | FailedLine | PromiseLine) -> None:
         """A line that is neither call nor verdict."""
         match head:
             case FailedLine():
@@ -322,11 +333,14 @@ class Journal:
                 is_whole = head.now is not None and head.boot == self._boot != ""
                 self.noted = Amounts(*head.now) if is_whole and head.now else self.promised
             case Header():
-                if head.format != FORMAT or head.version > VERSION or place != 0:
+                self._version = max(self._version, head.version)
+                if head.format != FORMAT or head.version > SHARING:
                     raise JournalError(
                         f"{self.path} is not a journal that this version reads "
                         f"({head.format}, version {head.version})"
                     )
+            case SharedHead():
+                pass
 
     def _count_promise(self) -> None:
         """What was in flight when the run was killed may have been billed, and nothing says so."""

@@ -64,8 +64,8 @@ class Flight:
         self.began_us = 0
         self.cancel: Cancel | None = None
         self.state = FlightState.WAITING
-        #: Questions and their tickets.
-        self.waiters: list[tuple[Progressing, int]] = []
+        #: Questions and what they asked.
+        self.waiters: list[tuple[Progressing, Ask]] = []
 
     def line(self, completion: Completion) -> CallLine:
         """What the journal keeps of its end."""
@@ -150,6 +150,13 @@ class Lane:
     def waiting(self) -> int:
         """Calls that are not with the model."""
         return len(self.queue) + len(self._later)
+
+    def take_waiting(self) -> list[Flight]:
+        """Take out all calls that are not with the model."""
+        waiting = [*self.queue, *(flight for _, _, flight in self._later)]
+        self.queue.clear()
+        self._later.clear()
+        return [flight for flight in waiting if flight.state is not FlightState.OVER]
 
     def start(self, now_us: int, may_start: Callable[[Flight], bool]) -> tuple[list[Flight], int]:
         """Calls to begin now, and in how long to look again (0: when something ends).

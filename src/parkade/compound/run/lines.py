@@ -1,8 +1,11 @@
-"""The lines of a journal, version 1: written for ever, so fields are only ever added.
+"""The lines of a journal: written for ever, so fields and kinds of lines are only ever added.
 
-A journal is JSON lines. The first is the header. Then, in the order in which things ended:
+A journal is JSON lines. The first is the header of version 1. Before the first line of a kind that
+version 2 added stands a header of version 2, at which an older Parkade stops in words. Then, in the
+order in which things ended:
 
 - `call`: a completion, the cache entry and the bill of one call;
+- `shared`: a question was given a call that another question had made (version 2);
 - `failed`: a call that gave none, with what the server may bill for it;
 - `verdict`: what a verifier said about a candidate;
 - `promise`: from here on, so much may be in flight or not durable (`budget` says why).
@@ -13,13 +16,15 @@ from typing import TypeAlias
 import msgspec
 
 VERSION = 1
+#: Of journals with `shared` lines.
+SHARING = 2
 FORMAT = "parkade compound journal"
 #: Left out of the line; the very object, since the encoder compares defaults by identity.
 NO_MESSAGE = msgspec.Raw()
 
 
 class Header(msgspec.Struct, frozen=True, tag_field="is", tag="journal"):
-    """The first line."""
+    """The first line, and the one before the first of a later version's lines."""
 
     format: str
     version: int
@@ -51,6 +56,16 @@ class CallLine(_Line, frozen=True, kw_only=True, gc=False, tag="call"):
     #: Of its prompt, where another sample of the same request paid for it; not in `cost`.
     shared: int = 0
     #: Key of the call whose candidate it judges or improves; "": of none, or not written down.
+    of: str = ""
+
+
+class SharedLine(_Line, frozen=True, kw_only=True, gc=False, tag="shared"):
+    """A question was given the call of this key, which another question had made and paid for."""
+
+    key: str
+    question: str
+    node: int
+    #: As in CallLine.
     of: str = ""
 
 
@@ -102,7 +117,7 @@ class PromiseLine(_Line, frozen=True, kw_only=True, gc=False, tag="promise"):
     boot: str = ""
 
 
-Line: TypeAlias = Header | CallLine | FailedLine | VerdictLine | PromiseLine
+Line: TypeAlias = Header | CallLine | SharedLine | FailedLine | VerdictLine | PromiseLine
 
 
 class CallHead(msgspec.Struct, frozen=True, gc=False, tag_field="is", tag="call"):
@@ -120,4 +135,8 @@ class VerdictHead(msgspec.Struct, frozen=True, gc=False, tag_field="is", tag="ve
     key: str
 
 
-Head: TypeAlias = Header | CallHead | FailedLine | VerdictHead | PromiseLine
+class SharedHead(msgspec.Struct, frozen=True, gc=False, tag_field="is", tag="shared"):
+    """Resuming reads nothing of it."""
+
+
+Head: TypeAlias = Header | CallHead | SharedHead | FailedLine | VerdictHead | PromiseLine

@@ -8,6 +8,9 @@ It is looked at when a call fails, so a hung server ends the run at its second t
 are no silence: "too many requests" is told of and waited for, and a server that has answered before
 and fails a few requests with a status fails their questions only (`FEW_FAILED`).
 
+A server of networks (`serve`) goes on after a silence that is too long: calls that wait fail, and
+so does each later one at its first try, until one is answered.
+
 In a silence calls wait and do not use up their tries, except those first few. The waits grow with
 the silence, from `LEAST_PAUSE_US` to `MOST_PAUSE_US`.
 
@@ -75,7 +78,7 @@ class Outages:
             return None
         state = self._states.setdefault(model, _State())
         asked_us = failure.retry_after_us or 0
-        if asked_us / 1e6 > self._most_asked_s():
+        if asked_us > self.most_asked_us:
             return self._too_long(model, failure, asked_us)
         if asked_us >= LONG_US:
             asks = f"it asks to be left alone for {asked_us / 1e6:.0f} s; waiting"
@@ -117,15 +120,17 @@ class Outages:
         if failure.kind in RETRIED and failure.kind is not FailureKind.RATE_LIMITED:
             self._states.setdefault(model, _State()).ended += 1
 
-    def _most_asked_s(self) -> float:
-        return max(LEAST_ASKED_S, ASKED_PER_PATIENCE * self._patience_s)
+    @property
+    def most_asked_us(self) -> int:
+        """The longest wait that a server may ask for."""
+        return int(max(LEAST_ASKED_S, ASKED_PER_PATIENCE * self._patience_s) * 1e6)
 
     def _too_long(self, model: str, failure: Failure, asked_us: int) -> str:
         patience_s = ceil(asked_us / 1e6 / ASKED_PER_PATIENCE)
         return (
             f"model {model!r} asks to be left alone for {asked_us / 1e6:,.0f} s "
-            f"({failure.message}), and a run waits {self._most_asked_s():,.0f} s at most: the same "
-            f"command goes on later, or waits with --patience {patience_s}"
+            f"({failure.message}), and a run waits {self.most_asked_us / 1e6:,.0f} s at most: the "
+            f"same command goes on later, or waits with --patience {patience_s}"
         )
 
     def _is_the_requests_fault(self, state: _State, failure: Failure) -> bool:

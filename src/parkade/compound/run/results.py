@@ -13,8 +13,11 @@ import msgspec
 
 from parkade.compound.run.index import AddressSet, address_of
 from parkade.compound.run.scanning import BATCH_BYTES, DamagedLine, LineBatch, batches
+from parkade.core.units.money import format_amount
 
 VERSION = 1
+#: What the id of a question begins with that a client of a served network asked.
+SERVED = "chatcmpl-"
 
 _encoder = msgspec.json.Encoder()
 
@@ -45,6 +48,20 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failures: tuple[str, ...] = ()
     #: How its operators chose: the tally of a vote, a tie, replies that name no candidate.
     notes: tuple[str, ...] = ()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has no answer because calls, a verifier, a function or a template failed."""
+        return self.answer is None and bool(self.failures)
+
+    def __repr__(self) -> str:
+        """What a reader wants to know first."""
+        parts = [f"id={self.id!r}", f"answer={self.answer!r}", f"accepted={self.accepted}"]
+        parts += [f"score={self.score}"] if self.score is not None else []
+        parts += [f"calls={self.calls}", f"cost={format_amount(self.cost)}"]
+        parts += [f"candidates={len(self.candidates)}"] if self.candidates else []
+        parts += [f"failures={self.failures}"] if self.failures else []
+        return f"Result({', '.join(parts)})"
 
 
 class _Head(msgspec.Struct, frozen=True, gc=False):

@@ -23,25 +23,21 @@ from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.describing import describe
 from parkade.compound.run.engine import Engine
-from parkade.compound.run.failures import FAILURES, FailedQuestion, Failures
-from parkade.compound.run.failures import VERSION as FAILURES_VERSION
-from parkade.compound.run.hanging import LOOK_S, Hanging
+from parkade.compound.run.hanging import look
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.loops import fast_loop
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.outages import PATIENCE_S, Outages
 from parkade.compound.run.progressing import Counts, Progressing
 from parkade.compound.run.reasons import Reason, Reasons
+from parkade.compound.run.recording import Recording, result_of
 from parkade.compound.run.reserving import check_bounds
-from parkade.compound.run.results import VERSION, Result, Results
+from parkade.compound.run.results import Result
 from parkade.compound.values import Question, question_digest
 from parkade.core.units.money import ceil_div
 
 JOURNAL = "journal.jsonl"
-RESULTS = "results.jsonl"
 RUN = "run.json"
-FLUSH_RESULTS = 64
-FLUSH_S = 0.2
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,23 +227,18 @@ async def run_part(
             out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parkade-")))
         journal = Journal(out / JOURNAL)
         stack.callback(journal.close)
-        results = Results(out / RESULTS, digest)
-        stack.callback(results.close)
-        # A result is written only after the lines it stands on.
-        stack.callback(journal.flush)
-        failures = Failures(out / FAILURES)
-        stack.callback(failures.close)
+        recording = Recording(out, digest, journal)
+        stack.callback(recording.close)
         describe(out / RUN, bound, digest, journal.size)
-        session = _Session(bound, journal, results, failures, settings, watch or Watch())
+        session = _Session(bound, journal, recording, settings, watch or Watch())
         asked = session.open_questions(iter(questions))
-        looking = asyncio.ensure_future(session.look())
+        looking = asyncio.ensure_future(look(session.engine, session.on_notice))
         try:
             await session.engine.run(asked)
             if settings.counts_not_begun and session.progress.counts.is_budget_spent:
                 session.progress.not_begun = sum(1 for _ in asked)
         finally:
             looking.cancel()
-            session.stop()
         return session.progress.summary()
 
 
@@ -273,14 +264,11 @@ class _Session:
         self,
         bound: Bound,
         journal: Journal,
-        results: Results,
-        failures: Failures,
+        recording: Recording,
         settings: Settings,
         watch: Watch,
     ) -> None:
-        self.journal = journal
-        self.results = results
-        self.failures = failures
+        self.recording = recording
         account = settings.account(settings.budget, journal.spent, journal.doubtful)
         self.engine = Engine(
             bound,
@@ -293,30 +281,22 @@ class _Session:
             added=settings.added,
         )
         self.progress = Progress(self.engine.counts, account)
-        self.progress.kept_aside = results.of_others
+        self.progress.kept_aside = recording.results.of_others
         self._watch = watch
-        self._timer: asyncio.TimerHandle | None = None
+        self.on_notice = watch.on_notice
         if watch.on_start is not None:
             watch.on_start(self.progress)
 
-    async def look(self) -> None:
-        """Say now and then what a server that hangs keeps waiting; until it is cancelled."""
-        hanging = Hanging()
-        while self._watch.on_notice is not None:
-            await asyncio.sleep(LOOK_S)
-            for text in hanging.notices(self.engine.lanes, time.monotonic_ns() // 1_000):
-                self._watch.on_notice(text)
-
     def open_questions(self, questions: Iterator[Question]) -> Iterator[Question]:
         for question in questions:
-            if self.results.is_done(question_digest(question)):
+            if self.recording.results.is_done(question_digest(question)):
                 self.progress.skipped += 1
             else:
                 yield question
 
     def answered(self, run: Progressing, answer: Answer) -> None:
         progress = self.progress
-        result = result_of(run, answer, self.results.network)
+        result = result_of(run, answer, self.recording.results.network)
         if answer.is_cut_short:
             # No result is written: a larger budget goes on with it.
             if any(failure.kind is FailureKind.TOO_LARGE for failure in answer.failures):
@@ -324,8 +304,7 @@ class _Session:
             else:
                 progress.cut_short += 1
             return
-        has_failed = result.answer is None and bool(answer.failures)
-        if has_failed:
+        if result.has_failed:
             self._failed(result)
         elif result.answer is not None:
             progress.answered += 1
@@ -334,63 +313,11 @@ class _Session:
             progress.accepted += result.accepted
         if self._watch.on_result is not None:
             self._watch.on_result(result)
-        if has_failed:
-            # No result is written: a resumed run tries it again.
+        if result.has_failed:
             return
-        self.results.add(result)
-        if self.results.pending() >= FLUSH_RESULTS:
-            self.flush()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+        self.recording.answered(result)
 
     def _failed(self, result: Result) -> None:
         self.progress.failed += 1
         self.progress.reasons.add(result.failures[0], result.id)
-        self.failures.add(
-            FailedQuestion(
-                v=FAILURES_VERSION,
-                id=result.id,
-                question=result.question,
-                network=result.network,
-                failures=result.failures,
-            )
-        )
-
-    def flush(self) -> None:
-        self.stop()
-        self.failures.flush()
-        self.journal.flush()
-        self.results.flush()
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
-def result_of(run: Progressing, answer: Answer, network: str) -> Result:
-    """The line of one question."""
-    question = run.machine.question
-    first = answer.items[0] if answer.items else None
-    verdict = None if first is None else first.verdict
-    many = len(answer.items) > 1
-    return Result(
-        v=VERSION,
-        id=question.id,
-        answer=None if first is None else first.candidate.text,
-        accepted=None if verdict is None else verdict.is_accepted,
-        calls=run.calls,
-        cached=run.cached,
-        cost=run.cost_micros,
-        input=run.input,
-        output=run.output,
-        us=int((time.monotonic() - run.began) * 1e6),
-        question=question_digest(question),
-        network=network,
-        score=None if first is None else first.score if verdict is None else verdict.score,
-        model="" if first is None else first.candidate.model,
-        key="" if first is None else first.candidate.key,
-        candidates=tuple(item.candidate.text for item in answer.items) if many else (),
-        failures=tuple(f"{failure.kind.value}: {failure.message}" for failure in answer.failures),
-        notes=answer.notes,
-    )
+        self.recording.failed(result)

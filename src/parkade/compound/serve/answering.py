@@ -1,21 +1,30 @@
-"""Answers of a network, one at a time, for a server: an engine that stays open."""
+"""Answers of a network, one at a time, for a server: an engine that stays open.
+
+Its folder is a run's: journal, results, failures and `run.json`, so that `show` and `evaluate`
+read what was served. A question's id is that of its answer (`chatcmpl-…`).
+"""
 
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from parkade.compound.models.protocol import Failure
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Names, bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.network.fields import check_served_names
 from parkade.compound.run.budget import Account
+from parkade.compound.run.describing import describe
 from parkade.compound.run.engine import Engine
+from parkade.compound.run.hanging import look
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.orders import Answer
+from parkade.compound.run.outages import Outages
 from parkade.compound.run.progressing import Progressing
+from parkade.compound.run.recording import Recording, result_of
 from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import JOURNAL, Settings, close, result_of
+from parkade.compound.run.running import JOURNAL, RUN, Settings, close
 from parkade.compound.values import Question
 
 #: What a question of a client has beside its text.
@@ -29,17 +38,34 @@ class CutShort(Exception):
 class Failed(Exception):
     """Every call failed; the message is the first failure's."""
 
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
 
 class Answering:
-    """A network that answers questions as they come; made and closed inside a running loop."""
+    """A network that answers questions as they come; made and closed inside a running loop.
 
-    def __init__(self, network: Operator, names: Names, out: Path, settings: Settings) -> None:
+    `notice` hears what an operator should know at once, such as that a model's server is down.
+    """
+
+    def __init__(
+        self,
+        network: Operator,
+        names: Names,
+        out: Path,
+        settings: Settings,
+        notice: Callable[[str], None] | None = None,
+    ) -> None:
         bound = bind(network, names)
         check_served_names(bound, QUESTION_FIELDS)
         check_bounds(bound, settings.budget)
+        self.bound = bound
         self._names = names
         self._digest = network_digest(bound)
         self._journal = Journal(out / JOURNAL)
+        self._recording = Recording(out, self._digest, self._journal)
+        describe(out / RUN, bound, self._digest, self._journal.size)
         self.account = Account(settings.budget, self._journal.spent, self._journal.doubtful)
         self._engine = Engine(
             bound,
@@ -48,9 +74,11 @@ class Answering:
             width=settings.width,
             most_checks=settings.most_checks,
             answered=self._answered,
+            outages=Outages(settings.patience_s, notice),
         )
         self._waiting: dict[int, asyncio.Future[Result]] = {}
         self.stopped = self._engine.open()
+        self._looking = asyncio.ensure_future(look(self._engine, notice))
 
     def open_questions(self) -> int:
         """How many are being answered."""
@@ -76,11 +104,19 @@ class Answering:
 
     async def close(self) -> None:
         """End what runs, sandboxes of verifiers too, and write the journal."""
+        self._looking.cancel()
         self._engine.close()
         await close(self._names)
+        self._recording.close()
         self._journal.close()
 
     def _answered(self, run: Progressing, answer: Answer) -> None:
+        if not answer.is_cut_short:
+            result = result_of(run, answer, self._digest)
+            if result.has_failed:
+                self._recording.failed(result)
+            else:
+                self._recording.answered(result)
         future = self._waiting.get(id(run))
         if future is None or future.done():
             return
@@ -93,8 +129,5 @@ class Answering:
         if answer.is_cut_short:
             raise CutShort("the budget of this server is spent")
         if not answer.items and answer.failures:
-            raise Failed(answer.failures[0].message)
+            raise Failed(answer.failures[0])
         return result_of(run, answer, self._digest)
-
-
-Open = Callable[[], Answering]

@@ -2,6 +2,9 @@
 
 Each connection is one task. A client that goes away cancels its question, and with it the calls in
 flight. While a stream waits for the network, comments keep the connection alive.
+
+At the end it listens no more, idle connections are closed, and answers in work have `grace_s`; what
+is left then, or at `hurry`, is told 503, in a stream as its last event.
 """
 
 import asyncio
@@ -14,8 +17,9 @@ from collections.abc import AsyncIterator
 import h11
 import msgspec
 
+from parkade.compound.models.protocol import Failure, FailureKind
 from parkade.compound.run.progressing import RunStopped
-from parkade.compound.run.results import Result
+from parkade.compound.run.results import SERVED, Result
 from parkade.compound.serve import protocol
 from parkade.compound.serve.answering import Answering, CutShort, Failed
 from parkade.compound.serve.protocol import ChatRequest, Refused, invalid, unavailable
@@ -26,9 +30,12 @@ MAX_QUESTIONS = 256
 #: A client has so long to send a whole request, and may be idle for so long before it.
 READ_S = 75.0
 KEEP_ALIVE_S = 15.0
+#: For clients to take an answer, once nothing is waited for any more.
+LAST_WORDS_S = 1.0
 RECEIVE = 64 * 1024
 
 JSON = [(b"content-type", b"application/json")]
+CLOSING = (b"connection", b"close")
 EVENTS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
 
 
@@ -40,7 +47,9 @@ class NetworkServer:
         self._answering = answering
         self._key = key
         self._created = int(time.time())
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], _Connection] = {}
+        self._is_closing = False
+        self._hurries = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> str:
@@ -50,28 +59,57 @@ class NetworkServer:
         shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{bound[1]}/v1"
 
-    async def close(self) -> None:
-        """Stop listening and end all connections."""
+    @property
+    def is_closing(self) -> bool:
+        """Whether connections end with the answer that they are at."""
+        return self._is_closing
+
+    def hurry(self) -> None:
+        """Wait no longer for answers in work."""
+        self._hurries.set()
+
+    async def hurries(self) -> None:
+        """Returns when answers in work are waited for no longer."""
+        await self._hurries.wait()
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Stop listening, let answers in work end for so long, and end all connections."""
+        self._is_closing = True
         if self._server is not None:
             self._server.close()
+        for task, connection in tuple(self._connections.items()):
+            if not connection.is_answering:
+                task.cancel()
+        hurried = asyncio.ensure_future(self._hurries.wait())
+        ended = asyncio.ensure_future(self._all_ended())
+        await asyncio.wait((hurried, ended), timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+        self._hurries.set()
+        await asyncio.wait((ended,), timeout=LAST_WORDS_S)
         for task in tuple(self._connections):
             task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.gather(hurried, ended)
         await self._answering.close()
+
+    async def _all_ended(self) -> None:
+        while self._connections:
+            await asyncio.wait(tuple(self._connections))
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._connections.add(task)
+        connection = self._connections[task] = _Connection(self, reader, writer)
         try:
-            if len(self._connections) <= MAX_CONNECTIONS:
-                await _Connection(self, reader, writer).serve()
+            if len(self._connections) <= MAX_CONNECTIONS and not self._is_closing:
+                await connection.serve()
         except (ConnectionError, TimeoutError, h11.ProtocolError):
             pass
+        except asyncio.CancelledError:
+            # By `close` alone. The stream's own callback would print it as an error.
+            pass
         finally:
-            self._connections.discard(task)
+            del self._connections[task]
             writer.close()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
     # ------------------------------------------------------------ what connections ask
@@ -97,9 +135,20 @@ class NetworkServer:
         except CutShort as error:
             raise unavailable(str(error), status=429, code="insufficient_quota") from None
         except Failed as error:
-            raise unavailable(str(error), status=502, code="network_failed") from None
+            raise _of_failure(error.failure) from None
         except RunStopped as error:
             raise unavailable(str(error), status=502, code="network_failed") from None
+
+
+def _of_failure(failure: Failure) -> Refused:
+    """502: the network cannot answer this; 503 and 429: later it may."""
+    match failure.kind:
+        case FailureKind.UNAVAILABLE | FailureKind.TIMEOUT:
+            return unavailable(failure.message, status=503, code="model_unavailable")
+        case FailureKind.RATE_LIMITED:
+            return unavailable(failure.message, status=429, code="rate_limit_exceeded")
+        case _:
+            return unavailable(failure.message, status=502, code="network_failed")
 
 
 class _Connection:
@@ -110,11 +159,13 @@ class _Connection:
         self.reader = reader
         self.writer = writer
         self.http = h11.Connection(h11.SERVER)
+        self.is_answering = False
 
     async def serve(self) -> None:
-        while True:
+        while not self.server.is_closing:
             try:
                 request, body = await self._request()
+                self.is_answering = True
                 await self._respond(request, body)
             except Refused as refused:
                 await self._whole(refused.status, JSON, refused.body)
@@ -126,6 +177,7 @@ class _Connection:
             if self.http.our_state is h11.MUST_CLOSE or self.http.their_state is not h11.DONE:
                 return
             self.http.start_next_cycle()
+            self.is_answering = False
 
     async def _request(self) -> tuple[h11.Request, bytes]:
         """The next one; TimeoutError for a client that is idle, or drips its request, for long."""
@@ -205,15 +257,20 @@ class _Connection:
         """The answer, unless the client goes away first."""
         answer = asyncio.ensure_future(self.server.answer(request, identity))
         gone = asyncio.ensure_future(self.reader.read(RECEIVE))
+        hurried = asyncio.ensure_future(self.server.hurries())
         try:
             while True:
                 await asyncio.wait(
-                    (answer, gone),
+                    (answer, gone, hurried),
                     timeout=KEEP_ALIVE_S,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if answer.done():
                     return answer.result()
+                if hurried.done():
+                    raise unavailable(
+                        "the server is shutting down", status=503, code="shutting_down"
+                    )
                 if gone.done():
                     early = gone.result()
                     if not early:
@@ -224,13 +281,14 @@ class _Connection:
                 elif streams:
                     await self._send(h11.Data(data=b": waiting\n\n"))
         finally:
-            for task in (answer, gone):
+            for task in (answer, gone, hurried):
                 task.cancel()
-            await asyncio.gather(answer, gone, return_exceptions=True)
+            await asyncio.gather(answer, gone, hurried, return_exceptions=True)
 
     async def _whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         length = (b"content-length", b"%d" % len(body))
-        await self._send(h11.Response(status_code=status, headers=[*headers, length]))
+        closing = [CLOSING] if self.server.is_closing else []
+        await self._send(h11.Response(status_code=status, headers=[*headers, length, *closing]))
         await self._send(h11.Data(data=body))
         await self._send(h11.EndOfMessage())
 
@@ -242,13 +300,15 @@ class _Connection:
 
 
 def _identity() -> str:
-    return f"chatcmpl-{secrets.token_hex(12)}"
+    return f"{SERVED}{secrets.token_hex(12)}"
 
 
 @contextlib.asynccontextmanager
-async def serving(server: NetworkServer, host: str, port: int) -> AsyncIterator[str]:
-    """The base URL while the server runs."""
+async def serving(
+    server: NetworkServer, host: str, port: int, *, grace_s: float = 0.0
+) -> AsyncIterator[str]:
+    """The base URL while the server runs; `grace_s` as in `close`."""
     try:
         yield await server.start(host, port)
     finally:
-        await server.close()
+        await server.close(grace_s)

@@ -22,7 +22,8 @@ import msgspec
 
 from parkade.compound.questions import read_questions
 from parkade.compound.run.described import NoSuchRun
-from parkade.compound.run.running import JOURNAL, RESULTS, RUN
+from parkade.compound.run.recording import RESULTS
+from parkade.compound.run.running import JOURNAL, RUN
 from parkade.compound.values import KEY_BYTES, Question, question_digest
 from parkade.compound.wrong_values import in_words
 

@@ -19,15 +19,18 @@ from parkade.compound.run.described import NoSuchRun, read_described
 from parkade.compound.run.failures import FAILURES, FailedQuestion, read_failures
 from parkade.compound.run.lines import (
     FORMAT,
+    SHARING,
     VERSION,
     CallLine,
     FailedLine,
     Header,
+    SharedLine,
     VerdictLine,
 )
 from parkade.compound.run.reasons import Reason, Reasons
 from parkade.compound.run.recorded_lines import of_network
-from parkade.compound.run.running import JOURNAL, RESULTS, RUN
+from parkade.compound.run.recording import RESULTS
+from parkade.compound.run.running import JOURNAL, RUN
 from parkade.compound.shards.board import Board
 from parkade.compound.shards.entries import Merged
 from parkade.compound.shards.folder import SharedFolder
@@ -59,7 +62,7 @@ class _Head(msgspec.Struct, frozen=True, gc=False):
 
 
 _head = msgspec.json.Decoder(_Head).decode
-_line = msgspec.json.Decoder(CallLine | FailedLine | VerdictLine).decode
+_line = msgspec.json.Decoder(CallLine | SharedLine | FailedLine | VerdictLine).decode
 
 
 def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
@@ -76,7 +79,9 @@ def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
             results.writelines(mine)
             asked, answered = asked + len(digests), answered + len(mine)
     with _whole(folder.root / JOURNAL, worker) as journal:
-        journal.write(msgspec.json.encode(Header(format=FORMAT, version=VERSION)) + b"\n")
+        # Lines of shards that share calls are of the later version.
+        for version in (VERSION, SHARING):
+            journal.write(msgspec.json.encode(Header(format=FORMAT, version=version)) + b"\n")
         for path in found.values():
             journal.writelines(_journal(path))
     failures = [

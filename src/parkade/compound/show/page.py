@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
+from parkade.compound.amounts import plain
 from parkade.compound.show.trace import Trace, TracedCall, TracedNode, counted, fault_of
 from parkade.core.units.money import format_amount
 
@@ -75,7 +76,8 @@ def _answer(trace: Trace) -> str:
         return '<p class="answer soft">The network abstained: no candidate was accepted.</p>'
     return (
         f'<div class="answer"><header>{_tag(result.accepted)}</header>'
-        f"<pre>{_text(result.answer)}</pre></div>"
+        f"<pre>{_text(result.answer)}</pre>"
+        f'<p class="reason">from {escape(trace.origin)}</p></div>'
     )
 
 
@@ -97,7 +99,10 @@ def _facts(trace: Trace) -> str:
         v for part in trace.parts for each in part.candidates for v in each.distinct_verdicts
     ]
     tokens = sum(
-        each.call.input + each.call.output for part in trace.parts for each in part.candidates
+        each.call.input + each.call.output
+        for part in trace.parts
+        for each in part.candidates
+        if not each.paid_by
     )
     facts = [
         ("call" if trace.calls == 1 else "calls", f"{trace.calls:,}"),
@@ -105,6 +110,8 @@ def _facts(trace: Trace) -> str:
         ("tokens", f"{tokens:,}"),
         ("verdicts accepted", f"{sum(v.accepted for v in verdicts):,} of {len(verdicts):,}"),
     ]
+    if trace.given:
+        facts.append(("made for other questions", counted(trace.given, "call")))
     if result is not None:
         facts.append(("time", f"{result.us / 1e6:.1f} s"))
         facts.append(("from the journal", counted(result.cached, "call")))
@@ -149,6 +156,7 @@ def _call(each: TracedCall, answer: str) -> str:
     reasons = "".join(_reasons(each))
     about = f" on {escape(each.about)}" if each.about else ""
     about += f", vote {each.vote}" if each.vote else ""
+    about += f", made for {escape(each.paid_by)}" if each.paid_by else ""
     text = f"<pre>{_text(call.text)}</pre>"
     if len(call.text) > OPEN_TEXT:
         text = (
@@ -168,7 +176,7 @@ def _call(each: TracedCall, answer: str) -> str:
 def _reasons(each: TracedCall) -> Iterator[str]:
     for verdict in each.distinct_verdicts:
         if verdict.reason or verdict.score is not None:
-            score = "" if verdict.score is None else f", score {verdict.score:g}"
+            score = "" if verdict.score is None else f", score {plain(verdict.score)}"
             yield (
                 f'<p class="reason"><b>{escape(_without_digest(verdict.verifier))}{score}</b> '
                 f"{escape(verdict.reason[:2_000])}</p>"

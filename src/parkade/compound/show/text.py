@@ -26,9 +26,12 @@ def _lines(trace: Trace) -> Iterator[str]:
     else:
         mark = "" if result.accepted is None else (" ✓" if result.accepted else " ✗ not accepted")
         yield f"answer   {_short(result.answer or 'none: it abstained')}{mark}"
+    if trace.origin:
+        yield f"from     {trace.origin}"
     if result is not None:
         yield from (f"note     {note}" for note in result.notes)
-    yield f"cost     {format_amount(trace.cost)} for {counted(trace.calls, 'call')}"
+    given = f"; {counted(trace.given, 'call')} of other questions" if trace.given else ""
+    yield f"cost     {format_amount(trace.cost)} for {counted(trace.calls, 'call')}{given}"
     for failure, count in Counter(trace.failures).items():
         yield f"failure  {_short(failure, MAX_FAILURE)}{f' ({count} times)' if count > 1 else ''}"
     yield ""
@@ -64,8 +67,11 @@ def _candidate(candidate: TracedCall, *, is_answer: bool) -> str:
     )
     arrow = "→" if is_answer else " "
     figures = f"{format_amount(call.cost)} {call.us / 1e6:.1f}s"
+    if candidate.paid_by:
+        figures = f"made for {candidate.paid_by}"
     mark = fault_of(call)
     mark = f"  {mark.upper()}" if mark else ""
+    mark += "  the answer" if is_answer else ""
     return f"{arrow}{marks} {candidate.name}  {_short(call.text, 60)}  [{figures}]{mark}"
 
 

@@ -1,8 +1,9 @@
 """The trace of one question, read out of a run's folder.
 
-The journal says which question and node each call was made for. A call that another question made
-first is found through the answer's key only; what was answered from it costs this question nothing.
-One pass over the journal, at a cost of its length; nothing but this question's lines is kept.
+The journal says which question and node each call was made for, and which other questions were
+given it: it costs those nothing. Journals of an earlier version do not say the latter. One pass
+over the journal, three where this question was given calls, each at a cost of its length; nothing
+but this question's lines is kept.
 """
 
 from collections import Counter
@@ -15,9 +16,10 @@ import msgspec
 from parkade.compound.run.described import Described, NoSuchRun, read_described
 from parkade.compound.run.failures import FAILURES, failed_question
 from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
-from parkade.compound.run.recorded_lines import of_network, reading
+from parkade.compound.run.recorded_lines import as_given, calls_given, of_network, reading
+from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import JOURNAL, RESULTS, RUN
+from parkade.compound.run.running import JOURNAL, RUN
 
 MAX_LINES = 20_000
 #: Nodes that only hold others together are not shown.
@@ -34,6 +36,8 @@ class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
     #: Which of the calls of its node that are alike in model, sample and candidate, as they came:
     #: the votes of a judge; 0 where it is the only one.
     vote: int = 0
+    #: The question that made and paid for it; "" for this one.
+    paid_by: str = ""
 
     @property
     def name(self) -> str:
@@ -81,7 +85,28 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def calls(self) -> int:
         """Calls made for it."""
-        return sum(len(part.candidates) for part in self.parts)
+        return self._count(is_given=False)
+
+    @property
+    def given(self) -> int:
+        """Calls that other questions had made."""
+        return self._count(is_given=True)
+
+    def _count(self, *, is_given: bool) -> int:
+        return sum(bool(c.paid_by) is is_given for part in self.parts for c in part.candidates)
+
+    @property
+    def origin(self) -> str:
+        """Which candidate is the answer; "" where there is none."""
+        if self.result is None or self.result.answer is None:
+            return ""
+        if not self.result.key:
+            return f"function {self.result.model}, without a call"
+        for part in self.parts:
+            for each in part.candidates:
+                if each.call.key == self.result.key:
+                    return f"{each.name}, {part.label}"
+        return f"{self.result.model}, a call that another question made"
 
     @property
     def cost(self) -> int:
@@ -97,6 +122,8 @@ def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
     described = read_described(out / RUN)
     result = _result(out / RESULTS, question, described.network)
     lines, is_cut = _lines(out / JOURNAL, question, described)
+    given = _given(out / JOURNAL, question, described)
+    lines += (call for call, _ in given)
     failed = None if result is not None else failed_question(out / FAILURES, question)
     if result is None and failed is None and not lines:
         raise NoSuchRun(f"the run in {out} has nothing of a question {question!r}")
@@ -105,7 +132,7 @@ def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
         question=question,
         prompt=prompt,
         result=result,
-        parts=_parts(described, lines),
+        parts=_parts(described, lines, {(call.key, call.node): payer for call, payer in given}),
         failures=() if line is None else line.failures,
         is_cut=is_cut,
     )
@@ -134,6 +161,7 @@ def _lines(path: Path, question: str, described: Described) -> tuple[list[Any], 
             began, place = place, place + len(line)
             if needle in line and line.endswith(b"\n"):
                 whole = decode(line)
+                # What it was given is read where the call stands.
                 if not isinstance(whole, (CallLine, FailedLine, VerdictLine)):
                     continue
                 decoded = of_network(whole, began, described)
@@ -144,7 +172,24 @@ def _lines(path: Path, question: str, described: Described) -> tuple[list[Any], 
     return kept, False
 
 
-def _parts(described: Described, lines: list[Any]) -> tuple[TracedNode, ...]:
+def _given(path: Path, question: str, described: Described) -> list[tuple[CallLine, str]]:
+    """What this question was given, and the question that paid for it."""
+    shares = calls_given(path, described, question)
+    if not shares:
+        return []
+    decode = msgspec.json.Decoder(CallLine).decode
+    found = []
+    with reading(path) as file:
+        for place in sorted(shares)[:MAX_LINES]:
+            file.seek(place)
+            call = decode(file.readline())
+            found += [(as_given(call, shared), call.question) for shared in shares[place]]
+    return found
+
+
+def _parts(
+    described: Described, lines: list[Any], payers: dict[tuple[str, int], str]
+) -> tuple[TracedNode, ...]:
     verdicts = _verdicts(lines)
     by_key = {line.key: line for line in lines if isinstance(line, CallLine)}
     parts = []
@@ -165,6 +210,7 @@ def _parts(described: Described, lines: list[Any]) -> tuple[TracedNode, ...]:
                         call=call,
                         verdicts=tuple(verdicts.get(call.key, ())),
                         about=_about(by_key.get(call.of)),
+                        paid_by=payers.get((call.key, call.node), ""),
                     )
                     for call in calls
                 ),

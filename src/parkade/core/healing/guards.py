@@ -19,6 +19,7 @@ fails: held, the breaker opens. n5, 10 min later: held. After 30 min n6 is let t
 """
 
 import enum
+from collections.abc import Iterable
 
 import msgspec
 
@@ -123,6 +124,26 @@ def ask(breaker: Breaker, node: str, now_us: int, limits: GuardLimits) -> tuple[
             pass
     opened = msgspec.structs.replace(breaker, state=BreakerState.OPEN, changed_us=now_us)
     return opened, False
+
+
+def has_room(breaker: Breaker, node: str, now_us: int, limits: GuardLimits) -> bool:
+    """Whether `ask` would let a node through that was held before. Asking leaves no trace, so what
+    waits neither opens a breaker nor keeps one from closing; a probe needs room in the budget."""
+    breaker = settle(breaker, now_us, limits)
+    if any(name == node for name, _ in breaker.taken):
+        return True
+    if breaker.state is BreakerState.HALF_OPEN or len(breaker.taken) >= breaker.budget:
+        return False
+    return breaker.state is BreakerState.CLOSED or now_us - breaker.changed_us >= limits.cool_us
+
+
+def taken_before(breaker: Breaker, taken: Iterable[tuple[str, int]]) -> Breaker:
+    """The breaker of a program that begins, with the nodes that the one before it acted on."""
+    latest: dict[str, int] = {}
+    for node, at_us in taken:
+        latest[node] = max(at_us, latest.get(node, at_us))
+    ordered = sorted(latest.items(), key=lambda each: each[1])
+    return msgspec.structs.replace(breaker, taken=tuple(ordered[-MOST_TAKEN:]))
 
 
 def settle(breaker: Breaker, now_us: int, limits: GuardLimits) -> Breaker:

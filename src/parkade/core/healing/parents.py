@@ -63,11 +63,14 @@ def parent_memory(kind: ParentKind, name: str, members: int, limits: ParentLimit
 
 
 def note_sick(parent: ParentMemory, node: str, now_us: int, limits: ParentLimits) -> ParentMemory:
-    """The parent with one more sick node, the newest; grows with the sick nodes in the window."""
-    kept = _within(parent, now_us, limits)
+    """The parent with one more sick node, by its last instant; grows with the sick nodes in the
+    window. Where a program goes on, what it hears first need not be the oldest."""
+    kept, at_us = _within(parent, now_us, limits), now_us
     if node in map(_NAME, kept):
+        at_us = max(at_us, *(each[1] for each in kept if each[0] == node))
         kept = tuple(each for each in kept if each[0] != node)
-    sick = (*kept, (node, now_us))[-MOST_SICK:]
+    place = bisect_right(kept, at_us, key=_AT_US)
+    sick = (*kept[:place], (node, at_us), *kept[place:])[-MOST_SICK:]
     return msgspec.structs.replace(parent, sick=sick)
 
 

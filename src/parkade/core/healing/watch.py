@@ -8,10 +8,12 @@ with what reporters say.
 
 Where an action takes time and its outcome counts (a drain that is refused spends no budget),
 verdicts come undecided (`defers`): `permit` decides one when its turn comes, on all outcomes before
-it, and `give_back` follows where the action was not done.
+it, and `give_back` follows where the action was not done. What was held is asked for again when
+`still_holds` says that it may be.
 """
 
 import heapq
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from parkade.core.healing.guards import (
@@ -24,8 +26,10 @@ from parkade.core.healing.guards import (
     admit,
     ask,
     breaker_of,
+    has_room,
     needs_second_source,
     reporter_at,
+    taken_before,
 )
 from parkade.core.healing.judge import close_windows, judge, next_close, next_untold, note_repair
 from parkade.core.healing.ladder import Repair
@@ -156,6 +160,37 @@ class FleetWatch:
         self._before = before if held is None else None
         return held
 
+    def still_holds(self, verdict: Verdict, now_us: int) -> HoldReason | None:
+        """What would hold an action that was held before; asking leaves no trace. While a verdict
+        stands, the sources that led to it count, however long ago they spoke."""
+        assert asks(verdict)
+        self._now_us = max(self._now_us, now_us)
+        limits, node = self.settings.guards, verdict.node
+        if self._is_suspected(verdict):
+            return HoldReason.PARENT_SUSPECTED
+        if needs_second_source(self.fleet, self._sources_of(verdict), self._now_us, limits):
+            return HoldReason.SECOND_SOURCE_NEEDED
+        fabric = self.fabrics[self._places[node].fabric]
+        if not has_room(fabric, node, self._now_us, limits):
+            return HoldReason.FABRIC_BUDGET
+        if not has_room(self.fleet, node, self._now_us, limits):
+            return HoldReason.FLEET_BUDGET
+        return None
+
+    def acted_before(self, taken: Iterable[tuple[str, int]]) -> None:
+        """Nodes on which the program before this one acted, and when: they count in the budgets."""
+        known = [(node, at_us) for node, at_us in taken if node in self._places]
+        self.fleet = taken_before(self.fleet, known)
+        for name, breaker in self.fabrics.items():
+            own = [each for each in known if self._places[each[0]].fabric == name]
+            self.fabrics[name] = taken_before(breaker, own)
+
+    def stood_before(self, verdicts: Iterable[Verdict]) -> None:
+        """Verdicts of the program before this one that stand: their nodes are sick."""
+        for verdict in verdicts:
+            if verdict.node in self._places and verdict.level.rank >= Level.DEGRADED.rank:
+                self._note_sick(verdict, verdict.at_us)
+
     def give_back(self) -> None:
         """The action that was permitted last was not done: budgets are as before it was asked."""
         assert self._before is not None
@@ -198,7 +233,7 @@ class FleetWatch:
     def _decide(self, verdict: Verdict) -> Decision:
         if verdict.level.rank < Level.DEGRADED.rank:
             return Decision(verdict, None, None)
-        self._note_sick(verdict)
+        self._note_sick(verdict, self._now_us)
         if not asks(verdict) or (self.settings.defers and self.settings.acts):
             return Decision(verdict, None, None)
         is_suspected = self._is_suspected(verdict)
@@ -211,7 +246,7 @@ class FleetWatch:
             return HoldReason.OBSERVE_ONLY
         if is_suspected:
             return HoldReason.PARENT_SUSPECTED
-        if needs_second_source(self.fleet, self._sources(node), self._now_us, limits):
+        if needs_second_source(self.fleet, self._sources_of(verdict), self._now_us, limits):
             return HoldReason.SECOND_SOURCE_NEEDED
         fabric = self._places[node].fabric
         fabric_after, fits_fabric = ask(self.fabrics[fabric], node, self._now_us, limits)
@@ -224,8 +259,12 @@ class FleetWatch:
         self.fabrics[fabric] = fabric_after
         return None
 
+    def _sources_of(self, verdict: Verdict) -> frozenset[Source]:
+        """The kinds of sensors that led to a verdict, or lately saw something worth a warning on
+        its node."""
+        return self._sources(verdict.node).union(verdict.sources)
+
     def _sources(self, node: str) -> frozenset[Source]:
-        """The kinds of sensors that lately saw something worth a warning on a node."""
         since_us = self._now_us - self.settings.guards.source_window_us
         return frozenset(
             source
@@ -238,7 +277,7 @@ class FleetWatch:
         """A signal that has a row, or its family: a reporter cannot invent ever new ones."""
         return signal if signal in self.settings.policy.rules else signal.partition("/")[0]
 
-    def _note_sick(self, verdict: Verdict) -> None:
+    def _note_sick(self, verdict: Verdict, at_us: int) -> None:
         """Notes the node with its parents."""
         limits = self.settings.parents
         for key in self._parents_of(verdict):
@@ -246,7 +285,7 @@ class FleetWatch:
             parent = self._parents.get(key)
             if parent is None:
                 parent = parent_memory(kind, name, self._members[kind, name], limits)
-            self._parents[key] = note_sick(parent, verdict.node, self._now_us, limits)
+            self._parents[key] = note_sick(parent, verdict.node, at_us, limits)
 
     def _is_suspected(self, verdict: Verdict) -> bool:
         """Whether a parent of the node is suspected."""
@@ -254,6 +293,7 @@ class FleetWatch:
         return any(
             suspicion_of(self._parents[key], self._now_us, limits) is not None
             for key in self._parents_of(verdict)
+            if key in self._parents
         )
 
     def _parents_of(self, verdict: Verdict) -> list[tuple[ParentKind, str, str]]:

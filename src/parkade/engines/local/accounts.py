@@ -10,7 +10,8 @@ FIRST_PERSON_UID = 1000
 NOBODY_UID = 65_534
 NEEDS_A_NAME = (
     "each workload runs as its own user here, not as the agent's; an operator names the Unix user"
-    " of this user's workloads with `parkade user unix-name USER NAME`"
+    " of this user's workloads with `parkade user unix-name USER NAME`, or starts the server with"
+    " --root-workloads where all is theirs"
 )
 
 

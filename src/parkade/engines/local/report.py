@@ -12,12 +12,13 @@ cannot be believed is told in words, never raised.
 import os
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from parkade.engines.local import records
+from parkade.engines.local import records, walking
 from parkade.ports import Checkpoint
 
 NAME = ".parkade.json"
@@ -84,33 +85,42 @@ def moment(at_us: int) -> str:
 
 
 def _find(folder: Path, named: str | None) -> tuple[Path | None, str | None]:
-    """The path that a report names, or why it is not believed."""
+    """The path that a report names, or why it is not believed. The kernel follows its links, a
+    bounded number; what was opened is what is judged, whatever the user exchanges meanwhile."""
     if named is None:
         return None, None
+    # In one sentence, so that no user learns from it what there is elsewhere.
+    elsewhere = f"path {named!r} is not there, or leads out of the checkpoint folder"
     try:
-        path = (folder / named).resolve()
-        if not path.is_relative_to(folder.resolve()) or path == folder.resolve():
-            return None, "path leads out of the checkpoint folder"
-        if not path.exists():
-            return None, f"path {named!r} is not there"
-        mark = _half_written(path)
-    except (OSError, ValueError, RuntimeError):
-        return None, "path cannot be looked at"
-    return (path, None) if mark is None else (None, f"path {named!r} is half-written: {mark}")
+        found = os.open(folder / named, os.O_PATH | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None, elsewhere
+    try:
+        path = Path(f"/proc/self/fd/{found}").readlink()
+        if folder.resolve() not in path.parents:
+            return None, elsewhere
+        mark = _half_written(path.name, found)
+    finally:
+        os.close(found)
+    return (path, None) if mark is None else (None, f"path {named!r} is half-written: {mark!r}")
 
 
-def _half_written(path: Path) -> str | None:
-    """The first mark at the path or below it, among a bounded number of files."""
-    if _is_mark(path.name):
-        return path.name
-    seen = 0
-    for _, folders, files in os.walk(path):
-        for name in (*folders, *files):
-            if _is_mark(name):
-                return name
-            seen += 1
-            if seen >= MOST_FILES:
-                return None
+def _half_written(name: str, found: int) -> str | None:
+    """The first mark at what was opened or below it, among a bounded number of files."""
+    if _is_mark(name):
+        return name
+    try:
+        folder = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        for entry in islice(walking.below(folder), MOST_FILES):
+            if _is_mark(entry.name):
+                return entry.name
+    except (OSError, walking.TooDeep):
+        return None
+    finally:
+        os.close(folder)
     return None
 
 

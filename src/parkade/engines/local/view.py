@@ -1,5 +1,6 @@
 """What the folders say, as an observation: one cheap look, decoded again only where it changed."""
 
+import math
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from parkade.engines.local.records import Launch, State
 from parkade.ports import ObservedAttempt, Phase, RankExit
 
 REPLACE_KEEPER_S = 5.0
+READ_AGAIN_S = 1.0
+"""Between two readings of one checkpoint report: each looks at files of the user's."""
 LOST_AT_REBOOT = "lost at reboot"
 
 
@@ -26,6 +29,7 @@ class _Seen(msgspec.Struct, kw_only=True):
     keeper_tried_s: float
     reading: report.Reading = report.Reading()
     reading_stamp: tuple[int, int] | None = None
+    read_s: float = -math.inf
 
 
 class View:
@@ -153,11 +157,13 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
 
 
 def _reading(seen: _Seen, checkpoint_dir: Path) -> report.Reading:
-    """What is not believed is read again each time: it may be whole by then."""
+    """What is not believed is read again and again: it may be whole by then."""
     stamp = _stamp(checkpoint_dir / report.NAME)
-    if stamp != seen.reading_stamp or seen.reading.problem is not None:
+    is_due = stamp != seen.reading_stamp or seen.reading.problem is not None
+    now_s = time.monotonic()
+    if is_due and now_s - seen.read_s >= READ_AGAIN_S:
         seen.reading = report.read(checkpoint_dir)
-        seen.reading_stamp = stamp
+        seen.reading_stamp, seen.read_s = stamp, now_s
     return seen.reading
 
 

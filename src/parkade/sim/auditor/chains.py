@@ -47,7 +47,9 @@ class ChainAuditor:
                 is_free = phase != "queued" or not self._waits.get(name)
                 require(is_free, 36, f"{name} is {phase} and waits for {self._waits.get(name)}")
             case events.Resubmitted(workload=workload):
+                # It is to start anew: what is told to come after it from now on waits for that.
                 self._ended.pop(workload.workload, None)
+                self._started.discard(workload.workload)
             case events.MembersRetried(workload=name):
                 self._ended.pop(name, None)
             case events.DependenciesMet(workload=name, met=met):

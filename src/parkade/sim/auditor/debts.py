@@ -14,6 +14,11 @@ from parkade.sim.auditor.books import (
 )
 from parkade.sim.auditor.orders import comes_before
 
+OWN_FAULT = frozenset(
+    {"insufficient_funds", "max_spend", "user_cap", "org_cap", "user_gpus", "org_gpus"}
+)
+"""Why a bid leaves the market that its org alone keeps from winning."""
+
 
 def check_withdrawal(books: Books, event: Record) -> None:
     """The minimum of a promise, or what is missing to it of an attempt whose bid is lowered."""
@@ -83,22 +88,24 @@ def give_up(books: Books, name: str, what: str) -> None:
 
 def lose(books: Books, leaving: Record, event: Record) -> None:
     """A promise lost in a clearing is free unless it is lost to its own org: to a bid, or to a
-    claim or workload on a reservation; and where its debt goes on with others, who owe it then.
-    What only fills up the room that a lost promise leaves, because it comes later in the order,
-    has taken nothing."""
+    claim or workload on a reservation, or for want of money or by a cap; and where its debt goes on
+    with others, who owe it then. What only fills up the room that a lost promise leaves, because it
+    comes later in the order, has taken nothing."""
     name = leaving["demand"]["workload"]
     promise = books.promises.pop(name, None)
     is_paid = name in books.paid_promises
     books.paid_promises.discard(name)
     if promise is None or not promise["displaces"] or is_paid or is_settled(promise):
         return
+    minimum_us = books.terms[event["market"]]["minimum_charge_us"]
+    if minimum_us == 0 or _costs_nothing(promise):
+        return
+    why = leaving["why"]
+    require(why not in OWN_FAULT, f"{name} lost a promise for which others left by {why}, unpaid")
     nodes = {seat["node"] for seat in promise["seats"]}
     if _nodes_of(promise.get("debt")) <= _carried(event) != set():
         return
     org = books.workloads[name]["org"]
-    minimum_us = books.terms[event["market"]]["minimum_charge_us"]
-    if minimum_us == 0 or _costs_nothing(promise):
-        return
     for kept in event.get("claims") or ():
         takes = nodes & {each["seat"]["node"] for each in kept["replacements"]}
         is_own_right = takes and books.claims.get(kept["claim"]) == org

@@ -20,7 +20,7 @@ from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAtt
 from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.core.workloads.workload import Attempt, Workload
-from parkade.sim.check import arrays
+from parkade.sim.check import arrays, changes, rights
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.scenarios import GUEST, MARKET, POOL, Asks, Scenario, lent, reserved
 from parkade.sim.check.state import State
@@ -89,6 +89,13 @@ def acts(state: State, scenario: Scenario) -> list[Act]:
         asked.extend(_strange_reports(world, state.now_us))
     if Asks.RETRIES in scenario.asks:
         asked.extend(_retries(world))
+    if Asks.RESUBMITS in scenario.asks:
+        asked.extend(_resubmissions(world, scenario))
+    if Asks.CAPS in scenario.asks:
+        most = None if world.records.orgs[GUEST].cap is not None else changes.MOST_GPUS
+        asked.append(commands.SetOrgCap(by=None, org=GUEST, cap_micros=None, most_gpus=most))
+    if Asks.RIGHTS in scenario.asks:
+        asked.extend(rights.asked_of_rights(world, state.now_us))
     asked.extend(_of_owners(world, scenario))
     asked.extend(_of_nodes(world, scenario))
     found.extend(Act(Kind.COMMAND, command) for command in asked)
@@ -128,6 +135,14 @@ def _submissions(world: World, scenario: Scenario) -> Iterator[commands.AnyComma
             yield submit
 
 
+def _resubmissions(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]:
+    """The guest's youngest bid, where it has ended and none like it is alive."""
+    ended = changes.ended_bid(world)
+    alive = {_what(it) for it in _alive(world) if it.member_of is None}
+    if ended is not None and len(alive) < scenario.most_live and _what(ended) not in alive:
+        yield commands.Resubmit(by=None, workload=ended.workload)
+
+
 def _what(workload: Workload) -> tuple[str, CapacityKind, int, int, int]:
     return _wish(workload.org, workload.spec)
 
@@ -147,6 +162,8 @@ def _of_workload(workload: Workload, scenario: Scenario) -> Iterator[commands.An
         for limit, other in scenario.bids:
             if workload.spec.limit_price_micros == limit:
                 yield commands.ChangeBid(by=None, workload=name, limit_price_micros=other)
+    if Asks.BOUNDS in asks:
+        yield from changes.asked_of_bounds(workload)
     if Asks.HOLDS in asks:
         if phase is Phase.HELD:
             yield commands.Release(by=None, workload=name)

@@ -38,13 +38,16 @@ from parkade.core.workloads.life import Why
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Debt, Promise, Stop, Workload
+from parkade.sim.check import changes, rights
 from parkade.sim.check.agents import AgentSide, clocks_of
 from parkade.sim.check.arrays import youngest
-from parkade.sim.check.scenarios import TICK_US, Scenario
+from parkade.sim.check.scenarios import TICK_US, Asks, Scenario
 from parkade.sim.check.state import State
 
 _encode = msgspec.msgpack.Encoder().encode
 _SAME: dict[str, str] = {}
+
+_CHANGES = Asks.RESUBMITS | Asks.CAPS
 
 QUICK_RUNS = 10
 _UNTOUCHED: tuple[Any, ...] = (Health.HEALTHY, False, [], False, 0, "", [], [])
@@ -57,7 +60,12 @@ _LONG_US = 20 * TICK_US
 def digest_of(state: State, scenario: Scenario) -> int:
     """64 bits of the canonical form; with 10⁷ states two forms share one with a chance of 3 in a
     million. Never 0, which marks an empty place."""
-    form = min([encoded_form(state, renaming) for renaming in _renamings(state, scenario)])
+    first, *others = _renamings(state, scenario)
+    form = encoded_form(state, first)
+    for renaming in others:
+        form = min(form, encoded_form(state, renaming))
+    if _CHANGES & scenario.asks:
+        form += _encode(changes.form_of_changes(state.world))
     return int.from_bytes(blake2b(form, digest_size=8).digest(), "little") or 1
 
 
@@ -70,7 +78,8 @@ def _renamings(state: State, scenario: Scenario) -> tuple[dict[str, str], ...]:
     """Those of which one gives the least form: where twins differ in what is seen at once, the one
     that puts the lesser first; where neither has anything that is named, any."""
     if not scenario.twins:
-        return (_SAME,)
+        has_rights = Asks.RIGHTS in scenario.asks
+        return (rights.labels_of(state.world) if has_rights else _SAME,)
     (twin,) = scenario.twins
     first, second = (_at_a_glance(state, org) for org, _ in twin)
     if first != second:
@@ -135,12 +144,14 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
             demands.append(form)
     reservations = [
         (
-            rename(it.reservation, it.reservation),
+            _right(it.reservation, rename),
+            rename(it.org, it.org),
             it.state,
             it.shape,
             None if it.lending is None else (it.lending.floor_micros, it.lending.keep),
             max(0, it.window.start_us - now_us),
-            None if it.window.end_us is None else it.window.end_us - now_us,
+            rights.span_left_us(it.window.end_us, now_us),
+            rights.span_left_us(it.paid_until_us, now_us),
         )
         for it in records.reservations.values()
         if not it.state.is_over
@@ -159,6 +170,11 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
         _use_ranks(world, rename),
         None if state.agent is None else _agent(state, state.agent, place, number),
     )
+
+
+def _right(reservation: str, rename: Any) -> Any:
+    """A reservation by its order where that is its name, else as its owner is called."""
+    return rename(f"/{reservation}") or rename(reservation, reservation)
 
 
 def _node(state: State, node: Node, place: dict[str, int], rename: Any) -> tuple[Any, ...]:
@@ -204,10 +220,10 @@ def _by_age(world: World) -> list[str]:
         else:
             others.append(name)
     array = youngest(world)
-    if array is not None:
-        if array.phase.is_ended:
-            others.append(array.workload)  # It may be retried.
-        # A member that is retried comes last, and after a restart where its record is.
+    if array is not None and array.phase.is_ended:
+        others.append(array.workload)  # It may be retried.
+    if len(others) > 1:
+        # What is retried or submitted again comes last, and after a restart where its record is.
         others.sort(key=_number)
     owned.sort()
     return [*(name for _, name in owned), *others]
@@ -249,7 +265,7 @@ def _seats(seats: tuple[Seat, ...], number: dict[str, int]) -> list[int]:
 
 def _claim(claim: Claim, number: dict[str, int], rename: Any) -> tuple[Any, ...]:
     return (
-        rename(claim.reservation, claim.reservation),
+        _right(claim.reservation, rename),
         claim.nodes,
         sorted(_seats(claim.seats, number)),
         claim.seated_us is not None,
@@ -267,11 +283,12 @@ def _workload(
     return (
         rename(workload.org, workload.org),
         spec.capacity.kind,
-        None if reservation is None else rename(reservation, reservation),
+        None if reservation is None else _right(reservation, rename),
         spec.nodes,
         spec.most_nodes,
         spec.gpus,
         spec.limit_price_micros,
+        spec.max_duration_us,
         workload.phase,
         workload.why == Why.MAX_SPEND,
         workload.fabric,

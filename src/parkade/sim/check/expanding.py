@@ -4,6 +4,7 @@ This is the work of a search, and it needs nothing but the states that it is han
 done by several processes (`search`), each with a table of what it has told already.
 """
 
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from parkade.core.state import events
 from parkade.sim.check.acts import Act, Kind, acts
 from parkade.sim.check.breach import Violation, require
 from parkade.sim.check.canonical import digest_of
-from parkade.sim.check.frontier import Kept, kept
+from parkade.sim.check.frontier import Kept, Shelves, kept
 from parkade.sim.check.liveness import Liveness
 from parkade.sim.check.looking import look_at_state
 from parkade.sim.check.scenarios import Scenario
@@ -25,22 +26,15 @@ MOST_ACTS = 1 << 8
 
 
 class Work(NamedTuple):
-    """States to expand. `rest_every`: of each so many-th, by its number, it is looked whether it
-    comes to rest; 0: of none. `is_last`: what follows is not expanded, so only its digest is
-    told."""
+    """States of a level to expand: those at `places`, numbered from `first` on. `rest_every`: of
+    each so many-th, by its number, it is looked whether it comes to rest; 0: of none. `is_last`:
+    what follows is not expanded, so only its digest is told."""
 
-    states: tuple[Kept, ...]
+    level: int
+    first: int
+    places: "array[int]"
     rest_every: int
     is_last: bool
-
-
-class New(NamedTuple):
-    """A state that followed, and is new as far as the teller knows."""
-
-    parent: int
-    act: int
-    digest: int
-    state: Kept | None
 
 
 class BreachAfter(NamedTuple):
@@ -54,9 +48,13 @@ class BreachAfter(NamedTuple):
 
 
 class Expanded(NamedTuple):
-    """What came of some work; the breach is the first in its order."""
+    """What came of some work. Of each state that followed and is new as far as the teller knows:
+    its parent's number and the act in the last 8 bits, its digest, and its place unless the work is
+    the last. The breach is the first in its order."""
 
-    new: list[New]
+    ways: "array[int]"
+    digests: "array[int]"
+    places: "array[int]"
     transitions: int
     breach: BreachAfter | None
     rested: int
@@ -66,29 +64,40 @@ class Expanded(NamedTuple):
 class Expander:
     """Tries acts; it keeps what it has told, the clearings that it knows and the ways to rest."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, shelves: Shelves) -> None:
         self._scenario = scenario
+        self._shelves = shelves
         self._stepper = Stepper()
         self._liveness = Liveness(scenario, self._stepper)
+        self._ways, self._digests, self._places = (array("Q") for _ in range(3))
         self.seen = Seen()
 
     def expand(self, work: Work) -> Expanded:
         """All that follows from the states, in order, up to the first breach."""
-        new: list[New] = []
+        self._ways, self._digests, self._places = (array("Q") for _ in range(3))
         transitions = 0
         breach = None
-        for one in work.states:
-            made, breach = self._expand(one, work, new)
+        for number, place in enumerate(work.places, work.first):
+            one = self._shelves.read(work.level, place)
+            made, breach = self._expand(number, one, work)
             transitions += made
             if breach is not None:
                 break
+        self._shelves.flush()
         live = self._liveness
-        return Expanded(new, transitions, breach, live.states, live.rounds)
+        return Expanded(
+            ways=self._ways,
+            digests=self._digests,
+            places=self._places,
+            transitions=transitions,
+            breach=breach,
+            rested=live.states,
+            most_rounds=live.rounds,
+        )
 
-    def _expand(self, one: Kept, work: Work, new: list[New]) -> tuple[int, BreachAfter | None]:
+    def _expand(self, number: int, one: Kept, work: Work) -> tuple[int, BreachAfter | None]:
         state = one.state()
         transitions = 0
-        number = one.number
         try:
             self._look_at_restart(state, one)
         except Violation as violation:
@@ -105,7 +114,7 @@ class Expander:
                 if made is None:
                     continue
                 transitions += 1
-                self._take(one, index, act, made, work, new)
+                self._take(number << 8 | index, act, one, made, work)
             except Violation as violation:
                 breach = BreachAfter(violation.invariant, violation.says, number, (index,), False)
                 return transitions, breach
@@ -113,12 +122,11 @@ class Expander:
 
     def _take(
         self,
-        one: Kept,
-        index: int,
+        way: int,
         act: Act,
+        one: Kept,
         made: tuple[State, list[events.AnyEvent]],
         work: Work,
-        new: list[New],
     ) -> None:
         """What follows from one act, where it is new. Raises Violation."""
         after, happened = made
@@ -134,9 +142,12 @@ class Expander:
         if not self.seen.add(digest):
             return
         look_at_state(after)
-        clearings = min(2, one.clearings + 1) if is_clearing else 0
-        state = None if work.is_last else kept(after, digest, clearings)
-        new.append(New(one.number, index, digest, state))
+        self._ways.append(way)
+        self._digests.append(digest)
+        if not work.is_last:
+            clearings = min(2, one.clearings + 1) if is_clearing else 0
+            new = kept(after, digest, clearings)
+            self._places.append(self._shelves.put(work.level + 1, new))
 
     def _look_at_restart(self, state: State, before: Kept) -> None:
         """A writer that reads its snapshot goes on where it was."""

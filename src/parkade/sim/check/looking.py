@@ -9,7 +9,7 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.kernel.check import check
 from parkade.core.state.world import World
 from parkade.sim.check import arrays
-from parkade.sim.check.breach import require, violation_of
+from parkade.sim.check.breach import Violation, require, violation_of
 from parkade.sim.check.state import State
 
 Held = dict[str, dict[str, int]]
@@ -55,12 +55,13 @@ def _look_at_indexes(world: World) -> None:
         is_held = claim.seated_us is not None
         _give(held if is_held else promised, claim.claim, claim.seats)
         _give(promised, claim.claim, tuple(it.seat for it in claim.replacements))
-    require(held == world.held_on, 2, f"held are {held}, indexed {world.held_on}")
-    says = f"promised are {promised}, indexed {world.promised_on}"
-    require(promised == world.promised_on, 3, says)
+    if held != world.held_on:
+        raise Violation(2, f"held are {held}, indexed {world.held_on}")
+    if promised != world.promised_on:
+        raise Violation(3, f"promised are {promised}, indexed {world.promised_on}")
     indexed = {org: set(names) for org, names in world.live_of_org.items() if names}
-    is_same = len(world.live) == alive and indexed == of_org
-    require(is_same, 13, f"earmarks are set aside for {indexed}, alive are {of_org}")
+    if len(world.live) != alive or indexed != of_org:
+        raise Violation(13, f"earmarks are set aside for {indexed}, alive are {of_org}")
 
 
 def _give(index: Held, holder: str, seats: tuple[Seat, ...]) -> None:

@@ -16,7 +16,7 @@ from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Rate, Workload
-from parkade.sim.check import arrays, elastic
+from parkade.sim.check import arrays, changes, elastic, rights
 from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
 from parkade.sim.check.looking import is_open
@@ -100,6 +100,7 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             _look_at_end(world, event)
         case events.StopOrdered():
             _look_at_stop(world, event)
+            changes.look_at_expiry(world, event)
         case events.NodeUncordoned(node=node, holder=holder):
             holders = {cordon.holder for cordon in world.records.nodes[node].cordons}
             is_own = holder in holders and holder == (event.by or "server")
@@ -111,6 +112,16 @@ def look_at(world: World, event: events.AnyEvent) -> None:
                 require(came_about(other, one.condition) is True, 36, says)
         case events.UsePosted():
             _look_at_use(world, event)
+        case events.ReservationDivided():
+            rights.look_at_divided(world, event)
+        case events.ReservationPaid():
+            rights.look_at_paid(world, event)
+        case events.ReservationChanged():
+            rights.look_at_changed(world, event)
+        case events.Resubmitted():
+            changes.look_at_resubmitted(world, event)
+        case events.BoundsChanged():
+            changes.look_at_bounds(world, event)
         case events.MembersOpened():
             arrays.look_at_opened(world, event)
         case events.MembersEnded() | events.MembersRetried():
@@ -134,6 +145,7 @@ def came_about(other: Workload, condition: str) -> bool | None:
 
 
 def _look_at_clearing(world: World, event: events.Cleared) -> None:
+    changes.look_at_caps(world, event)
     moved = {lines.name_of(won.demand): won for won in event.won}
     for leaving in event.left:
         name = lines.name_of(leaving.demand)

@@ -22,6 +22,9 @@ TICK_US = 10 * SECOND_US
 START_US = 472_222 * HOUR_US
 """When every world begins: a full hour, so that no use is posted before an end within an hour."""
 
+PERIOD_US = 6 * TICK_US
+"""The billing period where reservations change."""
+
 MARKET = "market"
 POOL = "pool"
 GUEST = "cedar"
@@ -42,6 +45,11 @@ class Asks(enum.Flag):
     CORDONS = enum.auto()
     DRAINS = enum.auto()
     RETRIES = enum.auto()
+    RIGHTS = enum.auto()
+    """Reservations are split, handed over, shrunk, ended and extended."""
+    BOUNDS = enum.auto()
+    RESUBMITS = enum.auto()
+    CAPS = enum.auto()
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -324,12 +332,58 @@ def _array() -> Scenario:
     )
 
 
+def _rights() -> Scenario:
+    return Scenario(
+        name="rights",
+        says="3 nodes in 2 fabrics; acme reserved the two of fabric a and lends them, pays for 60 s"
+        " at a time, and splits, hands over, shrinks, ends and extends what it has",
+        setup=(
+            *fleet(
+                {"a": 2, "b": 1},
+                gpus=1,
+                orgs=("acme", "birch", GUEST),
+                billing_period_us=PERIOD_US,
+                minimum_charge_us=TICK_US,
+            ),
+            reserved("acme", 2),
+            lent("acme", 2, keep=1),
+        ),
+        submissions=(submission(GUEST, limit=3),),
+        most_live=1,
+        bids=(),
+        asks=Asks.RIGHTS | Asks.CLAIMS | Asks.FAILS,
+    )
+
+
+def _changes() -> Scenario:
+    return Scenario(
+        name="changes",
+        says="3 nodes in 2 fabrics, one of them reserved and lent by acme; cedar's bids must end by"
+        " the clock, which changes, are submitted again once they have ended, and may have two GPUs"
+        " at a time while cedar has a cap",
+        setup=(
+            *fleet({"a": 2, "b": 1}, gpus=1, orgs=("acme", "birch", GUEST)),
+            reserved("acme", 1),
+            lent("acme", 2),
+        ),
+        submissions=(
+            submission(GUEST, limit=3, lasts_ticks=8),
+            submission(GUEST, nodes=2, limit=5),
+        ),
+        most_live=2,
+        bids=(),
+        asks=Asks.BOUNDS | Asks.RESUBMITS | Asks.CAPS | Asks.CANCELS | Asks.CLAIMS | Asks.FAILS,
+    )
+
+
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "owners": _owners,
     "claims": _claims,
     "shared": _shared,
     "elastic": _elastic,
     "array": _array,
+    "rights": _rights,
+    "changes": _changes,
     "agent": _agent,
 }
 """By name."""

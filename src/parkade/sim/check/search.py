@@ -6,14 +6,17 @@ A *state* is a world and the present. From each state of a level, every act (`ac
 branch (`stepping`); what comes out is looked at by the rules and the core's `check`, and belongs to
 the next level if its canonical form (`canonical`) is new.
 
-    kept for each state           8 bytes of digest in a table, 8 of the parent's number and the act
-    kept for each of two levels   the snapshot, in a temporary file, in the codec of production
+    kept for each state           8 bytes of digest in a table that is 3/10 to 3/5 full, 8 of the
+                                  parent's number and the act; and in each process that found it,
+                                  the digest again
+    kept for each of two levels   8 bytes of its place, and the snapshot in a file (`frontier`)
 
 A state of the next level is read back with `decode_snapshot`, so a restart of the writer happens
 before each step: its form and its next deadline must be those that the running world had.
 
-The acts are tried by `expanding`, in this process or in several. They are handed states in order
-and answer in order, so which of two ways to a form is kept does not depend on their number.
+The acts are tried by `expanding`, in this process or in several. They are handed the places of
+states in order and answer in order, so which of two ways to a form is kept does not depend on their
+number. They hand each other no states: each writes what it finds into files that all can read.
 
 A breach ends the search. Breadth first, its story is one of the shortest: the numbers of the acts
 on the way from the root, tried again from there (`story`).
@@ -22,11 +25,13 @@ on the way from the root, tried again from there (`story`).
 import gc
 import multiprocessing
 import os
+import tempfile
 import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
 
 import msgspec
 
@@ -36,12 +41,13 @@ from parkade.core.units.refusal import Refusal
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.canonical import digest_of
 from parkade.sim.check.expanding import BreachAfter, Expanded, Expander, Work
-from parkade.sim.check.frontier import Frontier, kept
+from parkade.sim.check.frontier import MOST_WRITERS, Shelves, drop_level, kept
 from parkade.sim.check.looking import look_at_state
 from parkade.sim.check.scenarios import START_US, Scenario
 from parkade.sim.check.seen import Seen
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import apply, take_due
+from parkade.sim.spent import cpu_s
 
 AT_A_TIME = 32
 """States that a process is handed at once."""
@@ -125,42 +131,52 @@ class Search:
         self._bounds = bounds
         self._on_level = on_level
         self._processes = processes
+        assert 1 <= processes < MOST_WRITERS
         self._seen = Seen()
-        self._parents = array("Q")
+        self._ways = array("Q")
+        """Of each state: its parent's number, and the act in the last 8 bits."""
         self._levels: list[Level] = []
         self._transitions = 0
         self._breach: BreachAfter | None = None
         self._rest: dict[int, tuple[int, int]] = {}
-        self._began = (_cpu_s(), time.monotonic())
+        self._began = (cpu_s(), time.monotonic())
 
     def run(self) -> Found:
         """Searches until a bound or a breach."""
         root = root_of(self._scenario)
         digest = digest_of(root, self._scenario)
         self._seen.add(digest)
-        self._parents.append(0)
+        self._ways.append(0)
         self._levels.append(Level(depth=0, states=1, transitions=0))
-        level, following = Frontier(), Frontier()
-        level.put(kept(root, digest, 0))
         collected = gc.isenabled()
         gc.disable()  # A search makes no cycles.
         try:
-            with _expanders(self._scenario, digest, self._processes) as expand:
-                while len(level) and not self._is_deep_enough():
-                    if not self._search_level(level, following, expand):
-                        break
-                    level.close()
-                    level, following = following, Frontier()
+            with tempfile.TemporaryDirectory(prefix="parkade-check-") as name:
+                self._search(Path(name), root, digest)
         finally:
-            level.close()
-            following.close()
             if collected:
                 gc.enable()
         return self._found()
 
-    def _search_level(self, level: Frontier, following: Frontier, expand: "Expand") -> bool:
-        """Expands every state of a level; false where a bound or a breach is reached before."""
-        transitions, first = self._transitions, len(self._parents)
+    def _search(self, folder: Path, root: State, digest: int) -> None:
+        """Level by level; the files of one go when it is searched."""
+        shelves = Shelves(folder, root, writer=0)
+        level = array("Q", [shelves.put(0, kept(root, digest, 0))])
+        shelves.flush()
+        with _expanders(self._scenario, folder, self._processes) as expand:
+            while len(level) and not self._is_deep_enough():
+                following = array("Q")
+                depth = len(self._levels) - 1
+                if not self._search_level(level, following, expand):
+                    break
+                drop_level(folder, depth)
+                level = following
+        shelves.close()
+
+    def _search_level(self, level: "array[int]", following: "array[int]", expand: "Expand") -> bool:
+        """Expands every state of a level, each at its place; false where a bound or a breach is
+        reached before."""
+        transitions, first = self._transitions, len(self._ways)
         for process, expanded in expand(self._work(level)):
             self._transitions += expanded.transitions
             self._rest[process] = (expanded.rested, expanded.most_rounds)
@@ -172,7 +188,7 @@ class Search:
                 return False
         made = Level(
             depth=len(self._levels),
-            states=len(self._parents) - first,
+            states=len(self._ways) - first,
             transitions=self._transitions - transitions,
         )
         self._levels.append(made)
@@ -180,30 +196,34 @@ class Search:
             self._on_level(made)
         return True
 
-    def _work(self, level: Frontier) -> Iterator[Work]:
-        """A level in parts."""
+    def _work(self, level: "array[int]") -> Iterator[Work]:
+        """A level in parts. What is asked here is known before the first is handed out, for parts
+        are made while others are answered."""
         bounds, depth = self._bounds, len(self._levels) - 1
         rest_every = 0
         if bounds.rest_depth is not None:
             rest_every = 1 if depth <= bounds.rest_depth else bounds.rest_every
         is_last = bounds.depth is not None and depth + 1 >= bounds.depth
-        records = level.records()
-        while part := tuple(islice(records, AT_A_TIME)):
-            yield Work(part, rest_every, is_last)
+        first = len(self._ways) - len(level)
+        return (
+            Work(depth, first + at, level[at : at + AT_A_TIME], rest_every, is_last)
+            for at in range(0, len(level), AT_A_TIME)
+        )
 
-    def _keep(self, expanded: Expanded, following: Frontier) -> None:
-        for new in expanded.new:
-            if not self._seen.add(new.digest):
-                continue
-            self._parents.append(new.parent << 8 | new.act)
-            if new.state is not None:
-                following.put(new.state._replace(number=len(self._parents) - 1))
+    def _keep(self, expanded: Expanded, following: "array[int]") -> None:
+        """What is new of it. O(1) for each state."""
+        add, ways, places = self._seen.add, self._ways, expanded.places
+        for index, digest in enumerate(expanded.digests):
+            if add(digest):
+                ways.append(expanded.ways[index])
+                if places:
+                    following.append(places[index])
 
     def _path(self, number: int) -> tuple[int, ...]:
         """The numbers of the acts from the root to a state."""
         path: list[int] = []
         while number:
-            packed = self._parents[number]
+            packed = self._ways[number]
             path.append(packed & 0xFF)
             number = packed >> 8
         return tuple(reversed(path))
@@ -213,7 +233,7 @@ class Search:
 
     def _is_over(self) -> bool:
         bounds = self._bounds
-        if bounds.states is not None and len(self._parents) >= bounds.states:
+        if bounds.states is not None and len(self._ways) >= bounds.states:
             return True
         return bounds.seconds is not None and time.monotonic() - self._began[1] >= bounds.seconds
 
@@ -222,12 +242,12 @@ class Search:
         path = () if breach is None else (*self._path(breach.number), *breach.acts)
         return Found(
             world=self._scenario.name,
-            states=len(self._parents),
+            states=len(self._ways),
             transitions=self._transitions,
             levels=tuple(self._levels),
             complete_depth=len(self._levels) - 1,
             processes=self._processes,
-            cpu_s=round(_cpu_s() - self._began[0], 3),
+            cpu_s=round(cpu_s() - self._began[0], 3),
             wall_s=round(time.monotonic() - self._began[1], 3),
             invariant=None if breach is None else breach.invariant,
             says="" if breach is None else breach.says,
@@ -246,13 +266,15 @@ _mine: list[Expander] = []
 
 
 @contextmanager
-def _expanders(scenario: Scenario, root: int, processes: int) -> Iterator[Expand]:
+def _expanders(scenario: Scenario, folder: Path, processes: int) -> Iterator[Expand]:
     if processes == 1:
-        expander = _expander(scenario, root)
+        expander = _expander(scenario, folder, writer=0)
         yield lambda work: ((0, expander.expand(part)) for part in work)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, _begin, (scenario, root)) as pool:
+    # The first one wrote the root.
+    writers = context.Value("i", 1)
+    with context.Pool(processes, _begin, (scenario, folder, writers)) as pool:
         yield lambda work: _handed(pool.imap(_expand_mine, work))
 
 
@@ -260,23 +282,21 @@ def _handed(answers: Iterator[tuple[int, Expanded]]) -> Iterator[tuple[int, Expa
     yield from answers
 
 
-def _expander(scenario: Scenario, root: int) -> Expander:
-    expander = Expander(scenario)
-    expander.seen.add(root)
+def _expander(scenario: Scenario, folder: Path, writer: int) -> Expander:
+    root = root_of(scenario)
+    expander = Expander(scenario, Shelves(folder, root, writer))
+    expander.seen.add(digest_of(root, scenario))
     return expander
 
 
-def _begin(scenario: Scenario, root: int) -> None:
+def _begin(scenario: Scenario, folder: Path, writers: "Synchronized[int]") -> None:
     """A process of a search: it makes no cycles, so nothing is collected."""
     gc.disable()
-    _mine.append(_expander(scenario, root))
+    with writers.get_lock():
+        writer = writers.value
+        writers.value += 1
+    _mine.append(_expander(scenario, folder, writer))
 
 
 def _expand_mine(work: Work) -> tuple[int, Expanded]:
     return os.getpid(), _mine[0].expand(work)
-
-
-def _cpu_s() -> float:
-    """Of this process and of those of its that have ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system

@@ -5,13 +5,14 @@ events are evolved; then the deadlines that it made due at once. Rules are asked
 before it is evolved, the core's own `check` afterwards.
 
 The clearing of a state is asked for again and again in states that differ in nothing that a market
-sees. So its pure middle, `market.clear`, is remembered by what it was given, with instants counted
-from the present.
+sees. So its pure middle, `market.clear`, is remembered by what it was given, instants and use by
+their order alone.
 """
 
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from parkade.core.clearing import changes
 from parkade.core.clearing.claims import clear_with_claims
@@ -21,7 +22,7 @@ from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
 from parkade.core.market import clear as market
-from parkade.core.market.market_state import Demand, MarketState, NodeInPlay
+from parkade.core.market.market_state import MarketState
 from parkade.core.market.outcome import Clearing
 from parkade.core.state import commands, events
 from parkade.core.steps.refusals import Decision
@@ -41,11 +42,6 @@ HORIZON_US = DAY_US
 """A deadline that is further away is none: the periods and retentions of the worlds."""
 MOST_REMEMBERED = 20_000
 
-_OF_DEMAND = tuple(it for it in Demand.__struct_fields__ if it != "submitted_us")
-_OF_NODE = tuple(
-    it for it in NodeInPlay.__struct_fields__ if it not in ("free_from_us", "clean_from_us")
-)
-_OF_STATE = tuple(it for it in MarketState.__struct_fields__ if it not in ("nodes", "demands"))
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -162,14 +158,12 @@ class Stepper:
         given = with_evacuees(
             state.world, build_input(state.world, record, state.now_us), turn=turn
         )
-        asked, answer = clear_with_claims(
-            state.world, given.state, lambda asked: self._cleared(asked, state.now_us)
-        )
-        given = msgspec.structs.replace(given, state=asked)
+        asked, answer = clear_with_claims(state.world, given.state, self._cleared)
+        given = replace(given, state=asked)
         return changes.difference(state.world, record, given, answer, state.now_us)
 
-    def _cleared(self, asked: MarketState, now_us: int) -> Clearing:
-        key = _encode(_shifted(asked, now_us))
+    def _cleared(self, asked: MarketState) -> Clearing:
+        key = _encode(_as_ranked(asked))
         answer = self._clearings.get(key)
         if answer is None:
             if len(self._clearings) >= MOST_REMEMBERED:
@@ -203,21 +197,26 @@ def take_due(state: State, happened: list[events.AnyEvent]) -> None:
     raise Violation(0, f"{MOST_DEADLINES} deadlines at one instant")
 
 
-def _shifted(state: MarketState, now_us: int) -> tuple[Any, ...]:
-    """All that a clearing is given, its instants from the present; 0 stays apart, it means free."""
+def _as_ranked(state: MarketState) -> MarketState:
+    """The same market where instants and use are counted from 0 in their order: a clearing compares
+    them, and an instant that is 0 means now."""
+    instants = {0}
+    for it in state.nodes:
+        instants.add(it.free_from_us)
+        instants.add(it.clean_from_us)
+    place = _ranks(instants)
+    age = _ranks({it.submitted_us for it in state.demands})
+    use = _ranks({it.use_7_days for it in state.demands})
     nodes = [
-        (
-            it.free_from_us == 0,
-            it.free_from_us and it.free_from_us - now_us,
-            it.clean_from_us and it.clean_from_us - now_us,
-            [getattr(it, field) for field in _OF_NODE],
-        )
+        replace(it, free_from_us=place[it.free_from_us], clean_from_us=place[it.clean_from_us])
         for it in state.nodes
     ]
-    demands = [_timeless(it) for it in state.demands]
-    ages = [it.submitted_us - now_us for it in state.demands]
-    return (nodes, demands, ages, [getattr(state, field) for field in _OF_STATE])
+    demands = [
+        replace(it, submitted_us=age[it.submitted_us], use_7_days=use[it.use_7_days])
+        for it in state.demands
+    ]
+    return replace(state, nodes=tuple(nodes), demands=tuple(demands))
 
 
-def _timeless(demand: Demand) -> tuple[Any, ...]:
-    return tuple([getattr(demand, field) for field in _OF_DEMAND])
+def _ranks(values: set[int]) -> dict[int, int]:
+    return {value: rank for rank, value in enumerate(sorted(values))}

@@ -120,6 +120,14 @@ def _command(command: commands.AnyCommand) -> str:
             return f"the bid of {_members(name, some)} is changed to {format_amount(limit)}"
         case commands.Retry(workload=name, members=some):
             return f"{_members(name, some)} is retried{'' if some else ', as far as it failed'}"
+        case commands.Resubmit(workload=name):
+            return f"{name} is submitted again"
+        case commands.ChangeBounds(workload=name, max_duration_us=commands.NewBound(value=lasts)):
+            return f"{name} may last {(lasts or 0) / SECOND_US:g} s"
+        case commands.SetOrgCap(org=org, most_gpus=None):
+            return f"{org} has no cap any more"
+        case commands.SetOrgCap(org=org, most_gpus=most):
+            return f"{org} may hold {most} GPUs at a time"
         case commands.Hold(workload=name):
             return f"{name} is held"
         case commands.Release(workload=name):
@@ -134,6 +142,16 @@ def _command(command: commands.AnyCommand) -> str:
             return f"{name} lends what is idle, from {format_amount(floor)}"
         case commands.Reserve(org=org, nodes=nodes):
             return f"{org} reserves {_nodes(nodes)}"
+        case commands.SplitReservation(reservation=name, nodes=nodes, org=None):
+            return f"{_nodes(nodes)} of the reservation {name} is split off"
+        case commands.SplitReservation(reservation=name, nodes=nodes, org=org):
+            return f"{_nodes(nodes)} of the reservation {name} is handed over to {org}"
+        case commands.ShrinkReservation(reservation=name, nodes=nodes):
+            return f"{_nodes(nodes)} of the reservation {name} is given up"
+        case commands.EndReservation(reservation=name):
+            return f"the reservation {name} is to end with its period"
+        case commands.ExtendReservation(reservation=name):
+            return f"the reservation {name} is to last a period longer"
         case commands.FailNode(node=node):
             return f"{node} breaks"
         case commands.RestoreNode(node=node):

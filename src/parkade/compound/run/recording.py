@@ -1,0 +1,104 @@
+"""What is written down of questions that ended: results and failures, after the journal's lines.
+
+A run and a server record alike. Lines are collected, and written together after `FLUSH_S` or
+`FLUSH_RESULTS`, whichever comes first; a result only after the journal's lines that it stands on.
+A failed question has no result: a resumed run tries it again.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+
+from parkade.compound.run.failures import FAILURES, FailedQuestion, Failures
+from parkade.compound.run.failures import VERSION as FAILURES_VERSION
+from parkade.compound.run.journal import Journal
+from parkade.compound.run.orders import Answer
+from parkade.compound.run.progressing import Progressing
+from parkade.compound.run.results import VERSION, Result, Results
+from parkade.compound.values import question_digest
+
+RESULTS = "results.jsonl"
+FLUSH_RESULTS = 64
+FLUSH_S = 0.2
+
+
+class Recording:
+    """The files of a folder that hold what became of questions; close it before the journal."""
+
+    def __init__(self, out: Path, network: str, journal: Journal) -> None:
+        self._journal = journal
+        self.results = Results(out / RESULTS, network)
+        self._failures = Failures(out / FAILURES)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def answered(self, result: Result) -> None:
+        """A question has its result."""
+        self.results.add(result)
+        if self.results.pending() >= FLUSH_RESULTS:
+            self.flush()
+        else:
+            self._flush_soon()
+
+    def failed(self, result: Result) -> None:
+        """A question has none, and why."""
+        self._failures.add(
+            FailedQuestion(
+                v=FAILURES_VERSION,
+                id=result.id,
+                question=result.question,
+                network=result.network,
+                failures=result.failures,
+            )
+        )
+        self._flush_soon()
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        self._stop()
+        self._failures.flush()
+        self._journal.flush()
+        self.results.flush()
+
+    def close(self) -> None:
+        """Write all, and close the files."""
+        self._stop()
+        self._journal.flush()
+        self.results.close()
+        self._failures.close()
+
+    def _flush_soon(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def result_of(run: Progressing, answer: Answer, network: str) -> Result:
+    """The line of one question."""
+    question = run.machine.question
+    first = answer.items[0] if answer.items else None
+    verdict = None if first is None else first.verdict
+    many = len(answer.items) > 1
+    return Result(
+        v=VERSION,
+        id=question.id,
+        answer=None if first is None else first.candidate.text,
+        accepted=None if verdict is None else verdict.is_accepted,
+        calls=run.calls,
+        cached=run.cached,
+        cost=run.cost_micros,
+        input=run.input,
+        output=run.output,
+        us=int((time.monotonic() - run.began) * 1e6),
+        question=question_digest(question),
+        network=network,
+        score=None if first is None else first.score if verdict is None else verdict.score,
+        model="" if first is None else first.candidate.model,
+        key="" if first is None else first.candidate.key,
+        candidates=tuple(item.candidate.text for item in answer.items) if many else (),
+        failures=tuple(f"{failure.kind.value}: {failure.message}" for failure in answer.failures),
+        notes=answer.notes,
+    )
