@@ -13,7 +13,7 @@ TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-system test-long demo demo-mars demo-compound demo-slurm demo-console \
 	million bench docs \
-	fuzz model-check mutation market-days dynamics misreports compound-clients record-slurm trainers constraints clean
+	fuzz model-check mutation market-days dynamics misreports compound-clients record-slurm slurm-64 trainers constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -110,6 +110,11 @@ misreports: $(STAMP) ## what a lie about the limit gains in one clearing, by kin
 
 record-slurm: $(STAMP) ## what sacct says of a real Slurm under two policies, kept as test data: 15 minutes
 	$(BIN)/python -m tests.sim.observe.record
+
+slurm-64: $(STAMP) ## a real Slurm of 64 slurmd: rate of submissions, reclaims, looks at it: 10 minutes
+	tools/system-packages
+	$(BIN)/python -m benchmarks.slurm_scale
+	$(BIN)/python -m benchmarks.slurm_observation
 
 compound-clients: $(STAMP) ## other clients ask a served network, and are measured beside ours
 	tools/make-venv build/clients

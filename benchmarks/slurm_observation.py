@@ -1,11 +1,11 @@
 """What one look of the agent at a large Slurm costs, on a real controller.
 
-    python -m benchmarks.slurm_observation [JOBS [LOOKS]]
+    python -m benchmarks.slurm_observation [JOBS [LOOKS [DAEMONS]]]
 
-256 nodes of 8 fake GPUs in slurm.conf, of which 4 have a slurmd, and JOBS jobs (2,000) of others
-that wait. A look is what the agent does each tick (`squeue`, and what follows), and `nodes` what it
-does each 2 s (`sinfo`). Milliseconds of wall time, of the agent's own processor and of its
-children's, medians; and the agent's greatest memory.
+256 nodes of 8 fake GPUs in slurm.conf, of which DAEMONS (64) have a slurmd, and JOBS jobs (2,000)
+of others that wait. A look is what the agent does each tick (`squeue`, and what follows), and
+`nodes` what it does each 2 s (`sinfo`). Milliseconds of wall time, of the agent's own processor and
+of its children's, medians; and the agent's greatest memory.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from tests.slurm_cluster import Slurm, open_folder
 from tests.slurm_cluster.cluster import prepared
 from tests.waits import until
 
-NODES, WITH_SLURMD, GPUS = 256, 4, 8
+NODES, WITH_SLURMD, GPUS = 256, 64, 8
 AT_ONCE = 4
 
 
 @contextmanager
-def large_cluster(folder: Path) -> Iterator[Slurm]:
+def large_cluster(folder: Path, daemons: int) -> Iterator[Slurm]:
     """A controller that knows all nodes, and daemons of a few."""
     names = [f"node{number}" for number in range(1, NODES + 1)]
     cluster, _ = prepared(folder, names, gpus=GPUS, settings={"MaxJobCount": "20000"})
@@ -40,9 +40,9 @@ def large_cluster(folder: Path) -> Iterator[Slurm]:
         cluster.munged.start()
         until((folder / "munge.sock").exists)
         cluster.start_controller()
-        for name in names[:WITH_SLURMD]:
+        for name in names[:daemons]:
             cluster.start_node(name)
-        until(lambda: cluster.state(names[0]) == "idle", cluster.log)
+        until(lambda: all(cluster.state(it) == "idle" for it in names[:daemons]), cluster.log)
         yield cluster
     finally:
         cluster.end()
@@ -81,9 +81,10 @@ def main() -> None:
     """Prints how many jobs there are, a line a kind of look, and the memory."""
     jobs = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     looks = int(sys.argv[2]) if len(sys.argv) > 2 else 20
+    daemons = int(sys.argv[3]) if len(sys.argv) > 3 else WITH_SLURMD
     with (
         open_folder() as folder,
-        large_cluster(folder / "c") as cluster,
+        large_cluster(folder / "c", daemons) as cluster,
         tempfile.TemporaryDirectory() as data,
     ):
         fill(cluster, jobs)
@@ -95,7 +96,7 @@ def main() -> None:
             settings=SlurmSettings(conf=str(cluster.folder / "slurm.conf"), root_workloads=True),
         )
         assert asyncio.run(engine.observe()).is_complete
-        print(f"{NODES} nodes, {len(engine.watching.others)} jobs", flush=True)
+        print(f"{NODES} nodes, {daemons} slurmd, {len(engine.watching.others)} jobs", flush=True)
         measured("look ", looks, lambda: asyncio.run(engine.observe()))
         measured("nodes", looks, lambda: engine.watching.nodes(0))
         most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

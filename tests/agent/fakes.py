@@ -106,6 +106,7 @@ class FakeEngine:
         self.forgotten: list[str] = []
         self.troubles: dict[str, list[Exception]] = {}
         self.is_complete = True
+        self.looks = 0
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
@@ -131,6 +132,7 @@ class FakeEngine:
         )
 
     async def observe(self) -> Observation:
+        self.looks += 1
         return Observation(
             pool="here",
             at_us=1,

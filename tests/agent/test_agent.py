@@ -17,7 +17,15 @@ from parkade.agent.agent import LONG_POLL_S, Pace, Place, Time, run_agent
 from parkade.agent.timer import LoopTimer
 from parkade.engines.local.devices import Machine
 from parkade.engines.local.engine import LocalEngine
-from parkade.ports import Engine, InvalidSpec, LogRequest, NodeShape, Phase, Transient
+from parkade.ports import (
+    DesiredAttempt,
+    Engine,
+    InvalidSpec,
+    LogRequest,
+    NodeShape,
+    Phase,
+    Transient,
+)
 from tests.agent.fakes import FakeControlPlane, FakeEngine
 from tests.agent.test_plan import ORDER, wanted
 from tests.clocks import WallClock
@@ -26,7 +34,7 @@ from tests.waits import PATIENCE_S
 
 @asynccontextmanager
 async def running(
-    engine: Engine, control_plane: FakeControlPlane, folder: Path
+    engine: Engine, control_plane: FakeControlPlane, folder: Path, *, tick_s: float = 0.02
 ) -> AsyncIterator[None]:
     """An agent that runs inside the block."""
     stop = asyncio.Event()
@@ -37,7 +45,7 @@ async def running(
             Place(pool="here", nodes=(), data_folder=folder),
             Time(clock=WallClock(), timer=LoopTimer()),
             stop=stop,
-            pace=Pace(tick_s=0.02, heartbeat_s=0.1),
+            pace=Pace(tick_s=tick_s, heartbeat_s=0.1),
         )
     )
     try:
@@ -131,6 +139,25 @@ def test_a_launch_that_can_never_work_is_reported_and_not_repeated(tmp_path: Pat
                 assert refused.phase is Phase.RELEASED
                 assert refused.launch_error == "gpus: too many"
         assert engine.launches == ["a"]
+
+    asyncio.run(body())
+
+
+def test_many_launches_do_not_each_make_the_engine_be_looked_at(tmp_path: Path) -> None:
+    class Slow(FakeEngine):
+        async def launch(self, attempt: DesiredAttempt) -> None:
+            await asyncio.sleep(0.002)
+            await super().launch(attempt)
+
+    async def body() -> None:
+        engine, control = Slow(), FakeControlPlane()
+        names = [f"a{number}" for number in range(40)]
+        async with running(engine, control, tmp_path, tick_s=PATIENCE_S):
+            await until(lambda: control.reports)
+            before = engine.looks
+            control.desire(*(wanted(name) for name in names), sequence=1)
+            await until(lambda: all(control.last(name) for name in names))
+        assert engine.looks - before <= 10
 
     asyncio.run(body())
 

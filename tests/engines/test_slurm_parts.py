@@ -8,7 +8,7 @@ import pytest
 
 from parkade.core.fleet.seat import Seat
 from parkade.engines.local import output, records
-from parkade.engines.local.records import RankState, State
+from parkade.engines.local.records import Account, RankState, State
 from parkade.engines.slurm import answers, gathering, head, member, planning, script, standing
 from parkade.engines.slurm.answers import Job, Node
 from parkade.engines.slurm.commands import Commands
@@ -18,6 +18,7 @@ from parkade.engines.slurm.standing import Facts, Standing
 from parkade.engines.slurm.watching import ours
 from parkade.ports import InvalidSpec, Phase, RankExit, Transient, Unreachable
 from tests.engines.trial import attempt_of
+from tests.waits import until
 
 NOW_US = 1_000_000_000
 
@@ -235,8 +236,8 @@ def test_devices_are_as_slurm_gave_them(monkeypatch: pytest.MonkeyPatch) -> None
 # ------------------------------------------------------------ commands and output
 
 
-def program(folder: Path, text: str) -> None:
-    path = folder / "squeue"
+def program(folder: Path, text: str, name: str = "squeue") -> None:
+    path = folder / name
     path.write_text(f"#!/bin/bash\n{text}\n")
     path.chmod(0o755)
 
@@ -269,6 +270,58 @@ def test_commands_get_nothing_of_the_agents_environment(
     monkeypatch.setenv("PARKADE_TOKEN", "secret")
     said = Commands(SlurmSettings(conf="/etc/x.conf")).run("squeue")
     assert b"secret" not in said and b"SLURM_CONF=/etc/x.conf" in said
+
+
+def test_files_that_commands_share_hold_nothing_of_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "cat")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    commands = Commands(SlurmSettings())
+    for given in ("a long script of many words", "short", ""):
+        assert commands.run("squeue", stdin=given) == given.encode()
+    program(tmp_path, "echo a complaint >&2; exit 1")
+    with pytest.raises(Transient, match=r"squeue: a complaint$"):
+        commands.run("squeue", stdin="words")
+    program(tmp_path, "exit 4")
+    with pytest.raises(Transient, match=r"squeue: exit code 4$"):
+        commands.run("squeue")
+
+
+def test_what_a_command_says_after_its_time_is_read_by_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, late = tmp_path / "told", tmp_path / "late"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    commands = Commands(SlurmSettings(timeout_s=1))
+    waits = "until [ -e {} ]; do sleep 0.01; done"
+    # A child that outlives its command, as that of a launcher which cannot be killed.
+    program(tmp_path, f"{{ {waits.format(told)}; echo late; touch {late}; }} & wait")
+    with pytest.raises(Unreachable):
+        commands.run("squeue")
+    told.touch()
+    until(late.exists)
+    program(tmp_path, "echo mine")
+    assert commands.run("squeue") == b"mine\n"
+
+
+@pytest.mark.parametrize("way", ["account", "launcher"])
+def test_files_that_another_user_may_hold_open_are_used_by_no_other_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("squeue", "sudo"):
+        program(tmp_path, "stat -L -c %i /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2", name)
+    commands = Commands(SlurmSettings())
+    me = Account(name="root", uid=os.geteuid(), gid=os.getegid(), home="/")
+    own = set(commands.run("squeue").split())
+    if way == "account":
+        monkeypatch.setattr(os, "getgrouplist", lambda *_: os.getgroups())
+        theirs = set(commands.run("squeue", account=me).split())
+    else:
+        theirs = set(commands.run("sudo", "-n").split())
+    assert len(theirs) == 3 and theirs.isdisjoint(own)
+    assert set(commands.run("squeue").split()) == own
 
 
 def test_output_of_another_owner_is_not_read(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ OWNER = ("--account=acme", "--uid=nobody", "--chdir=/", "--output=/dev/null", "-
 
 
 class SlurmMarket:
-    """What a test asks of it."""
+    """What a test asks of it. `gpus`: of each node."""
+
+    gpus = GPUS
 
     def __init__(self, served: Served, cluster: Slurm, folder: Path, pool: str) -> None:
         self.served = served
@@ -67,7 +69,7 @@ class SlurmMarket:
     def open(self, *, terms: dict[str, Any]) -> None:
         """The pool, its agent, an org with money."""
         body = builders.pool_body(
-            self.cluster.nodes, gpus=GPUS, pool=self.pool, engine="slurm", terms=terms
+            self.cluster.nodes, gpus=self.gpus, pool=self.pool, engine="slurm", terms=terms
         )
         self.served.ask("POST", "/pools", body)
         token = self.served.ask("POST", f"/pools/{self.pool}/agent-tokens")
@@ -94,7 +96,7 @@ class SlurmMarket:
 
     def guest(self, command: str = SAVES, **keys: Any) -> str:
         """A bid of `lab`."""
-        spec = {"name": "g", "command": command, "workdir": "/tmp", "gpus": GPUS,
+        spec = {"name": "g", "command": command, "workdir": "/tmp", "gpus": self.gpus,
                 "limit_price": "9", **keys}  # fmt: skip
         return str(self.served.ask("POST", "/workloads", {"org": "lab", "spec": spec})["workload"])
 

@@ -339,7 +339,9 @@ class Agent:
             except (EngineError, OSError) as error:
                 logger.warning("launch of %s, again soon: %s", attempt.attempt, error)
                 return
-            self.changed.set()
+            if not self._places.locked():
+                # Looks for each of many launches would cost more than these; a tick comes anyway.
+                self.changed.set()
 
     def _is_desired(self, attempt: DesiredAttempt) -> bool:
         """Whether the newest state still wants that very launch; it may have waited for its turn

@@ -3,7 +3,8 @@
 The rules are told in `running.unstarted`, which says whose doing an end was. What may be billed for
 a hold counts as owed from when it is late, so that caps and balances are not passed by it:
 
-- It grows until the first process, and falls by a quarter of the run that follows.
+- It grows until the first process, and falls by a quarter of the run that follows. What is left is
+  the last of that time, at the prices of then: a price that rises later makes no hold dearer.
 - It does not count where it would be the free hold of its org in a day: of the only workload of
   the org that has seats. Before another gets seats it counts (`clearing.earmarks`).
 
@@ -11,7 +12,7 @@ Example (`tests/core/billing/test_holds.py`). 16 GPUs at 2 a GPU-hour start 25 m
 order, of which the start grace covers 2: 23 minutes, 12.266667, are owed until it has run for 92.
 """
 
-from parkade.core.billing.metering import billed_to_us, late_from_us
+from parkade.core.billing.metering import billed_to_us, late_from_us, spans
 from parkade.core.state.world import World
 from parkade.core.steps.holdings import is_standing
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
@@ -28,9 +29,14 @@ def unused_us(attempt: Attempt, start_grace_us: int, until_us: int) -> int:
     to leave 0: that is billed anyway."""
     if attempt.displaced:
         return 0
-    began_us = until_us if attempt.started_us is None else min(attempt.started_us, until_us)
+    began_us = began_us_of(attempt, until_us)
     late_us = began_us - late_from_us(attempt, start_grace_us)
     return max(0, late_us - (until_us - began_us) // RUNS_PER_HOLD)
+
+
+def began_us_of(attempt: Attempt, until_us: int) -> int:
+    """When its hold ended: with its first process, or with it."""
+    return until_us if attempt.started_us is None else min(attempt.started_us, until_us)
 
 
 def has_free_hold(world: World, org: str, at_us: int) -> bool:
@@ -46,10 +52,16 @@ def hold_micros(world: World, workload: Workload, now_us: int) -> int:
     if attempt is None or attempt.broken_us is not None or not attempt.rates:
         return 0
     grace_us = world.records.markets[workload.market].terms.start_grace_us
-    us = unused_us(attempt, grace_us, billed_to_us(attempt, now_us))
+    until_us = billed_to_us(attempt, now_us)
+    us = unused_us(attempt, grace_us, until_us)
     if us == 0:
         return 0
-    return ceil_div(attempt.rates[-1].per_hour_micros(attempt.gpus) * us, MICROSECONDS_PER_HOUR)
+    began_us = began_us_of(attempt, until_us)
+    owed = sum(
+        span.rate.per_hour_micros(attempt.gpus) * (span.end_us - span.start_us)
+        for span in spans(attempt, began_us - us, began_us)
+    )
+    return ceil_div(owed, MICROSECONDS_PER_HOUR)
 
 
 def is_free_hold(world: World, workload: Workload, now_us: int) -> bool:

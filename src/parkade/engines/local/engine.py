@@ -298,7 +298,9 @@ class LocalEngine:
                 carved = self._carve(live)
                 launch = self._plan(attempt, live=live, carved=carved)
                 cgroups.make(launch.cgroup, self.cgroup_parent, self._share(attempt))
-                return self.folders.add(launch)
+                folder = self.folders.add(launch)
+                self.folders.sync(folder)
+                return folder
             known = records.read_launch(folder)
             if known is None:
                 raise Conflict(f"attempt {attempt.attempt} is known, but {folder} is unreadable")

@@ -99,9 +99,13 @@ class Folders:
     def furnish(self, fresh: Path, launch: Launch) -> None:
         """Puts into an attempt's new folder what a keeper finds there."""
         records.write(fresh / records.LAUNCH, launch)
-        _sync(fresh / records.LAUNCH)
         for name in (records.ORDER, records.STATE, records.NOTICE):
             spares.make(fresh / name)
+
+    def sync(self, home: Path) -> None:
+        """What was launched outlives a loss of power; before anything is started of it."""
+        with (home / records.LAUNCH).open("rb") as file:
+            os.fsync(file.fileno())
 
     def forget(self, attempt: str) -> None:
         """Takes it out of the live ones, and drops the oldest beyond what is kept."""
@@ -147,8 +151,3 @@ def _target(link: Path) -> Path | None:
 def give(path: Path, account: Account) -> None:
     """Makes the account the owner; never through a link."""
     os.chown(path, account.uid, account.gid, follow_symlinks=False)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -4,6 +4,7 @@ A process is its pid and its start time together: a pid alone may have been give
 """
 
 import ctypes
+import functools
 import os
 import signal
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     start_ticks: int
 
 
+@functools.cache
 def boot_id() -> str:
     """Another one after each boot of the machine."""
     return (PROC / "sys/kernel/random/boot_id").read_text().strip()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from parkade.engines.local.folders import give
 from parkade.engines.local.records import Account
-from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.commands import SUDO, Commands
 from parkade.ports import Transient
 
 PASSABLE = 0o711
@@ -89,7 +89,7 @@ class Acting:
 
     def _launch(self, verb: str, user: str, *words: str, stdin: str = "") -> bytes:
         assert self.launcher is not None
-        return self.commands.run("sudo", "-n", self.launcher, verb, user, *words, stdin=stdin)
+        return self.commands.run(SUDO, "-n", self.launcher, verb, user, *words, stdin=stdin)
 
 
 def _write(above: Path, content: Mapping[str, str | None]) -> None:

@@ -3,12 +3,23 @@
 What a command says of its failure decides the error: Slurm cannot be reached (`Unreachable`), it
 refused the request for good (`InvalidSpec`), or it may work later (`Transient`). A hanging command
 is killed and counts as unreachable: whether it did its work is then not known.
+
+Input and output go through files, which bounds memory. Files of our own commands are used again:
+to make new ones for each of many is a good part of what a launch costs. Those of a command that
+runs as another user are not: who holds them open could read the next user's script, or write what
+a later command seems to say.
 """
 
+from __future__ import annotations
+
 import os
+import queue
+import select
 import shutil
 import subprocess
 import tempfile
+import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -31,6 +42,8 @@ FOR_GOOD = (
     "requested node configuration is not available", "job violates", "not allowed", "exceeds",
     "script is not provided", "is not available",
 )  # fmt: skip
+SUDO = "sudo"
+"""Runs a command as another user (`acting`)."""
 
 
 class Runner(Protocol):
@@ -49,48 +62,100 @@ class Commands:
         found = {"PATH": f"{os.environ.get('PATH', '')}:{PATH}", "LANG": "C.UTF-8", "TZ": "UTC"}
         conf = settings.conf or os.environ.get("SLURM_CONF")
         self.environment = found | ({"SLURM_CONF": conf} if conf else {})
+        self._idle: queue.SimpleQueue[Spool] = queue.SimpleQueue()
 
     def run(self, *words: str, stdin: str = "", account: Account | None = None) -> bytes:
         """What a command printed. `account`: the user that it runs as, None for our own."""
         program = shutil.which(words[0], path=self.environment["PATH"])
         if program is None:
             raise Unreachable(f"{words[0]} is not installed here; install Slurm's client commands")
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            code = self._run((program, *words[1:]), stdin, account, out.fileno(), err.fileno())
-            complaint = _read(err.fileno(), MOST_WORDS * 4).decode(errors="replace").strip()
-            if code is None:
-                raise Unreachable(f"{words[0]} did not answer within {self.timeout_s} s")
+        is_ours = account is None and words[0] != SUDO
+        spool = self._take_spool() if is_ours else Spool()
+        code = self._run((program, *words[1:]), stdin, account, spool)
+        if code is None:
+            spool.close()
+            raise Unreachable(f"{words[0]} did not answer within {self.timeout_s} s")
+        try:
             if code != 0:
+                complaint = _read(spool.err, MOST_WORDS * 4).decode(errors="replace").strip()
                 raise _error(words[0], complaint or f"exit code {code}")
-            if os.fstat(out.fileno()).st_size > MOST_BYTES:
+            if os.fstat(spool.out).st_size > MOST_BYTES:
                 raise Transient(f"{words[0]} printed more than {MOST_BYTES} bytes")
-            return _read(out.fileno(), MOST_BYTES)
+            return _read(spool.out, MOST_BYTES)
+        finally:
+            if is_ours:
+                self._idle.put(spool)
+            else:
+                spool.close()
+
+    def _take_spool(self) -> Spool:
+        try:
+            spool = self._idle.get_nowait()
+        except queue.Empty:
+            return Spool()
+        spool.empty()
+        return spool
 
     def _run(
-        self, words: tuple[str, ...], stdin: str, account: Account | None, out: int, err: int
+        self, words: tuple[str, ...], stdin: str, account: Account | None, spool: Spool
     ) -> int | None:
         """The exit code; None where it was killed at the time-out."""
+        os.pwrite(spool.given, stdin.encode(), 0)
         child = subprocess.Popen(
             words,
             env=self.environment,
             cwd="/",
-            stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=err,
+            stdin=spool.given,
+            stdout=spool.out,
+            stderr=spool.err,
             start_new_session=True,
             user=None if account is None else account.uid,
             group=None if account is None else account.gid,
             extra_groups=None if account is None else os.getgrouplist(account.name, account.gid),
         )
-        try:
-            child.communicate(stdin.encode(), timeout=self.timeout_s)
-        except subprocess.TimeoutExpired:
-            # Of a launcher's command, which ends by itself, only root could end it.
-            with suppress(PermissionError):
-                child.kill()
-                child.wait()
-            return None
-        return child.returncode
+        if _ends(child, self.timeout_s):
+            return child.wait()
+        # Of a launcher's command, which ends by itself, only root could end it.
+        with suppress(PermissionError):
+            child.kill()
+            child.wait()
+        return None
+
+
+class Spool:
+    """The files of one command at a time: what it is given, its output and its complaints. They go
+    with the spool."""
+
+    def __init__(self) -> None:
+        self.given, self.out, self.err = self._all = tuple(_nameless() for _ in range(3))
+        self.close = weakref.finalize(self, _close, self._all)
+
+    def empty(self) -> None:
+        """For the next command."""
+        for descriptor in self._all:
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+
+
+def _nameless() -> int:
+    with tempfile.TemporaryFile(buffering=0) as file:
+        return os.dup(file.fileno())
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _ends(child: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Whether it ended in time. Seen at once, where `wait` with a time-out looks now and then."""
+    descriptor = os.pidfd_open(child.pid)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
+    finally:
+        os.close(descriptor)
 
 
 def _read(descriptor: int, most: int) -> bytes:

@@ -332,7 +332,7 @@ class SlurmEngine:
                 )
             home = self.homes.find(attempt.attempt)
             if home is None:
-                live = self.watching.live()
+                live = self.watching.live({seat.node for seat in attempt.ranks})
                 self._check_seats(attempt, live)
                 launch = self._plan(attempt, live)
                 return self.homes.add(launch), launch
@@ -383,6 +383,8 @@ class SlurmEngine:
         )
 
     def _submit(self, home: Path, launch: Launch) -> None:
+        # Not while the lock is held: syncs of several launches are one write of the disk.
+        self.homes.sync(home)
         self.submitting.first(home, launch, self.watching.nodes(NODES_KEPT_US))
 
     def _forget(self, attempt: str) -> None:

@@ -8,6 +8,7 @@ deadline or stays past its kill, and cancels a second job of one attempt. Blocks
 import logging
 import threading
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import msgspec
@@ -77,13 +78,22 @@ class Watching:
         looked_us = self._looked_us
         return looked_us is None or self.clock.now_us() - looked_us >= STALE_US
 
-    def live(self) -> list[Launch]:
-        """Launches whose seats are not free yet. Reads afresh."""
+    def live(self, nodes: AbstractSet[str] | None = None) -> list[Launch]:
+        """Launches whose seats are not free yet; of those that have nothing on `nodes`, where some
+        are named, also some whose seats are. Cost: a file for each that is read."""
         found = []
         for name in self.homes.names():
-            home = self.homes.follow(name)
-            launch = None if home is None else records.read_launch(home)
-            if home is not None and launch is not None and homes.read_end(home) is None:
+            if name in self._ended:
+                continue
+            known = self._attempts.get(name)
+            if known is not None and nodes is not None and nodes.isdisjoint(known.nodes):
+                found.append(known.launch)
+                continue
+            home = self.homes.follow(name) if known is None else known.home
+            if home is None or homes.read_end(home) is not None:
+                continue
+            launch = records.read_launch(home) if known is None else known.launch
+            if launch is not None:
                 found.append(launch)
         return found
 

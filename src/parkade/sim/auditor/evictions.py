@@ -1,7 +1,7 @@
-"""What is owed for those that are told to leave for a bid, from the event of a clearing alone.
+"""The audit of evictions: those told to leave for a bid are owed for, by the event alone.
 
-Looked at is each node of whole-node work that was outbid, and the bid that takes it, where that
-comes before it beyond doubt: at a limit above the other's with the switching credit.
+What is judged is each node of whole-node work that was outbid, and the bid that takes it, where
+that comes before it beyond doubt: at a limit above the other's with the switching credit.
 
 - It owes for the node where it did not run on others: it arrives, or grows.
 - It owes as well where it runs and its own org moves it, or it leaves for a cheaper floor.
