@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -36,11 +37,17 @@ SETTINGS = PlaneSettings(check_every=1, longest_wait_us=10_000)
 class Bench:
     """A plane over a real store, a clock in the test's hand, and what stopped it."""
 
-    def __init__(self, folder: Path, rules: Rules, settings: PlaneSettings) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rules: Rules,
+        settings: PlaneSettings,
+        crash_point: Callable[[str], None] = builders.no_point,
+    ) -> None:
         self.clock = HandClock()
         self.fatal: list[BaseException] = []
         self.leadership = builders.Leading()
-        self.store: Store = open_sqlite(folder / "parkade.sqlite3")
+        self.store: Store = open_sqlite(folder / "parkade.sqlite3", crash_point=crash_point)
         self.dependencies = builders.dependencies(
             self.store,
             self.clock,
@@ -53,9 +60,12 @@ class Bench:
 
 @contextlib.asynccontextmanager
 async def bench(
-    folder: Path, rules: Rules = SMALL, settings: PlaneSettings = SETTINGS
+    folder: Path,
+    rules: Rules = SMALL,
+    settings: PlaneSettings = SETTINGS,
+    crash_point: Callable[[str], None] = builders.no_point,
 ) -> AsyncIterator[Bench]:
-    made = Bench(folder, rules, settings)
+    made = Bench(folder, rules, settings, crash_point)
     made.plane.start()
     try:
         yield made
@@ -302,3 +312,29 @@ async def test_a_look_that_refuses_decides_nothing(tmp_path: Path) -> None:
         failed = await made.plane.ask(Asked(command=org("b"), look=lambda *_: 1 // 0))
         assert isinstance(failed, Refusal) and failed.reason is Reason.INTERNAL
         assert not await made.plane.read(lambda world, _: world.records.orgs.keys() & {"a", "b"})
+
+
+async def test_a_writer_that_hangs_in_a_commit_counts_as_one_that_does_not_run(
+    tmp_path: Path,
+) -> None:
+    """As where a database or a disk does not answer."""
+    hangs, is_there, may_go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def crash_point(name: str) -> None:
+        if name == "inside_commit" and hangs.is_set():
+            is_there.set()
+            assert may_go_on.wait(PATIENCE_S)
+
+    async with bench(tmp_path, crash_point=crash_point) as made:
+        await made.plane.execute(org("acme"))
+        assert made.plane.health().is_running
+        hangs.set()
+        asking = asyncio.create_task(made.plane.execute(org("beta")))
+        assert await asyncio.to_thread(is_there.wait, PATIENCE_S)
+        made.clock.pass_us(SETTINGS.longest_turn_us)
+        assert made.plane.health().is_running
+        made.clock.pass_us(1)
+        assert not made.plane.health().is_running
+        may_go_on.set()
+        await asking
+        assert made.plane.health().is_running

@@ -25,6 +25,8 @@ COUNTS = {
     "nodes kept from lending, buffer nodes of a fabric": bounds.NODES_KEPT,
     "fabrics of a pool": bounds.FABRICS,
     "GPUs of a cap": bounds.CAP_GPUS,
+    "users of an org": Range(least=0, most=bounds.MOST_USERS),
+    "good tokens of a user": Range(least=0, most=bounds.MOST_GOOD_TOKENS),
     "priority": bounds.PRIORITY,
     "failures that are retried": bounds.FAILURES,
     "variables of a workload": bounds.ENV_ENTRIES,

@@ -2,6 +2,8 @@
 
 import contextlib
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -63,6 +65,31 @@ def test_a_backup_is_whole_while_a_writer_goes_on(data: Path, tmp_path: Path) ->
     put_back(tmp_path / "4.sqlite3", settings_of(data))
     kept = [name for name in orgs(data) if name.startswith("org-")]
     assert kept == written[: len(kept)]
+
+
+def test_a_backup_is_taken_of_a_folder_that_cannot_be_written_any_more(
+    data: Path, tmp_path: Path
+) -> None:
+    """As a disk becomes after an error: what was committed last is in the write-ahead log."""
+    to = tmp_path / "rescued.sqlite3"
+    command = f"{sys.executable} -m parkade.cli admin backup {to} --data-folder {data}"
+    mounted = f"mount --bind {data} {data} && mount -o remount,ro,bind {data}"
+    with contextlib.closing(open_sqlite(journal_path(data))) as store:
+        cycle = Cycle(recover(store, RULES), store, RULES, check_every=0)
+        cycle.open(builders.open_epoch(), cycle.world.records.now_us + 1)
+        cycle.take_commands(10**9, [Asked(command=CreateOrg(by=None, org="last"))])
+        assert journal_path(data).with_name("parkade.sqlite3-wal").stat().st_size
+        done = subprocess.run(
+            ["unshare", "--mount", "bash", "-c", f"{{ {mounted}; }} || exit 77; exec {command}"],
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode == 77:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", to.name]
+    put_back(to, settings_of(data))
+    assert orgs(data)[-1] == "last"
 
 
 def test_a_backup_overwrites_nothing_and_leaves_nothing_where_it_fails(

@@ -302,6 +302,27 @@ def test_a_database_that_lost_a_table_is_refused_with_what_to_do(
         opened()
 
 
+@pytest.mark.parametrize(
+    ("default", "used"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")]
+)
+def test_a_commit_is_on_disk_when_it_is_answered_whatever_the_databases_default_is(
+    database: str, tmp_path: Path, default: str, used: str
+) -> None:
+    url = sa.make_url(database).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            f"ALTER DATABASE {url.database} SET synchronous_commit TO {default}"
+        )
+    engine.dispose()
+    store = open_postgresql(database, head=tmp_path / "head")
+    store.commit(batch(entry(1)))
+    with store._writer.connect() as connection:
+        found = connection.exec_driver_sql("SHOW synchronous_commit").scalar()
+    store.close()
+    assert found == used
+
+
 def test_the_migrations_lead_to_the_tables_that_are_used(tmp_path: Path) -> None:
     path = tmp_path / "parkade.sqlite3"
     open_sqlite(path).close()

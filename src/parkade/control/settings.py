@@ -10,7 +10,8 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     `org_inbox_limit`; `check_every`: the world's
     invariants are checked after every n-th event, 0 for never. `jump_us` and `restart_jump_us`:
     how far the clock may be ahead of what a pause explains. `clearing_part`: a clearing that took
-    t is followed by (part - 1) x t without one."""
+    t is followed by (part - 1) x t without one. `longest_turn_us`: a writer whose turn lasts longer
+    counts as one that does not run."""
 
     batch_limit: int = 256
     inbox_limit: int = 10_000
@@ -27,6 +28,7 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     restart_jump_us: int = 7 * DAY_US
     clearing_part: int = 4
     longest_wait_us: int = SECOND_US
+    longest_turn_us: int = MINUTE_US
     observation_repeat_us: int = 10 * SECOND_US
     log_answer_timeout_us: int = 10 * SECOND_US
     log_chunks_held: int = 16

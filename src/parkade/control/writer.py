@@ -20,7 +20,7 @@ from parkade.control.healing_figures import HealingFigures
 from parkade.control.inbox import Inbox, Waiting, WaitingCommand, WaitingView, resolve
 from parkade.control.intake import Intake
 from parkade.control.outbox import Outbox
-from parkade.control.recover import recover
+from parkade.control.recover import Recovered, recover
 from parkade.control.rules import Rules
 from parkade.control.schedule import Schedule
 from parkade.control.settings import PlaneSettings
@@ -43,7 +43,8 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     `accepted`: an operator said that agents of a lost journal shall obey this one, in an epoch of
     at least this number; None: it did not. `on_fatal` must not return in production, and
     `crash_point` does nothing there. `leadership` was acquired before; the writer stops where it is
-    lost. `draw_name` names the installation and the lineage of an epoch.
+    lost. `draw_name` names the installation and the lineage of an epoch. `recover` gives the world
+    to begin with.
     """
 
     store: Store
@@ -54,6 +55,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     leadership: Leadership
     accepted: int | None = None
     draw_name: Callable[[], str] = random_name
+    recover: Callable[[Store, Rules], Recovered] = recover
 
 
 class LeadershipLost(Exception):
@@ -79,7 +81,7 @@ class Writer:
         self._settings = settings
         self._clock = dependencies.clock
         store, rules = dependencies.store, dependencies.rules
-        recovered = recover(store, rules)
+        recovered = dependencies.recover(store, rules)
         world = recovered.world
         recorded_us = world.records.now_us
         self._guard = ClockGuard(
@@ -121,6 +123,7 @@ class Writer:
         self._commits = self._commands = self._commit_us = self._clearing_us = 0
         self._in_hand: list[WaitingCommand] = []
         self._is_running = False
+        self._turn_since_us: int | None = None
         self._thread = threading.Thread(target=self._run, name="parkade-writer", daemon=True)
 
     def start(self) -> None:
@@ -138,6 +141,13 @@ class Writer:
 
     def turn(self, asked: Sequence[Asked] = ()) -> Turn:
         """One step. `asked` is for who drives it without a thread; it comes before the inbox."""
+        self._turn_since_us = self._clock.steady_us()
+        try:
+            return self._turn(asked)
+        finally:
+            self._turn_since_us = None
+
+    def _turn(self, asked: Sequence[Asked]) -> Turn:
         settings, cycle = self._settings, self._cycle
         if not self._dependencies.leadership.is_held():
             raise LeadershipLost(
@@ -164,12 +174,14 @@ class Writer:
         return now_us + self._clock.steady_us() - steady_us
 
     def health(self) -> Health:
-        """How it is doing."""
+        """How it is doing. A turn that does not end, as where a database or a disk hangs, is no
+        running: a thread that waits for it can say nothing itself."""
         records = self._cycle.world.records
-        steady_us = self._clock.steady_us()
+        since_us, steady_us = self._turn_since_us, self._clock.steady_us()
+        hangs = since_us is not None and steady_us - since_us > self._settings.longest_turn_us
         pools = list(records.pools)
         return Health(
-            is_running=self._is_running,
+            is_running=self._is_running and not hangs,
             epoch=records.epoch,
             sequence=self.feed.sequence,
             is_clock_doubted=records.is_clock_doubted,

@@ -7,7 +7,9 @@ present journal aside instead of dropping it, and tells what the backup lacks.
 
 import contextlib
 import os
+import shutil
 import sqlite3
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -160,6 +162,27 @@ def _copy(source: Path, to: Path) -> None:
         raise StoreError(
             f"{source} is not there: name a server's data folder (--data-folder), or a backup"
         )
+    if os.statvfs(source.parent).f_flag & os.ST_RDONLY:
+        _copy_from_read_only(source, to)
+    else:
+        _copy_open(source, to)
+
+
+def _copy_from_read_only(source: Path, to: Path) -> None:
+    """From a file system that cannot be written, as after an error of the disk: SQLite cannot read
+    a write-ahead log there, and no server writes one."""
+    with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as name:
+        try:
+            for ending in ("", "-wal"):
+                path = source.with_name(source.name + ending)
+                if path.exists():
+                    shutil.copyfile(path, Path(name) / path.name)
+        except OSError as error:
+            raise StoreError(f"{source} could not be copied: {error.strerror}") from error
+        _copy_open(Path(name) / source.name, to)
+
+
+def _copy_open(source: Path, to: Path) -> None:
     address = f"{source.absolute().as_uri()}?mode=ro"
     try:
         with (

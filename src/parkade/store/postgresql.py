@@ -4,18 +4,40 @@ Needs psycopg (`pip install 'parkade[postgresql]'`). A password never stands in 
 process lists show: libpq finds it in PGPASSFILE or `~/.pgpass`.
 """
 
+import os
+import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from parkade.ports import StoreError
 from parkade.store.driver_error import line_of
 from parkade.store.head import HeadFile
 from parkade.store.sql import SqlStore
 
-_CONNECT_TIMEOUT_S = 10
+SESSIONS = "parkade process "
+"""How the names of the program's sessions begin."""
+CONNECT_TIMEOUT_S = 10
 _STATEMENT_TIMEOUT_MS = 60_000
+# A silent network is noticed by both ends within about 5 s.
+ALIVE = {
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5_000,
+}
+SERVER_ALIVE = "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3"
+_RANDOM = secrets.token_hex(4)
+
+
+def session_name() -> str:
+    """What PostgreSQL shows of every session of this process, and of no other: at most 63 bytes."""
+    host = socket.gethostname().encode("ascii", "replace").decode()
+    return f"{SESSIONS}{os.getpid()} ({_RANDOM}) on {host}"[:63]
 
 
 def _nothing(_name: str) -> None:
@@ -35,11 +57,14 @@ def open_postgresql(
     engine = sa.create_engine(
         url_of(address),
         connect_args={
-            "connect_timeout": _CONNECT_TIMEOUT_S,
-            "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS}",
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": session_name(),
+            "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} {SERVER_ALIVE}",
+            **ALIVE,
         },
         pool_pre_ping=True,
     )
+    sa.event.listen(engine, "connect", _on_connect)
     try:
         return SqlStore(
             engine, head=HeadFile(head), crash_point=crash_point, is_read_only=is_read_only
@@ -54,6 +79,18 @@ def open_postgresql(
     except StoreError:
         engine.dispose()
         raise
+
+
+def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    """A commit is on the server's disk when it is answered, whatever the database's default is."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute("SELECT current_setting('synchronous_commit')")
+        if cursor.fetchone() == ("off",):
+            cursor.execute("SET synchronous_commit TO on")
+        connection.commit()
+    finally:
+        cursor.close()
 
 
 def url_of(address: str) -> sa.URL:

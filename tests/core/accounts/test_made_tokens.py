@@ -5,6 +5,7 @@ import pytest
 from parkade.core.kernel.decide import decide
 from parkade.core.state import commands, events
 from parkade.core.state.people import Role, Token
+from parkade.core.units import bounds
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import HOUR_US, MINUTE_US
 from tests import builders
@@ -79,3 +80,27 @@ def test_a_token_that_lasts_makes_tokens_that_last_and_so_does_the_server(
         made = make(parkade, f"t{number}", with_token=maker)
         assert isinstance(made, Token)
         assert (made.expires_us, made.made_with) == (None, maker)
+
+
+def test_a_user_has_so_many_good_tokens_and_room_again_once_one_is_not(
+    parkade: Parkade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MOST_GOOD_TOKENS", 4)
+    assert isinstance(make(parkade, "t1"), Token)
+    refused = make(parkade, "t2")
+    assert isinstance(refused, Refusal) and refused.reason is Reason.TOO_MANY
+    parkade.run(2 * HOUR_US // 1_000_000)
+    assert isinstance(make(parkade, "t2"), Token), "the one for an hour has expired"
+    parkade.do(commands.RevokeToken(by="ada", token="t1"))
+    assert isinstance(make(parkade, "t3"), Token)
+    assert isinstance(make(parkade, "t4"), Refusal)
+    assert isinstance(make(parkade, "t5", user="root"), Token), "another user's are counted apart"
+
+
+def test_an_org_has_so_many_users(parkade: Parkade, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MOST_USERS", 2)
+    command = builders.create_user("eve", "lab", role=Role.MEMBER, unix_name=None)
+    refused = decide(parkade.world, command, parkade.now_us)
+    assert isinstance(refused, Refusal) and refused.reason is Reason.TOO_MANY
+    parkade.org("other")
+    parkade.do(builders.create_user("eve", "other", role=Role.MEMBER, unix_name=None))

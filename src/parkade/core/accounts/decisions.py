@@ -47,6 +47,10 @@ def create_user(world: World, command: commands.CreateUser, now_us: int) -> Deci
         return refusal
     if (refusal := _bad_unix_name(command.unix_name)) is not None:
         return refusal
+    if sum(it.org == command.org for it in world.records.users.values()) >= bounds.MOST_USERS:
+        return Refusal(
+            reason=Reason.TOO_MANY, detail=f"{command.org} has {bounds.MOST_USERS:,} users already"
+        )
     user = User(user=command.user, org=command.org, role=command.role, unix_name=command.unix_name)
     return (events.UserCreated(at_us=now_us, user=user),)
 
@@ -123,6 +127,12 @@ def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision
     expires_us = _expires_us(world, command, now_us)
     if isinstance(expires_us, Refusal):
         return expires_us
+    if _good_tokens(world, user, now_us) >= bounds.MOST_GOOD_TOKENS:
+        return Refusal(
+            reason=Reason.TOO_MANY,
+            detail=f"{user.user} has {bounds.MOST_GOOD_TOKENS:,} good tokens already; revoke some,"
+            " or make tokens that expire",
+        )
     token = Token(
         token=command.token,
         user=command.user,
@@ -134,6 +144,13 @@ def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision
         made_with=command.made_with,
     )
     return (events.TokenAdded(at_us=now_us, token=token),)
+
+
+def _good_tokens(world: World, user: User, now_us: int) -> int:
+    """How many tokens of a user are good; cost grows with all tokens."""
+    org = world.records.orgs[user.org]
+    tokens = world.records.tokens.values()
+    return sum(it.user == user.user and it.is_good(user, org, now_us) for it in tokens)
 
 
 def _expires_us(world: World, command: commands.AddToken, now_us: int) -> int | Refusal | None:

@@ -67,6 +67,11 @@ TERMS_US = {
     "folder_retention": POSITIVE_SPAN_US,
 }
 
+MOST_GOOD_TOKENS = 1_000
+"""Of one user, those that are not revoked and have not expired."""
+MOST_USERS = 10_000
+"""Of one org."""
+
 # What an org may have open and begin in a minute, unless an operator says otherwise for it: far
 # above what people do, and below what would hold the server up.
 ORG_BOUND = Range(least=0, most=1_000_000)
