@@ -6,7 +6,7 @@ id, order is (epoch, sequence). Times are microseconds since 1970-01-01 UTC.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -49,6 +49,22 @@ class Sensor(Protocol):
         ...
 
 
+class OtherLines(NamedTuple):
+    """Lines of a log that were left out, since they name a machine that is none of those that the
+    log is of, or where several write into it, none. `hosts` are the first few names, in the order
+    in which they came, "" for none; `machines` is how many, up to a bound. `has_own`: a line named
+    the node itself."""
+
+    lines: int
+    hosts: tuple[str, ...]
+    machines: int
+    has_own: bool
+
+
+NO_OTHERS = OtherLines(0, (), 0, has_own=False)
+"""Of a log that one machine alone writes."""
+
+
 @runtime_checkable
 class LogSensor(Sensor, Protocol):
     """A sensor that reads a kernel's log: it is polled about each second, and after a restart it
@@ -65,13 +81,17 @@ class LogSensor(Sensor, Protocol):
         ...
 
     @property
-    def foreign(self) -> tuple[int, str | None]:
-        """How many lines it left out because another host wrote them, and that host of the last
-        one."""
+    def others(self) -> OtherLines:
+        """The lines that it left out as another machine's."""
         ...
 
     def resume(self, bookmark: str) -> None:
         """To go on behind what was read before. One that is not of this log changes nothing."""
+        ...
+
+    @property
+    def missed(self) -> str | None:
+        """What came behind the bookmark and was not read, in words; None where all was."""
         ...
 
     def reread(self, now_us: int) -> Sequence[Symptom]:
@@ -598,8 +618,9 @@ class Store(Protocol):
         """The first sequence of a transfer that belongs to no entry; None where there is none."""
         ...
 
-    def account_sums(self) -> Mapping[str, int]:
-        """What each account received less what it paid, by the transfers that statements show."""
+    def account_sums(self, *, until: int | None = None) -> Mapping[str, int]:
+        """What each account received less what it paid, by the transfers that statements show, of
+        the entries up to `until`; None: of all."""
         ...
 
     def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:

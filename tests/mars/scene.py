@@ -113,25 +113,29 @@ class Scene:
 
     def mars(self, *words: str, exit_code: int = 0) -> str:
         """What `parkade mars ... --config mars.yaml` prints."""
-        done = subprocess.run(
-            [sys.executable, "-c", MAIN, "mars", *words, "--config", "mars.yaml"],
-            cwd=self.folder,
+        done = self.run(*words, "--config", "mars.yaml", folder=self.folder)
+        assert done.returncode == exit_code, done.stderr
+        return done.stdout + done.stderr
+
+    def run(self, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """`parkade mars ...` in a folder."""
+        return subprocess.run(
+            [sys.executable, "-c", MAIN, "mars", *words],
+            cwd=folder,
             capture_output=True,
             text=True,
             check=False,
             timeout=PATIENCE_S,
         )
-        assert done.returncode == exit_code, done.stderr
-        return done.stdout + done.stderr
 
     @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[str]]:
+    def running(self, *, errors: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
         """`parkade mars run --config mars.yaml`, which has begun; terminated and waited for."""
         child = subprocess.Popen(
             [sys.executable, "-c", MAIN, "mars", "run", "--config", "mars.yaml"],
             cwd=self.folder,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
@@ -143,6 +147,8 @@ class Scene:
             child.terminate()
             child.wait(PATIENCE_S)
             child.stdout.close()
+            if child.stderr is not None:
+                child.stderr.close()
 
     def write(self, node: str, line: str = XID) -> None:
         with (self.folder / f"{node}.log").open("a") as handle:

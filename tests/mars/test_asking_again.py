@@ -337,3 +337,17 @@ def test_a_journal_with_a_torn_last_line_is_gone_on_with(scene: Scene) -> None:
     assert drained(scene) == {"n0", "n9"}
     events = [json.loads(line)["event"] for line in file.journal.read_text().splitlines()]
     assert events == ["intended", "drained"] * 2
+
+
+def test_lines_that_may_have_been_missed_are_told_at_the_start(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = scene.file(act=False)
+    runner = scene.runner(file)
+    scene.write("n0", "usb 1-1: new device")
+    runner.round()
+    runner.close()
+    (scene.folder / "n0.log").write_text("")
+    scene.runner(file).round()
+    told = capsys.readouterr().out
+    assert told.count("lines may have been missed") == 1 and "behind byte 20" in told

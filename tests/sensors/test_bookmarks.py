@@ -1,11 +1,13 @@
 """How far logs were read and judged, and sensors that go on there."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parkade.core.healing.symptom import signals_of
 from parkade.core.units.time import SECOND_US
 from parkade.sensors.bookmarks import ReadSoFar
 from parkade.sensors.kernel_log.live import KernelLogFile, KernelRing
@@ -88,3 +90,105 @@ def test_a_ring_goes_on_within_one_life_of_the_kernel() -> None:
     unknown = ring(None)
     unknown.poll(0)
     assert unknown.bookmark is None
+
+
+def line(code: int) -> str:
+    return f"{XID.replace(' 79,', f' {code},')}\n"
+
+
+def codes(sensor: KernelLogFile) -> list[str]:
+    return [signals_of(each.fact)[0] for each in sensor.poll(0)]
+
+
+def stopped_reader(log: Path) -> str:
+    """A bookmark behind a first line, of a log that got another one since."""
+    log.write_text(line(79))
+    first = KernelLogFile(log, node="n1", from_end=False)
+    assert codes(first) == ["xid/79"]
+    mark = first.bookmark
+    first.close()
+    assert mark is not None
+    with log.open("a") as handle:
+        handle.write(line(63).rstrip())
+    return mark
+
+
+@pytest.mark.parametrize("name", ["kern.log.1", "kern.log-20261127"])
+def test_a_log_that_was_rotated_meanwhile_is_read_on_where_it_stands(
+    tmp_path: Path, name: str
+) -> None:
+    log = tmp_path / "kern.log"
+    mark = stopped_reader(log)
+    log.rename(tmp_path / name)
+    (tmp_path / "kern.log.bak").write_text(line(94))
+    log.write_text(line(74))
+    again = KernelLogFile(log, node="n1")
+    again.resume(mark)
+    assert again.missed is None
+    assert codes(again) == ["xid/63", "xid/74"]
+    with log.open("a") as handle:
+        handle.write(line(48))
+    assert codes(again) == ["xid/48"]
+    again.close()
+
+
+def test_a_log_that_was_rotated_twice_is_read_file_by_file(tmp_path: Path) -> None:
+    log = tmp_path / "kern.log"
+    mark = stopped_reader(log)
+    for number, code in ((2, 92), (1, 74)):
+        log.rename(tmp_path / f"kern.log.{number}")
+        log.write_text(line(code))
+    for number, at in ((2, 100), (1, 200)):
+        os.utime(tmp_path / f"kern.log.{number}", (at, at))
+    again = KernelLogFile(log, node="n1")
+    again.resume(mark)
+    assert again.bookmark == mark, "what is not read yet is read again by the next one"
+    assert codes(again) == ["xid/63", "xid/92", "xid/74"]
+    again.close()
+
+
+@pytest.mark.parametrize("rotated", ["kern.log.1.gz", "kern.log-20261127.xz"])
+def test_what_was_compressed_meanwhile_is_said_to_be_missed(tmp_path: Path, rotated: str) -> None:
+    log = tmp_path / "kern.log"
+    mark = stopped_reader(log)
+    log.unlink()
+    (tmp_path / rotated).write_bytes(b"compressed")
+    log.write_text(line(74))
+    again = KernelLogFile(log, node="n1")
+    again.resume(mark.replace(":", ":9", 1))
+    assert again.missed is not None
+    assert f"behind byte {len(line(79))}" in again.missed and f"look in {rotated}" in again.missed
+    assert codes(again) == ["xid/74"]
+    again.close()
+
+
+def test_a_file_between_that_was_compressed_is_said_to_be_missed(tmp_path: Path) -> None:
+    log = tmp_path / "kern.log"
+    mark = stopped_reader(log)
+    log.rename(tmp_path / "kern.log.2")
+    os.utime(tmp_path / "kern.log.2", (100, 100))
+    (tmp_path / "kern.log.1.gz").write_bytes(b"compressed")
+    log.write_text(line(74))
+    again = KernelLogFile(log, node="n1")
+    again.resume(mark)
+    assert again.missed == f"{log} was rotated, and kern.log.1.gz is compressed and was not read"
+    assert codes(again) == ["xid/63", "xid/74"]
+    again.close()
+
+
+def test_a_log_that_was_cut_meanwhile_says_what_may_be_missed(tmp_path: Path) -> None:
+    log = tmp_path / "kern.log"
+    mark = stopped_reader(log)
+    log.write_text("")
+    again = KernelLogFile(log, node="n1")
+    again.resume(mark)
+    assert again.missed is not None and "was cut" in again.missed
+    again.close()
+
+
+def test_a_ring_that_ran_over_meanwhile_says_how_many_records_are_gone() -> None:
+    records = [f"4,{number},1000,-;{XID}" for number in range(5, 8)]
+    ring = KernelRing(node="n1", records=lambda: HeldRecords(records), boot=lambda: "b1")
+    ring.resume("b1:1")
+    ring.reread(0)
+    assert ring.missed == "the kernel's ring ran over, and 3 records of it were not read"

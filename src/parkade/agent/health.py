@@ -51,7 +51,8 @@ SHORTEST_S = 0.01
 """Between two looks for windows that close, whatever the clocks say."""
 SEEN = "seen.json"
 BOOKMARKS = "bookmarks.json"
-FOREIGN = "%s: its log has lines of %s, which are left out; name it as `host` if it is the node"
+FOREIGN = "%s: its log has lines of %s, which are left out%s"
+FOREIGN_HINT = "; where that is the node by another name, name it as `host`"
 WHOLE_POOL = ""
 """The node of a sensor that speaks for several."""
 _ON_LADDER = {RepairKind.RESET: Action.RESET_GPU, RepairKind.REBOOT: Action.REBOOT}
@@ -111,6 +112,8 @@ class HealthWatch:
         for node, log in self._logs.sensors:
             if log_name(node) in marks:
                 log.resume(marks[log_name(node)])
+                if log.missed is not None:
+                    logger.warning("%s: lines may have been missed: %s", node, log.missed)
         self._to_tell = asyncio.Event()
         self._to_tell.set()
 
@@ -159,10 +162,11 @@ class HealthWatch:
         for symptom in polled.symptoms:
             self._judge(symptom, log_name(symptom.node))
         for node, log in self._logs.sensors:
-            count, host = log.foreign
-            if count and node not in self._has_foreign:
+            others = log.others
+            if others.lines and node not in self._has_foreign:
                 self._has_foreign.add(node)
-                logger.warning(FOREIGN, node, host)
+                hint = "" if others.has_own or not others.hosts[0] else FOREIGN_HINT
+                logger.warning(FOREIGN, node, others.hosts[0] or "no named machine", hint)
         marks = {log_name(node): log.bookmark for node, log in self._logs.sensors}
         known = {name: mark for name, mark in marks.items() if mark is not None}
         self._marks.note(known, self._clock.now_us())

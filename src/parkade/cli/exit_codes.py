@@ -10,7 +10,8 @@ server, a file of Mars, a run of compound. From 7 on a family has codes of its o
 EXIT_OTHER, EXIT_USAGE, EXIT_INVALID, EXIT_NOT_FOUND = 1, 2, 3, 4
 EXIT_DENIED, EXIT_TRY_AGAIN, EXIT_REFUSED = 5, 6, 7
 
-# Mars: a file or a port that it needs is not to be had; a sensor could not be read.
+# Mars: a file, a port or a journal is not to be had, or a drain could not be lifted; a sensor could
+# not be read.
 MARS_INVALID = EXIT_INVALID
 MARS_NO_EXTRA = EXIT_USAGE
 MARS_CANNOT = EXIT_NOT_FOUND
@@ -41,7 +42,7 @@ EXITS: dict[int, tuple[str, str, str]] = {
     EXIT_INVALID: ("invalid", "a policy or a file is wrong", "a file or a value is wrong"),
     EXIT_NOT_FOUND: (
         "no such thing",
-        "a file cannot be read or written, or a port not had",
+        "a file or a port is not to be had, or a drain not lifted",
         "no such run or question",
     ),
     EXIT_DENIED: ("not allowed", "–", "no call to a model succeeds"),

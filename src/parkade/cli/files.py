@@ -10,13 +10,14 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from parkade.cli.calling import fail
+from parkade.cli.exit_codes import EXIT_INVALID
 from parkade.core.units.bounds import MOST_DOCUMENT_BYTES
 from parkade.wire.yaml import Unreadable, parse
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def read_text(file: Path) -> str:
+def read_text(file: Path, *, exit_code: int = EXIT_INVALID) -> str:
     """The text of a file; ends the program where it cannot be read."""
     try:
         if str(file) == "-":
@@ -24,7 +25,8 @@ def read_text(file: Path) -> str:
         with file.open(encoding="utf-8") as handle:
             return handle.read(MOST_DOCUMENT_BYTES + 1)
     except (OSError, UnicodeDecodeError) as error:
-        fail(f"{file} cannot be read: {error}", exit_code=3)
+        why = getattr(error, "strerror", None) or error
+        fail(f"{file} cannot be read: {why}", exit_code=exit_code)
 
 
 def write_secret(file: Path, secret: str) -> None:

@@ -40,6 +40,7 @@ from parkade.mars.drains import (
     DrainRefused,
     Drains,
     DrainStands,
+    RunningCommand,
 )
 from parkade.mars.metrics import Metrics
 
@@ -204,6 +205,11 @@ class Draining:
         if self._under_way is not None:
             known |= {self._under_way[0].verdict}
         self._turns = {name: turn for name, turn in self._turns.items() if name in known}
+
+    @property
+    def running(self) -> RunningCommand | None:
+        """The command of a drain that runs now."""
+        return self._drains.running
 
     def close(self) -> None:
         """Begins nothing more, and waits for the command that is under way, which is bounded."""

@@ -10,19 +10,18 @@ The journal is one JSON object a line, version 1, appended and flushed to disk. 
 a crash leaves it, is a command that may have run: it is looked up by its reason like any other.
 """
 
-import contextlib
 import enum
 import json
 import os
-import signal
-import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from parkade.mars.run_file import DrainEntry
+from parkade.sensors.command import CommandError, output_of
 
 VERSION = 1
 MARK = "parkade-mars:"
@@ -47,6 +46,15 @@ class OwnDrain(NamedTuple):
     mark: str
     verdict: str
     at_us: int
+
+
+class RunningCommand(NamedTuple):
+    """A command that works on a node, its program, and when it is ended at the latest, by the
+    steady clock."""
+
+    node: str
+    program: str
+    ends_s: float
 
 
 class RefusalReason(enum.StrEnum):
@@ -87,6 +95,7 @@ class Drains:
         self._begun = [(row.node, row.at_us) for event, row in rows if event == "intended"]
         self._intended: dict[str, OwnDrain] = {}
         self._stopping = threading.Event()
+        self._running: RunningCommand | None = None
 
     def stop(self) -> None:
         """From now on no drain begins; the one under way ends after the command that runs, or if
@@ -180,29 +189,19 @@ class Drains:
     def _run(self, command: tuple[str, ...], *, node: str, reason: str) -> str:
         """A command's output. No shell reads it, so a reason is never more than one word."""
         words = [word.replace("{node}", node).replace("{reason}", reason) for word in command]
+        timeout_s = self._entry.timeout.total_seconds()
+        self._running = RunningCommand(node, words[0], time.monotonic() + timeout_s)
         try:
-            # In a session of its own: Ctrl-C ends Mars and not the drain that is under way.
-            child = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise DrainError(f"{words[0]} cannot be run: {error.strerror}") from error
-        with child:
-            try:
-                output, errors = child.communicate(timeout=self._entry.timeout.total_seconds())
-            except subprocess.TimeoutExpired:
-                # And what it started, which holds its output too.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                raise DrainError(f"{words[0]} gave no answer in time") from None
-        if child.returncode != 0:
-            why = errors[:MOST_OUTPUT].decode("utf-8", "replace").strip()
-            raise DrainError(f"{words[0]} ended with status {child.returncode}: {why[:300]}")
-        return output[:MOST_OUTPUT].decode("utf-8", "replace").strip()
+            return output_of(words, timeout_s=timeout_s)[:MOST_OUTPUT].strip()
+        except CommandError as error:
+            raise DrainError(str(error)) from error
+        finally:
+            self._running = None
+
+    @property
+    def running(self) -> RunningCommand | None:
+        """The command that runs now; asked by another thread."""
+        return self._running
 
     def _write(self, event: str, drained: OwnDrain) -> None:
         line = {"version": VERSION, "event": event, **drained._asdict()}

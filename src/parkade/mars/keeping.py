@@ -69,6 +69,7 @@ class Keeping:
         self._marks_saved: dict[str, str] = {}
         self._stood: tuple[object, ...] = ((), {})
         self._stood_us = 0
+        self._missed: set[str] = set()
 
     def resume(self, now_us: int) -> None:
         """Goes on where the program before this one ended, and saves where that is."""
@@ -81,6 +82,7 @@ class Keeping:
                 if mark is not None:
                     log.resume(mark)
                     self._remember(log.reread(now_us), now_us)
+                    self._tell_missed(node, log)
             if kept is not None:
                 self._restore(kept, now_us)
         begun = self._read_so_far()
@@ -146,6 +148,12 @@ class Keeping:
             self._draining.resume(verdicts, {each.verdict: _held(each) for each in unfinished})
         if verdicts:
             self._log.info("verdicts stand from before", verdicts=len(verdicts))
+
+    def _tell_missed(self, node: str, log: LogSensor) -> None:
+        """What was not read; once for all nodes that share a log."""
+        if log.missed is not None and log.missed not in self._missed:
+            self._missed.add(log.missed)
+            self._log.warning("lines may have been missed", node=node, why=log.missed)
 
     def _remember(self, symptoms: Sequence[Symptom], now_us: int) -> None:
         """Old symptoms, at the times when they came; their verdicts stand and nothing follows."""

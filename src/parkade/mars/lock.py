@@ -2,14 +2,14 @@
 
 A run remembers its drains and how far logs were judged. Another one beside it, or an undo, would
 change both behind its back: nodes would be drained twice, or anew for the verdict that still
-stands. So a lock file stands beside the journal, given back by the kernel when its holder dies, and
-the second program is refused.
+stands. So the journal is locked, whatever name leads to it, and a lock file beside it, which names
+the process; the kernel gives both back when that dies. The second program is refused.
 """
 
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -24,17 +24,26 @@ def only_one(journal: Path | None) -> Iterator[None]:
     if journal is None:
         yield
         return
+    journal = journal.resolve()
     journal.parent.mkdir(parents=True, exist_ok=True)
-    path = journal.with_name(f"{journal.name}.lock")
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            process = os.read(descriptor, 64).decode("ascii", "replace").strip() or "unknown"
-            raise JournalInUse(f"process {process} works on {journal}; end it first") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    with ExitStack() as stack:
+        holder = _opened(stack, journal.with_name(f"{journal.name}.lock"))
+        # The file itself too, since it may have several names; the lock file alone, an earlier
+        # version locks.
+        for descriptor in (holder, _opened(stack, journal)):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                process = os.read(holder, 64).decode("ascii", "replace").strip() or "unknown"
+                who = f"process {process}" if descriptor == holder else "a process"
+                raise JournalInUse(f"{who} works on {journal}; end it first") from None
+        os.ftruncate(holder, 0)
+        os.pwrite(holder, f"{os.getpid()}\n".encode(), 0)
         yield
-    finally:
-        os.close(descriptor)
+
+
+def _opened(stack: ExitStack, path: Path) -> int:
+    """A descriptor of a file, which is made where it is not there; closed with the stack."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    stack.callback(os.close, descriptor)
+    return descriptor

@@ -36,7 +36,7 @@ from parkade.core.units.time import SECOND_US
 from parkade.mars.policy_file import load_policy, shipped_policy
 from parkade.mars.run_file import Command as Words
 from parkade.mars.run_file import EngineEntry, Hosts, NodeName
-from parkade.mars.sensing import engine_sensor, node_sensors
+from parkade.mars.sensing import engine_sensor, node_sensors, sharers
 from parkade.ports import Clock, Sensor
 from parkade.repairs import commands
 from parkade.repairs.commands import CommandRepairs
@@ -141,8 +141,11 @@ def policy_of_pool(file: PoolFile, folder: Path) -> Policy:
 
 def sensors_of_pool(file: PoolFile, read_clock: ReadClock) -> dict[str, tuple[Sensor, ...]]:
     """The sensors of each node; `read_clock` tells this machine's clock beside the server's."""
+    shared = sharers(file.nodes.items())
     return {
-        node: node_sensors(node, entry, nvml_every_us=NVML_EVERY_US, read_clock=read_clock)
+        node: node_sensors(
+            node, entry, nvml_every_us=NVML_EVERY_US, read_clock=read_clock, sharing=shared
+        )
         for node, entry in file.nodes.items()
     }
 

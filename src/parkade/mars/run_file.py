@@ -6,16 +6,17 @@ on loopback.
 
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from parkade.mars.run_checks import run_faults
 from parkade.sensors.slurm_nodes import COMMAND
+from parkade.wire.problems import Fault, faults, invalid
 from parkade.wire.scalars import PositiveSpan, parse_span
-from parkade.wire.yaml import parse
+from parkade.wire.yaml import Unreadable, load
 
 MOST_NODES = 20_000
-MOST_NAMED = 5
 NodeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$")]
 Hosts = Annotated[
     tuple[NodeName, ...],
@@ -53,21 +54,10 @@ class NodeEntry(_Model):
     dcgm: str | None = Field(None, description="the address of its DCGM exporter")
     local: bool = Field(default=False, description="it is this machine: read its own sensors")
 
-    @model_validator(mode="after")
-    def _named(self) -> "NodeEntry":
-        if self.host and self.kernel_log is None:
-            raise ValueError("`host` says whose lines of `kernel_log` are taken; name that too")
-        return self
-
     @property
     def has_sensor(self) -> bool:
         """Whether anything but the engine speaks of it."""
         return self.local or self.kernel_log is not None or self.dcgm is not None
-
-
-NEEDED = (("set", "{node}"), ("set", "{reason}"), ("reason", "{node}"), ("undo", "{node}"))
-"""What the words of a drain's commands must hold; without it another node, or none that Mars would
-know again, is drained."""
 
 
 class DrainEntry(_Model):
@@ -87,15 +77,6 @@ class DrainEntry(_Model):
     )
     timeout: PositiveSpan = Field(parse_span("30s"), description="of each of these commands")
 
-    @model_validator(mode="after")
-    def _counted(self) -> "DrainEntry":
-        if (self.count is None) != (self.most is None):
-            raise ValueError("`count` and `most` belong together")
-        for name, mark in NEEDED:
-            if not any(mark in word for word in getattr(self, name)):
-                raise ValueError(f"`{name}` needs {mark} in one of its words")
-        return self
-
 
 class EngineEntry(_Model):
     """What the cluster's engine says of its nodes."""
@@ -104,6 +85,10 @@ class EngineEntry(_Model):
         COMMAND, description="prints `node|state|reason` lines, as `sinfo` does by default"
     )
     timeout: PositiveSpan = Field(parse_span("30s"), description="of the command")
+
+
+COMMANDS = ("command", "set", "reason", "undo", "count")
+Commands = TypeVar("Commands", DrainEntry, EngineEntry)
 
 
 class RunFile(_Model):
@@ -134,30 +119,63 @@ class RunFile(_Model):
         " were read",
     )
 
-    @model_validator(mode="after")
-    def _fits(self) -> "RunFile":
-        if not self.nodes:
-            raise ValueError("`nodes` is empty; name a node")
-        names = [entry.node for entry in self.nodes]
-        if len(names) != len(set(names)):
-            raise ValueError("a node stands twice in `nodes`")
-        if sum(entry.local for entry in self.nodes) > 1:
-            raise ValueError("only one node of `nodes` can be this machine")
-        blind = [entry.node for entry in self.nodes if not entry.has_sensor]
-        if blind and self.engine is None:
-            more = f" and {len(blind) - MOST_NAMED} more" if len(blind) > MOST_NAMED else ""
-            raise ValueError(
-                f"nothing reads {', '.join(blind[:MOST_NAMED])}{more}: give each node `kernel_log`,"
-                " `dcgm` or `local: true`, or the file an `engine`"
+
+def read_run_file(text: str, folder: Path = Path()) -> RunFile:
+    """The checked file; raises Unreadable with every error and its place. Programs are looked for
+    from `folder`."""
+    written = load(text)
+    try:
+        file, found = RunFile.model_validate(written), []
+    except ValidationError as error:
+        file, found = None, faults(error.errors(), model=RunFile)
+    places = {fault.place for fault in found}
+    found += [each for each in run_faults(written, folder) if each.place not in places]
+    if file is None or found:
+        raise Unreadable(invalid(found))
+    return file
+
+
+def rooted(file: RunFile, folder: Path) -> RunFile:
+    """The file with its paths counted from its own folder, those of programs too. Raises Unreadable
+    where its journal stands in the folder where the program was started, from where paths counted
+    before: what it remembers would be lost without a word."""
+    journal = file.journal
+    if journal is not None:
+        at = folder / journal
+        if not at.exists() and journal.exists():
+            message = (
+                f"paths count from the folder of this file: {at} is not there, and"
+                f" {journal.resolve()} is; move it there, with what stands beside it, or write its"
+                " whole path"
             )
-        if self.act and (self.drain is None or self.journal is None):
-            raise ValueError("`act: true` needs `drain` and `journal`")
-        return self
+            raise Unreadable(invalid([Fault(place="journal", message=message)]))
+        # A symbolic link is the journal that it leads to, with what stands beside that.
+        journal = at.resolve() if at.is_symlink() else at
+    return file.model_copy(
+        update={
+            "journal": journal,
+            "policy": None if file.policy is None else folder / file.policy,
+            "nodes": tuple(_rooted_node(entry, folder) for entry in file.nodes),
+            "drain": None if file.drain is None else _rooted_commands(file.drain, folder),
+            "engine": None if file.engine is None else _rooted_commands(file.engine, folder),
+        }
+    )
 
 
-def read_run_file(text: str) -> RunFile:
-    """The checked file; raises Unreadable with every error and its place."""
-    return parse(text, RunFile)
+def _rooted_node(entry: NodeEntry, folder: Path) -> NodeEntry:
+    if entry.kernel_log is None:
+        return entry
+    return entry.model_copy(update={"kernel_log": folder / entry.kernel_log})
+
+
+def _rooted_commands(entry: Commands, folder: Path) -> Commands:
+    """A program that is named with a `/` counts from the folder, as a path does."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in COMMANDS:
+        words: tuple[str, ...] = getattr(entry, name, None) or ()
+        if words and "/" in words[0]:
+            found[name] = (str(folder / words[0]), *words[1:])
+    return entry.model_copy(update=found)
 
 
 def default_run_file() -> RunFile:

@@ -25,7 +25,7 @@ from parkade.core.healing.topology import NodePlace
 from parkade.core.healing.verdict import Level, Verdict
 from parkade.core.healing.watch import Decision, FleetWatch, WatchSettings, asks
 from parkade.core.units.time import SECOND_US
-from parkade.mars.alerting import ROUNDS_AHEAD, alert_of
+from parkade.mars.alerting import ROUNDS_AHEAD, TIMEOUT_S, alert_of
 from parkade.mars.aside import Aside
 from parkade.mars.draining import Draining, Held, held_by
 from parkade.mars.drains import Drains
@@ -33,7 +33,7 @@ from parkade.mars.foreign import ForeignLines
 from parkade.mars.keeping import Keeping
 from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
-from parkade.mars.sensing import engine_sensor, node_sensors
+from parkade.mars.sensing import engine_sensor, node_sensors, sharers
 from parkade.mars.standing import StandingVerdicts
 from parkade.mars.telling import AlertTelling
 from parkade.ports import Sensor
@@ -63,7 +63,7 @@ class MarsRunner:
         self._file = file
         self._logs, self._others = grouped(sensors)
         self._states: dict[tuple[str, str], str] = {}
-        self._foreign = ForeignLines(self.metrics)
+        self._foreign = ForeignLines(file.nodes, self.metrics)
         self._now = now
         self._log = structlog.get_logger("parkade.mars")
         settings = WatchSettings(
@@ -144,6 +144,16 @@ class MarsRunner:
             self._draining.finish(self._now)
         self._at_once(decisions)
         return tuple(decisions)
+
+    def waits_for(self) -> str | None:
+        """What `close` would wait for now, in words; None for nothing."""
+        command = None if self._draining is None else self._draining.running
+        if command is not None:
+            left_s = max(0.0, command.ends_s - time.monotonic())
+            return f"{command.program} on {command.node}, which is ended in {left_s:.0f} s"
+        if self._telling is not None and self._telling.is_under_way:
+            return f"Alertmanager, at most {TIMEOUT_S:.0f} s"
+        return None
 
     def close(self) -> None:
         """Waits for the drain and the call that are under way, and lets go of every sensor."""
@@ -325,7 +335,8 @@ class MarsRunner:
 
 def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
     """The sensors that a file asks for, by node; the engine's stands under its own name."""
-    found = {entry.node: node_sensors(entry.node, entry) for entry in file.nodes}
+    shared = sharers((entry.node, entry) for entry in file.nodes)
+    found = {entry.node: node_sensors(entry.node, entry, sharing=shared) for entry in file.nodes}
     if file.engine is not None:
         watched = frozenset(entry.node for entry in file.nodes)
         needed = tuple(entry.node for entry in file.nodes if not entry.has_sensor)

@@ -6,7 +6,10 @@ is asked, since a reading of it starts a process, and which clock is trusted.
 
 import shutil
 import socket
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from parkade.mars.run_file import EngineEntry
@@ -14,8 +17,11 @@ from parkade.ports import LogSensor, Sensor
 from parkade.sensors.clock import ReadClock, kernel_clock
 from parkade.sensors.gpu.live import DcgmExporter, Nvml
 from parkade.sensors.kernel_log.from_journal import ENTRIES, KernelJournal
+from parkade.sensors.kernel_log.hosts import Hosts
 from parkade.sensors.kernel_log.live import KernelLogFile, KernelRing
 from parkade.sensors.live import InfiniBand, MachineSensor, SlurmNodes
+
+NONE_SHARE: Mapping[Path, Hosts] = MappingProxyType({})
 
 
 class ReadNode(Protocol):
@@ -39,11 +45,13 @@ def node_sensors(
     *,
     nvml_every_us: int = 0,
     read_clock: ReadClock = kernel_clock,
+    sharing: Mapping[Path, Hosts] = NONE_SHARE,
 ) -> tuple[Sensor, ...]:
     """The sensors of a node in the order in which they are polled. A log of its own is read in
-    place of this machine's; NVML is asked at most each `nvml_every_us`."""
+    place of this machine's, with `sharing` as `sharers` gives it; NVML is asked at most each
+    `nvml_every_us`."""
     found: list[Sensor] = []
-    log = log_sensor(node, entry)
+    log = log_sensor(node, entry, sharing=sharing)
     if log is not None:
         found.append(log)
     if entry.dcgm is not None:
@@ -55,11 +63,24 @@ def node_sensors(
     return tuple(found)
 
 
-def log_sensor(node: str, entry: ReadNode) -> LogSensor | None:
+def log_sensor(
+    node: str, entry: ReadNode, *, sharing: Mapping[Path, Hosts] = NONE_SHARE
+) -> LogSensor | None:
     """What reads the kernel's log of a node; None where the file names none."""
-    if entry.kernel_log is not None:
-        return KernelLogFile(entry.kernel_log, node=node, hosts=_hosts(node, entry))
+    path = entry.kernel_log
+    if path is not None:
+        hosts = _hosts(node, entry)
+        return KernelLogFile(path, node=node, hosts=hosts, sharing=sharing.get(path))
     return own_log(node) if entry.local else None
+
+
+def sharers(nodes: Iterable[tuple[str, ReadNode]]) -> dict[Path, Hosts]:
+    """The names of the nodes whose lines stand in a log that several share, by its path."""
+    names: dict[Path, list[tuple[str, ...]]] = {}
+    for node, entry in nodes:
+        if entry.kernel_log is not None:
+            names.setdefault(entry.kernel_log, []).append(_hosts(node, entry))
+    return {path: Hosts(chain(*found)) for path, found in names.items() if len(found) > 1}
 
 
 def _hosts(node: str, entry: ReadNode) -> tuple[str, ...]:

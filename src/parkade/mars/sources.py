@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from parkade.core.healing.symptom import Symptom
+from parkade.mars.machines import EveryLine, Lines, OneNode
 from parkade.mars.scanning import SensorOutcome, kernel_symptoms
 from parkade.mars.sensing import hardware_sensors
 from parkade.ports import Sensor
@@ -27,14 +28,19 @@ Announce = Callable[[str], AbstractContextManager[object]]
 """Entered with a sensor's name while that sensor is read: what waits can be told."""
 
 
+MOST_NAMED = 3
+
+
 class Sources:
-    """What a scan reads. Symptoms are drawn once; `sensors` is whole when they have been drawn."""
+    """What a scan reads of `node`; recorded lines are taken by `of`, by default the node's alone.
+    Symptoms are drawn once; `sensors` is whole when they have been drawn."""
 
     def __init__(
         self,
         *,
         node: str,
         now_us: int,
+        of: Lines | None = None,
         journal: Callable[[], Iterator[str]] = journal_lines,
         watch: Announce = nullcontext,
     ) -> None:
@@ -43,11 +49,14 @@ class Sources:
         self.tally = LineTally()
         self.sensors: list[SensorOutcome] = []
         self._node = node
+        self._of = OneNode(node) if of is None else of
         self._now_us = now_us
 
     def kernel_file(self, path: Path, *, may_be_empty: bool = False) -> Iterator[Symptom]:
         """A recorded log; `-` is stdin. Raises OSError where it cannot be opened."""
-        lines, formed = self.tally.lines, self.tally.formed
+        tally = self.tally
+        lines, formed, others = tally.lines, tally.formed, tally.others.lines
+        symptoms = tally.symptoms
         with ExitStack() as stack:
             if str(path) == "-":
                 handle = sys.stdin.buffer
@@ -56,11 +65,12 @@ class Sources:
                 handle = stack.enter_context(path.open("rb"))
                 year = datetime.fromtimestamp(os.fstat(handle.fileno()).st_mtime, UTC).year
             yield from kernel_symptoms(
-                lines_of(handle), self.tally, node=self._node, now_us=self._now_us, year=year
+                lines_of(handle), self.tally, self._of, now_us=self._now_us, year=year
             )
         name = "stdin" if str(path) == "-" else str(path)
-        lines, formed = self.tally.lines - lines, self.tally.formed - formed
-        why = None if may_be_empty and not lines else _why_no_log(lines, formed)
+        lines, formed = tally.lines - lines, tally.formed - formed
+        is_of_others = tally.others.lines > others and tally.symptoms == symptoms
+        why = None if may_be_empty and not lines else self._why_no_log(lines, formed, is_of_others)
         state = f"{READ}: {path}" if why is None else f"failed: {name}: {why}"
         self.sensors.append(SensorOutcome(sensor="kernel_log", state=state))
 
@@ -86,7 +96,7 @@ class Sources:
                 yield from kernel_symptoms(
                     self._journal_lines(),
                     self.tally,
-                    node=self._node,
+                    EveryLine(self._node),
                     now_us=self._now_us,
                     year=datetime.now(UTC).year,
                 )
@@ -111,11 +121,19 @@ class Sources:
         sensor.close()
         yield from sorted(found, key=lambda symptom: symptom.at_us)
 
-
-def _why_no_log(lines: int, formed: int) -> str | None:
-    """Why what was read tells nothing of a machine; None where it is a kernel's log."""
-    if not lines:
-        return "no line; --allow-empty takes an empty log for a quiet one"
-    if not formed:
-        return f"none of {lines} lines has the form of a kernel's log, as dmesg or journalctl print"
-    return None
+    def _why_no_log(self, lines: int, formed: int, is_of_others: bool) -> str | None:
+        """Why what was read tells nothing of a machine; None where it is a kernel's log."""
+        if not lines:
+            return "no line; --allow-empty takes an empty log for a quiet one"
+        if is_of_others and not self.tally.others.has_own:
+            named = ", ".join(self.tally.others.hosts[:MOST_NAMED])
+            return (
+                f"none of {lines} lines is of {self._node}; they name {named}: --host says under"
+                " which name its lines stand, and without --node every machine is scanned"
+            )
+        if not formed:
+            return (
+                f"none of {lines} lines has the form of a kernel's log, as dmesg or journalctl"
+                " print"
+            )
+        return None

@@ -4,11 +4,11 @@ A sensor keeps what it needs to compare two readings and is polled by one thread
 kernel's log and of GPUs stand beside their parsers.
 """
 
-import subprocess
 from pathlib import Path
 
 from parkade.core.healing.symptom import Symptom, bounded
 from parkade.sensors.clock import ReadClock, kernel_clock
+from parkade.sensors.command import CommandError, output_of
 from parkade.sensors.machine import machine_symptoms, read_machine
 from parkade.sensors.network.infiniband import ROOT, PortMemory, port_symptoms, read_ports
 from parkade.sensors.polling import READ
@@ -68,21 +68,12 @@ class SlurmNodes:
     def poll(self, now_us: int) -> list[Symptom]:
         """See `ports.Sensor`; where Slurm does not answer, nothing is said of any node."""
         try:
-            done = subprocess.run(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self._timeout_s,
-                check=True,
-            )
-        except FileNotFoundError:
-            self.state = f"failed: {self._command[0]} is not there"
-            return []
-        except (OSError, subprocess.SubprocessError) as error:
-            self.state = f"failed: {bounded(str(error), 200)}"
+            text = output_of(self._command, timeout_s=self._timeout_s)
+        except CommandError as error:
+            self.state = f"failed: {bounded(str(error))}"
             return []
         seen = read_nodes(
-            done.stdout.decode("utf-8", "replace"),
+            text,
             reporter=ENGINE_REPORTER,
             at_us=now_us,
             watched=self._watched,

@@ -55,6 +55,7 @@ CODES: dict[str, Code] = {
     "too_slow": Code(408, EXIT_TRY_AGAIN),
     "misdirected": Code(421, EXIT_USAGE),
     "unreachable": Code(503, EXIT_TRY_AGAIN),
+    "standby": Code(503, EXIT_TRY_AGAIN),
 }
 UNKNOWN = Code(500, EXIT_OTHER)
 
@@ -101,19 +102,21 @@ def invalid(faults: Iterable[Fault], *, more: int = 0) -> Problem:
     return problem(code, "; ".join(says + ([f"and {more} more faults"] if more else [])), listed)
 
 
-def faults(errors: Iterable[Any], *, prefix: str = "") -> list[Fault]:
+def faults(
+    errors: Iterable[Any], *, prefix: str = "", model: type[BaseModel] | None = None
+) -> list[Fault]:
     """Pydantic's errors as faults, in the order of the request: explaining one costs time, so give
-    no more than are told."""
-    return [_fault(error, prefix=prefix) for error in errors]
+    no more than are told. `model`: whose keys an unknown one is compared with."""
+    return [_fault(error, prefix=prefix, model=model) for error in errors]
 
 
-def _fault(error: Any, *, prefix: str) -> Fault:
+def _fault(error: Any, *, prefix: str, model: type[BaseModel] | None) -> Fault:
     from parkade.wire.spelling import explain_pattern, explain_unknown_key
 
     place = _place(error["loc"], prefix=prefix)
     kind = str(error["type"])
     if kind == "extra_forbidden":
-        code, message = explain_unknown_key(tuple(error["loc"]))
+        code, message = explain_unknown_key(tuple(error["loc"]), model)
         return Fault(place=place, message=message, code=code)
     message = str(error["msg"])[:LONGEST_MESSAGE].removeprefix("Value error, ")
     if kind == "missing":

@@ -1,12 +1,14 @@
 """Messages for unknown keys (not carried out yet, or misspelt) and for text that does not fit."""
 
 import difflib
+from typing import get_args
+
+from pydantic import BaseModel
 
 from parkade.core.units.names import GRAMMARS
 
 # Keys that the design has and this version does not carry out; refused by name.
 LATER = {
-    "storage": "naming file systems",
     "suppliers": "naming suppliers",
     "cpus_per_gpu": "asking for CPUs",
     "memory_per_gpu": "asking for memory",
@@ -27,15 +29,41 @@ PATTERNS = {
 }
 
 
-def explain_unknown_key(location: tuple[int | str, ...]) -> tuple[str, str]:
-    """(code, message) for an unknown key at a place."""
+def explain_unknown_key(
+    location: tuple[int | str, ...], model: type[BaseModel] | None = None
+) -> tuple[str, str]:
+    """(code, message) for an unknown key at a place; of a `model`, where one is given, beside the
+    keys that stand there."""
+    known = KNOWN_KEYS if model is None else keys_at(model, location[:-1]) or KNOWN_KEYS
     key = str(location[-1]) if location else ""
-    if key in LATER:
+    if key in LATER and (model is None or model.__module__.startswith("parkade.wire")):
         return "not_yet", f"{LATER[key]} (`{key}`) is not carried out yet"
     if len(key) > LONGEST_KEY:
         return "invalid", "no such key"
-    close = difflib.get_close_matches(key, sorted(KNOWN_KEYS - {key}), n=1, cutoff=0.75)
+    close = difflib.get_close_matches(key, sorted(known - {key}), n=1, cutoff=0.75)
     return "invalid", f"no such key; did you mean `{close[0]}`?" if close else "no such key"
+
+
+def keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
+    """The keys of a model at a place within it; empty where the place is none of its own."""
+    for step in location:
+        field = model.model_fields.get(str(step))
+        if field is None:
+            # The number of an entry, or the name of one.
+            continue
+        inner = _model_in(field.annotation)
+        if inner is None:
+            return set()
+        model = inner
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The one model that a field's type holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = [_model_in(each) for each in get_args(annotation)]
+    return next((each for each in found if each is not None), None)
 
 
 def explain_pattern(pattern: str, message: str) -> str:

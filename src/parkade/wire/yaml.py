@@ -83,5 +83,5 @@ def check(value: object, model: type[T]) -> T:
         return model.model_validate(value)
     except ValidationError as error:
         found = error.errors()
-        listed = faults(found[:MOST_FAULTS])
+        listed = faults(found[:MOST_FAULTS], model=model)
         raise Unreadable(invalid(listed, more=len(found) - len(listed))) from None

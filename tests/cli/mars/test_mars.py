@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from parkade.cli import screen
 from parkade.cli.app import app
 from parkade.mars.explaining import Explanation
+from parkade.mars.machines import EveryMachine
 from parkade.mars.scanning import EXIT_CODES, VERSION, Scan
 from tests.docs.pages import ROOT, table
 
@@ -64,10 +65,71 @@ def test_two_jobs_days_apart_and_repeats_are_judged_by_the_stamps(run: Run) -> N
     assert [each["action"] for each in found["verdicts"]] == ["reboot", "rma"]
 
 
-def test_the_json_of_the_first_version_is_still_read() -> None:
-    kept = msgspec.json.decode((KEPT / "scan-version-1.json").read_bytes(), type=Scan)
-    assert kept.version == VERSION == 1
-    assert kept.exit_code == 12
+COLLECTED = (
+    "Nov 27 10:00:00 gpu-1 kernel: NVRM: Xid (PCI:0000:01:00): 79, pid=1, off\n"
+    "Nov 27 10:00:01 gpu-2.org kernel: NVRM: Xid (PCI:0000:02:00): 63, Row remapping event\n"
+    "Nov 27 10:00:02 gpu-3 kernel: usb 1-1: new high-speed USB device\n"
+    "Nov 27 10:00:02 gpu-3 sshd[12]: Accepted publickey for ann\n"
+    "Nov 27 10:00:04 gpu-2 kernel: NVRM: Xid (PCI:0000:02:00): 31, pid=42, name=python3\n"
+)
+
+
+def test_a_log_of_many_machines_is_shown_by_machine_the_worst_first(run: Run) -> None:
+    shown = run("scan", "--kernel-log", "-", stdin=COLLECTED, exit_code=12).output
+    assert "3 machines: 5 lines, 3 symptoms" in shown
+    rows = [row.split()[:2] for row in shown.splitlines()]
+    assert rows.index(["gpu-1", "fatal"]) < rows.index(["gpu-2.org", "degraded"])
+    assert "1 machine without a finding" in shown and "worst: gpu-1: kernel_log" in shown
+    told = run("scan", "--kernel-log", "-", "--json", stdin=COLLECTED, exit_code=12).output
+    found = json.loads(told)
+    assert found["node"] is None
+    assert [(each["node"], each["verdicts"]) for each in found["machines"]] == [
+        ("gpu-1", 1),
+        ("gpu-2.org", 2),
+        ("gpu-3", 0),
+    ]
+    assert {each["node"] for each in found["verdicts"]} == {"gpu-1", "gpu-2.org"}
+
+
+def test_a_node_of_a_log_of_many_is_not_blamed_for_the_others(run: Run) -> None:
+    words = ("scan", "--kernel-log", "-", "--node")
+    shown = run(*words, "gpu-2", stdin=COLLECTED, exit_code=11).output
+    assert "left out: 2 lines of other machines: gpu-1, gpu-3" in shown
+    assert "xid/79" not in shown
+    run(*words, "gpu-3", stdin=COLLECTED, exit_code=0)
+    run(*words, "front", "--host", "gpu-1", stdin=COLLECTED, exit_code=12)
+    found = json.loads(run(*words, "gpu-3", "--json", stdin=COLLECTED).output)
+    assert (found["node"], found["other_lines"]) == ("gpu-3", 3)
+    assert found["other_machines"] == ["gpu-1", "gpu-2.org", "gpu-2"]
+
+
+def test_a_node_that_a_log_does_not_name_is_not_healthy(run: Run) -> None:
+    words = ("scan", "--kernel-log", "-", "--node", "ghost")
+    shown = " ".join(run(*words, stdin=COLLECTED, exit_code=6).output.split())
+    assert "none of 5 lines is of ghost; they name gpu-1, gpu-2.org, gpu-3: --host" in shown
+
+
+def test_a_log_of_one_machine_is_of_the_machine_that_it_names(run: Run) -> None:
+    log = COLLECTED.splitlines()[0]
+    found = json.loads(run("scan", "--kernel-log", "-", "--json", stdin=log, exit_code=12).output)
+    assert found["node"] == "gpu-1" == found["verdicts"][0]["node"]
+
+
+def test_short_and_full_names_are_one_machine_and_two_full_names_are_two() -> None:
+    every = EveryMachine("here")
+    names = ("a", "a.org", "A", "b.org", "b", "b.com", "10.0.0.1", "10.0.0.2", None)
+    assert [every.owner(name) for name in names] == [
+        *("a", "a", "a", "b.org", "b.org", "b.com", "10.0.0.1", "10.0.0.2", "here"),
+    ]
+    assert every.nodes == ("a", "b.org", "b.com", "10.0.0.1", "10.0.0.2")
+
+
+def test_the_json_of_earlier_versions_is_still_read() -> None:
+    for version in range(1, VERSION + 1):
+        kept = (KEPT / f"scan-version-{version}.json").read_bytes()
+        scan = msgspec.json.decode(kept, type=Scan)
+        assert scan.version == version
+        assert scan.exit_code == 12
     explained = msgspec.json.decode(
         (KEPT / "explanation-version-1.json").read_bytes(), type=Explanation
     )
@@ -77,7 +139,7 @@ def test_the_json_of_the_first_version_is_still_read() -> None:
 def test_a_scan_prints_the_json_that_is_kept(run: Run) -> None:
     log = line("79, GPU has fallen off the bus.")
     result = run("scan", "--kernel-log", "-", "--node", "n1", "--json", stdin=log, exit_code=12)
-    assert _form(result.output) == _form((KEPT / "scan-version-1.json").read_text())
+    assert _form(result.output) == _form((KEPT / f"scan-version-{VERSION}.json").read_text())
     result = run("explain", "XID", "79", "--json")
     assert _form(result.output) == _form((KEPT / "explanation-version-1.json").read_text())
 

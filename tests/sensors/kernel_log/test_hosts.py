@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from parkade.core.units.time import MINUTE_US
+from parkade.ports import OtherLines
+from parkade.sensors.kernel_log.hosts import Hosts
 from parkade.sensors.kernel_log.live import KernelLogFile
 from parkade.sensors.kernel_log.stamps import is_same_host, take_stamp
 
@@ -49,17 +51,18 @@ def test_the_host_of_a_line_is_read_in_each_form_that_has_one(line: str, host: s
 def test_short_and_full_names_are_one_host(host: str, name: str, is_same: bool) -> None:
     assert is_same_host(host, name) is is_same
     assert is_same_host(name, host) is is_same
+    assert Hosts(("other", name)).has(host) is Hosts((host, "other.org")).has(name) is is_same
 
 
 @pytest.mark.parametrize(
-    ("hosts", "seen", "foreign"),
+    ("hosts", "seen", "left_out"),
     [
-        ((), ["0000:01:00", "0000:04:00"], (2, "10.0.0.9")),
-        (("gpu-7", "10.0.0.9"), ["0000:02:00", "0000:03:00", "0000:04:00"], (1, "gpu-1")),
+        ((), ["0000:01:00", "0000:04:00"], (2, ("gpu-7", "10.0.0.9"))),
+        (("gpu-7", "10.0.0.9"), ["0000:02:00", "0000:03:00", "0000:04:00"], (1, ("gpu-1",))),
     ],
 )
 def test_lines_of_other_hosts_are_counted_and_left_out(
-    tmp_path: Path, hosts: tuple[str, ...], seen: list[str], foreign: tuple[int, str]
+    tmp_path: Path, hosts: tuple[str, ...], seen: list[str], left_out: tuple[int, tuple[str, ...]]
 ) -> None:
     log = tmp_path / "all.log"
     log.write_text(
@@ -70,6 +73,25 @@ def test_lines_of_other_hosts_are_counted_and_left_out(
     )
     sensor = KernelLogFile(log, node="gpu-1", from_end=False, hosts=hosts)
     assert [each.device for each in sensor.poll(MINUTE_US)] == seen
-    assert sensor.foreign == foreign
+    assert (sensor.others.lines, sensor.others.hosts) == left_out
     assert sensor.tally.symptoms == len(seen), "they count as nothing else"
     sensor.close()
+
+
+def test_in_a_shared_log_a_line_is_its_machines_and_one_without_a_name_nobodys(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "all.log"
+    off = "NVRM: Xid (PCI:0000:0{}:00): 79, pid=1, off\n"
+    log.write_text(
+        f"Nov 27 10:00:00 gpu-1 kernel: {off.format(1)}"
+        f"Nov 27 10:00:00 gpu-2.org kernel: {off.format(2)}"
+        f"Nov 27 10:00:00 ghost kernel: {off.format(3)}"
+        f"[   12.5] {off.format(4)}"
+    )
+    sharing = Hosts(("gpu-1", "gpu-2"))
+    for node, device in (("gpu-1", "0000:01:00"), ("gpu-2", "0000:02:00")):
+        sensor = KernelLogFile(log, node=node, from_end=False, sharing=sharing)
+        assert [each.device for each in sensor.poll(MINUTE_US)] == [device]
+        assert sensor.others == OtherLines(2, ("ghost", ""), 2, has_own=True)
+        sensor.close()

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parkade.cli.exit_codes import MARS_CANNOT
+
 if TYPE_CHECKING:
     from parkade.core.healing.policy import Policy
 
@@ -29,4 +31,4 @@ def policy_in(file: Path) -> "Policy":
     from parkade.mars.policy_file import load_policy
 
     with named_in_faults(file):
-        return load_policy(read_text(file))
+        return load_policy(read_text(file, exit_code=MARS_CANNOT))

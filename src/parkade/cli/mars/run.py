@@ -1,22 +1,32 @@
 """`parkade mars run`, `undo` and `export`: Mars alone on a cluster without the marketplace."""
 
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parkade.cli.calling import explaining, fail, refuse, warn
-from parkade.cli.exit_codes import MARS_CANNOT, MARS_NO_EXTRA, MARS_NOT_READ
+from parkade.cli.exit_codes import (
+    INTERRUPTED,
+    MARS_CANNOT,
+    MARS_INVALID,
+    MARS_NO_EXTRA,
+    MARS_NOT_READ,
+)
 from parkade.cli.mars.choose import policy_from
 from parkade.extras import install
 
 if TYPE_CHECKING:
     from parkade.mars.run_file import RunFile
+    from parkade.mars.running import MarsRunner
 
 SHIPPED = (
     "prometheus-rules.yaml",
@@ -66,20 +76,18 @@ def run(
         acts = "drains where it may" if file.act else "observes only"
         address = f"http://{host}:{server.server_port}/metrics"
         screen.say(f"{screen.count(len(file.nodes), 'node')}, {acts}, metrics at {address}")
-        stopped = threading.Event()
-        signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-        try:
-            if rounds is None:
-                runner.run(stopped)
-            else:
-                for _ in range(rounds):
-                    runner.round()
-        except KeyboardInterrupt:
-            stopped.set()
-        finally:
-            runner.close()
-            server.shutdown()
-            server.server_close()
+        with _stopping(runner) as stopped:
+            try:
+                if rounds is None:
+                    runner.run(stopped)
+                for _ in range(rounds or 0):
+                    if not stopped.is_set():
+                        runner.round()
+            finally:
+                if not isinstance(sys.exc_info()[1], KeyboardInterrupt):
+                    runner.close()
+                server.shutdown()
+                server.server_close()
         if rounds is not None and runner.unread:
             raise typer.Exit(MARS_NOT_READ)
 
@@ -100,12 +108,13 @@ def undo(
     with explaining():
         file = _file(config)
     if file.drain is None or file.journal is None:
-        fail("the file names no `drain` and `journal`", exit_code=3)
+        fail("the file names no `drain` and `journal`", exit_code=MARS_INVALID)
     failed = False
     with explaining(), _alone(file.journal):
         try:
             drains = Drains(file.drain, file.journal)
-            names = node or [drained.node for drained in drains.own]
+            own = [drained.node for drained in drains.own]
+            names = own if not node else _known(node, file, own)
             mark_read(file, file.journal, frozenset(names), time.time_ns() // 1_000)
         except (DrainError, KeptFileError) as error:
             fail(str(error), exit_code=MARS_CANNOT)
@@ -123,6 +132,18 @@ def undo(
         raise typer.Exit(MARS_CANNOT)
 
 
+def _known(names: list[str], file: "RunFile", own: list[str]) -> list[str]:
+    """The names, each once; ends the program where one is no node of the file, nor drained."""
+    known = sorted({*(entry.node for entry in file.nodes), *own})
+    unknown = [name for name in names if name not in known]
+    for name in unknown:
+        close = get_close_matches(name, known, n=1)
+        warn(f"{name}: no node of the file" + (f"; did you mean {close[0]}?" if close else ""))
+    if unknown:
+        raise typer.Exit(MARS_CANNOT)
+    return list(dict.fromkeys(names))
+
+
 def export(
     folder: Annotated[Path, typer.Argument(help="Where the files go.", metavar="FOLDER")],
 ) -> None:
@@ -137,6 +158,40 @@ def export(
             screen.say(str(folder / name))
     except OSError as error:
         fail(f"{folder} cannot be written: {error.strerror}", exit_code=MARS_CANNOT)
+
+
+@contextmanager
+def _stopping(runner: "MarsRunner") -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM set the event, and say what is still waited for. A second Ctrl-C waits for
+    nothing: it says what that leaves open, and ends the program."""
+    stopped = threading.Event()
+
+    def say(words: str) -> None:
+        # Not by print, which the signal may have interrupted.
+        os.write(2, f"parkade: {words}\n".encode())
+
+    def stop(number: int, _frame: object) -> None:
+        waits_for = runner.waits_for()
+        if stopped.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stopped.set()
+        if waits_for is not None:
+            say(f"ends, and waits for {waits_for}; Ctrl-C again does not wait")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    except KeyboardInterrupt:
+        waits_for = runner.waits_for()
+        if waits_for is not None:
+            say(
+                f"does not wait for {waits_for}. It may go on, and the node may be drained or not;"
+                " the journal knows of it, and the next start looks"
+            )
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -167,8 +222,12 @@ def _explaining_files() -> Iterator[None]:
 
 
 def _file(config: Path | None) -> "RunFile":
+    """The file, its paths counted from its folder."""
     from parkade.cli.files import named_in_faults, read_text
-    from parkade.mars.run_file import default_run_file, read_run_file
+    from parkade.mars.run_file import default_run_file, read_run_file, rooted
 
     with named_in_faults(config):
-        return default_run_file() if config is None else read_run_file(read_text(config))
+        if config is None:
+            return default_run_file()
+        folder = Path() if str(config) == "-" else config.parent
+        return rooted(read_run_file(read_text(config, exit_code=MARS_CANNOT), folder), folder)

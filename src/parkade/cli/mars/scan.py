@@ -18,9 +18,11 @@ from parkade.cli.mars.show import LEVEL_STYLES, evidence_line
 
 if TYPE_CHECKING:
     from parkade.core.healing.verdict import Verdict
-    from parkade.mars.scanning import Scan
+    from parkade.mars.scanning import MachineScan, Scan
 
 MOST_SHOWN = 40
+MOST_MACHINES_SHOWN = 100
+MOST_OTHERS = 5
 WIDE = 110
 MOST_UNKNOWN_SHOWN = 5
 PATIENCE_S = 2.0
@@ -40,23 +42,37 @@ def scan(
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="A kernel log without a line is a quiet one.")
     ] = False,
-    node: Annotated[str | None, typer.Option(help="Its name. Default: this machine's.")] = None,
+    node: Annotated[
+        str | None,
+        typer.Option(help="Its name; of a log, its lines alone. Default: every machine."),
+    ] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name under which its lines stand in the log. Default: --node."),
+    ] = None,
     policy_file: PolicyOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find sick GPUs on this machine or in a recorded log.
+    """Find sick GPUs on this machine or in a recorded log, also one of many machines.
 
     Exit code: 0 nothing or info, 10 warn, 11 degraded, 12 fatal; 2, 3, 4 or 6 it could not look.
     """
     import msgspec
 
+    from parkade.mars.machines import EveryMachine, OneNode
     from parkade.mars.scanning import scan_of
     from parkade.mars.sources import Sources
 
     name = node or socket.gethostname()
     with explaining(as_json=as_json):
         policy = policy_from(policy_file)
-        sources = Sources(node=name, now_us=time.time_ns() // 1_000, watch=_announced)
+        every = EveryMachine(name) if node is None and not host else None
+        sources = Sources(
+            node=name,
+            now_us=time.time_ns() // 1_000,
+            of=OneNode(name, tuple(host or ())) if every is None else every,
+            watch=_announced,
+        )
         parts = []
         if kernel_log is not None:
             parts.append(sources.kernel_file(kernel_log, may_be_empty=allow_empty))
@@ -71,6 +87,7 @@ def scan(
                 policy=policy,
                 sensors=lambda: sources.sensors,
                 tally=sources.tally,
+                machines=tuple if every is None else lambda: every.nodes,
             )
         except OSError as error:
             fail(f"{kernel_log} cannot be read: {error.strerror}", exit_code=MARS_CANNOT)
@@ -101,12 +118,33 @@ def _show(found: "Scan") -> None:
         screen.say(f"{sensor.sensor}: {sensor.state}")
     lines = screen.count(found.lines, "line")
     symptoms = screen.count(found.symptoms, "symptom")
-    screen.say(f"{found.node}: {lines}, {symptoms}, policy {found.policy}")
+    of = found.node or screen.count(len(found.machines), "machine")
+    screen.say(f"{of}: {lines}, {symptoms}, policy {found.policy}")
+    if found.other_lines:
+        others = ", ".join(name for name in found.other_machines[:MOST_OTHERS] if name)
+        more = " and more" if len(found.other_machines) > MOST_OTHERS else ""
+        left_out = screen.count(found.other_lines, "line")
+        screen.say(f"left out: {left_out} of other machines: {others}{more}")
     if found.unknown:
         screen.say(f"{screen.count(found.unknown, 'line')} of drivers that no rule knows:")
         for line in found.unknown_lines[-MOST_UNKNOWN_SHOWN:]:
             screen.say(f"  {screen.short(line, 110)}")
     screen.say("")
+    if found.node is None:
+        _show_machines(found)
+    else:
+        _show_verdicts(found)
+    if found.verdicts:
+        worst = found.verdicts[0]
+        screen.say("")
+        of = "" if found.node is not None else f"{worst.node}: "
+        screen.say(f"worst: {of}{evidence_line(worst.evidence[0])}")
+        screen.say(f"see `parkade mars explain {worst.signal}`")
+
+
+def _show_verdicts(found: "Scan") -> None:
+    from parkade.cli import screen
+
     shown = found.verdicts[:MOST_SHOWN]
     screen.table(
         ("LEVEL", "DEVICE", "SIGNAL", "COUNT", "ACTION", "SCOPE", "WHY"),
@@ -122,11 +160,39 @@ def _show(found: "Scan") -> None:
     more = len(found.verdicts) - len(shown) + found.left_out
     if more:
         screen.say(f"and {more} more; --json prints up to a thousand of each level")
-    if shown:
-        worst = shown[0]
-        screen.say("")
-        screen.say(f"worst: {evidence_line(worst.evidence[0])}")
-        screen.say(f"see `parkade mars explain {worst.signal}`")
+
+
+def _show_machines(found: "Scan") -> None:
+    """The worst of each machine; of those without a finding, how many they are."""
+    from parkade.cli import screen
+
+    sick = [each for each in found.machines if each.worst is not None]
+    screen.table(
+        ("NODE", "LEVEL", "DEVICE", "SIGNAL", "ACTION", "VERDICTS"),
+        [_machine_row(each) for each in sick[:MOST_MACHINES_SHOWN]],
+        empty="Nothing found, but not every sensor could be read."
+        if found.failed
+        else "Nothing found.",
+        right="VERDICTS",
+        whole="NODE LEVEL SIGNAL ACTION",
+    )
+    if len(sick) > MOST_MACHINES_SHOWN:
+        screen.say(f"and {len(sick) - MOST_MACHINES_SHOWN} more; --json prints all")
+    well = len(found.machines) - len(sick)
+    if well:
+        screen.say(f"{screen.count(well, 'machine')} without a finding")
+    if sick:
+        screen.say(f"all of one machine: the same with `--node {sick[0].node}`")
+
+
+def _machine_row(machine: "MachineScan") -> tuple[object, ...]:
+    from rich.text import Text
+
+    worst = machine.worst
+    assert worst is not None
+    level = Text(worst.level.value, style=LEVEL_STYLES[worst.level.value])
+    action = worst.action.value.replace("_", " ")
+    return (machine.node, level, worst.device, worst.signal, action, machine.verdicts)
 
 
 def _row(verdict: "Verdict") -> tuple[object, ...]:

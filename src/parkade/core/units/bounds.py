@@ -67,12 +67,13 @@ TERMS_US = {
     "folder_retention": POSITIVE_SPAN_US,
 }
 
-# What an org may have open and begin in a minute, unless an operator says otherwise for it: far
-# above what people do, and below what would hold the server up.
 MOST_GOOD_TOKENS = 1_000
 """Of one user, those that are not revoked and have not expired."""
 MOST_USERS = 10_000
 """Of one org."""
+
+# What an org may have open and begin in a minute, unless an operator says otherwise for it: far
+# above what people do, and below what would hold the server up.
 ORG_BOUND = Range(least=0, most=1_000_000)
 DEFAULT_OPEN = 100_000
 DEFAULT_SUBMITS = 60_000
@@ -86,6 +87,7 @@ PRIORITY = Range(least=-1000, most=1000)
 FAILURES = Range(least=0, most=1000)
 ENV_ENTRIES = Range(least=0, most=1000)
 LABELS = Range(least=0, most=32)
+FILE_SYSTEMS = Range(least=0, most=32)
 # Of each condition.
 DEPENDENCIES = Range(least=0, most=100)
 ARRAY_MEMBERS = Range(least=1, most=10_000)

@@ -14,6 +14,7 @@ import msgspec
 
 from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import MINUTE_US, SECOND_US
+from parkade.ports import NO_OTHERS, OtherLines
 from parkade.sensors.bookmarks import KERNEL_LOG
 from parkade.sensors.kernel_log.journal import ComingLines, KernelJournalError, journal_lines
 from parkade.sensors.kernel_log.live import symptoms_of_lines
@@ -69,9 +70,14 @@ class KernelJournal:
         return self.tally.unknown
 
     @property
-    def foreign(self) -> tuple[int, str | None]:
+    def others(self) -> OtherLines:
         """See `ports.LogSensor`; this machine alone writes its journal's."""
-        return self.tally.foreign, self.tally.foreign_host
+        return NO_OTHERS
+
+    @property
+    def missed(self) -> str | None:
+        """See `ports.LogSensor`; what journald dropped is not known."""
+        return None
 
     def resume(self, bookmark: str) -> None:
         """See `ports.LogSensor`."""

@@ -11,10 +11,12 @@ from typing import Protocol
 
 from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import SECOND_US
+from parkade.ports import OtherLines
 from parkade.sensors.bookmarks import KERNEL_LOG
 from parkade.sensors.kernel_log.files import Follower, KernelRecords, boot_id
-from parkade.sensors.kernel_log.reading import LineTally, read, symptom_of
-from parkade.sensors.kernel_log.stamps import StampClock, is_same_host
+from parkade.sensors.kernel_log.hosts import Hosts
+from parkade.sensors.kernel_log.reading import LineTally, ReadLine, read, symptom_of
+from parkade.sensors.kernel_log.stamps import StampClock
 from parkade.sensors.polling import READ
 
 
@@ -22,16 +24,25 @@ class KernelLogFile:
     """New lines of a file. A line's own wall-clock stamp is its instant, else that of reading.
 
     A path that a person wrote is never *absent*: where it is not there, reading it failed. Lines
-    that name a host which is none of `hosts`, by default the node, are counted and left out."""
+    that name a machine which is none of `hosts`, by default the node, are left out. `sharing`: the
+    names of all nodes whose lines stand in the file; then a line that names no machine is left out
+    too, and those of the others are nothing to count."""
 
     name = KERNEL_LOG
 
     def __init__(
-        self, path: Path, *, node: str, from_end: bool = True, hosts: tuple[str, ...] = ()
+        self,
+        path: Path,
+        *,
+        node: str,
+        from_end: bool = True,
+        hosts: tuple[str, ...] = (),
+        sharing: Hosts | None = None,
     ) -> None:
         self.tally = LineTally()
         self._node = node
-        self._hosts = hosts or (node,)
+        self._hosts = Hosts(hosts or (node,))
+        self._sharing = sharing
         self._follower = Follower(path, from_end=from_end)
         self.state = self._state()
 
@@ -43,7 +54,9 @@ class KernelLogFile:
         except OSError as error:
             self.state = f"failed: {error.strerror}"
             return []
-        return symptoms_of_lines(lines, self.tally, self._node, now_us, hosts=self._hosts)
+        return symptoms_of_lines(
+            lines, self.tally, self._node, now_us, hosts=self._hosts, sharing=self._sharing
+        )
 
     @property
     def bookmark(self) -> str | None:
@@ -56,9 +69,14 @@ class KernelLogFile:
         return self.tally.unknown
 
     @property
-    def foreign(self) -> tuple[int, str | None]:
+    def others(self) -> OtherLines:
         """See `ports.LogSensor`."""
-        return self.tally.foreign, self.tally.foreign_host
+        return self.tally.others
+
+    @property
+    def missed(self) -> str | None:
+        """See `ports.LogSensor`."""
+        return self._follower.missed
 
     def resume(self, bookmark: str) -> None:
         """See `ports.LogSensor`."""
@@ -91,7 +109,8 @@ class Records(Protocol):
 
 class KernelRing:
     """New records of /dev/kmsg, known by their sequence numbers within one life of the kernel; the
-    first poll gives all of them, or those behind what it resumed from."""
+    first poll gives all of them, or those behind what it resumed from. `missed`: see
+    `ports.LogSensor`; known once the ring was read again."""
 
     name = KERNEL_LOG
 
@@ -109,6 +128,7 @@ class KernelRing:
         self._open = records
         self._records = records()
         self._last = -1
+        self.missed: str | None = None
 
     @property
     def bookmark(self) -> str | None:
@@ -132,9 +152,9 @@ class KernelRing:
         return False
 
     @property
-    def foreign(self) -> tuple[int, str | None]:
+    def others(self) -> OtherLines:
         """See `ports.LogSensor`."""
-        return self.tally.foreign, self.tally.foreign_host
+        return self.tally.others
 
     def resume(self, bookmark: str) -> None:
         """See `ports.LogSensor`."""
@@ -146,11 +166,15 @@ class KernelRing:
         """See `ports.LogSensor`: what the kernel still holds."""
         again = self._open()
         try:
-            lines = [record for number, record in numbered(again.new()) if number <= self._last]
+            held = list(numbered(again.new()))
         except OSError:
             return []
         finally:
             again.close()
+        if self._last >= 0 and held and held[0][0] > self._last + 1:
+            lost = held[0][0] - self._last - 1
+            self.missed = f"the kernel's ring ran over, and {lost} records of it were not read"
+        lines = [record for number, record in held if number <= self._last]
         return symptoms_of_lines(lines, LineTally(), self._node, now_us)
 
     def poll(self, now_us: int) -> list[Symptom]:
@@ -173,6 +197,14 @@ class KernelRing:
         self._records.close()
 
 
+def _is_own(seen: ReadLine, hosts: Hosts, sharing: Hosts | None) -> bool:
+    """Whether a line is of these hosts. One that names none is, but where several write into the
+    log and it says something of a machine."""
+    if seen.host is not None:
+        return hosts.has(seen.host)
+    return sharing is None or not (seen.fact is not None or seen.is_unknown)
+
+
 def numbered(records: Iterable[str]) -> Iterator[tuple[int, str]]:
     """Every record that has a sequence number."""
     for record in records:
@@ -187,17 +219,20 @@ def symptoms_of_lines(
     node: str,
     now_us: int,
     *,
-    hosts: tuple[str, ...] = (),
+    hosts: Hosts | None = None,
+    sharing: Hosts | None = None,
 ) -> list[Symptom]:
     """Symptoms of lines that came by `now_us`; stamps since boot are put on the wall clock. Lines
-    of other `hosts` are left out; without any, each line is the node's."""
+    of other machines than `hosts` are left out; without any, each line is the node's. `sharing`:
+    see `KernelLogFile`."""
     boot_us = now_us - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
     year = datetime.fromtimestamp(now_us / SECOND_US, UTC).year
     found = []
     for line in lines:
         seen = read(line, year=year)
-        if hosts and seen.host is not None and not any(is_same_host(seen.host, it) for it in hosts):
-            tally.leave_out(seen.host)
+        if hosts is not None and not _is_own(seen, hosts, sharing):
+            if seen.host is None or sharing is None or not sharing.has(seen.host):
+                tally.leave_out(seen.host or "")
             continue
         tally.add(seen, line)
         at_us = now_us

@@ -6,6 +6,7 @@ kept.
 """
 
 from collections import deque
+from itertools import islice
 from typing import NamedTuple
 
 from parkade.core.healing.symptom import (
@@ -18,6 +19,7 @@ from parkade.core.healing.symptom import (
     Symptom,
     bounded,
 )
+from parkade.ports import OtherLines
 from parkade.sensors.kernel_log.codes import device_of, read_sxid, read_xid
 from parkade.sensors.kernel_log.lines import is_watched, read_line
 from parkade.sensors.kernel_log.stamps import StampClock, take_stamp
@@ -26,6 +28,9 @@ PARSER = "kernel_log/2"
 MOST_LINE = 8_192
 """Characters of a line that are looked at; no driver's line is longer."""
 MOST_UNKNOWN_KEPT = 100
+MOST_HOSTS = 1_000
+"""Other machines that are told apart in one log."""
+MOST_HOSTS_NAMED = 20
 _PCI_CONDITIONS = frozenset(
     {
         NodeCondition.GPU_LOST,
@@ -92,21 +97,23 @@ def symptom_of(
 
 class LineTally:
     """Counts of lines, and the last unknown ones. `formed`: lines that look like a kernel's, by a
-    stamp or by their text. `foreign`: lines that another host wrote, the last of which is
-    `foreign_host`; they count as nothing else."""
+    stamp or by their text. `others`: lines that were left out as another machine's; they count as
+    nothing else."""
 
     def __init__(self) -> None:
         self.lines = 0
         self.formed = 0
         self.symptoms = 0
         self.unknown = 0
-        self.foreign = 0
-        self.foreign_host: str | None = None
+        self._others = 0
+        self._other_hosts: dict[str, None] = {}
+        self._has_own = False
         self.kept: deque[str] = deque(maxlen=MOST_UNKNOWN_KEPT)
 
     def add(self, seen: ReadLine, line: str) -> None:
         """One more line."""
         self.lines += 1
+        self._has_own = self._has_own or seen.host is not None
         self.formed += seen.at_us is not None or seen.fact is not None or seen.is_unknown
         if seen.fact is not None:
             self.symptoms += 1
@@ -115,17 +122,22 @@ class LineTally:
             self.kept.append(bounded(line.rstrip("\n")))
 
     def leave_out(self, host: str) -> None:
-        """One more line, of another host."""
+        """One more line, of another machine; "" where it names none."""
         self.lines += 1
-        self.foreign += 1
-        self.foreign_host = bounded(host, MOST_NAME_CHARACTERS)
+        self._others += 1
+        if len(self._other_hosts) < MOST_HOSTS:
+            self._other_hosts[bounded(host, MOST_NAME_CHARACTERS)] = None
+
+    @property
+    def others(self) -> OtherLines:
+        """What was left out."""
+        hosts = tuple(islice(self._other_hosts, MOST_HOSTS_NAMED))
+        return OtherLines(self._others, hosts, len(self._other_hosts), has_own=self._has_own)
 
     def join(self, other: "LineTally") -> None:
         """The lines of another tally too."""
         self.lines += other.lines
         self.formed += other.formed
         self.symptoms += other.symptoms
-        self.foreign += other.foreign
-        self.foreign_host = other.foreign_host or self.foreign_host
         self.unknown += other.unknown
         self.kept.extend(other.kept)
