@@ -36,6 +36,8 @@ class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
     #: Which of the calls of its node that are alike in model, sample and candidate, as they came:
     #: the votes of a judge; 0 where it is the only one.
     vote: int = 0
+    #: What such calls are: votes, or rounds of a refine.
+    alike: str = "vote"
     #: The question that made and paid for it; "" for this one.
     paid_by: str = ""
 
@@ -43,7 +45,7 @@ class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """What tells it from the others of its node."""
         about = f" on {self.about}" if self.about else ""
-        vote = f" vote {self.vote}" if self.vote else ""
+        vote = f" {self.alike} {self.vote}" if self.vote else ""
         return f"{self.call.model}#{self.call.sample}{about}{vote}"
 
     @property
@@ -210,6 +212,7 @@ def _parts(
                         call=call,
                         verdicts=tuple(verdicts.get(call.key, ())),
                         about=_about(by_key.get(call.of)),
+                        alike="round" if label.startswith("refine") else "vote",
                         paid_by=payers.get((call.key, call.node), ""),
                     )
                     for call in calls
