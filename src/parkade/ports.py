@@ -618,8 +618,9 @@ class Store(Protocol):
         """The first sequence of a transfer that belongs to no entry; None where there is none."""
         ...
 
-    def account_sums(self) -> Mapping[str, int]:
-        """What each account received less what it paid, by the transfers that statements show."""
+    def account_sums(self, *, until: int | None = None) -> Mapping[str, int]:
+        """What each account received less what it paid, by the transfers that statements show, of
+        the entries up to `until`; None: of all."""
         ...
 
     def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:

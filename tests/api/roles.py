@@ -13,6 +13,8 @@ from tests.api.town import Town
 ANYONE = None
 OPERATOR, OWNER, PARTNER = Permission.OPERATOR, Permission.OWNER, Permission.PARTNER
 SELF, MEMBER = Permission.SELF, Permission.MEMBER
+WITHOUT_TOKEN = {"POST /v1/logins", "POST /v1/logins/token"}
+"""Routes for people who have none yet; `test_logins.py` tries them."""
 NEEDS: dict[str, Permission | None] = {
     "GET /v1/whoami": ANYONE,
     "GET /v1/server": ANYONE,

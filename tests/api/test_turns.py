@@ -34,6 +34,8 @@ from tests.waits import PATIENCE_S
 # What each route costs the writer: commands and views that enter it. An observation enters where
 # it is news; events enter for the owner of what an event names, once for each name.
 ENTRIES = {
+    "POST /v1/logins": 0,
+    "POST /v1/logins/token": 0,
     "GET /v1/whoami": 0,
     "GET /v1/server": 0,
     "GET /v1/lot": 1,
@@ -136,6 +138,7 @@ def bodies(town: Town) -> dict[str, object]:
     }  # fmt: skip
     spec = {"org": "o1", "market": "lab", "spec": town.spec(limit_price="0.10")}
     return {
+        "POST /v1/logins/token": {"login": "none"},
         "POST /v1/orgs": {"org": "o1"},
         "POST /v1/orgs/{org}/deposits": {"amount": "10000"},
         "POST /v1/orgs/{org}/disbursements": {"amount": "1", "reason": "left"},
@@ -202,7 +205,8 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
             response = fresh.get(url)
         else:
             response = fresh.post(url, sent.get(route), key=fresh.name("key"))
-        is_absent = route.endswith(("/logs", "/log-chunks/{log_request}", "/incidents/{incident}"))
+        absent = ("/logs", "/log-chunks/{log_request}", "/incidents/{incident}")
+        is_absent = route.endswith((*absent, "/logins", "/logins/token"))
         # A pool with nodes is not closed, one of ours needs no fence, the workload is no array,
         # the operator has nothing yet to give back, and the reservation is of one node without end.
         refusals = {

@@ -13,12 +13,14 @@ from typing import Any
 import httpx
 import msgspec
 import uvicorn
+from fastapi import FastAPI
 
 from parkade.api import ApiSettings, create_app
 from parkade.console import ConsoleSettings, add_console
 from parkade.control.clock import SystemClock
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
+from parkade.identity.door import Provider
 from parkade.ports import DesiredState, Observation, ObservedAttempt, Store
 from parkade.service.connections import listening_config
 from parkade.service.first import make_operator
@@ -154,15 +156,27 @@ class Town:
 
 @contextmanager
 def town(
-    folder: Path, settings: ApiSettings = SETTINGS, *, database: str = "", **listening: Any
+    folder: Path,
+    settings: ApiSettings = SETTINGS,
+    *,
+    database: str = "",
+    provider: Provider | None = None,
+    **listening: Any,
 ) -> Iterator[Town]:
     """A server that runs while the context is open, its journal in a file or in this `database`;
-    `listening` is for `listening_config`."""
+    people log in by `provider`. `listening` is for `listening_config`."""
     ready = threading.Event()
     told: dict[str, Any] = {}
     thread = threading.Thread(
         target=lambda: asyncio.run(
-            _serve(folder, lambda: _opened(folder, database), told, ready, settings, listening)
+            _serve(
+                folder,
+                lambda: _opened(folder, database),
+                told,
+                ready,
+                lambda plane: create_app(plane, settings, provider=provider),
+                listening,
+            )
         )
     )
     thread.start()
@@ -188,7 +202,7 @@ async def _serve(
     open_store: Callable[[], Store],
     told: dict[str, Any],
     ready: threading.Event,
-    settings: ApiSettings,
+    make_app: Callable[[Plane], FastAPI],
     listening: dict[str, Any],
 ) -> None:
     def fatal(error: BaseException) -> None:
@@ -203,7 +217,7 @@ async def _serve(
         told["token"] = secret
 
     await make_operator(plane, show_secret=show_secret, is_new_token_wanted=False)
-    app = create_app(plane, settings)
+    app = make_app(plane)
     add_console(app, ConsoleSettings(folder=folder))
     config = listening_config(app, timeout_graceful_shutdown=1, **listening)
     told["server"] = server = uvicorn.Server(config)

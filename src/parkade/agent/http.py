@@ -19,10 +19,13 @@ from parkade.ports import (
     Observation,
 )
 from parkade.sensors.clock import HeardClock
+from parkade.wire.servers import Servers
 
 ANSWER_S = 15.0
 """How long an answer may take beyond the wait that was asked for."""
 JSON = {"Content-Type": "application/json"}
+ANSWER_OF_SEVERAL_S = 6.0
+"""The same where there is another server to ask."""
 MOST_WORDS = 500
 MOST_WORDS_BYTES = 65_536
 TIME_HEADER = "Parkade-Time"
@@ -36,8 +39,9 @@ class _Problem(msgspec.Struct):
 
 
 class HttpControlPlane:
-    """Implements `ControlPlane`; the client's base address and life are the caller's. `clock` hears
-    the time that answers tell."""
+    """Implements `ControlPlane`; the client's life is the caller's. `servers` are those of one
+    marketplace: after a call that failed the next is asked. None: the client's base address alone.
+    `clock` hears the time that answers tell."""
 
     def __init__(
         self,
@@ -46,8 +50,11 @@ class HttpControlPlane:
         pool: str,
         token: str | None,
         clock: HeardClock | None = None,
+        servers: Servers | None = None,
     ) -> None:
         self._client = client
+        self._servers = servers or Servers(str(client.base_url))
+        self._answer_s = ANSWER_S if len(self._servers) == 1 else ANSWER_OF_SEVERAL_S
         self._clock = clock or HeardClock()
         self._path = f"/v1/pools/{quote(pool, safe='')}"
         self._obeyed: Obeyed | None = None
@@ -134,16 +141,18 @@ class HttpControlPlane:
         """One call; any answer but success raises, 404 as `gone`. Each call says what the agent
         obeyed: a control plane whose journal lacks it answers nothing."""
         asked_us = self._clock.steady()
+        server = self._servers.now
         try:
             answer = await self._client.request(
                 method,
-                f"{self._path}/{path}",
+                f"{server}{self._path}/{path}",
                 params={**(query or {}), **self._obeyed_query()},
                 content=content,
                 headers={**self._authorization, **(headers or {})},
-                timeout=wait_s + ANSWER_S,
+                timeout=wait_s + self._answer_s,
             )
         except (httpx.HTTPError, OSError) as error:
+            self._servers.failed(server)
             raise ControlPlaneError(f"{method} {path}: {type(error).__name__}: {error}") from error
         server_time = answer.headers.get(TIME_HEADER, "")
         if server_time.isdecimal() and len(server_time) <= MOST_DIGITS:
@@ -153,6 +162,8 @@ class HttpControlPlane:
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise Refused(f"{answer.status_code} {_why(answer)}")
         if not answer.is_success:
+            if answer.is_server_error:
+                self._servers.failed(server)
             raise ControlPlaneError(f"{method} {path}: {answer.status_code} {_why(answer)}")
         return answer
 

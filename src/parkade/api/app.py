@@ -11,12 +11,14 @@ from parkade.api import problems
 from parkade.api.bounds import RequestBounds
 from parkade.api.docs_page import POLICY, docs_page
 from parkade.api.healing_metrics import HealingCollector
+from parkade.api.logins import Logins
 from parkade.api.lot_book import LotBook
 from parkade.api.metrics import CONTENT_TYPE, exposition
 from parkade.api.routes import (
     agents,
     costs,
     events,
+    logins,
     lot,
     mars,
     people,
@@ -29,18 +31,35 @@ from parkade.api.settings import ApiSettings
 from parkade.api.streams import Streams
 from parkade.api.views.audience import Owners
 from parkade.control.plane import Plane
+from parkade.identity.door import Provider
 from parkade.wire.problems import CODES, PROBLEM_JSON, Problem
 
-NOUNS = (people, pools, reservations, workloads, lot, statements, costs, events, mars, agents)
+NOUNS = (
+    people,
+    pools,
+    reservations,
+    workloads,
+    lot,
+    statements,
+    costs,
+    events,
+    mars,
+    agents,
+    logins,
+)
 REFUSED = {401, 402, 403, 404, 408, 409, 413, 421, 422, 500, 503}
 _SCHEMA_OF = "#/components/schemas/{model}"
 
 
 def create_app(
-    plane: Plane, settings: ApiSettings | None = None, *, collectors: tuple[Collector, ...] = ()
+    plane: Plane,
+    settings: ApiSettings | None = None,
+    *,
+    collectors: tuple[Collector, ...] = (),
+    provider: Provider | None = None,
 ) -> FastAPI:
     """The app in front of a plane, which the caller opens and closes; `collectors` add to its
-    metrics."""
+    metrics. `provider`: people may log in by it."""
     settings = settings or ApiSettings()
     app = FastAPI(
         title="Parkade",
@@ -52,6 +71,7 @@ def create_app(
     )
     app.state.plane = plane
     app.state.settings = settings
+    app.state.logins = Logins(plane, provider)
     app.state.owners = Owners()
     app.state.lot_book = LotBook(plane)
     app.state.streams = Streams(
@@ -116,6 +136,14 @@ def _house(plane: Plane, collectors: tuple[Collector, ...]) -> APIRouter:
         """200 while the writer runs, 503 where it does not."""
         is_running = plane.health().is_running
         return JSONResponse({"is_running": is_running}, 200 if is_running else 503)
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        """200 where this server leads, 503 where its writer does not run; a standby answers 503 by
+        itself."""
+        health = plane.health()
+        state = {"role": "leader", "sequence": health.sequence}
+        return JSONResponse(state, 200 if health.is_running else 503)
 
     @router.get("/metrics")
     async def metrics() -> Response:

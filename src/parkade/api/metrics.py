@@ -18,6 +18,7 @@ class _Collector(Collector):
         health = self._health
         gauges = {
             "parkade_up": ("Whether the writer runs", int(health.is_running)),
+            "parkade_leads": ("Whether this server leads; a standby says 0", 1),
             "parkade_epoch": ("The writer's epoch", health.epoch),
             "parkade_journal_sequence": ("The journal's position", health.sequence),
             "parkade_clock_doubted": ("Whether clearing waits", int(health.is_clock_doubted)),

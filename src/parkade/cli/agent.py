@@ -15,7 +15,10 @@ LogFormat = Literal["console", "json"]
 @agent.command()
 def run(
     pool: Annotated[str, typer.Option(help="The pool whose nodes it runs.")],
-    server: Annotated[str, typer.Option(help="The server's address, like https://parkade.lab.")],
+    server: Annotated[
+        str,
+        typer.Option(help="The server's address, like https://parkade.lab; with commas, several."),
+    ],
     token_file: Annotated[
         Path, typer.Option(help="From `parkade pool agent-token`; for its owner's eyes only.")
     ],

@@ -10,6 +10,7 @@ import typer
 
 from parkade.cli import config
 from parkade.cli.calling import AsJson, call, calling, explaining, fail, warn
+from parkade.wire.servers import addresses
 
 if TYPE_CHECKING:
     from parkade.wire import feed
@@ -19,23 +20,32 @@ clock = typer.Typer(help="Confirm a jump of the server's clock.", no_args_is_hel
 
 
 def login(
-    server: Annotated[str | None, typer.Argument(help="The server's address.")] = None,
+    server: Annotated[
+        str | None, typer.Argument(help="The server's address; with commas, its standby's too.")
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="Read the token from this file; - is stdin.")
     ] = None,
+    oidc: Annotated[
+        bool, typer.Option("--oidc", help="Log in with your organization's account, in a browser.")
+    ] = False,
 ) -> None:
     """Remember a server and a token.
 
-    The token is read from a prompt, stdin or a file, never from the command line."""
+    The token is read from a prompt, stdin or a file, never from the command line; or it is made
+    for you once you have logged in at the provider of the server (--oidc)."""
+    if oidc and token_file is not None:
+        fail("--oidc makes a token; leave --token-file out", exit_code=2)
     try:
-        address = (server or config.load().server).rstrip("/")
+        address = ",".join(addresses(server or config.load().server))
     except ValueError as error:
         fail(str(error), exit_code=2)
-    if "://" not in address:
-        fail(f"{address} is not an address; write it like https://parkade.example", exit_code=2)
-    if address.startswith("http://") and not LOOPBACK.match(address):
-        warn(f"{address} has no TLS: the token can be read on its way")
-    token = _read_token(token_file)
+    for each in addresses(address):
+        if "://" not in each:
+            fail(f"{each} is not an address; write it like https://parkade.example", exit_code=2)
+        if each.startswith("http://") and not LOOPBACK.match(each):
+            warn(f"{each} has no TLS: the token can be read on its way")
+    token = _token_of_provider(address) if oidc else _read_token(token_file)
     if not token:
         fail("no token was given", exit_code=2)
     from parkade.cli.screen import say
@@ -49,6 +59,28 @@ def login(
         fail(f"the token could not be kept: {error}", exit_code=1)
     say(f"Logged in to {address} as {caller.user} ({caller.role} of {caller.org}).")
     say(f"Kept in {file}, which only you can read.")
+
+
+def _token_of_provider(address: str) -> str:
+    """A token for the person who logs in at the provider, in a browser of any machine."""
+    import time
+
+    from parkade.cli.screen import say
+    from parkade.client import Client
+    from parkade.wire.scalars import format_span
+
+    with explaining(), Client(address, token=None) as client:
+        begun = client.begin_login()
+        say(f"Open {begun.address} and enter the code {begun.code}")
+        if begun.address_with_code is not None:
+            say(f"or open {begun.address_with_code}")
+        say(f"It is good for {format_span(begun.lasts)}; this command waits.")
+        state = client.finish_login(begun.login)
+        while state.new_token is None:
+            pause = begun.ask_again if state.ask_again is None else state.ask_again
+            time.sleep(pause.total_seconds())
+            state = client.finish_login(begun.login)
+        return state.new_token.secret
 
 
 def logout() -> None:

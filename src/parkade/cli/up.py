@@ -32,6 +32,13 @@ def up(
         str | None,
         typer.Option(help="postgresql://USER@SERVER/NAME for the journal; default: a file."),
     ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Where others reach this server, like https://parkade.lab.")
+    ] = None,
+    standby: Annotated[
+        bool | None,
+        typer.Option("--standby", help="Where another server leads: follow it, and take over."),
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="Write a new operator's token here, not to the screen.")
     ] = None,
@@ -71,6 +78,8 @@ def up(
         "allow_remote": allow_remote,
         "root_workloads": root_workloads,
         "database": database,
+        "url": url,
+        "standby": standby,
     }
     options = UpOptions(
         token_file=token_file,

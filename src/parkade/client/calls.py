@@ -134,6 +134,17 @@ def set_unix_name(user: str, *, unix_name: str | None) -> Call[people.User]:
     return post(f"/users/{_id(user)}/unix-name", people.User, body)
 
 
+def begin_login() -> Call[people.Login]:
+    """A login by the server's provider, which its person finishes in a browser; needs no token."""
+    return post("/logins", people.Login)
+
+
+def finish_login(login: str) -> Call[people.LoginState]:
+    """What came of a login: a token, or when to ask again."""
+    body = checked(people.FinishLogin, login=login)
+    return post("/logins/token", people.LoginState, body)
+
+
 def create_user(request: people.CreateUser) -> Call[people.User]:
     """A new user."""
     return post("/users", people.User, request)

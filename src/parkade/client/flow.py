@@ -18,7 +18,11 @@ M = TypeVar("M", bound=BaseModel)
 MOST_TRIES = 5
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-TRY_AGAIN = frozenset({429, 502, 503, 504})
+# Of several servers: half a minute, in which a standby takes over three times.
+PAUSE_OF_SEVERAL_S = 1.0
+TRIES_OF_SEVERAL = 40
+AWAY = frozenset({502, 503, 504})
+TRY_AGAIN = AWAY | {429}
 
 
 @dataclass(frozen=True)
@@ -37,28 +41,39 @@ Outcome = httpx.Response | httpx.TransportError | None
 Flow = Generator[Send | Wait, Outcome, M]
 
 
-def flow(call: Call[M], *, server: str) -> Flow[M]:
+def flow(call: Call[M], *, server: str, servers: int = 1) -> Flow[M]:
     """Tries until there is an answer that will not change by asking again.
 
-    Safe for changes too: the key is the same in every try.
+    Safe for changes too: the key is the same in every try. Of several servers each try asks the
+    next, for as long as a standby needs to take over.
     """
-    for number in range(1, MOST_TRIES + 1):
+    most = tries(servers)
+    for number in range(1, most + 1):
         outcome = yield Send()
         if isinstance(outcome, httpx.Response) and (
-            outcome.status_code not in TRY_AGAIN or number == MOST_TRIES
+            outcome.status_code not in TRY_AGAIN or number == most
         ):
             return call.read(outcome)
-        if isinstance(outcome, httpx.TransportError) and number == MOST_TRIES:
+        if isinstance(outcome, httpx.TransportError) and number == most:
             raise unreachable(outcome, server=server) from outcome
-        yield Wait(pause(number, told=_retry_after(outcome)))
+        yield Wait(pause(number, told=_retry_after(outcome), servers=servers))
     raise AssertionError("the last try returns or raises")
 
 
-def pause(number: int, *, told: float | None = None) -> float:
-    """Seconds before try `number` + 1: what the server told, else doubling, with chance in it."""
+def tries(servers: int) -> int:
+    """How often a call is sent at most."""
+    return MOST_TRIES if servers == 1 else TRIES_OF_SEVERAL
+
+
+def pause(number: int, *, told: float | None = None, servers: int = 1) -> float:
+    """Seconds before try `number` + 1: what the server told, else doubling, with chance in it.
+    Where there are several servers, the first of them are asked one after another at once."""
+    if number < servers:
+        return 0.0
+    most = LONGEST_PAUSE_S if servers == 1 else PAUSE_OF_SEVERAL_S
     if told is not None:
-        return min(told, LONGEST_PAUSE_S)
-    longest = min(FIRST_PAUSE_S * float(1 << number - 1), LONGEST_PAUSE_S)
+        return min(told, most)
+    longest = min(FIRST_PAUSE_S * float(1 << min(number, 20) - 1), most)
     return longest * (0.5 + random.random() / 2)
 
 

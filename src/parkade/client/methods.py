@@ -70,6 +70,8 @@ class Methods:
     deposit = Method(calls.deposit)
     disburse = Method(calls.disburse)
     refund = Method(calls.refund)
+    begin_login = Method(calls.begin_login)
+    finish_login = Method(calls.finish_login)
     create_user = Method(calls.create_user)
     set_grant = Method(calls.set_grant)
     set_cap = Method(calls.set_cap)

@@ -9,12 +9,15 @@ import httpx_sse
 import msgspec
 
 from parkade import __version__
-from parkade.client.errors import unreachable
-from parkade.client.flow import MOST_TRIES, pause
+from parkade.client.errors import error_of, unreachable
+from parkade.client.flow import AWAY, pause, tries
 from parkade.wire.feed import Event
 from parkade.wire.scalars import format_instant
+from parkade.wire.servers import Servers
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+# Where there is another server to ask.
+TIMEOUT_OF_SEVERAL = httpx.Timeout(10.0, connect=2.0)
 # The server sends a comment line at least every 15 seconds.
 SILENCE_S = 45.0
 
@@ -33,26 +36,42 @@ def headers_of(token: str | None) -> dict[str, str]:
 class _Resumed:
     """A stream that goes on where its connection was lost: how often that happened in a row."""
 
-    def __init__(self, server: str) -> None:
-        self._server = server
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
         self._failures = 0
 
     def lost(self, error: httpx.TransportError) -> None:
         """Counts a lost connection; raises Unreachable after the last try."""
-        if self._failures >= MOST_TRIES - 1:
-            raise unreachable(error, server=self._server) from error
+        if self._failures >= tries(len(self._servers)) - 1:
+            raise unreachable(error, server=str(self._servers)) from error
 
     def pause_s(self) -> float:
         """Seconds until the next try."""
         self._failures += 1
-        return pause(self._failures)
+        return pause(self._failures, servers=len(self._servers))
+
+
+def refusal(response: httpx.Response, servers: Servers) -> Exception:
+    """What to raise for an answer that is no stream: where there is another server to ask, a lost
+    connection."""
+    if len(servers) > 1 and response.status_code in AWAY:
+        return httpx.RemoteProtocolError(f"{response.url.host} answers {response.status_code}")
+    return error_of(response)
+
+
+def next_server(servers: Servers, asked: httpx.URL, outcome: object) -> str:
+    """The base address for the next request, after what came of the last."""
+    failed = isinstance(outcome, httpx.TransportError) or (
+        isinstance(outcome, httpx.Response) and outcome.status_code in AWAY
+    )
+    return servers.failed(str(asked).rstrip("/")) if failed else servers.now
 
 
 class EventStream(_Resumed):
     """Where the reading of events stands; `after` None is now."""
 
-    def __init__(self, server: str, *, after: int | None, follow: bool) -> None:
-        super().__init__(server)
+    def __init__(self, servers: Servers, *, after: int | None, follow: bool) -> None:
+        super().__init__(servers)
         self.after = after
         self.follow = follow
 
@@ -89,8 +108,8 @@ class LogPart(msgspec.Struct, frozen=True, kw_only=True):
 class LogStream(_Resumed):
     """Where the reading of a rank's output stands, in bytes."""
 
-    def __init__(self, server: str, workload: str, part: LogPart) -> None:
-        super().__init__(server)
+    def __init__(self, servers: Servers, workload: str, part: LogPart) -> None:
+        super().__init__(servers)
         self._path = f"/v1/workloads/{quote(workload, safe='')}/logs"
         self._part = part
         self._offset = part.offset

@@ -16,28 +16,37 @@ from parkade.client.flow import Outcome, Wait, flow
 from parkade.client.methods import Methods
 from parkade.client.streams import (
     TIMEOUT,
+    TIMEOUT_OF_SEVERAL,
     EventStream,
     LogPart,
     LogStream,
     costs_request,
     headers_of,
+    next_server,
+    refusal,
 )
 from parkade.client.waiting import Waiting
 from parkade.wire.feed import Event
+from parkade.wire.servers import Servers
 from parkade.wire.workloads import Workload
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class Client(Methods):
-    """A server and a token. `transport` is for tests and for servers in the same process."""
+    """A server and a token; servers of one marketplace, with commas, are asked one after another
+    until one leads. `transport` is for tests and for servers in the same process."""
 
     def __init__(
         self, server: str, *, token: str | None, transport: httpx.BaseTransport | None = None
     ) -> None:
-        self.server = server.rstrip("/")
+        self._servers = Servers(server)
+        self.server = str(self._servers)
         self._http = httpx.Client(
-            base_url=self.server, headers=headers_of(token), timeout=TIMEOUT, transport=transport
+            base_url=self._servers.now,
+            headers=headers_of(token),
+            timeout=TIMEOUT if len(self._servers) == 1 else TIMEOUT_OF_SEVERAL,
+            transport=transport,
         )
 
     def __enter__(self) -> Self:
@@ -57,7 +66,7 @@ class Client(Methods):
 
     def send(self, call: Call[M]) -> M:
         """Carries out the flow of a call."""
-        steps = flow(call, server=self.server)
+        steps = flow(call, server=self.server, servers=len(self._servers))
         outcome: Outcome = None
         while True:
             try:
@@ -71,8 +80,10 @@ class Client(Methods):
         if isinstance(step, Wait):
             time.sleep(step.seconds)
             return None
+        asked = self._http.base_url
+        outcome: Outcome
         try:
-            return self._http.request(
+            outcome = self._http.request(
                 call.method,
                 call.path,
                 params=call.params,
@@ -80,7 +91,9 @@ class Client(Methods):
                 headers=call.headers(),
             )
         except httpx.TransportError as error:
-            return error
+            outcome = error
+        self._http.base_url = next_server(self._servers, asked, outcome)
+        return outcome
 
     def wait(self, workload: str, *, within: timedelta | None = None) -> Workload:
         """Answers a workload once it has ended; TimeoutError where that takes longer. A server that
@@ -101,17 +114,18 @@ class Client(Methods):
 
         From `after` on, or from now on where it is None. Without `follow`, ends with the last.
         """
-        stream = EventStream(self.server, after=after, follow=follow)
+        stream = EventStream(self._servers, after=after, follow=follow)
         while True:
             try:
                 with httpx_sse.connect_sse(self._http, **stream.request()) as source:
                     if not source.response.is_success:
                         source.response.read()
-                        raise error_of(source.response)
+                        raise refusal(source.response, self._servers)
                     yield from filter(None, map(stream.take, source.iter_sse()))
                 if not follow:
                     return
             except httpx.TransportError as error:
+                self._http.base_url = next_server(self._servers, self._http.base_url, error)
                 stream.lost(error)
             time.sleep(stream.pause_s())
 
@@ -127,16 +141,17 @@ class Client(Methods):
         """The output of a rank from a byte offset on, of the last attempt or the one named; a lost
         connection goes on where it was."""
         part = LogPart(rank=rank, offset=offset, follow=follow, attempt=attempt)
-        stream = LogStream(self.server, workload, part)
+        stream = LogStream(self._servers, workload, part)
         while True:
             try:
                 with self._http.stream(**stream.request()) as response:
                     if not response.is_success:
                         response.read()
-                        raise error_of(response)
+                        raise refusal(response, self._servers)
                     yield from map(stream.take, response.iter_bytes())
                 return
             except httpx.TransportError as error:
+                self._http.base_url = next_server(self._servers, self._http.base_url, error)
                 stream.lost(error)
             time.sleep(stream.pause_s())
 

@@ -12,6 +12,7 @@ from parkade.console.routes import (
     live,
     market,
     money,
+    oidc,
     operate,
     people,
     reservations,
@@ -25,6 +26,7 @@ from parkade.control.plane import Plane
 
 NOUNS = (
     session,
+    oidc,
     live,
     front,
     submit,

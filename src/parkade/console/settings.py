@@ -8,9 +8,11 @@ import msgspec
 class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`folder`: where sessions and samples are kept; None: in memory alone. `session_s`: how long a
     session lasts. `failed_logins` of one address within `failed_within_s` are answered, no more.
+    `url`: where people reach the server, for logins by a provider; empty: as each request says.
     `sample_s`: the least time between two samples of the history."""
 
     unit: str = "USD"
+    url: str = ""
     folder: Path | None = None
     session_s: float = 7 * 86_400.0
     failed_logins: int = 10

@@ -1,5 +1,7 @@
 """What the console keeps between requests. Nothing of it is needed to rebuild the world."""
 
+import secrets
+
 from parkade.api.lot_book import LotBook
 from parkade.console.history import History
 from parkade.console.recent import Recent
@@ -21,6 +23,8 @@ class ConsoleState:
             None if folder is None else folder / "console-sessions.json",
             session_s=settings.session_s,
         )
+        self.login_key = secrets.token_bytes(32)
+        """Signs what a browser brings back from a provider."""
         self.throttle = Throttle(most=settings.failed_logins, within_s=settings.failed_within_s)
         self.recent = Recent(plane)
         self.history = History(

@@ -33,19 +33,32 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
 def recover(store: Store, rules: Rules) -> Recovered:
     """Costs the snapshot, the events after it and a pass over the transfers. StoreError where a
     digest does not follow from those before, or the transfers are not the world's balances."""
-    world, sequence = _newest_snapshot(store)
-    started_at = sequence
-    digest = _digest_at(store, sequence)
-    while entries := store.entries(after=sequence, limit=_PAGE):
-        for entry in entries:
-            digest = check_link(entry, sequence, digest)
-            replay_entry(world, entry)
-            sequence = entry.sequence
-    check_world(world, rules)
+    start = found = from_snapshot(store)
+    while (further := one_page(store, found)) is not None:
+        found = further
+    check_world(found.world, rules)
     # Two GROUP BYs over all transfers that ever were: about 3 s for a million of them.
-    check_sums(store.account_sums(), world.records.balances)
-    _log.info("world_recovered", snapshot=started_at, sequence=sequence)
-    return Recovered(world=world, sequence=sequence, digest=digest)
+    check_sums(store.account_sums(), found.world.records.balances)
+    _log.info("world_recovered", snapshot=start.sequence, sequence=found.sequence)
+    return found
+
+
+def from_snapshot(store: Store) -> Recovered:
+    """The world of the newest snapshot that can be read, or the empty one."""
+    world, sequence = _newest_snapshot(store)
+    return Recovered(world=world, sequence=sequence, digest=_digest_at(store, sequence))
+
+
+def one_page(store: Store, before: Recovered) -> Recovered | None:
+    """The same world, which is changed, after at most so many further entries as one page has; None
+    where there is none. StoreError where a digest does not follow from those before."""
+    entries = store.entries(after=before.sequence, limit=_PAGE)
+    digest, sequence = before.digest, before.sequence
+    for entry in entries:
+        digest = check_link(entry, sequence, digest)
+        replay_entry(before.world, entry)
+        sequence = entry.sequence
+    return Recovered(world=before.world, sequence=sequence, digest=digest) if entries else None
 
 
 def link_of(entry: JournalEntry, before: str) -> str:

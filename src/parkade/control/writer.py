@@ -20,7 +20,7 @@ from parkade.control.healing_figures import HealingFigures
 from parkade.control.inbox import Inbox, Waiting, WaitingCommand, WaitingView, resolve
 from parkade.control.intake import Intake
 from parkade.control.outbox import Outbox
-from parkade.control.recover import recover
+from parkade.control.recover import Recovered, recover
 from parkade.control.rules import Rules
 from parkade.control.schedule import Schedule
 from parkade.control.settings import PlaneSettings
@@ -43,7 +43,8 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     `accepted`: an operator said that agents of a lost journal shall obey this one, in an epoch of
     at least this number; None: it did not. `on_fatal` must not return in production, and
     `crash_point` does nothing there. `leadership` was acquired before; the writer stops where it is
-    lost. `draw_name` names the installation and the lineage of an epoch.
+    lost. `draw_name` names the installation and the lineage of an epoch. `recover` gives the world
+    to begin with.
     """
 
     store: Store
@@ -54,6 +55,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     leadership: Leadership
     accepted: int | None = None
     draw_name: Callable[[], str] = random_name
+    recover: Callable[[Store, Rules], Recovered] = recover
 
 
 class LeadershipLost(Exception):
@@ -79,7 +81,7 @@ class Writer:
         self._settings = settings
         self._clock = dependencies.clock
         store, rules = dependencies.store, dependencies.rules
-        recovered = recover(store, rules)
+        recovered = dependencies.recover(store, rules)
         world = recovered.world
         recorded_us = world.records.now_us
         self._guard = ClockGuard(

@@ -43,6 +43,7 @@ from parkade.service.healing import health_plan
 from parkade.service.place import settle
 from parkade.service.settings import BadSettings
 from parkade.service.shielding import shield
+from parkade.wire.servers import Servers
 
 T = TypeVar("T")
 LOCK_WAIT_S = 0.1
@@ -140,9 +141,12 @@ async def _main(
     if settings.is_child:
         loop.add_reader(sys.stdin.fileno(), _end_with_parent, stop)
         await _acquire(leadership, timer, stop)
-    async with httpx.AsyncClient(base_url=settings.server) as client:
+    servers = Servers(settings.server)
+    async with httpx.AsyncClient(base_url=servers.now) as client:
         heard = HeardClock()
-        control_plane = HttpControlPlane(client, pool=settings.pool, token=token, clock=heard)
+        control_plane = HttpControlPlane(
+            client, pool=settings.pool, token=token, clock=heard, servers=servers
+        )
         await serve(settings, make, control_plane, timer, stop, heard)
     _log.info("the agent of %s stops; what runs on its nodes goes on", settings.pool)
 

@@ -9,6 +9,7 @@ import msgspec
 import platformdirs
 
 _PREFIX = "PARKADE_SERVER_"
+LEAST_TAKEOVER_S = 2.0
 _LISTS = ("local_sites", "hosts")
 
 
@@ -22,7 +23,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     to an address that others reach, without TLS. `hosts`: names under which it is reached, beside
     its addresses and localhost. `root_workloads`: where the server is root, run workloads of users
     without a Unix name as root. `database`: the address of a PostgreSQL database for the journal;
-    empty: a file in the data folder."""
+    empty: a file in the data folder. `url`: where people and other servers reach this one; empty:
+    it is not told. `standby`: where another server leads, wait and follow its journal.
+    `takeover_s`: a leader that PostgreSQL has not heard for so long is ended."""
 
     data_folder: Path
     host: str = "127.0.0.1"
@@ -37,12 +40,26 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     root_workloads: bool = False
     database: str = ""
+    url: str = ""
+    standby: bool = False
+    takeover_s: float = 4.0
 
     def __post_init__(self) -> None:
         if self.log_format not in ("console", "json"):
             raise BadSettings(f"log_format: {self.log_format!r} is neither console nor json")
         if not 0 <= self.port < 65536:
             raise BadSettings(f"port: {self.port} is no port")
+        if self.standby and not self.database:
+            raise BadSettings(
+                "standby: a second server follows a journal in PostgreSQL; name it by database"
+            )
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise BadSettings(f"url: {self.url!r} is not like https://parkade.example")
+        if not self.takeover_s >= LEAST_TAKEOVER_S:
+            raise BadSettings(
+                f"takeover_s: {self.takeover_s:g} is below {LEAST_TAKEOVER_S:g}: a leader that is"
+                " busy for a moment would be ended"
+            )
         if not self.allow_remote and not _is_loopback(self.host):
             raise BadSettings(
                 f"host: {self.host} can be reached from outside, and tokens would travel in the "

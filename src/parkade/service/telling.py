@@ -36,6 +36,7 @@ from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import AlertError, incident_alert, post_alerts
 from parkade.messages.queue import Message, MessageQueue, Sender
 from parkade.messages.senders import Mail, Webhook
+from parkade.service.secrets import read_secret
 from parkade.service.settings import BadSettings
 from parkade.wire.yaml import Unreadable, parse
 
@@ -44,6 +45,7 @@ OUTBOX = "messages.sqlite3"
 EVERY_S = 5.0
 ADVANCE_ENTRIES = 1_000
 """Where nothing is told, the position is kept each so many entries."""
+LEAST_SECRET = 16
 AHEAD_US = 60 * SECOND_US
 
 _log = structlog.get_logger(__name__)
@@ -174,22 +176,10 @@ def senders_of(file: MessagesFile) -> dict[str, Sender]:
         for name, it in file.mail.items()
     }
     for name, hook in file.webhooks.items():
-        found[f"webhook/{name}"] = Webhook(url=hook.url, secret=_secret(hook.secret_file))
-    return found
-
-
-def _secret(path: Path) -> bytes:
-    try:
-        if path.stat().st_mode & 0o077:
-            raise BadSettings(f"{path}: others may read this secret; chmod 600 {path}")
-        secret = path.read_bytes().strip()
-    except OSError as error:
-        raise BadSettings(f"{path}: {error.strerror}") from error
-    if len(secret) < 16:
-        raise BadSettings(
-            f"{path}: write a secret of at least 16 bytes, like `openssl rand -hex 32`"
+        found[f"webhook/{name}"] = Webhook(
+            url=hook.url, secret=read_secret(hook.secret_file, least=LEAST_SECRET)
         )
-    return secret
+    return found
 
 
 def open_incidents(world: World, _: int) -> list[Incident]:

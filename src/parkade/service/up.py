@@ -8,6 +8,7 @@ import asyncio
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
 
@@ -15,7 +16,9 @@ import msgspec
 import structlog
 import uvicorn
 from msgspec.structs import replace
+from starlette.types import ASGIApp
 
+from parkade.control.leadership import JointLeadership
 from parkade.control.plane import Plane
 from parkade.service import logs
 from parkade.service.connections import listening_config
@@ -24,8 +27,9 @@ from parkade.service.folders import make_passage, write_owner_only
 from parkade.service.place import settle
 from parkade.service.settings import BadSettings, ServiceSettings
 from parkade.service.shielding import shield
+from parkade.service.standby import Standby, Switch
 from parkade.service.systemd import inherited_socket, tell
-from parkade.service.wiring import Server, Wires, build, whole_leadership
+from parkade.service.wiring import Server, Wires, build, database_leadership, whole_leadership
 
 _log = structlog.get_logger(__name__)
 
@@ -48,6 +52,14 @@ class Goodbye:
     def __init__(self) -> None:
         self.was_heard = False
 
+    @classmethod
+    def listening(cls) -> "Goodbye":
+        """One that hears from now on."""
+        made = cls()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, made.hear)
+        return made
+
     def hear(self, _number: int, _frame: FrameType | None) -> None:
         """A signal handler."""
         self.was_heard = True
@@ -56,9 +68,9 @@ class Goodbye:
 class Serving(uvicorn.Server):
     """Ends the streams it relays before it waits for its answers to be finished."""
 
-    def __init__(self, config: uvicorn.Config, plane: Plane) -> None:
+    def __init__(self, config: uvicorn.Config, plane: Plane | None) -> None:
         super().__init__(config)
-        self._plane = plane
+        self.plane = plane
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Called by uvicorn; a service manager is told when requests are answered."""
@@ -69,7 +81,8 @@ class Serving(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Called by uvicorn when it was told to stop."""
         tell("STOPPING=1")
-        self._plane.end_streams()
+        if self.plane is not None:
+            self.plane.end_streams()
         await super().shutdown(sockets)
 
 
@@ -79,7 +92,10 @@ def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None
     shield()
     make_passage(settings.data_folder)
     wires = wires or Wires()
-    leadership = whole_leadership(settings, wires.make_leadership)
+    if settings.standby:
+        _up_as_standby(settings, options, wires)
+        return
+    leadership = whole_leadership(settings, wires.make_leadership, wires.on_fatal)
     leadership.acquire()
     try:
         settle(settings.data_folder, is_original_gone=options.is_original_gone)
@@ -88,6 +104,67 @@ def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None
             _serve_with(listening, settings, options, server)
     finally:
         leadership.release()
+
+
+def _up_as_standby(settings: ServiceSettings, options: UpOptions, wires: Wires) -> None:
+    """Listens at once, and leads as soon as no other server does."""
+    of_folder = wires.make_leadership(settings.data_folder / "writer.lock")
+    of_folder.acquire()
+    of_database = database_leadership(settings, wires.on_fatal)
+    leadership = JointLeadership((of_folder, of_database))
+    standby = Standby(settings, of_database)
+
+    def lead() -> Server:
+        return build(
+            settings,
+            wires,
+            leadership,
+            is_original_gone=options.is_original_gone,
+            recovering=standby.follower.finish,
+        )
+
+    try:
+        settle(settings.data_folder, is_original_gone=options.is_original_gone)
+        with _listening(settings) as listening:
+            goodbye = Goodbye.listening()
+            asyncio.run(_stand_by(standby, lead, settings, options, goodbye, listening))
+    finally:
+        leadership.release()
+
+
+async def _stand_by(
+    standby: Standby,
+    lead: Callable[[], Server],
+    settings: ServiceSettings,
+    options: UpOptions,
+    goodbye: Goodbye,
+    listening: socket.socket,
+) -> None:
+    switch = Switch(standby.answer)
+    serving = _serving(switch, None, settings, goodbye, listening)
+    served = asyncio.create_task(serving.serve(sockets=[listening]))
+    waiting = asyncio.create_task(asyncio.to_thread(standby.wait))
+    try:
+        await asyncio.wait({served, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        standby.stop()
+        if not await waiting or served.done():
+            await served
+            return
+        server = await asyncio.to_thread(lead)
+
+        async def relay() -> None:
+            serving.plane, switch.app = server.plane, server.app
+            _log.info("leads", note="it took over")
+            await served
+
+        try:
+            await _run(server, settings, options, listening, relay)
+        finally:
+            server.store.close()
+    except BaseException:
+        serving.should_exit = True
+        await served
+        raise
 
 
 def _listening(settings: ServiceSettings) -> socket.socket:
@@ -107,11 +184,14 @@ def _listening(settings: ServiceSettings) -> socket.socket:
 def _serve_with(
     listening: socket.socket, settings: ServiceSettings, options: UpOptions, server: Server
 ) -> None:
-    goodbye = Goodbye()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, goodbye.hear)
+    goodbye = Goodbye.listening()
+
+    async def serve() -> None:
+        serving = _serving(server.app, server.plane, settings, goodbye, listening)
+        await serving.serve(sockets=[listening])
+
     try:
-        asyncio.run(_run(server, settings, options, goodbye, listening))
+        asyncio.run(_run(server, settings, options, listening, serve))
     finally:
         server.store.close()
 
@@ -120,9 +200,10 @@ async def _run(
     server: Server,
     settings: ServiceSettings,
     options: UpOptions,
-    goodbye: Goodbye,
     listening: socket.socket,
+    serve: Callable[[], Awaitable[None]],
 ) -> None:
+    """Everything beside the answers, while `serve` gives those."""
     show_secret: ShowSecret = print_token
     if options.token_file is not None:
         show_secret = write_token(
@@ -139,7 +220,7 @@ async def _run(
             group.create_task(server.agents.run(local_url(listening), stop))
             group.create_task(server.telling.run(stop))
             try:
-                await _serve(server, settings, goodbye, listening)
+                await serve()
             finally:
                 stop.set()
     finally:
@@ -147,16 +228,21 @@ async def _run(
     _log.info("stopped", note="what runs on the nodes goes on")
 
 
-async def _serve(
-    server: Server, settings: ServiceSettings, goodbye: Goodbye, listening: socket.socket
-) -> None:
+def _serving(
+    app: ASGIApp,
+    plane: Plane | None,
+    settings: ServiceSettings,
+    goodbye: Goodbye,
+    listening: socket.socket,
+) -> Serving:
+    """What is about to answer, and says where."""
     host, port = listening.getsockname()[:2]
-    config = listening_config(server.app, timeout_graceful_shutdown=_GRACE_S)
+    config = listening_config(app, timeout_graceful_shutdown=_GRACE_S)
     write_owner_only(settings.data_folder / "port", str(port))
     _log.info("listening", url=f"http://{_in_url(host)}:{port}")
-    serving = Serving(config, server.plane)
+    serving = Serving(config, plane)
     serving.should_exit = goodbye.was_heard
-    await serving.serve(sockets=[listening])
+    return serving
 
 
 def local_url(listening: socket.socket) -> str:

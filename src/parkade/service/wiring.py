@@ -8,22 +8,25 @@ from pathlib import Path
 import msgspec
 import structlog
 from fastapi import FastAPI
+from msgspec.structs import replace
 
 from parkade.api import ApiSettings, create_app
 from parkade.console import ConsoleSettings, ConsoleState, add_console
 from parkade.control.clock import SteadyClock, SystemClock
 from parkade.control.leadership import FileLeadership, JointLeadership
 from parkade.control.plane import Plane
-from parkade.control.rules import RULES
+from parkade.control.recover import Recovered, recover
+from parkade.control.rules import RULES, Rules
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Dependencies
+from parkade.control.writer import Dependencies, LeadershipLost
 from parkade.ports import Leadership, Store, StoreError
 from parkade.service.agents import PROGRAM, Agents
 from parkade.service.damage import damage_told
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
+from parkade.service.identity import read_provider
 from parkade.service.message_metrics import MessageCollector
-from parkade.service.owner import claim
+from parkade.service.owner import claim, join, may_run_pools
 from parkade.service.settings import ServiceSettings
 from parkade.service.telling import Telling, read_messages_file
 from parkade.store import (
@@ -124,13 +127,28 @@ def file_leadership(path: Path) -> Leadership:
 
 
 def whole_leadership(
-    settings: ServiceSettings, make_leadership: Callable[[Path], Leadership]
+    settings: ServiceSettings,
+    make_leadership: Callable[[Path], Leadership],
+    on_fatal: Callable[[BaseException], None] | None = None,
 ) -> Leadership:
-    """All that the only server of a journal holds: the data folder's lock, and the database's."""
+    """All that the only server of a journal holds: the data folder's lock, and the database's.
+    `on_fatal` hears that the database's was lost."""
     of_folder = make_leadership(settings.data_folder / "writer.lock")
     if not settings.database:
         return of_folder
-    return JointLeadership((of_folder, PostgresqlLeadership(settings.database)))
+    return JointLeadership((of_folder, database_leadership(settings, on_fatal)))
+
+
+def database_leadership(
+    settings: ServiceSettings, on_fatal: Callable[[BaseException], None] | None
+) -> PostgresqlLeadership:
+    """The database's lock alone."""
+
+    def lost() -> None:
+        if on_fatal is not None:
+            on_fatal(LeadershipLost("the journal's lock is gone: another server may write"))
+
+    return PostgresqlLeadership(settings.database, on_lost=lost)
 
 
 def refuse_new_beside_pools(store: Store, data_folder: Path) -> None:
@@ -156,6 +174,10 @@ class Wires(msgspec.Struct, frozen=True, kw_only=True):
     crash_point: Callable[[str], None] = nothing
 
 
+Recovering = Callable[[Store, Rules], Recovered]
+"""Gives the world at the journal's end."""
+
+
 class Server(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that runs, not yet running."""
 
@@ -168,15 +190,23 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_plane(
-    settings: ServiceSettings, wires: Wires, leadership: Leadership, *, is_original_gone: bool
+    settings: ServiceSettings,
+    wires: Wires,
+    leadership: Leadership,
+    *,
+    is_original_gone: bool,
+    recovering: Recovering = recover,
 ) -> tuple[SqlStore, Dependencies, Plane]:
     """The journal and the world that it gives; StoreError where it is damaged."""
     with damage_told(), contextlib.ExitStack() as opened:
         store = open_store(settings, crash_point=wires.crash_point)
         opened.callback(store.close)
         refuse_new_beside_pools(store, settings.data_folder)
+        if settings.standby:
+            join(store, settings)
         if settings.database:
             claim(store, settings, is_original_gone=is_original_gone)
+        store.begin_term(settings.url)
         dependencies = Dependencies(
             store=store,
             clock=wires.clock,
@@ -185,6 +215,7 @@ def open_plane(
             crash_point=wires.crash_point,
             leadership=leadership,
             accepted=accepted(store, settings.data_folder),
+            recover=recovering,
         )
         plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
         opened.pop_all()
@@ -197,11 +228,18 @@ def build(
     leadership: Leadership,
     *,
     is_original_gone: bool = False,
+    recovering: Recovering = recover,
 ) -> Server:
     """A server over the data folder; the caller holds the leadership."""
     store, dependencies, plane = open_plane(
-        settings, wires, leadership, is_original_gone=is_original_gone
+        settings,
+        wires,
+        leadership,
+        is_original_gone=is_original_gone,
+        recovering=recovering,
     )
+    if not may_run_pools(settings):
+        settings = replace(settings, local_sites=())
     (settings.data_folder / MARK).unlink(missing_ok=True)
     if dependencies.accepted is not None:
         (settings.data_folder / RESTORED).unlink(missing_ok=True)
@@ -214,12 +252,16 @@ def build(
             hosts=(*settings.hosts, *([settings.host] if settings.host else [])),
         ),
         collectors=(MessageCollector(telling),),
+        provider=read_provider(settings.data_folder),
     )
     return Server(
         store=store,
         plane=plane,
         app=app,
-        console=add_console(app, ConsoleSettings(unit=settings.unit, folder=settings.data_folder)),
+        console=add_console(
+            app,
+            ConsoleSettings(unit=settings.unit, url=settings.url, folder=settings.data_folder),
+        ),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
         telling=telling,
     )

@@ -165,10 +165,12 @@ class MemoryStore:
         last = self.last_sequence()
         return min((it.sequence for it in self._disk.transfers if it.sequence > last), default=None)
 
-    def account_sums(self) -> Mapping[str, int]:
+    def account_sums(self, *, until: int | None = None) -> Mapping[str, int]:
         """See `ports.Store`."""
         sums: Counter[str] = Counter()
         for line in self._disk.transfers:
+            if until is not None and line.sequence > until:
+                continue
             sums[line.transfer.debit] -= line.transfer.micros
             sums[line.transfer.credit] += line.transfer.micros
         return sums

@@ -3,12 +3,14 @@
 Everything but `sqlite.py` and `postgresql.py` is the same SQL for every database.
 """
 
-from parkade.store.lock import PostgresqlLeadership
+from parkade.store.lock import Holder, LockWatch, PostgresqlLeadership
 from parkade.store.postgresql import open_postgresql
 from parkade.store.sql import SqlStore
 from parkade.store.sqlite import open_sqlite, open_sqlite_read_only
 
 __all__ = [
+    "Holder",
+    "LockWatch",
     "PostgresqlLeadership",
     "SqlStore",
     "open_postgresql",

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from parkade.ports import StoreError
 from parkade.store.driver_error import line_of
-from parkade.store.tables import OWNER, metadata
+from parkade.store.tables import OF_ONE_PLACE, metadata
 
 _ROWS = 1_000
 
@@ -44,7 +44,7 @@ def _copy(table: sa.Table, reading: sa.Connection, writing: sa.Connection) -> No
 def _copy_meta(table: sa.Table, reading: sa.Connection, writing: sa.Connection) -> None:
     """A copy has no data folder yet: the one that it is put into becomes its own."""
     writing.execute(table.delete())
-    rows = reading.execute(sa.select(table).where(table.c.name != OWNER)).mappings()
+    rows = reading.execute(sa.select(table).where(table.c.name.not_in(OF_ONE_PLACE))).mappings()
     writing.execute(table.insert(), [dict(row) for row in rows])
 
 

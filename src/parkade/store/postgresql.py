@@ -4,6 +4,9 @@ Needs psycopg (`pip install 'parkade[postgresql]'`). A password never stands in 
 process lists show: libpq finds it in PGPASSFILE or `~/.pgpass`.
 """
 
+import os
+import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,15 +19,25 @@ from parkade.store.driver_error import line_of
 from parkade.store.head import HeadFile
 from parkade.store.sql import SqlStore
 
-_CONNECT_TIMEOUT_S = 10
+SESSIONS = "parkade process "
+"""How the names of the program's sessions begin."""
+CONNECT_TIMEOUT_S = 10
 _STATEMENT_TIMEOUT_MS = 60_000
-# A silent network ends a commit within about 10 s.
+# A silent network is noticed by both ends within about 5 s.
 ALIVE = {
-    "keepalives_idle": 4,
-    "keepalives_interval": 2,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
     "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
+    "tcp_user_timeout": 5_000,
 }
+SERVER_ALIVE = "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3"
+_RANDOM = secrets.token_hex(4)
+
+
+def session_name() -> str:
+    """What PostgreSQL shows of every session of this process, and of no other: at most 63 bytes."""
+    host = socket.gethostname().encode("ascii", "replace").decode()
+    return f"{SESSIONS}{os.getpid()} ({_RANDOM}) on {host}"[:63]
 
 
 def _nothing(_name: str) -> None:
@@ -44,8 +57,9 @@ def open_postgresql(
     engine = sa.create_engine(
         url_of(address),
         connect_args={
-            "connect_timeout": _CONNECT_TIMEOUT_S,
-            "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS}",
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": session_name(),
+            "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} {SERVER_ALIVE}",
             **ALIVE,
         },
         pool_pre_ping=True,

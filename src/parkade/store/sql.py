@@ -23,7 +23,7 @@ from parkade.ports import (
     StoredSnapshot,
     StoreError,
 )
-from parkade.store import statements
+from parkade.store import statements, terms
 from parkade.store.copying import copy_tables
 from parkade.store.driver_error import line_of
 from parkade.store.head import Head, HeadFile, refuse_broken
@@ -62,6 +62,7 @@ class SqlStore:
         self._readers = engine
         self._writer = engine.execution_options(**WRITES)
         self._head = head
+        self._term: int | None = None
         self._crash_point = crash_point
         if is_read_only:
             with self._reading() as connection:
@@ -126,6 +127,8 @@ class SqlStore:
         self._crash_point("after_commit")
 
     def _add(self, connection: sa.Connection, batch: Batch) -> None:
+        if self._term is not None:
+            terms.require(connection, self._term)
         last = connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar() or 0
         if last != batch.after:
             raise _fenced(batch.after, last)
@@ -138,6 +141,21 @@ class SqlStore:
             connection.execute(
                 answers.insert(), [row_of_answer(answer) for answer in batch.answers]
             )
+
+    def begin_term(self, address: str) -> None:
+        """Only this store commits from now on: a writer of an earlier term is `Fenced`. `address`:
+        where this writer is reached, for others to read."""
+        with self._writing() as connection:
+            self._term = terms.begin(connection, address)
+
+    def leader_address(self) -> str | None:
+        """Where the writer of the newest term is reached; None where it told nothing."""
+        with self._reading() as connection:
+            return terms.address(connection)
+
+    def follow_head(self, sequence: int, digest: str) -> None:
+        """The head file says that the journal reaches so far, as others wrote it."""
+        self._head.write(Head(sequence=sequence, digest=digest))
 
     def copy_to(self, other: "SqlStore") -> None:
         """Every row to a store that holds none yet, as of one moment."""
@@ -267,10 +285,11 @@ class SqlStore:
         with self._reading() as connection:
             return connection.execute(query).scalar()
 
-    def account_sums(self) -> Mapping[str, int]:
-        """What each account received less what it paid, by the transfers: in one pass a side."""
+    def account_sums(self, *, until: int | None = None) -> Mapping[str, int]:
+        """What each account received less what it paid, by the transfers of the entries up to
+        `until`: in one pass a side."""
         with self._reading() as connection:
-            return statements.account_sums(connection)
+            return statements.account_sums(connection, until)
 
     def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:
         """Adds a snapshot; of the older ones the newest `keep - 1` stay."""

@@ -95,11 +95,12 @@ def balance(connection: sa.Connection, account: str, conditions: Conditions) -> 
     return total
 
 
-def account_sums(connection: sa.Connection) -> Mapping[str, int]:
+def account_sums(connection: sa.Connection, until: int | None) -> Mapping[str, int]:
     """The same of each account: in one pass a side."""
     sums: Counter[str] = Counter()
+    within = () if until is None else (transfers.c.sequence <= until,)
     for side, is_paid in _SIDES:
-        query = sa.select(side, *_PARTS).group_by(side)
+        query = sa.select(side, *_PARTS).where(*within).group_by(side)
         for account, whole, rest in connection.execute(query):
             micros = _added(whole, rest, _PART)
             sums[account] += -micros if is_paid else micros

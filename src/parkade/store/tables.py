@@ -9,6 +9,10 @@ import sqlalchemy as sa
 
 # The row of `meta` that names the data folder of a journal in a shared database.
 OWNER = "data_folder"
+# The row of `meta` that names the writer of now, by number and address.
+LEADER = "leader"
+# Rows of `meta` that a copy of the journal does not have.
+OF_ONE_PLACE = (OWNER, LEADER)
 
 metadata = sa.MetaData()
 

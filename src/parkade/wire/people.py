@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Strict
+from pydantic import AfterValidator, Field, Strict
 
 from parkade.core.units.bounds import CAP_GPUS, ORG_BOUND
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
@@ -233,3 +233,29 @@ class NewToken(Answer):
     user: str
     secret: str
     expires: Instant | None = None
+
+
+class Login(Answer):
+    """A login that was begun: its person opens `address` and types `code` there, or opens
+    `address_with_code`. `login` names it when what came of it is asked; it is secret.
+    `ask_again`: no sooner than after that. `lasts`: for so long the code is good."""
+
+    login: str
+    code: str
+    address: str
+    address_with_code: str | None
+    lasts: Span
+    ask_again: Span
+
+
+class FinishLogin(Request):
+    """Asks what came of a login."""
+
+    login: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class LoginState(Answer):
+    """What came of a login: a token for its user, or when to ask again."""
+
+    new_token: NewToken | None = None
+    ask_again: Span | None = None

@@ -55,6 +55,7 @@ CODES: dict[str, Code] = {
     "too_slow": Code(408, EXIT_TRY_AGAIN),
     "misdirected": Code(421, EXIT_USAGE),
     "unreachable": Code(503, EXIT_TRY_AGAIN),
+    "standby": Code(503, EXIT_TRY_AGAIN),
 }
 UNKNOWN = Code(500, EXIT_OTHER)
 

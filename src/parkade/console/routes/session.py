@@ -1,12 +1,14 @@
 """In and out: the login with a pasted token, the logout, and the files that pages load."""
 
 import time
+from typing import cast
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.context import LONGEST_TOKEN, digest_of
+from parkade.api.logins import Logins
 from parkade.api.problems import problem
 from parkade.console import pages
 from parkade.console.context import (
@@ -29,8 +31,8 @@ async def login_page(request: Request, after: str = "/") -> Response:
     try:
         await page_context(request)
     except LoginNeeded:
-        return pages.page("login.html", after=_own_path(after), refused="")
-    return RedirectResponse(_own_path(after), status_code=303)
+        return _login_page(request, after=own_path(after))
+    return RedirectResponse(own_path(after), status_code=303)
 
 
 @routes.post("/login")
@@ -40,7 +42,7 @@ async def login(request: Request) -> Response:
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         raise problem("denied", "this form was sent by another site")
     fields = fields_of(await request.body())
-    after = _own_path(fields.get("after", "/"))
+    after = own_path(fields.get("after", "/"))
     address = "" if request.client is None else request.client.host
     now_s = time.monotonic()
     token = fields.get("token", "")
@@ -50,13 +52,13 @@ async def login(request: Request) -> Response:
         wait_s = console.throttle.wait_s(address, now_s)
         if wait_s > 0:
             says = f"too many wrong tokens from here; try again in {wait_s:.0f} s"
-            return pages.page("login.html", 429, after=after, refused=says)
+            return _login_page(request, 429, after=after, refused=says)
         console.throttle.failed(address, now_s)
         says = "this token is unknown, revoked or expired, or its user is disabled"
-        return pages.page("login.html", 401, after=after, refused=says)
+        return _login_page(request, 401, after=after, refused=says)
     if viewer.pool is not None:
         says = f"this is the token of an agent: it runs pool {viewer.pool} and sees nothing"
-        return pages.page("login.html", 403, after=after, refused=says)
+        return _login_page(request, 403, after=after, refused=says)
     response = RedirectResponse(after, status_code=303)
     session = console.sessions.begin(digest, time.time())
     give_cookie(response, request, session, lasts_s=console.settings.session_s)
@@ -73,7 +75,7 @@ async def logout(context: Page) -> Response:
             "You are logged out, but the server could not write that down: if it starts again, the"
             f" session is open again. Run `parkade token revoke {context.viewer.token}` to end it."
         )
-        response = pages.page("login.html", 507, after="/", refused=says)
+        response = _login_page(context.request, 507, refused=says)
     take_cookie(response)
     return response
 
@@ -89,7 +91,15 @@ async def static(version: str, name: str) -> Response:
     return Response(found, media_type=kind, headers={"Cache-Control": kept})
 
 
-def _own_path(path: str) -> str:
+def _login_page(
+    request: Request, status: int = 200, *, after: str = "/", refused: str = ""
+) -> Response:
+    has_provider = cast(Logins, request.app.state.logins).is_offered
+    values = {"after": after, "refused": refused, "has_provider": has_provider}
+    return pages.page("login.html", status, **values)
+
+
+def own_path(path: str) -> str:
     """A path of this server; the front page for anything else."""
     if not path.startswith("/") or path.startswith(("//", "/\\")) or not path.isprintable():
         return "/"

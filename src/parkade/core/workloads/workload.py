@@ -41,6 +41,8 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
 
     def per_hour_micros(self, gpus: int) -> int:
         """What so many GPUs, those of all its seats, cost per hour."""
+        if not self.node_prices:
+            return self.price_micros * gpus
         return sum(part * price for part, price in self.parts(gpus))
 
 
@@ -315,6 +317,10 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     index: int | None = None
     """Its index there; None where it is no member."""
+
+    has_lost: bool = False
+    """Whether it found no seats in the last clearing in which it took part, since it last had some,
+    and since its bid last changed."""
 
     attempts_before: int = 0
     """Of one that was submitted again, or a member that was retried: the number from which its
