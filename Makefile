@@ -72,11 +72,15 @@ demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preemp
 
 # How long `make model-check` searches each world, in seconds.
 SECONDS_EACH ?= 1800
+# Which of them; and of each so many-th state whether it comes to rest.
+WORLD ?= all
+REST_EVERY ?= 1
 # Where `model-check` and `fuzz` keep their results as JSON.
 RESULTS ?= build/proof
 
 model-check: $(STAMP) ## every state of the small worlds, for half an hour each
-	$(BIN)/parkade sim check --seconds $(SECONDS_EACH) --jobs $(JOBS) --results $(RESULTS)
+	$(BIN)/parkade sim check --world $(WORLD) --seconds $(SECONDS_EACH) --rest-every $(REST_EVERY) \
+		--jobs $(JOBS) --results $(RESULTS)
 
 docs: $(STAMP) ## the documentation as a site, in build/site
 	$(BIN)/python tools/site/build.py build/site

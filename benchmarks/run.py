@@ -29,6 +29,7 @@ BENCHMARKS = {
     "compound_calls": "benchmarks.compound_calls",
     "compound_verify": "benchmarks.compound_verify",
     "console": "benchmarks.console",
+    "simulation": "benchmarks.simulation",
     "mars": "benchmarks.mars_judge",
     "mars_quarantine": "benchmarks.mars_quarantine",
 }

@@ -66,6 +66,19 @@ def test_days_are_cut_from_the_trace(tmp_path: Path) -> None:
         read_trace(file, TraceFile(file="trace.csv", first_day=3), gpus_per_node=8)
 
 
+def test_copies_of_a_tenant_live_its_minutes_from_others_on(tmp_path: Path) -> None:
+    file = write(tmp_path, *(row(minute=minute, busy=minute) for minute in range(4)))
+    given = TraceFile(file="trace.csv", copies=2)
+    trace = read_trace(file, given, gpus_per_node=8)
+    assert {it.tenant: it.busy for it in trace.tenants} == {
+        "acme": (0, 1, 2, 3),
+        "acme-2": (2, 3, 0, 1),
+    }
+    assert trace.quota_gpus == 32
+    with pytest.raises(BadData, match="rename that one"):
+        read_trace(write(tmp_path, row("acme"), row("acme-2")), given, gpus_per_node=8)
+
+
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="is no file"):
         read_columns(tmp_path / "none.csv", ("a",))

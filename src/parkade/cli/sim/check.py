@@ -29,6 +29,14 @@ def check(
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="Of each world; default 60 with no other bound.")
     ] = None,
+    rest_every: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Beyond depth 3, each so many-th state must come to rest.",
+            metavar="N",
+        ),
+    ] = 1,
     jobs: Annotated[
         int,
         typer.Option(min=1, max=1024, help="Processes that search, beside the one that keeps."),
@@ -52,7 +60,7 @@ def check(
         fail(f"no world {world!r}; there are: {', '.join(SCENARIOS)}", exit_code=2)
     if depth is None and states is None and seconds is None:
         seconds = 60.0
-    bounds = Bounds(depth=depth, states=states, seconds=seconds)
+    bounds = Bounds(depth=depth, states=states, seconds=seconds, rest_every=rest_every)
     has_breach = False
     for name in SCENARIOS if world == "all" else (world,):
         scenario = SCENARIOS[name]()

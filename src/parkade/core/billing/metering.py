@@ -60,6 +60,10 @@ def spans(attempt: Attempt, start_us: int, end_us: int) -> tuple[Span, ...]:
     Cost grows with the rates since the last posting: at most one a clearing for an hour.
     """
     assert attempt.rates, "an attempt always has the rate in force"
+    if len(attempt.rates) == 1:
+        if start_us >= end_us:
+            return ()
+        return (Span(rate=attempt.rates[0], start_us=start_us, end_us=end_us),)
     found = []
     ends = [rate.from_us for rate in attempt.rates[1:]]
     begins_us = start_us
@@ -82,10 +86,9 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
         return 0
     assert 0 <= attempt.charged_numerator < MICROSECONDS_PER_HOUR
     start_us = max(attempt.charged_until_us, starts_us)
-    owed = sum(
-        span.rate.per_hour_micros(attempt.gpus) * (span.end_us - span.start_us)
-        for span in spans(attempt, start_us, billed_to_us(attempt, now_us))
-    )
+    gpus, owed = attempt.gpus, 0
+    for span in spans(attempt, start_us, billed_to_us(attempt, now_us)):
+        owed += span.rate.per_hour_micros(gpus) * (span.end_us - span.start_us)
     return ceil_div(attempt.charged_numerator + owed, MICROSECONDS_PER_HOUR)
 
 

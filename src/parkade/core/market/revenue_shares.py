@@ -12,12 +12,14 @@ price been 14, acme would earn 80 of 112; had a bid of acme's own org set it, 40
 """
 
 from collections.abc import Iterable
-from fractions import Fraction as Exact
 
 from parkade.core.market.market_state import ClearingTerms, MarketState, PriorityTier
 from parkade.core.market.supply import PUBLIC
 
 Shares = tuple[tuple[str, int], ...]
+Ratio = tuple[int, int]
+"""A number at least 0, as so many parts of a whole: (parts, parts of one). Fractions of the
+standard library reduce each result, which took a twentieth of a clearing."""
 
 
 class RevenueShares:
@@ -66,16 +68,18 @@ class RevenueShares:
         setter_org: str | None,
     ) -> Shares:
         fee = self._terms.fee
-        owners = Exact(price * (fee.denominator - fee.numerator), fee.denominator)
-        earned: dict[str, Exact] = {}
+        owners = (price * (fee.denominator - fee.numerator), fee.denominator)
+        earned: dict[str, Ratio] = {}
         if tier is PriorityTier.ON_DEMAND:
-            earned[self._terms.supplier_account] = owners * gpus * len(floors)
+            amount, parts = owners
+            earned[self._terms.supplier_account] = (amount * gpus * len(floors), parts)
         else:
             for floor in sorted(set(floors)):
                 held = gpus * floors.count(floor)
-                for account, part in self._owner_shares(floor, owners, setter_org):
-                    earned[account] = earned.get(account, Exact(0)) + part * held
-        whole = {account: int(amount) for account, amount in earned.items()}
+                for account, (amount, parts) in self._owner_shares(floor, owners, setter_org):
+                    before = earned.get(account, (0, parts))
+                    earned[account] = _sum(before, (amount * held, parts))
+        whole = {account: amount // parts for account, (amount, parts) in earned.items()}
         rest = price * gpus * len(floors) - sum(whole.values())
         assert rest >= 0, "owners earn more than was paid"
         operator = self._terms.operator_account
@@ -83,8 +87,8 @@ class RevenueShares:
         return tuple(sorted((account, amount) for account, amount in whole.items() if amount))
 
     def _owner_shares(
-        self, floor: int, owners: Exact, setter_org: str | None
-    ) -> Iterable[tuple[str, Exact]]:
+        self, floor: int, owners: Ratio, setter_org: str | None
+    ) -> Iterable[tuple[str, Ratio]]:
         """(account, micro-units) of a GPU-hour drawn at this guest floor, of `owners` in all."""
         offers = self._offered.get(floor)
         if not offers:
@@ -92,12 +96,20 @@ class RevenueShares:
             return
         total = sum(nodes for _, nodes in offers)
         assert total > 0, "a floor was drawn that no owner offered"
+        amount, parts = owners
         for source, nodes in offers:
             if source == PUBLIC:
-                yield self._terms.supplier_account, owners * nodes / total
+                yield self._terms.supplier_account, (amount * nodes, parts * total)
                 continue
             lender = self._lenders[source]
-            part = owners
+            part = amount
             if setter_org == lender.org and lender.floor_micros is not None:
-                part = min(owners, Exact(lender.floor_micros))
-            yield lender.account, part * nodes / total
+                part = min(amount, lender.floor_micros * parts)
+            yield lender.account, (part * nodes, parts * total)
+
+
+def _sum(one: Ratio, other: Ratio) -> Ratio:
+    """Exact, and not reduced: the parts of few floors stay small."""
+    if one[1] == other[1]:
+        return one[0] + other[0], one[1]
+    return one[0] * other[1] + other[0] * one[1], one[1] * other[1]

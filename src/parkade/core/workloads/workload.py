@@ -41,6 +41,8 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
 
     def per_hour_micros(self, gpus: int) -> int:
         """What so many GPUs, those of all its seats, cost per hour."""
+        if not self.node_prices:
+            return self.price_micros * gpus
         return sum(part * price for part, price in self.parts(gpus))
 
 

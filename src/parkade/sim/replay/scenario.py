@@ -20,6 +20,7 @@ from parkade.wire.yaml import check as check_model
 
 VERSION = 1
 MOST_DAYS = 400
+MOST_COPIES = 100
 MOST_ENTRIES = 8
 
 
@@ -52,6 +53,9 @@ class TraceFile(Request):
     first_day: Annotated[Whole, Field(ge=0, le=MOST_DAYS)] = 0
     days: Annotated[Whole, Field(ge=1, le=MOST_DAYS)] | None = Field(
         None, description="how many days from `first_day` on; default: all"
+    )
+    copies: Annotated[Whole, Field(ge=1, le=MOST_COPIES)] = Field(
+        1, description="a larger fleet: each org so many times, each copy as much later in the span"
     )
 
 

@@ -78,7 +78,29 @@ def read_trace(file: Path, given: TraceFile, *, gpus_per_node: int) -> Trace:
     lowered = [tenant.tenant for tenant in tenants]
     if len(set(lowered)) != len(lowered):
         raise BadData(f"{file.name}: two tenants differ only in upper and lower case")
+    tenants = _copied(tenants, given.copies)
     return Trace(start_us=start_us, tenants=tuple(sorted(tenants, key=lambda it: it.tenant)))
+
+
+def _copied(tenants: tuple[TenantTrace, ...], copies: int) -> tuple[TenantTrace, ...]:
+    """Each tenant and its copies, which live the same minutes from others on: of three the second
+    begins after a third of them and ends with the first third."""
+    made = list(tenants)
+    for number in range(2, copies + 1):
+        for tenant in tenants:
+            at = len(tenant.busy) * (number - 1) // copies
+            made.append(
+                msgspec.structs.replace(
+                    tenant,
+                    tenant=f"{tenant.tenant}-{number}",
+                    busy=tenant.busy[at:] + tenant.busy[:at],
+                    queued=tenant.queued[at:] + tenant.queued[:at],
+                )
+            )
+    names = [tenant.tenant for tenant in made]
+    if len(set(names)) != len(names) or not all(NAME.accepts(name) for name in names):
+        raise BadData("a copy would be called as another tenant is, or too long; rename that one")
+    return tuple(made)
 
 
 def _tenant(
