@@ -19,7 +19,7 @@ from parkade.core.state.world import World
 from parkade.core.workloads.observed import EnginePhase, RankExit
 from parkade.core.workloads.workload import Rate
 from parkade.messages.addresses import AddressRules
-from parkade.messages.personal import hears, is_at_risk, told_of
+from parkade.messages.personal import hears, is_at_risk, notifications_of
 from parkade.messages.receivers import Directory, MailServer, PeopleRules, Refused
 from parkade.messages.senders import is_signed
 from parkade.ports import Observation, ObservedAttempt
@@ -276,7 +276,7 @@ def test_what_a_clearing_and_a_cap_tell_names_no_other_org(tmp_path: Path) -> No
                     at_us=now_us, market="box", won=(), left=(), repriced=repriced, waiting=(),
                     ladder=(),
                 )  # fmt: skip
-                told = told_of(cleared, world)
+                told = notifications_of(cleared, world)
                 assert [(it.org, it.user, it.kind) for it in told] == [
                     ("acme", "ann", "at_risk"), ("rival", "eve", "at_risk")
                 ]  # fmt: skip
@@ -286,12 +286,12 @@ def test_what_a_clearing_and_a_cap_tell_names_no_other_org(tmp_path: Path) -> No
                     at_us=now_us, org="acme", user=None, spent_micros=8, cap_micros=10,
                     period=CapPeriod.TOTAL,
                 )  # fmt: skip
-                (of_org,) = told_of(cap, world)
+                (of_org,) = notifications_of(cap, world)
                 add = here.directory.add
                 owner = add(org="acme", user=None, address=WEB, about=("budget",), now_us=1)
                 member = add(org="acme", user="ann", address=WEB, about=("budget",), now_us=1)
                 assert hears(owner, of_org, world) and not hears(member, of_org, world)
-                for_ann = told_of(replace(cap, user="ann"), world)[0]
+                for_ann = notifications_of(replace(cap, user="ann"), world)[0]
                 assert hears(owner, for_ann, world) and hears(member, for_ann, world)
 
             def without_her(world: World, now_us: int) -> None:
@@ -299,7 +299,7 @@ def test_what_a_clearing_and_a_cap_tell_names_no_other_org(tmp_path: Path) -> No
                     at_us=now_us, org="acme", user="ann", spent_micros=8, cap_micros=10,
                     period=CapPeriod.TOTAL,
                 )  # fmt: skip
-                (told,) = told_of(cap, world)
+                (told,) = notifications_of(cap, world)
                 found = [hears(it, told, world) for it in here.directory.all()]
                 assert found == [it.user is None for it in here.directory.all()]
 

@@ -1,6 +1,6 @@
 """`parkade notify`: where a user, or an org, is told of its work."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from parkade.wire.people import Receiver, Receivers
 
 notify = typer.Typer(help="Be told of your work, by webhook or mail.", no_args_is_help=True)
-Kind = Literal["notice", "at_risk", "started", "ended", "budget", "incident"]
+KINDS = "notice, at_risk, started, ended, budget or incident"
 Named = Annotated[str, typer.Argument(help="As `parkade notify list` shows it.")]
 
 
@@ -18,7 +18,7 @@ Named = Annotated[str, typer.Argument(help="As `parkade notify list` shows it.")
 def add(
     address: Annotated[str, typer.Argument(help="A webhook (https://…) or an address of mail.")],
     about: Annotated[
-        list[Kind] | None, typer.Option("--about", help="What of; may be repeated. Default: all.")
+        list[str] | None, typer.Option(help=f"{KINDS}; may be repeated. Default: all.")
     ] = None,
     org: Annotated[
         bool, typer.Option("--org", help="Of all your org's work; for its owners.")

@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -188,7 +188,9 @@ class OidcProvider:
                 described = await self._describe()
                 answer = await self._get(described.jwks_uri)
                 try:
-                    self._keys = KeySet.import_key_set(_read(answer.content, dict[str, Any]))
+                    self._keys = KeySet.import_key_set(
+                        cast(Any, _read(answer.content, dict[str, Any]))
+                    )
                 except (JoseError, ValueError, KeyError, TypeError) as error:
                     raise IdentityError(f"the provider's keys cannot be read: {error}") from None
                 self._keys_at_s = time.monotonic()

@@ -23,7 +23,7 @@ from parkade.wire.scalars import format_instant
 RISK_OF = (9, 10)
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to tell: of an org's work, and of a user's, None where it is the org's alone."""
 
     org: str
@@ -33,15 +33,15 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any]
 
 
-def told_of(event: events.AnyEvent, world: World) -> tuple[Told, ...]:
+def notifications_of(event: events.AnyEvent, world: World) -> tuple[Notification, ...]:
     """What is told of an event; nothing for most. Costs the lines of a clearing."""
-    return tuple(_told_of(event, world))
+    return tuple(_notifications_of(event, world))
 
 
-def hears(receiver: Receiver, told: Told, world: World) -> bool:
+def hears(receiver: Receiver, news: Notification, world: World) -> bool:
     """Whether it is a receiver's to hear, as people are now: one of a user that is disabled or left
     the org hears nothing."""
-    if told.kind not in receiver.about or receiver.org != told.org:
+    if news.kind not in receiver.about or receiver.org != news.org:
         return False
     org = world.records.orgs.get(receiver.org)
     if org is None or org.disabled_us is not None:
@@ -54,7 +54,7 @@ def hears(receiver: Receiver, told: Told, world: World) -> bool:
         is_here
         and user is not None
         and user.role is not Role.PARTNER
-        and (told.user == receiver.user)
+        and (news.user == receiver.user)
     )
 
 
@@ -71,7 +71,7 @@ def hears_incidents(receiver: Receiver, world: World) -> bool:
     return user is not None and user.role is Role.OPERATOR and not user.is_disabled
 
 
-def _told_of(event: events.AnyEvent, world: World) -> Iterator[Told]:
+def _notifications_of(event: events.AnyEvent, world: World) -> Iterator[Notification]:
     match event:
         case events.StopOrdered(workload=name, stop=stop):
             yield from _notice(world, name, stop)
@@ -94,18 +94,18 @@ def _told_of(event: events.AnyEvent, world: World) -> Iterator[Told]:
             whose = org if user is None else user
             amounts = {"spent": format_amount(spent), "cap": format_amount(cap)}
             subject = f"{whose} has spent {amounts['spent']} of its cap of {amounts['cap']}"
-            yield Told(org=org, user=user, kind="budget", subject=subject, body=amounts)
+            yield Notification(org=org, user=user, kind="budget", subject=subject, body=amounts)
         case _:
             pass
 
 
-def _notice(world: World, name: str, stop: Stop) -> Iterator[Told]:
+def _notice(world: World, name: str, stop: Stop) -> Iterator[Notification]:
     at = format_instant(datetime.fromtimestamp(stop.deadline_us // SECOND_US, UTC))
     body = {"cause": stop.cause.value, "deadline": at}
     yield from _one(world, name, "notice", f"must leave by {at}: {stop.cause.value}", body)
 
 
-def _risk(world: World, change: lines.Repriced) -> Iterator[Told]:
+def _risk(world: World, change: lines.Repriced) -> Iterator[Notification]:
     workload = world.records.workloads.get(change.workload)
     limit = None if workload is None else workload.spec.limit_price_micros
     if workload is None or limit is None or not is_at_risk(change.rate.price_micros, limit):
@@ -122,11 +122,13 @@ def is_at_risk(price_micros: int, limit_micros: int) -> bool:
     return price_micros * whole >= limit_micros * part
 
 
-def _one(world: World, name: str, kind: str, words: str, body: dict[str, Any]) -> Iterator[Told]:
+def _one(
+    world: World, name: str, kind: str, words: str, body: dict[str, Any]
+) -> Iterator[Notification]:
     workload: Workload | None = world.records.workloads.get(name)
     if workload is None:
         return
     called = workload.spec.name
     facts = {"workload": name, "name": called, "user": workload.user, **body}
     subject = f"{name} ({called}) {words}"
-    yield Told(org=workload.org, user=workload.user, kind=kind, subject=subject, body=facts)
+    yield Notification(org=workload.org, user=workload.user, kind=kind, subject=subject, body=facts)

@@ -42,7 +42,7 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def owner(self) -> tuple[str, str | None]:
-        """Whose it is."""
+        """The org and the user that set it; None: it is the org's."""
         return self.org, self.user
 
 

@@ -11,7 +11,7 @@ from parkade.control.plane import Plane
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import HOUR_US
-from parkade.messages.personal import Told, hears, hears_incidents, told_of
+from parkade.messages.personal import Notification, hears, hears_incidents, notifications_of
 from parkade.messages.queue import Message, MessageQueue, Sender
 from parkade.messages.receivers import Directory, Receiver
 
@@ -47,7 +47,7 @@ class Personal:
             self._known = now
             queue.send_by({**others, **self._directory.senders()})
 
-    async def told(self, event: events.AnyEvent, incident: Message | None) -> Personally:
+    async def of_event(self, event: events.AnyEvent, incident: Message | None) -> Personally:
         """What an event tells which receivers; `incident`: what it tells the operator's."""
         receivers = self._directory.all()
         if not receivers or not (incident is not None or isinstance(event, HEARD)):
@@ -55,9 +55,9 @@ class Personal:
 
         def view(world: World, _: int) -> Personally:
             found = [
-                (_message(told, event.at_us), to)
-                for told in told_of(event, world)
-                if (to := tuple(it.receiver for it in receivers if hears(it, told, world)))
+                (_message(news, event.at_us), to)
+                for news in notifications_of(event, world)
+                if (to := tuple(it.receiver for it in receivers if hears(it, news, world)))
             ]
             if incident is not None:
                 of = tuple(it.receiver for it in receivers if hears_incidents(it, world))
@@ -112,8 +112,8 @@ def replace_name(message: Message, name: str) -> Message:
     )
 
 
-def _message(told: Told, at_us: int) -> Message:
-    return Message(name="", kind=told.kind, subject=told.subject, body=told.body, at_us=at_us)
+def _message(news: Notification, at_us: int) -> Message:
+    return Message(name="", kind=news.kind, subject=news.subject, body=news.body, at_us=at_us)
 
 
 def _over(name: str, at_us: int) -> Message:

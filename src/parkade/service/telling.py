@@ -166,7 +166,7 @@ class Telling:
         name = await self._plane.read(lambda world, _: world.records.installation or "parkade")
         async for sequence, event in self._plane.events(after=after):
             found = message_of(event, f"{name[:12]}/{sequence}")
-            personal = await self._personal.told(event, found)
+            personal = await self._personal.of_event(event, found)
             if found is None and not personal and sequence - after < ADVANCE_ENTRIES:
                 continue
             digest = await self._plane.archive.digest_at(sequence)
