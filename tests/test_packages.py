@@ -1,5 +1,6 @@
 """Wheel and sdist: built, installed into a clean environment, and used there."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.newcomer import Newcomer
+from tests.docs.pages import steps
 from tests.service.served import Served
 from tests.waits import PATIENCE_S
 
@@ -17,6 +20,11 @@ pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
+#: What only other extras bring is not there.
+ONLY_A_CLIENT = (
+    "from importlib.util import find_spec\n"
+    "for name in ('fastapi', 'sqlalchemy', 'uvloop'): print(find_spec(name) is not None)"
+)
 
 
 class Built:
@@ -81,6 +89,48 @@ def test_a_plain_install_runs_and_says_how_to_get_the_server(built: Built) -> No
     assert built.parkade("mars", "explain", "XID", "79").returncode == 0
     up = built.parkade("up")
     assert up.returncode != 0 and "pip install" in up.stderr and "[server]" in up.stderr
+
+
+@pytest.mark.parametrize("page", ["first-network.md", "cheap-ways-first.md"])
+def test_pages_about_networks_need_nothing_but_a_plain_install(
+    built: Built, tmp_path: Path, page: str
+) -> None:
+    names = [str(built.folder / "bin" / "python"), "-c", ONLY_A_CLIENT]
+    assert run(names, at=tmp_path).split() == ["False"] * 3
+    with Newcomer(tmp_path, built.folder / "bin") as newcomer:
+        for step in steps(ROOT / "docs" / "compound" / page):
+            newcomer.type(step)
+
+
+def test_a_plain_install_and_a_url_are_enough_for_a_model(built: Built, tmp_path: Path) -> None:
+    """A served network is the server of a second one: both from the plain install."""
+    rules = "def guess(call):\n    return call.prompt.upper()\n"
+    (tmp_path / "rules.py").write_text(rules)
+    (tmp_path / "net.yaml").write_text(
+        'models: {m: {function: "rules.py:guess"}}\nnetwork: "E@m"\n'
+    )
+    program = [str(built.folder / "bin" / "parkade"), "compound"]
+    clean = {"PATH": os.defpath, "HOME": str(tmp_path), "COLUMNS": "100"}
+    words = ["serve", "net.yaml", "--out", "served", "--port", "0", "--json"]
+    with subprocess.Popen(
+        [*program, *words], cwd=tmp_path, env=clean, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        url = json.loads(server.stdout.readline())["url"]
+        second = {"models": {"m": {"url": url, "model": "parkade"}}, "network": "E@m"}
+        (tmp_path / "second.yaml").write_text(json.dumps(second))
+        (tmp_path / "q.jsonl").write_text('{"prompt": "hello"}\n')
+        done = subprocess.run(
+            [*program, "run", "second.yaml", "q.jsonl", "--out", "out"],
+            cwd=tmp_path,
+            env=clean,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+        server.terminate()
+    assert (done.returncode, server.returncode) == (0, 0), done.stderr
+    assert json.loads((tmp_path / "out" / "results.jsonl").read_text())["answer"] == "HELLO"
 
 
 def test_with_its_extra_the_server_runs_from_the_wheel(built: Built, tmp_path: Path) -> None:

@@ -25,6 +25,24 @@ def test_a_pool_is_told_as_it_was_opened_and_its_prices_are_public(fresh: Town) 
     assert (sheet["public_floor"], sheet["pay_as_you_go"]) == ("1.50", "12.00")
 
 
+def test_file_systems_are_told_by_name_and_refused_by_name(fresh: Town) -> None:
+    pool, (_, owner) = fresh.pool(file_systems=["scratch", "home"]), fresh.org("100")
+    (market,) = fresh.done(fresh.get("/pools", owner))["markets"]
+    assert market["terms"]["file_systems"] == ["home", "scratch"]
+    told = fresh.done(
+        fresh.post("/workloads", {"spec": fresh.spec(storage=["scratch"])}, owner),
+    )
+    assert told["spec"]["storage"] == ["scratch"]
+    refused = fresh.post("/workloads", {"spec": fresh.spec(storage=["scratch", "lake"])}, owner)
+    assert refused.status_code == 422 and "do not share lake, but home, scratch" in refused.text
+    kept = fresh.post(f"/markets/{pool}/terms", {"file_systems": ["home"]})
+    assert kept.status_code == 409 and told["workload"] in kept.text
+    fresh.done(fresh.post(f"/markets/{pool}/terms", {"file_systems": ["home", "scratch", "lake"]}))
+    fresh.done(
+        fresh.post("/workloads", {"spec": fresh.spec(storage=["scratch", "lake"])}, owner),
+    )
+
+
 def test_a_workload_runs_from_submit_to_statement(fresh: Town) -> None:
     pool, (_, owner) = fresh.pool(), fresh.org("100")
     told = fresh.done(fresh.post("/workloads", {"spec": fresh.spec(gpus=2, max_spend="40")}, owner))

@@ -139,6 +139,7 @@ def specs() -> Iterator[WorkloadSpec]:
             "workdir": "/home",
             "env": {"A": "1"},
             "env_file": "~/x",
+            "storage": ["home", "scratch"],
             "nodes": 4,
             "gpus": 8,
             "instance_type": "h100",

@@ -274,3 +274,36 @@ def test_a_function_may_be_a_map_as_in_the_other_sections(folder: Path) -> None:
     text = FULL.replace('{normal: "rules.py:normal"}', '{normal: {function: "rules.py:normal"}}')
     (folder / "net.yaml").write_text(text)
     assert callable(load(folder / "net.yaml").names.functions["normal"])
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("def f(:", "cannot load 'bad.py:f': bad.py, line 1: invalid syntax"),
+        ("x = 1\nraise KeyError('k')", r"KeyError: 'k' \(bad.py, line 2\)"),
+        (
+            "import no_such_module",
+            r"No module named 'no_such_module' \(bad.py, line 1",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_told_with_its_line(
+    folder: Path, code: str, says: str
+) -> None:
+    (folder / "bad.py").write_text(code)
+    (folder / "net.yaml").write_text('models: {m: {function: "bad.py:f"}}\nnetwork: "E@m"\n')
+    with pytest.raises(NetworkError, match=says):
+        load(folder / "net.yaml")
+    (folder / "bad.py").write_text(code)
+    with pytest.raises(NetworkError, match=r"cannot read .*bad\.py: "):
+        load(folder / "bad.py")
+
+
+def test_the_sections_of_a_python_file_may_say_what_a_file_would(folder: Path) -> None:
+    (folder / "net.py").write_text(
+        'network = "2B(E@m)@number"\nmodels = {"m": lambda call: str(call.sample)}\n'
+    )
+    assert "number" in load(folder / "net.py").names.verifiers
+    (folder / "wrong.py").write_text('network = "E@m"\nmodels = ["m"]\n')
+    with pytest.raises(NetworkError, match=r"wrong\.py: models must be a dict from names, not a l"):
+        load(folder / "wrong.py")

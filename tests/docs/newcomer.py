@@ -29,7 +29,9 @@ _TIMES = (
 class Newcomer:
     """A home, a folder and a free port; `type` runs one step and asserts what it shows."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path | None = None) -> None:
+        """`programs` is where `parkade` and `python` are; by default the tests' own."""
+        self._programs = programs or Path(sys.executable).parent
         self.folder = folder / "work"
         self._home = folder / "home"
         self._exports = folder / "exports"
@@ -163,10 +165,9 @@ class Newcomer:
     def _environment(self) -> dict[str, str]:
         """Nothing of ours but the programs; a free port stands in for 8300. Where it is root, the
         newcomer does as the README says."""
-        programs = Path(sys.executable).parent
         return {
             "HOME": str(self._home),
-            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PATH": f"{self._programs}:{os.environ['PATH']}",
             "LANG": "C.UTF-8",
             "PARKADE_SERVER": f"http://127.0.0.1:{self._port}",
             "PARKADE_SERVER_PORT": str(self._port),

@@ -42,7 +42,10 @@ def test_an_image_is_put_into_the_pools_words(
     ("template", "why"),
     [
         ("apptainer exec", "say where the image goes"),
-        ("/usr/bin/srun --container-image={image}", "srun makes a step"),
+        ("srun --container-image={image} --overlap", "options of containers alone"),
+        ("srun --container-image {image}", "options of containers alone"),
+        ("srun --containers={image}", "options of containers alone"),
+        ("srun --container-mounts={data}:{data}", "say where the image goes"),
         ("{image}", "begins with a program"),
         ("run {image} {user}", "there is no {user}"),
         ("run {image} {}", "there is no {}"),
@@ -53,6 +56,24 @@ def test_an_image_is_put_into_the_pools_words(
 def test_a_template_is_refused_with_what_is_wrong(template: str, why: str) -> None:
     with pytest.raises(ValueError, match=why.replace("{", "\\{").replace("}", "\\}")):
         containers.parse(template)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "srun --container={image}",
+        "/opt/slurm/bin/srun --container-image={image} --container-mounts={data}:{data}",
+        "srun --container-image={image} --no-container-mount-home",
+    ],
+)
+def test_a_srun_that_knows_containers_is_for_slurm_alone(place: LocalPlace, template: str) -> None:
+    assert containers.is_srun(containers.parse(template))
+    plain = place.engine()
+    with pytest.raises(ValueError, match="srun is Slurm's"):
+        LocalEngine(
+            pool=plain.pool, data=plain.folders.data, nodes=NODES, clock=plain.clock,
+            machine=plain.machine, runs_as_root=True, container=template,
+        )  # fmt: skip
 
 
 def test_without_a_template_an_image_is_refused_by_name() -> None:

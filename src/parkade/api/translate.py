@@ -96,7 +96,7 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         workdir=spec.workdir,
         env=tuple(sorted(spec.env.items())),
         env_file=spec.env_file,
-        storage=(),
+        storage=tuple(sorted(set(spec.storage))),
         nodes=least,
         most_nodes=most if most > least else 0,
         gpus=spec.gpus,
@@ -156,6 +156,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         env=dict(spec.env),
         env_file=spec.env_file,
         image=spec.image,
+        storage=list(spec.storage),
         nodes=ElasticNodes.model_construct(min=spec.nodes, max=spec.most_nodes)
         if spec.is_elastic
         else spec.nodes,
@@ -264,8 +265,13 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             regrow_us=_span_us_or_none(body.regrow),
             folder_retention_us=_span_us_or_none(body.folder_retention),
             shared_nodes=body.shared_nodes,
+            file_systems=_names_or_none(body.file_systems),
         ),
     )
+
+
+def _names_or_none(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(sorted(set(names)))
 
 
 def _span_us_or_none(span: timedelta | None) -> int | None:
@@ -327,6 +333,7 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         regrow_us=_span_us_or_none(terms.regrow),
         folder_retention_us=_span_us_or_none(terms.folder_retention),
         shared_nodes=terms.shared_nodes,
+        file_systems=tuple(sorted(set(terms.file_systems))),
     )
 
 
@@ -362,4 +369,5 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
             None if terms.folder_retention_us is None else span(terms.folder_retention_us)
         ),
         shared_nodes=terms.shared_nodes,
+        file_systems=list(terms.file_systems),
     )

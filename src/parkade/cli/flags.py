@@ -63,6 +63,10 @@ AfterAny = Annotated[
     list[str] | None, typer.Option(help="Waits until it ended.", rich_help_panel=RUN)
 ]
 EnvFile = Annotated[str | None, typer.Option(help="On the node; for secrets.", rich_help_panel=RUN)]
+Storage = Annotated[
+    list[str] | None,
+    typer.Option(help="A file system it needs; again for more.", rich_help_panel=RUN),
+]
 Image = Annotated[
     str | None, typer.Option(help="Container image; else in none.", rich_help_panel=RUN)
 ]

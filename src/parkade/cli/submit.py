@@ -40,6 +40,7 @@ from parkade.cli.flags import (
     Org,
     Priority,
     Spread,
+    Storage,
     Workdir,
 )
 
@@ -76,6 +77,7 @@ def submit(
     env: Env = None,
     env_file: EnvFile = None,
     image: Image = None,
+    storage: Storage = None,
     workdir: Workdir = None,
     checkpoint: Checkpoint = None,
     checkpoint_signal: CheckpointSignal = None,
@@ -115,6 +117,7 @@ def submit(
         "env": pairs(env, "--env"),
         "env_file": env_file,
         "image": image,
+        "storage": storage or None,
         "workdir": workdir,
         "retry": together(failures=failures),
         "priority": priority,

@@ -26,8 +26,8 @@ from parkade.compound.loading import Loaded, load, loaded_from
 from parkade.compound.network import NetworkError, Operator
 from parkade.compound.network.binding import bind
 from parkade.compound.network.digest import network_digest
-from parkade.compound.network.fields import check_names
 from parkade.compound.network.notation import parse
+from parkade.compound.network.question_faults import check_questions
 from parkade.compound.questions import question_of
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.loops import fast_loop
@@ -101,8 +101,8 @@ def ask(
     Works in a notebook too: where a loop runs already, it runs in a thread of its own. Raises what
     `run_async` does, AllFailed where something failed for each question (where others have an
     answer, `answers.failed` has those that failed), VerifierBroken where a verifier failed on each
-    candidate, NetworkError before the first call if a template or a verifier names a field that no
-    question has, and ValueError for a row without a prompt or two rows of one id.
+    candidate, NetworkError before the first call if a template or a verifier names a field that a
+    question lacks, and ValueError for a row without a prompt or two rows of one id.
     """
     return waited_for(ask_async(network, questions, **options))
 
@@ -146,7 +146,7 @@ def names_of(options: AskOptions) -> tuple[Mapping[str, Any], Mapping[str, Any],
 async def answers_of(loaded: Loaded, asked: list[Question], chosen: Chosen) -> Answers:
     """What a loaded network answers: the part that `ask` and `pilot` share."""
     bound = bind(loaded.network, loaded.names)
-    check_names(bound, asked)
+    check_questions(bound, asked)
     found: dict[str, Result] = {}
 
     def keep(result: Result) -> None:

@@ -28,6 +28,7 @@ import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import msgspec
@@ -40,7 +41,6 @@ from parkade.compound.models.protocol import Model
 from parkade.compound.models.providers import providers_from
 from parkade.compound.network import NetworkError, Operator
 from parkade.compound.network.binding import Names
-from parkade.compound.network.notation import parse
 from parkade.compound.network.yaml import from_plain, name_in_yaml
 from parkade.compound.verify import short
 
@@ -204,8 +204,10 @@ def function_at(named: Any, folder: Path) -> Callable[..., Any]:
         raise NetworkError(f"{named!r} names no function; write file.py:function")
     try:
         found: Any = _module(module, folder)
-    except (ImportError, OSError, AttributeError) as error:
-        raise NetworkError(f"there is no function {named!r}: {error}") from None
+    except FileNotFoundError:
+        raise NetworkError(f"there is no function {named!r}: no file {folder / module}") from None
+    except Exception as error:  # noqa: BLE001 - the file is the user's
+        raise NetworkError(f"cannot load {named!r}: {_raised(error)}") from None
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise NetworkError(f"there is no function {named!r}: {module} has no {attribute}")
@@ -214,6 +216,16 @@ def function_at(named: Any, folder: Path) -> Callable[..., Any]:
         raise NetworkError(f"{named!r} is no function")
     function: Callable[..., Any] = found
     return function
+
+
+def _raised(error: Exception) -> str:
+    """What a file of the user raised, and where in it."""
+    if isinstance(error, SyntaxError):
+        return f"{Path(error.filename or '?').name}, line {error.lineno}: {error.msg}"
+    frames = [each for each in extract_tb(error.__traceback__) if each.filename.endswith(".py")]
+    theirs = [each for each in frames if each.name == "<module>"]
+    where = f" ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})" if theirs else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _section(plain: dict[str, Any], name: str, where: str) -> dict[str, Any]:
@@ -271,8 +283,8 @@ def _made(name: str, given: dict[str, Any], folder: Path) -> Any:
     fields = {str(field): value for field, value in given.items() if field != "make"}
     try:
         verifier = function_at(given["make"], folder)(**fields)
-    except (TypeError, ValueError) as error:
-        raise NetworkError(f"verifiers.{name}: {error}") from None
+    except Exception as error:  # noqa: BLE001 - the class is the user's
+        raise NetworkError(f"verifiers.{name}: {type(error).__name__}: {error}") from None
     if not hasattr(verifier, "verify") and not callable(verifier):
         raise NetworkError(f"verifiers.{name}: {given['make']} makes no verifier")
     return verifier
@@ -281,22 +293,18 @@ def _made(name: str, given: dict[str, Any], folder: Path) -> Any:
 def _from_python(path: Path) -> Loaded:
     try:
         module = _module(path.name, path.parent)
-    except (ImportError, OSError) as error:
-        raise NetworkError(f"cannot read {path}: {error}") from None
+    except OSError as error:
+        raise NetworkError(f"cannot read {path}: {error.strerror}") from None
+    except Exception as error:  # noqa: BLE001 - the file is the user's
+        raise NetworkError(f"cannot read {path}: {_raised(error)}") from None
     network = getattr(module, "network", None)
-    if isinstance(network, str):
-        network = parse(network)
-    if not isinstance(network, Operator):
-        raise NetworkError(f"{path} defines no `network`")
-    models: dict[str, Model] = getattr(module, "models", {})
-    return Loaded(
-        network=network,
-        names=Names(
-            models=models,
-            verifiers=getattr(module, "verifiers", {}),
-            functions=getattr(module, "functions", {}),
-        ),
-    )
+    if not isinstance(network, Operator | str):
+        raise NetworkError(f"{path} defines no `network`: an operator, or a text")
+    given = {name: getattr(module, name, {}) for name in ("models", "verifiers", "functions")}
+    for name, its in given.items():
+        if not isinstance(its, dict):
+            raise NetworkError(f"{path}: {name} must be a dict from names, not {_kind(its)}")
+    return loaded_from(network, given["models"], given["verifiers"], given["functions"])
 
 
 def _module(name: str, folder: Path) -> Any:

@@ -120,7 +120,9 @@ def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         return _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise QuestionError(f"{path}, line {number}: {in_words(error)}") from None
+        why = in_words(error).replace("Input data was truncated", "its JSON has no end")
+        hint = "" if why != str(error) or line[:1] == b"{" else "; write one JSON object a line"
+        raise QuestionError(f"{path}, line {number}: {why}{hint}") from None
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -51,6 +51,11 @@ KEYS: dict[str, Key] = {
         "/images/torch-25.10.sqsh",
         f"{FORM}; {MARKET} where none of its pools runs containers (`unsupported`)",
     ),
+    "storage": Key(
+        "names of file systems it needs; it stands only in a market whose nodes share them all",
+        "[home, scratch]",
+        f"{FORM}; {MARKET} that does not name one of them (`unsupported`)",
+    ),
     "labels": Key(
         "words of your own, by which `ps`, `cancel` and showback choose", "{team: vision}", FORM
     ),

@@ -61,6 +61,9 @@ class BufferGrowth(Request):
     horizon: PositiveSpan = timedelta(days=1)
 
 
+FileSystems = Annotated[list[Name], Field(max_length=bounds.FILE_SYSTEMS.most)]
+
+
 class Terms(Request):
     """The published terms of a market; prices are per GPU-hour and have no default."""
 
@@ -120,6 +123,11 @@ class Terms(Request):
     )
     shared_nodes: Annotated[bool, Strict()] = Field(
         False, description="whether spot work below a node of several orgs may share one"
+    )
+    file_systems: FileSystems = Field(
+        default_factory=list,
+        description="names of the file systems that all its nodes share; a workload's `storage`"
+        " names those that it needs",
     )
     switching_credit: Share = Field(
         "1/20", description="how much higher a running workload counts than a newcomer"
@@ -215,6 +223,7 @@ class ChangeTerms(Request):
     folder_retention: PositiveSpan | None = None
 
     shared_nodes: Annotated[bool, Strict()] | None = None
+    file_systems: FileSystems | None = None
 
 
 class SetPrices(Request):

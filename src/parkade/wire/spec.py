@@ -270,6 +270,11 @@ class WorkloadSpec(Request):
     image: Image | None = Field(
         None, description="container image, as the pool's container command takes it"
     )
+    storage: list[Name] = Field(
+        default_factory=list,
+        max_length=bounds.FILE_SYSTEMS.most,
+        description="names of file systems it needs; it stands only in a market that shares them",
+    )
     labels: dict[LabelKey, LabelText] = Field(
         default_factory=dict,
         max_length=bounds.LABELS.most,

@@ -9,7 +9,6 @@ from parkade.core.units.names import GRAMMARS
 
 # Keys that the design has and this version does not carry out; refused by name.
 LATER = {
-    "storage": "naming file systems",
     "suppliers": "naming suppliers",
     "cpus_per_gpu": "asking for CPUs",
     "memory_per_gpu": "asking for memory",

@@ -175,6 +175,7 @@ def test_draw_show_and_distil(folder: Path) -> None:
     assert "best of 20" in parkade(folder, "draw", "net.yaml").stdout
     assert "flowchart" in parkade(folder, "draw", "net.yaml", "--as", "mermaid").stdout
     assert told(parkade(folder, "draw", "net.yaml", "--as", "json"))["v"] == 1
+    assert told(parkade(folder, "draw", "net.yaml", "--json"))["v"] == 1
     assert "→✓ m#3" in parkade(folder, "show", "o", "q3").stdout
     assert (
         parkade(folder, "show", "o", "q3", "--html", "p.html", "--questions", "q.jsonl").returncode

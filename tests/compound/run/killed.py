@@ -1,6 +1,6 @@
 """A run that is killed: started as a process by the test of kills.
 
-python killed.py URL OUT BUDGET
+python killed.py URL OUT BUDGET; "none" is without a budget.
 """
 
 import sys
@@ -27,7 +27,7 @@ def main() -> None:
     model = OpenAIModel("m", (url,), price=PRICE, limits=RateLimits(concurrency=8))
     network = BestOf(Generate("m", max_tokens=9), k=12, verify=is_seven, parallel=1)
     questions = (Question(id=str(n), prompt=f"question {n}") for n in range(QUESTIONS))
-    settings = Settings(budget=Budget(micros=int(budget)))
+    settings = Settings(budget=Budget(micros=None if budget == "none" else int(budget)))
     run(network, questions, names=Names(models={"m": model}), out=Path(out), settings=settings)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from parkade.compound.run.budget import NOTHING
 from parkade.compound.run.journal import Journal
 from tests.compound.run.killed import QUESTIONS
 from tests.compound.server import Asked, ScriptedServer, completion, reply, scripted
@@ -23,7 +24,9 @@ BATCH = 200
 COST = 9
 
 
-async def run_until(server: ScriptedServer, out: Path, budget: int, kill_after: int | None) -> int:
+async def run_until(
+    server: ScriptedServer, out: Path, budget: int | str, kill_after: int | None
+) -> int:
     """Start the run, kill it after so many more requests; its exit status."""
     began = len(server.asked)
     process = await asyncio.create_subprocess_exec(
@@ -78,6 +81,38 @@ def test_killed_again_and_again_it_finishes_repeats_little_and_keeps_the_budget(
         journal.close()
     lines = (tmp_path / "results.jsonl").read_bytes().splitlines()
     assert len(lines) == QUESTIONS
+
+
+@pytest.mark.parametrize("budget", [10**9, "none"])
+def test_what_a_kill_left_in_flight_is_on_the_bill_with_a_budget_and_without(
+    tmp_path: Path, budget: int | str
+) -> None:
+    answered = 40
+
+    async def script(asked: Asked) -> bytes:
+        if asked.number >= answered:
+            await asyncio.Event().wait()
+        return reply(completion("0", usage=(4, 5)))
+
+    async def go() -> int:
+        async with scripted(script) as server:
+            return await run_until(server, tmp_path, budget, answered + IN_FLIGHT)
+
+    assert asyncio.run(go()) == -signal.SIGKILL
+    journal = Journal(tmp_path / "journal.jsonl")
+    try:
+        assert journal.spent.calls <= answered
+        # With it are calls whose lines were not written yet.
+        lost = journal.lost
+        assert IN_FLIGHT <= lost.calls <= answered + IN_FLIGHT + IN_FLIGHT // 4
+        assert lost.micros >= IN_FLIGHT * COST
+        assert journal.doubtful == lost
+    finally:
+        journal.close()
+    again = Journal(tmp_path / "journal.jsonl")
+    again.close()
+    assert again.lost == NOTHING
+    assert again.doubtful == lost
 
 
 def test_the_budget_holds_over_kills_also_for_what_was_lost(tmp_path: Path) -> None:

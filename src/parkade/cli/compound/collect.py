@@ -50,11 +50,11 @@ def _print(collected: "Collected", out: Path) -> None:
     spent, doubtful, overrun = collected.spent, collected.doubtful, collected.overrun
     calls = counted(spent.calls, "call")
     money = f"{format_amount(spent.micros)}, {spent.tokens:,} tokens, {calls}"
-    if doubtful.calls or doubtful.micros:
-        money += (
-            f"; at most {format_amount(doubtful.micros)} and {counted(doubtful.calls, 'call')} "
-            "more for calls without an answer"
-        )
+    if doubtful.micros:
+        most = f"at most {format_amount(doubtful.micros)} more"
+        money += f"; {most} for {counted(doubtful.calls, 'call')} without an answer"
+    elif doubtful.calls:
+        money += f"; {counted(doubtful.calls, 'call')} without an answer may be billed too"
     answered = f"{collected.answered:,} of {collected.questions:,} answered"
     if collected.failed:
         answered += f", {collected.failed:,} failed: submit again to try them again"

@@ -250,8 +250,11 @@ def _amounts(summary: Summary) -> str:
         f"{format_amount(spent.micros)}, {spent.tokens:,} tokens, "
         f"{counted(spent.calls, 'call')} in all"
     )
-    if doubtful.calls or doubtful.micros:
-        text += f"; at most {format_amount(doubtful.micros)} more for calls without an answer"
+    if doubtful.micros:
+        most = f"at most {format_amount(doubtful.micros)} more"
+        text += f"; {most} for {counted(doubtful.calls, 'call')} without an answer"
+    elif doubtful.calls:
+        text += f"; {counted(doubtful.calls, 'call')} without an answer may be billed too"
     return text
 
 

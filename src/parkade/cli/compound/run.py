@@ -34,8 +34,8 @@ def run(
     from parkade.cli.compound.progress import display, exit_code, print_notice, print_summary
     from parkade.compound.loading import load
     from parkade.compound.network.binding import bind
-    from parkade.compound.network.fields import check_names
-    from parkade.compound.questions import count_questions, read_questions
+    from parkade.compound.network.question_faults import check_questions
+    from parkade.compound.questions import read_questions
     from parkade.compound.run.running import Progress, Settings, Watch
     from parkade.compound.run.running import run as run_network
 
@@ -44,7 +44,11 @@ def run(
     begun: list[Progress] = []
     with failing(as_json=as_json, stopped=lambda: begun[0].summary() if begun else None):
         loaded = load(network)
-        total = count_questions(questions)
+        total = None
+        # A stream can be read only once.
+        if str(questions) != "-":
+            ready = bind(loaded.network, loaded.names)
+            total = check_questions(ready, islice(read_questions(questions), limit))
         settings = Settings(
             budget=budget_of(budget, max_tokens, max_calls),
             width=width,
@@ -53,10 +57,6 @@ def run(
             # A stream may go on for long.
             counts_not_begun=total is not None,
         )
-        if total is not None and limit is not None:
-            total = min(total, limit)
-        if total is not None:
-            check_names(bind(loaded.network, loaded.names), read_questions(questions))
         with display(total, settings.budget, is_shown=not as_json) as shown:
 
             def on_start(progress: Progress) -> None:

@@ -124,7 +124,7 @@ def prepare(
     from parkade.compound.loading import load
     from parkade.compound.network.binding import bind
     from parkade.compound.network.digest import network_digest
-    from parkade.compound.network.fields import check_names
+    from parkade.compound.network.question_faults import check_questions
     from parkade.compound.questions import read_questions
     from parkade.compound.run.reserving import check_bounds
     from parkade.compound.shards.board import Board
@@ -134,7 +134,7 @@ def prepare(
     loaded = load(network)
     ready = bind(loaded.network, loaded.names)
     check_bounds(ready, budget)
-    check_names(ready, read_questions(questions))
+    check_questions(ready, read_questions(questions))
     digest = network_digest(ready)
     out.mkdir(parents=True, exist_ok=True)
     folder = SharedFolder(out)

@@ -24,6 +24,7 @@ from parkade.cli.flags import (
     Market,
     MaxSpend,
     Moves,
+    Storage,
 )
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def sbatch(
     interconnect: Interconnect = None,
     labels: Labels = None,
     env_file: EnvFile = None,
+    storage: Storage = None,
     checkpoint: Checkpoint = None,
     checkpoint_command: CheckpointCommand = None,
     checkpoint_needs: CheckpointNeeds = None,
@@ -93,6 +95,7 @@ def sbatch(
         "interconnect": interconnect,
         "labels": pairs(labels, "--label"),
         "env_file": env_file,
+        "storage": storage or None,
         "retry": together(failures=failures),
     }
     script, meaning, command, name = _read([*(words or ()), *ctx.args])

@@ -165,7 +165,9 @@ def _recorded(given: RecordedGiven, path: Path, where: str) -> Model:
             max_output_tokens=given.max_tokens,
             bounds=bounds_from(given),
         )
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise NetworkError(f"{where}: cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
         raise NetworkError(f"{where}: {error}") from None
 
 

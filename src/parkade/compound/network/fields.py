@@ -2,8 +2,8 @@
 
 A prompt may name `{prompt}`, `{id}`, the fields of a question, and what its operator gives it; a
 verifier may need fields of a question (`needs`), such as the reference that it compares with. A
-name that none of the first questions has is a slip of the hand; one that only some have is left to
-the run, which fails the questions that lack it.
+name that none of the first questions has is a slip of the hand; one that only some have is found by
+`question_faults`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -60,8 +60,8 @@ class _Use(NamedTuple):
 
 def _unmet(bound: Bound) -> list[_Use]:
     templates = [
-        _Use(name, where, f"the prompt uses {{{name}}}", known)
-        for where, writer, known in _writers(bound.root, is_given=False)
+        _Use(name, label(node.operator), f"the prompt uses {{{name}}}", known)
+        for node, writer, known in _writers(bound.root, is_given=False)
         for name in writer.names
         if name not in known
     ]
@@ -86,8 +86,16 @@ def _check(unmet: Iterable[_Use], fields: Iterable[str], lacks: str) -> None:
         raise NetworkError(f"{where}: {use}, {lacks}; {hint}there are: {there_are}")
 
 
-def _writers(node: Node, *, is_given: bool) -> Iterator[tuple[str, Writer, tuple[str, ...]]]:
-    """Each writer, where it stands, and the names that its operator gives it.
+def names_of_templates(bound: Bound) -> Iterator[tuple[Node, str, str]]:
+    """The names in templates that each question must give itself: node, name, and where it is."""
+    for node, writer, known in _writers(bound.root, is_given=False):
+        for name in writer.names:
+            if name not in known:
+                yield node, name, label(node.operator)
+
+
+def _writers(node: Node, *, is_given: bool) -> Iterator[tuple[Node, Writer, tuple[str, ...]]]:
+    """Each writer, its node, and the names that its operator gives it.
 
     `is_given`: whether the operator runs for a candidate.
     """
@@ -104,7 +112,7 @@ def _writers(node: Node, *, is_given: bool) -> Iterator[tuple[str, Writer, tuple
             own = OF_ONE
     for writer in (node.writer, node.critic):
         if writer is not None:
-            yield label(operator), writer, (*OF_ALL, *own)
+            yield node, writer, (*OF_ALL, *own)
     for place, child in enumerate(node.children):
         is_fed = isinstance(operator, Chain) and place > 0
         yield from _writers(child, is_given=is_given or is_fed)

@@ -16,13 +16,16 @@ half as much again as what is exposed then, since it waits for the disk: on a sl
 grow until they are few. Each batch of lines also tells what is in flight as it is written, and a
 quarter more. A killed process loses nothing that it wrote: a run resumed on the same machine counts
 what was told last as doubtful. After a crash of the machine, or on another one, it counts the last
-promise. A run without a budget promises nothing.
+promise. A run without a budget promises too, so that its bill is right after a kill, but does not
+wait for the disk: after a crash of the machine its bill may lack what was in flight.
 
 Example, limit 100: three calls of worst case 30 start (reserved 90), a fourth waits. One ends at a
 cost of 8: spent 8, reserved 60, and the fourth starts, since 8 + 60 + 30 is not above 100.
 """
 
 import msgspec
+
+from parkade.core.units.money import format_amount
 
 
 class Amounts(msgspec.Struct, frozen=True):
@@ -69,7 +72,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_unlimited(self) -> bool:
-        """Whether nothing needs to be reserved."""
+        """Whether nothing needs to be held to."""
         return self.micros is None and self.tokens is None and self.calls is None
 
 
@@ -122,13 +125,13 @@ class Account:
         """What a call may need and what is left, for people."""
         used = self.spent + self.doubtful
         amounts = (
-            ("micro-units", worst.micros, self.budget.micros, used.micros),
-            ("tokens", worst.tokens, self.budget.tokens, used.tokens),
-            ("calls", worst.calls, self.budget.calls, used.calls),
+            (format_amount, "", worst.micros, self.budget.micros, used.micros),
+            ("{:,}".format, " tokens", worst.tokens, self.budget.tokens, used.tokens),
+            ("{:,}".format, " calls", worst.calls, self.budget.calls, used.calls),
         )
         return ", ".join(
-            f"it may need {need:,} {unit}, {max(0, limit - gone):,} are left"
-            for unit, need, limit, gone in amounts
+            f"it may need {shown(need)}{unit}, {shown(max(0, limit - gone))} are left"
+            for shown, unit, need, limit, gone in amounts
             if limit is not None and need > limit - gone
         )
 

@@ -62,6 +62,8 @@ class Journal:
         self.spent = NOTHING
         self.doubtful = NOTHING
         self.promised = NOTHING
+        #: What was in flight when an earlier start was killed; it counts as doubtful.
+        self.lost = NOTHING
         #: What a kill of this process can lose, by the last line that says so.
         self.noted = NOTHING
         #: What to tell of what is in flight with each batch of lines; None: nothing.
@@ -163,8 +165,8 @@ class Journal:
         self.verdicts += 1
         self._append(_encoder.encode(line))
 
-    def promise(self, most_in_flight: Amounts) -> None:
-        """Durable when this returns: so much may be in flight from here on."""
+    def promise(self, most_in_flight: Amounts, *, is_durable: bool = True) -> None:
+        """So much may be in flight from here on; durable when this returns, or soon."""
         self.promised = self.noted = most_in_flight
         self._append(
             _encoder.encode(
@@ -176,8 +178,9 @@ class Journal:
             )
         )
         self.flush()
-        os.fsync(self._file)
-        self.undurable = self._becoming_durable = NOTHING
+        if is_durable:
+            os.fsync(self._file)
+            self.undurable = self._becoming_durable = NOTHING
 
     def flush(self) -> None:
         """Hand all lines to the operating system: they survive the end of this process."""
@@ -346,7 +349,7 @@ class Journal:
         """What was in flight when the run was killed may have been billed, and nothing says so."""
         if self.promised == NOTHING:
             return
-        lost = self.noted
+        lost = self.lost = self.noted
         self.failed(
             FailedLine(
                 key="",

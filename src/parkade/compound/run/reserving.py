@@ -148,8 +148,6 @@ class Reserving:
 
         Call it after calls were reserved and before they are sent: once for all of them.
         """
-        if self._account.budget.is_unlimited:
-            return
         journal, reserved = self._journal, self._account.reserved
         # A kill loses what this process has not written, a crash what the disk may not hold.
         is_promised = _is_within(reserved, journal.undurable, journal.promised)
@@ -162,7 +160,10 @@ class Reserving:
         if is_promised and is_ample:
             journal.write_in_flight()
         else:
-            journal.promise(self._rounded_up(exposed, part=2))
+            # Without a budget no call waits for the disk: after a crash of the machine the bill may
+            # lack what was in flight.
+            is_held = not self._account.budget.is_unlimited
+            journal.promise(self._rounded_up(exposed, part=2), is_durable=is_held)
 
     def _in_flight(self) -> Amounts:
         """A quarter more than is reserved, so that not each call is a write of its own."""

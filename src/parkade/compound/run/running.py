@@ -20,7 +20,7 @@ from parkade.compound.network import Operator
 from parkade.compound.network.binding import Bound, Names, bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.run.added_text import AddedText
-from parkade.compound.run.budget import Account, Amounts, Budget
+from parkade.compound.run.budget import NOTHING, Account, Amounts, Budget
 from parkade.compound.run.describing import describe
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.hanging import look
@@ -34,7 +34,7 @@ from parkade.compound.run.recording import Recording, result_of
 from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
 from parkade.compound.values import Question, question_digest
-from parkade.core.units.money import ceil_div
+from parkade.core.units.money import ceil_div, format_amount
 
 JOURNAL = "journal.jsonl"
 RUN = "run.json"
@@ -227,6 +227,8 @@ async def run_part(
             out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parkade-")))
         journal = Journal(out / JOURNAL)
         stack.callback(journal.close)
+        if watch is not None and watch.on_notice is not None and journal.lost != NOTHING:
+            watch.on_notice(lost_in_words(journal.lost))
         recording = Recording(out, digest, journal)
         stack.callback(recording.close)
         describe(out / RUN, bound, digest, journal.size)
@@ -255,6 +257,16 @@ def run(
     work = run_async(network, questions, names=names, out=out, settings=settings, watch=watch)
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
         return runner.run(work)
+
+
+def lost_in_words(lost: Amounts) -> str:
+    """What is told of calls that a kill of an earlier start left in flight."""
+    money = f": at most {format_amount(lost.micros)}" if lost.micros else ""
+    calls = "1 call was" if lost.calls == 1 else f"up to {lost.calls:,} calls were"
+    return (
+        f"note: the start before was killed while {calls} in flight, which may be billed{money}; "
+        "they count as doubtful"
+    )
 
 
 class _Session:

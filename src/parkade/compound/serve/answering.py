@@ -13,7 +13,7 @@ from parkade.compound.network import Operator
 from parkade.compound.network.binding import Names, bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.network.fields import check_served_names
-from parkade.compound.run.budget import Account
+from parkade.compound.run.budget import NOTHING, Account
 from parkade.compound.run.describing import describe
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.hanging import look
@@ -24,7 +24,7 @@ from parkade.compound.run.progressing import Progressing
 from parkade.compound.run.recording import Recording, result_of
 from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import JOURNAL, RUN, Settings, close
+from parkade.compound.run.running import JOURNAL, RUN, Settings, close, lost_in_words
 from parkade.compound.values import Question
 
 #: What a question of a client has beside its text.
@@ -64,6 +64,8 @@ class Answering:
         self._names = names
         self._digest = network_digest(bound)
         self._journal = Journal(out / JOURNAL)
+        if notice is not None and self._journal.lost != NOTHING:
+            notice(lost_in_words(self._journal.lost))
         self._recording = Recording(out, self._digest, self._journal)
         describe(out / RUN, bound, self._digest, self._journal.size)
         self.account = Account(settings.budget, self._journal.spent, self._journal.doubtful)

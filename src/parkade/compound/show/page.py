@@ -111,7 +111,7 @@ def _facts(trace: Trace) -> str:
         ("verdicts accepted", f"{sum(v.accepted for v in verdicts):,} of {len(verdicts):,}"),
     ]
     if trace.given:
-        facts.append(("made for other questions", counted(trace.given, "call")))
+        facts.append(("of other questions", counted(trace.given, "call")))
     if result is not None:
         facts.append(("time", f"{result.us / 1e6:.1f} s"))
         facts.append(("from the journal", counted(result.cached, "call")))

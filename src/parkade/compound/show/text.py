@@ -9,6 +9,8 @@ from parkade.core.units.money import format_amount
 MAX_SHOWN = 20
 MAX_WIDTH = 100
 MAX_FAILURE = 500
+#: Columns of a line, and of a text in it even where the rest is long.
+LINE, LEAST_TEXT = 80, 24
 
 
 def as_text(trace: Trace) -> str:
@@ -48,7 +50,8 @@ def _part(part: TracedNode, trace: Trace) -> Iterator[str]:
     answer = "" if trace.result is None else trace.result.key
     ordered = sorted(part.candidates, key=lambda each: each.call.key != answer)
     for candidate in ordered[:MAX_SHOWN]:
-        yield f"{indent}  {_candidate(candidate, is_answer=candidate.call.key == answer)}"
+        is_answer = bool(answer) and candidate.call.key == answer
+        yield _candidate(candidate, f"{indent}  ", is_answer=is_answer)
         yield from (
             f"{indent}      {_short(verdict.reason)}"
             for verdict in candidate.distinct_verdicts
@@ -60,7 +63,7 @@ def _part(part: TracedNode, trace: Trace) -> Iterator[str]:
         yield f"{indent}  ! {failed.model}: {_short(failed.why)}"
 
 
-def _candidate(candidate: TracedCall, *, is_answer: bool) -> str:
+def _candidate(candidate: TracedCall, indent: str, *, is_answer: bool) -> str:
     call = candidate.call
     marks = (
         "".join("✓" if verdict.accepted else "✗" for verdict in candidate.distinct_verdicts) or "·"
@@ -72,7 +75,9 @@ def _candidate(candidate: TracedCall, *, is_answer: bool) -> str:
     mark = fault_of(call)
     mark = f"  {mark.upper()}" if mark else ""
     mark += "  the answer" if is_answer else ""
-    return f"{arrow}{marks} {candidate.name}  {_short(call.text, 60)}  [{figures}]{mark}"
+    before, after = f"{indent}{arrow}{marks} {candidate.name}  ", f"  [{figures}]{mark}"
+    text = _short(call.text, max(LEAST_TEXT, LINE - len(before) - len(after)))
+    return f"{before}{text}{after}"
 
 
 def _short(text: str, most: int = MAX_WIDTH) -> str:

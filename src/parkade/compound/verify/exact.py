@@ -20,6 +20,7 @@ MOST_SHOWN = 200
 MOST_SEARCHED = 100_000
 
 Compare = Callable[[str, Any], bool]
+Misfit = Callable[[Any], str | None]
 
 
 class NoReference(Exception):
@@ -30,9 +31,17 @@ class Exact:
     """Accepts a candidate whose answer equals the question's reference."""
 
     def __init__(
-        self, name: str, *, extract: extract.Extract, compare: Compare, field: str, settings: str
+        self,
+        name: str,
+        *,
+        extract: extract.Extract,
+        compare: Compare,
+        field: str,
+        settings: str,
+        misfit: Misfit | None = None,
     ) -> None:
-        """`settings` says in words all that changes what is accepted, for `version`."""
+        """`settings` says in words all that changes what is accepted, for `version`; `misfit` why
+        no answer equals a reference, if none can."""
         self.name = name
         #: Fields of a question without which it cannot say anything.
         self.needs = (field,)
@@ -40,6 +49,13 @@ class Exact:
         self._compare = compare
         self._field = field
         self._settings = settings
+        self._misfit = misfit
+
+    def fault(self, question: Question) -> str | None:
+        """Why the question's reference is none, as an end of a sentence; None if it is one."""
+        expected = reference(question, self._field)
+        misfit = None if self._misfit is None else self._misfit(expected)
+        return None if misfit is None else f"the field {self._field!r} {misfit}"
 
     def version(self) -> str:
         """The rules of this module and the settings."""
@@ -88,8 +104,14 @@ def exact_number(
         wanted = _reference_number(str(expected), find)
         return compare.is_same_number(given, wanted, relative=relative, absolute=absolute)
 
+    def misfit(expected: Any) -> str | None:
+        wanted = _reference_number(str(expected), find)
+        return "holds no number" if compare.number(wanted) is None else None
+
     settings = f"{find.__name__};{relative!r};{absolute!r}"
-    return Exact("number", extract=find, compare=same, field=field, settings=settings)
+    return Exact(
+        "number", extract=find, compare=same, field=field, settings=settings, misfit=misfit
+    )
 
 
 def _reference_number(expected: str, find: extract.Extract) -> str:
@@ -118,8 +140,13 @@ def multiple_choice(*, letters: str = "ABCD", field: str = "answer") -> Exact:
         is_index = isinstance(expected, int) and 0 <= expected < len(letters)
         return given == (letters[expected] if is_index else str(expected).strip().upper())
 
+    def misfit(expected: Any) -> str | None:
+        is_index = isinstance(expected, int) and 0 <= expected < len(letters)
+        is_letter = str(expected).strip().upper() in tuple(letters)
+        return None if is_index or is_letter else f"is none of {letters}, nor an index from 0"
+
     find = functools.partial(extract.letter, letters=letters)
-    return Exact("choice", extract=find, compare=same, field=field, settings=letters)
+    return Exact("choice", extract=find, compare=same, field=field, settings=letters, misfit=misfit)
 
 
 def exact_json(*, field: str = "answer") -> Exact:
@@ -129,7 +156,16 @@ def exact_json(*, field: str = "answer") -> Exact:
         value = json.loads(expected) if isinstance(expected, str) else expected
         return compare.is_same_json(given, value)
 
-    return Exact("json", extract=extract.json_text, compare=same, field=field, settings="")
+    def misfit(expected: Any) -> str | None:
+        try:
+            json.loads(expected) if isinstance(expected, str) else expected
+        except (ValueError, RecursionError):
+            return "is a text and no JSON"
+        return None
+
+    return Exact(
+        "json", extract=extract.json_text, compare=same, field=field, settings="", misfit=misfit
+    )
 
 
 def pattern(*, field: str = "pattern", find: extract.Extract = extract.whole) -> Exact:
@@ -142,7 +178,16 @@ def pattern(*, field: str = "pattern", find: extract.Extract = extract.whole) ->
     def same(given: str, expected: Any) -> bool:
         return re.search(str(expected), given[:MOST_SEARCHED]) is not None
 
-    return Exact("pattern", extract=find, compare=same, field=field, settings=find.__name__)
+    def misfit(expected: Any) -> str | None:
+        try:
+            re.compile(str(expected))
+        except (re.error, RecursionError, OverflowError) as error:
+            return f"is no regular expression ({error})"
+        return None
+
+    return Exact(
+        "pattern", extract=find, compare=same, field=field, settings=find.__name__, misfit=misfit
+    )
 
 
 def _short(value: Any) -> str:

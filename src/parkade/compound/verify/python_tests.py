@@ -34,6 +34,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "human_eval": ("entry_point", "test"),
     "mbpp": ("test_list",),
 }
+#: Those that are lists of texts; the others are texts.
+LISTS = ("test_list",)
 
 
 class PythonTests:
@@ -48,6 +50,19 @@ class PythonTests:
         self._sandbox = sandbox
         self._contract = contract
         self._limits = limits or sandbox.limits
+
+    def fault(self, question: Question) -> str | None:
+        """What is wrong with the question's fields, as far as their forms show."""
+        for field in self.needs:
+            value = question.fields[field]
+            if field in LISTS:
+                if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+                    return f"the field {field!r} is no list of texts"
+            elif not isinstance(value, str):
+                return f"the field {field!r} is no text"
+        if self._contract is human_eval and "def check(" not in question.fields["test"]:
+            return "the field 'test' defines no `check`"
+        return None
 
     def version(self) -> str:
         """The rules, the contract and the limits."""

@@ -109,6 +109,9 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     buffer: BufferPolicy | None = None
     """What sizes the buffer beyond `buffer_nodes`. None: nothing does."""
 
+    file_systems: tuple[str, ...] = ()
+    """Names of those that all nodes share, in order. None in journals of before they were named."""
+
     @property
     def leave_us(self) -> int:
         """The longest an owner waits for a seat that another org holds."""

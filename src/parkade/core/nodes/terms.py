@@ -17,6 +17,7 @@ from parkade.core.steps.refusals import (
     not_found,
 )
 from parkade.core.units import bounds
+from parkade.core.units.names import NAME
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import Window
 
@@ -41,6 +42,8 @@ def change_terms(world: World, command: commands.ChangeTerms, now_us: int) -> De
         return ()
     if (refusal := _is_buffer_sold(world, market, terms.buffer_nodes)) is not None:
         return refusal
+    if (refusal := _is_storage_used(world, market, terms)) is not None:
+        return refusal
     from_us = now_us if command.from_us is None else max(now_us, command.from_us)
     present = market.terms
     is_shorter = terms.notice_us < present.notice_us or terms.kill_us < present.kill_us
@@ -61,6 +64,19 @@ def _is_buffer_sold(world: World, market: Market, buffer_nodes: int) -> Refusal 
     for fabric, nodes in world.sizes[market.market].items():
         if peak_nodes(entries, fabric, always) > max(0, nodes - buffer_nodes):
             return conflict(f"so large a buffer was sold already in fabric {fabric!r}")
+    return None
+
+
+def _is_storage_used(world: World, market: Market, terms: MarketTerms) -> Refusal | None:
+    """Open workloads keep the file systems that they named. Cost grows with the workloads, where
+    one is taken away."""
+    gone = set(market.terms.file_systems) - set(terms.file_systems)
+    if not gone:
+        return None
+    for workload in world.records.workloads.values():
+        used = gone.intersection(workload.spec.storage)
+        if used and workload.market == market.market and not workload.phase.is_ended:
+            return conflict(f"workload {workload.workload} needs file system {min(used)!r}")
     return None
 
 
@@ -96,6 +112,10 @@ def bad_terms(terms: MarketTerms) -> Refusal | None:
         return invalid(
             "terms.window_deposit", "a deposit is 0 to 1 of the time ahead, such as 1/10"
         )
+    if not bounds.FILE_SYSTEMS.holds(len(terms.file_systems)):
+        return invalid("terms.file_systems", f"at most {bounds.FILE_SYSTEMS.most} file systems")
+    if any(not NAME.accepts(name) for name in terms.file_systems):
+        return invalid("terms.file_systems", NAME.words)
     for field, within in bounds.TERMS_US.items():
         span_us = getattr(terms, f"{field}_us")
         if span_us is not None and not within.holds(span_us):

@@ -26,6 +26,7 @@ from parkade.core.steps.capacity import (
     refuse_unfenced,
     sellable,
     the_market,
+    without_storage,
 )
 from parkade.core.steps.changes import live_workload
 from parkade.core.steps.names import with_full_reservation
@@ -59,7 +60,13 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
     if isinstance(waits_for, Refusal):
         return waits_for
     command = replace(command, spec=spec)
-    market = the_market(world, command.market, instance_type=spec.instance_type, gpus=spec.gpus)
+    market = the_market(
+        world,
+        command.market,
+        instance_type=spec.instance_type,
+        gpus=spec.gpus,
+        storage=spec.storage,
+    )
     if isinstance(market, Refusal):
         return market
     refusal = bad_array(spec) or _bad_shape(world, market, spec) or _bad_terms(market, spec)
@@ -180,6 +187,8 @@ def _bad_elastic(market: Market, spec: Spec) -> Refusal | None:
 
 
 def _bad_terms(market: Market, spec: Spec) -> Refusal | None:
+    if missing := without_storage(market, spec.storage):
+        return missing
     notice_us = market.terms.notice_us
     needs_us = spec.checkpoint.needs_us if spec.checkpoint is not None else None
     if needs_us is not None and needs_us > notice_us:

@@ -123,6 +123,7 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
     shared_nodes: bool | None = None
 
     buffer: BufferPolicy | None = None
+    file_systems: tuple[str, ...] | None = None
 
 
 class ChangeTerms(Command, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """What of a market is sold over time, and what may still be sold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.pool import Fence
@@ -16,10 +16,15 @@ MOST_NAMED = 10
 
 
 def the_market(
-    world: World, name: str | None, *, instance_type: str | None = None, gpus: int = 0
+    world: World,
+    name: str | None,
+    *,
+    instance_type: str | None = None,
+    gpus: int = 0,
+    storage: tuple[str, ...] = (),
 ) -> Market | Refusal:
     """The market of that name; where none is named, the only one that has the instance type (or
-    GPU model) asked for, in nodes of so many GPUs."""
+    GPU model) asked for, in nodes of so many GPUs that share these file systems."""
     markets = world.records.markets
     if name is not None:
         return markets.get(name) or not_found("market", name)
@@ -31,7 +36,9 @@ def the_market(
     fitting = [
         market
         for market, kind in kinds
-        if instance_type in (None, kind.name, kind.gpu_model) and gpus <= kind.gpus_per_node
+        if instance_type in (None, kind.name, kind.gpu_model)
+        and gpus <= kind.gpus_per_node
+        and without_storage(market, storage) is None
     ]
     if len(fitting) == 1:
         return fitting[0]
@@ -39,6 +46,24 @@ def the_market(
     what = "have such nodes" if fitting else "are open, none with such nodes"
     detail = f"no market was named, and several {what}; name one: {names}"
     return Refusal(reason=Reason.INVALID, detail=detail, field="market")
+
+
+def without_storage(market: Market, storage: Iterable[str]) -> Refusal | None:
+    """The refusal of a workload that needs a file system which the nodes do not all share, now or
+    by terms that were announced."""
+    shared = set(market.terms.file_systems)
+    for announced in market.announced:
+        shared &= set(announced.terms.file_systems)
+    missing = sorted(set(storage) - shared)
+    if not missing:
+        return None
+    there = ", ".join(sorted(shared)) or "none by name"
+    return Refusal(
+        reason=Reason.UNSUPPORTED,
+        detail=f"the nodes of market {market.market!r} do not share {', '.join(missing)}, but"
+        f" {there}; name a market that shares what it needs",
+        field="storage",
+    )
 
 
 def has_one_pool(world: World, market: str) -> bool:

@@ -87,6 +87,7 @@ PRIORITY = Range(least=-1000, most=1000)
 FAILURES = Range(least=0, most=1000)
 ENV_ENTRIES = Range(least=0, most=1000)
 LABELS = Range(least=0, most=32)
+FILE_SYSTEMS = Range(least=0, most=32)
 # Of each condition.
 DEPENDENCIES = Range(least=0, most=100)
 ARRAY_MEMBERS = Range(least=1, most=10_000)

@@ -6,8 +6,11 @@ the same user, environment and processes below it, which is how ranks are asked 
 
 Example: `ch-run --bind {data} {image} --` with the image `/images/torch` and the pool's folder
 `/shared/box` runs a rank as `ch-run --bind /shared/box /images/torch -- /bin/bash -c COMMAND`.
+
+A template that begins with srun is another thing: options of a plugin of Slurm's (decision 151).
 """
 
+import re
 import shlex
 from pathlib import Path
 from string import Formatter
@@ -15,8 +18,10 @@ from string import Formatter
 from parkade.engines.local.environment import at_home
 from parkade.ports import DesiredAttempt, Unsupported
 
+Words = tuple[str, ...]
 PLACES = ("image", "data", "workdir")
 """What stands in braces: the workload's image, the pool's data folder, where the rank starts."""
+STEP_OPTION = re.compile(r"--(no-)?container(-[a-z-]+)?(=|$)")
 NO_TEMPLATE = "image: this pool runs no containers; leave it out, or name a market that does"
 
 
@@ -33,16 +38,24 @@ def parse(template: str) -> tuple[str, ...]:
         raise ValueError("container: say where the image goes, as in `apptainer exec {image}`")
     if words and "{" in words[0]:
         raise ValueError("container: it begins with a program, not with what a user says")
-    if words and words[0].rpartition("/")[2] == "srun":
-        raise ValueError(
-            "container: srun makes a step that cannot be asked to save; write what runs in this"
-            " one, as `enroot start {image}` or `apptainer exec {image}`"
-        )
+    if is_srun(words):
+        strange = [word for word in words[1:] if not STEP_OPTION.match(word)]
+        if strange:
+            raise ValueError(
+                "container: srun takes options of containers alone here, each as one word"
+                f" (`--container-image={{image}}`), not {strange[0]!r}"
+            )
     return words
 
 
+def is_srun(template: tuple[str, ...]) -> bool:
+    """Whether it is a srun that knows containers, with its options: these go to the step in which
+    the ranks' keepers run, so that keepers and ranks are in the container together."""
+    return bool(template) and template[0].rpartition("/")[2] == "srun"
+
+
 def fill(
-    template: tuple[str, ...], attempt: DesiredAttempt, *, data: Path, home: str
+    template: tuple[str, ...], attempt: DesiredAttempt, data: Path, home: str
 ) -> tuple[str, ...]:
     """The words before a rank's own; none without an image. Unsupported without a template."""
     image = attempt.image

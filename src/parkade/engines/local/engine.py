@@ -84,6 +84,8 @@ class LocalEngine:
     ) -> None:
         self.pool = pool
         self.container = containers.parse(container)
+        if containers.is_srun(self.container):
+            raise ValueError("container: srun is Slurm's; write what runs here, as `apptainer`")
         self.runs_as_root = runs_as_root
         self.nodes = nodes
         self.clock = clock

@@ -54,7 +54,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     control plane was heard last (`leases`); `cgroup` the attempt's group, or empty. `member`: None
     where all ranks of the attempt are on this machine. `agent_reads`: the agent is not root, and
     reads what the user's keeper writes by the group of its folder. `container`: words before those
-    of a rank, by which it runs in a container; none for none.
+    of a rank, by which it runs in a container; none for none. `step`: the srun by which Slurm's
+    members run, with its options of a container; none for a plain one.
     """
 
     version: int
@@ -73,6 +74,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     member: Member | None = None
     agent_reads: bool = False
     container: tuple[str, ...] = ()
+    step: tuple[str, ...] = ()
 
 
 class RankState(msgspec.Struct, frozen=True, kw_only=True):

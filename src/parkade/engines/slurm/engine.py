@@ -8,6 +8,7 @@ reached, nothing is told and nothing is decided.
 import asyncio
 import logging
 import os
+import shlex
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ from parkade.engines.local import (
 )
 from parkade.engines.local import validation as rules
 from parkade.engines.local.clocks import monotonic_us
+from parkade.engines.local.containers import Words
 from parkade.engines.local.escalation import merge
 from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
@@ -116,7 +118,8 @@ class SlurmEngine:
             isolates_users=not self.settings.root_workloads,
             has_containers=bool(self.container),
             keeps_memory_limits=False,
-            needs_unix_names=self._needs_unix_names,
+            needs_unix_names=self.launcher is not None
+            or (os.geteuid() == 0 and not self.settings.root_workloads),
             unsupported_keys=() if self.container else ("image",),
         )
         try:
@@ -132,18 +135,15 @@ class SlurmEngine:
         )
         return self._capabilities
 
-    @property
-    def _needs_unix_names(self) -> bool:
-        is_root = os.geteuid() == 0 and not self.settings.root_workloads
-        return is_root or self.launcher is not None
-
     def validate(self, attempt: DesiredAttempt) -> None:
         """Raises InvalidSpec or Unsupported where the attempt could never run here."""
         rules.validate(attempt, self.nodes)
         self._container(attempt, self._account(attempt)[0])
 
-    def _container(self, attempt: DesiredAttempt, account: Account) -> tuple[str, ...]:
-        return containers.fill(self.container, attempt, data=self.homes.data, home=account.home)
+    def _container(self, attempt: DesiredAttempt, account: Account) -> tuple[Words, Words]:
+        """The words before a rank's, and those of the step in place of `srun`."""
+        filled = containers.fill(self.container, attempt, self.homes.data, account.home)
+        return ((), filled) if containers.is_srun(filled) else (filled, ())
 
     def _account(self, attempt: DesiredAttempt) -> tuple[Account, bool]:
         return accounts.resolve(
@@ -163,6 +163,7 @@ class SlurmEngine:
             f"# user: {launch.account.name}",
             f"# workdir: {environment.at_home(attempt.workdir, launch.account.home)}",
             f"# env_file: {attempt.env_file or 'none'} (read on the node as the user, never shown)",
+            f"# the step: {shlex.join(launch.step or ('srun',))}",
             f"# each rank: {spawn.rank_words(launch, attempt.command)!r}",
         ]
         lines += [f"#   {key}={value}" for key, value in sorted(environment.base(launch).items())]
@@ -364,6 +365,7 @@ class SlurmEngine:
             nodes[seat.node].address if seat.node in nodes else seat.node for seat in ranks
         )
         own_path = os.environ.get("PATH", STANDARD_PATH)
+        container, step = self._container(attempt, account)
         return Launch(
             version=records.VERSION,
             attempt=msgspec.structs.replace(attempt, stop=None),
@@ -372,7 +374,8 @@ class SlurmEngine:
             account=account,
             is_other_user=is_other_user,
             agent_reads=self.launcher is not None,
-            container=self._container(attempt, account),
+            container=container,
+            step=step,
             path=STANDARD_PATH if is_other_user else own_path,
             checkpoint_dir=str(self.homes.checkpoints(attempt)),
             changes="",
@@ -383,7 +386,7 @@ class SlurmEngine:
         )
 
     def _submit(self, home: Path, launch: Launch) -> None:
-        # Not while the lock is held: syncs of several launches are one write of the disk.
+        # Not under the lock: syncs of several launches are one write of the disk.
         self.homes.sync(home)
         self.submitting.first(home, launch, self.watching.nodes(NODES_KEPT_US))
 

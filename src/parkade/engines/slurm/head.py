@@ -126,7 +126,8 @@ def main() -> None:
         return
     head = Head(home, launch)
     python = [f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", sys.executable, "-s", "-P"]
-    words = script.step(int(os.environ.get("SLURM_HET_SIZE", "1")), home, python)
+    parts = int(os.environ.get("SLURM_HET_SIZE", "1"))
+    words = script.step(parts, home, python, launch.step or ("srun",))
     step = subprocess.Popen(words, stdin=subprocess.DEVNULL)
     while step.poll() is None:
         head.turn()

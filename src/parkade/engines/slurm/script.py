@@ -59,12 +59,15 @@ def batch(
     return "\n".join([*lines, f"exec env {words}", ""])
 
 
-def step(parts: int, folder: Path, python: Sequence[str]) -> list[str]:
-    """The words that start a member on each node of a job of so many parts."""
+def step(
+    parts: int, folder: Path, python: Sequence[str], srun: Sequence[str] = ("srun",)
+) -> list[str]:
+    """The words that start a member on each node of a job of so many parts; `srun`: the program
+    and what a container adds to it."""
     groups = ",".join(str(number) for number in range(parts))
     of_parts = [f"--het-group={groups}"] if parts > 1 else []
     return [
-        "srun", *of_parts, "--ntasks-per-node=1", "--kill-on-bad-exit=0", "--wait=0",
+        *srun, *of_parts, "--ntasks-per-node=1", "--kill-on-bad-exit=0", "--wait=0",
         "--input=none", "--mpi=none", "--export=ALL", "--cpu-bind=none",
         "env", *python, "-m", MEMBER, str(folder),
     ]  # fmt: skip

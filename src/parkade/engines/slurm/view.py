@@ -141,7 +141,7 @@ class Attempt:
         """Slurm's own word, the members', and what the batch script says where it never began."""
         phrases = [f"{'+'.join(sorted(part.states))} ({part.reason})" for part in parts[:1]]
         phrases += [state.engine_state for state in states[:1]]
-        if not states and parts and not parts[0].is_live:
+        if not self.has_run and parts and not parts[0].is_live:
             phrases.append(self._batch_output())
         return ": ".join(word for word in (*(phrases or ["not in Slurm"]), detail) if word)
 
