@@ -38,10 +38,10 @@ def notifications_of(event: events.AnyEvent, world: World) -> tuple[Notification
     return tuple(_notifications_of(event, world))
 
 
-def hears(receiver: Receiver, news: Notification, world: World) -> bool:
+def hears(receiver: Receiver, notification: Notification, world: World) -> bool:
     """Whether it is a receiver's to hear, as people are now: one of a user that is disabled or left
     the org hears nothing."""
-    if news.kind not in receiver.about or receiver.org != news.org:
+    if notification.kind not in receiver.about or receiver.org != notification.org:
         return False
     org = world.records.orgs.get(receiver.org)
     if org is None or org.disabled_us is not None:
@@ -54,7 +54,7 @@ def hears(receiver: Receiver, news: Notification, world: World) -> bool:
         is_here
         and user is not None
         and user.role is not Role.PARTNER
-        and (news.user == receiver.user)
+        and (notification.user == receiver.user)
     )
 
 

@@ -55,9 +55,9 @@ class Personal:
 
         def view(world: World, _: int) -> Personally:
             found = [
-                (_message(news, event.at_us), to)
-                for news in notifications_of(event, world)
-                if (to := tuple(it.receiver for it in receivers if hears(it, news, world)))
+                (_message(notification, event.at_us), to)
+                for notification in notifications_of(event, world)
+                if (to := tuple(it.receiver for it in receivers if hears(it, notification, world)))
             ]
             if incident is not None:
                 of = tuple(it.receiver for it in receivers if hears_incidents(it, world))
@@ -112,8 +112,14 @@ def replace_name(message: Message, name: str) -> Message:
     )
 
 
-def _message(news: Notification, at_us: int) -> Message:
-    return Message(name="", kind=news.kind, subject=news.subject, body=news.body, at_us=at_us)
+def _message(notification: Notification, at_us: int) -> Message:
+    return Message(
+        name="",
+        kind=notification.kind,
+        subject=notification.subject,
+        body=notification.body,
+        at_us=at_us,
+    )
 
 
 def _over(name: str, at_us: int) -> Message:
