@@ -28,6 +28,7 @@ from parkade.compound.run.journal import Journal
 from parkade.compound.run.loops import fast_loop
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.outages import PATIENCE_S, Outages
+from parkade.compound.run.ownership import JOURNAL, RUN, refuse_submitted
 from parkade.compound.run.progressing import Counts, Progressing
 from parkade.compound.run.reasons import Reason, Reasons
 from parkade.compound.run.recording import Recording, result_of
@@ -35,9 +36,6 @@ from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
 from parkade.compound.values import Question, question_digest
 from parkade.core.units.money import ceil_div, format_amount
-
-JOURNAL = "journal.jsonl"
-RUN = "run.json"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,7 +187,10 @@ async def run_async(
     settings: Settings | None = None,
     watch: Watch | None = None,
 ) -> Summary:
-    """Answer all questions. Raises NetworkError, JournalError, ResultError, RunStopped."""
+    """Answer all questions.
+
+    Raises NetworkError, FolderError, JournalError, ResultError, RunStopped.
+    """
     try:
         async with serving(None if settings is None else settings.server):
             return await run_part(
@@ -225,6 +226,7 @@ async def run_part(
     with contextlib.ExitStack() as stack:
         if out is None:
             out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parkade-")))
+        refuse_submitted(out)
         journal = Journal(out / JOURNAL)
         stack.callback(journal.close)
         if watch is not None and watch.on_notice is not None and journal.lost != NOTHING:
