@@ -233,7 +233,9 @@ async def run_part(
             watch.on_notice(lost_in_words(journal.lost))
         recording = Recording(out, digest, journal)
         stack.callback(recording.close)
-        describe(out / RUN, bound, digest, journal.size)
+        changed = describe(out / RUN, bound, digest, journal.size)
+        if changed is not None and watch is not None and watch.on_notice is not None:
+            watch.on_notice(changed)
         session = _Session(bound, journal, recording, settings, watch or Watch())
         asked = session.open_questions(iter(questions))
         looking = asyncio.ensure_future(look(session.engine, session.on_notice))

@@ -69,7 +69,9 @@ class Answering:
         if notice is not None and self._journal.lost != NOTHING:
             notice(lost_in_words(self._journal.lost))
         self._recording = Recording(out, self._digest, self._journal)
-        describe(out / RUN, bound, self._digest, self._journal.size)
+        changed = describe(out / RUN, bound, self._digest, self._journal.size)
+        if changed is not None and notice is not None:
+            notice(changed)
         self.account = Account(settings.budget, self._journal.spent, self._journal.doubtful)
         self._engine = Engine(
             bound,
