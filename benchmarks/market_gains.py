@@ -1,11 +1,13 @@
-"""What two known misreports gain in one clearing of small random markets, from a seed.
+"""What three known misreports gain in one clearing of small random markets, from a seed.
 
     python benchmarks/market_gains.py [MARKETS]
 
 Splitting: a gang of whole nodes bids as singles at the same limit per GPU-hour instead. A lender
 that also bids: an org that lends its whole reservation adds one bid of its own, at each of several
 limits, and keeps what earns it most; its surplus is what it is paid, and for its own bid what the
-run is worth to it (half of the highest limit) less what it pays. docs/market.md has the figures.
+run is worth to it (half of the highest limit) less what it pays. Pushing out together: an org with
+two or three runs of one node, worth no more than half of the highest limit each, bids the highest
+for all of them. docs/market.md has the figures.
 """
 
 import random
@@ -150,11 +152,50 @@ def lending(chance: random.Random, markets: int) -> str:
     )
 
 
+def together(chance: random.Random, markets: int) -> str:
+    """How often bids that push others out together gain by lying, and how much of what they are
+    worth: by running at the floor where a gang stood, or otherwise."""
+    gains: list[float] = []
+    by_gang = 0
+    lost = total = 0.0
+    for _ in range(markets):
+        state = market(chance)
+        worths = [chance.randint(1, HIGHEST * 5) * 10**5 for _ in range(chance.choice((2, 2, 3)))]
+        honest, before = _surplus_of(state, worths, worths)
+        lied, after = _surplus_of(state, worths, [HIGHEST * MICROS] * len(worths))
+        total += sum(worths) * GPUS
+        lost += lied - honest
+        if lied > honest:
+            gains.append((lied - honest) / (sum(worths) * GPUS))
+            winners = {line.demand for line in before.lines if line.seats}
+            gone = [it for it in after.lines if it.demand in winners and not it.seats]
+            by_gang += any(_nodes(state, it.demand) > 1 for it in gone)
+    return (
+        f"bids that lie together gain in {len(gains)} of {markets} markets, {by_gang} of these by"
+        f" pushing out a gang: {statistics.mean(gains):.0%} of what they are worth on average,"
+        f" {max(gains):.0%} at most; all lies together {lost / total:+.0%}"
+    )
+
+
+def _surplus_of(state: MarketState, worths: list[int], limits: list[int]) -> tuple[float, Clearing]:
+    """What the runs of one org are worth an hour less what they pay, of those that win."""
+    own = {f"d9{number}": worth for number, worth in enumerate(worths)}
+    bids = tuple(bid(name, "pair", 1, limit) for name, limit in zip(own, limits, strict=True))
+    outcome = clear(replace(state, demands=(*state.demands, *bids)))
+    won = [line for line in outcome.lines if line.demand in own and line.seats]
+    return sum((own[it.demand] - it.price_micros) * GPUS for it in won), outcome
+
+
+def _nodes(state: MarketState, name: str) -> int:
+    return next((it.nodes for it in state.demands if it.demand == name), 1)
+
+
 def main() -> None:
-    """Prints both figures."""
+    """Prints the figures."""
     markets = int(sys.argv[1]) if len(sys.argv) > 1 else 600
     print(splitting(random.Random(SEED), markets))
     print(lending(random.Random(SEED + 1), markets))
+    print(together(random.Random(SEED + 2), markets))
 
 
 if __name__ == "__main__":

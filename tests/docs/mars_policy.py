@@ -34,9 +34,8 @@ def draw() -> str:
             "",
             "## Known limits",
             "",
-            "`policy diff` compares level and first action of each row: it does not show a changed",
-            "ladder, repeats or scope, and prints rows that an own row before them has made",
-            "unreachable. Try the file on lines of your own with `parkade mars scan --policy`.",
+            "`policy diff` compares what is written. It does not say what a file would have made",
+            "of past faults: try it on lines of your own with `parkade mars scan --policy`.",
             "",
         ]
     )

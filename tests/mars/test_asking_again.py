@@ -1,7 +1,13 @@
 """Drains that were held: asked again when it is over, in order, once, also after a restart."""
 
+import http.server
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -351,3 +357,54 @@ def test_lines_that_may_have_been_missed_are_told_at_the_start(
     scene.runner(file).round()
     told = capsys.readouterr().out
     assert told.count("lines may have been missed") == 1 and "behind byte 20" in told
+
+
+@contextmanager
+def alertmanager() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The address of one, and the alerts of the last call that it took."""
+    taken: list[dict[str, Any]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            taken[:] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", taken
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_an_alert_goes_on_over_a_restart_as_the_same_and_resolves(scene: Scene) -> None:
+    with alertmanager() as (url, taken):
+        file = scene.file(act=False).model_copy(update={"alertmanager": url})
+        runner = scene.runner(file)
+        scene.write("n0")
+        runner.round()
+        (fired,) = taken
+        runner.close()
+        scene.now_us += 100 * SECOND_US
+        runner = scene.runner(file)
+        runner.round()
+        (goes_on,) = taken
+        assert goes_on["labels"] == fired["labels"] and goes_on["startsAt"] == fired["startsAt"]
+        assert goes_on["annotations"] == fired["annotations"]
+        assert goes_on["endsAt"] > fired["endsAt"], "ahead of now, so that it fires"
+        runner.close()
+        scene.now_us += 100 * SECOND_US
+        runner = scene.runner(file)
+        runner.round()
+        (over,) = taken
+        ended = datetime.fromtimestamp(scene.now_us / SECOND_US, UTC).isoformat()
+        assert over["labels"] == fired["labels"] and over["endsAt"] == ended, (
+            "over while it was down"
+        )
+        runner.round()
+        assert taken == []

@@ -111,6 +111,24 @@ def test_a_sick_node_is_drained_in_slurm_and_only_drains_of_mars_are_undone(
 
 
 @pytest.mark.slow
+def test_a_node_that_a_person_drained_and_returns_sick_is_drained_also_after_a_restart(
+    cluster: Slurm, tmp_path: Path
+) -> None:
+    cluster.run("scontrol", "update", "nodename=node3", "state=drain", "reason=new fan")
+    with mars(cluster, tmp_path, act=True) as url:
+        add(tmp_path, "node3")
+        until(lambda: 'drains_total{result="refused"} 1.0' in read(url))
+    with mars(cluster, tmp_path, act=True) as url:
+        until(lambda: "parkade_mars_action_waits{" in read(url))
+        cluster.run("scontrol", "update", "nodename=node3", "state=resume")
+        until(lambda: cluster.reason("node3").startswith("parkade-mars:"))
+        until(lambda: "parkade_mars_action_waits{" not in read(url))
+    words = [sys.executable, "-c", MAIN, "mars", "undo", "--config", str(tmp_path / "run.yaml")]
+    subprocess.run(words, env=cluster.environment, check=True, timeout=300)
+    until(lambda: cluster.state("node3") == "idle")
+
+
+@pytest.mark.slow
 def test_without_act_nothing_is_drained(cluster: Slurm, tmp_path: Path) -> None:
     with mars(cluster, tmp_path, act=False) as url:
         add(tmp_path, "node3")

@@ -1,11 +1,27 @@
 """Compares policies, and our policy with NVIDIA's catalogue, row by row."""
 
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import NamedTuple
 
-from parkade.core.healing.policy import Policy, PolicyRule
+import msgspec
+
+from parkade.core.healing.policy import LadderLimits, Policy, PolicyRule, Windows
 from parkade.core.healing.verdict import Action
 from parkade.mars.explaining import rules_for
 from parkade.mars.shipped import xid_facts
+from parkade.wire.scalars import format_span
+
+VERSION = 1
+"""Of the JSON that `mars policy diff` prints."""
+IN_FILE = {
+    "coalesce_us": "coalesce",
+    "burst_gap_us": "burst_gap",
+    "burst_longest_us": "burst_longest",
+    "recovery_us": "recovery",
+    "window_us": "within",
+}
+"""What a policy file calls the spans."""
 
 EQUAL_ACTIONS: dict[str, frozenset[Action]] = {
     "IGNORE": frozenset({Action.NONE}),
@@ -36,12 +52,31 @@ class Agreement(NamedTuple):
     agrees: bool | None
 
 
-class RowChange(NamedTuple):
-    """A signal that two policies answer differently; None where one has no row."""
+class RowChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A signal that two policies answer differently: the rows that may answer it, in their order;
+    none where a policy has no row."""
 
     signal: str
     before: tuple[PolicyRule, ...]
     after: tuple[PolicyRule, ...]
+
+
+class SettingChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A value beside the rows, by its place in a file; None where there is none."""
+
+    place: str
+    before: str | None
+    after: str | None
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a site's file changes. `before` and `after` are the versions of the policies."""
+
+    version: int
+    before: str
+    after: str
+    settings: tuple[SettingChange, ...]
+    rows: tuple[RowChange, ...]
 
 
 def agreement(policy: Policy) -> tuple[Agreement, ...]:
@@ -55,14 +90,59 @@ def agreement(policy: Policy) -> tuple[Agreement, ...]:
     return tuple(found)
 
 
-def changes(before: Policy, after: Policy) -> tuple[RowChange, ...]:
-    """What a site's file changes, in the order of signals."""
-    names = sorted({*before.rules, *after.rules}, key=signal_order)
-    return tuple(
-        RowChange(name, before.rules.get(name, ()), after.rules.get(name, ()))
-        for name in names
-        if before.rules.get(name, ()) != after.rules.get(name, ())
+def difference(before: Policy, after: Policy, *, sources: Mapping[str, str]) -> Difference:
+    """What a policy changes; `sources` are those that its file names beside the shipped ones."""
+    settings = [*_settings("windows", before.windows, after.windows)]
+    settings += _settings("ladder", before.ladder, after.ladder)
+    settings += [
+        SettingChange(place=f"sources.{name}", before=None, after=text)
+        for name, text in sources.items()
+    ]
+    return Difference(
+        version=VERSION,
+        before=before.version,
+        after=after.version,
+        settings=tuple(settings),
+        rows=changes(before, after),
     )
+
+
+def changes(before: Policy, after: Policy) -> tuple[RowChange, ...]:
+    """What a site's rows change, in the order of signals."""
+    names = sorted({*before.rules, *after.rules}, key=signal_order)
+    found = (
+        RowChange(
+            signal=name,
+            before=reachable(before.rules.get(name, ())),
+            after=reachable(after.rules.get(name, ())),
+        )
+        for name in names
+    )
+    return tuple(each for each in found if each.before != each.after)
+
+
+def reachable(rules: tuple[PolicyRule, ...]) -> tuple[PolicyRule, ...]:
+    """The rows of a signal up to the first that is for all nodes and devices."""
+    for at, rule in enumerate(rules, start=1):
+        if rule.nodes == rule.devices == "*":
+            return rules[:at]
+    return rules
+
+
+def _settings(
+    place: str, before: Windows | LadderLimits, after: Windows | LadderLimits
+) -> Iterator[SettingChange]:
+    """The values of one part that differ, named and written as in a file."""
+    old, new = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
+    for field, value in new.items():
+        if value != old[field]:
+            name = f"{place}.{IN_FILE.get(field, field)}"
+            shown = (_shown(field, old[field]), _shown(field, value))
+            yield SettingChange(place=name, before=shown[0], after=shown[1])
+
+
+def _shown(field: str, value: int) -> str:
+    return format_span(timedelta(microseconds=value)) if field.endswith("_us") else str(value)
 
 
 def signal_order(signal: str) -> tuple[str, int, str]:

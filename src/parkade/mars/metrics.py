@@ -67,7 +67,7 @@ class Metrics:
             "symptoms_rejected", "Symptoms not believed.", "reason", values=Rejected
         )
         self.held = self._counter(
-            "actions_held", "Actions that wait for a person.", "reason", values=HoldReason
+            "actions_held", "Actions that a guard held.", "reason", values=HoldReason
         )
         self.drains = self._counter(
             "drains", "Drains done, refused and failed.", "result", values=DRAINS

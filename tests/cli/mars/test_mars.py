@@ -220,6 +220,55 @@ def test_a_site_policy_is_used_and_a_wrong_one_is_refused_with_its_place(
     assert "rules[0].level" in refused.output
 
 
+SITE = """format: 1
+name: site
+version: '1'
+extends: default
+ladder: {reboots: 1, within: 3d}
+windows: {burst_gap: 4m}
+sources: {us: our own reports}
+rules:
+  - {on: [xid/63], nodes: old-*, level: warn, action: none, why: watched, from: [us]}
+  - on: [xid/79]
+    level: fatal
+    action: reboot
+    scope: node
+    repeats: [{of: bursts, count: 3, within: 7d, level: fatal, action: rma}]
+    why: We wait longer.
+    from: [us]
+  - {on: [xid/119], level: fatal, action: reset_gpu, scope: node, why: ours, from: [us]}
+  - {on: [xid/143], level: fatal, action: reset_gpu, why: ours, from: [us]}
+  - {on: [xid/79], level: warn, action: none, why: never asked, from: [us]}
+"""
+
+
+def test_a_diff_shows_every_part_that_a_file_changes(run: Run, tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(SITE)
+    lines = run("policy", "diff", str(site)).output.splitlines()
+    shown = [" ".join(each.split()) for each in lines]
+    assert "windows.burst_gap 3m 4m" in shown
+    assert "ladder.reboots 2 1" in shown and "ladder.within 7d 3d" in shown
+    assert "sources.us – our own reports" in shown
+    assert "xid/63 degraded, reset at idle warn, none on old-*" in shown
+    assert "then fatal, rma: 2 bursts within 7d then fatal, rma: 3 bursts within 7d" in shown
+    assert "xid/119 fatal, reset gpu fatal, reset gpu (node)" in shown
+    assert any("why: ours" in each for each in shown), "with all else alike, the reason"
+    assert not any("never asked" in each for each in shown)
+    found = json.loads(run("policy", "diff", str(site), "--json").output)
+    assert [each["signal"] for each in found["rows"]] == ["xid/63", "xid/79", "xid/119", "xid/143"]
+    assert [len(each["after"]) for each in found["rows"]] == [2, 1, 1, 1]
+    assert [each["place"] for each in found["settings"]] == [
+        *("windows.burst_gap", "ladder.reboots", "ladder.within", "sources.us"),
+    ]
+
+
+def test_a_file_that_changes_nothing_has_no_difference(run: Run, tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("format: 1\nname: site\nversion: '1'\nextends: default\n")
+    assert "The file changes nothing." in run("policy", "diff", str(site)).output
+
+
 @pytest.mark.parametrize(
     ("words", "shown"),
     [

@@ -63,10 +63,11 @@ def leaving(kill_s: int, **changes: Any) -> Workload:
 
 def test_a_workload_that_leaves_may_cost_its_rate_until_the_kill() -> None:
     one = leaving(1)
-    assert commitments.leaving_micros(one, S // 2) == 1
-    assert commitments.leaving_micros(one, S) == 0
-    assert commitments.leaving_micros(one, 9 * S) == 0
-    assert commitments.leaving_micros(workload(attempt=attempt()), 0) == 0
+    made = world(one)
+    assert commitments.leaving_micros(made, one, S // 2) == 1
+    assert commitments.leaving_micros(made, one, S) == 0
+    assert commitments.leaving_micros(made, one, 9 * S) == 0
+    assert commitments.leaving_micros(made, workload(attempt=attempt()), 0) == 0
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_a_workload_that_leaves_may_cost_its_rate_until_the_kill() -> None:
         (leaving(90), 90),
         (
             leaving(130, promise=promise()),
-            100 + 2 * EARMARK_S,
+            100 + 30 + 2 * EARMARK_S,
         ),
         (workload(attempt=attempt(rates=(rate(0),)), spec=ON_RESERVATION), 0),
         # To its end at 3600 and the longest that leaving takes (35 s), at the agreed price.

@@ -9,7 +9,7 @@ event and the guests' bids alone:
     pushed out    an attempt of another org that was outbid, on nodes that the org's bids take: what
                   it had bid for them less the credit, at most the bid that takes them
     by a mover    the same on nodes that a third org's bids take, which were moved: as far as
-                  one new bid or on-demand of the org reaches; nothing where it took what it owns
+                  the least new bid or on-demand of the org reaches; nothing where an owner acted
 """
 
 import random
@@ -190,7 +190,7 @@ def _pushed_out(
         says.append(f"{workload.workload} at {_limit(workload) / MICROS:g} for {sorted(by)}")
     if not says:
         return None
-    reach = max(
+    reach = min(
         (
             sum(seat.gpus for seat in _promised(it)) * (_limit(it) or TERMS.pay_as_you_go_micros)
             for it in workloads.values()

@@ -291,14 +291,16 @@ def test_a_bid_is_not_lowered_to_be_outbid_while_it_starts() -> None:
     parkade.do(lower)
 
 
-def test_an_org_without_money_pays_what_it_has_and_no_more() -> None:
+def test_an_org_that_cannot_pay_a_longer_hold_is_told_to_leave_and_pays_what_it_held() -> None:
     parkade = given_parkade()
     parkade.org("poor", deposit=3)
     hold_once(parkade, "poor")
     again = holding(parkade, "poor")
     parkade.run(29 * MINUTE, obey=False)
+    assert parkade.stop(again).cause == "budget"
     give_up(parkade, again)
-    assert parkade.balance("org/poor") == 0
+    audit(encode_event(event) for event in parkade.journal)
+    assert 0 < parkade.balance("org/poor") < 1 * MICROS
 
 
 def test_an_org_whose_own_bid_takes_the_seats_pays_for_them_from_the_second_time_on() -> None:

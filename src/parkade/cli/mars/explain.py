@@ -58,6 +58,9 @@ def _show(found: "Explanation") -> None:
     if found.says:
         screen.say("")
         screen.table(("SOURCE", "SAYS"), found.says, empty="")
+    if len(found.rules) > 1:
+        screen.say("")
+        screen.say("Of these rows the first answers that fits the line, the node and the device.")
     for rule in found.rules:
         screen.say("")
         screen.say(f"our policy ({found.policy})")

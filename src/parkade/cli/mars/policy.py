@@ -1,16 +1,19 @@
 """`parkade mars policy`: the table in force, a site's changes, and a check of a file."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parkade.cli.calling import AsJson, explaining
+from parkade.cli.exit_codes import MARS_CANNOT
 from parkade.cli.mars.choose import PolicyOption, policy_from, policy_in
 from parkade.cli.mars.show import LEVEL_STYLES
 
 if TYPE_CHECKING:
     from parkade.core.healing.policy import PolicyRule
+    from parkade.mars.comparing import Difference
 
 policy = typer.Typer(help="The policy: what each symptom means.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A policy file; - is stdin.", metavar="FILE")]
@@ -44,20 +47,36 @@ def diff(file: File, as_json: AsJson = False) -> None:
     """Print what a site's file changes in the shipped policy."""
     import msgspec
 
-    from parkade.cli import screen
-    from parkade.mars.comparing import changes
-    from parkade.mars.policy_file import shipped_policy
+    from parkade.cli.files import named_in_faults, read_text
+    from parkade.mars.comparing import difference
+    from parkade.mars.policy_file import policy_of, read_policy_file, shipped_policy
 
     with explaining(as_json=as_json):
-        found = changes(shipped_policy(), policy_in(file))
+        with named_in_faults(file):
+            written = read_policy_file(read_text(file, exit_code=MARS_CANNOT))
+            here = policy_of(written)
+        found = difference(shipped_policy(), here, sources=written.sources)
         if as_json:
             print(msgspec.json.format(msgspec.json.encode(found)).decode())
-            return
-        screen.table(
-            ("SIGNAL", "SHIPPED", "HERE"),
-            [(each.signal, _brief(each.before), _brief(each.after)) for each in found],
-            empty="The file changes nothing.",
-        )
+        else:
+            _show_difference(found)
+
+
+def _show_difference(found: "Difference") -> None:
+    from parkade.cli import screen
+
+    screen.say(f"shipped: {found.before}")
+    screen.say(f"here: {found.after}")
+    if found.settings:
+        screen.say("")
+        settings = [(each.place, each.before or "–", each.after or "–") for each in found.settings]
+        screen.table(("SETTING", "SHIPPED", "HERE"), settings, empty="")
+    if found.rows:
+        screen.say("")
+        rows = [(each.signal, *_both(each.before, each.after)) for each in found.rows]
+        screen.table(("SIGNAL", "SHIPPED", "HERE"), rows, empty="")
+    if not found.settings and not found.rows:
+        screen.say("The file changes nothing.")
 
 
 @policy.command()
@@ -87,10 +106,30 @@ def _row(name: str, rule: "PolicyRule") -> tuple[object, ...]:
     )
 
 
-def _brief(rules: tuple["PolicyRule", ...]) -> str:
-    return "\n".join(
-        f"{rule.level.value}, {rule.action.value.replace('_', ' ')}"
-        + ("" if rule.nodes == "*" else f" on {rule.nodes}")
-        + ("" if rule.devices == "*" else f" device {rule.devices}")
-        for rule in rules
-    )
+def _both(before: tuple["PolicyRule", ...], after: tuple["PolicyRule", ...]) -> tuple[str, str]:
+    """Two answers in words: what a row does, and with that alike, all that differs."""
+    brief = (_words(before, _brief), _words(after, _brief))
+    return brief if brief[0] != brief[1] else (_words(before, _whole), _words(after, _whole))
+
+
+def _words(rules: tuple["PolicyRule", ...], word: Callable[["PolicyRule"], str]) -> str:
+    return "\n".join(word(rule) for rule in rules) or "–"
+
+
+def _brief(rule: "PolicyRule") -> str:
+    """Level, action and for what, and what repeats make of it."""
+    from parkade.cli.mars.explain import repeat_text
+    from parkade.core.healing.verdict import Scope
+
+    text = f"{rule.level.value}, {rule.action.value.replace('_', ' ')}"
+    text += " (node)" if rule.scope is Scope.NODE else ""
+    text += "" if rule.nodes == "*" else f" on {rule.nodes}"
+    text += "" if rule.devices == "*" else f" device {rule.devices}"
+    text += ", a program's fault" if rule.is_application_fault else ""
+    return "\n".join((text, *(f"then {repeat_text(repeat)}" for repeat in rule.repeats)))
+
+
+def _whole(rule: "PolicyRule") -> str:
+    """A row with its reason and its sources."""
+    differs = "" if rule.differs is None else f"\nunlike NVIDIA: {rule.differs}"
+    return f"{_brief(rule)}\nwhy: {rule.why}{differs}\nfrom: {', '.join(rule.provenance)}"

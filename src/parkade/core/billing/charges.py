@@ -98,7 +98,7 @@ class Postings:
     ) -> events.UsePosted | None:
         """Charges the attempt's use up to an instant, and what is missing to `minimum_us` of it,
         and pays the accounts that earned it; None if nothing is billed. `held_us`: how much of the
-        time before its first process is billed all the same, at the last rate."""
+        time before its first process is billed all the same, the last of it."""
         attempt = workload.attempt
         assert attempt is not None and minimum_us >= 0
         least_gpus, least_rate = minimum_rate(workload, attempt)
@@ -116,8 +116,7 @@ class Postings:
             numerator=attempt.charged_numerator,
         )
         began_us = until_us if attempt.started_us is None else min(attempt.started_us, until_us)
-        if held_us:
-            span = Span(rate=attempt.rates[-1], start_us=began_us - held_us, end_us=began_us)
+        for span in spans(attempt, began_us - held_us, began_us):
             self._charge(posting, span, TransferKind.LATE_START)
         for span in spans(attempt, start_us, began_us):
             self._charge(posting, span, TransferKind.LATE_START)

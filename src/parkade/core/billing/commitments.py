@@ -11,13 +11,17 @@ Example (`tests/core/billing/test_commitments.py`): two GPUs, a limit of one mic
 and terms of 30 + 30 + 5 + 120 s: 370 micro-units are set aside, and 130 once the workload has
 started.
 
+    owes      what is accrued, and what may be billed for a slow start (`billing.holds`)
     commits   on a reservation: what it owes · on-demand: and the rest of its window at the agreed
-              price · spot: and its earmark, or, while it leaves, its rate until the kill
+              price · spot: and its earmark, or, while it leaves, its rate until the kill; each at
+              least what is missing to the minimum of what made others leave
 """
 
 from collections.abc import Callable
 
+from parkade.core.billing.holds import owed_hold_micros
 from parkade.core.billing.metering import accrued_micros
+from parkade.core.billing.minimum import debt_micros, minimum_rate, owed_us
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import NOTHING_SPENT, Cap, Spending
@@ -62,35 +66,72 @@ def bid_earmark_micros(
     return ceil_div(limit_micros * gpus * span_us, MICROSECONDS_PER_HOUR)
 
 
+def owed_micros(world: World, workload: Workload, now_us: int) -> int:
+    """What it owes and has not been charged, what may be billed for a slow start included."""
+    accrued = accrued_micros(world, workload, now_us)
+    return accrued + owed_hold_micros(world, workload, now_us)
+
+
+def needed_micros(world: World, market: Market, workload: Workload, now_us: int) -> int:
+    """What a bid needs beyond what it owes to take part in a clearing as it stands: its earmark, at
+    its present price if that is above its limit, and at least what is missing to its minimum."""
+    needed = max(earmark_micros(market, workload), debt_micros(world, workload, now_us))
+    attempt = workload.attempt
+    if attempt is None or attempt.stop is not None:
+        return needed
+    return max(needed, exit_micros(world, workload, now_us))
+
+
+def exit_micros(world: World, workload: Workload, now_us: int) -> int:
+    """What a bid that is told now to leave still costs at most beyond what it owes: its rate until
+    the kill, or what is missing to the minimum if that is more."""
+    attempt, market = workload.attempt, world.records.markets[workload.market]
+    use = 0
+    if attempt is not None and attempt.stop is None and attempt.rates:
+        rate = attempt.rates[-1].per_hour_micros(attempt.gpus)
+        use = ceil_div(rate * market.terms.leave_us, MICROSECONDS_PER_HOUR)
+    return max(use, debt_micros(world, workload, now_us))
+
+
 def committed_micros(world: World, workload: Workload, now_us: int) -> int:
     """What of its org's balance a live workload has a claim on: what it owes, and what it may
     still cost before it could be stopped."""
     market = world.records.markets[workload.market]
-    accrued = accrued_micros(world, workload, now_us)
+    if workload.spec.capacity.kind is CapacityKind.SPOT:
+        committed = committed_without_earmark(world, workload, now_us)
+        if is_standing(workload):
+            committed += needed_micros(world, market, workload, now_us)
+        return committed
+    owed = owed_micros(world, workload, now_us)
     if workload.spec.capacity.kind is CapacityKind.RESERVATION:
-        return accrued
-    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
-        return accrued + _rest_of_window(market, workload, now_us)
-    if is_standing(workload):
-        return accrued + earmark_micros(market, workload)
-    return accrued + leaving_micros(workload, now_us)
+        return owed
+    rest = _rest_of_window(market, workload, now_us)
+    return owed + max(rest, debt_micros(world, workload, now_us))
 
 
 def committed_without_earmark(world: World, workload: Workload, now_us: int) -> int:
     """As `committed_micros`, where the caller takes the earmark of a bid apart."""
     if workload.spec.capacity.kind is CapacityKind.SPOT:
-        return accrued_micros(world, workload, now_us) + leaving_micros(workload, now_us)
+        owed = owed_micros(world, workload, now_us)
+        return owed + leaving_micros(world, workload, now_us)
     return committed_micros(world, workload, now_us)
 
 
-def leaving_micros(workload: Workload, now_us: int) -> int:
-    """What an attempt that has its notice may still cost until it is killed."""
+def leaving_micros(world: World, workload: Workload, now_us: int) -> int:
+    """What an attempt that has its notice may still cost until it is killed, at least what is
+    missing to its minimum."""
     attempt = workload.attempt
     if attempt is None or attempt.stop is None or not attempt.rates:
         return 0
     assert attempt.stop.kill_us >= attempt.stop.deadline_us
     rate = attempt.rates[-1].per_hour_micros(attempt.gpus)
-    return ceil_div(rate * max(0, attempt.stop.kill_us - now_us), MICROSECONDS_PER_HOUR)
+    use = ceil_div(rate * max(0, attempt.stop.kill_us - now_us), MICROSECONDS_PER_HOUR)
+    terms = world.records.markets[workload.market].terms
+    missing_us = owed_us(workload, terms, now_us)
+    if missing_us == 0:
+        return use
+    gpus, least = minimum_rate(workload, attempt)
+    return max(use, ceil_div(least.per_hour_micros(gpus) * missing_us, MICROSECONDS_PER_HOUR))
 
 
 def _rest_of_window(market: Market, workload: Workload, now_us: int) -> int:

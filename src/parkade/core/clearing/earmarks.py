@@ -2,9 +2,10 @@
 
 Theory of operation
 -------------------
-Bids of a clearing are asked in one order: those that have seats first, then the highest limit, then
-the older. Each sets aside its earmark (`billing.commitments`), and its GPUs, of what those before
-it left:
+Bids of a clearing are asked in one order: those that have seats first, then those that did not lose
+the last clearing in which they took part, then the highest limit, then the older. So a bid that
+finds no room keeps the others of its org from theirs for one clearing. Each sets aside what it
+needs (`billing.commitments`), and its GPUs, of what those before it left:
 
     max_spend            of the workload, or of the array that it is a member of
     the org's balance    less what its live workloads owe and may still cost
@@ -14,11 +15,15 @@ it left:
 The order in which the world lists them, which a restart may change, decides nothing.
 
 A bid for which one of these has not enough takes no part, with that as its reason; one that has
-seats gets its notice. So a cap is never exceeded by a new start, nor a balance by what is charged
-until the bid could be gone.
+seats gets its notice, and what that costs is set aside before newcomers are asked. So a cap is
+never exceeded by a new start, nor a balance by what is charged until the bid could be gone. An
+elastic bid that cannot keep its nodes sets aside what leaving them costs, and the earmark of a new
+start on fewer: it shrinks once, to what it can have then.
 
 On-demand and reservation-backed work counts against caps on GPUs as far as it has seats, and is not
 kept out by them here: on-demand was bounded when it was sold, and a reservation is its org's own.
+Work on a reservation that may get its seats in this clearing counts against newcomers already,
+unless it lost the last one.
 Seats that are being left count until they are free, but for the workload itself, and keep no
 workload from staying: where a cap was lowered, the best bids that fit stay, and no new one comes
 until the others have left.
@@ -36,18 +41,22 @@ from parkade.core.billing.commitments import (
     committed_micros,
     committed_without_earmark,
     earmark_micros,
+    exit_micros,
     left_of_cap_micros,
+    needed_micros,
+    owed_micros,
     spending_of_org,
     spending_of_user,
 )
-from parkade.core.billing.metering import accrued_micros
+from parkade.core.billing.holds import hold_micros, is_free_hold
 from parkade.core.clearing.sizes import affordable_nodes
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import Cap, Spending
 from parkade.core.state.world import World
 from parkade.core.steps.holdings import held_gpus, is_standing
-from parkade.core.workloads.life import Why
+from parkade.core.workloads.life import Phase, Why
+from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Workload
 
 
@@ -120,6 +129,8 @@ class _Turns:
         self._budgets: dict[str, int] = {}
         self._excluded: dict[str, str] = {}
         self._affordable: dict[str, int] = {}
+        self._free_holds: dict[str, tuple[str, int]] = {}
+        """By org, the user and the amount of a hold that is free while no other gets seats."""
 
     def decided(self) -> tuple[dict[str, str], dict[str, int]]:
         """As `set_aside`."""
@@ -144,6 +155,9 @@ class _Turns:
             # What bids in this market may cost is set aside in their turn; elsewhere it is already.
             committed = committed_without_earmark if name in self._names else committed_micros
             cost = committed(world, workload, now_us)
+            hold = hold_micros(world, workload, now_us)
+            if hold and is_free_hold(world, workload, now_us):
+                self._free_holds[org] = (workload.user, hold)
             by_user[workload.user] = by_user.get(workload.user, 0) + cost
         owed = sum(by_user.values())
         balance = Purse(world.ledger.balance(org_account(org)) - owed)
@@ -182,6 +196,8 @@ class _Turns:
             account = self._accounts.get((org, workload.user))
             rooms = without_bids if account is None else account.rooms
             gpus = held_gpus(workload) if rooms else 0
+            if rooms and _may_be_seated_by_right(workload):
+                gpus = workload.spec.total_gpus
             if gpus == 0:
                 continue
             is_seated = is_standing(workload)
@@ -194,42 +210,88 @@ class _Turns:
                     room.leaving += gpus
 
     def _ask(self, workload: Workload) -> None:
-        name, earmark = workload.workload, earmark_micros(self._market, workload)
+        name, nodes = workload.workload, workload.ranks
         account = self._accounts[workload.org, workload.user]
-        nodes = workload.ranks
+        if not is_standing(workload):
+            self._set_free_hold_aside(workload.org)
+        needed = needed_micros(self._world, self._market, workload, self._now_us)
         if workload.spec.is_elastic:
-            left = min(account.left_micros(), self._left_to_spend(workload))
-            paid = affordable_nodes(self._market, workload, left)
-            fits = min(workload.ranks, paid, _room_nodes(account, workload))
+            fits = self._nodes_that_fit(workload, account, needed)
             if fits >= workload.spec.nodes:
+                needed = self._needed_on(workload, fits, needed)
                 self._affordable[name] = nodes = fits
-                earmark = earmark_micros(self._market, workload, nodes)
-        why = self._why_not(account, workload, earmark, nodes)
+        why = self._why_not(account, workload, needed, nodes)
         if why is None:
-            account.take(earmark, _more_gpus(workload, nodes) if account.rooms else 0)
-            self._budgets[workload.member_of or name] -= earmark
+            self._take(workload, account, needed, nodes)
             return
         self._excluded[name] = why
-        if account.rooms and is_standing(workload):
-            for _, room in account.rooms:
-                room.leaving += held_gpus(workload)
+        self._affordable.pop(name, None)
+        if not is_standing(workload):
+            return
+        leaving = exit_micros(self._world, workload, self._now_us)
+        for _, purse in account.purses:
+            purse.micros -= leaving
+        self._budgets[workload.member_of or name] -= leaving
+        for _, room in account.rooms:
+            room.leaving += held_gpus(workload)
+
+    def _take(self, workload: Workload, account: Account, needed: int, nodes: int) -> None:
+        account.take(needed, _more_gpus(workload, nodes) if account.rooms else 0)
+        self._budgets[workload.member_of or workload.workload] -= needed
+
+    def _set_free_hold_aside(self, org: str) -> None:
+        """A hold of the only workload with seats is not sure to be free once another has some."""
+        user, micros = self._free_holds.pop(org, ("", 0))
+        if micros == 0:
+            return
+        purses = dict.fromkeys(
+            purse
+            for (of, who), account in self._accounts.items()
+            if of == org
+            for why, purse in account.purses
+            if who == user or why is not Why.USER_CAP
+        )
+        for purse in purses:
+            purse.micros -= micros
+
+    def _nodes_that_fit(self, workload: Workload, account: Account, needed: int) -> int:
+        """On how many nodes an elastic bid can go on: all that it has, or fewer on which it starts
+        anew once it has left these."""
+        left = min(account.left_micros(), self._left_to_spend(workload))
+        room = _room_nodes(account, workload)
+        if not _runs(workload):
+            return min(workload.ranks, affordable_nodes(self._market, workload, left), room)
+        if left >= needed and room >= workload.ranks:
+            return workload.ranks
+        left -= exit_micros(self._world, workload, self._now_us)
+        paid = affordable_nodes(self._market, workload, left, is_new=True)
+        return min(workload.ranks - 1, paid, room)
+
+    def _needed_on(self, workload: Workload, nodes: int, needed: int) -> int:
+        """What it sets aside for so many nodes; `needed`: for those that it has."""
+        if nodes == workload.ranks:
+            return needed
+        is_new = _runs(workload)
+        leaving = exit_micros(self._world, workload, self._now_us) if is_new else 0
+        return leaving + earmark_micros(self._market, workload, nodes, is_new=is_new)
 
     def _ask_for_more(self, workload: Workload) -> None:
         """An elastic bid grows on what all turns left."""
         name, market = workload.workload, self._market
         account = self._accounts[workload.org, workload.user]
         nodes = self._affordable[name]
-        if name in self._excluded:
+        if name in self._excluded or (_runs(workload) and nodes < workload.ranks):
             return
         spent = earmark_micros(market, workload, nodes)
-        left = min(account.left_micros(), self._left_to_spend(workload))
+        leaving = exit_micros(self._world, workload, self._now_us) if _runs(workload) else 0
+        left = min(account.left_micros(), self._left_to_spend(workload)) - leaving
         paid = affordable_nodes(market, workload, spent + left, is_new=True)
         gpus = workload.spec.gpus
         rooms = (max(0, room.left(is_seated=False)) // gpus for _, room in account.rooms)
         more = min([paid, *(nodes + room for room in rooms)])
         if more > nodes:
             self._affordable[name] = more
-            micros = earmark_micros(market, workload, more, is_new=True) - spent
+            micros = earmark_micros(market, workload, more, is_new=True) - spent + leaving
             account.take(micros, (more - nodes) * gpus)
             self._budgets[workload.member_of or name] -= micros
 
@@ -285,14 +347,30 @@ def _owed(world: World, workload: Workload, now_us: int) -> int:
     """What it owes that is not charged yet; of a member, what all of its array may still cost
     that is no earmark."""
     if workload.member_of is None:
-        return accrued_micros(world, workload, now_us)
+        return owed_micros(world, workload, now_us)
     return sum(
         committed_without_earmark(world, world.records.workloads[name], now_us)
         for name in world.members.of(workload.member_of).names
     )
 
 
-def _earmark_order(workload: Workload) -> tuple[bool, int, int, str]:
-    """Bids that have seats come first, then the highest limit, then the older."""
+def _runs(workload: Workload) -> bool:
+    """Whether it has an attempt that need not leave."""
+    return workload.attempt is not None and workload.attempt.stop is None
+
+
+def _may_be_seated_by_right(workload: Workload) -> bool:
+    """Whether it waits for seats of a reservation, and did not fail to get them last."""
+    is_reserved = workload.spec.capacity.kind is CapacityKind.RESERVATION
+    has_none = workload.attempt is None and workload.promise is None
+    is_waiting = workload.phase is Phase.QUEUED and workload.array is None
+    return is_reserved and has_none and is_waiting and not workload.has_lost
+
+
+def _earmark_order(workload: Workload) -> tuple[bool, bool, int, int, str]:
+    """Bids that have seats come first, then those that did not lose last, then the highest limit,
+    then the older."""
     limit = workload.spec.limit_price_micros or 0
-    return (not is_standing(workload), -limit, workload.submitted_us, workload.workload)
+    is_new = not is_standing(workload)
+    has_lost = is_new and workload.has_lost
+    return (is_new, has_lost, -limit, workload.submitted_us, workload.workload)

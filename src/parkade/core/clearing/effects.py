@@ -6,12 +6,16 @@ price stands until the next clearing: only here do both belong to one instant.
 
 from msgspec.structs import replace
 
+from parkade.core.market.outcome import WaitReason
 from parkade.core.reservations.reservation import Claim
 from parkade.core.state import events, lines
 from parkade.core.state.world import World
 from parkade.core.steps.changes import put_market, step, vacate
 from parkade.core.workloads.life import NO_REAL_BID, Phase, Why
 from parkade.core.workloads.workload import Rate, Workload
+
+LOST = frozenset(WaitReason)
+"""Reasons for which what took part in a clearing has no seats."""
 
 
 def clear(world: World, event: events.Cleared) -> None:
@@ -128,6 +132,7 @@ def _win(world: World, won: lines.Won, at_us: int) -> None:
             short_us=None,
             short_gpus=None,
             moved=won.moved,
+            has_lost=False,
         ),
     )
 
@@ -170,6 +175,7 @@ def _wait(world: World, waiting: lines.Waiting, at_us: int) -> None:
             why=waiting.why,
             price_to_win_micros=waiting.price_to_win_micros,
             bids_since_us=at_us if is_real else workload.bids_since_us,
+            has_lost=workload.has_lost or waiting.why in LOST,
             short_us=_short_us(workload.short_us, waiting, at_us),
         )
     )

@@ -69,7 +69,7 @@ def change_bid(world: World, event: events.BidChanged) -> None:
         return
     assert not workload.phase.is_ended and workload.spec.limit_price_micros is not None
     spec = replace(workload.spec, limit_price_micros=event.limit_price_micros)
-    world.put_workload(replace(workload, spec=spec))
+    world.put_workload(replace(workload, spec=spec, has_lost=False))
 
 
 def change_bounds(world: World, event: events.BoundsChanged) -> None:

@@ -5,7 +5,7 @@ platform. So an org could hold seats for nothing: its work never starts, or begi
 just before `start_limit` and ends at once. Therefore the time before the first process is free
 
 - within the start grace, and while the agent is not heard;
-- beyond that up to a quarter of the run that follows (`RUNS_PER_HOLD`), so that no org has more
+- beyond that up to a quarter of the run that follows (`billing.holds`), so that no org has more
   than a fifth of its time on seats for nothing;
 - for one attempt of an org in a day, whatever it held.
 
@@ -23,20 +23,17 @@ Example (computed by `tests/core/kernel/test_unstarted.py`), a start grace of 2 
     w4 is launched at 10:20 of the next day and cancelled at 10:40           free, a new day begins
 
 The one surprising rule: work for which others had to leave is billed from the start grace on
-anyway (`billing.metering`), so nothing is added here. Decision records 60 and 95.
+anyway (`billing.metering`), so nothing is added here. What may be billed counts as owed before
+(`billing.holds`). Decision records 60 and 95.
 """
 
-from parkade.core.billing.metering import late_from_us
+from parkade.core.billing.holds import has_free_hold, unused_us
 from parkade.core.state.events import Ended
 from parkade.core.state.world import World
-from parkade.core.units.time import DAY_US
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.workload import Attempt, Unstarted, Workload
 
 OWN_DOING = frozenset({Cause.CANCELLED, Cause.NOT_STARTED, Cause.BUDGET, Cause.EXPIRED})
-
-RUNS_PER_HOLD = 4
-"""So many times longer than its start was late does an attempt run for it to be free."""
 
 
 def is_unstarted(attempt: Attempt, *, is_lost: bool) -> bool:
@@ -59,14 +56,12 @@ def held_us(world: World, workload: Workload, until_us: int, *, is_lost: bool) -
     process, beyond the start grace and beyond what its run makes free; 0 where others ended it."""
     attempt = workload.attempt
     assert attempt is not None
-    if attempt.displaced or not _is_own_doing(attempt, is_lost=is_lost):
+    if not _is_own_doing(attempt, is_lost=is_lost):
         return 0
     if is_lost and attempt.started_us is not None:
         return 0
-    began_us = until_us if attempt.started_us is None else min(attempt.started_us, until_us)
-    start_grace_us = world.records.markets[workload.market].terms.start_grace_us
-    late_us = began_us - late_from_us(attempt, start_grace_us)
-    return max(0, late_us - (until_us - began_us) // RUNS_PER_HOLD)
+    grace_us = world.records.markets[workload.market].terms.start_grace_us
+    return unused_us(attempt, grace_us, until_us)
 
 
 class Holds:
@@ -80,7 +75,9 @@ class Holds:
         """How much is billed of what an attempt that ends at this instant held; the first of its
         org in a day is free, and counts."""
         assert held_us >= 0
-        is_free = workload.org not in self._noted and _is_first(self._world, workload.org, at_us)
+        is_free = workload.org not in self._noted and has_free_hold(
+            self._world, workload.org, at_us
+        )
         if held_us:
             self._noted.add(workload.org)
         return 0 if is_free else held_us
@@ -90,11 +87,6 @@ def note_hold(world: World, workload: Workload, event: Ended) -> None:
     """The first of a day is remembered. In old journals it was what never started, whatever it
     held."""
     counts = event.is_unstarted if event.held_us is None else event.held_us > 0
-    if counts and _is_first(world, workload.org, event.at_us):
+    if counts and has_free_hold(world, workload.org, event.at_us):
         found = Unstarted(workload=workload.workload, at_us=event.at_us)
         world.records.unstarted[workload.org] = found
-
-
-def _is_first(world: World, org: str, at_us: int) -> bool:
-    first = world.records.unstarted.get(org)
-    return first is None or at_us - first.at_us >= DAY_US

@@ -318,6 +318,10 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     index: int | None = None
     """Its index there; None where it is no member."""
 
+    has_lost: bool = False
+    """Whether it found no seats in the last clearing in which it took part, since it last had some,
+    and since its bid last changed."""
+
     attempts_before: int = 0
     """Of one that was submitted again, or a member that was retried: the number from which its
     attempts are numbered on. 0 as well where it was submitted again before this was kept of it."""

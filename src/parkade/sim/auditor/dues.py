@@ -50,7 +50,9 @@ def due_of(run: Run, terms: Record, limit_micros: int | None) -> tuple[int, dict
         (rate, overlap(run.rates, place, from_us, to_us)) for place, rate in enumerate(run.rates)
     ]
     if run.held_us:
-        pieces.append((run.rates[-1], run.held_us))
+        began_us = to_us if run.started_us is None else min(run.started_us, to_us)
+        held = (began_us - run.held_us, began_us)
+        pieces += [(rate, overlap(run.rates, place, *held)) for place, rate in enumerate(run.rates)]
     numerator = 0
     earned: dict[str, int] = defaultdict(int)
     is_excused = run.end["cause"] in BLAMELESS and not run.is_due

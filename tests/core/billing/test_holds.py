@@ -1,0 +1,109 @@
+"""What counts as owed for seats that are held before a first process."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from parkade.core.billing.commitments import owed_micros
+from parkade.core.state import commands
+from parkade.core.units.money import MICROS
+from parkade.core.workloads.life import Phase
+from tests import builders
+from tests.core.kernel.story import Parkade
+
+GPUS = 16
+HOLD_MICROS = 2 * GPUS * MICROS * 23 * 60 // 3600
+"""Two nodes of 8 GPUs at 2, from the order on for 25 minutes, of which the start grace is 2."""
+
+
+@dataclass
+class Slow:
+    """An org whose workload is slow to start."""
+
+    parkade: Parkade
+    name: str
+
+    def owed(self) -> int:
+        parkade = self.parkade
+        workload = parkade.workload(self.name)
+        return owed_micros(parkade.world, workload, parkade.now_us)
+
+
+def given_slow(*, cap: int = 1000, used: bool = True) -> Slow:
+    """It was ordered; `used`: the org had its free hold of the day."""
+    parkade = Parkade(fabrics={"a": 3}, gpus=8, buffer_nodes=0, public_floor_micros=2 * MICROS)
+    parkade.org("lab")
+    if used:
+        first = parkade.bid("lab", 2, nodes=1, gpus=8)
+        parkade.clear()
+        parkade.pass_time(10 * 60)
+        parkade.do(commands.Cancel(by=None, workload=first, now=True))
+        parkade.ended(first, signal=9)
+        assert parkade.workload(first).spent_micros == 0
+    parkade._do(commands.SetOrgCap(by=None, org="lab", cap_micros=cap * MICROS))
+    name = parkade.bid("lab", 2, nodes=2, gpus=8)
+    parkade.clear()
+    return Slow(parkade, name)
+
+
+def test_a_slow_start_is_owed_until_the_run_that_follows_makes_it_free() -> None:
+    slow = given_slow()
+    slow.parkade.pass_time(2 * 60)
+    assert slow.owed() == 0
+    slow.parkade.pass_time(23 * 60)
+    assert slow.owed() == HOLD_MICROS + 1, "rounded up"
+    slow.parkade.started(slow.name)
+    slow.parkade.pass_time(60 * 60)
+    used = 2 * GPUS * MICROS
+    posted = slow.parkade.workload(slow.name).spent_micros
+    assert slow.owed() + posted - used == pytest.approx(HOLD_MICROS * 8 // 23, abs=2)
+    slow.parkade.pass_time(32 * 60)
+    posted = slow.parkade.workload(slow.name).spent_micros
+    assert slow.owed() + posted == pytest.approx(used * 92 // 60, abs=2)
+
+
+def test_a_cap_is_not_passed_by_a_slow_start() -> None:
+    """A cap of 10.00 was charged 12.33."""
+    slow = given_slow(cap=10)
+    slow.parkade.pass_time(25 * 60)
+    stop = slow.parkade.stop(slow.name)
+    assert stop.cause == "budget"
+    slow.parkade.ended(slow.name, code=85)
+    assert 8 * MICROS < slow.parkade.workload(slow.name).spent_micros <= 10 * MICROS
+    assert slow.parkade.workload(slow.name).why == "org_cap"
+
+
+def test_a_slow_start_that_is_the_free_one_of_the_day_is_not_owed() -> None:
+    slow = given_slow(cap=10, used=False)
+    slow.parkade.pass_time(25 * 60)
+    assert slow.parkade.phase(slow.name) is Phase.STARTING
+    assert slow.owed() == 0
+
+
+def test_no_other_bid_starts_on_what_a_slow_start_may_cost() -> None:
+    """While it is the only one, its hold is free; another could end first and be the free one."""
+    slow = given_slow(cap=10, used=False)
+    slow.parkade.pass_time(22 * 60)
+    other = slow.parkade.bid("lab", 2, nodes=1, gpus=8)
+    slow.parkade.clear()
+    assert slow.parkade.workload(other).why == "org_cap"
+    assert slow.parkade.phase(slow.name) is Phase.STARTING
+    slow.parkade._do(commands.SetOrgCap(by=None, org="lab", cap_micros=100 * MICROS))
+    slow.parkade.clear()
+    assert slow.parkade.phase(other) is Phase.STARTING
+    assert slow.owed() > 0
+
+
+def test_the_cap_of_its_user_holds_as_well() -> None:
+    slow = given_slow()
+    parkade = slow.parkade
+    parkade._do(builders.create_user("ann", "lab"))
+    parkade._do(commands.SetCap(by=None, user="ann", cap_micros=5 * MICROS))
+    spec = parkade.spec(limit=2, nodes=1, gpus=8)
+    parkade.do(commands.Submit(by="ann", org="lab", market=None, spec=spec, is_held=False))
+    parkade.clear()
+    (name,) = (it for it in parkade.world.live if parkade.workload(it).user == "ann")
+    parkade.pass_time(25 * 60)
+    assert parkade.stop(name).cause == "budget"
+    parkade.ended(name, code=85)
+    assert parkade.workload(name).spent_micros <= 5 * MICROS
