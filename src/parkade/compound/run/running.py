@@ -26,6 +26,7 @@ from parkade.compound.run.engine import Engine
 from parkade.compound.run.hanging import look
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.loops import fast_loop
+from parkade.compound.run.noted import Noted
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.outages import PATIENCE_S, Outages
 from parkade.compound.run.ownership import JOURNAL, RUN, refuse_submitted
@@ -100,6 +101,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     empty: int = 0
     #: Of `failed_calls`: those whose answers a batch is to bring.
     waiting: int = 0
+    #: Questions of which their operators note such a thing (`noted`).
+    noted: Noted = msgspec.field(default_factory=Noted)
 
     @property
     def abstained(self) -> int:
@@ -129,6 +132,7 @@ class Progress:
         self.cut_short = 0
         self.not_begun = 0
         self.reasons = Reasons()
+        self.noted = Noted()
 
     def waits_s(self) -> dict[str, int]:
         """Models whose servers asked to be left alone, and for how many seconds from now."""
@@ -167,6 +171,7 @@ class Progress:
             filtered=counts.filtered,
             empty=counts.empty,
             waiting=counts.waiting,
+            noted=msgspec.structs.replace(self.noted),
         )
 
 
@@ -313,6 +318,7 @@ class _Session:
     def answered(self, run: Progressing, answer: Answer) -> None:
         progress = self.progress
         result = result_of(run, answer, self.recording.results.network)
+        progress.noted.add(answer.notes)
         if answer.is_cut_short:
             # No result is written: a larger budget goes on with it.
             if any(failure.kind is FailureKind.TOO_LARGE for failure in answer.failures):

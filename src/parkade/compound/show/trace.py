@@ -36,6 +36,8 @@ class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
     #: Which of the calls of its node that are alike in model, sample and candidate, as they came:
     #: the votes of a judge; 0 where it is the only one.
     vote: int = 0
+    #: Of an answer that broke its schema: which try to correct it this is; 0 for the answer itself.
+    repair: int = 0
     #: The question that made and paid for it; "" for this one.
     paid_by: str = ""
 
@@ -44,7 +46,8 @@ class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
         """What tells it from the others of its node."""
         about = f" on {self.about}" if self.about else ""
         vote = f" vote {self.vote}" if self.vote else ""
-        return f"{self.call.model}#{self.call.sample}{about}{vote}"
+        repair = f" repair {self.repair}" if self.repair else ""
+        return f"{self.call.model}#{self.call.sample}{about}{vote}{repair}"
 
     @property
     def distinct_verdicts(self) -> tuple[VerdictLine, ...]:
@@ -206,13 +209,16 @@ def _parts(
                 label=label,
                 depth=_depth(described, node),
                 candidates=_numbered(
-                    TracedCall(
-                        call=call,
-                        verdicts=tuple(verdicts.get(call.key, ())),
-                        about=_about(by_key.get(call.of)),
-                        paid_by=payers.get((call.key, call.node), ""),
-                    )
-                    for call in calls
+                    (
+                        TracedCall(
+                            call=call,
+                            verdicts=tuple(verdicts.get(call.key, ())),
+                            about=_about(by_key.get(call.of)),
+                            paid_by=payers.get((call.key, call.node), ""),
+                        )
+                        for call in calls
+                    ),
+                    label,
                 ),
                 failed=tuple(
                     line for line in lines if isinstance(line, FailedLine) and line.node == node
@@ -222,8 +228,9 @@ def _parts(
     return tuple(parts)
 
 
-def _numbered(traced: Iterable[TracedCall]) -> tuple[TracedCall, ...]:
-    """Calls of one name get a number each."""
+def _numbered(traced: Iterable[TracedCall], label: str) -> tuple[TracedCall, ...]:
+    """Calls of one name get a number each: votes, or of a generate's the repairs of an answer."""
+    is_generate = label.startswith("generate")
     calls = tuple(traced)
     alike = Counter(each.name for each in calls)
     seen: Counter[str] = Counter()
@@ -231,7 +238,9 @@ def _numbered(traced: Iterable[TracedCall]) -> tuple[TracedCall, ...]:
     for each in calls:
         if alike[each.name] > 1:
             seen[each.name] += 1
-            each = msgspec.structs.replace(each, vote=seen[each.name])
+            number = seen[each.name]
+            more = {"repair": number - 1} if is_generate else {"vote": number}
+            each = msgspec.structs.replace(each, **more)
         numbered.append(each)
     return tuple(numbered)
 
