@@ -99,7 +99,8 @@ def ask(network: Network, questions: Questions, **options: Unpack[AskOptions]) -
     `models`, `verifiers` and `functions` say what the network's names mean, each as a network file
     would, or by a Python value. `out` is a folder in which the run is kept and goes on; `budget` is
     the most money, as "0.50" or 0.5, or a `Budget`; `width` bounds the calls in flight for one
-    question; `patience_s` is for how long a server may answer nothing; `on_result` hears each result.
+    question; `patience_s` is for how long a server may answer nothing; `on_result` hears each
+    result.
 
     Works in a notebook too: where a loop runs already, it runs in a thread of its own. Raises what
     `run_async` does, AllFailed where something failed for each question (where others have an
