@@ -16,6 +16,10 @@ SELF, MEMBER = Permission.SELF, Permission.MEMBER
 WITHOUT_TOKEN = {"POST /v1/logins", "POST /v1/logins/token"}
 """Routes for people who have none yet; `test_logins.py` tries them."""
 NEEDS: dict[str, Permission | None] = {
+    "GET /v1/receivers": ANYONE,
+    "POST /v1/receivers": ANYONE,
+    "POST /v1/receivers/{receiver}/remove": ANYONE,
+    "POST /v1/receivers/{receiver}/test": ANYONE,
     "GET /v1/whoami": ANYONE,
     "GET /v1/server": ANYONE,
     "POST /v1/orgs": OPERATOR,
@@ -107,6 +111,7 @@ QUERIES: dict[str, dict[str, str]] = {
 ABSENT = {
     "org": "emca", "user": "mertrab", "token": "t-9999@acme", "workload": "w9999", "claim": "c9999",
     "reservation": "quietlx@acme", "log_request": "none", "incident": "incident-9",
+    "receiver": "webhook-9",
     "pool": "lab", "market": "lab", "node": "lab-1",
 }  # fmt: skip
 """Names that nothing has; pools, markets and nodes are public, or for operators alone."""
@@ -172,7 +177,7 @@ class Cast:
         town, user = self.town, self.tokens["user"]
         found = {"org": "acme", "user": "bertram", "pool": "lab", "market": "lab", "node": "lab-1"}
         found |= {"reservation": "quietly@acme", "claim": self.claim["claim"]}
-        found |= {"log_request": "none", "incident": "incident-1"}
+        found |= {"log_request": "none", "incident": "incident-1", "receiver": "webhook-1"}
         if route.endswith("{org}/disabled"):
             found["org"] = town.name("org")
             town.done(town.post("/orgs", {"org": found["org"]}))

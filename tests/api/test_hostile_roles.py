@@ -15,6 +15,9 @@ from tests.api.town import town as running
 
 # Routes that say no to an operator as well, for another reason than who asks.
 REFUSED_TO_ALL = {
+    "POST /v1/receivers": {422},
+    "POST /v1/receivers/{receiver}/remove": {404},
+    "POST /v1/receivers/{receiver}/test": {404},
     "POST /v1/pools": {409},
     "POST /v1/pools/{pool}/close": {409},
     "POST /v1/pools/{pool}/fence": {409},

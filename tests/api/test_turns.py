@@ -34,6 +34,10 @@ from tests.waits import PATIENCE_S
 # What each route costs the writer: commands and views that enter it. An observation enters where
 # it is news; events enter for the owner of what an event names, once for each name.
 ENTRIES = {
+    "GET /v1/receivers": 0,
+    "POST /v1/receivers": 0,
+    "POST /v1/receivers/{receiver}/remove": 0,
+    "POST /v1/receivers/{receiver}/test": 0,
     "POST /v1/logins": 0,
     "POST /v1/logins/token": 0,
     "GET /v1/whoami": 0,
@@ -118,7 +122,7 @@ ENTRIES = {
 NAMES = {
     "org": "o1", "user": "u1", "token": "t1", "pool": "lab", "market": "lab", "node": "lab-1",
     "reservation": "r", "claim": "c1", "workload": "w1", "log_request": "none",
-    "incident": "incident-1",
+    "incident": "incident-1", "receiver": "webhook-1",
 }  # fmt: skip
 
 
@@ -139,6 +143,7 @@ def bodies(town: Town) -> dict[str, object]:
     spec = {"org": "o1", "market": "lab", "spec": town.spec(limit_price="0.10")}
     return {
         "POST /v1/logins/token": {"login": "none"},
+        "POST /v1/receivers": {"address": "https://hooks.example.org/x"},
         "POST /v1/orgs": {"org": "o1"},
         "POST /v1/orgs/{org}/deposits": {"amount": "10000"},
         "POST /v1/orgs/{org}/disbursements": {"amount": "1", "reason": "left"},
@@ -206,7 +211,8 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
         else:
             response = fresh.post(url, sent.get(route), key=fresh.name("key"))
         absent = ("/logs", "/log-chunks/{log_request}", "/incidents/{incident}")
-        is_absent = route.endswith((*absent, "/logins", "/logins/token"))
+        of_none = ("/logins", "/logins/token", "/{receiver}/remove", "/{receiver}/test")
+        is_absent = route.endswith(absent + of_none)
         # A pool with nodes is not closed, one of ours needs no fence, the workload is no array,
         # the operator has nothing yet to give back, and the reservation is of one node without end.
         refusals = {
@@ -218,6 +224,7 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
             "POST /v1/reservations/{reservation}/split": 409,
             "POST /v1/reservations/{reservation}/shrink": 409,
             "POST /v1/workloads/{workload}/retry": 422,
+            "POST /v1/receivers": 422,
             "POST /v1/workloads/{workload}/resubmit": 409,
         }
         is_refused = response.status_code == refusals.get(route)

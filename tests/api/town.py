@@ -21,10 +21,11 @@ from parkade.control.clock import SystemClock
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
 from parkade.identity.door import Provider
-from parkade.ports import DesiredState, Observation, ObservedAttempt, Store
+from parkade.messages.receivers import Directory, PeopleRules
+from parkade.ports import DesiredState, Observation, ObservedAttempt
 from parkade.service.connections import listening_config
 from parkade.service.first import make_operator
-from parkade.store import open_postgresql, open_sqlite
+from parkade.store import SqlStore, open_postgresql, open_sqlite
 from tests import builders
 from tests.waits import PATIENCE_S
 
@@ -161,10 +162,12 @@ def town(
     *,
     database: str = "",
     provider: Provider | None = None,
+    people: PeopleRules | None = None,
     **listening: Any,
 ) -> Iterator[Town]:
     """A server that runs while the context is open, its journal in a file or in this `database`;
-    people log in by `provider`. `listening` is for `listening_config`."""
+    people log in by `provider`, and set receivers by the rules `people`. `listening` is for
+    `listening_config`."""
     ready = threading.Event()
     told: dict[str, Any] = {}
     thread = threading.Thread(
@@ -174,7 +177,9 @@ def town(
                 lambda: _opened(folder, database),
                 told,
                 ready,
-                lambda plane: create_app(plane, settings, provider=provider),
+                lambda plane, store: create_app(
+                    plane, settings, provider=provider, directory=Directory(store, people)
+                ),
                 listening,
             )
         )
@@ -191,7 +196,7 @@ def town(
     assert not thread.is_alive()
 
 
-def _opened(folder: Path, database: str) -> Store:
+def _opened(folder: Path, database: str) -> SqlStore:
     if database:
         return open_postgresql(database, head=folder / "postgresql.head")
     return open_sqlite(folder / "parkade.sqlite3", crash_point=lambda _: None)
@@ -199,10 +204,10 @@ def _opened(folder: Path, database: str) -> Store:
 
 async def _serve(
     folder: Path,
-    open_store: Callable[[], Store],
+    open_store: Callable[[], SqlStore],
     told: dict[str, Any],
     ready: threading.Event,
-    make_app: Callable[[Plane], FastAPI],
+    make_app: Callable[[Plane, SqlStore], FastAPI],
     listening: dict[str, Any],
 ) -> None:
     def fatal(error: BaseException) -> None:
@@ -217,7 +222,7 @@ async def _serve(
         told["token"] = secret
 
     await make_operator(plane, show_secret=show_secret, is_new_token_wanted=False)
-    app = make_app(plane)
+    app = make_app(plane, store)
     add_console(app, ConsoleSettings(folder=folder))
     config = listening_config(app, timeout_graceful_shutdown=1, **listening)
     told["server"] = server = uvicorn.Server(config)

@@ -76,6 +76,11 @@ def place(tmp_path: Path) -> Iterator[LocalPlace]:
     made = LocalPlace(tmp_path / "pool")
     made.engine()
     yield made
+    end(made)
+
+
+def end(made: LocalPlace) -> None:
+    """Closes a place; whatever was left running in it is ended, and fails the test."""
     ends_at = time.monotonic() + PATIENCE_S
     # A keeper that just wrote 'released' needs a moment to leave.
     while (left := made.ours()) and time.monotonic() < ends_at:

@@ -1,6 +1,7 @@
 """`parkade sim fuzz`: what it prints and how it ends."""
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -44,6 +45,19 @@ def test_two_processes_report_what_one_does(tmp_path: Path) -> None:
         reports.append(msgspec.structs.replace(report, jobs=1, cpu_s=0.0, wall_s=0.0))
     assert reports[0] == reports[1]
     assert reports[0].stories == 3
+
+
+def test_a_story_is_told_act_by_act_and_event_by_event() -> None:
+    words = ["sim", "fuzz", "--seed", "3", "--events", "60", "--troubles", "none", "--tell"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    told = [
+        line for line in result.output.splitlines() if re.match(r"at [\d.]+ s, act \d+: ", line)
+    ]
+    assert len(told) > 10
+    assert re.search(r"^ +\d+\. [\d.]+ s: w1 \S+: submitted", result.output, re.MULTILINE)
+    refused = CliRunner().invoke(app, [*words, "--json"])
+    assert refused.exit_code == 2 and "--tell" in refused.output
 
 
 def test_no_story_begins_after_the_time_that_is_given() -> None:

@@ -23,6 +23,7 @@ from parkade.api.routes import (
     mars,
     people,
     pools,
+    receivers,
     reservations,
     statements,
     workloads,
@@ -32,6 +33,7 @@ from parkade.api.streams import Streams
 from parkade.api.views.audience import Owners
 from parkade.control.plane import Plane
 from parkade.identity.door import Provider
+from parkade.messages.receivers import Directory
 from parkade.wire.problems import CODES, PROBLEM_JSON, Problem
 
 NOUNS = (
@@ -46,6 +48,7 @@ NOUNS = (
     mars,
     agents,
     logins,
+    receivers,
 )
 REFUSED = {401, 402, 403, 404, 408, 409, 413, 421, 422, 500, 503}
 _SCHEMA_OF = "#/components/schemas/{model}"
@@ -57,9 +60,10 @@ def create_app(
     *,
     collectors: tuple[Collector, ...] = (),
     provider: Provider | None = None,
+    directory: Directory | None = None,
 ) -> FastAPI:
     """The app in front of a plane, which the caller opens and closes; `collectors` add to its
-    metrics. `provider`: people may log in by it."""
+    metrics. `provider`: people may log in by it; `directory`: of the receivers that they set."""
     settings = settings or ApiSettings()
     app = FastAPI(
         title="Parkade",
@@ -71,6 +75,7 @@ def create_app(
     )
     app.state.plane = plane
     app.state.settings = settings
+    app.state.receivers = directory or Directory(None, None)
     app.state.logins = Logins(plane, provider)
     app.state.owners = Owners()
     app.state.lot_book = LotBook(plane)

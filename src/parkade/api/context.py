@@ -146,6 +146,11 @@ class RequestContext:
         if not self.viewer.may_read(read):
             raise problem("denied", HOLDERS[READS[read]])
 
+    def require_of_org(self, read: Read, org: str) -> None:
+        """Refused where the permission for it is missing, of an org's."""
+        if not self.viewer.may_read(read, org=org):
+            raise problem("denied", HOLDERS[READS[read]])
+
     def new_name(self, name: str) -> str:
         """What the caller names something of its org: with the org behind it, so that it meets no
         name of another. An operator's name stands alone, and so does the org's own name."""

@@ -18,6 +18,7 @@ from parkade.cli import (
     login,
     mars,
     nodes,
+    notify,
     observe,
     people,
     pools,
@@ -72,6 +73,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Server": (up.up, login.login, login.logout, login.status, events.events),
 }
 GROUPS = {
+    "Server": {"notify": notify.notify},
     "Compound": {"compound": compound.compound},
     "Installation": {
         "org": people.orgs,

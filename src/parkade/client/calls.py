@@ -145,6 +145,29 @@ def finish_login(login: str) -> Call[people.LoginState]:
     return post("/logins/token", people.LoginState, body)
 
 
+def receivers() -> Call[people.Receivers]:
+    """Where the caller is told of its work, and for an owner where its org is."""
+    return get("/receivers", people.Receivers)
+
+
+def add_receiver(
+    address: str, *, about: Sequence[str] = (), for_org: bool = False
+) -> Call[people.Receiver]:
+    """A webhook or an address of mail that is told; the secret is in this answer only."""
+    body = checked(people.AddReceiver, address=address, about=tuple(about), for_org=for_org)
+    return post("/receivers", people.Receiver, body)
+
+
+def remove_receiver(receiver: str) -> Call[people.Receivers]:
+    """It is told nothing more."""
+    return post(f"/receivers/{_id(receiver)}/remove", people.Receivers)
+
+
+def test_receiver(receiver: str) -> Call[people.Receiver]:
+    """It is sent a message, to see whether it comes."""
+    return post(f"/receivers/{_id(receiver)}/test", people.Receiver)
+
+
 def create_user(request: people.CreateUser) -> Call[people.User]:
     """A new user."""
     return post("/users", people.User, request)

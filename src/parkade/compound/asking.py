@@ -182,8 +182,8 @@ async def answers_of(loaded: Loaded, asked: list[Question], chosen: Chosen) -> A
     if results and len(answers.failed) == len(results):
         raise AllFailed(answers)
     if summary.broken and not summary.verdicts:
-        first = summary.broken[0].reason
-        raise VerifierBroken(f"a verifier failed on every candidate ({first}): mend it")
+        verifier, _, why = summary.broken[0].reason.partition(": ")
+        raise VerifierBroken(verifier, f"failed on every candidate ({why}): correct it")
     return answers
 
 

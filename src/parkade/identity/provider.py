@@ -188,7 +188,8 @@ class OidcProvider:
                 described = await self._describe()
                 answer = await self._get(described.jwks_uri)
                 try:
-                    self._keys = KeySet.import_key_set(_read(answer.content, dict[str, Any]))
+                    found: Any = _read(answer.content, dict[str, Any])
+                    self._keys = KeySet.import_key_set(found)
                 except (JoseError, ValueError, KeyError, TypeError) as error:
                     raise IdentityError(f"the provider's keys cannot be read: {error}") from None
                 self._keys_at_s = time.monotonic()

@@ -17,7 +17,8 @@ loses only what was still waiting.
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ LONGEST_AGE_US = DAY_US
 KEPT_US = 7 * DAY_US
 MOST_WAITING = 10_000
 MOST_POSITIONS = 1_000
+SENT_AT_ONCE = 8
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +77,7 @@ class MessageQueue:
     ) -> None:
         self.sent = self.failed = self.given_up = 0
         self._senders = senders
-        self._resumes_us = dict.fromkeys(senders, 0)
+        self._resumes_us: dict[str, int] = {}
         self._say = say
         self._lock = threading.Lock()
         self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -87,10 +89,14 @@ class MessageQueue:
         )
         self._run("CREATE TABLE IF NOT EXISTS passed (sequence INTEGER PRIMARY KEY, digest TEXT)")
 
-    def put(self, message: Message) -> None:
-        """For every receiver; one that has it, waiting or sent, gets it no second time. Beyond
-        MOST_WAITING of a receiver its oldest is given up."""
-        for receiver in self._senders:
+    def send_by(self, senders: Mapping[str, Sender]) -> None:
+        """These are the receivers from now on."""
+        self._senders = senders
+
+    def put(self, message: Message, receivers: Iterable[str] | None = None) -> None:
+        """For these receivers, None: for every one; one that has it, waiting or sent, gets it no
+        second time. Beyond MOST_WAITING of a receiver its oldest is given up."""
+        for receiver in self._senders if receivers is None else receivers:
             self._run(
                 "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL)",
                 (
@@ -130,18 +136,32 @@ class MessageQueue:
         """Tries what is due, oldest first for each receiver, until `is_over`. When the next is due;
         None where nothing waits."""
         self._forget_removed(now_us)
-        for receiver, sender in self._senders.items():
-            self._send_to(receiver, sender, now_us, is_over)
+        senders = self._senders
+        due = self._run(
+            "SELECT DISTINCT receiver FROM messages WHERE ended_us IS NULL AND due_us <= ?",
+            (now_us,),
+        )
+        # A receiver that takes its time delays those few that share its thread.
+        with ThreadPoolExecutor(SENT_AT_ONCE, "parkade-messages") as pool:
+            sending = [
+                pool.submit(self._send_to, name, senders[name], now_us, is_over)
+                for (name,) in due
+                if name in senders
+            ]
+        for each in sending:
+            each.result()
         self._run("DELETE FROM messages WHERE ended_us < ?", (now_us - KEPT_US,))
         found = self._run(
             "SELECT receiver, min(due_us) FROM messages WHERE ended_us IS NULL GROUP BY receiver"
         )
-        return min((max(int(due), self._resumes_us[name]) for name, due in found), default=None)
+        return min(
+            (max(int(due), self._resumes_us.get(name, 0)) for name, due in found), default=None
+        )
 
     def _send_to(
         self, receiver: str, sender: Sender, now_us: int, is_over: Callable[[], bool]
     ) -> None:
-        if now_us < self._resumes_us[receiver]:
+        if now_us < self._resumes_us.get(receiver, 0):
             return
         due = self._run(
             "SELECT name, kind, subject, body, at_us, tries FROM messages WHERE receiver = ?"

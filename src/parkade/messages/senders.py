@@ -42,6 +42,34 @@ def is_signed(secret: bytes, timestamp: int, body: bytes, given: str) -> bool:
     return hmac.compare_digest(signature(secret, timestamp, body), given)
 
 
+def signed(message: Message, secret: bytes, now_us: int) -> tuple[bytes, dict[str, str]]:
+    """The body and the headers of a webhook's request."""
+    body = json.dumps(
+        {
+            "format": FORMAT,
+            "name": message.name,
+            "kind": message.kind,
+            "subject": message.subject,
+            "at_us": message.at_us,
+            "body": dict(message.body),
+        }
+    ).encode()
+    timestamp = now_us // SECOND_US
+    headers = {
+        "Content-Type": "application/json",
+        "Parkade-Timestamp": str(timestamp),
+        "Parkade-Signature": signature(secret, timestamp, body),
+    }
+    return body, headers
+
+
+def check_answer(status: int) -> None:
+    """NotHeard where a receiver's answer is not that it took the message."""
+    if not 200 <= status < 300:
+        is_final = 300 <= status < 500 and status not in _AGAIN
+        raise NotHeard(f"it answered {status}", is_final=is_final)
+
+
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """Implements `Sender`. Redirects are not followed: they would carry the message elsewhere."""
 
@@ -51,31 +79,14 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 
     def send(self, message: Message, now_us: int) -> None:
         """See `Sender`."""
-        body = json.dumps(
-            {
-                "format": FORMAT,
-                "name": message.name,
-                "kind": message.kind,
-                "subject": message.subject,
-                "at_us": message.at_us,
-                "body": dict(message.body),
-            }
-        ).encode()
-        timestamp = now_us // SECOND_US
-        headers = {
-            "Content-Type": "application/json",
-            "Parkade-Timestamp": str(timestamp),
-            "Parkade-Signature": signature(self.secret, timestamp, body),
-        }
+        body, headers = signed(message, self.secret, now_us)
         try:
             code = asyncio.run(self._post(body, headers))
         except TimeoutError as error:
             raise NotHeard(f"no answer within {self.timeout_s:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise NotHeard(f"{type(error).__name__}: {error}") from error
-        if not 200 <= code < 300:
-            is_final = 300 <= code < 500 and code not in _AGAIN
-            raise NotHeard(f"it answered {code}", is_final=is_final)
+        check_answer(code)
 
     async def _post(self, body: bytes, headers: dict[str, str]) -> int:
         """The status; what else is answered is not read."""

@@ -8,6 +8,11 @@
       ops: {url: "https://hooks.example.org/parkade", secret_file: /etc/parkade/hook.secret}
     mail:
       hall: {server: localhost, from: parkade@example.org, to: hall@example.org}
+    people: {private: [10.1.0.0/16], mail: {server: localhost, from: parkade@example.org,
+      domains: [example.org]}}
+
+With `people`, users and orgs set receivers of their own, which hear of their own work by the same
+queue (`messages/personal.py`).
 
 Messages follow the journal from where the queue stands, so a restart forgets none; each has the
 journal's name, its entry's position and digest in its own, so that a receiver
@@ -25,7 +30,7 @@ from typing import Annotated, Any, Literal
 
 import structlog
 from msgspec.structs import replace
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from parkade.control.plane import Plane
 from parkade.core.healing.incident import Incident, Next
@@ -34,8 +39,11 @@ from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import AlertError, incident_alert, post_alerts
+from parkade.messages.addresses import AddressRules
 from parkade.messages.queue import Message, MessageQueue, Sender
+from parkade.messages.receivers import Directory, MailServer, PeopleRules
 from parkade.messages.senders import Mail, Webhook
+from parkade.service.personal import Personal
 from parkade.service.secrets import read_secret
 from parkade.service.settings import BadSettings
 from parkade.wire.yaml import Unreadable, parse
@@ -71,6 +79,39 @@ class MailEntry(_Model):
     to: str
 
 
+class PeopleMail(_Model):
+    """By which mail server people are told, and at addresses of which domains alone."""
+
+    server: str
+    port: Annotated[int, Field(ge=1, le=65_535)] = 25
+    sender: Annotated[str, Field(alias="from")]
+    domains: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class PeopleEntry(_Model):
+    """What people may set; `private`: networks beyond the internet that their webhooks may name."""
+
+    mail: PeopleMail | None = None
+    private: tuple[str, ...] = ()
+
+    @field_validator("private")
+    @classmethod
+    def _networks(cls, private: tuple[str, ...]) -> tuple[str, ...]:
+        AddressRules(private=private).networks()
+        return private
+
+    def rules(self) -> PeopleRules:
+        """The same for a directory."""
+        mail = self.mail
+        server = None
+        if mail is not None:
+            domains = tuple(domain.lower() for domain in mail.domains)
+            server = MailServer(
+                host=mail.server, port=mail.port, sender=mail.sender, domains=domains
+            )
+        return PeopleRules(addresses=AddressRules(private=self.private), mail=server)
+
+
 class MessagesFile(_Model):
     """The whole file."""
 
@@ -78,16 +119,24 @@ class MessagesFile(_Model):
     alertmanager: Annotated[str, Field(pattern=r"^https?://")] | None = None
     webhooks: dict[str, HookEntry] = {}
     mail: dict[str, MailEntry] = {}
+    people: PeopleEntry | None = None
 
 
 class Telling:
     """`file` None: nothing is told. BadSettings for a secret that cannot be used."""
 
-    def __init__(self, plane: Plane, file: MessagesFile | None, folder: Path) -> None:
+    def __init__(
+        self,
+        plane: Plane,
+        file: MessagesFile | None,
+        folder: Path,
+        directory: Directory | None = None,
+    ) -> None:
         self._plane = plane
         self._file = file
         self._path = folder / OUTBOX
         self._senders = {} if file is None else senders_of(file)
+        self._personal = Personal(plane, directory or Directory(None, None))
         self._standing: dict[str, Incident] = {}
         self.queue: MessageQueue | None = None
         """While it runs, and something is told."""
@@ -96,7 +145,8 @@ class Telling:
         """Follows the journal and sends."""
         if self._file is None:
             return
-        queue = self.queue = MessageQueue(self._path, self._senders, say=_not_heard)
+        queue = self.queue = MessageQueue(self._path, {}, say=_not_heard)
+        self._personal.refresh(queue, self._senders, is_forced=True)
         sending = asyncio.create_task(self._send(queue, stop))
         parts = [self._follow(queue)]
         if self._file.alertmanager is not None:
@@ -116,12 +166,16 @@ class Telling:
         name = await self._plane.read(lambda world, _: world.records.installation or "parkade")
         async for sequence, event in self._plane.events(after=after):
             found = message_of(event, f"{name[:12]}/{sequence}")
-            if found is None and sequence - after < ADVANCE_ENTRIES:
+            personal = await self._personal.of_event(event, found)
+            if found is None and not personal and sequence - after < ADVANCE_ENTRIES:
                 continue
             digest = await self._plane.archive.digest_at(sequence)
+            # A restored journal gives its numbers again, and never a digest.
+            entry = f"{name[:12]}/{sequence}/{(digest or '')[:12]}"
+            self._personal.refresh(queue, self._senders)
             if found is not None:
-                # A restored journal gives its numbers again, and never a digest.
-                queue.put(replace(found, name=f"{found.name}/{(digest or '')[:12]}"))
+                queue.put(replace(found, name=entry), self._senders)
+            self._personal.put(queue, personal, entry, event.at_us)
             queue.advance(sequence, digest)
             after = sequence
 
@@ -138,6 +192,8 @@ class Telling:
 
     async def _send(self, queue: MessageQueue, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            self._personal.refresh(queue, self._senders)
+            self._personal.put_tests(queue, _now_us())
             await asyncio.to_thread(queue.send_due, _now_us(), is_over=stop.is_set)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)

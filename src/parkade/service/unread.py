@@ -3,7 +3,7 @@
 A connection is *unread* while the server holds bytes for it that the network does not take. It is
 given up where nothing of that was taken for `unread_s`; and of too many the oldest gives way, so
 that no client keeps others out, or takes all memory, by asking and never reading. A slow client
-that goes on reading loses nothing.
+that goes on reading loses nothing (decision record 103).
 """
 
 import asyncio

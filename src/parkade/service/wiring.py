@@ -19,6 +19,7 @@ from parkade.control.recover import Recovered, recover
 from parkade.control.rules import RULES, Rules
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Dependencies, LeadershipLost
+from parkade.messages.receivers import Directory
 from parkade.ports import Leadership, Store, StoreError
 from parkade.service.agents import PROGRAM, Agents
 from parkade.service.damage import damage_told
@@ -243,7 +244,10 @@ def build(
     (settings.data_folder / MARK).unlink(missing_ok=True)
     if dependencies.accepted is not None:
         (settings.data_folder / RESTORED).unlink(missing_ok=True)
-    telling = Telling(plane, read_messages_file(settings.data_folder), settings.data_folder)
+    file = read_messages_file(settings.data_folder)
+    people = None if file is None or file.people is None else file.people.rules()
+    directory = Directory(store, people)
+    telling = Telling(plane, file, settings.data_folder, directory)
     app = create_app(
         plane,
         ApiSettings(
@@ -253,6 +257,7 @@ def build(
         ),
         collectors=(MessageCollector(telling),),
         provider=read_provider(settings.data_folder),
+        directory=directory,
     )
     return Server(
         store=store,

@@ -57,6 +57,15 @@ class StoryPlan(msgspec.Struct, frozen=True, kw_only=True):
     checks: bool = True
 
 
+class Played(msgspec.Struct, frozen=True, kw_only=True):
+    """An act that happened. `sequence`: of the last journal entry before it."""
+
+    number: int
+    name: str
+    at_us: int
+    sequence: int
+
+
 class StoryOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a story came to. `acts`: the numbers of those that happened."""
 
@@ -88,6 +97,7 @@ class Story:
         self.clock = SimulatedClock(self.loop)
         self.backup: Disk | None = None
         self.happened: list[int] = []
+        self.played: list[Played] = []
         self.is_calm = False
         """Nothing more goes wrong: the story is over and only its end is awaited."""
 
@@ -238,6 +248,14 @@ class Story:
         if self.plan.only is None or number in self.plan.only:
             act, chance = self._acts.act(number)
             self.happened.append(number)
+            self.played.append(
+                Played(
+                    number=number,
+                    name=act.__name__.replace("_", " "),
+                    at_us=self.loop.now_us,
+                    sequence=len(self.server.disk.entries),
+                )
+            )
             act(self, chance)
 
     def _is_over(self) -> bool:

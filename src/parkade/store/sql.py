@@ -23,7 +23,7 @@ from parkade.ports import (
     StoredSnapshot,
     StoreError,
 )
-from parkade.store import statements, terms
+from parkade.store import receivers, statements, terms
 from parkade.store.copying import copy_tables
 from parkade.store.driver_error import line_of
 from parkade.store.head import Head, HeadFile, refuse_broken
@@ -127,8 +127,7 @@ class SqlStore:
         self._crash_point("after_commit")
 
     def _add(self, connection: sa.Connection, batch: Batch) -> None:
-        if self._term is not None:
-            terms.require(connection, self._term)
+        self._require_term(connection)
         last = connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar() or 0
         if last != batch.after:
             raise _fenced(batch.after, last)
@@ -160,6 +159,27 @@ class SqlStore:
     def copy_to(self, other: "SqlStore") -> None:
         """Every row to a store that holds none yet, as of one moment."""
         copy_tables(self._readers, other._writer)
+
+    def receivers(self) -> Sequence[bytes]:
+        """Receivers of people's messages, encoded."""
+        with self._reading() as connection:
+            return receivers.rows(connection)
+
+    def keep_receiver(self, receiver: str, body: bytes) -> None:
+        """Keeps one more; Fenced where another server leads."""
+        with self._writing() as connection:
+            self._require_term(connection)
+            receivers.keep(connection, receiver, body)
+
+    def forget_receiver(self, receiver: str) -> None:
+        """Forgets one; Fenced where another server leads."""
+        with self._writing() as connection:
+            self._require_term(connection)
+            receivers.forget(connection, receiver)
+
+    def _require_term(self, connection: sa.Connection) -> None:
+        if self._term is not None:
+            terms.require(connection, self._term)
 
     def owner(self) -> str | None:
         """The data folder's mark that `keep_owner` kept; None where there is none."""

@@ -80,3 +80,11 @@ transfers = sa.Table(
     sa.Index("transfers_debit", "debit", "sequence"),
     sa.Index("transfers_credit", "credit", "sequence"),
 )
+
+# No part of the journal: where people want to hear of their work. An address may be a secret.
+receivers = sa.Table(
+    "receivers",
+    metadata,
+    sa.Column("receiver", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)

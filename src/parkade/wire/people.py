@@ -259,3 +259,34 @@ class LoginState(Answer):
 
     new_token: NewToken | None = None
     ask_again: Span | None = None
+
+
+About = Literal["notice", "at_risk", "started", "ended", "budget", "incident"]
+
+
+class AddReceiver(Request):
+    """Where to be told: `address` is a webhook (https://…) or an address of mail, and `about` what
+    of; empty: all. `for_org`: of all the org's work, set by its owners."""
+
+    address: Annotated[str, Field(min_length=1, max_length=2_000)]
+    about: tuple[About, ...] = ()
+    for_org: bool = False
+
+
+class Receiver(Answer):
+    """Where a user, or an org (`user` null), is told. `secret` signs what a webhook gets; it is
+    shown once, in the answer that makes the receiver."""
+
+    receiver: str
+    org: str
+    user: str | None
+    address: str
+    about: tuple[str, ...]
+    created: Instant
+    secret: str | None = None
+
+
+class Receivers(Answer):
+    """The caller's, and for an owner its org's."""
+
+    receivers: tuple[Receiver, ...]

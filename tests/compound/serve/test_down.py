@@ -12,7 +12,7 @@ import pytest
 from parkade.compound.models.local import LocalModel
 from parkade.compound.models.openai import OpenAIModel
 from parkade.compound.models.protocol import Model
-from parkade.compound.network import Generate, Operator
+from parkade.compound.network import BestOf, Generate, Operator
 from parkade.compound.network.binding import bind
 from parkade.compound.network.notation import parse
 from parkade.compound.run.progressing import ModelDenied
@@ -21,7 +21,7 @@ from parkade.compound.serve.answering import Answering
 from parkade.compound.serve.probing import probe
 from parkade.compound.serve.server import NetworkServer, serving
 from parkade.compound.show.trace import read_trace
-from parkade.compound.values import Call
+from parkade.compound.values import Call, Candidate, Question
 from tests.compound.building import answering, names
 from tests.compound.serve.test_serve import client, in_loop, say
 from tests.compound.server import Asked, completion, reply, scripted
@@ -123,6 +123,25 @@ def test_a_model_that_comes_back_is_asked_again(tmp_path: Path) -> None:
                 assert answer.choices[0].message.content == "fine"
 
     in_loop(work)
+
+
+def test_a_verifier_that_always_fails_is_told_of(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def check(question: Question, candidate: Candidate) -> bool:
+        raise KeyError("no such field")
+
+    async def work() -> None:
+        network = BestOf(Generate("m"), 30, check)
+        model = answering(lambda call: str(call.sample))
+        async with served(tmp_path, model, network, told=told) as (url, _), client(url) as asked:
+            for _ in range(2):
+                await asked.chat.completions.create(model="net", messages=say("hi"))
+
+    in_loop(work)
+    (text,) = told
+    assert "failed on each of its first 20 candidates" in text
+    assert "no such field" in text
 
 
 class Slow:

@@ -1,5 +1,9 @@
 """The shipped core holds its invariants in every state of the small worlds, to a small depth."""
 
+import re
+import runpy
+from pathlib import Path
+
 import pytest
 
 from parkade.sim.check.scenarios import SCENARIOS
@@ -29,3 +33,15 @@ def test_a_search_ends_at_the_bound_it_reaches_first() -> None:
     found = Search(SCENARIOS["owners"](), Bounds(states=300)).run()
     assert 300 <= found.states < 400
     assert found.complete_depth == 2
+
+
+def test_the_world_of_the_docs_is_found_as_they_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = Path(__file__).parents[3] / "docs" / "simulation" / "model-check.md"
+    text = page.read_text("utf-8")
+    program, says = re.findall(r"```python\n(.*?)```\n\nprints `([^`]*)`", text, re.DOTALL)[0]
+    file = tmp_path / "mine.py"
+    file.write_text(program)
+    runpy.run_path(str(file))
+    assert capsys.readouterr().out.strip() == says

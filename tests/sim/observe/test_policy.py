@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from parkade.sim.observe.free_nodes import FreeNodes
 from parkade.sim.observe.jobs import NEVER, Jobs
 from parkade.sim.observe.policy import Order, PolicyRun, Rules
 from parkade.sim.observe.sacct import read_jobs
@@ -68,6 +69,47 @@ def test_an_account_at_its_limit_keeps_no_other_back(tmp_path: Path) -> None:
         row(3, at_s=2, start_s=2, end_s=12, gpus=4, Account="chem"),
     ]
     assert run(tmp_path, *rows, nodes=1, limits={"bio": 4})[1] == [0, 60, 2]
+
+
+def test_a_backfill_plans_for_what_its_account_may_not_start_now(tmp_path: Path) -> None:
+    """Slurm looks at the limit of an account when a job starts, and not when it is planned."""
+    rows = [
+        row(1, end_s=60, gpus=16, NNodes="2", TimelimitRaw="1"),
+        # It waits for three nodes, so that the queue is stopped and the rest is backfill.
+        row(2, at_s=1, start_s=60, end_s=90, gpus=24, NNodes="3", Account="phys", TimelimitRaw="1"),
+        # Its account holds too much for it now, and all nodes are planned for it from 120 s on: …
+        row(3, at_s=2, start_s=90, end_s=100, gpus=32, NNodes="4", TimelimitRaw="1"),
+        # … what may end later does not start on a free node, and what ends sooner does.
+        row(4, at_s=3, start_s=100, end_s=110, gpus=8, Account="chem", TimelimitRaw="5"),
+        row(5, at_s=4, start_s=4, end_s=24, gpus=8, Account="chem", TimelimitRaw="1"),
+    ]
+    found = run(tmp_path, *rows, nodes=4, has_backfill=True, limits={"bio": 32})[1]
+    assert found == [0, 60, 90, 100, 4]
+
+
+@pytest.mark.parametrize(
+    ("taken", "count", "chosen"),
+    [
+        ((), 1, [0]),
+        ((), 3, [0, 1, 2]),
+        # The shortest run of neighbours that is enough, of equal ones the first; …
+        ((2,), 1, [0]),
+        ((2,), 2, [0, 1]),
+        ((3, 6), 2, [4, 5]),
+        ((1, 3), 1, [0]),
+        ((1, 3), 2, [4, 5]),
+        # … and where none is, the longest, and so on.
+        ((3,), 6, [4, 5, 6, 7, 0, 1]),
+    ],
+)
+def test_nodes_are_chosen_by_runs_of_neighbours_as_slurm_does(
+    tmp_path: Path, taken: tuple[int, ...], count: int, chosen: list[int]
+) -> None:
+    jobs, _ = read_jobs(write_sacct(tmp_path, row(1, gpus=8 * count, NNodes=str(count))))
+    free = FreeNodes(jobs, read_fleet(write_sinfo(tmp_path, 8), frozenset()))
+    for node in taken:
+        free.take(node, 8, 32)
+    assert free.find(0) == chosen
 
 
 def test_priority_comes_before_submission(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from parkade.sim.observe.observing import observe
 from tests.sim.observe.cluster import missing
 from tests.sim.observe.record import record
-from tests.sim.observe.test_observing import ENTITLEMENTS, asked, is_near
+from tests.sim.observe.test_observing import CLOSE_S, ENTITLEMENTS, asked, is_near
 
 pytestmark = [
     pytest.mark.slow,
@@ -21,4 +21,4 @@ def test_a_new_recording_is_replayed_within_the_bounds(name: str, tmp_path: Path
     record(name, tmp_path)
     found = observe(asked(tmp_path, name, ENTITLEMENTS[name]), lambda *_: None)
     assert ("without backfill" in found.policy.policy) is (name == "fifo")
-    assert is_near(found), found.policy
+    assert is_near(found, close_s=CLOSE_S), found.policy

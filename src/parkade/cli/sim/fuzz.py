@@ -13,7 +13,7 @@ from parkade.extras import install
 
 if TYPE_CHECKING:
     from parkade.sim.fuzz import FuzzReport
-    from parkade.sim.story import StoryOutcome
+    from parkade.sim.story import StoryOutcome, StoryPlan
 
 
 def fuzz(
@@ -47,6 +47,9 @@ def fuzz(
         Path | None,
         typer.Option(help="The report also goes to fuzz.json there.", metavar="FOLDER"),
     ] = None,
+    tells: Annotated[
+        bool, typer.Option("--tell", help="Tell the acts and events of one story in words.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Play random stories of people, owners and failures; end with 1 where a promise is broken."""
@@ -68,9 +71,13 @@ def fuzz(
         acts = None if only is None else fuzzing.parse_acts(only)
     except ValueError:
         fail("--only: give numbers of acts and ranges of them, such as 3,8,19-24", exit_code=2)
+    if tells and (seeds > 1 or as_json):
+        fail("--tell: one story is told in words; leave --seeds and --json out", exit_code=2)
     plan = StoryPlan(
         seed=seed, events=events, only=acts, nodes=nodes, families=families, checks=checks
     )
+    if tells:
+        _tell(plan)
     report = fuzzing.fuzz(
         plan,
         range(seed, seed + seeds),
@@ -88,6 +95,16 @@ def fuzz(
         _show(report)
     if report.broken:
         raise typer.Exit(SIM_FOUND)
+
+
+def _tell(plan: "StoryPlan") -> None:
+    from parkade.sim.story import Story
+    from parkade.sim.telling import lines_of
+
+    story = Story(plan)
+    story.tell()
+    for line in lines_of(story):
+        print(line)
 
 
 def _show_story(outcome: "StoryOutcome") -> None:

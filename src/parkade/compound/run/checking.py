@@ -124,8 +124,9 @@ class Checking:
         if count + 1 >= MAX_BROKEN:
             self._give_up(
                 VerifierBroken(
-                    f"verifier {verifier!r} failed on each of its first {MAX_BROKEN} candidates "
-                    f"({why}); correct it, and the same run goes on"
+                    verifier,
+                    f"failed on each of its first {MAX_BROKEN} candidates ({why}); "
+                    "correct it, and the same run goes on",
                 )
             )
 

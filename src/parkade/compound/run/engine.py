@@ -62,9 +62,8 @@ class Engine:
         self._width = width
         self._answered = answered
         self._inbox: deque[tuple[Progressing, int, Any]] = deque()
-        self._calls = Calls(
-            bound.models, journal, account, self.counts, outages or Outages(), self, added
-        )
+        self._outages = outages or Outages()
+        self._calls = Calls(bound.models, journal, account, self.counts, self._outages, self, added)
         self._checking = Checking(
             journal, self.counts, most_checks, self.heard, self.schedule, self.give_up
         )
@@ -255,6 +254,8 @@ class Engine:
         engine goes on, since it may be mended before the next one."""
         if not self._stays_open:
             self._end_run(RunStopped(why) if isinstance(why, str) else why)
+        elif isinstance(why, VerifierBroken):
+            self._outages.broken(why.verifier, str(why), time.monotonic_ns() // 1_000)
         return not self._stays_open
 
     def _end_run(self, error: Exception) -> None:

@@ -125,6 +125,10 @@ class Outages:
         """The longest wait that a server may ask for."""
         return int(max(LEAST_ASKED_S, ASKED_PER_PATIENCE * self._patience_s) * 1e6)
 
+    def broken(self, verifier: str, why: str, now_us: int) -> None:
+        """A verifier gives no verdict, and the engine goes on: tell of it, as of a model."""
+        self._tell(self._states.setdefault(f"verifier {verifier}", _State()), why, now_us)
+
     def _too_long(self, model: str, failure: Failure, asked_us: int) -> str:
         patience_s = ceil(asked_us / 1e6 / ASKED_PER_PATIENCE)
         return (

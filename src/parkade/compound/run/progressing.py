@@ -21,6 +21,10 @@ class ModelDenied(RunStopped):
 class VerifierBroken(RunStopped):
     """The first verdicts of a verifier all failed; the message says why."""
 
+    def __init__(self, verifier: str, what: str) -> None:
+        super().__init__(f"verifier {verifier!r} {what}")
+        self.verifier = verifier
+
 
 class Progressing:
     """A question that has begun, and what it has used."""

@@ -155,7 +155,7 @@ def _call(each: TracedCall, answer: str) -> str:
         tags += f'<span class="tag no">{fault}</span>'
     reasons = "".join(_reasons(each))
     about = f" on {escape(each.about)}" if each.about else ""
-    about += f", vote {each.vote}" if each.vote else ""
+    about += f", {each.alike} {each.vote}" if each.vote else ""
     about += f", made for {escape(each.paid_by)}" if each.paid_by else ""
     text = f"<pre>{_text(call.text)}</pre>"
     if len(call.text) > OPEN_TEXT:

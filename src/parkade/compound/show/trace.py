@@ -16,10 +16,10 @@ import msgspec
 from parkade.compound.run.described import Described, NoSuchRun, read_described
 from parkade.compound.run.failures import FAILURES, failed_question
 from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
-from parkade.compound.run.ownership import JOURNAL, RUN
 from parkade.compound.run.recorded_lines import as_given, calls_given, of_network, reading
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
+from parkade.compound.run.running import JOURNAL, RUN
 
 MAX_LINES = 20_000
 #: Nodes that only hold others together are not shown.
@@ -36,8 +36,9 @@ class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
     #: Which of the calls of its node that are alike in model, sample and candidate, as they came:
     #: the votes of a judge; 0 where it is the only one.
     vote: int = 0
-    #: Of an answer that broke its schema: which try to correct it this is; 0 for the answer itself.
-    repair: int = 0
+    #: What such calls are: votes, rounds of a refine, or the repairs of an answer, which is not
+    #: counted itself.
+    alike: str = "vote"
     #: The question that made and paid for it; "" for this one.
     paid_by: str = ""
 
@@ -45,9 +46,8 @@ class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """What tells it from the others of its node."""
         about = f" on {self.about}" if self.about else ""
-        vote = f" vote {self.vote}" if self.vote else ""
-        repair = f" repair {self.repair}" if self.repair else ""
-        return f"{self.call.model}#{self.call.sample}{about}{vote}{repair}"
+        vote = f" {self.alike} {self.vote}" if self.vote else ""
+        return f"{self.call.model}#{self.call.sample}{about}{vote}"
 
     @property
     def distinct_verdicts(self) -> tuple[VerdictLine, ...]:
@@ -209,16 +209,14 @@ def _parts(
                 label=label,
                 depth=_depth(described, node),
                 candidates=_numbered(
-                    (
-                        TracedCall(
-                            call=call,
-                            verdicts=tuple(verdicts.get(call.key, ())),
-                            about=_about(by_key.get(call.of)),
-                            paid_by=payers.get((call.key, call.node), ""),
-                        )
-                        for call in calls
-                    ),
-                    label,
+                    TracedCall(
+                        call=call,
+                        verdicts=tuple(verdicts.get(call.key, ())),
+                        about=_about(by_key.get(call.of)),
+                        alike=_alike(label),
+                        paid_by=payers.get((call.key, call.node), ""),
+                    )
+                    for call in calls
                 ),
                 failed=tuple(
                     line for line in lines if isinstance(line, FailedLine) and line.node == node
@@ -228,9 +226,8 @@ def _parts(
     return tuple(parts)
 
 
-def _numbered(traced: Iterable[TracedCall], label: str) -> tuple[TracedCall, ...]:
-    """Calls of one name get a number each: votes, or of a generate's the repairs of an answer."""
-    is_generate = label.startswith("generate")
+def _numbered(traced: Iterable[TracedCall]) -> tuple[TracedCall, ...]:
+    """Calls of one name get a number each."""
     calls = tuple(traced)
     alike = Counter(each.name for each in calls)
     seen: Counter[str] = Counter()
@@ -238,11 +235,17 @@ def _numbered(traced: Iterable[TracedCall], label: str) -> tuple[TracedCall, ...
     for each in calls:
         if alike[each.name] > 1:
             seen[each.name] += 1
-            number = seen[each.name]
-            more = {"repair": number - 1} if is_generate else {"vote": number}
-            each = msgspec.structs.replace(each, **more)
+            repaired = each.alike == "repair"
+            each = msgspec.structs.replace(each, vote=seen[each.name] - repaired)
         numbered.append(each)
     return tuple(numbered)
+
+
+def _alike(label: str) -> str:
+    """What the calls of an operator are that are alike in model, sample and candidate."""
+    if label.startswith("generate"):
+        return "repair"
+    return "round" if label.startswith("refine") else "vote"
 
 
 def _place(of: CallLine | None) -> tuple[int, int]:

@@ -109,6 +109,7 @@ class Read(enum.StrEnum):
     AGENT_PROTOCOL = "desired state, observation, output of a pool"
     STATEMENT = "statement of an org"
     TOKENS = "tokens of a user"
+    RECEIVERS = "where an org is told of its work"
     ORG = "its org, users, reservations, claims, workloads, output, events"
 
 
@@ -119,6 +120,7 @@ READS: dict[Read, Permission] = {
     Read.AGENT_PROTOCOL: Permission.OPERATOR,
     Read.SUPPLY: Permission.PARTNER,
     Read.STATEMENT: Permission.PARTNER,
+    Read.RECEIVERS: Permission.OWNER,
     Read.TOKENS: Permission.SELF,
     Read.ORG: Permission.MEMBER,
 }

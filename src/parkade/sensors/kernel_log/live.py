@@ -6,6 +6,7 @@ A poll gives what is new. `from_journal` has the same from the systemd journal.
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from parkade.sensors.kernel_log.hosts import Hosts
 from parkade.sensors.kernel_log.reading import LineTally, ReadLine, read, symptom_of
 from parkade.sensors.kernel_log.stamps import StampClock
 from parkade.sensors.polling import READ
+
+MOST_LINES_KEPT = 4_096
 
 
 class KernelLogFile:
@@ -197,6 +200,10 @@ class KernelRing:
         self._records.close()
 
 
+_read_once = lru_cache(maxsize=MOST_LINES_KEPT)(read)
+"""Nodes that share a log look at the same lines one after the other."""
+
+
 def _is_own(seen: ReadLine, hosts: Hosts, sharing: Hosts | None) -> bool:
     """Whether a line is of these hosts. One that names none is, but where several write into the
     log and it says something of a machine."""
@@ -228,8 +235,9 @@ def symptoms_of_lines(
     boot_us = now_us - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
     year = datetime.fromtimestamp(now_us / SECOND_US, UTC).year
     found = []
+    read_line = read if sharing is None else _read_once
     for line in lines:
-        seen = read(line, year=year)
+        seen = read_line(line, year=year)
         if hosts is not None and not _is_own(seen, hosts, sharing):
             if seen.host is None or sharing is None or not sharing.has(seen.host):
                 tally.leave_out(seen.host or "")

@@ -300,9 +300,17 @@ def _workload(
         workload.short_gpus,
         [_dependency(world, it, number, rename, now_us) for it in workload.waits_for],
         workload.first_started_us is not None,
+        workload.has_lost and _is_capped(world, workload),
         None if attempt is None else _attempt(world, workload, attempt, number, now_us),
         None if promise is None else _promise(promise, number, now_us),
     )
+
+
+def _is_capped(world: World, workload: Workload) -> bool:
+    """Whether a cap of its org or user asks bids in turn: where none does, who lost decides
+    nothing."""
+    org, user = world.records.orgs[workload.org], world.records.users.get(workload.user)
+    return org.cap is not None or (user is not None and user.cap is not None)
 
 
 def _array(

@@ -10,7 +10,6 @@ Example: nodes 0 and 1 of 8 GPUs, of which job A holds 6 on node 0. The sets of 
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -49,13 +48,26 @@ class FreeNodes:
         return self._may.get((self._jobs.partition[job], self._jobs.model[job]), 0)
 
     def find(self, job: int, kept: int = 0) -> list[int] | None:
-        """Nodes for it now, the first in their order, none of those that are `kept`; None: it does
-        not fit."""
+        """Nodes for it now, none of those that are `kept`; None: it does not fit."""
         count = self._jobs.nodes[job]
         fit = self.fit(job) & ~kept
         if fit.bit_count() < count:
             return None
-        return list(itertools.islice(_bits(fit), count))
+        return self.choose(fit, count)
+
+    def choose(self, fit: int, count: int) -> list[int]:
+        """So many of these nodes, as Slurm chooses: of runs of neighbours the one with the fewest
+        free CPUs that has enough nodes; where none has, the one with the most, and then again."""
+        runs = [(sum(self.cpus[first : last + 1]), first, last) for first, last in _runs(fit)]
+        found: list[int] = []
+        while len(found) < count:
+            wanted = count - len(found)
+            enough = [it for it in runs if it[2] - it[1] + 1 >= wanted]
+            # Of equal ones the first, in either case.
+            best = min(enough) if enough else max(runs, key=lambda it: (it[0], -it[1]))
+            runs.remove(best)
+            found += range(best[1], min(best[2] + 1, best[1] + wanted))
+        return found
 
     def fit(self, job: int) -> int:
         """Every node that has room now for one node of its shape."""
@@ -110,6 +122,12 @@ class FreeNodes:
                 self._may[queue, model] = sum(
                     1 << it for it in part.nodes if wanted in ("", fleet.nodes[it].model)
                 )
+
+
+def _runs(nodes: int) -> Iterator[tuple[int, int]]:
+    """(first, last) of each run of neighbours."""
+    firsts, lasts = nodes & ~(nodes << 1), nodes & ~(nodes >> 1)
+    return zip(_bits(firsts), _bits(lasts), strict=True)
 
 
 def lowest(nodes: int, count: int) -> int:

@@ -10,7 +10,8 @@ jobs, as in Slurm:
 - *Backfill*, at most every `interval_s`: over all partitions in order, a job that fits starts if it
   delays no earlier one. Each job that does not fit is planned at the first instant at which it
   would, were every running job to use up its time limit, and keeps all of those nodes for as long
-  as its own limit. At most `depth` jobs are planned in a pass.
+  as its own limit; also one that its account's limit keeps back, for Slurm asks that only of what
+  it starts. At most `depth` jobs are planned in a pass.
 
 A shape is nodes × GPUs × CPUs; GPUs and CPUs are counted on each node. Jobs that run when the
 window begins keep the nodes that they have in the trace.
@@ -313,8 +314,6 @@ class PolicyRun:
             job = key[2]
             if len(plans) >= self._rules.depth:
                 break
-            if self._is_kept_back(job):
-                continue
             limit_s = self._job_limit_s(job)
             nodes = None
             if fits[self._shape(job)]:
@@ -322,7 +321,7 @@ class PolicyRun:
                     job, planning.kept(self._now_s, self._now_s + limit_s, plans)
                 )
             if nodes is not None:
-                if self._jobs.kind[job] != Kind.LEFT:
+                if self._jobs.kind[job] != Kind.LEFT and not self._is_kept_back(job):
                     self._start(job, nodes)
                     queue = self._queues[self._jobs.partition[job]]
                     del queue[bisect.bisect_left(queue, key)]
@@ -353,9 +352,7 @@ class PolicyRun:
             if queue
         ]
         keys = (key for _, key in heapq.merge(*queues))
-        open_keys = (
-            key for key in keys if key[2] not in self._gone and not self._is_kept_back(key[2])
-        )
+        open_keys = (key for key in keys if key[2] not in self._gone)
         return list(itertools.islice(open_keys, self._rules.depth * TRIED_FOR_EACH_PLAN))
 
     def _shape(self, job: int) -> Shape:

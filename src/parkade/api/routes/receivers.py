@@ -1,0 +1,95 @@
+"""Receivers: where users and orgs want to hear of their work."""
+
+import asyncio
+from typing import cast
+
+from fastapi import Request
+
+from parkade.api import strict
+from parkade.api.context import Authenticated, RequestContext
+from parkade.api.problems import problem
+from parkade.api.translate import instant
+from parkade.core.steps.permissions import Read
+from parkade.messages import receivers as messages
+from parkade.messages.receivers import Directory
+from parkade.wire import people as wire
+
+router = strict.router("receivers")
+
+
+@router.get("/receivers")
+async def list_receivers(request: Request, context: Authenticated) -> wire.Receivers:
+    """The caller's own, and for an owner its org's."""
+    directory = _directory(request)
+    viewer = context.viewer
+    found = list(directory.of(viewer.org, viewer.user))
+    if context.viewer.may_read(Read.RECEIVERS, org=viewer.org):
+        found += directory.of(viewer.org, None)
+    return wire.Receivers(receivers=tuple(_shown(each) for each in found))
+
+
+@router.post("/receivers", status_code=201)
+async def add_receiver(
+    body: wire.AddReceiver, request: Request, context: Authenticated
+) -> wire.Receiver:
+    """A new one; its secret is in this answer only."""
+    viewer = context.viewer
+    if body.for_org:
+        context.require_of_org(Read.RECEIVERS, viewer.org)
+    try:
+        made = await asyncio.to_thread(
+            _directory(request).add,
+            org=viewer.org,
+            user=None if body.for_org else viewer.user,
+            address=body.address,
+            about=body.about or messages.KINDS,
+            now_us=context.plane.present_us(),
+        )
+    except messages.Refused as refusal:
+        raise problem("unsupported", str(refusal)) from None
+    return _shown(made, secret=made.secret or None)
+
+
+@router.post("/receivers/{receiver}/remove")
+async def remove_receiver(
+    receiver: str, request: Request, context: Authenticated
+) -> wire.Receivers:
+    """It hears nothing more; what waits for it is given up."""
+    found = _own(request, context, receiver)
+    await asyncio.to_thread(_directory(request).remove, found.receiver)
+    return await list_receivers(request, context)
+
+
+@router.post("/receivers/{receiver}/test")
+async def test_receiver(receiver: str, request: Request, context: Authenticated) -> wire.Receiver:
+    """It is sent a message, to see whether it comes."""
+    found = _own(request, context, receiver)
+    _directory(request).ask_test(found.receiver)
+    return _shown(found)
+
+
+def _directory(request: Request) -> Directory:
+    return cast(Directory, request.app.state.receivers)
+
+
+def _own(request: Request, context: RequestContext, name: str) -> messages.Receiver:
+    """A receiver of the caller, or of its org where it may; else it is not there."""
+    found, viewer = _directory(request).find(name), context.viewer
+    if found is None or found.org != viewer.org:
+        context.not_found(f"receiver {name}")
+    is_own = found.user == viewer.user
+    if not is_own and not (found.user is None and viewer.may_read(Read.RECEIVERS, org=found.org)):
+        context.not_found(f"receiver {name}")
+    return found
+
+
+def _shown(receiver: messages.Receiver, *, secret: str | None = None) -> wire.Receiver:
+    return wire.Receiver(
+        receiver=receiver.receiver,
+        org=receiver.org,
+        user=receiver.user,
+        address=receiver.address,
+        about=tuple(kind for kind in receiver.about if kind != "test"),
+        created=instant(receiver.made_us),
+        secret=secret,
+    )

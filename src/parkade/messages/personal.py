@@ -1,0 +1,134 @@
+"""What an event tells the people whose work it is about: pure, of the event and the world.
+
+A user hears of its own workloads, an org's receivers of all of the org's. Nothing here names
+another org, its users, its bids or a node: what a person may see in the API is the most that it is
+told. A workload is at risk where its price has come to nine tenths of its limit.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from parkade.core.state import events, lines
+from parkade.core.state.people import Role
+from parkade.core.state.world import World
+from parkade.core.units.money import format_amount
+from parkade.core.units.time import SECOND_US
+from parkade.core.workloads.workload import Stop, Workload
+from parkade.messages.receivers import Receiver
+from parkade.wire.scalars import format_instant
+
+RISK_OF = (9, 10)
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to tell: of an org's work, and of a user's, None where it is the org's alone."""
+
+    org: str
+    user: str | None
+    kind: str
+    subject: str
+    body: dict[str, Any]
+
+
+def notifications_of(event: events.AnyEvent, world: World) -> tuple[Notification, ...]:
+    """What is told of an event; nothing for most. Costs the lines of a clearing."""
+    return tuple(_notifications_of(event, world))
+
+
+def hears(receiver: Receiver, notification: Notification, world: World) -> bool:
+    """Whether it is a receiver's to hear, as people are now: one of a user that is disabled or left
+    the org hears nothing."""
+    if notification.kind not in receiver.about or receiver.org != notification.org:
+        return False
+    org = world.records.orgs.get(receiver.org)
+    if org is None or org.disabled_us is not None:
+        return False
+    if receiver.user is None:
+        return True
+    user = world.records.users.get(receiver.user)
+    is_here = user is not None and user.org == receiver.org and not user.is_disabled
+    return (
+        is_here
+        and user is not None
+        and user.role is not Role.PARTNER
+        and (notification.user == receiver.user)
+    )
+
+
+def hears_incidents(receiver: Receiver, world: World) -> bool:
+    """Whether a receiver is of operators, who see incidents."""
+    if "incident" not in receiver.about:
+        return False
+    users = world.records.users
+    if receiver.user is None:
+        return any(
+            user.org == receiver.org and user.role is Role.OPERATOR for user in users.values()
+        )
+    user = users.get(receiver.user)
+    return user is not None and user.role is Role.OPERATOR and not user.is_disabled
+
+
+def _notifications_of(event: events.AnyEvent, world: World) -> Iterator[Notification]:
+    match event:
+        case events.StopOrdered(workload=name, stop=stop):
+            yield from _notice(world, name, stop)
+        case events.Cleared(left=left, repriced=repriced):
+            for line in left:
+                if isinstance(line.demand, lines.WorkloadDemand) and line.stop is not None:
+                    yield from _notice(world, line.demand.workload, line.stop)
+            for change in repriced:
+                yield from _risk(world, change)
+        case events.Started(workload=name, attempt=attempt):
+            yield from _one(world, name, "started", "has started", {"attempt": attempt})
+        case events.Ended(workload=name, phase=phase, summary=summary) if phase.is_ended:
+            body = {"phase": phase.value, "summary": summary}
+            yield from _one(world, name, "ended", phase.value, body)
+        case events.PhaseChanged(workload=name, phase=phase, why=why) if phase.is_ended:
+            yield from _one(world, name, "ended", phase.value, {"phase": phase.value, "why": why})
+        case events.BudgetNoted(workload=name):
+            yield from _one(world, name, "budget", "has spent 80 % of its max_spend", {})
+        case events.CapNoted(org=org, user=user, spent_micros=spent, cap_micros=cap):
+            whose = org if user is None else user
+            amounts = {"spent": format_amount(spent), "cap": format_amount(cap)}
+            subject = f"{whose} has spent {amounts['spent']} of its cap of {amounts['cap']}"
+            yield Notification(org=org, user=user, kind="budget", subject=subject, body=amounts)
+        case _:
+            pass
+
+
+def _notice(world: World, name: str, stop: Stop) -> Iterator[Notification]:
+    at = format_instant(datetime.fromtimestamp(stop.deadline_us // SECOND_US, UTC))
+    body = {"cause": stop.cause.value, "deadline": at}
+    yield from _one(world, name, "notice", f"must leave by {at}: {stop.cause.value}", body)
+
+
+def _risk(world: World, change: lines.Repriced) -> Iterator[Notification]:
+    workload = world.records.workloads.get(change.workload)
+    limit = None if workload is None else workload.spec.limit_price_micros
+    if workload is None or limit is None or not is_at_risk(change.rate.price_micros, limit):
+        return
+    price = format_amount(change.rate.price_micros)
+    body = {"price": price, "limit_price": format_amount(limit)}
+    words = f"is at risk: its price is {price}, its limit {body['limit_price']}"
+    yield from _one(world, change.workload, "at_risk", words, body)
+
+
+def is_at_risk(price_micros: int, limit_micros: int) -> bool:
+    """Whether a price has come near a limit."""
+    part, whole = RISK_OF
+    return price_micros * whole >= limit_micros * part
+
+
+def _one(
+    world: World, name: str, kind: str, words: str, body: dict[str, Any]
+) -> Iterator[Notification]:
+    workload: Workload | None = world.records.workloads.get(name)
+    if workload is None:
+        return
+    called = workload.spec.name
+    facts = {"workload": name, "name": called, "user": workload.user, **body}
+    subject = f"{name} ({called}) {words}"
+    yield Notification(org=workload.org, user=workload.user, kind=kind, subject=subject, body=facts)

@@ -1,0 +1,188 @@
+"""Where people want to hear of what: receivers that users and owners set themselves.
+
+They are kept in the store beside the journal, and never in it: an address may be a secret, and the
+secret that signs is one. The operator's file says whether people may have any, and which addresses.
+Bounded for each owner of receivers, and in all.
+"""
+
+import secrets
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from parkade.messages.addresses import AddressRules, refusal_of
+from parkade.messages.guarded import GuardedWebhook
+from parkade.messages.queue import Sender
+from parkade.messages.senders import Mail
+
+MOST_OF_ONE = 5
+MOST_RECEIVERS = 2_000
+MOST_TESTS = 100
+KINDS = ("notice", "at_risk", "started", "ended", "budget", "incident", "test")
+"""What a receiver may hear of; `incident` is for operators, `test` is asked for."""
+_NOT_IN_MAIL = frozenset(' ,;<>"()')
+Kind = Literal["webhook", "mail"]
+
+
+class Receiver(msgspec.Struct, frozen=True, kw_only=True):
+    """`user` None: it is the org's, and hears of all its work; else of that user's alone. `secret`
+    signs what a webhook gets; empty for mail. `about`: of KINDS."""
+
+    receiver: str
+    org: str
+    user: str | None
+    kind: Kind
+    address: str
+    secret: str
+    about: tuple[str, ...]
+    made_us: int
+
+    @property
+    def owner(self) -> tuple[str, str | None]:
+        """The org and the user that set it; None: it is the org's."""
+        return self.org, self.user
+
+
+class ReceiverStore(Protocol):
+    """Where receivers are kept; every call is one transaction."""
+
+    def receivers(self) -> Sequence[bytes]:
+        """All, encoded, in order of their names."""
+        ...
+
+    def keep_receiver(self, receiver: str, body: bytes) -> None:
+        """Keeps one more."""
+        ...
+
+    def forget_receiver(self, receiver: str) -> None:
+        """Forgets one; twice is once."""
+        ...
+
+
+class MailServer(msgspec.Struct, frozen=True, kw_only=True):
+    """By which mail for people is sent, and to which domains alone."""
+
+    host: str
+    port: int
+    sender: str
+    domains: tuple[str, ...]
+
+
+class PeopleRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What people may set. `mail` None: no mail."""
+
+    addresses: AddressRules
+    mail: MailServer | None
+
+
+class Refused(Exception):
+    """The receiver is not taken; the words are for the person."""
+
+
+class Directory:
+    """All receivers, in memory as in the store. `rules` None: people may set none, and the store is
+    not asked. Any thread."""
+
+    def __init__(self, store: ReceiverStore | None, rules: PeopleRules | None) -> None:
+        self._store = store
+        self._rules = rules if store is not None else None
+        self._lock = threading.Lock()
+        self._tests: deque[str] = deque(maxlen=MOST_TESTS)
+        rows = store.receivers() if store is not None and rules is not None else ()
+        kept = [msgspec.json.decode(row, type=Receiver) for row in rows]
+        self._all = {each.receiver: each for each in kept}
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether people may set receivers."""
+        return self._rules is not None
+
+    def all(self) -> tuple[Receiver, ...]:
+        """Every receiver."""
+        return tuple(self._all.values())
+
+    def of(self, org: str, user: str | None) -> tuple[Receiver, ...]:
+        """Those of a user, or of an org itself."""
+        return tuple(each for each in self.all() if each.owner == (org, user))
+
+    def find(self, receiver: str) -> Receiver | None:
+        """One by its name."""
+        return self._all.get(receiver)
+
+    def add(
+        self, *, org: str, user: str | None, address: str, about: Sequence[str], now_us: int
+    ) -> Receiver:
+        """A new one, with a secret of 256 bits where it is a webhook. Refused in words."""
+        if self._rules is None or self._store is None:
+            raise Refused("the operator of this server lets nobody set receivers (messages.yaml)")
+        kind: Kind = "webhook" if "://" in address else "mail"
+        why = self._refusal(kind, address)
+        if why is not None:
+            raise Refused(why)
+        made = Receiver(
+            receiver=f"{kind}-{secrets.token_hex(6)}",
+            org=org,
+            user=user,
+            kind=kind,
+            address=address,
+            secret=secrets.token_hex(32) if kind == "webhook" else "",
+            about=tuple(kind for kind in KINDS if kind in about),
+            made_us=now_us,
+        )
+        with self._lock:
+            if len(self.of(org, user)) >= MOST_OF_ONE:
+                raise Refused(f"there are {MOST_OF_ONE} already: remove one first")
+            if len(self._all) >= MOST_RECEIVERS:
+                raise Refused("this server has as many receivers as it may: ask its operator")
+            self._store.keep_receiver(made.receiver, msgspec.json.encode(made))
+            self._all = {**self._all, made.receiver: made}
+        return made
+
+    def remove(self, receiver: str) -> None:
+        """It hears no more, also not of what waits for it."""
+        assert self._store is not None, "there is one to remove"
+        with self._lock:
+            self._store.forget_receiver(receiver)
+            self._all = {name: each for name, each in self._all.items() if name != receiver}
+
+    def ask_test(self, receiver: str) -> None:
+        """It is sent a message soon; of too many at once the newest."""
+        self._tests.append(receiver)
+
+    def take_tests(self) -> list[str]:
+        """The receivers that wait for one."""
+        return [self._tests.popleft() for _ in range(len(self._tests))]
+
+    def senders(self) -> Mapping[str, Sender]:
+        """The way to each."""
+        found = {each.receiver: self._sender(each) for each in self.all()}
+        return {name: sender for name, sender in found.items() if sender is not None}
+
+    def _sender(self, receiver: Receiver) -> Sender | None:
+        rules = self._rules
+        if rules is None or self._refusal(receiver.kind, receiver.address) is not None:
+            return None
+        if receiver.kind == "webhook":
+            secret = receiver.secret.encode()
+            return GuardedWebhook(url=receiver.address, secret=secret, rules=rules.addresses)
+        assert rules.mail is not None, "mail was refused without a server"
+        mail = rules.mail
+        return Mail(host=mail.host, port=mail.port, sender=mail.sender, to=receiver.address)
+
+    def _refusal(self, kind: Kind, address: str) -> str | None:
+        assert self._rules is not None
+        if kind == "webhook":
+            return refusal_of(address, self._rules.addresses)
+        mail = self._rules.mail
+        if mail is None:
+            return "this server sends people no mail; name a webhook, like https://…"
+        name, at, domain = address.rpartition("@")
+        is_plain = address.isascii() and address.isprintable() and not set(address) & _NOT_IN_MAIL
+        if not at or not name or not is_plain or len(address) > 254 or "@" in name:
+            return f"{address[:80]!r} is no address of mail"
+        if domain.lower() not in mail.domains:
+            return f"mail goes to {', '.join(mail.domains)} alone"
+        return None

@@ -1,0 +1,127 @@
+"""Brings what concerns people to the receivers that they set, through the one queue.
+
+Each receiver is told at most MOST_AN_HOUR things in an hour; the first that is left out is told as
+such, the rest is not: an array of ten thousand members must not send ten thousand mails.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+
+from parkade.control.plane import Plane
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.units.time import HOUR_US
+from parkade.messages.personal import Notification, hears, hears_incidents, notifications_of
+from parkade.messages.queue import Message, MessageQueue, Sender
+from parkade.messages.receivers import Directory, Receiver
+
+MOST_AN_HOUR = 240
+HEARD = (
+    events.StopOrdered,
+    events.Cleared,
+    events.Started,
+    events.Ended,
+    events.PhaseChanged,
+    events.BudgetNoted,
+    events.CapNoted,
+)
+Personally = list[tuple[Message, tuple[str, ...]]]
+"""Messages without their names, and the receivers of each."""
+
+
+class Personal:
+    """Used in one event loop."""
+
+    def __init__(self, plane: Plane, directory: Directory) -> None:
+        self._plane = plane
+        self._directory = directory
+        self._known: tuple[Receiver, ...] = ()
+        self._counted: dict[str, tuple[int, int]] = {}
+
+    def refresh(
+        self, queue: MessageQueue, others: Mapping[str, Sender], *, is_forced: bool = False
+    ) -> None:
+        """The queue sends to the receivers that there are now, and to the operator's."""
+        now = self._directory.all()
+        if is_forced or now != self._known:
+            self._known = now
+            queue.send_by({**others, **self._directory.senders()})
+
+    async def of_event(self, event: events.AnyEvent, incident: Message | None) -> Personally:
+        """What an event tells which receivers; `incident`: what it tells the operator's."""
+        receivers = self._directory.all()
+        if not receivers or not (incident is not None or isinstance(event, HEARD)):
+            return []
+
+        def view(world: World, _: int) -> Personally:
+            found = [
+                (_message(notification, event.at_us), to)
+                for notification in notifications_of(event, world)
+                if (to := tuple(it.receiver for it in receivers if hears(it, notification, world)))
+            ]
+            if incident is not None:
+                of = tuple(it.receiver for it in receivers if hears_incidents(it, world))
+                found += [(incident, of)] if of else []
+            return found
+
+        return await self._plane.read(view)
+
+    def put(self, queue: MessageQueue, found: Personally, entry: str, at_us: int) -> None:
+        """Puts them in, each under a name of its own, as far as the hour has room."""
+        for number, (message, receivers) in enumerate(found):
+            named = replace_name(message, f"{entry}/{number}")
+            within, first_over = self._count(receivers, at_us)
+            queue.put(named, within)
+            if first_over:
+                queue.put(_over(f"{entry}/{number}/over", at_us), first_over)
+
+    def put_tests(self, queue: MessageQueue, now_us: int) -> None:
+        """The messages that people asked for to see whether they come."""
+        for receiver in self._directory.take_tests():
+            name = f"test/{secrets.token_hex(8)}"
+            subject = "Parkade reaches you here"
+            body = {"receiver": receiver}
+            message = Message(name=name, kind="test", subject=subject, body=body, at_us=now_us)
+            queue.put(message, (receiver,))
+
+    def _count(
+        self, receivers: Sequence[str], at_us: int
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Those that have room in this hour, and those that have none for the first time."""
+        hour = at_us // HOUR_US
+        within, first_over = [], []
+        for name in receivers:
+            of, count = self._counted.get(name, (hour, 0))
+            count = count + 1 if of == hour else 1
+            self._counted[name] = (hour, count)
+            if count <= MOST_AN_HOUR:
+                within.append(name)
+            elif count == MOST_AN_HOUR + 1:
+                first_over.append(name)
+        return tuple(within), tuple(first_over)
+
+
+def replace_name(message: Message, name: str) -> Message:
+    """The same message under another name."""
+    return Message(
+        name=name,
+        kind=message.kind,
+        subject=message.subject,
+        body=message.body,
+        at_us=message.at_us,
+    )
+
+
+def _message(notification: Notification, at_us: int) -> Message:
+    return Message(
+        name="",
+        kind=notification.kind,
+        subject=notification.subject,
+        body=notification.body,
+        at_us=at_us,
+    )
+
+
+def _over(name: str, at_us: int) -> Message:
+    subject = f"more than {MOST_AN_HOUR} messages in an hour: the rest is left out"
+    return Message(name=name, kind="limited", subject=subject, body={}, at_us=at_us)

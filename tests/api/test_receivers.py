@@ -1,0 +1,68 @@
+"""Receivers over HTTP: each caller has its own, an owner its org's, and a stranger none."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from parkade.messages.addresses import AddressRules
+from parkade.messages.receivers import PeopleRules
+from tests.api.town import Town
+from tests.api.town import town as running
+
+WEB = "https://hooks.example.org/x"
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    rules = PeopleRules(addresses=AddressRules(), mail=None)
+    with running(tmp_path_factory.mktemp("receivers"), people=rules) as made:
+        yield made
+
+
+def names(town: Town, token: str) -> list[str]:
+    found = town.done(town.get("/receivers", token))["receivers"]
+    return [each["receiver"] for each in found]
+
+
+def test_a_secret_is_shown_once_and_the_rest_to_its_own(town: Town) -> None:
+    org, owner = town.org()
+    member, other = town.user(org), town.user(org)
+    stranger = town.org()[1]
+    made = town.done(town.post("/receivers", {"address": WEB, "about": ["ended"]}, member))
+    assert len(made["secret"]) == 64 and made["about"] == ["ended"]
+    (shown,) = town.done(town.get("/receivers", member))["receivers"]
+    assert shown == {**made, "secret": None}
+    assert names(town, other) == names(town, owner) == names(town, stranger) == []
+    for token in (other, owner, stranger):
+        for verb in ("remove", "test"):
+            answer = town.post(f"/receivers/{made['receiver']}/{verb}", {}, token)
+            assert answer.status_code == 404
+    assert town.post(f"/receivers/{made['receiver']}/test", {}, member).is_success
+    assert town.done(town.post(f"/receivers/{made['receiver']}/remove", {}, member)) == {
+        "receivers": []
+    }
+
+
+def test_an_owner_sets_those_of_its_org_and_a_member_does_not(town: Town) -> None:
+    org, owner = town.org()
+    member = town.user(org)
+    asked = {"address": WEB, "for_org": True}
+    refused = town.post("/receivers", asked, member)
+    assert (refused.status_code, refused.json()["code"]) == (403, "denied")
+    made = town.done(town.post("/receivers", asked, owner))
+    assert (made["user"], made["org"]) == (None, org)
+    assert names(town, owner) == [made["receiver"]] and names(town, member) == []
+    assert town.post(f"/receivers/{made['receiver']}/remove", {}, member).status_code == 404
+    assert names(town, town.org()[1]) == []
+
+
+def test_an_address_that_leads_inside_is_refused_in_words(town: Town) -> None:
+    for address in ("https://169.254.169.254/", "http://x.example/", "ann@example.org"):
+        answer = town.post("/receivers", {"address": address}, town.org()[1])
+        assert (answer.status_code, answer.json()["code"]) == (422, "unsupported"), address
+
+
+def test_a_server_that_offers_none_says_so(fresh: Town) -> None:
+    answer = fresh.post("/receivers", {"address": WEB})
+    assert answer.status_code == 422 and "messages.yaml" in answer.json()["detail"]
+    assert fresh.done(fresh.get("/receivers"))["receivers"] == []
