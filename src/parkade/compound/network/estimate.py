@@ -176,8 +176,8 @@ class _Most:
         if critic is None:
             return self._call(node.writer, 1, reason=reason)
         # Where the critic gives no answer, what the verifier said stands in the prompt.
-        said = max(reason, critic.most_output_tokens or 0)
-        return self._call(critic, 1, reason=reason) + self._call(node.writer, 1, reason=said)
+        critique = max(reason, critic.most_output_tokens or 0)
+        return self._call(critic, 1, reason=reason) + self._call(node.writer, 1, reason=critique)
 
     def _check(self, node: Node) -> Cost:
         checker = node.checker

@@ -22,7 +22,7 @@ class Noted(msgspec.Struct, kw_only=True):
 
     def add(self, notes: Iterable[str]) -> None:
         """Of one question."""
-        told = tuple(notes)
-        self.given_up += any(GIVEN_UP in note for note in told)
-        self.off_schema += any(OFF_SCHEMA in note for note in told)
-        self.unread += any(words in note for note in told for words in UNREAD)
+        given = tuple(notes)
+        self.given_up += any(GIVEN_UP in note for note in given)
+        self.off_schema += any(OFF_SCHEMA in note for note in given)
+        self.unread += any(words in note for note in given for words in UNREAD)

@@ -1,4 +1,4 @@
-"""Whose folder it is: that of one process, or one that submitted workers share.
+"""A folder belongs to one process, or to submitted workers, which share it.
 
 A run or a server writes the files at the root of its folder. In the folder of a submitted run the
 workers write shards, and `collect` replaces the files at the root by what all shards hold. Both in

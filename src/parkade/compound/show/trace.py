@@ -16,10 +16,10 @@ import msgspec
 from parkade.compound.run.described import Described, NoSuchRun, read_described
 from parkade.compound.run.failures import FAILURES, failed_question
 from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
+from parkade.compound.run.ownership import JOURNAL, RUN
 from parkade.compound.run.recorded_lines import as_given, calls_given, of_network, reading
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import JOURNAL, RUN
 
 MAX_LINES = 20_000
 #: Nodes that only hold others together are not shown.
