@@ -181,8 +181,8 @@ class Debts:
         if isinstance(won.demand, lines.ClaimDemand):
             return won
         workload = self._world.records.workloads[won.demand.workload]
+        carried = tuple(self._carried(workload, won.promise))
         found = [
-            *self._carried(workload, won.promise),
             *self._caused(workload, won.promise, noticed),
             *self._inherited(workload, won.promise, given_up),
         ]
@@ -191,14 +191,15 @@ class Debts:
             nodes = self._new_nodes(workload, won.promise)
             found.extend(_moved_to(nodes, debt) for debt in by_movers.inherited)
             found = _with_pushed(found, won.promise, nodes, by_movers)
-        if not found:
+        owed = (*carried, *found)
+        if not owed:
             return won
-        nodes = tuple(sorted({node for each in found for node in each.nodes}))
-        outbid = tuple(max(each.outbid_on(node) for each in found) for node in nodes)
+        nodes = tuple(sorted({node for each in owed for node in each.nodes}))
+        outbid = tuple(_outbid_in_all(node, carried, found) for node in nodes)
         debt = Debt(
             nodes=nodes,
-            notice_ends_us=max(each.notice_ends_us for each in found),
-            is_paid=all(each.is_paid for each in found),
+            notice_ends_us=max(each.notice_ends_us for each in owed),
+            is_paid=all(each.is_paid for each in owed),
             outbid_micros=outbid if any(outbid) else (),
         )
         return replace(won, promise=replace(won.promise, displaces=True, debt=debt))
@@ -285,6 +286,13 @@ class Debts:
         held = {seat.node for seat in self._demands[workload.workload].seats}
         nodes = [seat.node for seat in by_node(promise.seats)]
         return tuple(it for it in nodes if it not in held) or tuple(nodes)
+
+
+def _outbid_in_all(node: str, carried: Iterable[Debt], found: Iterable[Debt]) -> int:
+    """What those had bid that were outbid for a node: what is carried there and not paid was for
+    others than what comes with this clearing."""
+    before = max((it.outbid_on(node) for it in carried if not it.is_paid), default=0)
+    return before + max((it.outbid_on(node) for it in found), default=0)
 
 
 def _with_pushed(
