@@ -69,7 +69,7 @@ async def test_receiver(receiver: str, request: Request, context: Authenticated)
 
 
 def _person(context: RequestContext) -> Viewer:
-    """Who asks; refused to partners and agents, who have no work to hear of."""
+    """The person that asks; refused to partners and agents, who have no work to hear of."""
     context.require_of_org(Read.ORG, context.viewer.org)
     return context.viewer
 
