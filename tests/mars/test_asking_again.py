@@ -149,6 +149,28 @@ def test_what_is_held_no_more_by_a_person_and_by_a_guard_instead_is_told_as_that
     assert drained(scene) == {"n0", "n9"}
 
 
+def test_what_waits_for_a_person_since_a_parent_is_suspected_is_told_after_a_restart(
+    scene: Scene,
+) -> None:
+    file = file_of(scene, nodes=60)
+    runner = scene.runner(file)
+    for node in ("n0", "n1", "n2", "n3"):
+        scene.write(node)
+    runner.round()
+    scene.now_us += 10 * SECOND_US
+    runner.round()
+    waits = {name for name in shown(runner) if "action_waits{" in name}
+    assert any("parent_suspected" in name for name in waits)
+    before = drained(scene)
+    runner.close()
+    again = scene.runner(file)
+    for _ in range(2):
+        again.round()
+        assert {name for name in shown(again) if "action_waits{" in name} == waits
+        scene.now_us += 2 * MINUTE_US
+    assert drained(scene) == before
+
+
 def held_of(runner: MarsRunner, node: str) -> str:
     """The one reason for which an action on a node waits."""
     waits = [name for name in shown(runner) if "action_waits{" in name and f'"{node}"' in name]

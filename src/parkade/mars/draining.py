@@ -104,6 +104,7 @@ class Draining:
         self._waiting: dict[str, Verdict] = {}
         self._failed: dict[str, Verdict] = {}
         self._again: dict[str, Verdict] = {}
+        self._suspected: dict[str, Verdict] = {}
         self._asked_us: dict[str, int] = {}
         self._under_way: tuple[Verdict, Aside[Outcome]] | None = None
         self._is_look = False
@@ -123,8 +124,9 @@ class Draining:
     @property
     def unfinished(self) -> dict[str, Held | None]:
         """By verdict, in their order: the drains that are to be asked for again, also by the next
-        program, and what holds them, as far as that is known."""
-        pending = {**self._again, **self._failed, **self._waiting}
+        program, and those that wait for a person since a parent is suspected; and what holds them,
+        as far as that is known."""
+        pending = {**self._suspected, **self._again, **self._failed, **self._waiting}
         if self._under_way is not None:
             pending[self._under_way[0].verdict] = self._under_way[0]
         names = sorted(filter(self._stands, pending), key=self._turns.__getitem__)
@@ -136,9 +138,18 @@ class Draining:
         """What the program before this one had not finished, of verdicts that stand."""
         for name, why in unfinished.items():
             self._turns[name] = len(self._turns)
-            self._again[name] = verdicts[name]
             if why is not None:
                 self.held[name] = why
+            if why is not None and why.code == HoldReason.PARENT_SUSPECTED:
+                self._suspected[name] = verdicts[name]
+            else:
+                self._again[name] = verdicts[name]
+
+    def suspect(self, verdict: Verdict) -> None:
+        """A verdict on which nothing is done since a parent of its node is suspected."""
+        self._turns.setdefault(verdict.verdict, max(self._turns.values(), default=0) + 1)
+        self._suspected[verdict.verdict] = verdict
+        self.held[verdict.verdict] = held_by(HoldReason.PARENT_SUSPECTED)
 
     def ask(self, verdict: Verdict) -> None:
         """Asks for a drain; it takes the turn of the verdict that it supersedes."""
@@ -205,10 +216,7 @@ class Draining:
     def _look(self, now_us: int) -> None:
         """Asks the cluster whether it still refuses a drain that a guard would hold by now."""
         for name, verdict in self._again.items():
-            why, since_us = (
-                self.held.get(name),
-                now_us - self._asked_us.get(name, now_us - AGAIN_US),
-            )
+            why, asked_us = self.held.get(name), self._asked_us.get(name, now_us - AGAIN_US)
             is_refused = why is not None and why.code in REFUSED
             if is_refused and self._stands(name) and now_us - asked_us >= AGAIN_US:
                 self._begin(verdict, partial(self._drains.look, verdict.node), is_look=True)
@@ -224,7 +232,13 @@ class Draining:
         """What is held of verdicts that stand no more."""
         self.held = {name: why for name, why in self.held.items() if self._stands(name)}
         self._asked_us = {name: at for name, at in self._asked_us.items() if self._stands(name)}
-        known = {**self._again, **self._failed, **self._waiting}.keys() | self.held.keys()
+        self._suspected = {name: it for name, it in self._suspected.items() if self._stands(name)}
+        known = {
+            **self._suspected,
+            **self._again,
+            **self._failed,
+            **self._waiting,
+        }.keys() | self.held.keys()
         if self._under_way is not None:
             known |= {self._under_way[0].verdict}
         self._turns = {name: turn for name, turn in self._turns.items() if name in known}
@@ -301,6 +315,7 @@ class Draining:
     def _hold_by_guard(self, verdict: Verdict, reason: HoldReason) -> None:
         if reason is HoldReason.PARENT_SUSPECTED:
             self._again.pop(verdict.verdict, None)
+            self._suspected[verdict.verdict] = verdict
         else:
             self._again[verdict.verdict] = verdict
         if self._hold(verdict, held_by(reason)):
