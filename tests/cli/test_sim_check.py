@@ -28,6 +28,8 @@ def test_what_programs_read_is_one_line_a_world() -> None:
         "shared",
         "elastic",
         "array",
+        "rights",
+        "changes",
         "agent",
     ]
     assert all(each.complete_depth == 1 and each.invariant is None for each in found)
@@ -45,4 +47,4 @@ def test_what_an_earlier_version_said_is_still_read() -> None:
 def test_an_unknown_world_is_named_with_those_that_are_there() -> None:
     result = CliRunner().invoke(app, ["sim", "check", "--world", "mars"])
     assert result.exit_code == 2
-    assert "owners, claims, shared, elastic, array, agent" in result.output
+    assert "owners, claims, shared, elastic, array, rights, changes, agent" in result.output

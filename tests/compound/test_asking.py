@@ -2,13 +2,14 @@
 
 import asyncio
 import pydoc
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 
 from parkade.compound.answered import AllFailed, Answers
-from parkade.compound.asking import AskOptions, ask, ask_async
+from parkade.compound.asking import AskOptions, ask, ask_async, chosen_of, questions_of
 from parkade.compound.models.local import LocalModel
 from parkade.compound.network import BestOf, Generate, NetworkError
 from parkade.compound.run.budget import Budget
@@ -236,3 +237,22 @@ def test_a_function_that_gives_no_text_fails_its_question_alone(
     answers = ask("2E@m >> M", ["bad", "fine"], models={"m": waited if is_async else plain})
     assert answers.texts == [None, "good"]
     assert f"it returned {type(wrong).__name__} and not a text" in str(answers[0].failures)
+
+
+@pytest.mark.parametrize("budget", [0.01, Decimal("0.01"), "0.01", 1])
+def test_a_budget_is_the_amount_that_it_is_written_as(budget: Any) -> None:
+    assert chosen_of({"budget": budget}).budget.micros == int(Decimal(str(budget)) * 1_000_000)
+
+
+def test_a_file_of_questions_is_read_and_not_asked(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"id": "a", "prompt": "one"}\n{"id": "b", "prompt": "two"}\n')
+    for given in (file, str(file)):
+        assert [each.id for each in questions_of(given)] == ["a", "b"]
+    (prompt,) = questions_of("what is in q.jsonl")
+    assert prompt.prompt == "what is in q.jsonl"
+
+
+def test_no_questions_at_all_is_a_clear_error() -> None:
+    with pytest.raises(TypeError, match="questions are a prompt"):
+        questions_of(None)

@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
@@ -28,7 +29,7 @@ from parkade.compound.network.binding import bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.network.notation import parse
 from parkade.compound.network.question_faults import check_questions
-from parkade.compound.questions import question_of
+from parkade.compound.questions import question_of, read_questions
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.loops import fast_loop
 from parkade.compound.run.outages import PATIENCE_S
@@ -49,9 +50,13 @@ LOG = logging.getLogger("parkade.compound")
 Network: TypeAlias = Operator | str | Path | list[Any] | dict[str, Any]
 #: A prompt, a row as in a file of questions, or a Question.
 Asked: TypeAlias = str | Mapping[str, Any] | Question
+#: One of them, several, or a file of questions: a `Path`, or a name that ends as one.
+Questions: TypeAlias = Asked | Path | Iterable[Asked]
 
 #: What a text that names a network file ends with.
 FILES = (".yaml", ".yml", ".py")
+#: What a text that names a file of questions ends with.
+QUESTION_FILES = (".jsonl", ".jsonl.gz")
 #: As `Settings` has it.
 WIDTH = Settings().width
 
@@ -67,8 +72,8 @@ class AskOptions(TypedDict, total=False):
     functions: Mapping[str, Any] | None
     #: A folder: with one, the same call goes on where it was, and `show` and the like read it.
     out: Path | str | None
-    #: Money such as "0.50", or a whole Budget.
-    budget: Budget | str | None
+    #: Money such as "0.50" or 0.5, or a whole Budget.
+    budget: Budget | str | float | Decimal | None
     #: Most calls in flight for one question; 16 if left out.
     width: int
     #: A model whose calls fail for so many seconds, and none is answered, ends the run; 60 if
@@ -88,15 +93,14 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     on_result: Callable[[Result], None] | None
 
 
-def ask(
-    network: Network, questions: Asked | Iterable[Asked], **options: Unpack[AskOptions]
-) -> Answers:
+def ask(network: Network, questions: Questions, **options: Unpack[AskOptions]) -> Answers:
     """The network's answers.
 
     `models`, `verifiers` and `functions` say what the network's names mean, each as a network file
     would, or by a Python value. `out` is a folder in which the run is kept and goes on; `budget` is
-    the most money, as "0.50", or a `Budget`; `width` bounds the calls in flight for one question;
-    `patience_s` is for how long a server may answer nothing; `on_result` hears each result.
+    the most money, as "0.50" or 0.5, or a `Budget`; `width` bounds the calls in flight for one
+    question; `patience_s` is for how long a server may answer nothing; `on_result` hears each
+    result.
 
     Works in a notebook too: where a loop runs already, it runs in a thread of its own. Raises what
     `run_async` does, AllFailed where something failed for each question (where others have an
@@ -108,7 +112,7 @@ def ask(
 
 
 async def ask_async(
-    network: Network, questions: Asked | Iterable[Asked], **options: Unpack[AskOptions]
+    network: Network, questions: Questions, **options: Unpack[AskOptions]
 ) -> Answers:
     """As `ask`, for programs with a loop of their own."""
     chosen = chosen_of(options)
@@ -234,9 +238,16 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def questions_of(given: Asked | Iterable[Asked]) -> list[Question]:
+def questions_of(given: Questions | None) -> list[Question]:
     """The questions of what `ask` may be given; ValueError for one without a prompt, or two of an
     id."""
+    if (file := _file_of_questions(given)) is not None:
+        return list(read_questions(file))
+    if given is None or not isinstance(given, (str, Mapping, Question, Iterable)):
+        raise TypeError(
+            f"questions are a prompt, a row, a Question, a list of these, or the Path of a file, "
+            f"not {given!r}"
+        )
     rows = [given] if isinstance(given, (str, Mapping, Question)) else list(given)
     asked = [_question(row, number) for number, row in enumerate(rows, start=1)]
     seen: set[str] = set()
@@ -245,6 +256,15 @@ def questions_of(given: Asked | Iterable[Asked]) -> list[Question]:
             raise ValueError(f"two questions have the id {question.id!r}; each needs its own")
         seen.add(question.id)
     return asked
+
+
+def _file_of_questions(given: object) -> Path | None:
+    """The file that is meant, if one is; a text with a space is a prompt."""
+    if isinstance(given, Path):
+        return given
+    if isinstance(given, str) and given.endswith(QUESTION_FILES) and len(given.split()) == 1:
+        return Path(given)
+    return None
 
 
 def _question(row: Asked, number: int) -> Question:
@@ -258,13 +278,14 @@ def _question(row: Asked, number: int) -> Question:
         raise ValueError(f"question {number}: {error}") from None
 
 
-def _budget(given: Budget | str | None) -> Budget:
+def _budget(given: Budget | str | float | Decimal | None) -> Budget:
     if given is None:
         return Budget()
     if isinstance(given, Budget):
         return given
     try:
-        return Budget(micros=micros_of(given))
+        # A float is the amount that it is written as: 0.01 is one hundredth.
+        return Budget(micros=micros_of(str(given)))
     except ValueError as error:
         raise NetworkError(f"budget: {error}") from None
 

@@ -35,7 +35,7 @@ import msgspec
 import yaml
 
 from parkade.compound.models.config import model_from
-from parkade.compound.models.local import LocalModel
+from parkade.compound.models.local import LocalModel, version_of
 from parkade.compound.models.local_server import ModelServer, server_from, with_port
 from parkade.compound.models.protocol import Model
 from parkade.compound.models.providers import providers_from
@@ -191,7 +191,7 @@ def _model(name: str, given: Any, folder: Path) -> Model:
         model: Model = given
         return model
     if callable(given):
-        return LocalModel(name, given)
+        return LocalModel(name, given, version=version_of(given))
     raise NetworkError(
         f"models.{name}: give a map such as {{'url': …, 'model': …}}, a function, or a Model"
     )
@@ -311,7 +311,9 @@ def _module(name: str, folder: Path) -> Any:
     if not name.endswith(".py"):
         return importlib.import_module(name)
     path = (folder / name).resolve()
-    unique = f"_parkade_network_{path.stem}_{abs(hash(str(path)))}"
+    # A file that has changed since is another module.
+    content = path.read_bytes()
+    unique = f"_parkade_network_{path.stem}_{abs(hash((str(path), content)))}"
     if unique in sys.modules:
         return sys.modules[unique]
     spec = importlib.util.spec_from_file_location(unique, path)

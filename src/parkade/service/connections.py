@@ -85,6 +85,8 @@ class LobbyProtocol(H11Protocol):
 
     def __init__(self, *args: Any, lobby: Lobby, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # A path may hold the code of a login; uvicorn asks its loggers, which others share.
+        self.access_log = False
         self._lobby = lobby
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

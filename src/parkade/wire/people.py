@@ -265,7 +265,7 @@ About = Literal["notice", "at_risk", "started", "ended", "budget", "incident"]
 
 
 class AddReceiver(Request):
-    """Where to be told: `address` is a webhook (https://…) or an address of mail, and `about` what
+    """Where to be told: `address` is a webhook, or an address of mail, and `about` what
     of; empty: all. `for_org`: of all the org's work, set by its owners."""
 
     address: Annotated[str, Field(min_length=1, max_length=2_000)]

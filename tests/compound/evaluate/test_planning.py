@@ -216,3 +216,13 @@ def test_a_k_above_that_of_the_headline_says_why() -> None:
     headline = next(each for each in dear.findings if each.startswith("More calls help"))
     assert f"K = {dear.k:,}" not in headline
     assert any(f"K = {dear.k:,} has the highest net worth" in each for each in dear.findings)
+
+
+def test_a_ceiling_below_what_few_candidates_give_is_not_called_a_cap() -> None:
+    rates = [(0.5, 0.9, 0.02)] * 100 + [(0.3, 0.02, 0.3)] * 100
+    found = planned(rates, Budget(micros=10**9), most_k=500)
+    best = max(step.accuracy for step in found.steps)
+    assert best > found.ceiling.value
+    told = next(each for each in found.findings if each.startswith("False positives"))
+    assert "take accuracy down to" in told
+    assert f"below the {100 * best:.1f} %" in told

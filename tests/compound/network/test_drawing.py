@@ -43,6 +43,12 @@ def test_mermaid_and_svg_hold_every_operator_and_svg_is_well_formed() -> None:
         assert words in as_mermaid(NETWORK)
 
 
+def test_a_refine_names_its_critic_and_its_verifier() -> None:
+    network = Generate("m") >> Refine("m", critic="j", verify=ModelVerifier("strict"))
+    line = "refine: m, at most 1 round, criticized by j, verified by strict"
+    assert as_text(network).splitlines()[-1] == f"→ {line}"
+
+
 def test_names_in_a_picture_are_escaped() -> None:
     network = Generate('<script>"|') >> Vote()
     ElementTree.fromstring(as_svg(network))

@@ -18,7 +18,8 @@ from parkade.compound.network.notation import parse
 from parkade.compound.run.budget import Amounts, Budget
 from parkade.compound.run.journal import Journal, JournalError
 from parkade.compound.run.lines import CallLine, Header, SharedLine
-from parkade.compound.run.running import JOURNAL, Settings
+from parkade.compound.run.ownership import JOURNAL
+from parkade.compound.run.running import Settings
 from parkade.compound.show.page import as_page
 from parkade.compound.show.text import as_text
 from parkade.compound.show.trace import read_trace

@@ -42,6 +42,25 @@ def test_questions_that_are_solved_are_not_given_up(tmp_path: Path) -> None:
     assert drawn(network, tmp_path) == [4] * QUESTIONS
 
 
+def one_in_three(question: Question, candidate: Candidate) -> bool:
+    return int(candidate.text) % 3 == 2
+
+
+def test_a_small_run_is_not_given_up_after_one_rejected_candidate(tmp_path: Path) -> None:
+    """The first questions teach; a prior of hard questions alone would end each after one."""
+    network = BestOf(Generate("m"), 64, one_in_three, worth=20.0, parallel=1)
+    assert drawn(network, tmp_path) == [3] * QUESTIONS
+
+
+def test_what_is_given_up_is_counted_and_noted(tmp_path: Path) -> None:
+    network = BestOf(Generate("m"), 500, never, worth=20.0, parallel=1)
+    summary, results = run_network(network, [ask(n) for n in range(3)], KNOWN, tmp_path)
+    assert summary.noted.given_up == 3
+    assert all("more was not worth it" in each.notes[0] for each in results.values())
+    first = next(iter(results.values()))
+    assert first.calls == 18
+
+
 @pytest.mark.parametrize("worth", [1.0, 1e12])
 def test_one_candidate_is_drawn_at_least_and_k_at_most(worth: float, tmp_path: Path) -> None:
     network = BestOf(Generate("m"), 20, never, worth=worth, parallel=1)

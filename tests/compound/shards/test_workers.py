@@ -17,7 +17,8 @@ from parkade.cli.compound.app import compound
 from parkade.compound.evaluate.recorded_run import outcomes_of_run
 from parkade.compound.network import NetworkError
 from parkade.compound.run.budget import Budget
-from parkade.compound.shards.folder import FolderError, SharedFolder
+from parkade.compound.run.ownership import FolderError
+from parkade.compound.shards.folder import SharedFolder
 from tests.compound.shards.farm import RULES, Farm, K, ends, told
 from tests.waits import until
 

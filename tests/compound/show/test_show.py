@@ -7,7 +7,7 @@ import pytest
 
 from parkade.compound.network.notation import parse
 from parkade.compound.run.described import NoSuchRun, RunUnreadable
-from parkade.compound.run.running import RUN
+from parkade.compound.run.ownership import RUN
 from parkade.compound.show.page import as_page
 from parkade.compound.show.text import as_text
 from parkade.compound.show.trace import read_trace

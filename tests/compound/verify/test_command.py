@@ -166,3 +166,20 @@ def _is_zombie(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_a_changed_program_is_another_version(tmp_path: Path) -> None:
+    """Whether it is the command itself, or a script behind its interpreter."""
+    script = tmp_path / "check.py"
+    versions = []
+    for text in ("print(1)", "print(2)"):
+        script.write_text(text)
+        versions.append(CommandVerifier([sys.executable, "check.py"], folder=tmp_path).version())
+        versions.append(CommandVerifier([str(script)]).version())
+    assert len(set(versions)) == 4
+    same = CommandVerifier([sys.executable, "check.py"], folder=tmp_path).version()
+    assert same == versions[2]
+
+
+def test_a_word_that_is_no_name_of_a_file_is_a_word() -> None:
+    assert CommandVerifier(["echo", "x" * 10_000, "a\0b"]).version()

@@ -9,6 +9,7 @@ from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.translate import instant
+from parkade.control.viewers import Viewer
 from parkade.core.steps.permissions import Read
 from parkade.messages import receivers as messages
 from parkade.messages.receivers import Directory
@@ -20,8 +21,7 @@ router = strict.router("receivers")
 @router.get("/receivers")
 async def list_receivers(request: Request, context: Authenticated) -> wire.Receivers:
     """The caller's own, and for an owner its org's."""
-    directory = _directory(request)
-    viewer = context.viewer
+    directory, viewer = _directory(request), _person(context)
     found = list(directory.of(viewer.org, viewer.user))
     if context.viewer.may_read(Read.RECEIVERS, org=viewer.org):
         found += directory.of(viewer.org, None)
@@ -33,7 +33,7 @@ async def add_receiver(
     body: wire.AddReceiver, request: Request, context: Authenticated
 ) -> wire.Receiver:
     """A new one; its secret is in this answer only."""
-    viewer = context.viewer
+    viewer = _person(context)
     if body.for_org:
         context.require_of_org(Read.RECEIVERS, viewer.org)
     try:
@@ -68,13 +68,19 @@ async def test_receiver(receiver: str, request: Request, context: Authenticated)
     return _shown(found)
 
 
+def _person(context: RequestContext) -> Viewer:
+    """Who asks; refused to partners and agents, who have no work to hear of."""
+    context.require_of_org(Read.ORG, context.viewer.org)
+    return context.viewer
+
+
 def _directory(request: Request) -> Directory:
     return cast(Directory, request.app.state.receivers)
 
 
 def _own(request: Request, context: RequestContext, name: str) -> messages.Receiver:
     """A receiver of the caller, or of its org where it may; else it is not there."""
-    found, viewer = _directory(request).find(name), context.viewer
+    found, viewer = _directory(request).find(name), _person(context)
     if found is None or found.org != viewer.org:
         context.not_found(f"receiver {name}")
     is_own = found.user == viewer.user

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from parkade.cli.compound.overwriting import Force
+
 
 def distil(
     out: Annotated[Path, typer.Argument(help="Folder of a run.")],
@@ -21,12 +23,14 @@ def distil(
     words: Annotated[int, typer.Option(help="Words in a row that contaminate.", min=1)] = 13,
     system: Annotated[str | None, typer.Option(help="A system message before each.")] = None,
     model: Annotated[str, typer.Option(help="Model of batch requests.")] = "",
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="The counts as JSON.")] = False,
 ) -> None:
     """Keep what was verified, once each and not from a test set, in a trainer's format."""
     import msgspec
 
     from parkade.cli.compound.failing import fail, failing
+    from parkade.cli.compound.overwriting import EXAMPLES, may_write
     from parkade.cli.exit_codes import COMPOUND_WRONG
     from parkade.cli.screen import fields
     from parkade.compound.distil.examples import Choice, ExampleCounts, examples
@@ -39,6 +43,7 @@ def distil(
     choice = Choice(keep=keep, form=chosen, most=most, system=system, model=model)
     counted = ExampleCounts()
     with failing(as_json=as_json):
+        may_write(to, EXAMPLES, (questions, test_set), force=force, as_json=as_json)
         try:
             tests = None
             if test_set is not None:

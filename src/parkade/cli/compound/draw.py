@@ -63,7 +63,8 @@ def _spanned(least: int, most: int) -> str:
 
 def _templates(bound: "Bound") -> str | None:
     """Models whose chat templates may add tokens that nothing says."""
-    asked = dict.fromkeys(node.writer.model_name for node in bound.nodes if node.writer is not None)
+    writers = (writer for node in bound.nodes for writer in (node.writer, node.critic))
+    asked = dict.fromkeys(writer.model_name for writer in writers if writer is not None)
     each = {name: bound.models[name].bounds for name in asked}
     unsaid = [
         name for name, its in each.items() if its.has_template and its.template_tokens is None

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from parkade.cli.compound.overwriting import Force
 from parkade.cli.compound.reports import FIELD, RULE, AsJson, Field, Labels, Outcomes, Plot, Rule
 
 if TYPE_CHECKING:
@@ -23,15 +24,19 @@ def evaluate(
     rule: Rule = RULE,
     ks: Ks = None,
     plot: Plot = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Accuracy, pass@K, the verifier and what a solved question cost, with intervals."""
     from parkade.cli.compound.failing import failing
+    from parkade.cli.compound.overwriting import PLOT, may_write
     from parkade.cli.compound.reports import Truth, print_json, read, write_plot
     from parkade.compound.evaluate.network_answers import network_answers
     from parkade.compound.evaluate.pictures import evaluation_chart
 
     with failing(as_json=as_json):
+        if plot is not None:
+            may_write(plot, PLOT, (outcomes, labels), force=force, as_json=as_json)
         recorded = read(outcomes, Truth(labels, field, rule))
         answers = network_answers(outcomes, recorded.labels) if outcomes.is_dir() else None
         found = _of_candidates(recorded, ks, or_nothing=answers is not None and plot is None)

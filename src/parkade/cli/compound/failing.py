@@ -40,9 +40,9 @@ def failing(
     from parkade.compound.questions import QuestionError
     from parkade.compound.run.described import NoSuchRun, RunUnreadable
     from parkade.compound.run.journal import JournalError
+    from parkade.compound.run.ownership import FolderError
     from parkade.compound.run.progressing import ModelDenied, RunStopped, VerifierBroken
     from parkade.compound.run.results import ResultError
-    from parkade.compound.shards.folder import FolderError
     from parkade.compound.shards.log import LogError
     from parkade.compound.theory.domain import DomainError
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parkade.cli.compound.overwriting import Force
 from parkade.cli.compound.reports import FIELD, RULE, AsJson, Field, Labels, Outcomes, Plot, Rule
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def plan(
     parallel: Parallel = 1,
     exact_verifier: Exact = False,
     plot: Plot = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """K, expected accuracy, ceiling and cost for a budget, a target, or a worth.
@@ -54,12 +56,15 @@ def plan(
     Give one of --budget, --target and --worth.
     """
     from parkade.cli.compound.failing import failing
+    from parkade.cli.compound.overwriting import PLOT, may_write
     from parkade.cli.compound.reports import Truth, print_json, read, write_plot
     from parkade.compound.evaluate import planning
     from parkade.compound.evaluate.calibration import calibration_of
     from parkade.compound.evaluate.pictures import plan_chart
 
     with failing(as_json=as_json):
+        if plot is not None:
+            may_write(plot, PLOT, (outcomes, labels), force=force, as_json=as_json)
         goal = _goal(budget, target, worth, wrong_cost)
         recorded = read(outcomes, Truth(labels, field, rule))
         found = planning.plan(

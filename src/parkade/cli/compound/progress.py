@@ -165,6 +165,7 @@ def fields_of(summary: Summary, out: Path | None = None) -> None:
             ("cut", _share("at max_tokens ", summary.cut_answers, summary)),
             ("filtered", _share("", summary.filtered, summary)),
             ("empty", _share("", summary.empty, summary)),
+            *_noted(summary),
             ("waiting", _waiting(summary)),
             ("retries", summary.retries or None),
             ("cancelled", summary.cancelled or None),
@@ -260,6 +261,20 @@ def _amounts(summary: Summary) -> str:
 
 def _share(what: str, count: int, summary: Summary) -> str | None:
     return f"{what}{count:,} of {summary.calls:,}" if count else None
+
+
+def _noted(summary: Summary) -> tuple[tuple[str, str | None], ...]:
+    """What `show` says of each such question."""
+    noted = summary.noted
+    rows = (
+        ("given up", noted.given_up, "without an accepted candidate: more was not worth it"),
+        ("off schema", noted.off_schema, "with answers that do not meet it after all repairs"),
+        ("unread", noted.unread, "with replies of a judge that say nothing: show tells which"),
+    )
+    return tuple(
+        (name, f"{counted(count, 'question')} {what}" if count else None)
+        for name, count, what in rows
+    )
 
 
 def _waiting(summary: Summary) -> str | None:

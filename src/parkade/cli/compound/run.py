@@ -74,8 +74,8 @@ def run(
     print_summary(summary, out, as_json=as_json)
     if summary.kept_aside and not as_json:
         print(
-            f"note: this folder has run another network: {summary.kept_aside:,} results of it are "
-            "kept aside",
+            f"note: this folder has run another network, or this one with other code: "
+            f"{summary.kept_aside:,} results of it are kept aside",
             file=sys.stderr,
         )
     if code := exit_code(summary):

@@ -11,10 +11,10 @@ import msgspec
 
 from parkade.compound.run.described import read_described
 from parkade.compound.run.lines import VerdictLine
+from parkade.compound.run.ownership import JOURNAL, RUN
 from parkade.compound.run.recorded_lines import asked_calls, reading, recorded_lines
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import JOURNAL, RUN
 
 MAX_PER_QUESTION = 64
 

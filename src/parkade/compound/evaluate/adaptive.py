@@ -9,6 +9,11 @@ distinct counts, at most K of them twice over.
 The chance that candidate n + 1 succeeds after n failures is a mean over the posterior, weighted by
 how well each Beta explains n failures. It only falls with n, so the rule "stop when chance × value
 is below the cost" is the optimal one (`theory/stopping.py`), now with an unknown prior.
+
+The prior is of hard questions: a single failure in it says that p is small, and a question that is
+worth 20 candidates would be given up at once, from which nothing is ever learnt. So the f-th
+question to be finished may have at least (V ÷ c − 2) ÷ f failures, what a uniform p would be worth
+divided by f. What this can lose over q hopeless questions is the worth of 1 + ln q solved ones.
 """
 
 import math
@@ -51,7 +56,8 @@ class AdaptiveStop:
     @property
     def failures_allowed(self) -> int:
         """The failures after which to stop; 0 where not even one candidate pays."""
-        return self._allowed
+        floor = math.ceil((self._value - 2) / (self._finished + 1))
+        return max(self._allowed, min(floor, self._most))
 
     @property
     def spread(self) -> Spread:

@@ -15,10 +15,10 @@ from parkade.compound.evaluate.measures import Measure, mean_share
 from parkade.compound.evaluate.recorded_run import Labels, is_right
 from parkade.compound.run.described import read_described
 from parkade.compound.run.lines import CallLine
+from parkade.compound.run.ownership import JOURNAL, RUN
 from parkade.compound.run.recorded_lines import reading, recorded_lines
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import JOURNAL, RUN
 
 
 class NetworkAnswers(msgspec.Struct, frozen=True, kw_only=True):

@@ -290,7 +290,8 @@ def _findings(
             f" {100 * most.accuracy:.1f} % at K = {most.k:,}."
         )
     if not is_exact:
-        found += _about_the_verifier(calibration, ceiling)
+        best = max(steps, key=lambda step: step.accuracy)
+        found += _about_the_verifier(calibration, ceiling, best)
     if turn is not None:
         found.append(
             f"Accuracy turns down after K = {turn}: later candidates are accepted mostly on"
@@ -311,7 +312,7 @@ def _findings(
     return tuple(found)
 
 
-def _about_the_verifier(calibration: Calibration, ceiling: Measure) -> list[str]:
+def _about_the_verifier(calibration: Calibration, ceiling: Measure, best: Step) -> list[str]:
     found = []
     assert calibration.verifier is not None
     tpr = calibration.verifier.true_positive_rate
@@ -326,7 +327,13 @@ def _about_the_verifier(calibration: Calibration, ceiling: Measure) -> list[str]
             "The verifier may not tell right from wrong: the intervals of its true and false"
             " positive rate overlap. Label more candidates."
         )
-    if ceiling.value < 1 - _LITTLE:
+    if best.accuracy > ceiling.value + _LITTLE:
+        found.append(
+            f"False positives take accuracy down to {100 * ceiling.value:.1f} % with ever more"
+            f" candidates, below the {100 * best.accuracy:.1f} % at K = {best.k:,}: more"
+            " candidates do not help, a better verifier does."
+        )
+    elif ceiling.value < 1 - _LITTLE:
         found.append(
             f"False positives cap accuracy at {100 * ceiling.value:.1f} %: no budget goes beyond,"
             " a better verifier does."

@@ -23,10 +23,10 @@ from parkade.compound.evaluate.outcomes import CandidateOutcome, OutcomesUnreada
 from parkade.compound.questions import IDS, read_rows
 from parkade.compound.run.described import read_described
 from parkade.compound.run.lines import CallLine, VerdictLine
+from parkade.compound.run.ownership import JOURNAL, RUN
 from parkade.compound.run.recorded_lines import asked_calls, recorded_lines
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import SERVED, Result
-from parkade.compound.run.running import JOURNAL, RUN
 from parkade.compound.values import KEY_BYTES, Question
 from parkade.compound.verify import compare
 from parkade.compound.verify.exact import (

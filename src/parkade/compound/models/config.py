@@ -11,7 +11,7 @@ import yaml
 
 from parkade.compound.amounts import micros_of
 from parkade.compound.models.batch import BatchModel
-from parkade.compound.models.local import LocalModel
+from parkade.compound.models.local import LocalModel, version_of
 from parkade.compound.models.openai import OpenAIModel
 from parkade.compound.models.protocol import (
     FREE,
@@ -57,7 +57,8 @@ class FunctionGiven(_Given, frozen=True, kw_only=True):
     """A Python function."""
 
     function: str
-    version: str | int = "1"
+    #: Yours to raise; None: the function's own source stands for it.
+    version: str | int | None = None
 
 
 class ServerGiven(_Given, frozen=True, kw_only=True):
@@ -132,10 +133,11 @@ def model_from(
         case ServerGiven():
             return _server(parsed, where, provider)
         case FunctionGiven():
+            function = function_at(parsed.function)
             return LocalModel(
                 name,
-                function_at(parsed.function),
-                version=str(parsed.version),
+                function,
+                version=version_of(function) if parsed.version is None else str(parsed.version),
                 max_output_tokens=parsed.max_tokens,
                 price=price_from(parsed.price, where) or FREE,
                 limits=limits_from(parsed),

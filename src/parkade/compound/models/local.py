@@ -1,7 +1,8 @@
 """A Python function as a model: for generators of one's own, heuristics, and tests.
 
 The function gets the call and gives a text or a whole Completion; it may be async. Its version is
-part of its identity, so that a changed function does not answer from an old journal.
+part of its identity, so that a changed function does not answer from an old journal; a network
+file, and `ask`, take the function's source where no version is given.
 """
 
 import asyncio
@@ -24,9 +25,12 @@ from parkade.compound.models.protocol import (
     TokenBounds,
     bounded,
 )
+from parkade.compound.network.sources import own_source_of
 from parkade.compound.values import Call, Completion, Usage, without_surrogates
 
 Answer = str | Completion
+#: What identities of such models begin with.
+LOCAL = "local/"
 
 
 class LocalModel:
@@ -43,7 +47,7 @@ class LocalModel:
         limits: RateLimits | None = None,
         bounds: TokenBounds = PLAIN_BOUNDS,
     ) -> None:
-        self.identity = f"local/{name}@{version}"
+        self.identity = f"{LOCAL}{name}@{version}"
         self.price: Price | None = price
         self.max_output_tokens = max_output_tokens
         self.bounds = msgspec.structs.replace(bounds, has_template=False)
@@ -100,6 +104,11 @@ class LocalModel:
             finish="stop",
             latency_us=(time.perf_counter_ns() - began) // 1_000,
         )
+
+
+def version_of(function: Callable[..., Any]) -> str:
+    """The version of a function that is given none: its source, or "1" where it has none."""
+    return own_source_of(function) or "1"
 
 
 def _broken(error: Exception) -> Failure:

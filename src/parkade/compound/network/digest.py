@@ -1,7 +1,6 @@
 """A digest of a bound network: equal digests ask equal calls and choose alike.
 
-Functions and verifiers count by their name and version; a function whose code changes and whose
-name does not is not noticed, so give it a version (`function.version = "2"`).
+Functions and verifiers count by their name, and by their version or else their source (`sources`).
 """
 
 from hashlib import blake2b
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 
 from parkade.compound.network.binding import Bound, Node
+from parkade.compound.network.sources import source_of
 from parkade.compound.values import KEY_BYTES
 
 
@@ -18,14 +18,14 @@ def network_digest(bound: Bound) -> str:
     content = {
         "network": bound.network,
         "models": {name: model.identity for name, model in sorted(bound.models.items())},
-        "nodes": [(name_of(node.checker), name_of(node.function)) for node in bound.nodes],
+        "nodes": [(code_name(node.checker), code_name(node.function)) for node in bound.nodes],
     }
-    body = msgspec.json.encode(content, enc_hook=name_of, order="sorted")
+    body = msgspec.json.encode(content, enc_hook=code_name, order="sorted")
     return blake2b(body, digest_size=KEY_BYTES).hexdigest()
 
 
 def name_of(value: Any) -> str:
-    """What stands for a function or verifier in a digest or a drawing."""
+    """What stands for a function or verifier in a drawing."""
     if value is None:
         return ""
     if isinstance(value, Node):
@@ -37,3 +37,9 @@ def name_of(value: Any) -> str:
         version = version()
     name = getattr(value, "name", None) or getattr(value, "__qualname__", type(value).__name__)
     return f"{name}@{version}" if version else str(name)
+
+
+def code_name(value: Any) -> str:
+    """What stands for a function or verifier in a digest and in the journal."""
+    source = source_of(value)
+    return f"{name_of(value)}@{source}" if source else name_of(value)

@@ -34,6 +34,7 @@ from parkade.compound.network.operators import (
     Verify,
     Vote,
 )
+from parkade.compound.network.request import Writer
 from parkade.compound.values import Usage
 
 USAGE = Usage(input_tokens=1, output_tokens=0)
@@ -125,7 +126,7 @@ def _asking(bound: Bound, node: Node, operator: Asking, runs: int) -> Part:
             return Part(call.times(some), some)
         case Refine(rounds=rounds):
             checked = node.checker is not None
-            a_round = call.times(1 if node.critic is None else 2)
+            a_round = call if node.critic is None else call + _of_writer(bound, node.critic)
             each = _check(bound, node) if checked else a_round.times(rounds)
             return Part(each.times(runs), runs)
         case ModelVerifier(votes=votes):
@@ -140,6 +141,10 @@ def _check(bound: Bound, node: Node) -> Cost:
 
 def _call(bound: Bound, node: Node) -> Cost:
     assert node.writer is not None
-    price = bound.models[node.writer.model_name].price
+    return _of_writer(bound, node.writer)
+
+
+def _of_writer(bound: Bound, writer: Writer) -> Cost:
+    price = bound.models[writer.model_name].price
     micros = None if price is None else price.cost_micros(USAGE)
     return Cost(calls=1, input_tokens=1, output_tokens=0, micros=micros)

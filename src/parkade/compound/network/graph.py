@@ -76,8 +76,11 @@ def describe(operator: Operator) -> tuple[str, str]:
             return title, f"first of {len(racing)}"
         case Route(choose=choose):
             return title, f"by {name_of(choose)}"
-        case Refine(model=model, rounds=rounds):
-            return title, f"{model}, at most {rounds} rounds"
+        case Refine(model=model, rounds=rounds, critic=critic, verify=verify):
+            parts = [model, f"at most {rounds} round{'' if rounds == 1 else 's'}"]
+            parts += [f"criticized by {critic}"] if critic is not None else []
+            parts += [_checker(verify)] if verify is not None else []
+            return title, ", ".join(parts)
         case Asking(model=model):
             votes = getattr(operator, "votes", 1)
             return title, f"{model}, {votes} votes" if votes > 1 else model

@@ -4,6 +4,7 @@
 value is put in: operators with equal signatures may write equal bodies.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
@@ -117,12 +118,15 @@ class Writer:
     @property
     def names(self) -> tuple[str, ...]:
         """What its templates name."""
+        return () if self._passes_messages else tuple(self.counts)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often a request shows each variable, at most; a conversation that goes through is
+        counted as the prompt."""
         if self._messages is not None:
-            return tuple(dict.fromkeys(_names_in(self._messages)))
-        if self._passes_messages:
-            return ()
-        system = () if self._system is None else self._system.names
-        return tuple(dict.fromkeys((*self._prompt.names, *system)))
+            return sum((each.counts for each in _templates_in(self._messages)), Counter())
+        return self._prompt.counts + (Counter() if self._system is None else self._system.counts)
 
     def unbounded(self) -> str | None:
         """What keeps a budget in money or tokens from bounding a call, as far as is known before
@@ -182,16 +186,16 @@ def _compiled(value: Any) -> Any:
     return made
 
 
-def _names_in(value: Any) -> Iterator[str]:
+def _templates_in(value: Any) -> Iterator[Template]:
     match value:
         case Template():
-            yield from value.names
+            yield value
         case dict():
             for part in value.values():
-                yield from _names_in(part)
+                yield from _templates_in(part)
         case list():
             for part in value:
-                yield from _names_in(part)
+                yield from _templates_in(part)
 
 
 def _rendered(value: Any, values: Mapping[str, object]) -> Any:

@@ -4,6 +4,7 @@
 renderings cost little. An unknown variable is an error that names those there are.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from string import Formatter
 
@@ -13,7 +14,7 @@ from parkade.compound.network.errors import NetworkError
 class Template:
     """A text with variables."""
 
-    __slots__ = ("_parts", "names", "text")
+    __slots__ = ("_parts", "counts", "names", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -28,7 +29,9 @@ class Template:
         except ValueError as error:
             raise NetworkError(f"a prompt is no template ({error}); write braces doubled") from None
         self._parts = tuple(parts)
-        self.names = tuple(dict.fromkeys(name for _, name in parts if name))
+        #: How often it shows each variable.
+        self.counts = Counter(name for _, name in parts if name)
+        self.names = tuple(self.counts)
 
     def render(self, values: Mapping[str, object]) -> str:
         """The text with its values; NetworkError if one is missing."""

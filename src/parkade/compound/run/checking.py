@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from parkade.compound.models.protocol import Failure, FailureKind, bounded
-from parkade.compound.network.digest import name_of
+from parkade.compound.network.digest import code_name, name_of
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.lines import VerdictLine
 from parkade.compound.run.orders import Apply, Check, Judged
@@ -47,6 +47,8 @@ class Checking:
         self._give_up = give_up
         #: Verdicts that failed of each verifier, or WORKS.
         self._broken: dict[str, int] = {}
+        #: By the identity of a verifier, which lives as long as the run.
+        self._names: dict[int, str] = {}
         self._waiting: deque[tuple[Callable[[], None], Any]] = deque()
         self._running = 0
 
@@ -139,13 +141,20 @@ class Checking:
                 question=run.machine.question.id,
                 node=order.node,
                 of=order.candidate.key,
-                verifier=name_of(order.verifier),
+                verifier=self._code_name(order.verifier),
                 accepted=verdict.is_accepted,
                 us=took_us,
                 score=verdict.score,
                 reason=verdict.reason,
             )
         )
+
+    def _code_name(self, verifier: Any) -> str:
+        """Its source is read once."""
+        name = self._names.get(id(verifier))
+        if name is None:
+            name = self._names[id(verifier)] = code_name(verifier)
+        return name
 
     def apply(self, run: Progressing, order: Apply) -> None:
         self._call(run, order.ticket, order.function, order.arguments, _as_it_is, _nothing)

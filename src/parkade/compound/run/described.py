@@ -45,6 +45,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     starts: list[Start] = []
     #: As in Start.
     requests: list[str] = []
+    #: Functions and verifiers of Python by name: digests of their source at the last start.
+    code: dict[str, str] = {}
 
     def node_of(self, node: int, place: int) -> int | None:
         """The node of the last network for one that a line names; None if it has no such node."""

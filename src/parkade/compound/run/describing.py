@@ -8,14 +8,26 @@ from typing import Any
 
 import msgspec
 
+from parkade.compound.models.local import LOCAL
 from parkade.compound.network.binding import Bound, Node
-from parkade.compound.network.digest import name_of
+from parkade.compound.network.digest import code_name, name_of
 from parkade.compound.network.drawing import label
-from parkade.compound.run.described import Start, starts_with
+from parkade.compound.network.sources import source_of
+from parkade.compound.run.described import (
+    NoSuchRun,
+    RunUnreadable,
+    Start,
+    read_described,
+    starts_with,
+)
 
 
-def describe(path: Path, bound: Bound, digest: str, size: int) -> None:
-    """Write the file; `size` is the journal's, in bytes, before this start wrote to it."""
+def describe(path: Path, bound: Bound, digest: str, size: int) -> str | None:
+    """Write the file; `size` is the journal's, in bytes, before this start wrote to it.
+
+    What a user should know, if functions are others than at the last start.
+    """
+    changed = _changed(path, bound)
     nodes = [label(node.operator) for node in bound.nodes]
     requests = ["" if node.writer is None else node.writer.digest for node in bound.nodes]
     start = Start(network=digest, nodes=nodes, at=size, requests=requests)
@@ -29,17 +41,45 @@ def describe(path: Path, bound: Bound, digest: str, size: int) -> None:
         "verifiers": [_verifier(node.checker) for node in bound.nodes if node.checker is not None],
         "starts": starts,
         "requests": requests,
+        "code": _code(bound),
     }
     path.with_suffix(".new").write_bytes(
         msgspec.json.format(msgspec.json.encode(description), indent=2)
     )
     path.with_suffix(".new").replace(path)
+    if not changed:
+        return None
+    return (
+        f"changed since the last start: {', '.join(changed)}; questions are answered anew, and "
+        "calls that are the same come from the journal"
+    )
+
+
+def _code(bound: Bound) -> dict[str, str]:
+    """Functions and verifiers of Python by name, with their source; models are in `models`."""
+    used = (code for node in bound.nodes for code in (node.checker, node.function))
+    return {name_of(code): source for code in used if (source := source_of(code))}
+
+
+def _changed(path: Path, bound: Bound) -> list[str]:
+    """Functions, verifiers and function models whose code is not that of the last start."""
+    try:
+        last = read_described(path)
+    except (NoSuchRun, RunUnreadable):
+        return []
+    code = _code(bound)
+    found = [name for name, source in code.items() if last.code.get(name, source) != source]
+    for name, model in bound.models.items():
+        was = last.models.get(name, model.identity)
+        if was != model.identity and was.startswith(LOCAL) and model.identity.startswith(LOCAL):
+            found.append(name)
+    return found
 
 
 def _verifier(checker: Any) -> str:
     """As lines of the journal name it."""
     if not isinstance(checker, Node):
-        return name_of(checker)
+        return code_name(checker)
     assert checker.writer is not None
     return f"{label(checker.operator)}@{checker.writer.digest}"
 

@@ -26,8 +26,10 @@ from parkade.compound.run.engine import Engine
 from parkade.compound.run.hanging import look
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.loops import fast_loop
+from parkade.compound.run.noted import Noted
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.outages import PATIENCE_S, Outages
+from parkade.compound.run.ownership import JOURNAL, RUN, refuse_submitted
 from parkade.compound.run.progressing import Counts, Progressing
 from parkade.compound.run.reasons import Reason, Reasons
 from parkade.compound.run.recording import Recording, result_of
@@ -35,9 +37,6 @@ from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
 from parkade.compound.values import Question, question_digest
 from parkade.core.units.money import ceil_div, format_amount
-
-JOURNAL = "journal.jsonl"
-RUN = "run.json"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +101,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     empty: int = 0
     #: Of `failed_calls`: those whose answers a batch is to bring.
     waiting: int = 0
+    #: Questions of which their operators note such a thing (`noted`).
+    noted: Noted = msgspec.field(default_factory=Noted)
 
     @property
     def abstained(self) -> int:
@@ -131,6 +132,7 @@ class Progress:
         self.cut_short = 0
         self.not_begun = 0
         self.reasons = Reasons()
+        self.noted = Noted()
 
     def waits_s(self) -> dict[str, int]:
         """Models whose servers asked to be left alone, and for how many seconds from now."""
@@ -169,6 +171,7 @@ class Progress:
             filtered=counts.filtered,
             empty=counts.empty,
             waiting=counts.waiting,
+            noted=msgspec.structs.replace(self.noted),
         )
 
 
@@ -189,7 +192,10 @@ async def run_async(
     settings: Settings | None = None,
     watch: Watch | None = None,
 ) -> Summary:
-    """Answer all questions. Raises NetworkError, JournalError, ResultError, RunStopped."""
+    """Answer all questions.
+
+    Raises NetworkError, FolderError, JournalError, ResultError, RunStopped.
+    """
     try:
         async with serving(None if settings is None else settings.server):
             return await run_part(
@@ -225,13 +231,16 @@ async def run_part(
     with contextlib.ExitStack() as stack:
         if out is None:
             out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parkade-")))
+        refuse_submitted(out)
         journal = Journal(out / JOURNAL)
         stack.callback(journal.close)
         if watch is not None and watch.on_notice is not None and journal.lost != NOTHING:
             watch.on_notice(lost_in_words(journal.lost))
         recording = Recording(out, digest, journal)
         stack.callback(recording.close)
-        describe(out / RUN, bound, digest, journal.size)
+        changed = describe(out / RUN, bound, digest, journal.size)
+        if changed is not None and watch is not None and watch.on_notice is not None:
+            watch.on_notice(changed)
         session = _Session(bound, journal, recording, settings, watch or Watch())
         asked = session.open_questions(iter(questions))
         looking = asyncio.ensure_future(look(session.engine, session.on_notice))
@@ -309,6 +318,7 @@ class _Session:
     def answered(self, run: Progressing, answer: Answer) -> None:
         progress = self.progress
         result = result_of(run, answer, self.recording.results.network)
+        progress.noted.add(answer.notes)
         if answer.is_cut_short:
             # No result is written: a larger budget goes on with it.
             if any(failure.kind is FailureKind.TOO_LARGE for failure in answer.failures):

@@ -20,11 +20,12 @@ from parkade.compound.run.hanging import look
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.outages import Outages
+from parkade.compound.run.ownership import JOURNAL, RUN, refuse_submitted
 from parkade.compound.run.progressing import Progressing
 from parkade.compound.run.recording import Recording, result_of
 from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import JOURNAL, RUN, Settings, close, lost_in_words
+from parkade.compound.run.running import Settings, close, lost_in_words
 from parkade.compound.values import Question
 
 #: What a question of a client has beside its text.
@@ -63,11 +64,14 @@ class Answering:
         self.bound = bound
         self._names = names
         self._digest = network_digest(bound)
+        refuse_submitted(out)
         self._journal = Journal(out / JOURNAL)
         if notice is not None and self._journal.lost != NOTHING:
             notice(lost_in_words(self._journal.lost))
         self._recording = Recording(out, self._digest, self._journal)
-        describe(out / RUN, bound, self._digest, self._journal.size)
+        changed = describe(out / RUN, bound, self._digest, self._journal.size)
+        if changed is not None and notice is not None:
+            notice(changed)
         self.account = Account(settings.budget, self._journal.spent, self._journal.doubtful)
         self._engine = Engine(
             bound,

@@ -22,22 +22,17 @@ import msgspec
 
 from parkade.compound.questions import read_questions
 from parkade.compound.run.described import NoSuchRun
+from parkade.compound.run.ownership import BATCH, JOURNAL, RUN, FolderError, refuse_run
 from parkade.compound.run.recording import RESULTS
-from parkade.compound.run.running import JOURNAL, RUN
 from parkade.compound.values import KEY_BYTES, Question, question_digest
 from parkade.compound.wrong_values import in_words
 
 VERSION = 1
 FORMAT = "parkade compound batch"
-BATCH = "batch.json"
 #: As many shards as 16 nodes share out well.
 USUAL_SHARDS = 256
 MOST_SHARDS = 10_000
 COPY_BYTES = 1 << 20
-
-
-class FolderError(Exception):
-    """The folder does not fit what is asked; the message says why and what to do."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +101,7 @@ class SharedFolder:
                 digest=digest,
             )
             if found is None:
+                refuse_run(self.root)
                 return self._write(batch, draft)
         if (found.digest, found.shard_size) != (digest, size):
             what = "other questions" if found.digest != digest else "another shard size"

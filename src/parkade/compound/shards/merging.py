@@ -27,10 +27,10 @@ from parkade.compound.run.lines import (
     SharedLine,
     VerdictLine,
 )
+from parkade.compound.run.ownership import JOURNAL, RUN, refuse_run
 from parkade.compound.run.reasons import Reason, Reasons
 from parkade.compound.run.recorded_lines import of_network
 from parkade.compound.run.recording import RESULTS
-from parkade.compound.run.running import JOURNAL, RUN
 from parkade.compound.shards.board import Board
 from parkade.compound.shards.entries import Merged
 from parkade.compound.shards.folder import SharedFolder
@@ -66,7 +66,9 @@ _line = msgspec.json.Decoder(CallLine | SharedLine | FailedLine | VerdictLine).d
 
 
 def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
-    """Put together what there is; complete if no shard is left."""
+    """Put together what there is; complete if no shard is left. FolderError before another run's
+    files would be replaced."""
+    refuse_run(folder.root)
     state = board.refresh()
     shards = range(len(state.shards))
     found = {shard: path for shard in shards if (path := folder.latest(shard)) is not None}

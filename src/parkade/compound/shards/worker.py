@@ -22,10 +22,11 @@ from parkade.compound.models.local_server import serving
 from parkade.compound.network.binding import bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.run.added_text import AddedText
+from parkade.compound.run.ownership import FolderError
 from parkade.compound.run.running import close
 from parkade.compound.shards.board import Board
 from parkade.compound.shards.entries import Taken
-from parkade.compound.shards.folder import FolderError, SharedFolder, replace
+from parkade.compound.shards.folder import SharedFolder, replace
 from parkade.compound.shards.holding import Holding, Identity, LeaseLost, Terms
 from parkade.compound.shards.liveness import Lapses, Pulse
 from parkade.compound.shards.merging import merge
@@ -175,7 +176,9 @@ class _Worker:
 
     def _end(self, ending: Ending) -> Ending:
         if not self.board.refresh().is_merged:
-            merge(self.folder, self.board, self.me.worker)
+            # Files of another run are in the way: `collect` says which, and what to do.
+            with contextlib.suppress(FolderError):
+                merge(self.folder, self.board, self.me.worker)
         return ending
 
     def _check_network(self) -> None:

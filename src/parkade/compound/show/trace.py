@@ -16,10 +16,10 @@ import msgspec
 from parkade.compound.run.described import Described, NoSuchRun, read_described
 from parkade.compound.run.failures import FAILURES, failed_question
 from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
+from parkade.compound.run.ownership import JOURNAL, RUN
 from parkade.compound.run.recorded_lines import as_given, calls_given, of_network, reading
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import JOURNAL, RUN
 
 MAX_LINES = 20_000
 #: Nodes that only hold others together are not shown.
@@ -36,7 +36,8 @@ class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
     #: Which of the calls of its node that are alike in model, sample and candidate, as they came:
     #: the votes of a judge; 0 where it is the only one.
     vote: int = 0
-    #: What such calls are: votes, or rounds of a refine.
+    #: What such calls are: votes, rounds of a refine, or the repairs of an answer, which is not
+    #: counted itself.
     alike: str = "vote"
     #: The question that made and paid for it; "" for this one.
     paid_by: str = ""
@@ -212,7 +213,7 @@ def _parts(
                         call=call,
                         verdicts=tuple(verdicts.get(call.key, ())),
                         about=_about(by_key.get(call.of)),
-                        alike="round" if label.startswith("refine") else "vote",
+                        alike=_alike(label),
                         paid_by=payers.get((call.key, call.node), ""),
                     )
                     for call in calls
@@ -234,9 +235,17 @@ def _numbered(traced: Iterable[TracedCall]) -> tuple[TracedCall, ...]:
     for each in calls:
         if alike[each.name] > 1:
             seen[each.name] += 1
-            each = msgspec.structs.replace(each, vote=seen[each.name])
+            repaired = each.alike == "repair"
+            each = msgspec.structs.replace(each, vote=seen[each.name] - repaired)
         numbered.append(each)
     return tuple(numbered)
+
+
+def _alike(label: str) -> str:
+    """What the calls of an operator are that are alike in model, sample and candidate."""
+    if label.startswith("generate"):
+        return "repair"
+    return "round" if label.startswith("refine") else "vote"
 
 
 def _place(of: CallLine | None) -> tuple[int, int]:

@@ -36,6 +36,8 @@ from parkade.compound.values import MAX_REASON, Candidate, Question, Verdict
 CONTRACT = 1
 ACCEPTED, REJECTED = 0, 1
 TRACEBACK = b"Traceback (most recent call last):"
+#: A larger file is an interpreter, or data: it counts by its name.
+MOST_PROGRAM_BYTES = 1 << 20
 MOST_OUTPUT_BYTES = 1 << 20
 MOST_COMPLAINT_BYTES = 1 << 16
 MOST_SHOWN = 500
@@ -60,6 +62,24 @@ class CommandReport(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+def _programs(command: Sequence[str], folder: Path | None) -> list[str]:
+    """Digests of the files that the words name: a program, or a script behind its interpreter."""
+    paths = ((folder or Path()) / word for word in command)
+    return [_digest(path.read_bytes()) for path in paths if _is_program(path)]
+
+
+def _is_program(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size <= MOST_PROGRAM_BYTES
+    except (OSError, ValueError):
+        # Longer than a name may be, or with a character that none holds.
+        return False
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
 class CommandVerifier:
     """Accepts what a command accepts."""
 
@@ -76,23 +96,25 @@ class CommandVerifier:
     ) -> None:
         """`environment` is added to `KEPT_ENVIRONMENT`; at most `at_once` run at a time.
 
-        `version` must change when the command's verdicts do: its files are not looked at.
+        `version` must change when the command's verdicts do. The files that its words name count
+        with their content (up to `MOST_PROGRAM_BYTES`), what these load or read does not.
         """
         if not command:
             raise ValueError("a command has at least one word")
         self.name = name or Path(command[0]).name
         self._command = tuple(command)
-        self._version = version
         self._wall_us = wall_us
         kept = {key: os.environ[key] for key in KEPT_ENVIRONMENT if key in os.environ}
         self._environment = kept | dict(environment or {})
         self._folder = folder
+        parts = [str(CONTRACT), version, str(wall_us), *command, *_programs(command, folder)]
+        self._version = _digest("\0".join(parts).encode())
         self._free = asyncio.Semaphore(at_once or len(os.sched_getaffinity(0)))
 
     def version(self) -> str:
-        """A digest of the contract, the command's words, its time, and the version given."""
-        parts = [str(CONTRACT), self._version, str(self._wall_us), *self._command]
-        return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+        """A digest of the contract, the command's words and files, its time, and the version
+        given."""
+        return self._version
 
     async def verify(self, question: Question, candidate: Candidate) -> Verdict:
         """The command's verdict; `CommandBroken` if it has none."""

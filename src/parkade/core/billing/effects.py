@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from parkade.core.billing.holds import began_us_of, unused_us
 from parkade.core.billing.settlements import short_of
 from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.state import events
@@ -35,7 +36,7 @@ def post_use(world: World, event: events.UsePosted) -> None:
         billed_us=attempt.billed_us + event.billed_us,
         charged_micros=attempt.charged_micros + _charged_micros(event.transfers),
         posted_us=event.at_us,
-        rates=rates_from(attempt.rates, event.charged_until_us),
+        rates=rates_from(attempt.rates, _priced_from_us(world, workload, event.charged_until_us)),
     )
     world.put_workload(replace(workload, attempt=attempt))
 
@@ -130,6 +131,16 @@ def _added(before: Spending | None, micros: int, at_us: int) -> Spending:
         month_micros=before.within(CapPeriod.MONTH, month) + micros,
         at_us=at_us,
     )
+
+
+def _priced_from_us(world: World, workload: Workload, charged_until_us: int) -> int:
+    """From when prices still matter: what is charged is, but for a hold that may yet be billed at
+    the prices of then."""
+    attempt = workload.attempt
+    assert attempt is not None
+    grace_us = world.records.markets[workload.market].terms.start_grace_us
+    unused = unused_us(attempt, grace_us, charged_until_us)
+    return charged_until_us if unused <= 0 else began_us_of(attempt, charged_until_us) - unused
 
 
 def rates_from(rates: tuple[Rate, ...], from_us: int) -> tuple[Rate, ...]:

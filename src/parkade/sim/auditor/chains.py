@@ -25,6 +25,9 @@ class ChainAuditor:
                 after = {(it.condition.value, it.workload) for it in workload.spec.after}
                 left = {one for one in after if not self._is_met(*one)}
                 name = workload.workload
+                # A member that is retried is submitted once more, and starts anew.
+                self._ended.pop(name, None)
+                self._started.discard(name)
                 is_held = workload.phase == "held"
                 require(is_held or not left, 36, f"{name} waits for {left} and is {workload.phase}")
                 if left:

@@ -22,11 +22,16 @@ def window_of(run: Run, terms: Record) -> tuple[int, int]:
     starts = [run.started_us] if run.started_us is not None else []
     late = [late_from_us(run, terms)] if run.displaced or run.is_held_again else []
     from_us = min(starts + late, default=released_us)
-    ends = (released_us, run.kill_us, run.broken_us, run.unseen_us)
-    to_us = min(end for end in ends if end is not None)
+    return from_us, max(from_us, _billed_to_us(run))
+
+
+def _billed_to_us(run: Run) -> int:
+    assert run.end is not None
+    ends = (run.end["at_us"], run.kill_us, run.broken_us, run.unseen_us)
+    to_us: int = min(end for end in ends if end is not None)
     if is_lost(run) and not run.is_held_again:
         to_us = min(to_us, max(run.checkpoint_us or 0, to_us - HOUR_US))
-    return from_us, max(from_us, to_us)
+    return to_us
 
 
 def is_lost(run: Run) -> bool:
@@ -50,7 +55,8 @@ def due_of(run: Run, terms: Record, limit_micros: int | None) -> tuple[int, dict
         (rate, overlap(run.rates, place, from_us, to_us)) for place, rate in enumerate(run.rates)
     ]
     if run.held_us:
-        began_us = to_us if run.started_us is None else min(run.started_us, to_us)
+        ended_us = _billed_to_us(run)
+        began_us = ended_us if run.started_us is None else min(run.started_us, ended_us)
         held = (began_us - run.held_us, began_us)
         pieces += [(rate, overlap(run.rates, place, *held)) for place, rate in enumerate(run.rates)]
     numerator = 0

@@ -8,6 +8,7 @@ from parkade.compound.network import wording
 from parkade.compound.network.operators import Generate
 from parkade.compound.network.request import Request
 from parkade.compound.run.frame import Frame, Steps
+from parkade.compound.run.noted import OFF_SCHEMA
 from parkade.compound.run.orders import Finished, Item
 from parkade.compound.run.steps.parts import collect
 from parkade.compound.values import Call, Candidate, Completion
@@ -19,7 +20,8 @@ def generate(frame: Frame) -> Steps:
     assert frame.node.writer is not None
     request = frame.node.writer.write(frame.values())
     first = frame.node.offset + frame.draw * frame.node.stride
-    asked = 0
+    asked = broken = 0
+    why = ""
     waiting: dict[int, tuple[Call, int, Request]] = {}
     while True:
         while asked < operator.n and len(waiting) < frame.demand:
@@ -28,6 +30,8 @@ def generate(frame: Frame) -> Steps:
             call = request.call(sample)
             waiting[frame.ask(call)] = (call, 0, request)
         if not waiting and asked == operator.n:
+            if broken:
+                frame.note(f"generate: {broken} of {operator.n} answers {OFF_SCHEMA}: {why}")
             return
         event = yield
         if not isinstance(event, Finished):
@@ -40,7 +44,9 @@ def generate(frame: Frame) -> Steps:
             again = written.followed_by(text, wording.REPAIR.format(reason=error))
             call = again.call(call.sample)
             waiting[frame.ask(call)] = (call, repairs + 1, again)
-        elif not error:
+        elif error:
+            broken, why = broken + 1, why or error
+        else:
             frame.emit(
                 Item(Candidate(text=text, model=operator.model, sample=call.sample, key=call.key))
             )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from parkade.compound.models.protocol import Failure
 from parkade.compound.network.operators import BestOf
 from parkade.compound.run.frame import Frame, Steps
+from parkade.compound.run.noted import GIVEN_UP
 from parkade.compound.run.orders import Came, Finished, Item, Over
 from parkade.compound.run.steps.parts import verdict_of
 from parkade.compound.values import Verdict
@@ -123,6 +124,7 @@ def best_of(frame: Frame) -> Steps:
     while not is_dry or checking:
         most = _most_in_flight(frame.node.patience, failures, width)
         if most == 0:
+            frame.note(f"best of: {GIVEN_UP}, after {failures:,} rejected; more was not worth it")
             break
         while not is_dry and pulled + len(checking) < most:
             frame.pull(source)
