@@ -320,6 +320,12 @@ def test_what_is_no_signal_is_refused(run: Run, words: tuple[str, ...]) -> None:
     run("explain", *words, exit_code=3)
 
 
+def test_a_line_of_another_program_is_refused_as_that(run: Run) -> None:
+    line = "2026-11-27T10:00:04+01:00 gpu-5 slurmd[9]: error: NVRM: Xid (PCI:0000:3b:00): 79, x"
+    told = " ".join(run("explain", line, exit_code=3).output.split())
+    assert "another program's, not the kernel's" in told and "gpu-5" not in told
+
+
 def test_the_whole_policy_is_shown(run: Run) -> None:
     shown = run("policy", "show").output
     assert "xid/172" in shown
