@@ -14,7 +14,7 @@ import pytest
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.mars.kept_file import KeptFileError
 from parkade.mars.run_file import EngineEntry, RunFile
-from parkade.mars.running import sensors_of
+from parkade.mars.running import MarsRunner, sensors_of
 from parkade.mars.standing_file import load_standing
 from tests.mars.scene import Scene, shown
 
@@ -122,6 +122,60 @@ def test_a_log_that_speaks_first_and_an_engine_that_confirms_later_drain_from_th
     scene.now_us += 10 * SECOND_US
     runner.round()
     assert "n27" in drained(scene)
+
+
+def test_what_is_held_no_more_by_a_person_and_by_a_guard_instead_is_told_as_that(
+    scene: Scene,
+) -> None:
+    runner = scene.runner(file_of(scene))
+    (scene.drained / "n9").write_text("ann: new fan")
+    for node in ("n9", "n0"):
+        scene.write(node)
+        runner.round()
+        scene.now_us += APART_US
+    assert drained(scene) == {"n0", "n9"}
+    for _ in range(2):
+        runner.round()
+        scene.now_us += 2 * MINUTE_US
+    assert held_of(runner, "n9") == "already_drained"
+    (scene.drained / "n9").unlink()
+    for _ in range(2):
+        runner.round()
+        scene.now_us += 2 * MINUTE_US
+    assert held_of(runner, "n9") == "fleet_budget"
+    assert shown(runner)['parkade_mars_actions_held_total{reason="fleet_budget"}'] == 1
+    scene.now_us += HOUR_US
+    runner.round()
+    assert drained(scene) == {"n0", "n9"}
+
+
+def test_what_waits_for_a_person_since_a_parent_is_suspected_is_told_after_a_restart(
+    scene: Scene,
+) -> None:
+    file = file_of(scene, nodes=60)
+    runner = scene.runner(file)
+    for node in ("n0", "n1", "n2", "n3"):
+        scene.write(node)
+    runner.round()
+    scene.now_us += 10 * SECOND_US
+    runner.round()
+    waits = {name for name in shown(runner) if "action_waits{" in name}
+    assert any("parent_suspected" in name for name in waits)
+    before = drained(scene)
+    runner.close()
+    again = scene.runner(file)
+    for _ in range(2):
+        again.round()
+        assert {name for name in shown(again) if "action_waits{" in name} == waits
+        scene.now_us += 2 * MINUTE_US
+    assert drained(scene) == before
+
+
+def held_of(runner: MarsRunner, node: str) -> str:
+    """The one reason for which an action on a node waits."""
+    waits = [name for name in shown(runner) if "action_waits{" in name and f'"{node}"' in name]
+    (row,) = waits
+    return row.partition('reason="')[2].partition('"')[0]
 
 
 def test_what_a_person_or_most_held_is_drained_when_the_person_returned_the_node(

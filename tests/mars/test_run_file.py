@@ -101,6 +101,19 @@ def test_a_program_is_looked_for_where_it_would_be_run(tmp_path: Path) -> None:
     read_run_file(text.replace("act: true", "act: false"), Path("/nowhere"))
 
 
+def test_a_program_beside_a_file_that_is_named_without_a_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = HEAD + "act: true\njournal: j\n" + DRAIN.replace("[a,", "[./a,") + "}\n"
+    text = text.replace("[b,", "[echo,").replace("[c,", "[echo,")
+    (tmp_path / "a").write_text("#!/bin/sh\n")
+    (tmp_path / "a").chmod(0o755)
+    folder = Path("mars.yaml").parent
+    drain = rooted(read_run_file(text, folder), folder).drain
+    assert drain is not None and drain.set[0] == f"{tmp_path}/a"
+
+
 @pytest.mark.parametrize(
     "url", ["http://am", "https://u:p@am.example.org:9093/prefix", "http://[::1]:9093"]
 )

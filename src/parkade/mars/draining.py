@@ -11,8 +11,10 @@ drained and keeps it, and is asked for again each round while its verdict stands
 What a budget, a missing second source, a person's drain or the cluster's number of drained nodes
 held is asked for again when that is over and its verdict still stands: once, before all that came
 later. Whether it is over is a question that changes no budget and opens no breaker; where only the
-cluster knows, a command asks it, at most each `AGAIN_US`. What was held since a rack, switch,
-fabric or driver is suspected is not asked for again: the cause is looked for there, by people.
+cluster knows, a command asks it, at most each `AGAIN_US`: where a guard would hold the drain by
+now, without draining, so that the reason that people read is the present one. What was held since a
+rack, switch, fabric or driver is suspected is not asked for again: the cause is looked for there,
+by people.
 
 Worked example. Budget of one node. n0 and n1 fail within a second; a person has drained n0. n0's
 drain begins, n1 waits. n0's is refused and gives the budget back; n1's turn comes, and it is
@@ -40,11 +42,13 @@ from parkade.mars.drains import (
     DrainRefused,
     Drains,
     DrainStands,
+    NotRefused,
+    RefusalReason,
     RunningCommand,
 )
 from parkade.mars.metrics import Metrics
 
-Outcome = DrainDone | DrainStands | DrainRefused
+Outcome = DrainDone | DrainStands | DrainRefused | NotRefused
 
 
 class Held(NamedTuple):
@@ -74,6 +78,7 @@ def held_by(reason: HoldReason) -> Held:
     return Held(reason.value, HELD_BY_GUARD[reason])
 
 
+REFUSED = frozenset(each.value for each in RefusalReason)
 AGAIN_US = MINUTE_US
 """Between two looks whether what the cluster itself refused may be drained now."""
 
@@ -99,8 +104,10 @@ class Draining:
         self._waiting: dict[str, Verdict] = {}
         self._failed: dict[str, Verdict] = {}
         self._again: dict[str, Verdict] = {}
+        self._suspected: dict[str, Verdict] = {}
         self._asked_us: dict[str, int] = {}
         self._under_way: tuple[Verdict, Aside[Outcome]] | None = None
+        self._is_look = False
         self._stopping = threading.Event()
         self._show()
 
@@ -117,8 +124,9 @@ class Draining:
     @property
     def unfinished(self) -> dict[str, Held | None]:
         """By verdict, in their order: the drains that are to be asked for again, also by the next
-        program, and what holds them, as far as that is known."""
-        pending = {**self._again, **self._failed, **self._waiting}
+        program, and those that wait for a person since a parent is suspected; and what holds them,
+        as far as that is known."""
+        pending = {**self._suspected, **self._again, **self._failed, **self._waiting}
         if self._under_way is not None:
             pending[self._under_way[0].verdict] = self._under_way[0]
         names = sorted(filter(self._stands, pending), key=self._turns.__getitem__)
@@ -130,9 +138,18 @@ class Draining:
         """What the program before this one had not finished, of verdicts that stand."""
         for name, why in unfinished.items():
             self._turns[name] = len(self._turns)
-            self._again[name] = verdicts[name]
             if why is not None:
                 self.held[name] = why
+            if why is not None and why.code == HoldReason.PARENT_SUSPECTED:
+                self._suspected[name] = verdicts[name]
+            else:
+                self._again[name] = verdicts[name]
+
+    def suspect(self, verdict: Verdict) -> None:
+        """A verdict on which nothing is done since a parent of its node is suspected."""
+        self._turns.setdefault(verdict.verdict, max(self._turns.values(), default=0) + 1)
+        self._suspected[verdict.verdict] = verdict
+        self.held[verdict.verdict] = held_by(HoldReason.PARENT_SUSPECTED)
 
     def ask(self, verdict: Verdict) -> None:
         """Asks for a drain; it takes the turn of the verdict that it supersedes."""
@@ -186,10 +203,24 @@ class Draining:
                 continue
             words = f"{verdict.level.value} {verdict.signal}"
             call = partial(self._drains.drain, verdict.node, verdict.verdict, words, now_us)
-            drain = Aside[Outcome](call)
-            self._under_way = (verdict, drain)
-            drain.start()
+            self._begin(verdict, call, is_look=False)
+        if self._under_way is None and not self._stopping.is_set():
+            self._look(now_us)
         return has_changed
+
+    def _begin(self, verdict: Verdict, call: Callable[[], Outcome], *, is_look: bool) -> None:
+        drain = Aside[Outcome](call)
+        self._under_way, self._is_look = (verdict, drain), is_look
+        drain.start()
+
+    def _look(self, now_us: int) -> None:
+        """Asks the cluster whether it still refuses a drain that a guard would hold by now."""
+        for name, verdict in self._again.items():
+            why, asked_us = self.held.get(name), self._asked_us.get(name, now_us - AGAIN_US)
+            is_refused = why is not None and why.code in REFUSED
+            if is_refused and self._stands(name) and now_us - asked_us >= AGAIN_US:
+                self._begin(verdict, partial(self._drains.look, verdict.node), is_look=True)
+                return
 
     def finish(self, now: Callable[[], int]) -> None:
         """Until no drain is under way or waits its turn."""
@@ -201,7 +232,13 @@ class Draining:
         """What is held of verdicts that stand no more."""
         self.held = {name: why for name, why in self.held.items() if self._stands(name)}
         self._asked_us = {name: at for name, at in self._asked_us.items() if self._stands(name)}
-        known = {**self._again, **self._failed, **self._waiting}.keys() | self.held.keys()
+        self._suspected = {name: it for name, it in self._suspected.items() if self._stands(name)}
+        known = {
+            **self._suspected,
+            **self._again,
+            **self._failed,
+            **self._waiting,
+        }.keys() | self.held.keys()
         if self._under_way is not None:
             known |= {self._under_way[0].verdict}
         self._turns = {name: turn for name, turn in self._turns.items() if name in known}
@@ -227,12 +264,18 @@ class Draining:
         try:
             outcome = drain.take()
         except DrainError as error:
+            if self._is_look:
+                self._asked_us[name] = now_us or 0
+                return True
             self._failed[name] = verdict
             if not isinstance(error, DrainNotBegun):
                 self._metrics.drains.labels("failed").inc()
                 self._hold(verdict, Held(FAILED, str(error)))
             return True
         assert outcome is not None
+        if self._is_look:
+            self._looked(verdict, outcome, now_us)
+            return True
         self._failed.pop(name, None)
         self._again.pop(name, None)
         match outcome:
@@ -241,7 +284,7 @@ class Draining:
                 self._metrics.drains.labels("done").inc()
                 words = f"{verdict.level.value} {verdict.signal}"
                 self._log.warning("drained", node=verdict.node, why=words, mark=mark)
-            case DrainStands():
+            case DrainStands() | NotRefused():
                 self.held.pop(name, None)
                 self._watch.give_back()
             case DrainRefused(reason=reason, why=why):
@@ -255,9 +298,24 @@ class Draining:
         self._show()
         return True
 
+    def _looked(self, verdict: Verdict, outcome: Outcome, now_us: int | None) -> None:
+        """What the cluster said of a drain that was held, which took nothing of the budgets."""
+        name = verdict.verdict
+        if now_us is None or name not in self._again:
+            return
+        if isinstance(outcome, DrainRefused):
+            self._asked_us[name] = now_us
+            self._hold(verdict, Held(outcome.reason.value, outcome.why))
+            return
+        self._asked_us.pop(name, None)
+        guard = self._watch.still_holds(verdict, now_us)
+        if guard is not None:
+            self._hold_by_guard(verdict, guard)
+
     def _hold_by_guard(self, verdict: Verdict, reason: HoldReason) -> None:
         if reason is HoldReason.PARENT_SUSPECTED:
             self._again.pop(verdict.verdict, None)
+            self._suspected[verdict.verdict] = verdict
         else:
             self._again[verdict.verdict] = verdict
         if self._hold(verdict, held_by(reason)):

@@ -83,6 +83,10 @@ class DrainRefused(NamedTuple):
     why: str
 
 
+class NotRefused(NamedTuple):
+    """The cluster would let the node be drained; nothing was done."""
+
+
 class Drains:
     """Implements drain, undo and a list of our own; its file belongs to one process, and a drain or
     an undo is over before the next one begins."""
@@ -128,6 +132,25 @@ class Drains:
         if intended is not None and intended.mark in reason:
             # The command failed or hung, and drained the node all the same.
             return self._done(intended)
+        refused = self._refused(node, reason)
+        if refused is not None:
+            return refused
+        if self._stopping.is_set():
+            raise DrainNotBegun("not begun, since the program ends")
+        drained = self._intend(node, verdict, now_us)
+        self._run(self._entry.set, node=node, reason=f"{drained.mark} {words}"[:300])
+        if drained.mark not in self._reason(node):
+            raise DrainError(
+                f"`set` ended well, but `reason` does not print its mark for {node}: is it drained?"
+            )
+        return self._done(drained)
+
+    def look(self, node: str) -> DrainRefused | NotRefused:
+        """Whether a drain would be refused now. Changes nothing; raises DrainError."""
+        return self._refused(node, self._reason(node)) or NotRefused()
+
+    def _refused(self, node: str, reason: str) -> DrainRefused | None:
+        """Why a node is left as it is, which is drained for a reason that is not ours."""
         if reason:
             why = f"already drained: {reason[:200]}"
             return DrainRefused(RefusalReason.ALREADY_DRAINED, why)
@@ -138,15 +161,7 @@ class Drains:
             if int(count) >= self._entry.most:
                 why = f"{count} nodes are drained already, at most {self._entry.most} may be"
                 return DrainRefused(RefusalReason.MOST_DRAINED, why)
-        if self._stopping.is_set():
-            raise DrainNotBegun("not begun, since the program ends")
-        drained = self._intend(node, verdict, now_us)
-        self._run(self._entry.set, node=node, reason=f"{drained.mark} {words}"[:300])
-        if drained.mark not in self._reason(node):
-            raise DrainError(
-                f"`set` ended well, but `reason` does not print its mark for {node}: is it drained?"
-            )
-        return self._done(drained)
+        return None
 
     def undo(self, node: str, now_us: int) -> str | None:
         """Lifts our drain of a node. Returns why it was not lifted. Raises DrainError."""

@@ -48,6 +48,8 @@ def signal_from(words: tuple[str, ...]) -> str:
     seen = read(" ".join(words))
     if seen.fact is not None:
         return signals_of(seen.fact)[0]
+    if seen.is_program:
+        raise ValueError("this line is another program's, not the kernel's; give a kernel's line")
     text = "/".join(word.strip().lower() for word in words)
     code = re.fullmatch("(?:xid[-_:]?)?([0-9]+)", text)
     if code is not None:

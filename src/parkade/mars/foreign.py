@@ -19,6 +19,7 @@ from parkade.sensors.polling import SensorGroup
 
 MOST_NAMED = 5
 UNNAMED = "these lines name no machine, and several nodes share the log"
+UNPLACED = "these lines name no machine in a form that is known, and others of the log name theirs"
 ELSEWHERE = "it is in the file, with another log or none"
 UNKNOWN = "add it to `nodes` to watch it"
 MAYBE = "where it is {node} by another name, give {node} `host: {host}`; else add it to `nodes`"
@@ -60,7 +61,7 @@ class ForeignLines:
 
     def _tell(self, node: str, path: Path, host: str, *, has_own: bool) -> None:
         if not host:
-            why = UNNAMED
+            why = UNNAMED if self._of_log[path] > 1 else UNPLACED
         elif self._names.has(host):
             why = ELSEWHERE
         elif self._of_log[path] > 1 or has_own:

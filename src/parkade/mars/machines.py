@@ -2,7 +2,8 @@
 
 Syslog may collect what many machines write. With a node named, its lines are taken, and those that
 name no machine, as `dmesg` prints them; those of others are counted and left out. Without, each
-machine is a node by the name that its lines have first; short and full names are one machine.
+machine is a node by the name that its lines have first; short and full names are one machine. A
+line that may name a machine in a form that is not known blames none that has a name.
 """
 
 from typing import Protocol
@@ -11,10 +12,16 @@ from parkade.sensors.kernel_log.hosts import Hosts
 
 MOST_MACHINES = 20_000
 """Of one scan; lines of more are left out."""
+UNNAMED = "unnamed"
+"""Stands for the machines of lines that name theirs in no known form."""
 
 
 class Lines(Protocol):
-    """Which lines are taken, and for which node."""
+    """Which lines are taken, and for which node. `unplaced`: the node of lines that may name their
+    machine in a form that is not known; None: they are left out."""
+
+    @property
+    def unplaced(self) -> str | None: ...
 
     def owner(self, host: str | None) -> str | None:
         """The node of a line that names this machine, or none; None: it is left out."""
@@ -23,6 +30,8 @@ class Lines(Protocol):
 
 class OneNode:
     """The lines of one node, which has these names in the log."""
+
+    unplaced: str | None = None
 
     def __init__(self, node: str, hosts: tuple[str, ...] = ()) -> None:
         self._node = node
@@ -38,6 +47,7 @@ class EveryLine:
 
     def __init__(self, node: str) -> None:
         self._node = node
+        self.unplaced: str | None = node
 
     def owner(self, host: str | None) -> str | None:  # noqa: ARG002 - of the protocol
         """See `Lines`."""
@@ -45,7 +55,9 @@ class EveryLine:
 
 
 class EveryMachine:
-    """Each machine is a node; lines that name none are of `unnamed`."""
+    """Each machine is a node; lines that name none are of `unnamed`, as those of a `dmesg`."""
+
+    unplaced: str | None = UNNAMED
 
     def __init__(self, unnamed: str) -> None:
         self._unnamed = unnamed

@@ -25,6 +25,12 @@ READERS = ("kernel_log", "dcgm", "local")
 _MARK = re.compile(r"\{([A-Za-z_]{1,20})\}")
 
 
+def program_from(program: str, folder: Path) -> str:
+    """Where a command's first word is looked for: with a `/` from the folder, as a path is, also
+    where that is `.`; else in PATH."""
+    return str((folder / program).absolute()) if "/" in program else program
+
+
 def run_faults(written: Mapping[str, object], folder: Path) -> Iterator[Fault]:
     """Every fault of a file's keys and values, in their order; programs with a `/` are looked for
     from `folder`."""
@@ -103,7 +109,7 @@ def _of_programs(drain: Mapping[object, object], folder: Path) -> Iterator[Fault
         program = next(iter(_words(drain.get(key))), None)
         if program is None:
             continue
-        looked_for = str(folder / program) if "/" in program else program
+        looked_for = program_from(program, folder)
         if shutil.which(looked_for) is None:
             where = "is not a program" if "/" in program else "is not a program in PATH"
             yield Fault(place=f"drain.{key}", message=f"{looked_for} {where}")

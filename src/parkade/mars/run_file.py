@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from parkade.mars.run_checks import run_faults
+from parkade.mars.run_checks import program_from, run_faults
 from parkade.sensors.slurm_nodes import COMMAND
 from parkade.wire.problems import Fault, faults, invalid
 from parkade.wire.scalars import PositiveSpan, parse_span
@@ -173,8 +173,8 @@ def _rooted_commands(entry: Commands, folder: Path) -> Commands:
     found: dict[str, tuple[str, ...]] = {}
     for name in COMMANDS:
         words: tuple[str, ...] = getattr(entry, name, None) or ()
-        if words and "/" in words[0]:
-            found[name] = (str(folder / words[0]), *words[1:])
+        if words:
+            found[name] = (program_from(words[0], folder), *words[1:])
     return entry.model_copy(update=found)
 
 

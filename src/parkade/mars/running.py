@@ -261,6 +261,8 @@ class MarsRunner:
         if decision.held is not None:
             self.metrics.held.labels(decision.held.value).inc()
             self._observed[verdict.verdict] = held_by(decision.held)
+            if self._draining is not None and decision.held is HoldReason.PARENT_SUSPECTED:
+                self._draining.suspect(verdict)
         elif self._draining is not None and asks(verdict):
             self._draining.ask(verdict)
 

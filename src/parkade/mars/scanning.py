@@ -93,9 +93,9 @@ def kernel_symptoms(
     for line in lines:
         seen = read(line, year=year)
         last_us = last_us if seen.at_us is None else seen.at_us
-        node = of.owner(seen.host)
+        node = of.unplaced if seen.is_unplaced else of.owner(seen.host)
         if node is None:
-            tally.leave_out(seen.host or "")
+            tally.leave_out(seen, line)
             continue
         tally.add(seen, line)
         symptom = symptom_of(seen, line, node=node, reporter=node, at_us=last_us)

@@ -29,6 +29,8 @@ Announce = Callable[[str], AbstractContextManager[object]]
 
 
 MOST_NAMED = 3
+MOST_SHOWN = 80
+"""Of a line that is told."""
 
 
 class Sources:
@@ -56,7 +58,7 @@ class Sources:
         """A recorded log; `-` is stdin. Raises OSError where it cannot be opened."""
         tally = self.tally
         lines, formed, others = tally.lines, tally.formed, tally.others.lines
-        symptoms = tally.symptoms
+        symptoms, unplaced, programs = tally.symptoms, tally.unplaced, tally.programs
         with ExitStack() as stack:
             if str(path) == "-":
                 handle = sys.stdin.buffer
@@ -70,9 +72,26 @@ class Sources:
         name = "stdin" if str(path) == "-" else str(path)
         lines, formed = tally.lines - lines, tally.formed - formed
         is_of_others = tally.others.lines > others and tally.symptoms == symptoms
-        why = None if may_be_empty and not lines else self._why_no_log(lines, formed, is_of_others)
-        state = f"{READ}: {path}" if why is None else f"failed: {name}: {why}"
+        programs, unplaced = tally.programs - programs, tally.unplaced - unplaced
+        why = self._why_no_log(lines, formed, programs, is_of_others)
+        is_quiet = may_be_empty and not formed and programs == lines
+        state = f"{READ}: {path}"
+        if unplaced:
+            is_left_out = self._of.unplaced is None
+            state = self._unplaced(f"failed: {name}" if is_left_out else state, unplaced)
+        elif why is not None and not is_quiet:
+            state = f"failed: {name}: {why}"
         self.sensors.append(SensorOutcome(sensor="kernel_log", state=state))
+
+    def _unplaced(self, state: str, lines: int) -> str:
+        """With what became of lines that name their machine in a form that is not known."""
+        of = self._of.unplaced
+        became = "are left out" if of is None else f"are of `{of}`"
+        return (
+            f"{state}: {lines} of its lines may name a machine in a form that is not known and"
+            f" {became}: {self.tally.first_unplaced[:MOST_SHOWN]!r}; dmesg and"
+            " journalctl --output=short-iso print one that is"
+        )
 
     def dcgm(self, url: str) -> Iterator[Symptom]:
         """A node's GPUs through DCGM's exporter: what holds now, since one look tells no rise."""
@@ -121,7 +140,7 @@ class Sources:
         sensor.close()
         yield from sorted(found, key=lambda symptom: symptom.at_us)
 
-    def _why_no_log(self, lines: int, formed: int, is_of_others: bool) -> str | None:
+    def _why_no_log(self, lines: int, formed: int, programs: int, is_of_others: bool) -> str | None:
         """Why what was read tells nothing of a machine; None where it is a kernel's log."""
         if not lines:
             return "no line; --allow-empty takes an empty log for a quiet one"
@@ -130,6 +149,11 @@ class Sources:
             return (
                 f"none of {lines} lines is of {self._node}; they name {named}: --host says under"
                 " which name its lines stand, and without --node every machine is scanned"
+            )
+        if not formed and programs:
+            return (
+                f"{lines} lines, none of the kernel's; --allow-empty takes such a log for a quiet"
+                " one"
             )
         if not formed:
             return (

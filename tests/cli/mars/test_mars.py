@@ -187,6 +187,31 @@ def test_a_log_is_empty_and_healthy_only_where_that_is_allowed(run: Run) -> None
     run("scan", "--kernel-log", "-", stdin=mixed, exit_code=12)
 
 
+PROGRAMS = "Nov 27 10:00:00 gpu-4 sshd[7]: Accepted publickey\nNov 27 10:00:01 gpu-4 CRON[8]: x\n"
+
+
+def test_a_log_of_other_programs_alone_is_not_health(run: Run) -> None:
+    told = run("scan", "--kernel-log", "-", stdin=PROGRAMS, exit_code=6).output
+    assert "2 lines, none of the kernel's" in " ".join(told.split())
+    run("scan", "--kernel-log", "-", "--allow-empty", stdin=PROGRAMS, exit_code=0)
+    run("scan", "--kernel-log", "-", stdin=PROGRAMS + QUIET, exit_code=0)
+
+
+ODD = "gpu-4|kernel|NVRM: Xid (PCI:0000:3b:00): 94, pid=1, contained\n"
+
+
+def test_a_line_of_no_known_form_blames_no_machine_that_has_a_name(run: Run) -> None:
+    log = ODD + "Nov 27 10:00:02 gpu-3 kernel: usb 1-1: new high-speed USB device\n"
+    told = " ".join(run("scan", "--kernel-log", "-", stdin=log, exit_code=11).output.split())
+    assert "1 of its lines may name a machine in a form that is not known" in told
+    found = json.loads(run("scan", "--kernel-log", "-", "--json", stdin=log, exit_code=11).output)
+    assert [each["node"] for each in found["machines"]] == ["unnamed", "gpu-3"]
+    for node in ("gpu-3", "gpu-9"):
+        words = ("scan", "--kernel-log", "-", "--node", node)
+        told = " ".join(run(*words, stdin=log, exit_code=6).output.split())
+        assert "a form that is not known and are left out" in told and "xid/94" not in told
+
+
 def test_a_site_policy_is_used_and_a_wrong_one_is_refused_with_its_place(
     run: Run, tmp_path: Path
 ) -> None:
@@ -293,6 +318,12 @@ def test_every_signal_is_explained(run: Run, words: tuple[str, ...], shown: str)
 @pytest.mark.parametrize("words", [("nonsense",), ("xid", "x"), ("xid/1-5",)])
 def test_what_is_no_signal_is_refused(run: Run, words: tuple[str, ...]) -> None:
     run("explain", *words, exit_code=3)
+
+
+def test_a_line_of_another_program_is_refused_as_that(run: Run) -> None:
+    line = "2026-11-27T10:00:04+01:00 gpu-5 slurmd[9]: error: NVRM: Xid (PCI:0000:3b:00): 79, x"
+    told = " ".join(run("explain", line, exit_code=3).output.split())
+    assert "another program's, not the kernel's" in told and "gpu-5" not in told
 
 
 def test_the_whole_policy_is_shown(run: Run) -> None:

@@ -247,6 +247,12 @@ def test_an_unknown_line_of_a_watched_driver_is_counted_and_kept() -> None:
         ("kern  :warn  : 2025-01-21T04:41:44,285060+00:00 NVRM: x", 1_737_434_504_285_060),
         ("2025-01-21T04:41:44.285+01:00 node7 kernel: NVRM: x", 1_737_430_904_285_000),
         ("Jan 21 04:41:44 node7 kernel: [ 8.5] NVRM: x", 1_737_434_504_000_000),
+        ("Tue 2025-01-21 04:41:44 UTC node7 kernel: NVRM: x", 1_737_434_504_000_000),
+        ("Tue 2025-01-21 04:41:44.5 +01 node7 kernel: NVRM: x", 1_737_430_904_500_000),
+        ("1737434504.285060 node7 kernel: NVRM: x", 1_737_434_504_285_060),
+        ("<4>1 2025-01-21T04:41:44.285+01:00 node7 kernel - - - NVRM: x", 1_737_430_904_285_000),
+        ("<4>Jan 21 04:41:44 node7 kernel: NVRM: x", 1_737_434_504_000_000),
+        ("node7: [  12.345678] NVRM: x", 12_345_678),
         ("[Sun Feb 31 16:24:18 2025] NVRM: x", None),
         ("NVRM: x", None),
     ],
@@ -301,11 +307,19 @@ def test_a_very_long_line_is_read_only_to_its_bound(length: int, piece: str) -> 
         "Nov 27 13:00:00 gpu-1 logger: kernel: NVRM: Xid (PCI:0000:3b:00): 79, pid=1, off",
         "2026-11-27T13:00:00.1+00:00 gpu-1 my-prog[3]: NVRM: Xid (PCI:0000:3b:00): 79, pid=1, off",
         "2026-11-27T13:00:00+0000 gpu-1 prog: NVRM: Xid (PCI:0000:3b:00): 79, pid=1, off",
+        "<14>1 2026-11-27T13:00:00Z gpu-1 prog 77 - - NVRM: Xid (PCI:0000:3b:00): 79, pid=1, off",
+        "Fri 2026-11-27 13:00:00 UTC gpu-1 prog[3]: NVRM: Xid (PCI:0000:3b:00): 79, pid=1, off",
+        "[   12.345678] gpu-1 prog[3]: NVRM: Xid (PCI:0000:3b:00): 79, pid=1, off",
     ],
 )
 def test_what_a_program_wrote_to_syslog_is_no_line_of_the_kernel(line: str) -> None:
     stamped = take_stamp(line, year=2026)
-    assert stamped.at_us is not None and stamped.text == ""
+    assert stamped.at_us is not None and stamped.text == "" and stamped.is_program
+
+
+def test_a_program_that_crashed_is_named_by_the_kernel_whatever_its_name() -> None:
+    seen = read("[   12.345678] my worker[77]: segfault at 0 ip 0 sp 0 error 4 in libcuda.so.1")
+    assert seen.fact == ConditionFact(condition=NodeCondition.LIBRARY_CRASH, amount=None)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def scan(
         bool, typer.Option("--live", help="This machine; the default without other sources.")
     ] = False,
     allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="A kernel log without a line is a quiet one.")
+        bool, typer.Option("--allow-empty", help="A log without a kernel's line is a quiet one.")
     ] = False,
     node: Annotated[
         str | None,

@@ -29,7 +29,8 @@ class KernelLogFile:
     A path that a person wrote is never *absent*: where it is not there, reading it failed. Lines
     that name a machine which is none of `hosts`, by default the node, are left out. `sharing`: the
     names of all nodes whose lines stand in the file; then a line that names no machine is left out
-    too, and those of the others are nothing to count."""
+    too, and those of the others are nothing to count. Where lines name machines, one that may name
+    its own in a form that is not known is left out."""
 
     name = KERNEL_LOG
 
@@ -204,11 +205,13 @@ _read_once = lru_cache(maxsize=MOST_LINES_KEPT)(read)
 """Nodes that share a log look at the same lines one after the other."""
 
 
-def _is_own(seen: ReadLine, hosts: Hosts, sharing: Hosts | None) -> bool:
+def _is_own(seen: ReadLine, hosts: Hosts, sharing: Hosts | None, tally: LineTally) -> bool:
     """Whether a line is of these hosts. One that names none is, but where several write into the
     log and it says something of a machine."""
     if seen.host is not None:
         return hosts.has(seen.host)
+    if seen.is_unplaced and tally.names_machines:
+        return False
     return sharing is None or not (seen.fact is not None or seen.is_unknown)
 
 
@@ -238,9 +241,9 @@ def symptoms_of_lines(
     read_line = read if sharing is None else _read_once
     for line in lines:
         seen = read_line(line, year=year)
-        if hosts is not None and not _is_own(seen, hosts, sharing):
+        if hosts is not None and not _is_own(seen, hosts, sharing, tally):
             if seen.host is None or sharing is None or not sharing.has(seen.host):
-                tally.leave_out(seen.host or "")
+                tally.leave_out(seen, line)
             continue
         tally.add(seen, line)
         at_us = now_us
