@@ -26,6 +26,8 @@ CHECKS: list[CheckFunction] = [
     negative_data_rejection,
     response_schema_conformance,
 ]
+# It takes no parameter, no body and no token.
+NOTHING_TO_SPOIL = "POST /v1/logins"
 # These stream, or wait as long as they are told to.
 STREAMS = {"/v1/events", "/v1/pools/{pool}/desired", "/v1/pools/{pool}/log-requests"}
 EXAMPLES = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 5
@@ -39,6 +41,8 @@ def test_every_answer_is_one_that_the_schema_tells(town: Town, mode: GenerationM
     for result in schema.get_all_operations():
         operation = result.ok()  # type: ignore[union-attr]
         if operation.path in STREAMS:
+            continue
+        if mode is GenerationMode.NEGATIVE and operation.label == NOTHING_TO_SPOIL:
             continue
         tried += 1
 

@@ -192,6 +192,6 @@ def is_alive(process: int) -> bool:
     """Whether a process runs and is no zombie."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"

@@ -68,7 +68,8 @@ def sessions(database: str) -> list[int]:
         with engine.connect() as connection:
             found = connection.exec_driver_sql(
                 "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-                " AND pid <> pg_backend_pid() AND application_name NOT LIKE 'parkade process%%'"
+                " AND pid <> pg_backend_pid()"
+                " AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
             )
             return list(found.scalars())
     except sa.exc.OperationalError:
