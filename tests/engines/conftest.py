@@ -1,4 +1,5 @@
-"""A place for the local engine, which must be empty of processes when a test has left it."""
+"""A place for the local engine, which must be empty of processes when a test has left it; and the
+Slurm cluster of modules that make none of their own."""
 
 import asyncio
 import os
@@ -14,7 +15,9 @@ from parkade.engines.local.devices import Machine
 from parkade.engines.local.engine import LocalEngine
 from parkade.ports import DesiredAttempt, NodeShape
 from tests.clocks import WallClock
+from tests.engines.slurm_place import GPUS
 from tests.engines.trial import until
+from tests.slurm_cluster import Slurm, slurm
 from tests.waits import PATIENCE_S, POLL_S
 
 NODES = (NodeShape(node="n0", gpus=4), NodeShape(node="n1", gpus=4))
@@ -69,6 +72,13 @@ class LocalPlace:
     def close(self) -> None:
         for engine in self.made:
             asyncio.run(engine.close())
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    """Two nodes, for all tests of a module."""
+    with slurm(tmp_path_factory.mktemp("slurm") / "c", nodes=("n0", "n1"), gpus=GPUS) as made:
+        yield made
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 
 import parkade
 from parkade.ports import Checkpoint, Unsupported
-from tests.engines.slurm_place import GPUS, SlurmPlace, place_on
+from tests.engines.slurm_place import SlurmPlace, place_on
 from tests.engines.trial import attempt_of, order_in, output_of, released, run, until
-from tests.slurm_cluster import Slurm, missing, slurm
+from tests.slurm_cluster import Slurm, missing
 
 TEMPLATE = "ch-run --bind {data} {image} --"
 PARTS = ("bash", "cat", "date", "mv", "sleep", "touch")
@@ -49,13 +49,6 @@ def make_image(folder: Path) -> Path:
                 (folder / word.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(word, folder / word.lstrip("/"))
     return folder
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
-    """Two nodes, for all tests of the module."""
-    with slurm(tmp_path_factory.mktemp("slurm") / "c", nodes=("n0", "n1"), gpus=GPUS) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -6,21 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.engines.contract import EngineContract
-from tests.engines.slurm_place import GPUS, SlurmPlace, place_on
+from tests.engines.slurm_place import SlurmPlace, place_on
 from tests.engines.trial import FOR_EVER, Place, attempt_of, order_in, released, run, until_seen
-from tests.slurm_cluster import Slurm, missing, slurm
+from tests.slurm_cluster import Slurm, missing
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing()), reason=f"no Slurm: {', '.join(missing())} is lacking"),
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
-    """Two nodes, for all tests of the module."""
-    with slurm(tmp_path_factory.mktemp("slurm") / "c", nodes=("n0", "n1"), gpus=GPUS) as made:
-        yield made
 
 
 @pytest.fixture

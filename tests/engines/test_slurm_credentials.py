@@ -10,22 +10,15 @@ from pathlib import Path
 import pytest
 
 from parkade.ports import RankExit, Seat
-from tests.engines.slurm_place import GPUS, SlurmPlace, place_on
+from tests.engines.slurm_place import SlurmPlace, place_on
 from tests.engines.trial import FOR_EVER, attempt_of, released, run, until
-from tests.slurm_cluster import Slurm, missing, slurm
+from tests.slurm_cluster import Slurm, missing
 from tests.slurm_cluster.daemons import Daemon
 
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(bool(missing()), reason=f"no Slurm: {', '.join(missing())} is lacking"),
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
-    """Two nodes, for all tests of the module."""
-    with slurm(tmp_path_factory.mktemp("slurm") / "c", nodes=("n0", "n1"), gpus=GPUS) as made:
-        yield made
 
 
 @pytest.fixture
