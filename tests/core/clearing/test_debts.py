@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from parkade.core.clearing.debts import Debts, _outbid_in_all, debt_of
+from parkade.core.clearing.debts import Debts, debt_of
 from parkade.core.clearing.input import TIERS
 from parkade.core.market.market_state import Demand
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
@@ -282,13 +282,3 @@ def test_what_leaves_and_wins_anew_owes_unless_its_node_broke(is_broken: bool) -
     outcome = (line("w1", Change.START, "a2"), line("w2", Change.PREEMPT))
     marked = debts(made, outcome).marked([won("w1", "a2")], [left("w2", Cause.OUTBID)])
     assert owed(marked) == ({} if is_broken else {"w1": ("a2",)})
-
-
-@pytest.mark.parametrize(("is_paid", "outbid"), [(False, 12), (True, 7)])
-def test_what_is_carried_and_not_paid_is_owed_beside_what_comes_new(
-    is_paid: bool, outbid: int
-) -> None:
-    carried = Debt(nodes=("a1",), notice_ends_us=1, is_paid=is_paid, outbid_micros=(5,))
-    new = Debt(nodes=("a1", "a2"), notice_ends_us=2, outbid_micros=(7, 3))
-    assert _outbid_in_all("a1", (carried,), (new,)) == outbid
-    assert _outbid_in_all("a2", (carried,), (new,)) == 3

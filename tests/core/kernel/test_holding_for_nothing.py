@@ -342,3 +342,46 @@ def test_a_gang_waits_for_room_from_its_first_real_bid_on() -> None:
     parkade.run(660)
     assert parkade.nodes_of(gang) != (), "it has waited now"
     assert parkade.replayed() == encode_snapshot(parkade.world)
+
+
+def test_known_limit_a_promise_holds_idle_seats_unbilled_while_an_own_run_leaves() -> None:
+    """The figures of docs/market.md: nobody was outbid, so nothing is owed for the idle nodes."""
+    parkade = Parkade(
+        fabrics={"a": 8}, gpus=4, buffer_nodes=0, public_floor_micros=MICROS,
+        notice_us=600 * SECOND_US, minimum_charge_us=600 * SECOND_US,
+    )  # fmt: skip
+    small = parkade.bid("cheat", 9, nodes=1, gpus=4)
+    parkade.clear()
+    parkade.start_all()
+    parkade.do(commands.Cancel(by=None, workload=small, now=False))
+    gang = parkade.bid("cheat", 8, nodes=8, gpus=4)
+    parkade.clear()
+    rival = parkade.bid("rival", 3, nodes=7, gpus=4)
+    for _ in range(18):
+        parkade.pass_time(30)
+        parkade.clear()
+    assert parkade.workload(rival).why == "outbid"
+    assert parkade.workload(gang).promise is not None
+    parkade.do(commands.Cancel(by=None, workload=gang, now=True))
+    parkade.ended(small, code=85)
+    assert paid(parkade, "cheat") == 600_000, "the small run alone: 4 GPUs at 1 for 9 minutes"
+    audited(parkade)
+
+
+def test_known_limit_the_start_grace_repeats_for_work_that_is_submitted_again() -> None:
+    """The figures of docs/market.md: a fleet is held for an hour, and a bid above waits."""
+    parkade = Parkade(fabrics={"a": 4}, gpus=4, buffer_nodes=0, public_floor_micros=MICROS)
+    holder = parkade.bid("cheat", 5, nodes=4, gpus=4)
+    parkade.clear()
+    rival = parkade.bid("rival", 3, nodes=4, gpus=4)
+    for _ in range(36):
+        parkade.pass_time(100)
+        again = parkade.bid("cheat", 5, nodes=4, gpus=4)
+        parkade.do(commands.Cancel(by=None, workload=holder, now=True))
+        report_lost(parkade, holder)
+        parkade.clear()
+        holder = again
+        assert parkade.workload(rival).attempt is None
+        assert parkade.workload(holder).attempt is not None
+    assert paid(parkade, "cheat") == 0
+    audited(parkade)

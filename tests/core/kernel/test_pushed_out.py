@@ -203,3 +203,37 @@ def test_a_move_by_the_own_org_excuses_nothing_of_what_a_bid_owes_in_all() -> No
     paid = sum(it for kind, it in charges(parkade, "cheat")[len(before) :] if kind != "reservation")
     assert paid >= minimum(5 * MICROS * 20 // 21, gpus=4)
     audited(parkade)
+
+
+def test_a_promise_that_is_chased_owes_for_all_whom_it_made_leave() -> None:
+    """Each claim moves the bid's promise to another fabric, whose guest leaves as well. It was
+    charged for the last of them alone."""
+    parkade = Parkade(fabrics=dict.fromkeys("abc", 2), buffer_nodes=0, public_floor_micros=0)
+    rights = []
+    for _ in range(3):
+        parkade.lend(parkade.reserve("acme", 1, hours=1000), 0)
+        rights.append(parkade.reserve("cheat", 1, hours=1000))
+        parkade.lend(rights[-1], 0)
+    guests = [parkade.bid(f"guest-{limit}", limit, nodes=2) for limit in (4, 5, 6)]
+    parkade.clear()
+    parkade.start_all()
+    parkade.run(600)
+    chased = parkade.bid("cheat", 9, nodes=2)
+    parkade.clear()
+    while stay := [it for it in guests if parkade.attempt(it).stop is None]:
+        (own,) = (it for it in rights if fabric_of(parkade, it) == parkade.nodes_of(chased)[0][0])
+        parkade.claim(own, 1)
+        parkade.tick(2)
+        parkade.clear()
+        assert len(stay) - 1 == sum(parkade.attempt(it).stop is None for it in guests)
+    before = len(charges(parkade, "cheat"))
+    cancel(parkade, chased)
+    (paid,) = charges(parkade, "cheat")[before:]
+    assert paid == ("minimum_charge", minimum(9 * MICROS, gpus=4)), "at most its own bid"
+    assert paid[1] < sum(minimum(it * MICROS * 20 // 21, gpus=4) for it in (4, 5, 6))
+    audited(parkade)
+
+
+def fabric_of(parkade: Parkade, reservation: str) -> str:
+    ((fabric, _),) = parkade.world.records.reservations[reservation].shape
+    return fabric
