@@ -66,13 +66,23 @@ def test_no_story_begins_after_the_time_that_is_given() -> None:
     assert 0 < report["stories"] < 1000
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_named_before_a_story_is_played(tmp_path: Path) -> None:
     taken = tmp_path / "file"
     taken.write_text("")
     words = ["sim", "fuzz", "--events", "20", "--troubles", "none", "--results", str(taken)]
     result = CliRunner().invoke(app, words)
-    assert result.exit_code == 1
-    assert str(taken) in result.output
+    assert result.exit_code == 2
+    told = " ".join(result.output.split())
+    assert f"{taken} cannot be written; name a folder that you may write to" in told
+    assert "stories" not in told
+
+
+def test_a_report_that_cannot_be_kept_is_printed_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "fuzz.json").mkdir()
+    words = ["sim", "fuzz", "--events", "20", "--troubles", "none", "--results", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "nothing is broken" in result.output and "fuzz.json cannot be written" in result.output
 
 
 def test_an_unknown_trouble_and_bad_acts_are_refused() -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import fail
-from parkade.cli.exit_codes import SIM_FOUND
-from parkade.cli.sim.results import keep_results
+from parkade.cli.exit_codes import EXIT_USAGE, SIM_FOUND
+from parkade.cli.sim.results import keep_results, make_folder
 from parkade.extras import install
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def fuzz(
         fail("--only: give numbers of acts and ranges of them, such as 3,8,19-24", exit_code=2)
     if tells and (seeds > 1 or as_json):
         fail("--tell: one story is told in words; leave --seeds and --json out", exit_code=2)
+    if results is not None:
+        make_folder(results)
     plan = StoryPlan(
         seed=seed, events=events, only=acts, nodes=nodes, families=families, checks=checks
     )
@@ -87,14 +89,15 @@ def fuzz(
         seconds=seconds,
     )
     written = msgspec.json.format(msgspec.json.encode(report)) + b"\n"
-    if results is not None:
-        keep_results(results, "fuzz", written)
     if as_json:
         sys.stdout.buffer.write(written)
     else:
         _show(report)
+    is_kept = results is None or keep_results(results, "fuzz", written)
     if report.broken:
         raise typer.Exit(SIM_FOUND)
+    if not is_kept:
+        raise typer.Exit(EXIT_USAGE)
 
 
 def _tell(plan: "StoryPlan") -> None:
