@@ -62,8 +62,9 @@ BROKE_ONCE = {
 """By seed, the acts of stories that broke an invariant: two holds that ended in one report, an
 owner that had more than its shape, a hold that ended in silence; a member of an array that was
 retried, whose attempts the auditor counted from one; what a resize or a lapse ended, of which the
-auditor asked a minimum; a hold that ended before it was seen gone; work that waits for a member that
-is retried; and an owner whose node a drain took, which was well again when another was chosen."""
+auditor asked a minimum; a hold that ended before it was seen gone; work that waits for a member
+that is retried; and an owner whose node a drain took, which was well again when another was
+chosen."""
 
 
 @pytest.mark.parametrize("seed", [pytest.param(it, marks=pytest.mark.slow) for it in BROKE_ONCE])
