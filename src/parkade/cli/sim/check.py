@@ -56,6 +56,7 @@ def check(
 ) -> None:
     """Search every state that small worlds can reach, and tell the shortest way to a breach."""
     try:
+        from parkade.sim.check.frontier import NoRoom
         from parkade.sim.check.scenarios import SCENARIOS
         from parkade.sim.check.search import Bounds, Search
         from parkade.sim.check.story import story
@@ -72,7 +73,10 @@ def check(
     for name in SCENARIOS if world == "all" else (world,):
         scenario = SCENARIOS[name]()
         search = Search(scenario, bounds, processes=jobs, on_level=None if as_json else _say)
-        found = search.run()
+        try:
+            found = search.run()
+        except NoRoom as error:
+            fail(str(error), exit_code=SIM_FOUND if has_breach else EXIT_USAGE)
         has_breach = has_breach or found.invariant is not None
         if as_json:
             print(msgspec.json.encode(found).decode())
