@@ -5,10 +5,12 @@ import re
 from pathlib import Path
 
 import msgspec
+import pytest
 from typer.testing import CliRunner
 
 from parkade.cli.app import app
 from parkade.sim.fuzz import FuzzReport
+from parkade.sim.story import Story
 
 KEPT = Path(__file__).parent / "kept" / "fuzz-report-1.json"
 
@@ -47,7 +49,10 @@ def test_two_processes_report_what_one_does(tmp_path: Path) -> None:
     assert reports[0].stories == 3
 
 
-def test_a_story_is_told_act_by_act_and_event_by_event() -> None:
+def test_a_story_is_told_act_by_act_and_event_by_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[Story] = []
+    play = Story.tell
+    monkeypatch.setattr(Story, "tell", lambda story: (played.append(story), play(story))[1])
     words = ["sim", "fuzz", "--seed", "3", "--events", "60", "--troubles", "none", "--tell"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
@@ -55,6 +60,7 @@ def test_a_story_is_told_act_by_act_and_event_by_event() -> None:
         line for line in result.output.splitlines() if re.match(r"at [\d.]+ s, act \d+: ", line)
     ]
     assert len(told) > 10
+    assert len(played) == 1
     assert re.search(r"^ +\d+\. [\d.]+ s: w1 \S+: submitted", result.output, re.MULTILINE)
     refused = CliRunner().invoke(app, [*words, "--json"])
     assert refused.exit_code == 2 and "--tell" in refused.output

@@ -58,6 +58,7 @@ def fuzz(
 
         from parkade.sim import fuzz as fuzzing
         from parkade.sim.acts.choosing import ALL_FAMILIES
+        from parkade.sim.shrink import tell
         from parkade.sim.story import StoryPlan
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: {install('server')}", exit_code=1)
@@ -78,15 +79,14 @@ def fuzz(
     plan = StoryPlan(
         seed=seed, events=events, only=acts, nodes=nodes, families=families, checks=checks
     )
-    if tells:
-        _tell(plan)
     report = fuzzing.fuzz(
         plan,
         range(seed, seed + seeds),
         shrinks=shrinks and only is None,
         played=lambda outcome: None if as_json else _show_story(outcome),
-        jobs=jobs,
+        jobs=1 if tells else jobs,
         seconds=seconds,
+        play=_tell if tells else tell,
     )
     written = msgspec.json.format(msgspec.json.encode(report)) + b"\n"
     if as_json:
@@ -100,14 +100,16 @@ def fuzz(
         raise typer.Exit(EXIT_USAGE)
 
 
-def _tell(plan: "StoryPlan") -> None:
+def _tell(plan: "StoryPlan") -> "StoryOutcome":
+    """Plays a story and tells it in words."""
     from parkade.sim.story import Story
     from parkade.sim.telling import lines_of
 
     story = Story(plan)
-    story.tell()
+    outcome = story.tell()
     for line in lines_of(story):
         print(line)
+    return outcome
 
 
 def _show_story(outcome: "StoryOutcome") -> None:
