@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 from typer.testing import CliRunner
 
 from parkade.cli.app import app
-from parkade.sim.check.search import Found
+from parkade.cli.sim.check import MOST_JOBS
+from parkade.sim.check.frontier import MOST_WRITERS
+from parkade.sim.check.search import Found, Search
 
 KEPT = Path(__file__).parents[1] / "sim" / "check" / "kept"
 
@@ -48,3 +51,34 @@ def test_an_unknown_world_is_named_with_those_that_are_there() -> None:
     result = CliRunner().invoke(app, ["sim", "check", "--world", "mars"])
     assert result.exit_code == 2
     assert "owners, claims, shared, elastic, array, rights, changes, agent" in result.output
+
+
+def test_more_processes_than_a_search_can_tell_apart_are_refused() -> None:
+    assert MOST_JOBS == MOST_WRITERS - 1
+    result = CliRunner().invoke(app, ["sim", "check", "--jobs", "300"])
+    assert result.exit_code == 2 and str(MOST_JOBS) in result.output
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_a_world_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[object] = []
+    monkeypatch.setattr(Search, "run", searched.append)
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "results"
+    result = CliRunner().invoke(app, ["sim", "check", "--depth", "1", "--results", str(folder)])
+    assert result.exit_code == 2 and not searched
+    told = " ".join(result.output.split())
+    assert f"{folder} cannot be written; name a folder that you may write to" in told
+
+
+def test_a_world_that_cannot_be_kept_is_told_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "check-shared.json").mkdir()
+    words = ["sim", "check", "--depth", "1", "--results", str(tmp_path), "--world"]
+    result = CliRunner().invoke(app, [*words, "shared"])
+    assert result.exit_code == 2
+    assert "complete to depth 1" in result.output
+    assert "check-shared.json cannot be written" in result.output
+    assert CliRunner().invoke(app, [*words, "owners"]).exit_code == 0
+    kept = (tmp_path / "check-owners.json").read_bytes()
+    assert msgspec.json.decode(kept, type=Found).complete_depth == 1

@@ -149,6 +149,21 @@ def test_what_is_held_no_more_by_a_person_and_by_a_guard_instead_is_told_as_that
     assert drained(scene) == {"n0", "n9"}
 
 
+def test_a_clock_that_steps_back_does_not_keep_the_cluster_from_being_asked(scene: Scene) -> None:
+    runner = scene.runner(file_of(scene))
+    (scene.drained / "n9").write_text("ann: new fan")
+    for node in ("n9", "n0"):
+        scene.write(node)
+        runner.round()
+        scene.now_us += APART_US
+    runner.round()
+    assert held_of(runner, "n9") == "already_drained"
+    (scene.drained / "n9").unlink()
+    scene.now_us -= HOUR_US
+    runner.round()
+    assert held_of(runner, "n9") == "fleet_budget"
+
+
 def test_what_waits_for_a_person_since_a_parent_is_suspected_is_told_after_a_restart(
     scene: Scene,
 ) -> None:

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from parkade.core.healing.guards import GuardLimits, HoldReason
+from parkade.core.healing.parents import ParentLimits
+from parkade.core.healing.topology import NodePlace
+from parkade.core.healing.watch import FleetWatch, WatchSettings
+from parkade.mars.draining import Draining, held_by
 from parkade.mars.drains import DrainDone, DrainError, DrainRefused, Drains, DrainStands
+from parkade.mars.metrics import Metrics
+from parkade.mars.policy_file import shipped_policy
 from tests.mars.scene import CLUSTER, Scene, shown
 from tests.waits import until
 
@@ -79,6 +86,43 @@ def test_what_became_of_a_drain_is_told_once(
     assert "ended with status 7: broken" in line
     assert len(lines("drained", "n18")) == 1
     assert len(lines("fatal verdict", "n18")) == 1
+
+
+def test_a_failed_drain_is_tried_once_a_round_also_where_a_guard_held_it_before(
+    scene: Scene,
+) -> None:
+    file = scene.file(act=False)
+    runner = scene.runner(file)
+    scene.write("n0")
+    (decision,) = runner.round()
+    verdict, failures = decision.verdict, scene.folder / "failures"
+    (scene.folder / "cluster").write_text(
+        CLUSTER.replace("  set)", f'  set) echo x >> "{failures}"; exit 7;;\n  was)')
+    )
+    assert file.drain is not None
+    settings = WatchSettings(
+        policy=shipped_policy(),
+        guards=GuardLimits(),
+        parents=ParentLimits(),
+        acts=True,
+        defers=True,
+    )
+    place = NodePlace(node="n0", fabric="f0", rack=None, switch=None, driver=None)
+    draining = Draining(
+        Drains(file.drain, scene.folder / "apart.jsonl"),
+        FleetWatch((place,), settings),
+        Metrics(policy="site", acts=True),
+        stands=lambda _: True,
+    )
+    name = verdict.verdict
+    draining.resume({name: verdict}, {name: held_by(HoldReason.FLEET_BUDGET)})
+    for failed in (1, 2):
+        draining.try_again(scene.now_us)
+        for _ in range(2):
+            draining.finish(lambda: scene.now_us)
+            assert failures.read_text().count("x") == failed
+            draining.ask_held(scene.now_us)
+    draining.close(scene.now_us)
 
 
 class Gate:

@@ -5,10 +5,12 @@ import re
 from pathlib import Path
 
 import msgspec
+import pytest
 from typer.testing import CliRunner
 
 from parkade.cli.app import app
 from parkade.sim.fuzz import FuzzReport
+from parkade.sim.story import Story
 
 KEPT = Path(__file__).parent / "kept" / "fuzz-report-1.json"
 
@@ -47,7 +49,10 @@ def test_two_processes_report_what_one_does(tmp_path: Path) -> None:
     assert reports[0].stories == 3
 
 
-def test_a_story_is_told_act_by_act_and_event_by_event() -> None:
+def test_a_story_is_told_act_by_act_and_event_by_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[Story] = []
+    play = Story.tell
+    monkeypatch.setattr(Story, "tell", lambda story: (played.append(story), play(story))[1])
     words = ["sim", "fuzz", "--seed", "3", "--events", "60", "--troubles", "none", "--tell"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
@@ -55,6 +60,7 @@ def test_a_story_is_told_act_by_act_and_event_by_event() -> None:
         line for line in result.output.splitlines() if re.match(r"at [\d.]+ s, act \d+: ", line)
     ]
     assert len(told) > 10
+    assert len(played) == 1
     assert re.search(r"^ +\d+\. [\d.]+ s: w1 \S+: submitted", result.output, re.MULTILINE)
     refused = CliRunner().invoke(app, [*words, "--json"])
     assert refused.exit_code == 2 and "--tell" in refused.output
@@ -66,13 +72,23 @@ def test_no_story_begins_after_the_time_that_is_given() -> None:
     assert 0 < report["stories"] < 1000
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_named_before_a_story_is_played(tmp_path: Path) -> None:
     taken = tmp_path / "file"
     taken.write_text("")
     words = ["sim", "fuzz", "--events", "20", "--troubles", "none", "--results", str(taken)]
     result = CliRunner().invoke(app, words)
-    assert result.exit_code == 1
-    assert str(taken) in result.output
+    assert result.exit_code == 2
+    told = " ".join(result.output.split())
+    assert f"{taken} cannot be written; name a folder that you may write to" in told
+    assert "stories" not in told
+
+
+def test_a_report_that_cannot_be_kept_is_printed_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "fuzz.json").mkdir()
+    words = ["sim", "fuzz", "--events", "20", "--troubles", "none", "--results", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "nothing is broken" in result.output and "fuzz.json cannot be written" in result.output
 
 
 def test_an_unknown_trouble_and_bad_acts_are_refused() -> None:

@@ -14,8 +14,8 @@ from typing import Protocol
 
 import msgspec
 
-from parkade.agent.files import replace_whole
 from parkade.ports import DesiredState, Obeyed
+from parkade.whole_files import replace_whole
 
 FILE = "agent.json"
 

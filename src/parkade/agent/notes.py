@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from parkade.agent.files import replace_whole
+from parkade.whole_files import replace_whole
 
 
 class Notes(Protocol):

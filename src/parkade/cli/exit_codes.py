@@ -50,6 +50,6 @@ EXITS: dict[int, tuple[str, str, str]] = {
     EXIT_REFUSED: ("the market refuses", "–", "the budget is spent, questions are left"),
     COMPOUND_FAILED: ("–", "–", "some questions or a verifier failed"),
     COMPOUND_WAITING: ("–", "–", "calls wait for the answers of a batch"),
-    INTERRUPTED: ("interrupted", "–", "interrupted"),
+    INTERRUPTED: ("interrupted", "interrupted", "interrupted"),
 }
 """What a code says of the marketplace's commands, of `mars`, and of `compound`."""

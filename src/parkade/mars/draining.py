@@ -26,7 +26,7 @@ At most the standing verdicts wait. Nothing is drained for a verdict that stands
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import structlog
 
@@ -48,7 +48,19 @@ from parkade.mars.drains import (
 )
 from parkade.mars.metrics import Metrics
 
-Outcome = DrainDone | DrainStands | DrainRefused | NotRefused
+
+class _Drain(NamedTuple):
+    """A drain that runs beside the loop; its budgets are taken."""
+
+    verdict: Verdict
+    call: Aside[DrainDone | DrainStands | DrainRefused]
+
+
+class _Look(NamedTuple):
+    """A question to the cluster whether a drain would be refused; nothing is taken for it."""
+
+    verdict: Verdict
+    call: Aside[DrainRefused | NotRefused]
 
 
 class Held(NamedTuple):
@@ -106,8 +118,7 @@ class Draining:
         self._again: dict[str, Verdict] = {}
         self._suspected: dict[str, Verdict] = {}
         self._asked_us: dict[str, int] = {}
-        self._under_way: tuple[Verdict, Aside[Outcome]] | None = None
-        self._is_look = False
+        self._under_way: _Drain | _Look | None = None
         self._stopping = threading.Event()
         self._show()
 
@@ -128,7 +139,8 @@ class Draining:
         as far as that is known."""
         pending = {**self._suspected, **self._again, **self._failed, **self._waiting}
         if self._under_way is not None:
-            pending[self._under_way[0].verdict] = self._under_way[0]
+            verdict = self._under_way.verdict
+            pending[verdict.verdict] = verdict
         names = sorted(filter(self._stands, pending), key=self._turns.__getitem__)
         return {name: self.held.get(name) for name in names}
 
@@ -137,7 +149,7 @@ class Draining:
     ) -> None:
         """What the program before this one had not finished, of verdicts that stand."""
         for name, why in unfinished.items():
-            self._turns[name] = len(self._turns)
+            self._turns[name] = self._next_turn()
             if why is not None:
                 self.held[name] = why
             if why is not None and why.code == HoldReason.PARENT_SUSPECTED:
@@ -147,25 +159,32 @@ class Draining:
 
     def suspect(self, verdict: Verdict) -> None:
         """A verdict on which nothing is done since a parent of its node is suspected."""
-        self._turns.setdefault(verdict.verdict, max(self._turns.values(), default=0) + 1)
+        self._turns.setdefault(verdict.verdict, self._next_turn())
         self._suspected[verdict.verdict] = verdict
         self.held[verdict.verdict] = held_by(HoldReason.PARENT_SUSPECTED)
 
     def ask(self, verdict: Verdict) -> None:
         """Asks for a drain; it takes the turn of the verdict that it supersedes."""
         before = self._turns.get(verdict.supersedes or "")
-        turn = max(self._turns.values(), default=0) + 1 if before is None else before
-        self._turns[verdict.verdict] = turn
+        self._turns[verdict.verdict] = self._next_turn() if before is None else before
         self._waiting.pop(verdict.supersedes or "", None)
         self._wait([verdict])
 
+    def _next_turn(self) -> int:
+        """Behind all that have one. Costs the verdicts that have a turn."""
+        return max(self._turns.values(), default=0) + 1
+
     def try_again(self, now_us: int) -> None:
-        """Asks again for drains whose command failed, and for those that nothing holds any more."""
+        """Once a round: asks again for drains whose command failed, and as `ask_held`."""
         self._failed = {name: it for name, it in self._failed.items() if self._stands(name)}
+        running = None if self._under_way is None else self._under_way.verdict.verdict
+        self._wait(it for name, it in self._failed.items() if name != running)
+        self.ask_held(now_us)
+
+    def ask_held(self, now_us: int) -> None:
+        """Asks again for drains that nothing holds any more."""
         self._again = {name: it for name, it in self._again.items() if self._stands(name)}
-        running = None if self._under_way is None else self._under_way[0].verdict
-        every = (*self._failed.values(), *self._due(now_us))
-        self._wait(each for each in every if each.verdict != running)
+        self._wait(self._due(now_us))
 
     def _wait(self, verdicts: Iterable[Verdict]) -> None:
         """Puts verdicts among those that wait, by their turns."""
@@ -175,20 +194,30 @@ class Draining:
         }
 
     def _due(self, now_us: int) -> list[Verdict]:
-        """Drains that were held and may go now. Costs all that are held."""
-        return [each for each in self._again.values() if self._is_due(each, now_us)]
+        """Drains that were held and may go now, or whose cluster is to be asked whether they may.
+        One whose command has failed since waits for `try_again`. Costs all that are held."""
+        running = None if self._under_way is None else self._under_way.verdict.verdict
+        return [
+            it
+            for name, it in self._again.items()
+            if name != running
+            and name not in self._failed
+            and self._may_ask(name, now_us)
+            and self._watch.still_holds(it, now_us) is None
+        ]
 
-    def _is_due(self, verdict: Verdict, now_us: int) -> bool:
-        """Whether a drain that was held may go, or its cluster is to be asked whether it may."""
-        since_us = now_us - self._asked_us.get(verdict.verdict, now_us - AGAIN_US)
-        return not 0 <= since_us < AGAIN_US and self._watch.still_holds(verdict, now_us) is None
+    def _may_ask(self, name: str, now_us: int) -> bool:
+        """Whether the cluster was not asked of late about a drain that it refused. Where the wall
+        clock was set back since, it may be asked: it is not known how long ago that was."""
+        since_us = now_us - self._asked_us.get(name, now_us - AGAIN_US)
+        return not 0 <= since_us < AGAIN_US
 
     def go_on(self, now_us: int) -> bool:
         """Takes the outcome of the drain under way, if it has one, and begins those whose turn it
         is; true where anything came of it."""
         has_changed = self._take(now_us)
         if self._waiting and self._under_way is None:
-            self._wait(self._due(now_us))
+            self.ask_held(now_us)
         while self._under_way is None and self._waiting and not self._stopping.is_set():
             verdict = self._waiting.pop(next(iter(self._waiting)))
             if not self._stands(verdict.verdict):
@@ -203,30 +232,29 @@ class Draining:
                 continue
             words = f"{verdict.level.value} {verdict.signal}"
             call = partial(self._drains.drain, verdict.node, verdict.verdict, words, now_us)
-            self._begin(verdict, call, is_look=False)
+            self._begin(_Drain(verdict, Aside(call)))
         if self._under_way is None and not self._stopping.is_set():
             self._look(now_us)
         return has_changed
 
-    def _begin(self, verdict: Verdict, call: Callable[[], Outcome], *, is_look: bool) -> None:
-        drain = Aside[Outcome](call)
-        self._under_way, self._is_look = (verdict, drain), is_look
-        drain.start()
+    def _begin(self, under_way: _Drain | _Look) -> None:
+        self._under_way = under_way
+        under_way.call.start()
 
     def _look(self, now_us: int) -> None:
         """Asks the cluster whether it still refuses a drain that a guard would hold by now."""
         for name, verdict in self._again.items():
-            why, asked_us = self.held.get(name), self._asked_us.get(name, now_us - AGAIN_US)
+            why = self.held.get(name)
             is_refused = why is not None and why.code in REFUSED
-            if is_refused and self._stands(name) and now_us - asked_us >= AGAIN_US:
-                self._begin(verdict, partial(self._drains.look, verdict.node), is_look=True)
+            if is_refused and self._stands(name) and self._may_ask(name, now_us):
+                self._begin(_Look(verdict, Aside(partial(self._drains.look, verdict.node))))
                 return
 
     def finish(self, now: Callable[[], int]) -> None:
         """Until no drain is under way or waits its turn."""
         while self.go_on(now()) or self._under_way is not None:
             if self._under_way is not None:
-                self._under_way[1].wait()
+                self._under_way.call.wait()
 
     def forget(self) -> None:
         """What is held of verdicts that stand no more."""
@@ -240,7 +268,7 @@ class Draining:
             **self._waiting,
         }.keys() | self.held.keys()
         if self._under_way is not None:
-            known |= {self._under_way[0].verdict}
+            known |= {self._under_way.verdict.verdict}
         self._turns = {name: turn for name, turn in self._turns.items() if name in known}
 
     @property
@@ -248,34 +276,40 @@ class Draining:
         """The command of a drain that runs now."""
         return self._drains.running
 
-    def close(self) -> None:
+    def close(self, now_us: int) -> None:
         """Begins nothing more, and waits for the command that is under way, which is bounded."""
         self._stopping.set()
         self._drains.stop()
         if self._under_way is not None:
-            self._under_way[1].wait()
-            self._take(None)
+            self._under_way.call.wait()
+            self._take(now_us)
 
-    def _take(self, now_us: int | None) -> bool:
-        if self._under_way is None or not self._under_way[1].is_done:
+    def _take(self, now_us: int) -> bool:
+        """Takes the outcome of what is under way; false where there is none yet."""
+        if self._under_way is None or not self._under_way.call.is_done:
             return False
-        (verdict, drain), self._under_way = self._under_way, None
-        name = verdict.verdict
+        ended, self._under_way = self._under_way, None
+        match ended:
+            case _Drain():
+                self._drained(ended, now_us)
+            case _Look():
+                self._looked(ended, now_us)
+            case _:
+                assert_never(ended)
+        return True
+
+    def _drained(self, ended: _Drain, now_us: int) -> None:
+        """What came of a drain."""
+        verdict, name = ended.verdict, ended.verdict.verdict
         try:
-            outcome = drain.take()
+            outcome = ended.call.take()
         except DrainError as error:
-            if self._is_look:
-                self._asked_us[name] = now_us or 0
-                return True
             self._failed[name] = verdict
             if not isinstance(error, DrainNotBegun):
                 self._metrics.drains.labels("failed").inc()
                 self._hold(verdict, Held(FAILED, str(error)))
-            return True
-        assert outcome is not None
-        if self._is_look:
-            self._looked(verdict, outcome, now_us)
-            return True
+            return
+        assert outcome is not None, "it has ended"
         self._failed.pop(name, None)
         self._again.pop(name, None)
         match outcome:
@@ -284,33 +318,42 @@ class Draining:
                 self._metrics.drains.labels("done").inc()
                 words = f"{verdict.level.value} {verdict.signal}"
                 self._log.warning("drained", node=verdict.node, why=words, mark=mark)
-            case DrainStands() | NotRefused():
+            case DrainStands():
                 self.held.pop(name, None)
                 self._watch.give_back()
             case DrainRefused(reason=reason, why=why):
                 self._watch.give_back()
                 self._again[name] = verdict
-                if now_us is not None:
-                    self._asked_us[name] = now_us
+                self._asked_us[name] = now_us
                 if self._hold(verdict, Held(reason.value, why)):
                     self._metrics.drains.labels("refused").inc()
                     self._metrics.refused.labels(reason.value).inc()
+            case _:
+                assert_never(outcome)
         self._show()
-        return True
 
-    def _looked(self, verdict: Verdict, outcome: Outcome, now_us: int | None) -> None:
-        """What the cluster said of a drain that was held, which took nothing of the budgets."""
-        name = verdict.verdict
-        if now_us is None or name not in self._again:
-            return
-        if isinstance(outcome, DrainRefused):
+    def _looked(self, ended: _Look, now_us: int) -> None:
+        """What the cluster said of a drain that was held."""
+        verdict, name = ended.verdict, ended.verdict.verdict
+        try:
+            outcome = ended.call.take()
+        except DrainError:
             self._asked_us[name] = now_us
-            self._hold(verdict, Held(outcome.reason.value, outcome.why))
             return
-        self._asked_us.pop(name, None)
-        guard = self._watch.still_holds(verdict, now_us)
-        if guard is not None:
-            self._hold_by_guard(verdict, guard)
+        assert outcome is not None, "it has ended"
+        if name not in self._again:
+            return
+        match outcome:
+            case DrainRefused(reason=reason, why=why):
+                self._asked_us[name] = now_us
+                self._hold(verdict, Held(reason.value, why))
+            case NotRefused():
+                self._asked_us.pop(name, None)
+                guard = self._watch.still_holds(verdict, now_us)
+                if guard is not None:
+                    self._hold_by_guard(verdict, guard)
+            case _:
+                assert_never(outcome)
 
     def _hold_by_guard(self, verdict: Verdict, reason: HoldReason) -> None:
         if reason is HoldReason.PARENT_SUSPECTED:

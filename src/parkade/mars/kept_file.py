@@ -1,8 +1,9 @@
 """Files that `mars run` keeps beside its journal of drains: replaced whole, so that a crash leaves
 the one before."""
 
-import os
 from pathlib import Path
+
+from parkade.whole_files import replace_whole
 
 
 class KeptFileError(Exception):
@@ -21,13 +22,8 @@ def text_of(path: Path) -> str | None:
 
 def replace_text(path: Path, text: str) -> None:
     """On disk before it returns. Raises KeptFileError."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        fresh.replace(path)
+        replace_whole(path, text.encode())
     except OSError as error:
         raise KeptFileError(f"{path} cannot be written: {error.strerror}") from error

@@ -104,6 +104,7 @@ class MarsRunner:
         """Every sensor once, and all that follows; returns what was decided."""
         decisions = self._see_logs(self._logs.poll(self._now))
         decisions += self._see_others(self._others.poll(self._now))
+        self._try_again()
         if self._draining is not None:
             self._draining.finish(self._now)
         self._tell()
@@ -158,7 +159,7 @@ class MarsRunner:
     def close(self) -> None:
         """Waits for the drain and the call that are under way, and lets go of every sensor."""
         if self._draining is not None:
-            self._draining.close()
+            self._draining.close(self._now())
         if self._telling is not None:
             self._telling.close()
         self._keeping.save(self._now(), is_end=True)
@@ -178,7 +179,9 @@ class MarsRunner:
     def _see_others(self, polled: Polled) -> list[Decision]:
         """Judges what the other sensors gave; a round of them has ended."""
         decisions = self._see(polled.symptoms)
-        self._try_again()
+        if self._draining is not None:
+            # A second kind of sensor may confirm by now what was held for the want of it.
+            self._draining.ask_held(self._now())
         self._sensed(polled)
         self.metrics.polled.set(self._now() / SECOND_US)
         self.metrics.poll_seconds.set(polled.took_s)
@@ -267,7 +270,8 @@ class MarsRunner:
             self._draining.ask(verdict)
 
     def _try_again(self) -> None:
-        """Drains that failed or were held, of verdicts that are not over."""
+        """Once a round, whether or not the sensors have answered: drains that failed or were held,
+        of verdicts that are not over."""
         self._expire(self._now())
         if self._draining is not None:
             self._draining.try_again(self._now())

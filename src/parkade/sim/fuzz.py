@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from parkade.sim.findings import Finding
-from parkade.sim.shrink import shrink, tell
+from parkade.sim.shrink import Tell, shrink, tell
 from parkade.sim.spent import cpu_s
 from parkade.sim.story import StoryOutcome, StoryPlan
 
@@ -62,10 +62,12 @@ def fuzz(
     played: Callable[[StoryOutcome], None],
     jobs: int = 1,
     seconds: float | None = None,
+    play: Tell = tell,
 ) -> FuzzReport:
     """Plays the plan with each seed. `played` is called after each story; `shrinks`: a story that
     broke something is made small, which costs many runs of it; `jobs`: processes that play;
-    `seconds`: after so many no further story begins."""
+    `seconds`: after so many no further story begins. `play` plays each story the first time; a
+    function of a module, where several processes do."""
     began = (cpu_s(), time.monotonic())
 
     def chosen() -> Iterator[StoryPlan]:
@@ -76,7 +78,7 @@ def fuzz(
 
     outcomes: list[StoryOutcome] = []
     broken: list[Broken] = []
-    for one, small in _played(chosen(), shrinks=shrinks, jobs=jobs):
+    for one, small in _played(chosen(), play, shrinks=shrinks, jobs=jobs):
         outcomes.append(one)
         played(one)
         if small is not None:
@@ -99,28 +101,30 @@ def fuzz(
     )
 
 
-Played = tuple[StoryOutcome, StoryPlan | None]
+PlayedStory = tuple[StoryOutcome, StoryPlan | None]
 """What a story came to, and where it broke something the plan that repeats it."""
 
 
-def _played(plans: Iterator[StoryPlan], *, shrinks: bool, jobs: int) -> Iterator[Played]:
+def _played(
+    plans: Iterator[StoryPlan], play: Tell, *, shrinks: bool, jobs: int
+) -> Iterator[PlayedStory]:
     """Each in order; at most two for each process are begun before the first of them is told."""
     if jobs == 1:
-        yield from (_play(one, shrinks) for one in plans)
+        yield from (_play(one, play, shrinks) for one in plans)
         return
-    waiting: deque[Future[Played]] = deque()
+    waiting: deque[Future[PlayedStory]] = deque()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         for one in plans:
-            waiting.append(pool.submit(_play, one, shrinks))
+            waiting.append(pool.submit(_play, one, play, shrinks))
             if len(waiting) >= 2 * jobs:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _play(plan: StoryPlan, shrinks: bool) -> Played:
-    outcome = tell(plan)
+def _play(plan: StoryPlan, play: Tell, shrinks: bool) -> PlayedStory:
+    outcome = play(plan)
     if not outcome.findings:
         return outcome, None
     return outcome, shrink(plan, outcome) if shrinks else plan

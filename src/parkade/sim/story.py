@@ -57,7 +57,7 @@ class StoryPlan(msgspec.Struct, frozen=True, kw_only=True):
     checks: bool = True
 
 
-class Played(msgspec.Struct, frozen=True, kw_only=True):
+class PlayedAct(msgspec.Struct, frozen=True, kw_only=True):
     """An act that happened. `sequence`: of the last journal entry before it."""
 
     number: int
@@ -96,8 +96,7 @@ class Story:
         self.loop = new_loop()
         self.clock = SimulatedClock(self.loop)
         self.backup: Disk | None = None
-        self.happened: list[int] = []
-        self.played: list[Played] = []
+        self.played: list[PlayedAct] = []
         self.is_calm = False
         """Nothing more goes wrong: the story is over and only its end is awaited."""
 
@@ -247,9 +246,8 @@ class Story:
             return
         if self.plan.only is None or number in self.plan.only:
             act, chance = self._acts.act(number)
-            self.happened.append(number)
             self.played.append(
-                Played(
+                PlayedAct(
                     number=number,
                     name=act.__name__.replace("_", " "),
                     at_us=self.loop.now_us,
@@ -264,7 +262,7 @@ class Story:
             return True
         if self.loop.now_us >= self._ends_us:
             return True
-        return len(self.happened) > MOST_ACTS_PER_EVENT * plan.events
+        return len(self.played) > MOST_ACTS_PER_EVENT * plan.events
 
     async def _request(
         self, command: commands.AnyCommand, then: Then | None, after_s: float
@@ -329,7 +327,7 @@ class Story:
         return StoryOutcome(
             seed=self.plan.seed,
             events=judge.events,
-            acts=tuple(self.happened),
+            acts=tuple(act.number for act in self.played),
             digest=digest.hexdigest()[:16],
             families=self.mood.families,
             simulated_s=self.loop.now_us / SECOND_US,

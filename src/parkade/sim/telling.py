@@ -17,7 +17,7 @@ from parkade.core.state import events
 from parkade.core.state.codec import decode_event
 from parkade.core.state.world import Records, World
 from parkade.core.units.time import SECOND_US
-from parkade.sim.story import Story
+from parkade.sim.story import PlayedAct, Story
 
 _READER = Reader(org="", is_operator=True, may_see_money=True)
 
@@ -30,7 +30,7 @@ def lines_of(story: Story) -> Iterator[str]:
     began_us = None
     for entry in story.server.disk.entries:
         while act is not None and act.sequence < entry.sequence:
-            yield f"at {act.at_us / SECOND_US:g} s, act {act.number}: {act.name}"
+            yield _act_line(act)
             act = next(acts, None)
         event = decode_event(entry.body, entry.version)
         began_us = event.at_us if began_us is None else began_us
@@ -42,8 +42,12 @@ def lines_of(story: Story) -> Iterator[str]:
             at_s = (event.at_us - began_us) / SECOND_US
             yield f"    {entry.sequence:4}. {at_s:g} s: {line.says}"
     while act is not None:
-        yield f"at {act.at_us / SECOND_US:g} s, act {act.number}: {act.name}"
+        yield _act_line(act)
         act = next(acts, None)
+
+
+def _act_line(act: PlayedAct) -> str:
+    return f"at {act.at_us / SECOND_US:g} s, act {act.number}: {act.name}"
 
 
 def _known(

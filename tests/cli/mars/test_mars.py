@@ -212,6 +212,18 @@ def test_a_line_of_no_known_form_blames_no_machine_that_has_a_name(run: Run) -> 
         assert "a form that is not known and are left out" in told and "xid/94" not in told
 
 
+def test_left_out_lines_are_told_with_their_machines_or_as_lines_that_name_none(run: Run) -> None:
+    words = ("scan", "--kernel-log", "-", "--node", "gpu-3")
+    none = "that {} no machine in a known form"
+    shown = run(*words, stdin=ODD, exit_code=6).output
+    assert f"left out: 1 line {none.format('names')}\n" in shown
+    shown = run(*words, stdin=ODD * 2, exit_code=6).output
+    assert f"left out: 2 lines {none.format('name')}\n" in shown
+    shown = run(*words, stdin=COLLECTED + ODD, exit_code=6).output
+    some = "gpu-1, gpu-2.org, gpu-2; some name none in a known form"
+    assert f"left out: 4 lines of other machines: {some}\n" in shown
+
+
 def test_a_site_policy_is_used_and_a_wrong_one_is_refused_with_its_place(
     run: Run, tmp_path: Path
 ) -> None:

@@ -72,6 +72,22 @@ def test_the_only_market_that_shares_them_is_meant_where_none_is_named() -> None
     assert isinstance(submitted(here, "scratch", to="market"), Refusal)
 
 
+@pytest.mark.parametrize(
+    ("storage", "says"),
+    [
+        (("scratch",), "shares scratch; "),
+        (("home", "scratch"), "shares scratch; "),
+        (("data", "home"), "shares all of data, home; "),
+    ],
+)
+def test_where_no_market_shares_them_those_that_are_missing_are_named(
+    storage: tuple[str, ...], says: str
+) -> None:
+    found = submitted(world_of(market("market", "home"), market("other", "data")), *storage)
+    assert isinstance(found, Refusal) and found.field == "market"
+    assert says in found.detail and found.detail.endswith(": market, other")
+
+
 def test_what_announced_terms_take_away_is_promised_to_no_newcomer() -> None:
     here = world_of(market("market", "home", "scratch", announced=("home",)))
     assert submitted(here, "home") == "market"

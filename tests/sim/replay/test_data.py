@@ -77,6 +77,12 @@ def test_copies_of_a_tenant_live_its_minutes_from_others_on(tmp_path: Path) -> N
     assert trace.quota_gpus == 32
     with pytest.raises(BadData, match="rename that one"):
         read_trace(write(tmp_path, row("acme"), row("acme-2")), given, gpus_per_node=8)
+    with pytest.raises(BadData, match=r"^trace\.csv: a copy would be called 'acme-2', as another"):
+        read_trace(write(tmp_path, row("acme"), row("acme-2")), given, gpus_per_node=8)
+    with pytest.raises(
+        BadData, match=rf"^trace\.csv: a copy would be called '{'a' * 62}-2', which"
+    ):
+        read_trace(write(tmp_path, row("a" * 62)), given, gpus_per_node=8)
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:

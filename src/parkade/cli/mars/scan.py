@@ -121,10 +121,7 @@ def _show(found: "Scan") -> None:
     of = found.node or screen.count(len(found.machines), "machine")
     screen.say(f"{of}: {lines}, {symptoms}, policy {found.policy}")
     if found.other_lines:
-        others = ", ".join(name for name in found.other_machines[:MOST_OTHERS] if name)
-        more = " and more" if len(found.other_machines) > MOST_OTHERS else ""
-        left_out = screen.count(found.other_lines, "line")
-        screen.say(f"left out: {left_out} of other machines: {others}{more}")
+        screen.say(f"left out: {_left_out(found)}")
     if found.unknown:
         screen.say(f"{screen.count(found.unknown, 'line')} of drivers that no rule knows:")
         for line in found.unknown_lines[-MOST_UNKNOWN_SHOWN:]:
@@ -140,6 +137,21 @@ def _show(found: "Scan") -> None:
         of = "" if found.node is not None else f"{worst.node}: "
         screen.say(f"worst: {of}{evidence_line(worst.evidence[0])}")
         screen.say(f"see `parkade mars explain {worst.signal}`")
+
+
+def _left_out(found: "Scan") -> str:
+    """How many lines are not the node's, and of which machines they are."""
+    from parkade.cli import screen
+
+    lines = screen.count(found.other_lines, "line")
+    some = found.other_machines[:MOST_OTHERS]
+    named = ", ".join(name for name in some if name)
+    if not named:
+        verb = "names" if found.other_lines == 1 else "name"
+        return f"{lines} that {verb} no machine in a known form"
+    more = " and more" if len(found.other_machines) > MOST_OTHERS else ""
+    unnamed = "; some name none in a known form" if "" in some else ""
+    return f"{lines} of other machines: {named}{more}{unnamed}"
 
 
 def _show_verdicts(found: "Scan") -> None:

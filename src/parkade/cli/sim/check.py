@@ -8,13 +8,16 @@ import msgspec
 import typer
 
 from parkade.cli.calling import fail
-from parkade.cli.sim.results import keep_results
+from parkade.cli.exit_codes import EXIT_USAGE, SIM_FOUND
+from parkade.cli.sim.results import keep_results, make_folder
 from parkade.extras import install
 
 if TYPE_CHECKING:
-    from parkade.sim.check.search import Level
+    from parkade.sim.check.search import Found, Level
 
-BREACH = 1
+MOST_JOBS = 255
+"""As many as a place of a state can tell apart, beside the one that wrote the root; a test holds it
+to `check.frontier`, which loads too much for a command's start."""
 
 
 def check(
@@ -39,7 +42,9 @@ def check(
     ] = 1,
     jobs: Annotated[
         int,
-        typer.Option(min=1, max=1024, help="Processes that search, beside the one that keeps."),
+        typer.Option(
+            min=1, max=MOST_JOBS, help="Processes that search, beside the one that keeps."
+        ),
     ] = 1,
     results: Annotated[
         Path | None,
@@ -51,6 +56,7 @@ def check(
 ) -> None:
     """Search every state that small worlds can reach, and tell the shortest way to a breach."""
     try:
+        from parkade.sim.check.frontier import NoRoom
         from parkade.sim.check.scenarios import SCENARIOS
         from parkade.sim.check.search import Bounds, Search
         from parkade.sim.check.story import story
@@ -60,29 +66,42 @@ def check(
         fail(f"no world {world!r}; there are: {', '.join(SCENARIOS)}", exit_code=2)
     if depth is None and states is None and seconds is None:
         seconds = 60.0
+    if results is not None:
+        make_folder(results)
     bounds = Bounds(depth=depth, states=states, seconds=seconds, rest_every=rest_every)
-    has_breach = False
+    has_breach, is_kept = False, True
     for name in SCENARIOS if world == "all" else (world,):
         scenario = SCENARIOS[name]()
         search = Search(scenario, bounds, processes=jobs, on_level=None if as_json else _say)
-        found = search.run()
+        try:
+            found = search.run()
+        except NoRoom as error:
+            fail(str(error), exit_code=SIM_FOUND if has_breach else EXIT_USAGE)
         has_breach = has_breach or found.invariant is not None
-        if results is not None:
-            keep_results(results, f"check-{name}", msgspec.json.encode(found) + b"\n")
         if as_json:
             print(msgspec.json.encode(found).decode())
-            continue
-        rate = round(found.transitions / max(found.cpu_s, 0.001))
-        print(
-            f"{name}: {found.states:,} states, {found.transitions:,} transitions,"
-            f" complete to depth {found.complete_depth}, {found.cpu_s:.1f} CPU-s"
-            f" ({rate:,} transitions a second); {found.rested:,} of them come to rest,"
-            f" after {found.most_rounds} clearings at most"
-        )
-        if found.invariant is not None:
-            print("\n".join(story(scenario, found)))
+        else:
+            _tell(found)
+            if found.invariant is not None:
+                print("\n".join(story(scenario, found)))
+        if results is not None:
+            written = msgspec.json.encode(found) + b"\n"
+            is_kept = keep_results(results, f"check-{name}", written) and is_kept
     if has_breach:
-        raise typer.Exit(BREACH)
+        raise typer.Exit(SIM_FOUND)
+    if not is_kept:
+        raise typer.Exit(EXIT_USAGE)
+
+
+def _tell(found: "Found") -> None:
+    """How far a world was searched."""
+    rate = round(found.transitions / max(found.cpu_s, 0.001))
+    print(
+        f"{found.world}: {found.states:,} states, {found.transitions:,} transitions,"
+        f" complete to depth {found.complete_depth}, {found.cpu_s:.1f} CPU-s"
+        f" ({rate:,} transitions a second); {found.rested:,} of them come to rest,"
+        f" after {found.most_rounds} clearings at most"
+    )
 
 
 def _say(level: "Level") -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import fail
-from parkade.cli.exit_codes import SIM_FOUND
-from parkade.cli.sim.results import keep_results
+from parkade.cli.exit_codes import EXIT_USAGE, SIM_FOUND
+from parkade.cli.sim.results import keep_results, make_folder
 from parkade.extras import install
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def fuzz(
 
         from parkade.sim import fuzz as fuzzing
         from parkade.sim.acts.choosing import ALL_FAMILIES
+        from parkade.sim.shrink import tell
         from parkade.sim.story import StoryPlan
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: {install('server')}", exit_code=1)
@@ -73,38 +74,42 @@ def fuzz(
         fail("--only: give numbers of acts and ranges of them, such as 3,8,19-24", exit_code=2)
     if tells and (seeds > 1 or as_json):
         fail("--tell: one story is told in words; leave --seeds and --json out", exit_code=2)
+    if results is not None:
+        make_folder(results)
     plan = StoryPlan(
         seed=seed, events=events, only=acts, nodes=nodes, families=families, checks=checks
     )
-    if tells:
-        _tell(plan)
     report = fuzzing.fuzz(
         plan,
         range(seed, seed + seeds),
         shrinks=shrinks and only is None,
         played=lambda outcome: None if as_json else _show_story(outcome),
-        jobs=jobs,
+        jobs=1 if tells else jobs,
         seconds=seconds,
+        play=_tell if tells else tell,
     )
     written = msgspec.json.format(msgspec.json.encode(report)) + b"\n"
-    if results is not None:
-        keep_results(results, "fuzz", written)
     if as_json:
         sys.stdout.buffer.write(written)
     else:
         _show(report)
+    is_kept = results is None or keep_results(results, "fuzz", written)
     if report.broken:
         raise typer.Exit(SIM_FOUND)
+    if not is_kept:
+        raise typer.Exit(EXIT_USAGE)
 
 
-def _tell(plan: "StoryPlan") -> None:
+def _tell(plan: "StoryPlan") -> "StoryOutcome":
+    """Plays a story and tells it in words."""
     from parkade.sim.story import Story
     from parkade.sim.telling import lines_of
 
     story = Story(plan)
-    story.tell()
+    outcome = story.tell()
     for line in lines_of(story):
         print(line)
+    return outcome
 
 
 def _show_story(outcome: "StoryOutcome") -> None:

@@ -49,7 +49,9 @@ def create_user(world: World, command: commands.CreateUser, now_us: int) -> Deci
         return refusal
     if sum(it.org == command.org for it in world.records.users.values()) >= bounds.MOST_USERS:
         return Refusal(
-            reason=Reason.TOO_MANY, detail=f"{command.org} has {bounds.MOST_USERS:,} users already"
+            reason=Reason.TOO_MANY,
+            detail=f"{command.org} has {bounds.MOST_USERS:,} users, disabled ones included, and no"
+            " org may have more; make another org for this user",
         )
     user = User(user=command.user, org=command.org, role=command.role, unix_name=command.unix_name)
     return (events.UserCreated(at_us=now_us, user=user),)

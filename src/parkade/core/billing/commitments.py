@@ -75,11 +75,7 @@ def owed_micros(world: World, workload: Workload, now_us: int) -> int:
 def needed_micros(world: World, market: Market, workload: Workload, now_us: int) -> int:
     """What a bid needs beyond what it owes to take part in a clearing as it stands: its earmark, at
     its present price if that is above its limit, and at least what is missing to its minimum."""
-    needed = max(earmark_micros(market, workload), debt_micros(world, workload, now_us))
-    attempt = workload.attempt
-    if attempt is None or attempt.stop is not None:
-        return needed
-    return max(needed, exit_micros(world, workload, now_us))
+    return max(earmark_micros(market, workload), exit_micros(world, workload, now_us))
 
 
 def exit_micros(world: World, workload: Workload, now_us: int) -> int:

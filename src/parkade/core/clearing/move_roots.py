@@ -41,7 +41,7 @@ class Root(NamedTuple):
     """The bid or on-demand; None where it is a right, which owes nothing."""
 
     is_broken: bool = False
-    """A node broke, or takes no work any more: nobody caused it."""
+    """A node broke, or takes no work any more: no org caused it."""
 
 
 class MoveRoots:

@@ -110,7 +110,8 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What sizes the buffer beyond `buffer_nodes`. None: nothing does."""
 
     file_systems: tuple[str, ...] = ()
-    """Names of those that all nodes share, in order. None in journals of before they were named."""
+    """Names of those that all nodes share, in order. Empty where none is named, and in journals of
+    before they were."""
 
     @property
     def leave_us(self) -> int:

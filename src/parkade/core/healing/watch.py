@@ -156,7 +156,7 @@ class FleetWatch:
         self._now_us = max(self._now_us, now_us)
         fabric = self._places[verdict.node].fabric
         before = (self.fleet, fabric, self.fabrics[fabric])
-        held = self._held(verdict, is_suspected=self._is_suspected(verdict))
+        held = self._held(verdict)
         self._before = before if held is None else None
         return held
 
@@ -165,11 +165,10 @@ class FleetWatch:
         stands, the sources that led to it count, however long ago they spoke."""
         assert asks(verdict)
         self._now_us = max(self._now_us, now_us)
+        doubt = self._held_by_doubt(verdict)
+        if doubt is not None:
+            return doubt
         limits, node = self.settings.guards, verdict.node
-        if self._is_suspected(verdict):
-            return HoldReason.PARENT_SUSPECTED
-        if needs_second_source(self.fleet, self._sources_of(verdict), self._now_us, limits):
-            return HoldReason.SECOND_SOURCE_NEEDED
         fabric = self.fabrics[self._places[node].fabric]
         if not has_room(fabric, node, self._now_us, limits):
             return HoldReason.FABRIC_BUDGET
@@ -236,18 +235,17 @@ class FleetWatch:
         self._note_sick(verdict, self._now_us)
         if not asks(verdict) or (self.settings.defers and self.settings.acts):
             return Decision(verdict, None, None)
-        is_suspected = self._is_suspected(verdict)
-        held = self._held(verdict, is_suspected=is_suspected)
+        held = self._held(verdict)
         return Decision(verdict, held is None, held)
 
-    def _held(self, verdict: Verdict, *, is_suspected: bool) -> HoldReason | None:
-        limits, node = self.settings.guards, verdict.node
+    def _held(self, verdict: Verdict) -> HoldReason | None:
+        """What holds an action; where nothing does, the budgets have counted it."""
         if not self.settings.acts:
             return HoldReason.OBSERVE_ONLY
-        if is_suspected:
-            return HoldReason.PARENT_SUSPECTED
-        if needs_second_source(self.fleet, self._sources_of(verdict), self._now_us, limits):
-            return HoldReason.SECOND_SOURCE_NEEDED
+        doubt = self._held_by_doubt(verdict)
+        if doubt is not None:
+            return doubt
+        limits, node = self.settings.guards, verdict.node
         fabric = self._places[node].fabric
         fabric_after, fits_fabric = ask(self.fabrics[fabric], node, self._now_us, limits)
         if not fits_fabric:
@@ -257,6 +255,15 @@ class FleetWatch:
         if not fits_fleet:
             return HoldReason.FLEET_BUDGET
         self.fabrics[fabric] = fabric_after
+        return None
+
+    def _held_by_doubt(self, verdict: Verdict) -> HoldReason | None:
+        """Whether it is doubted that the node itself is sick; asking leaves no trace."""
+        if self._is_suspected(verdict):
+            return HoldReason.PARENT_SUSPECTED
+        limits = self.settings.guards
+        if needs_second_source(self.fleet, self._sources_of(verdict), self._now_us, limits):
+            return HoldReason.SECOND_SOURCE_NEEDED
         return None
 
     def _sources_of(self, verdict: Verdict) -> frozenset[Source]:

@@ -1,6 +1,6 @@
 """What of a market is sold over time, and what may still be sold."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.pool import Fence
@@ -33,31 +33,52 @@ def the_market(
     if len(markets) == 1:
         return next(iter(markets.values()))
     kinds = ((market, market.instance_type) for market in markets.values())
-    fitting = [
+    able = [
         market
         for market, kind in kinds
-        if instance_type in (None, kind.name, kind.gpu_model)
-        and gpus <= kind.gpus_per_node
-        and without_storage(market, storage) is None
+        if instance_type in (None, kind.name, kind.gpu_model) and gpus <= kind.gpus_per_node
     ]
+    fitting = [market for market in able if not _not_shared(market, storage)]
     if len(fitting) == 1:
         return fitting[0]
-    names = ", ".join(sorted(market.market for market in fitting or markets.values())[:MOST_NAMED])
-    what = "have such nodes" if fitting else "are open, none with such nodes"
-    detail = f"no market was named, and several {what}; name one: {names}"
+    open_ones = fitting or able or markets.values()
+    names = ", ".join(sorted(market.market for market in open_ones)[:MOST_NAMED])
+    if able and not fitting:
+        detail = (
+            f"no market was named, and none that has such nodes shares {_missing(able, storage)};"
+            f" ask for file systems that one of them shares: {names}"
+        )
+    else:
+        what = "have such nodes" if fitting else "are open, none with such nodes"
+        detail = f"no market was named, and several {what}; name one: {names}"
     return Refusal(reason=Reason.INVALID, detail=detail, field="market")
 
 
-def without_storage(market: Market, storage: Iterable[str]) -> Refusal | None:
-    """The refusal of a workload that needs a file system which the nodes do not all share, now or
-    by terms that were announced."""
+def _missing(markets: Sequence[Market], storage: tuple[str, ...]) -> str:
+    """The file systems that none of these markets shares; all, where each is shared somewhere."""
+    lacking = [set(_not_shared(market, storage)) for market in markets]
+    nowhere = sorted(set.intersection(*lacking))
+    return ", ".join(nowhere) or f"all of {', '.join(sorted(storage))}"
+
+
+def _not_shared(market: Market, storage: Iterable[str]) -> list[str]:
+    return sorted(set(storage).difference(_shared(market)))
+
+
+def _shared(market: Market) -> list[str]:
+    """The file systems that all nodes share now and by all terms that were announced."""
     shared = set(market.terms.file_systems)
     for announced in market.announced:
         shared &= set(announced.terms.file_systems)
-    missing = sorted(set(storage) - shared)
+    return sorted(shared)
+
+
+def without_storage(market: Market, storage: Iterable[str]) -> Refusal | None:
+    """The refusal of a workload that needs a file system which the nodes do not all share."""
+    missing = _not_shared(market, storage)
     if not missing:
         return None
-    there = ", ".join(sorted(shared)) or "none by name"
+    there = ", ".join(_shared(market)) or "none by name"
     return Refusal(
         reason=Reason.UNSUPPORTED,
         detail=f"the nodes of market {market.market!r} do not share {', '.join(missing)}, but"

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 
 class Hosts:
-    """Names of machines. `has` answers as `stamps.is_same_host` with any of them, at the cost of
-    one name."""
+    """Names of machines. Two names may be one machine where they are equal, or one is the first
+    label of the other. Names of hosts have no case, and an address is only itself. `has` asks for
+    any of the names, at the cost of one."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(name.lower().rstrip(".") for name in names)

@@ -220,16 +220,6 @@ def _of_kernel(stamped: Stamped) -> Stamped:
     return stamped._replace(text="", is_program=True) if _PROGRAM.match(text) else stamped
 
 
-def is_same_host(host: str, name: str) -> bool:
-    """Whether two names may be one machine: equal, or one the first label of the other. Names of
-    hosts have no case. An address is only itself."""
-    one, two = host.lower().rstrip("."), name.lower().rstrip(".")
-    if one == two:
-        return True
-    short, _, rest = max(one, two, key=len).partition(".")
-    return bool(rest) and not short.isdecimal() and min(one, two, key=len) == short
-
-
 def _at(second: str, fraction: str | None, zone: str | None, rest: str) -> Stamped | None:
     """An instant of ISO 8601, or with a space in place of its T; without a zone it is UTC."""
     offset = (zone or "+0000").replace("Z", "+0000").replace(":", "")

@@ -13,6 +13,8 @@ import os
 import pickle
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,10 @@ MOST_WRITERS = 1 << 8
 _MOST_BYTES = 1 << 40
 _MOST_OF_ONE = 1 << 16
 _HEAD = struct.Struct("<qqQBI")
+
+
+class NoRoom(Exception):
+    """The states of a search cannot be written; the message says what to do."""
 
 
 class Kept(NamedTuple):
@@ -89,9 +95,11 @@ class Shelves:
     def flush(self) -> None:
         """All that was put is in its file, for every process."""
         if self._waiting:
-            packed = b"".join(self._waiting)
-            written = os.write(self._file(self._level, self._writer), packed)
-            assert written == len(packed), "the disk is full"
+            left = memoryview(b"".join(self._waiting))
+            with _room(self._folder):
+                file = self._file(self._level, self._writer)
+                while left:
+                    left = left[os.write(file, left) :]
             self._waiting.clear()
 
     def read(self, level: int, place: int) -> Kept:
@@ -117,6 +125,17 @@ class Shelves:
             file = os.open(self._folder / f"{level}-{writer}", flags, 0o600)
             self._files[level, writer] = file
         return file
+
+
+@contextmanager
+def _room(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NoRoom(
+            f"the states of the search cannot be written to {folder.parent}: {error.strerror};"
+            " make room there, or name another folder with TMPDIR"
+        ) from error
 
 
 def drop_level(folder: Path, level: int) -> None:

@@ -78,11 +78,11 @@ def read_trace(file: Path, given: TraceFile, *, gpus_per_node: int) -> Trace:
     lowered = [tenant.tenant for tenant in tenants]
     if len(set(lowered)) != len(lowered):
         raise BadData(f"{file.name}: two tenants differ only in upper and lower case")
-    tenants = _copied(tenants, given.copies)
+    tenants = _copied(file, tenants, given.copies)
     return Trace(start_us=start_us, tenants=tuple(sorted(tenants, key=lambda it: it.tenant)))
 
 
-def _copied(tenants: tuple[TenantTrace, ...], copies: int) -> tuple[TenantTrace, ...]:
+def _copied(file: Path, tenants: tuple[TenantTrace, ...], copies: int) -> tuple[TenantTrace, ...]:
     """Each tenant and its copies, which live the same minutes from others on: of three the second
     begins after a third of them and ends with the first third."""
     made = list(tenants)
@@ -97,9 +97,19 @@ def _copied(tenants: tuple[TenantTrace, ...], copies: int) -> tuple[TenantTrace,
                     queued=tenant.queued[at:] + tenant.queued[:at],
                 )
             )
-    names = [tenant.tenant for tenant in made]
-    if len(set(names)) != len(names) or not all(NAME.accepts(name) for name in names):
-        raise BadData("a copy would be called as another tenant is, or too long; rename that one")
+    seen: set[str] = set()
+    for name in (tenant.tenant for tenant in made):
+        if not NAME.accepts(name):
+            raise BadData(
+                f"{file.name}: a copy would be called {name!r}, which cannot be an org:"
+                f" {NAME.words}; rename that one"
+            )
+        if name in seen:
+            raise BadData(
+                f"{file.name}: a copy would be called {name!r}, as another tenant is; rename that"
+                " one"
+            )
+        seen.add(name)
     return tuple(made)
 
 
