@@ -338,6 +338,23 @@ def test_receivers_are_bounded_for_each_and_in_all(
         add("cid")
 
 
+def test_receivers_are_found_by_their_org_also_after_a_restart(store: SqlStore) -> None:
+    directory = Directory(store, RULES_OF_PEOPLE)
+    add = directory.add
+    ann, acme, eve = (
+        add(org=org, user=user, address=WEB, about=("ended",), now_us=1).receiver
+        for org, user in (("acme", "ann"), ("acme", None), ("rival", "eve"))
+    )
+
+    def found(of: Directory) -> dict[str, set[str]]:
+        return {org: {it.receiver for it in its} for org, its in of.of_orgs().items()}
+
+    assert found(directory) == {"acme": {ann, acme}, "rival": {eve}}
+    assert found(Directory(store, RULES_OF_PEOPLE)) == found(directory)
+    directory.remove(eve)
+    assert found(directory) == {"acme": {ann, acme}}
+
+
 @pytest.mark.parametrize(
     ("address", "says"),
     [

@@ -40,11 +40,6 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     about: tuple[str, ...]
     made_us: int
 
-    @property
-    def owner(self) -> tuple[str, str | None]:
-        """The org and the user that set it; None: it is the org's."""
-        return self.org, self.user
-
 
 class ReceiverStore(Protocol):
     """Where receivers are kept; every call is one transaction."""
@@ -93,20 +88,26 @@ class Directory:
         self._tests: deque[str] = deque(maxlen=MOST_TESTS)
         rows = store.receivers() if store is not None and rules is not None else ()
         kept = [msgspec.json.decode(row, type=Receiver) for row in rows]
-        self._all = {each.receiver: each for each in kept}
+        self._set({each.receiver: each for each in kept})
 
-    @property
-    def is_offered(self) -> bool:
-        """Whether people may set receivers."""
-        return self._rules is not None
+    def _set(self, receivers: Mapping[str, Receiver]) -> None:
+        of_orgs: dict[str, list[Receiver]] = {}
+        for each in receivers.values():
+            of_orgs.setdefault(each.org, []).append(each)
+        self._all = receivers
+        self._of_orgs = {org: tuple(its) for org, its in of_orgs.items()}
 
     def all(self) -> tuple[Receiver, ...]:
         """Every receiver."""
         return tuple(self._all.values())
 
+    def of_orgs(self) -> Mapping[str, tuple[Receiver, ...]]:
+        """Those of each org, and of its users, by the org."""
+        return self._of_orgs
+
     def of(self, org: str, user: str | None) -> tuple[Receiver, ...]:
         """Those of a user, or of an org itself."""
-        return tuple(each for each in self.all() if each.owner == (org, user))
+        return tuple(each for each in self._of_orgs.get(org, ()) if each.user == user)
 
     def find(self, receiver: str) -> Receiver | None:
         """One by its name."""
@@ -138,7 +139,7 @@ class Directory:
             if len(self._all) >= MOST_RECEIVERS:
                 raise Refused("this server has as many receivers as it may: ask its operator")
             self._store.keep_receiver(made.receiver, msgspec.json.encode(made))
-            self._all = {**self._all, made.receiver: made}
+            self._set({**self._all, made.receiver: made})
         return made
 
     def remove(self, receiver: str) -> None:
@@ -146,7 +147,7 @@ class Directory:
         assert self._store is not None, "there is one to remove"
         with self._lock:
             self._store.forget_receiver(receiver)
-            self._all = {name: each for name, each in self._all.items() if name != receiver}
+            self._set({name: each for name, each in self._all.items() if name != receiver})
 
     def ask_test(self, receiver: str) -> None:
         """It is sent a message soon; of too many at once the newest."""

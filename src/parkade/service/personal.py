@@ -11,7 +11,7 @@ from parkade.control.plane import Plane
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import HOUR_US
-from parkade.messages.personal import Notification, hears, hears_incidents, notifications_of
+from parkade.messages.personal import Notification, hearing_incidents, hears, notifications_of
 from parkade.messages.queue import Message, MessageQueue, Sender
 from parkade.messages.receivers import Directory, Receiver
 
@@ -48,19 +48,23 @@ class Personal:
             queue.send_by({**others, **self._directory.senders()})
 
     async def of_event(self, event: events.AnyEvent, incident: Message | None) -> Personally:
-        """What an event tells which receivers; `incident`: what it tells the operator's."""
-        receivers = self._directory.all()
+        """What an event tells which receivers; `incident`: what it tells the operator's.
+
+        In the writer's thread it costs, for each notification, the receivers of its org alone; for
+        an incident, every user and every receiver once.
+        """
+        receivers, of_orgs = self._directory.all(), self._directory.of_orgs()
         if not receivers or not (incident is not None or isinstance(event, HEARD)):
             return []
 
         def view(world: World, _: int) -> Personally:
-            found = [
-                (_message(notification, event.at_us), to)
-                for notification in notifications_of(event, world)
-                if (to := tuple(it.receiver for it in receivers if hears(it, notification, world)))
-            ]
+            found: Personally = []
+            for told in notifications_of(event, world):
+                own = of_orgs.get(told.org, ())
+                to = tuple(it.receiver for it in own if hears(it, told, world))
+                found += [(_message(told, event.at_us), to)] if to else []
             if incident is not None:
-                of = tuple(it.receiver for it in receivers if hears_incidents(it, world))
+                of = hearing_incidents(receivers, world)
                 found += [(incident, of)] if of else []
             return found
 
