@@ -9,20 +9,22 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import msgspec
+from msgspec.structs import replace
 
 from parkade.messages.addresses import AddressRules, refusal_of
 from parkade.messages.guarded import GuardedWebhook
 from parkade.messages.queue import Sender
 from parkade.messages.senders import Mail
+from parkade.wire.people import About
 
 MOST_OF_ONE = 5
 MOST_RECEIVERS = 2_000
 MOST_TESTS = 100
-KINDS = ("notice", "at_risk", "started", "ended", "budget", "incident", "test")
-"""What a receiver may hear of; `incident` is for operators, `test` is asked for."""
+KINDS: tuple[str, ...] = get_args(About)
+"""What a receiver may hear of; `incident` is for operators."""
 _NOT_IN_MAIL = frozenset(' ,;<>"()')
 Kind = Literal["webhook", "mail"]
 
@@ -87,7 +89,7 @@ class Directory:
         self._lock = threading.Lock()
         self._tests: deque[str] = deque(maxlen=MOST_TESTS)
         rows = store.receivers() if store is not None and rules is not None else ()
-        kept = [msgspec.json.decode(row, type=Receiver) for row in rows]
+        kept = map(_decoded, rows)
         self._set({each.receiver: each for each in kept})
 
     def _set(self, receivers: Mapping[str, Receiver]) -> None:
@@ -187,3 +189,9 @@ class Directory:
         if domain.lower() not in mail.domains:
             return f"mail goes to {', '.join(mail.domains)} alone"
         return None
+
+
+def _decoded(row: bytes) -> Receiver:
+    """A receiver as it was kept; an earlier version kept the kind `test` as well."""
+    kept = msgspec.json.decode(row, type=Receiver)
+    return replace(kept, about=tuple(kind for kind in kept.about if kind in KINDS))
