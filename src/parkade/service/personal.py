@@ -59,10 +59,10 @@ class Personal:
 
         def view(world: World, _: int) -> Personally:
             found: Personally = []
-            for told in notifications_of(event, world):
-                own = of_orgs.get(told.org, ())
-                to = tuple(it.receiver for it in own if hears(it, told, world))
-                found += [(_message(told, event.at_us), to)] if to else []
+            for each in notifications_of(event, world):
+                own = of_orgs.get(each.org, ())
+                to = tuple(it.receiver for it in own if hears(it, each, world))
+                found += [(_message(each, event.at_us), to)] if to else []
             if incident is not None:
                 of = hearing_incidents(receivers, world)
                 found += [(incident, of)] if of else []
