@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from parkade.core.billing.commitments import owed_micros
-from parkade.core.state import commands
+from parkade.core.ledger.accounts import TransferKind
+from parkade.core.state import commands, events
 from parkade.core.units.money import MICROS
 from parkade.core.workloads.life import Phase
 from tests import builders
@@ -107,3 +108,33 @@ def test_the_cap_of_its_user_holds_as_well() -> None:
     assert parkade.stop(name).cause == "budget"
     parkade.ended(name, code=85)
     assert parkade.workload(name).spent_micros <= 5 * MICROS
+
+
+def test_a_hold_keeps_the_prices_of_its_time_when_an_hour_of_use_was_posted() -> None:
+    slow = given_slow()
+    parkade = slow.parkade
+    parkade.do(commands.ChangeBid(by=None, workload=slow.name, limit_price_micros=20 * MICROS))
+    parkade.pass_time(25 * 60)
+    parkade.started(slow.name)
+    parkade.bid("rival", 9, nodes=3, gpus=8)
+    parkade.pass_time(60 * 60)
+    parkade.saved(slow.name, 1)
+    parkade.pass_time(12 * 60)
+    workload = parkade.workload(slow.name)
+    assert workload.spent_micros > 0, "an hour was posted"
+    assert workload.attempt is not None and workload.attempt.rates[-1].price_micros > 8 * MICROS
+    before = slow.owed() + workload.spent_micros
+    hold_s = 23 * 60 - 72 * 60 // 4
+    price = 2 * GPUS * MICROS
+    posted = [it for it in parkade.journal if isinstance(it, events.UsePosted)]
+    parkade.do(commands.Cancel(by=None, workload=slow.name, now=True))
+    parkade.ended(slow.name, signal=9)
+    late = [
+        transfer.micros
+        for event in parkade.journal
+        if isinstance(event, events.UsePosted) and event not in posted
+        for transfer in event.transfers
+        if transfer.kind is TransferKind.LATE_START
+    ]
+    assert sum(late) == pytest.approx(price * hold_s // 3600, abs=2)
+    assert parkade.workload(slow.name).spent_micros == pytest.approx(before, abs=2)

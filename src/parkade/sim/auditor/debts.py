@@ -71,6 +71,12 @@ def _costs_nothing(promise: Record) -> bool:
     return promise["rates"][-1]["price_micros"] == 0 and not any(debt.get("outbid_micros") or ())
 
 
+def _is_broken(books: Books, name: str) -> bool:
+    """Whether a node of its attempt left play, which excuses what its promise owes."""
+    attempt = books.live.get(name)
+    return attempt is not None and books.runs[attempt].broken_us is not None
+
+
 def give_up(books: Books, name: str, what: str) -> None:
     """A promise that made others leave falls away by its holder's own doing: it must be paid."""
     promise = books.promises.pop(name, None)
@@ -78,8 +84,7 @@ def give_up(books: Books, name: str, what: str) -> None:
     books.paid_promises.discard(name)
     if promise is None or not promise["displaces"] or is_paid or is_settled(promise):
         return
-    attempt = books.live.get(name)
-    if attempt is not None and books.runs[attempt].broken_us is not None:
+    if _is_broken(books, name):
         return
     minimum_us = books.terms[books.workloads[name]["market"]]["minimum_charge_us"]
     is_free = minimum_us == 0 or _costs_nothing(promise)
@@ -98,7 +103,7 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
     if promise is None or not promise["displaces"] or is_paid or is_settled(promise):
         return
     minimum_us = books.terms[event["market"]]["minimum_charge_us"]
-    if minimum_us == 0 or _costs_nothing(promise):
+    if minimum_us == 0 or _costs_nothing(promise) or _is_broken(books, name):
         return
     why = leaving["why"]
     require(why not in OWN_FAULT, f"{name} lost a promise for which others left by {why}, unpaid")

@@ -146,6 +146,9 @@ class OwnersAuditor:
                 self._complete(name, nodes, event.at_us)
             case events.ClaimSeated(claim=name) | events.Launched(workload=name):
                 self._seat(name, event.at_us)
+            case events.StopOrdered(workload=name, stop=stop) if stop.cause is Cause.OPERATOR:
+                # A drain took its seats, however well they are by the time that others are chosen.
+                self._end(name, event.at_us, is_over=False)
             case events.Ended(workload=name, phase=phase):
                 self._end(name, event.at_us, is_over=phase.is_ended)
             case events.PhaseChanged(workload=name, phase=phase) if phase.is_ended:
