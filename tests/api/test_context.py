@@ -341,6 +341,8 @@ def test_a_tokens_secret_is_told_once_even_if_the_request_is_repeated(town: Town
 def test_health_and_metrics_name_no_customer(town: Town) -> None:
     org, _ = town.org()
     assert town.http.get("/healthz").json() == {"is_running": True}
+    ready = town.http.get("/readyz").json()
+    assert ready.keys() == {"role", "sequence"} and ready["role"] == "leader"
     metrics = town.http.get("/metrics").text
     assert "parkade_up 1.0" in metrics and "parkade_commands_total" in metrics
     assert org not in metrics

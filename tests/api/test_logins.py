@@ -1,9 +1,10 @@
 """Logins by a provider, for people who have no token: what they get, and what others do not."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -11,6 +12,11 @@ import pytest
 pytest.importorskip("authlib")
 pytest.importorskip("joserfc")
 
+from parkade.api.logins import MOST_OF_AN_ADDRESS, Logins
+from parkade.api.problems import ProblemError
+from parkade.control.plane import Plane
+from parkade.identity.door import DeviceCode, Provider
+from parkade.identity.errors import IdentityError
 from parkade.identity.provider import OidcProvider
 from parkade.identity.rules import IdentityFile
 from tests.api.town import Town
@@ -166,6 +172,60 @@ def test_too_many_logins_that_wait_are_refused(
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many")
 
 
+class SlowProvider:
+    """Gives a code once it may; knows how many asked."""
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.asked = 0
+        self.is_down = False
+
+    async def begin_device(self) -> DeviceCode:
+        self.asked += 1
+        await self.may_answer.wait()
+        if self.is_down:
+            raise IdentityError("the provider was not reached")
+        return DeviceCode(device_code="d", user_code="u", verification_uri="v", expires_in=600.0)
+
+
+@pytest.mark.parametrize("most", ["MOST_OF_AN_ADDRESS", "MOST_WAITING"])
+def test_logins_that_begin_at_once_are_no_more_than_those_that_may_wait(
+    most: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"parkade.api.logins.{most}", 16)
+
+    async def whole() -> tuple[int, list[Any]]:
+        slow = SlowProvider()
+        logins = Logins(cast(Plane, None), cast(Provider, slow))
+        address = "10.0.0.{}" if most == "MOST_WAITING" else "10.0.0.1"
+        begun = [asyncio.ensure_future(logins.begin(address.format(at))) for at in range(17)]
+        await asyncio.sleep(0)  # Each runs until it waits for the provider.
+        slow.may_answer.set()
+        found = await asyncio.gather(*begun, return_exceptions=True)
+        return slow.asked, [it for it in found if isinstance(it, ProblemError)]
+
+    asked, refused = asyncio.run(whole())
+    assert asked == 16
+    assert [it.problem.code for it in refused] == ["too_many"]
+
+
+def test_a_login_that_the_provider_did_not_begin_takes_no_place() -> None:
+    async def whole() -> None:
+        slow = SlowProvider()
+        slow.may_answer.set()
+        logins = Logins(cast(Plane, None), cast(Provider, slow))
+        slow.is_down = True
+        for _ in range(MOST_OF_AN_ADDRESS + 1):
+            with pytest.raises(ProblemError) as refused:
+                await logins.begin("10.0.0.1")
+            assert "not reached" in refused.value.problem.detail
+        slow.is_down = False
+        name, _ = await logins.begin("10.0.0.1")
+        assert name
+
+    asyncio.run(whole())
+
+
 def test_a_server_without_a_provider_says_so(fresh: Town) -> None:
     for path, body in (("/v1/logins", {}), ("/v1/logins/token", {"login": "x"})):
         answer = fresh.http.post(path, json=body)
@@ -212,6 +272,10 @@ def test_a_login_that_another_browser_began_is_refused(house: House) -> None:
         assert answer.status_code == 403 and "did not begin" in answer.text
         victim.get("/login/oidc")
         answer = victim.get(back)
+        assert answer.status_code == 403 and "did not begin" in answer.text
+        victim.get("/login/oidc")
+        victim.get("/login/oidc")
+        answer = victim.get("/login/oidc/callback", params={"code": "x", "state": "Zürich"})
         assert answer.status_code == 403 and "did not begin" in answer.text
         victim.cookies.set("parkade_login", "e30=.00")
         assert victim.get(back).status_code == 403

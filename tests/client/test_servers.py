@@ -85,6 +85,29 @@ def test_the_other_client_finds_it_too() -> None:
     assert pair.asked == ["one", "two", "two"]
 
 
+@pytest.mark.parametrize(
+    "pair_of", ["http://one:80, http://two:80", "http://ONE, http://Two", "HTTP://one,http://two"]
+)
+def test_a_default_port_or_a_capital_in_an_address_fails_over(pair_of: str) -> None:
+    pair = Pair("two", is_other_dead=True)
+    with Client(pair_of, token="t", transport=httpx.MockTransport(pair)) as client:
+        assert client.create_org("acme").org == "acme"
+    assert pair.asked == ["one", "two"]
+    with Client(pair_of, token="t", transport=httpx.MockTransport(pair)) as client:
+        assert list(client.events(after=0, follow=False)) == []
+    assert pair.asked == ["one", "two"] * 2
+
+    async def whole() -> None:
+        transport = httpx.MockTransport(pair)
+        async with AsyncClient(pair_of, token="t", transport=transport) as client:
+            assert [each async for each in client.events(after=0, follow=False)] == []
+        async with AsyncClient(pair_of, token="t", transport=transport) as client:
+            assert (await client.create_org("acme")).org == "acme"
+
+    asyncio.run(whole())
+    assert pair.asked == ["one", "two"] * 4
+
+
 def test_where_none_leads_it_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("parkade.client.flow.TRIES_OF_SEVERAL", 4)
     pair = Pair("none", is_other_dead=True)

@@ -125,6 +125,7 @@ def test_a_browser_logs_in_with_pkce(there: TestedProvider) -> None:
     [
         ({"verifier": "another-verifier-of-a-thief-" + "x" * 43}, "invalid_grant"),
         ({"nonce": "another"}, "another login"),
+        ({"nonce": "Zürich"}, "another login"),
     ],
 )
 def test_a_stolen_code_is_worth_nothing(

@@ -5,8 +5,9 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -20,13 +21,14 @@ from parkade.core.workloads.observed import EnginePhase, RankExit
 from parkade.core.workloads.workload import Rate
 from parkade.messages.addresses import AddressRules
 from parkade.messages.personal import hears, is_at_risk, notifications_of
-from parkade.messages.receivers import Directory, MailServer, PeopleRules, Refused
+from parkade.messages.receivers import KINDS, Directory, MailServer, PeopleRules, Refused
 from parkade.messages.senders import is_signed
 from parkade.ports import Observation, ObservedAttempt
 from parkade.service import personal
 from parkade.service.settings import BadSettings
 from parkade.service.telling import Telling, read_messages_file
 from parkade.store import SqlStore, open_sqlite
+from parkade.wire.people import About
 from tests import builders
 from tests.agent.test_agent import until
 from tests.api.test_turns import made_plane
@@ -230,17 +232,19 @@ def test_more_than_so_many_in_an_hour_are_told_once_as_such(
 
 def test_an_operator_hears_of_incidents_and_a_member_of_none(tmp_path: Path) -> None:
     async def body() -> None:
-        with web(200) as (url, got), web(200) as (members, of_member):
+        with web(200) as (url, got), web(200) as (room, of_room), web(200) as (members, of_member):
             async with house(tmp_path) as here:
                 await here.open()
                 await here.do(commands.CreateOrg(by=None, org="house"))
                 await here.do(builders.create_user("chief", "house", role=Role.OPERATOR))
                 here.add(url, "house", "chief")
+                here.add(room, "house", None)
                 here.add(members, "acme", "olga")
                 here.add(members, "acme", None)
                 await here.do(commands.SetAutomation(by=None, reason="x", is_on=False))
-                await until(lambda: got)
+                await until(lambda: got and of_room)
             assert [it["kind"] for it in heard(got)] == ["automation_set"]
+            assert [it["kind"] for it in heard(of_room)] == ["automation_set"]
             assert of_member == []
 
     asyncio.run(body())
@@ -336,6 +340,36 @@ def test_receivers_are_bounded_for_each_and_in_all(
     add("ben")
     with pytest.raises(Refused, match="as many receivers"):
         add("cid")
+
+
+def test_a_receiver_that_an_earlier_version_kept_is_about_what_it_may_hear_of(
+    store: SqlStore,
+) -> None:
+    made = Directory(store, RULES_OF_PEOPLE).add(
+        org="acme", user="ann", address=WEB, about=KINDS, now_us=1
+    )
+    assert made.about == get_args(About)
+    earlier = replace(made, receiver="webhook-0", about=(*made.about, "test"))
+    store.keep_receiver(earlier.receiver, msgspec.json.encode(earlier))
+    found = Directory(store, RULES_OF_PEOPLE).find("webhook-0")
+    assert found == replace(earlier, about=made.about)
+
+
+def test_receivers_are_found_by_their_org_also_after_a_restart(store: SqlStore) -> None:
+    directory = Directory(store, RULES_OF_PEOPLE)
+    add = directory.add
+    ann, acme, eve = (
+        add(org=org, user=user, address=WEB, about=("ended",), now_us=1).receiver
+        for org, user in (("acme", "ann"), ("acme", None), ("rival", "eve"))
+    )
+
+    def found(of: Directory) -> dict[str, set[str]]:
+        return {org: {it.receiver for it in its} for org, its in of.of_orgs().items()}
+
+    assert found(directory) == {"acme": {ann, acme}, "rival": {eve}}
+    assert found(Directory(store, RULES_OF_PEOPLE)) == found(directory)
+    directory.remove(eve)
+    assert found(directory) == {"acme": {ann, acme}}
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ class Logins:
         self._plane = plane
         self._provider = provider
         self._waiting: dict[str, _Waiting] = {}
+        self._beginning: list[str] = []
 
     @property
     def is_offered(self) -> bool:
@@ -77,13 +78,17 @@ class Logins:
 
     async def begin(self, address: str) -> tuple[str, DeviceCode]:
         """A login by device code, and the secret name to ask for it by. The problem `too_many`
-        where too many wait."""
+        where too many wait; one counts from before the provider is asked."""
         provider, now_s = self.provider, time.monotonic()
         self._waiting = {name: it for name, it in self._waiting.items() if it.ends_s > now_s}
-        of_address = sum(it.address == address for it in self._waiting.values())
-        if len(self._waiting) >= MOST_WAITING or of_address >= MOST_OF_AN_ADDRESS:
+        taken = [*self._beginning, *(it.address for it in self._waiting.values())]
+        if len(taken) >= MOST_WAITING or taken.count(address) >= MOST_OF_AN_ADDRESS:
             raise problem("too_many", "too many logins wait to be finished; try again later")
-        code = await _asked(provider.begin_device())
+        self._beginning.append(address)
+        try:
+            code = await _asked(provider.begin_device())
+        finally:
+            self._beginning.remove(address)
         name = secrets.token_urlsafe(32)
         self._waiting[name] = _Waiting(
             code=code,

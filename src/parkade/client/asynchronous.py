@@ -80,7 +80,7 @@ class AsyncClient(Methods):
         if isinstance(step, Wait):
             await asyncio.sleep(step.seconds)
             return None
-        asked = self._http.base_url
+        asked = self._servers.now
         outcome: Outcome
         try:
             outcome = await self._http.request(
@@ -118,6 +118,7 @@ class AsyncClient(Methods):
         """
         stream = EventStream(self._servers, after=after, follow=follow)
         while True:
+            asked = self._servers.now
             try:
                 async with httpx_sse.aconnect_sse(self._http, **stream.request()) as source:
                     if not source.response.is_success:
@@ -130,7 +131,7 @@ class AsyncClient(Methods):
                 if not follow:
                     return
             except httpx.TransportError as error:
-                self._http.base_url = next_server(self._servers, self._http.base_url, error)
+                self._http.base_url = next_server(self._servers, asked, error)
                 stream.lost(error)
             await asyncio.sleep(stream.pause_s())
 
@@ -148,6 +149,7 @@ class AsyncClient(Methods):
         part = LogPart(rank=rank, offset=offset, follow=follow, attempt=attempt)
         stream = LogStream(self._servers, workload, part)
         while True:
+            asked = self._servers.now
             try:
                 async with self._http.stream(**stream.request()) as response:
                     if not response.is_success:
@@ -157,7 +159,7 @@ class AsyncClient(Methods):
                         yield stream.take(chunk)
                 return
             except httpx.TransportError as error:
-                self._http.base_url = next_server(self._servers, self._http.base_url, error)
+                self._http.base_url = next_server(self._servers, asked, error)
                 stream.lost(error)
             await asyncio.sleep(stream.pause_s())
 

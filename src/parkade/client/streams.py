@@ -59,12 +59,13 @@ def refusal(response: httpx.Response, servers: Servers) -> Exception:
     return error_of(response)
 
 
-def next_server(servers: Servers, asked: httpx.URL, outcome: object) -> str:
-    """The base address for the next request, after what came of the last."""
+def next_server(servers: Servers, asked: str, outcome: object) -> str:
+    """The base address for the next request, after what came of the last, which went to `asked`:
+    as `servers` writes it, for httpx rewrites an address (capitals, :80, :443)."""
     failed = isinstance(outcome, httpx.TransportError) or (
         isinstance(outcome, httpx.Response) and outcome.status_code in AWAY
     )
-    return servers.failed(str(asked).rstrip("/")) if failed else servers.now
+    return servers.failed(asked) if failed else servers.now
 
 
 class EventStream(_Resumed):

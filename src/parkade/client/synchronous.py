@@ -80,7 +80,7 @@ class Client(Methods):
         if isinstance(step, Wait):
             time.sleep(step.seconds)
             return None
-        asked = self._http.base_url
+        asked = self._servers.now
         outcome: Outcome
         try:
             outcome = self._http.request(
@@ -116,6 +116,7 @@ class Client(Methods):
         """
         stream = EventStream(self._servers, after=after, follow=follow)
         while True:
+            asked = self._servers.now
             try:
                 with httpx_sse.connect_sse(self._http, **stream.request()) as source:
                     if not source.response.is_success:
@@ -125,7 +126,7 @@ class Client(Methods):
                 if not follow:
                     return
             except httpx.TransportError as error:
-                self._http.base_url = next_server(self._servers, self._http.base_url, error)
+                self._http.base_url = next_server(self._servers, asked, error)
                 stream.lost(error)
             time.sleep(stream.pause_s())
 
@@ -143,6 +144,7 @@ class Client(Methods):
         part = LogPart(rank=rank, offset=offset, follow=follow, attempt=attempt)
         stream = LogStream(self._servers, workload, part)
         while True:
+            asked = self._servers.now
             try:
                 with self._http.stream(**stream.request()) as response:
                     if not response.is_success:
@@ -151,7 +153,7 @@ class Client(Methods):
                     yield from map(stream.take, response.iter_bytes())
                 return
             except httpx.TransportError as error:
-                self._http.base_url = next_server(self._servers, self._http.base_url, error)
+                self._http.base_url = next_server(self._servers, asked, error)
                 stream.lost(error)
             time.sleep(stream.pause_s())
 

@@ -142,7 +142,8 @@ class OidcProvider:
 
     async def _claims(self, tokens: _Tokens, *, nonce: str | None) -> Mapping[str, Any]:
         claims = await self._verified(tokens.id_token)
-        if nonce is not None and not secrets.compare_digest(str(claims.get("nonce", "")), nonce):
+        answered = str(claims.get("nonce", ""))
+        if nonce is not None and not secrets.compare_digest(answered.encode(), nonce.encode()):
             raise IdentityError("the provider answered another login than this browser's")
         described = await self._describe()
         if self._file.claims <= claims.keys() or described.userinfo_endpoint is None:

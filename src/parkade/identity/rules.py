@@ -7,8 +7,8 @@
     client_id: parkade
     client_secret_file: /etc/parkade/oidc.secret
     people:
-      - {claim: groups, has: ml-team, org: acme}
       - {claim: groups, has: acme-leads, org: acme, role: owner}
+      - {claim: groups, has: acme, org: acme}
 
 The rules are tried in order, and the first that fits decides the org and the role. The name is that
 of `name_claim`. A person who fits none is refused. What the provider claims is trusted for the orgs

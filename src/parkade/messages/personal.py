@@ -5,7 +5,7 @@ another org, its users, its bids or a node: what a person may see in the API is 
 told. A workload is at risk where its price has come to nine tenths of its limit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,26 +49,25 @@ def hears(receiver: Receiver, notification: Notification, world: World) -> bool:
     if receiver.user is None:
         return True
     user = world.records.users.get(receiver.user)
-    is_here = user is not None and user.org == receiver.org and not user.is_disabled
-    return (
-        is_here
-        and user is not None
-        and user.role is not Role.PARTNER
-        and (notification.user == receiver.user)
-    )
-
-
-def hears_incidents(receiver: Receiver, world: World) -> bool:
-    """Whether a receiver is of operators, who see incidents."""
-    if "incident" not in receiver.about:
+    if user is None or user.org != receiver.org or user.is_disabled:
         return False
+    return user.role is not Role.PARTNER and notification.user == receiver.user
+
+
+def hearing_incidents(receivers: Iterable[Receiver], world: World) -> tuple[str, ...]:
+    """The receivers that are of operators, who see incidents, and of orgs with one. Costs the users
+    once, and the receivers."""
     users = world.records.users
-    if receiver.user is None:
-        return any(
-            user.org == receiver.org and user.role is Role.OPERATOR for user in users.values()
-        )
-    user = users.get(receiver.user)
-    return user is not None and user.role is Role.OPERATOR and not user.is_disabled
+    operators = {user.org for user in users.values() if user.role is Role.OPERATOR}
+
+    def is_operators(receiver: Receiver) -> bool:
+        if receiver.user is None:
+            return receiver.org in operators
+        user = users.get(receiver.user)
+        return user is not None and user.role is Role.OPERATOR and not user.is_disabled
+
+    about = (it for it in receivers if "incident" in it.about)
+    return tuple(it.receiver for it in about if is_operators(it))
 
 
 def _notifications_of(event: events.AnyEvent, world: World) -> Iterator[Notification]:

@@ -9,20 +9,22 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import msgspec
+from msgspec.structs import replace
 
 from parkade.messages.addresses import AddressRules, refusal_of
 from parkade.messages.guarded import GuardedWebhook
 from parkade.messages.queue import Sender
 from parkade.messages.senders import Mail
+from parkade.wire.people import About
 
 MOST_OF_ONE = 5
 MOST_RECEIVERS = 2_000
 MOST_TESTS = 100
-KINDS = ("notice", "at_risk", "started", "ended", "budget", "incident", "test")
-"""What a receiver may hear of; `incident` is for operators, `test` is asked for."""
+KINDS: tuple[str, ...] = get_args(About)
+"""What a receiver may hear of; `incident` is for operators."""
 _NOT_IN_MAIL = frozenset(' ,;<>"()')
 Kind = Literal["webhook", "mail"]
 
@@ -39,11 +41,6 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     about: tuple[str, ...]
     made_us: int
-
-    @property
-    def owner(self) -> tuple[str, str | None]:
-        """The org and the user that set it; None: it is the org's."""
-        return self.org, self.user
 
 
 class ReceiverStore(Protocol):
@@ -92,21 +89,27 @@ class Directory:
         self._lock = threading.Lock()
         self._tests: deque[str] = deque(maxlen=MOST_TESTS)
         rows = store.receivers() if store is not None and rules is not None else ()
-        kept = [msgspec.json.decode(row, type=Receiver) for row in rows]
-        self._all = {each.receiver: each for each in kept}
+        kept = map(_decoded, rows)
+        self._set({each.receiver: each for each in kept})
 
-    @property
-    def is_offered(self) -> bool:
-        """Whether people may set receivers."""
-        return self._rules is not None
+    def _set(self, receivers: Mapping[str, Receiver]) -> None:
+        of_orgs: dict[str, list[Receiver]] = {}
+        for each in receivers.values():
+            of_orgs.setdefault(each.org, []).append(each)
+        self._all = receivers
+        self._of_orgs = {org: tuple(its) for org, its in of_orgs.items()}
 
     def all(self) -> tuple[Receiver, ...]:
         """Every receiver."""
         return tuple(self._all.values())
 
+    def of_orgs(self) -> Mapping[str, tuple[Receiver, ...]]:
+        """Those of each org, and of its users, by the org."""
+        return self._of_orgs
+
     def of(self, org: str, user: str | None) -> tuple[Receiver, ...]:
         """Those of a user, or of an org itself."""
-        return tuple(each for each in self.all() if each.owner == (org, user))
+        return tuple(each for each in self._of_orgs.get(org, ()) if each.user == user)
 
     def find(self, receiver: str) -> Receiver | None:
         """One by its name."""
@@ -138,7 +141,7 @@ class Directory:
             if len(self._all) >= MOST_RECEIVERS:
                 raise Refused("this server has as many receivers as it may: ask its operator")
             self._store.keep_receiver(made.receiver, msgspec.json.encode(made))
-            self._all = {**self._all, made.receiver: made}
+            self._set({**self._all, made.receiver: made})
         return made
 
     def remove(self, receiver: str) -> None:
@@ -146,7 +149,7 @@ class Directory:
         assert self._store is not None, "there is one to remove"
         with self._lock:
             self._store.forget_receiver(receiver)
-            self._all = {name: each for name, each in self._all.items() if name != receiver}
+            self._set({name: each for name, each in self._all.items() if name != receiver})
 
     def ask_test(self, receiver: str) -> None:
         """It is sent a message soon; of too many at once the newest."""
@@ -186,3 +189,9 @@ class Directory:
         if domain.lower() not in mail.domains:
             return f"mail goes to {', '.join(mail.domains)} alone"
         return None
+
+
+def _decoded(row: bytes) -> Receiver:
+    """A receiver as it was kept; an earlier version kept the kind `test` as well."""
+    kept = msgspec.json.decode(row, type=Receiver)
+    return replace(kept, about=tuple(kind for kind in kept.about if kind in KINDS))

@@ -63,13 +63,6 @@ def signed(message: Message, secret: bytes, now_us: int) -> tuple[bytes, dict[st
     return body, headers
 
 
-def check_answer(status: int) -> None:
-    """NotHeard where a receiver's answer is not that it took the message."""
-    if not 200 <= status < 300:
-        is_final = 300 <= status < 500 and status not in _AGAIN
-        raise NotHeard(f"it answered {status}", is_final=is_final)
-
-
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """Implements `Sender`. Redirects are not followed: they would carry the message elsewhere."""
 
@@ -85,8 +78,13 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         except TimeoutError as error:
             raise NotHeard(f"no answer within {self.timeout_s:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise NotHeard(f"{type(error).__name__}: {error}") from error
-        check_answer(code)
+            raise NotHeard(self._in_words(error)) from error
+        if not 200 <= code < 300:
+            is_final = 300 <= code < 500 and code not in _AGAIN
+            raise NotHeard(f"it answered {code}", is_final=is_final)
+
+    def _in_words(self, error: Exception) -> str:
+        return f"{type(error).__name__}: {error}"
 
     async def _post(self, body: bytes, headers: dict[str, str]) -> int:
         """The status; what else is answered is not read."""

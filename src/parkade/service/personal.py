@@ -7,11 +7,13 @@ such, the rest is not: an array of ten thousand members must not send ten thousa
 import secrets
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
 from parkade.control.plane import Plane
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import HOUR_US
-from parkade.messages.personal import Notification, hears, hears_incidents, notifications_of
+from parkade.messages.personal import Notification, hearing_incidents, hears, notifications_of
 from parkade.messages.queue import Message, MessageQueue, Sender
 from parkade.messages.receivers import Directory, Receiver
 
@@ -35,32 +37,34 @@ class Personal:
     def __init__(self, plane: Plane, directory: Directory) -> None:
         self._plane = plane
         self._directory = directory
-        self._known: tuple[Receiver, ...] = ()
+        self._known: tuple[Receiver, ...] | None = None
         self._counted: dict[str, tuple[int, int]] = {}
 
-    def refresh(
-        self, queue: MessageQueue, others: Mapping[str, Sender], *, is_forced: bool = False
-    ) -> None:
+    def refresh(self, queue: MessageQueue, others: Mapping[str, Sender]) -> None:
         """The queue sends to the receivers that there are now, and to the operator's."""
         now = self._directory.all()
-        if is_forced or now != self._known:
+        if now != self._known:
             self._known = now
             queue.send_by({**others, **self._directory.senders()})
 
     async def of_event(self, event: events.AnyEvent, incident: Message | None) -> Personally:
-        """What an event tells which receivers; `incident`: what it tells the operator's."""
-        receivers = self._directory.all()
+        """What an event tells which receivers; `incident`: what it tells the operator's.
+
+        In the writer's thread it costs, for each notification, the receivers of its org alone; for
+        an incident, every user and every receiver once.
+        """
+        receivers, of_orgs = self._directory.all(), self._directory.of_orgs()
         if not receivers or not (incident is not None or isinstance(event, HEARD)):
             return []
 
         def view(world: World, _: int) -> Personally:
-            found = [
-                (_message(notification, event.at_us), to)
-                for notification in notifications_of(event, world)
-                if (to := tuple(it.receiver for it in receivers if hears(it, notification, world)))
-            ]
+            found: Personally = []
+            for each in notifications_of(event, world):
+                own = of_orgs.get(each.org, ())
+                to = tuple(it.receiver for it in own if hears(it, each, world))
+                found += [(_message(each, event.at_us), to)] if to else []
             if incident is not None:
-                of = tuple(it.receiver for it in receivers if hears_incidents(it, world))
+                of = hearing_incidents(receivers, world)
                 found += [(incident, of)] if of else []
             return found
 
@@ -69,7 +73,7 @@ class Personal:
     def put(self, queue: MessageQueue, found: Personally, entry: str, at_us: int) -> None:
         """Puts them in, each under a name of its own, as far as the hour has room."""
         for number, (message, receivers) in enumerate(found):
-            named = replace_name(message, f"{entry}/{number}")
+            named = replace(message, name=f"{entry}/{number}")
             within, first_over = self._count(receivers, at_us)
             queue.put(named, within)
             if first_over:
@@ -99,17 +103,6 @@ class Personal:
             elif count == MOST_AN_HOUR + 1:
                 first_over.append(name)
         return tuple(within), tuple(first_over)
-
-
-def replace_name(message: Message, name: str) -> Message:
-    """The same message under another name."""
-    return Message(
-        name=name,
-        kind=message.kind,
-        subject=message.subject,
-        body=message.body,
-        at_us=message.at_us,
-    )
 
 
 def _message(notification: Notification, at_us: int) -> Message:

@@ -146,7 +146,7 @@ class Telling:
         if self._file is None:
             return
         queue = self.queue = MessageQueue(self._path, {}, say=_not_heard)
-        self._personal.refresh(queue, self._senders, is_forced=True)
+        self._personal.refresh(queue, self._senders)
         sending = asyncio.create_task(self._send(queue, stop))
         parts = [self._follow(queue)]
         if self._file.alertmanager is not None:

@@ -95,7 +95,7 @@ def _shown(receiver: messages.Receiver, *, secret: str | None = None) -> wire.Re
         org=receiver.org,
         user=receiver.user,
         address=receiver.address,
-        about=tuple(kind for kind in receiver.about if kind != "test"),
+        about=receiver.about,
         created=instant(receiver.made_us),
         secret=secret,
     )

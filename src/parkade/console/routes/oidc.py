@@ -64,7 +64,7 @@ async def from_provider(
 ) -> Response:
     """Back from the provider: a session, if the browser began this login."""
     begun = _begun(request)
-    if begun is None or not hmac.compare_digest(begun.redirect.state, state):
+    if begun is None or not hmac.compare_digest(begun.redirect.state.encode(), state.encode()):
         return _failed(request, "this browser did not begin that login, or it took too long")
     if error or not code:
         return _failed(request, f"the provider refused the login: {error[:80]}")
