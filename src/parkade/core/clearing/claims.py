@@ -150,6 +150,8 @@ def parts_of(world: World, demands: Iterable[Demand]) -> dict[str, list[Demand]]
     """The demands of each claim that stands."""
     parts: dict[str, list[Demand]] = {}
     for demand in demands:
+        if demand.tier is not PriorityTier.RESERVED:
+            continue
         name = claim_named(demand.demand)
         claim = world.records.claims.get(name)
         if claim is not None and claim.held:
@@ -160,6 +162,8 @@ def parts_of(world: World, demands: Iterable[Demand]) -> dict[str, list[Demand]]
 
 def _stands(claim: Claim, demand: Demand) -> bool:
     """Whether a part is what stands, or one node of it."""
+    if demand.seats == claim.held:
+        return bool(demand.seats)
     held = {seat.node for seat in claim.held}
     return bool(demand.seats) and all(seat.node in held for seat in demand.seats)
 
