@@ -22,6 +22,11 @@ class FreeNow:
         self._held: set[str] | None = None
         self._free: dict[int, Counter[str | None]] = {}
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether an answer was given, so that instants may have decided something."""
+        return bool(self._free)
+
     def _of(self, fabric: int) -> Counter[str | None]:
         """Grows with the fabric's nodes the first time, and once with all seats."""
         found = self._free.get(fabric)

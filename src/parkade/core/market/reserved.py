@@ -93,11 +93,15 @@ def allocate_reserved(
         it.demand for it in ordered if is_counted_elsewhere(it, layout, stage.parts.get(it.demand))
     ]
     put: frozenset[str] = frozenset()
+    asks_instants = stage.free_now.was_asked
     # All at once, because one may stand in the fabric of another; else one by one.
     for more in ([frozenset(names)] if names else []) + [frozenset({it}) for it in names]:
         tried = None if more <= put else _allocate_with(state, layout, ordered, put | more)
+        # One that came to nothing is as one that asked.
+        asks_instants = asks_instants or tried is None or tried.free_now.was_asked
         if tried is not None and _holds(tried, stage, layout, ordered, put | more):
             stage, put = tried, put | more
+    stage.asks_instants = asks_instants
     return stage
 
 

@@ -139,12 +139,10 @@ def surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) ->
 
 def staying(demand: Demand, layout: Layout, found: list[str]) -> list[str]:
     """Which of its own free nodes it keeps; see `surviving`."""
-    if (
-        not demand.any_fabric
-        and len(found) > 1
-        and len({layout.fabric_of[node] for node in found}) > 1
-    ):
-        return []
+    if len(found) > 1 and not demand.any_fabric:
+        fabrics = {layout.fabric_of[node] for node in found}
+        if len(fabrics) > 1:
+            return []
     return found[: demand.nodes]
 
 
