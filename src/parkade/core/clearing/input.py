@@ -99,8 +99,11 @@ def build_input(
     nodes = []
     is_heard = {pool.pool: pool.is_reachable for pool in world.records.pools.values()}
     for node in world.records.nodes.values():
-        if node.market == market.market and node.is_in_play:
-            is_open = node.is_open and is_heard[node.pool]
+        if node.market != market.market:
+            continue
+        is_open = node.is_open
+        if is_open or node.is_in_play:
+            is_open = is_open and is_heard[node.pool]
             open_nodes[node.node] = is_open
             nodes.append(_in_play(world, market, node, now_us, is_open=is_open))
     candidates = [
