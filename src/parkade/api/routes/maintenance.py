@@ -39,7 +39,7 @@ async def schedule(body: wire.ScheduleMaintenance, context: Authenticated) -> wi
 @router.get("/maintenance")
 async def list_windows(context: Authenticated) -> wire.Maintenances:
     """The windows that are not over: when, and how many nodes of which fabrics; for operators also
-    which nodes, why, and who is still there."""
+    which nodes, why, and what is still there."""
     is_whole = context.viewer.may_read(Read.NODES)
 
     def view(world: World, _: int) -> wire.Maintenances:

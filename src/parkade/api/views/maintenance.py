@@ -14,7 +14,7 @@ from parkade.wire.scalars import format_instant
 
 
 def maintenance(world: World, it: Maintenance, *, is_whole: bool) -> wire.Maintenance:
-    """A window; `is_whole`: with the names of nodes and who is still there, for operators."""
+    """A window; `is_whole`: with the names of nodes and what is still there, for operators."""
     takes: dict[tuple[str, str], int] = {}
     holders: dict[str, None] = {}
     for name in it.nodes:

@@ -31,7 +31,7 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holder(self) -> str:
-        """Whose the cordons of its nodes are."""
+        """The holder of the cordons of its nodes."""
         return f"{MAINTENANCE}{self.maintenance}"
 
 

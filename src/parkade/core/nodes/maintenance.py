@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 A window is an entry of the calendar, like a reservation: from the moment at which its nodes are
-emptied until its end they are sold to nobody (`steps.capacity.sellable`). What happens next, and
+emptied until its end they are not sold (`steps.capacity.sellable`). What happens next, and
 when, follows from its record alone (`maintenance_due_us`):
 
     scheduled   nothing happens to its nodes
@@ -115,7 +115,7 @@ def maintenance_due_us(world: World, maintenance: Maintenance) -> int:
 def take_maintenance(
     world: World, maintenance: Maintenance, at_us: int
 ) -> tuple[events.AnyEvent, ...]:
-    """What happens to the window at this instant. Cost grows with its nodes and who sits there."""
+    """What happens to the window at this instant. Cost grows with its nodes and the work there."""
     if maintenance.has_begun:
         return _ended(world, maintenance, at_us, is_cancelled=False)
     cordon = Cordon(holder=maintenance.holder, reason=maintenance.reason, at_us=at_us)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from parkade.core.fleet.maintenance import MAINTENANCE
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Reservation
 from parkade.core.state import events, lines
@@ -19,7 +20,6 @@ from parkade.core.units.time import Window
 from parkade.sim.findings import require
 
 INVARIANT = 39
-PREFIX = "maintenance:"
 
 
 @dataclass(kw_only=True)
@@ -61,8 +61,8 @@ class MaintenanceAuditor:
                     window.known_us = event.at_us
             case events.NodeCordoned(node=node, cordon=cordon):
                 self._cordon(node, cordon.holder)
-            case events.NodeUncordoned(node=node, holder=holder) if holder.startswith(PREFIX):
-                self._windows[holder.removeprefix(PREFIX)].cordons.discard(node)
+            case events.NodeUncordoned(node=node, holder=holder) if holder.startswith(MAINTENANCE):
+                self._windows[holder.removeprefix(MAINTENANCE)].cordons.discard(node)
             case events.Launched(workload=name, attempt=attempt):
                 self._held[name] = {seat.node for seat in attempt.seats}
             case events.StopOrdered(workload=name) | events.Ended(workload=name):
@@ -115,9 +115,9 @@ class MaintenanceAuditor:
         window.has_begun = True
 
     def _cordon(self, node: str, holder: str) -> None:
-        if not holder.startswith(PREFIX):
+        if not holder.startswith(MAINTENANCE):
             return
-        window = self._windows[holder.removeprefix(PREFIX)]
+        window = self._windows[holder.removeprefix(MAINTENANCE)]
         is_its = window.has_begun and node in window.nodes
         require(is_its, INVARIANT, f"{holder} closes {node}, which it does not empty")
         window.cordons.add(node)
