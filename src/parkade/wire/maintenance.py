@@ -44,7 +44,7 @@ class Away(Answer):
 class Maintenance(Answer):
     """A window: its nodes are emptied from `empties` on, so that they are free at `start`.
 
-    `draining`: someone still has, or is promised, a seat there. Only operators see the names of the
+    `draining`: seats there are still held or promised. Only operators see the names of the
     nodes, the reason, and in `waits_for` the workloads and claims that are still there.
     """
 

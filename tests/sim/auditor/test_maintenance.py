@@ -73,9 +73,9 @@ def sold_whole() -> Iterator[events.AnyEvent]:
 
 def left_closed() -> Iterator[events.AnyEvent]:
     for event in JOURNAL:
-        is_lifted = isinstance(event, events.NodeUncordoned)
-        if not (is_lifted and event.holder.startswith(MAINTENANCE)):
-            yield event
+        if isinstance(event, events.NodeUncordoned) and event.holder.startswith(MAINTENANCE):
+            continue
+        yield event
 
 
 def never_over() -> Iterator[events.AnyEvent]:
