@@ -18,6 +18,18 @@ class ModelDenied(RunStopped):
     """A model refuses every call: its key is wrong, or it is unknown; the message says which."""
 
 
+class ServerFailed(RunStopped):
+    """The model server that a network starts does not come up; the message says why, with its last
+    lines."""
+
+    def __init__(self, why: str, said: tuple[str, ...] = ()) -> None:
+        last = "".join(f"\n  {line}" for line in said)
+        super().__init__(f"{why}; its last lines:{last}" if said else why)
+        #: The same for servers that fail in the same way.
+        self.why = why
+        self.said = said
+
+
 class VerifierBroken(RunStopped):
     """The first verdicts of a verifier all failed; the message says why."""
 
