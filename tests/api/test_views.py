@@ -117,7 +117,7 @@ def test_one_that_backs_off_says_how_it_ended_last() -> None:
         phase=one.phase,
     )
     says = workloads.why(known, standstill=None, sees_all=False).says
-    assert says.endswith("until 00:00:00 UTC; the last time: rank 0: exit 5.")
+    assert says.endswith("until 00:00:00 UTC; the last time: rank 0: exit 5")
 
 
 @FEW

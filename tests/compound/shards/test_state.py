@@ -245,7 +245,7 @@ def test_a_kept_log_and_batch_are_still_read() -> None:
     assert (second.generation, second.overrun) == (3, Amounts(1, 10, 0))
     (stop,) = state.stops
     assert (stop.node, stop.why) == ("a1", "the model server ended with exit status 1")
-    assert (stop.said, stop.had_begun, stop.may_pass) == (("no such model",), True, False)
+    assert (stop.last_lines, stop.had_begun, stop.may_pass) == (("no such model",), True, False)
 
 
 def test_an_entry_is_whole_or_not_there(tmp_path: Path) -> None:

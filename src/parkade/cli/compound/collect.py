@@ -95,6 +95,6 @@ def _stops(collected: "Collected") -> tuple[tuple[str, object], ...]:
     end = "given up: correct it, and submit again" if collected.is_given_up else None
     return (
         ("stopped", f"{' '.join(last.why.split())} ({times})"),
-        *(("", line) for line in last.said),
+        *(("", line) for line in last.last_lines),
         ("", end),
     )

@@ -22,12 +22,12 @@ class ServerFailed(RunStopped):
     """The model server that a network starts does not come up; the message says why, with its last
     lines."""
 
-    def __init__(self, why: str, said: tuple[str, ...] = ()) -> None:
-        last = "".join(f"\n  {line}" for line in said)
-        super().__init__(f"{why}; its last lines:{last}" if said else why)
+    def __init__(self, why: str, last_lines: tuple[str, ...] = ()) -> None:
+        shown = "".join(f"\n  {line}" for line in last_lines)
+        super().__init__(f"{why}; its last lines:{shown}" if last_lines else why)
         #: The same for servers that fail in the same way.
         self.why = why
-        self.said = said
+        self.last_lines = last_lines
 
 
 class VerifierBroken(RunStopped):

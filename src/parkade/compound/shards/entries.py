@@ -88,7 +88,7 @@ class Stopped(_Entry, frozen=True, kw_only=True, tag="stopped"):
     node: str
     why: str
     #: The last lines of its model server.
-    said: tuple[str, ...] = ()
+    last_lines: tuple[str, ...] = ()
     #: Whether it had begun a shard.
     had_begun: bool = False
     #: Whether the cause may pass by itself, such as a server elsewhere that does not answer.

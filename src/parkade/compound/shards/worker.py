@@ -213,14 +213,14 @@ class _Worker:
 
     def is_given_up(self, error: RunStopped) -> bool:
         """Tell the others what stopped this worker; whether that ends the run."""
-        why, said = str(error), tuple[str, ...]()
+        why, last_lines = str(error), tuple[str, ...]()
         if isinstance(error, ServerFailed):
-            why, said = error.why, error.said
+            why, last_lines = error.why, error.last_lines
         stopped = Stopped(
             worker=self.me.worker,
             node=self.me.node,
             why=why,
-            said=said,
+            last_lines=last_lines,
             had_begun=self._has_begun,
             may_pass=not isinstance(error, (ServerFailed, ModelDenied, VerifierBroken)),
         )

@@ -388,8 +388,8 @@ def summary_of(seen: ObservedAttempt) -> str:
     ends = []
     for rank in seen.exits:
         if rank.code is not None:
-            said = " (says that trying again is of no use)" if rank.code == EXIT_FOR_GOOD else ""
-            ends.append(f"rank {rank.rank}: exit {rank.code}{said}")
+            remark = " (says that trying again is of no use)" if rank.code == EXIT_FOR_GOOD else ""
+            ends.append(f"rank {rank.rank}: exit {rank.code}{remark}")
         elif rank.signal is not None:
             ends.append(f"rank {rank.rank}: signal {rank.signal}")
         else:
