@@ -1,8 +1,9 @@
 """Seats held before a first process: how long, by whose doing it ended, and what of it is billed.
 
 The event of an end says it in `held_us` and `held_in_grace_us`; here it is told again from the
-launch, the stop and the silence of the agent. In journals of before that field only what never started was billed: from the
-second workload of an org in a day on, if it was launched after the first had ended.
+launch, the stop and the silence of the agent. In journals of before `held_us` only what never
+started was billed: from the second workload of an org in a day on, if it was launched after the
+first had ended.
 """
 
 from parkade.sim.auditor.books import Books, Record, Run, begins_us, require
