@@ -17,12 +17,14 @@ from tests.engines.trial import (
     NEVER_LEAVES,
     ask,
     attempt_of,
+    order_in,
     released,
     run,
     until,
 )
 
 pytestmark = pytest.mark.system
+DEEP = 600
 
 
 def test_everything_ends_when_the_engine_is_removed_also_what_lost_its_keeper(
@@ -94,3 +96,24 @@ def test_parkade_agent_end_leaves_nothing_running_once_no_agent_runs(
     assert "nothing is running" in told.output
     run(gone())
     place.close()
+
+
+def test_however_deep_its_tree_of_shells_a_program_is_told_and_killed(
+    place: LocalPlace, tmp_path: Path
+) -> None:
+    """A walk that recursed would end the keeper, and each that replaces it."""
+
+    async def body() -> None:
+        engine = place.engine()
+        script = tmp_path / "deep.sh"
+        script.write_text(
+            f"if [ $1 -gt 0 ]; then sh $0 $(($1 - 1)); true; else {NEVER_LEAVES}{FOR_EVER}; fi"
+        )
+        attempt = attempt_of(f"sh {script} {DEEP}")
+        await engine.launch(attempt)
+        await up(place, attempt)
+        await engine.stop(attempt.attempt, order_in(0.5, 0.5))
+        seen = await released(engine, attempt)
+        assert not seen.is_keeper_lost and seen.is_signalled
+
+    run(body())
