@@ -3,6 +3,7 @@
 import secrets
 
 from parkade.api.lot_book import LotBook
+from parkade.console.earnings import Earnings
 from parkade.console.history import History
 from parkade.console.recent import Recent
 from parkade.console.sessions import Sessions
@@ -27,6 +28,7 @@ class ConsoleState:
         """Signs what a browser brings back from a provider."""
         self.throttle = Throttle(most=settings.failed_logins, within_s=settings.failed_within_s)
         self.recent = Recent(plane)
+        self.earnings = Earnings(plane.archive)
         self.history = History(
             plane,
             lots,
