@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import json
 import logging
+import secrets
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -32,6 +35,7 @@ from tests import builders
 from tests.auditor import audit
 from tests.crash.marketplace import is_alive
 from tests.crash.postgres_wire import Wire
+from tests.namespaces import Cable, another_cable, cable, lacking
 from tests.service.served import Served
 from tests.store import postgres
 from tests.waits import PATIENCE_S, until
@@ -50,13 +54,40 @@ def server() -> Iterator[str]:
         yield address
 
 
-class Half:
-    """One of the two servers, and its own wire to the database."""
+class Link(Protocol):
+    """A way to the database that a test can cut."""
 
-    def __init__(self, folder: Path, database: str) -> None:
+    address: str
+
+    def cut(self) -> None: ...
+    def mend(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class RealLink:
+    """Through a cable of the kernel's: packets are dropped, and nobody is told."""
+
+    def __init__(self, cable: Cable, database: str) -> None:
+        self._cable = cable
+        self.address = f"postgresql://parkade@{cable.far}/{urlsplit(database).path.strip('/')}"
+
+    def cut(self) -> None:
+        self._cable.cut()
+
+    def mend(self) -> None:
+        self._cable.mend()
+
+    def close(self) -> None:
+        """The cable's own context takes it away."""
+
+
+class Half:
+    """One of the two servers, and its own link to the database."""
+
+    def __init__(self, folder: Path, link: Callable[[Path], Link]) -> None:
         folder.mkdir()
         self.served = Served(folder)
-        self.wire = Wire(database, folder / "wire")
+        self.wire = link(folder)
 
     @property
     def url(self) -> str:
@@ -98,9 +129,10 @@ class Half:
 class Two:
     """Both, and what a client knows of them."""
 
-    def __init__(self, folder: Path, database: str) -> None:
+    def __init__(self, folder: Path, *links: Callable[[Path], Link]) -> None:
         self.folder = folder
-        self.halves = (Half(folder / "one", database), Half(folder / "two", database))
+        first, second = links
+        self.halves = (Half(folder / "one", first), Half(folder / "two", second))
         self.token = ""
 
     @property
@@ -140,9 +172,31 @@ class Two:
 
 @pytest.fixture
 def two(server: str, tmp_path: Path) -> Iterator[Two]:
-    made = Two(tmp_path, postgres.new_database(server, f"stood_by_{next(NUMBERS)}"))
+    database = postgres.new_database(server, f"stood_by_{next(NUMBERS)}")
+
+    def wire(folder: Path) -> Link:
+        return Wire(database, folder / "wire")
+
+    made = Two(tmp_path, wire, wire)
     yield made
     made.close()
+
+
+@pytest.fixture
+def two_on_cables(tmp_path: Path) -> Iterator[Two]:
+    """Each reaches PostgreSQL over its own network."""
+    if not postgres.IS_THERE or lacking():
+        pytest.skip(f"not installed or not allowed: {lacking() or 'PostgreSQL or psycopg'}")
+    name = f"pk{secrets.token_hex(3)}"
+    with cable(name) as first, another_cable(f"{name}b", name) as second:
+        addresses = f"{first.far},{second.far}"
+        with postgres.server(enter=first.enter, addresses=addresses) as address:
+            database = postgres.new_database(address, "apart")
+            made = Two(
+                tmp_path, *(lambda _folder, it=it: RealLink(it, database) for it in (first, second))
+            )
+            yield made
+            made.close()
 
 
 class Asking:
@@ -237,6 +291,33 @@ def test_a_standby_goes_on_however_its_leader_ends_and_never_do_two_write(two: T
             agent.wait(PATIENCE_S)
 
 
+def test_a_leader_whose_network_falls_silent_ends_and_the_standby_goes_on(
+    two_on_cables: Two,
+) -> None:
+    """Over TCP, where only time-outs tell either end."""
+    two = two_on_cables
+    two.start()
+    with two.client() as client:
+        client.create_org("acme")
+        asking = Asking(two)
+        for _ in range(2):
+            leader, other = two.leader()
+            asking.goes_on()
+            leader.wire.cut()
+            leads(two, other)
+            asking.goes_on()
+            until(leader.has_ended, two.last_words)
+            leader.wire.mend()
+            leader.start()
+        answered = asking.stop()
+    check_journal(two, answered=answered, takeovers=2)
+
+
+def leads(two: Two, half: Half) -> None:
+    """Returns once it does."""
+    until(lambda: half.role() == "leader", two.last_words)
+
+
 def submit(client: Client, spec: dict[str, str]) -> str:
     return client.submit(WorkloadSpec.model_validate(spec), org="operator").workload
 
@@ -255,7 +336,7 @@ def rounds(two: Two, client: Client) -> None:
         began = time.monotonic()
 
         def other_leads(other: Half = other, began: float = began) -> None:
-            until(lambda: other.role() == "leader", two.last_words)
+            leads(two, other)
             seconds[way.__name__] = time.monotonic() - began  # noqa: B023 - called in this round
             asking.goes_on()
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from parkade.cli.app import app
 from parkade.sim.fuzz import FuzzReport
-from parkade.sim.story import Story
+from parkade.sim.story import Story, StoryOutcome
 
 KEPT = Path(__file__).parent / "kept" / "fuzz-report-1.json"
 
@@ -52,7 +52,12 @@ def test_two_processes_report_what_one_does(tmp_path: Path) -> None:
 def test_a_story_is_told_act_by_act_and_event_by_event(monkeypatch: pytest.MonkeyPatch) -> None:
     played: list[Story] = []
     play = Story.tell
-    monkeypatch.setattr(Story, "tell", lambda story: (played.append(story), play(story))[1])
+
+    def counted(story: Story) -> StoryOutcome:
+        played.append(story)
+        return play(story)
+
+    monkeypatch.setattr(Story, "tell", counted)
     words = ["sim", "fuzz", "--seed", "3", "--events", "60", "--troubles", "none", "--tell"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output

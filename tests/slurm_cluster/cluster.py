@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.slurm_cluster import accounting, configuration
 from tests.slurm_cluster.daemons import Daemon, end_marked
-from tests.slurm_cluster.namespaces import Cable
+from tests.namespaces import Cable
 from tests.slurm_cluster.ports import free_ports
 from tests.waits import until
 

@@ -16,18 +16,22 @@ from tests.waits import PATIENCE_S
 IS_THERE = bool(shutil.which("initdb") and shutil.which("pg_ctl") and find_spec("psycopg"))
 # PostgreSQL refuses to run as root.
 AS_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
-QUICK = "-c fsync=off -c listen_addresses='' -c max_connections=20"
+QUICK = "-c fsync=off -c max_connections=20"
+# From whatever reaches the addresses that it listens on.
+_FROM_ANYWHERE = "host all all 0.0.0.0/0 trust\n"
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """The address of a server's first database, while the context is open."""
+def server(*, enter: tuple[str, ...] = (), addresses: str = "''") -> Iterator[str]:
+    """The address of a server's first database, while the context is open: on a socket of its
+    own, and at these addresses too. `enter` are words before its programs."""
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         place, is_root = Path(folder), os.geteuid() == 0
         if is_root:
             shutil.chown(place, "nobody", "nogroup")
-        become = AS_NOBODY if is_root else ()
-        data, sockets = place / "data", f"-k {place}"
+        become = (*enter, *(AS_NOBODY if is_root else ()))
+        data = place / "data"
+        listen = f"-k {place} -c listen_addresses={addresses}"
 
         def run(*command: str) -> None:
             done = subprocess.run(
@@ -42,8 +46,10 @@ def server() -> Iterator[str]:
             assert done.returncode == 0, done.stdout
 
         run("initdb", "-D", str(data), "-U", "parkade", "--auth=trust", "-E", "UTF8")
+        with (data / "pg_hba.conf").open("a") as rules:
+            rules.write(_FROM_ANYWHERE)
         log = ("-l", str(place / "log"))
-        run("pg_ctl", "-D", str(data), "-w", *log, "-o", f"{QUICK} {sockets}", "start")
+        run("pg_ctl", "-D", str(data), "-w", *log, "-o", f"{QUICK} {listen}", "start")
         try:
             yield f"postgresql://parkade@/postgres?host={place}"
         finally:

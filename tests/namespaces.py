@@ -1,4 +1,4 @@
-"""A node in a network namespace of its own, at the other end of one cable that can be cut.
+"""A network namespace of a test's own, at the other end of cables that can be cut.
 
 `ip netns exec` mounts another /sys, without which slurmd does not start; `nsenter` does not.
 """
@@ -27,17 +27,17 @@ def lacking() -> list[str]:
 
 
 class Cable:
-    """`near` and `far` are its ends' addresses; the far one is in the namespace `name`."""
+    """`near` and `far` are its ends' addresses; the far one is in the namespace `space`."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, space: str) -> None:
+        self.name, self.space = name, space
         net = f"10.{128 + secrets.randbelow(100)}.{secrets.randbelow(250)}"
         self.near, self.far = f"{net}.1", f"{net}.2"
 
     @property
     def enter(self) -> tuple[str, ...]:
         """Words before a program that runs at the far end."""
-        return ("nsenter", f"--net=/run/netns/{self.name}")
+        return ("nsenter", f"--net=/run/netns/{self.space}")
 
     def cut(self) -> None:
         """Nothing passes any more; nobody is told."""
@@ -51,27 +51,38 @@ class Cable:
         """Whether a process is at the far end."""
         with suppress(OSError):
             own = Path(f"/proc/{pid}/ns/net").stat().st_ino
-            return own == Path(f"/run/netns/{self.name}").stat().st_ino
+            return own == Path(f"/run/netns/{self.space}").stat().st_ino
         return False
 
 
 @contextmanager
 def cable(name: str) -> Iterator[Cable]:
-    """Laid, and taken away at the end with its namespace."""
-    made = Cable(name)
+    """Laid to a new namespace of that name, and taken away at the end with it."""
     _ip("netns", "add", name)
     try:
-        _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+        _ip("-n", name, "link", "set", "lo", "up")
+        with another_cable(name, name) as made:
+            yield made
+    finally:
+        with suppress(subprocess.CalledProcessError):
+            _ip("netns", "del", name)
+
+
+@contextmanager
+def another_cable(name: str, space: str) -> Iterator[Cable]:
+    """Laid to a namespace that there is, and taken away at the end."""
+    made = Cable(name, space)
+    far = f"{name}-far"
+    _ip("link", "add", name, "type", "veth", "peer", "name", far, "netns", space)
+    try:
         _ip("addr", "add", f"{made.near}/24", "dev", name)
         _ip("link", "set", name, "up")
-        _ip("-n", name, "addr", "add", f"{made.far}/24", "dev", "eth0")
-        _ip("-n", name, "link", "set", "eth0", "up")
-        _ip("-n", name, "link", "set", "lo", "up")
+        _ip("-n", space, "addr", "add", f"{made.far}/24", "dev", far)
+        _ip("-n", space, "link", "set", far, "up")
         yield made
     finally:
-        for words in (("link", "del", name), ("netns", "del", name)):
-            with suppress(subprocess.CalledProcessError):
-                _ip(*words)
+        with suppress(subprocess.CalledProcessError):
+            _ip("link", "del", name)
 
 
 def _ip(*words: str) -> None:
