@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.console.calendar import MOST_LANES, View, calendar
+from parkade.console.calendar import MOST_LANES, Calendar, View, calendar
 from parkade.console.draw_calendar import week
 from parkade.wire.money import Cost
 from parkade.wire.reservations import Claim, Lending, Reservation, Waits
@@ -59,7 +59,7 @@ def claim(nodes: int, claimed: datetime) -> Claim:
 
 def shown(
     *reservations: Reservation, view: View = "week", claims: tuple[Claim, ...] = (), day: int = 26
-):  # type: ignore[no-untyped-def]
+) -> Calendar:
     return calendar(view, date(2026, 11, day), now=NOW, reservations=reservations, claims=claims)
 
 
