@@ -2,7 +2,7 @@
 
 import pytest
 
-from parkade.compound.amounts import amount_in_words, plain
+from parkade.compound.amounts import amount_in_words, micros_of, plain
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,18 @@ def test_an_amount_is_no_power_of_ten(micros: float, shown: str) -> None:
 )
 def test_a_number_is_no_power_of_ten(value: float, shown: str) -> None:
     assert plain(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("$0.05", "write the number alone, 0.05"),
+        ("3 €", "alone, 3"),
+        ("5%", "like 2.50"),
+        ("much", "like 2.50"),
+        ("$", "like 2.50"),
+    ],
+)
+def test_an_amount_with_a_sign_is_told_without_it(text: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=hint):
+        micros_of(text)

@@ -11,7 +11,9 @@ import pytest
 from parkade.compound.answered import AllFailed, Answers
 from parkade.compound.asking import AskOptions, ask, ask_async, chosen_of, questions_of
 from parkade.compound.models.local import LocalModel
+from parkade.compound.models.protocol import Price
 from parkade.compound.network import BestOf, Generate, NetworkError
+from parkade.compound.run.affording import BudgetTooSmall
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.progressing import RunStopped, VerifierBroken
 from parkade.compound.values import Call, Candidate, Question
@@ -116,6 +118,18 @@ def test_a_budget_says_which_questions_it_left() -> None:
     assert len(answers.left) == 1
     with pytest.raises(NetworkError, match="budget: 'much' is not an amount"):
         ask("E@m", "a", models={"m": numbered}, budget="much")
+
+
+def test_a_budget_of_not_even_one_call_raises_before_the_first() -> None:
+    def never(call: Call) -> str:
+        raise AssertionError("it was asked")
+
+    model = LocalModel(
+        "m", never, price=Price(input_micros_per_million=1_000_000, output_micros_per_million=0)
+    )
+    for budget in (Budget(calls=0), "0"):
+        with pytest.raises(BudgetTooSmall, match="not even one call"):
+            ask("E@m(m=5)", ["a", "b"], models={"m": model}, budget=budget)
 
 
 def test_a_text_that_names_a_file_is_that_network_file(

@@ -27,7 +27,7 @@ from parkade.store import open_sqlite
 from tests import builders
 from tests.clocks import HandClock
 from tests.control.small import SMALL
-from tests.waits import PATIENCE_S
+from tests.waits import PATIENCE_S, until
 
 Kind = TypeVar("Kind")
 
@@ -337,4 +337,4 @@ async def test_a_writer_that_hangs_in_a_commit_counts_as_one_that_does_not_run(
         assert not made.plane.health().is_running
         may_go_on.set()
         await asking
-        assert made.plane.health().is_running
+        await asyncio.to_thread(until, lambda: made.plane.health().is_running)

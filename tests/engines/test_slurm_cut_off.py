@@ -16,8 +16,8 @@ from parkade.engines.slurm import standing
 from parkade.ports import Phase, RankExit, Seat
 from tests.engines.slurm_place import GPUS, SlurmPlace, place_on
 from tests.engines.trial import FOR_EVER, attempt_of, of, released, run, until, until_seen
-from tests.slurm_cluster import Slurm, missing, slurm
 from tests.namespaces import Cable, cable, lacking
+from tests.slurm_cluster import Slurm, missing, slurm
 
 pytestmark = [
     pytest.mark.system,

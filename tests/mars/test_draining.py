@@ -12,8 +12,9 @@ from parkade.core.healing.guards import GuardLimits, HoldReason
 from parkade.core.healing.parents import ParentLimits
 from parkade.core.healing.topology import NodePlace
 from parkade.core.healing.watch import FleetWatch, WatchSettings
+from parkade.mars.drain_journal import DrainError
 from parkade.mars.draining import Draining, held_by
-from parkade.mars.drains import DrainDone, DrainError, DrainRefused, Drains, DrainStands
+from parkade.mars.drains import DrainDone, DrainRefused, Drains, DrainStands
 from parkade.mars.metrics import Metrics
 from parkade.mars.policy_file import shipped_policy
 from tests.mars.scene import CLUSTER, Scene, shown

@@ -16,7 +16,8 @@ from parkade.core.healing.guards import HoldReason
 from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import SECOND_US
 from parkade.mars.bookmarks import load_bookmarks
-from parkade.mars.drains import DrainError, Drains
+from parkade.mars.drain_journal import DrainError
+from parkade.mars.drains import Drains
 from parkade.mars.kept_file import KeptFileError
 from parkade.mars.policy_file import shipped_policy
 from parkade.mars.run_file import EngineEntry, RunFile, default_run_file, read_run_file
@@ -522,7 +523,8 @@ def test_the_journal_of_the_first_version_is_still_read(scene: Scene) -> None:
     file = scene.file()
     assert file.drain is not None
     drains = Drains(file.drain, KEPT)
-    assert [(each.node, each.mark) for each in drains.own] == [("n2", "parkade-mars:bbbb")]
+    assert [(each.node, each.mark) for each in drains.unsure] == [("n2", "parkade-mars:bbbb")]
+    assert drains.own == ()
 
 
 @pytest.mark.parametrize(
@@ -547,7 +549,7 @@ def test_a_torn_last_line_of_the_journal_is_passed_over(scene: Scene) -> None:
     journal.write_text(KEPT.read_text() + '{"version": 1, "ev')
     file = scene.file()
     assert file.drain is not None
-    assert [each.node for each in Drains(file.drain, journal).own] == ["n2"]
+    assert [each.node for each in Drains(file.drain, journal).unsure] == ["n2"]
 
 
 HEAD = "format: 1\nnodes: [{node: n1, local: true}]\n"

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.namespaces import Cable
 from tests.slurm_cluster import accounting, configuration
 from tests.slurm_cluster.daemons import Daemon, end_marked
-from tests.namespaces import Cable
 from tests.slurm_cluster.ports import free_ports
 from tests.waits import until
 

@@ -10,7 +10,10 @@ def micros_of(text: str) -> int:
     try:
         amount = Decimal(text) * MICROS
     except InvalidOperation:
-        raise ValueError(f"{text!r} is not an amount; write it like 2.50") from None
+        number = text.strip().strip("$€£¥").removesuffix("%").strip()
+        is_number = "%" not in text and number.replace(".", "", 1).isdecimal()
+        like = f"write the number alone, {number}" if is_number else "write it like 2.50"
+        raise ValueError(f"{text!r} is not an amount; {like}") from None
     if not amount.is_finite() or amount < 0:
         raise ValueError(f"{text!r} is not an amount; write it like 2.50")
     if amount != amount.to_integral_value():

@@ -103,8 +103,9 @@ def ask(network: Network, questions: Questions, **options: Unpack[AskOptions]) -
     result.
 
     Works in a notebook too: where a loop runs already, it runs in a thread of its own. Raises what
-    `run_async` does, AllFailed where something failed for each question (where others have an
-    answer, `answers.failed` has those that failed), VerifierBroken where a verifier failed on each
+    `run_async` does (BudgetTooSmall before the first call if the budget holds not even one),
+    AllFailed where something failed for each question (where others have an answer,
+    `answers.failed` has those that failed), VerifierBroken where a verifier failed on each
     candidate, NetworkError before the first call if a template or a verifier names a field that a
     question lacks, and ValueError for a row without a prompt or two rows of one id.
     """

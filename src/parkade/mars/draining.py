@@ -16,6 +16,9 @@ now, without draining, so that the reason that people read is the present one. W
 rack, switch, fabric or driver is suspected is not asked for again: the cause is looked for there,
 by people.
 
+A drain that was begun and not seen to be done, by this program or the one before, is looked for in
+the cluster; so are the drains of ours, which a person may have lifted (`looking`).
+
 Worked example. Budget of one node. n0 and n1 fail within a second; a person has drained n0. n0's
 drain begins, n1 waits. n0's is refused and gives the budget back; n1's turn comes, and it is
 drained. Had n0 been drained, n1 would be held for the budget, and drained when an hour has passed.
@@ -33,11 +36,10 @@ import structlog
 from parkade.core.healing.guards import HoldReason
 from parkade.core.healing.verdict import Verdict
 from parkade.core.healing.watch import FleetWatch
-from parkade.core.units.time import MINUTE_US
 from parkade.mars.aside import Aside
+from parkade.mars.drain_journal import DrainError, OwnDrain
 from parkade.mars.drains import (
     DrainDone,
-    DrainError,
     DrainNotBegun,
     DrainRefused,
     Drains,
@@ -46,6 +48,7 @@ from parkade.mars.drains import (
     RefusalReason,
     RunningCommand,
 )
+from parkade.mars.looking import AGAIN_US, DrainLooks
 from parkade.mars.metrics import Metrics
 
 
@@ -61,6 +64,13 @@ class _Look(NamedTuple):
 
     verdict: Verdict
     call: Aside[DrainRefused | NotRefused]
+
+
+class _Find(NamedTuple):
+    """A question to the cluster whether a drain of ours stands on a node."""
+
+    node: str
+    call: Aside[OwnDrain | None]
 
 
 class Held(NamedTuple):
@@ -91,8 +101,6 @@ def held_by(reason: HoldReason) -> Held:
 
 
 REFUSED = frozenset(each.value for each in RefusalReason)
-AGAIN_US = MINUTE_US
-"""Between two looks whether what the cluster itself refused may be drained now."""
 
 
 class Draining:
@@ -118,7 +126,10 @@ class Draining:
         self._again: dict[str, Verdict] = {}
         self._suspected: dict[str, Verdict] = {}
         self._asked_us: dict[str, int] = {}
-        self._under_way: _Drain | _Look | None = None
+        self._under_way: _Drain | _Look | _Find | None = None
+        self._looks = DrainLooks()
+        self._answers = True
+        self._shown: frozenset[str] = frozenset()
         self._stopping = threading.Event()
         self._show()
 
@@ -130,7 +141,18 @@ class Draining:
     @property
     def is_settled(self) -> bool:
         """Whether every drain that was asked for is done, refused or held."""
-        return not (self._under_way or self._waiting or self._failed)
+        return not (self._verdict or self._waiting or self._failed)
+
+    @property
+    def _verdict(self) -> Verdict | None:
+        """The verdict whose drain, or question whether it would be refused, is under way."""
+        match self._under_way:
+            case _Drain(verdict=verdict) | _Look(verdict=verdict):
+                return verdict
+            case _Find() | None:
+                return None
+            case _:
+                assert_never(self._under_way)
 
     @property
     def unfinished(self) -> dict[str, Held | None]:
@@ -138,9 +160,8 @@ class Draining:
         program, and those that wait for a person since a parent is suspected; and what holds them,
         as far as that is known."""
         pending = {**self._suspected, **self._again, **self._failed, **self._waiting}
-        if self._under_way is not None:
-            verdict = self._under_way.verdict
-            pending[verdict.verdict] = verdict
+        if self._verdict is not None:
+            pending[self._verdict.verdict] = self._verdict
         names = sorted(filter(self._stands, pending), key=self._turns.__getitem__)
         return {name: self.held.get(name) for name in names}
 
@@ -177,8 +198,9 @@ class Draining:
     def try_again(self, now_us: int) -> None:
         """Once a round: asks again for drains whose command failed, and as `ask_held`."""
         self._failed = {name: it for name, it in self._failed.items() if self._stands(name)}
-        running = None if self._under_way is None else self._under_way.verdict.verdict
+        running = None if self._verdict is None else self._verdict.verdict
         self._wait(it for name, it in self._failed.items() if name != running)
+        self._looks.new_round()
         self.ask_held(now_us)
 
     def ask_held(self, now_us: int) -> None:
@@ -196,7 +218,7 @@ class Draining:
     def _due(self, now_us: int) -> list[Verdict]:
         """Drains that were held and may go now, or whose cluster is to be asked whether they may.
         One whose command has failed since waits for `try_again`. Costs all that are held."""
-        running = None if self._under_way is None else self._under_way.verdict.verdict
+        running = None if self._verdict is None else self._verdict.verdict
         return [
             it
             for name, it in self._again.items()
@@ -216,6 +238,8 @@ class Draining:
         """Takes the outcome of the drain under way, if it has one, and begins those whose turn it
         is; true where anything came of it."""
         has_changed = self._take(now_us)
+        unsure = () if self._under_way is not None else self._drains.expected(now_us)
+        self._find(self._looks.first(unsure), now_us)
         if self._waiting and self._under_way is None:
             self.ask_held(now_us)
         while self._under_way is None and self._waiting and not self._stopping.is_set():
@@ -235,9 +259,17 @@ class Draining:
             self._begin(_Drain(verdict, Aside(call)))
         if self._under_way is None and not self._stopping.is_set():
             self._look(now_us)
+        if self._under_way is None:
+            self._find(self._looks.next(unsure, self._drains.done, now_us), now_us)
         return has_changed
 
-    def _begin(self, under_way: _Drain | _Look) -> None:
+    def _find(self, node: str | None, now_us: int) -> None:
+        """Asks the cluster whether a drain of ours stands on a node."""
+        if node is not None and not self._stopping.is_set():
+            self._looks.looked(node, now_us)
+            self._begin(_Find(node, Aside(partial(self._drains.find, node))))
+
+    def _begin(self, under_way: _Drain | _Look | _Find) -> None:
         self._under_way = under_way
         under_way.call.start()
 
@@ -267,8 +299,8 @@ class Draining:
             **self._failed,
             **self._waiting,
         }.keys() | self.held.keys()
-        if self._under_way is not None:
-            known |= {self._under_way.verdict.verdict}
+        if self._verdict is not None:
+            known |= {self._verdict.verdict}
         self._turns = {name: turn for name, turn in self._turns.items() if name in known}
 
     @property
@@ -294,6 +326,8 @@ class Draining:
                 self._drained(ended, now_us)
             case _Look():
                 self._looked(ended, now_us)
+            case _Find():
+                self._found(ended)
             case _:
                 assert_never(ended)
         return True
@@ -301,6 +335,7 @@ class Draining:
     def _drained(self, ended: _Drain, now_us: int) -> None:
         """What came of a drain."""
         verdict, name = ended.verdict, ended.verdict.verdict
+        self._looks.looked(verdict.node, now_us)
         try:
             outcome = ended.call.take()
         except DrainError as error:
@@ -355,6 +390,28 @@ class Draining:
             case _:
                 assert_never(outcome)
 
+    def _found(self, ended: _Find) -> None:
+        """What the cluster said of a drain of ours."""
+        try:
+            found = ended.call.take()
+        except DrainError as error:
+            if self._answers:
+                self._log.warning("drains cannot be looked up", node=ended.node, why=str(error))
+            self._answers = False
+            return
+        self._answers = True
+        was_shown = ended.node in self._shown
+        if found is not None:
+            for pending in (self._waiting, self._failed, self._again, self._suspected, self.held):
+                pending.pop(found.verdict, None)
+        if found is not None and not was_shown:
+            self._metrics.drains.labels("done").inc()
+            why = "a mark of ours stands as its reason"
+            self._log.warning("drained", node=ended.node, why=why, mark=found.mark)
+        elif found is None and was_shown:
+            self._log.info("drain was lifted by another", node=ended.node)
+        self._show()
+
     def _hold_by_guard(self, verdict: Verdict, reason: HoldReason) -> None:
         if reason is HoldReason.PARENT_SUSPECTED:
             self._again.pop(verdict.verdict, None)
@@ -366,6 +423,7 @@ class Draining:
 
     def _show(self) -> None:
         own = self._drains.own
+        self._shown = frozenset(each.node for each in own)
         self._metrics.drained.set(len(own))
         self._metrics.drained_nodes.now({(each.node,): 1 for each in own})
 

@@ -1,51 +1,33 @@
 """Drains nodes of a foreign cluster by that cluster's commands, and undoes only its own drains.
 
 Each drain gets a reason with a mark of its own and is written to a journal before the command runs.
-Undoing asks the cluster for the node's reason first: if the mark is not in it, another has
+Undoing asks the cluster for the node's reason first: if no mark of ours is in it, another has
 drained the node since, and it is left alone. A node that is drained already is never drained again,
-so a person's drain stays a person's. A command that failed or hung may have drained: where the next
-look finds the mark of that drain, it is done and ours.
-
-The journal is one JSON object a line, version 1, appended and flushed to disk. A torn last line, as
-a crash leaves it, is a command that may have run: it is looked up by its reason like any other.
+so a person's drain stays a person's. A command that failed or hung may have drained, and one whose
+program was killed may drain yet: where a look finds a mark of ours, that drain is done and ours.
 """
 
 import enum
-import json
-import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
+from parkade.core.units.time import DAY_US
+from parkade.mars.drain_journal import DrainError, DrainJournal, OwnDrain
 from parkade.mars.run_file import DrainEntry
 from parkade.sensors.command import CommandError, output_of
 
-VERSION = 1
 MARK = "parkade-mars:"
 MOST_OUTPUT = 4_096
-MOST_ROW = 65_536
-"""Bytes of a line of the journal."""
 NOT_DRAINED = frozenset({"", "none", "(null)", "n/a"})
-
-
-class DrainError(Exception):
-    """A command or the journal failed; the message says which and how."""
+EXPECTED_US = DAY_US
+"""So long after a drain was begun that was not seen to be done, it may still come."""
 
 
 class DrainNotBegun(DrainError):
     """The program ends, and the drain was not begun."""
-
-
-class OwnDrain(NamedTuple):
-    """A drain of ours that stands, by the journal."""
-
-    node: str
-    mark: str
-    verdict: str
-    at_us: int
 
 
 class RunningCommand(NamedTuple):
@@ -93,10 +75,8 @@ class Drains:
 
     def __init__(self, entry: DrainEntry, journal: Path) -> None:
         self._entry = entry
-        self._journal = journal
-        rows = tuple(_rows(journal))
-        self._own = _standing(rows)
-        self._begun = [(row.node, row.at_us) for event, row in rows if event == "intended"]
+        self._journal = DrainJournal(journal)
+        self._lifted: set[str] = set()
         self._intended: dict[str, OwnDrain] = {}
         self._stopping = threading.Event()
         self._running: RunningCommand | None = None
@@ -108,12 +88,41 @@ class Drains:
 
     @property
     def own(self) -> tuple[OwnDrain, ...]:
-        """Our drains that stand, by node."""
-        return tuple(self._own[node] for node in sorted(self._own))
+        """Our drains that stand, by node: those done, but for the ones that another has lifted, as
+        far as `find` has seen."""
+        own = self._journal.own
+        return tuple(own[node] for node in sorted(own.keys() - self._lifted))
+
+    @property
+    def done(self) -> tuple[OwnDrain, ...]:
+        """Our drains that were done and not undone, by node, whatever became of them since."""
+        own = self._journal.own
+        return tuple(own[node] for node in sorted(own))
+
+    @property
+    def unsure(self) -> tuple[OwnDrain, ...]:
+        """Drains that were begun and not seen to be done, oldest first."""
+        return self._journal.unsure
+
+    def expected(self, now_us: int) -> tuple[OwnDrain, ...]:
+        """Those of them that may still come."""
+        return tuple(it for it in self._journal.unsure if now_us - it.at_us < EXPECTED_US)
 
     def begun_since(self, at_us: int) -> tuple[tuple[str, int], ...]:
         """The nodes whose drains began from then on, by the journal, and when."""
-        return tuple(each for each in self._begun if each[1] >= at_us)
+        return tuple(each for each in self._journal.begun if each[1] >= at_us)
+
+    def find(self, node: str) -> OwnDrain | None:
+        """Asks the cluster for a drain of ours on a node: one that came late is done by now, one
+        that another has lifted stands no more. Raises DrainError."""
+        found = self._journal.ours_in(node, self._reason(node))
+        if found is None:
+            self._lifted.add(node)
+        elif found != self._journal.own.get(node):
+            self._done(found)
+        else:
+            self._lifted.discard(node)
+        return found
 
     def drain(
         self, node: str, verdict: str, words: str, now_us: int
@@ -121,17 +130,16 @@ class Drains:
         """Drains a node, for a verdict and with its words as the reason. Raises DrainError, where
         the node may be drained or not."""
         reason = self._reason(node)
-        own = self._own.get(node)
-        if own is not None and own.mark in reason:
-            return DrainStands(own.mark)
+        own, ours = self._journal.own.get(node), self._journal.ours_in(node, reason)
+        if ours is not None:
+            # Of one that is new here, the command failed or hung, and drained all the same.
+            if ours != own:
+                return self._done(ours)
+            self._lifted.discard(node)
+            return DrainStands(ours.mark)
         if own is not None:
             # A person lifted it, or took it over: it is ours no more.
-            self._write("undone", own._replace(at_us=now_us))
-            del self._own[node]
-        intended = self._intended.get(node)
-        if intended is not None and intended.mark in reason:
-            # The command failed or hung, and drained the node all the same.
-            return self._done(intended)
+            self._journal.write("undone", own._replace(at_us=now_us))
         refused = self._refused(node, reason)
         if refused is not None:
             return refused
@@ -164,34 +172,49 @@ class Drains:
         return None
 
     def undo(self, node: str, now_us: int) -> str | None:
-        """Lifts our drain of a node. Returns why it was not lifted. Raises DrainError."""
-        drained = self._own.get(node)
-        if drained is None:
-            return "not drained by Mars"
-        reason = self._reason(node)
-        if drained.mark in reason:
+        """Lifts our drain of a node, whichever of ours stands there. Returns why nothing was
+        lifted. Raises DrainError."""
+        own, reason = self._journal.own.get(node), self._reason(node)
+        ours = self._journal.ours_in(node, reason)
+        if ours is not None:
             self._run(self._entry.undo, node=node, reason="")
-            if drained.mark in self._reason(node):
+            if ours.mark in self._reason(node):
                 raise DrainError("`undo` ended well, and our mark still stands as the reason")
-        self._write("undone", drained._replace(at_us=now_us))
-        del self._own[node]
-        return None if drained.mark in reason else f"another reason stands now: {reason[:200]}"
+        for each in dict.fromkeys(filter(None, (own, ours))):
+            self._journal.write("undone", each._replace(at_us=now_us))
+        if ours is not None:
+            return None
+        if reason and own is not None:
+            return f"another reason stands now: {reason[:200]}"
+        if own is not None:
+            return "not drained any more"
+        unsure = [each for each in self.unsure if each.node == node]
+        for each in unsure:
+            if now_us - each.at_us >= EXPECTED_US:
+                self._journal.write("undone", each._replace(at_us=now_us))
+        if any(each.node == node for each in self.unsure):
+            return (
+                "not drained now. A drain of it was begun and not seen to be done: where it comes"
+                " yet, `parkade mars undo` again lifts it"
+            )
+        return "not drained by Mars"
 
     def _intend(self, node: str, verdict: str, now_us: int) -> OwnDrain:
-        """Written before the command runs, once for a verdict however often that fails."""
+        """Written before the command runs, once for a verdict however often that fails. Another
+        program's command may run still, so it has a mark of its own."""
         before = self._intended.get(node)
         if before is not None and before.verdict == verdict:
             return before
         intended = OwnDrain(node, f"{MARK}{uuid.uuid4().hex[:12]}", verdict, now_us)
-        self._write("intended", intended)
+        self._journal.write("intended", intended)
         self._intended[node] = intended
         return intended
 
     def _done(self, drained: OwnDrain) -> DrainDone:
-        """Of an intended drain whose mark stands in the node's reason."""
-        del self._intended[drained.node]
-        self._own[drained.node] = drained
-        self._write("drained", drained)
+        """Of a drain of ours whose mark stands in the node's reason."""
+        self._intended.pop(drained.node, None)
+        self._lifted.discard(drained.node)
+        self._journal.write("drained", drained)
         return DrainDone(drained.mark)
 
     def _reason(self, node: str) -> str:
@@ -217,67 +240,3 @@ class Drains:
     def running(self) -> RunningCommand | None:
         """The command that runs now; asked by another thread."""
         return self._running
-
-    def _write(self, event: str, drained: OwnDrain) -> None:
-        line = {"version": VERSION, "event": event, **drained._asdict()}
-        try:
-            self._journal.parent.mkdir(parents=True, exist_ok=True)
-            with self._journal.open("a+b") as handle:
-                _end_last_line(handle)
-                handle.write(json.dumps(line).encode() + b"\n")
-                handle.flush()
-                os.fsync(handle.fileno())
-        except OSError as error:
-            raise DrainError(f"{self._journal} cannot be written: {error.strerror}") from error
-
-
-def _end_last_line(handle: IO[bytes]) -> None:
-    """What a crash tore off at the end of a journal is taken away: what follows is whole."""
-    end = handle.seek(0, os.SEEK_END)
-    handle.seek(max(0, end - MOST_ROW))
-    torn = handle.read().rpartition(b"\n")[2]
-    if not torn:
-        return
-    try:
-        json.loads(torn)
-    except ValueError:
-        handle.truncate(end - len(torn))
-    else:
-        handle.write(b"\n")
-
-
-def _rows(journal: Path) -> Iterator[tuple[str, OwnDrain]]:
-    """The events of a journal, in their order. Raises DrainError for one of a newer version."""
-    try:
-        lines = journal.read_text("utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise DrainError(f"{journal} cannot be read: {error.strerror}") from error
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-            version, event = row["version"], row["event"]
-            drained = OwnDrain(row["node"], row["mark"], row["verdict"], row["at_us"])
-        except (ValueError, KeyError, TypeError):
-            if number == len(lines):
-                break
-            raise DrainError(
-                f"{journal}: line {number} is damaged; mend or move the file"
-            ) from None
-        if version != VERSION:
-            raise DrainError(
-                f"{journal}: line {number} is of version {version}; use a newer Parkade"
-            )
-        yield event, drained
-
-
-def _standing(rows: Iterable[tuple[str, OwnDrain]]) -> dict[str, OwnDrain]:
-    """What was intended or done and not undone, by node."""
-    found: dict[str, OwnDrain] = {}
-    for event, drained in rows:
-        if event == "undone":
-            found.pop(drained.node, None)
-        else:
-            found[drained.node] = drained
-    return found

@@ -239,7 +239,7 @@ def test_an_elastic_batch_shrinks_grows_and_loses_a_worker_and_answers_as_a_run_
     assert 4 * QUESTIONS <= calls <= 4 * QUESTIONS + 3 * 3 * (IN_FLIGHT + 4 * IN_FLIGHT)
 
 
-def test_a_number_of_nodes_that_is_none_is_refused_by_name(town: Town) -> None:
+def test_what_is_refused_leaves_no_folder(town: Town) -> None:
     words = ("compound", "submit", "net.yaml", "questions.jsonl", "--out", "out")
     for nodes in ("16..1", "0..2", "1..", "many"):
         done = town.parkade(*words, "--limit-price", "2", "--nodes", nodes)
@@ -248,4 +248,9 @@ def test_a_number_of_nodes_that_is_none_is_refused_by_name(town: Town) -> None:
     without_limit = town.parkade(*words)
     assert without_limit.returncode == 3
     assert "limit_price" in without_limit.stderr
+    too_little = town.parkade(*words, "--limit-price", "2", "--max-calls", "0")
+    assert too_little.returncode == 7
+    assert "not even one call: it may need 1 call, 0 are left" in too_little.stderr
+    no_market = town.parkade(*words, "--limit-price", "2", "--market", "moon")
+    assert no_market.returncode == 4, no_market.stderr
     assert not town.farm.out.exists()

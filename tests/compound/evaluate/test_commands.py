@@ -94,6 +94,8 @@ def test_a_plan_says_k_and_whether_more_calls_help(outcomes: Path, tmp_path: Pat
         (("plan", "OUTCOMES", "--budget", "many"), "an amount such as 12.50"),
         (("plan", "OUTCOMES", "--target", "200"), "strictly between 0 and 1"),
         (("plan", "OUTCOMES", "--target", "95"), "write 0.95 for 95 %"),
+        (("plan", "OUTCOMES", "--target", "much"), "'much' is no share; write 0.9, or 90%"),
+        (("plan", "OUTCOMES", "--target", "90%1"), "'90%1' is no share"),
         (("lifecycle", "--models", "nowhere.json"), "cannot read nowhere.json: No such file"),
         (("run", "nowhere.yaml", "q.jsonl", "--out", "o"), "cannot read nowhere.yaml"),
         (("evaluate", "OUTCOMES", "-k", "99"), "K = 99 must lie in 1..12"),

@@ -21,6 +21,7 @@ from parkade.compound.network import (
     NetworkError,
     Operator,
 )
+from parkade.compound.run.affording import BudgetTooSmall
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.running import Settings
 from parkade.compound.serve import server as network_server
@@ -221,6 +222,31 @@ def test_a_budget_without_a_price_is_refused_before_it_serves(tmp_path: Path) ->
     with pytest.raises(NetworkError, match=r"models\.m\.price: write"):
         Answering(Generate("m", max_tokens=3), known, tmp_path, settings)
     assert not (tmp_path / "journal.jsonl").exists()
+
+
+def test_a_budget_of_not_even_one_call_ends_before_it_serves_unless_something_is_known(
+    tmp_path: Path,
+) -> None:
+    async def first() -> None:
+        with pytest.raises(BudgetTooSmall, match="it may need 1 call, 0 are left"):
+            Answering(NETWORK, names({"m": numbered()}), tmp_path, Settings(budget=Budget(calls=0)))
+        async with served(tmp_path) as url, client(url) as asked:
+            await asked.chat.completions.create(model="net", messages=say("hi"))
+
+    async def then() -> None:
+        told: list[str] = []
+        known, settings = names({"m": numbered()}), Settings(budget=Budget(calls=1))
+        server = NetworkServer(
+            Answering(NETWORK, known, tmp_path, settings, told.append), "net", None
+        )
+        async with serving(server, "127.0.0.1", 0) as url, client(url) as asked:
+            assert "only what the journal knows is answered" in told[0]
+            await asked.chat.completions.create(model="net", messages=say("hi"))
+            with pytest.raises(openai.RateLimitError, match="budget"):
+                await asked.chat.completions.create(model="net", messages=say("another"))
+
+    in_loop(first)
+    in_loop(then)
 
 
 def test_a_name_that_no_request_holds_is_told_before_it_serves(tmp_path: Path) -> None:

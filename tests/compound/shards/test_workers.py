@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from parkade.cli.compound.app import compound
 from parkade.compound.evaluate.recorded_run import outcomes_of_run
 from parkade.compound.network import NetworkError
+from parkade.compound.run.affording import BudgetTooSmall
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.ownership import FolderError
 from parkade.compound.shards.folder import SharedFolder
@@ -251,12 +252,33 @@ def test_a_budget_without_a_price_is_refused_before_there_is_a_worker(farm: Farm
         farm.prepare(budget=Budget(micros=100))
 
 
+def test_a_budget_of_not_even_one_call_is_refused_before_there_is_a_worker(farm: Farm) -> None:
+    with pytest.raises(BudgetTooSmall, match="it may need 1 call, 0 are left"):
+        farm.prepare(budget=Budget(calls=0))
+    assert not farm.out.exists()
+    farm.prepare(budget=Budget(calls=3))
+    assert ends(farm.worker("--lease", "1"))[0] == 0
+    # What is left of it holds none either, where the same is submitted again.
+    with pytest.raises(BudgetTooSmall, match="it may need 1 call, 0 are left"):
+        farm.prepare(budget=Budget(calls=3))
+    farm.prepare(budget=Budget(calls=10_000))
+
+
 def test_a_worker_that_was_killed_before_its_first_call_does_not_stop_collect(farm: Farm) -> None:
     farm.prepare()
     SharedFolder(farm.out).begin(0, 1, "killed-at-once")
     collected = typed("collect", str(farm.out), "--json")
     told = json.loads(collected.stdout)
     assert (collected.exit_code, told["answered"]) == (6, 0)
+
+
+def test_questions_that_cannot_be_split_leave_no_folder(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parkade.compound.shards.folder.MOST_SHARDS", 2)
+    with pytest.raises(FolderError, match="more than 2 shards; choose a larger --shard-size"):
+        farm.prepare(shard_size=1)
+    assert not farm.out.exists()
 
 
 def test_other_questions_are_refused(farm: Farm) -> None:

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from parkade.sim.check.acts import acts
 from parkade.sim.check.canonical import digest_of
+from parkade.sim.check.root import root_of
 from parkade.sim.check.scenarios import SCENARIOS, Scenario
-from parkade.sim.check.search import root_of
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper
 

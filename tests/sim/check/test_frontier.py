@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from parkade.sim.check.frontier import Shelves, kept
+from parkade.sim.check.root import root_of
 from parkade.sim.check.scenarios import SCENARIOS
-from parkade.sim.check.search import root_of
 from tests.waits import PATIENCE_S
 
 LIMITED = """

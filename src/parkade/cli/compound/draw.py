@@ -63,11 +63,10 @@ def _spanned(least: int, most: int) -> str:
 
 def _templates(bound: "Bound") -> str | None:
     """Models whose chat templates may add tokens that nothing says."""
-    writers = (writer for node in bound.nodes for writer in (node.writer, node.critic))
-    asked = dict.fromkeys(writer.model_name for writer in writers if writer is not None)
-    each = {name: bound.models[name].bounds for name in asked}
     unsaid = [
-        name for name, its in each.items() if its.has_template and its.template_tokens is None
+        name
+        for name, model in bound.asked_models.items()
+        if model.bounds.has_template and model.bounds.template_tokens is None
     ]
     if not unsaid:
         return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from parkade.cli.exit_codes import (
     COMPOUND_BROKEN,
+    COMPOUND_BUDGET,
     COMPOUND_DENIED,
     COMPOUND_FAILED,
     COMPOUND_NOT_FOUND,
@@ -38,6 +39,7 @@ def failing(
     from parkade.compound.network import NetworkError
     from parkade.compound.plots.chart import CannotDraw
     from parkade.compound.questions import QuestionError
+    from parkade.compound.run.affording import BudgetTooSmall
     from parkade.compound.run.described import NoSuchRun, RunUnreadable
     from parkade.compound.run.journal import JournalError
     from parkade.compound.run.ownership import FolderError
@@ -52,6 +54,8 @@ def failing(
         fail("not_found", str(error), COMPOUND_NOT_FOUND, as_json=as_json)
     except (NetworkError, QuestionError, FolderError) as error:
         fail("invalid", str(error), COMPOUND_WRONG, as_json=as_json)
+    except BudgetTooSmall as error:
+        fail("budget", str(error), COMPOUND_BUDGET, as_json=as_json)
     except (DomainError, OutcomesUnreadable, CannotDraw) as error:
         fail("invalid", str(error), COMPOUND_WRONG, as_json=as_json)
     except VerifierBroken as error:

@@ -15,7 +15,7 @@ ROWS = 10
 
 Budget = Annotated[str | None, typer.Option(help="Most to spend in all, in expectation.")]
 Target = Annotated[
-    float | None, typer.Option(help="Share of questions to answer right, such as 0.9.")
+    str | None, typer.Option(help="Share of questions to answer right: 0.9, or 90%.")
 ]
 Worth = Annotated[str | None, typer.Option(help="What a right answer is worth.")]
 WrongCost = Annotated[str, typer.Option(help="With --worth: what a wrong answer costs.")]
@@ -83,27 +83,41 @@ def plan(
         _show(found, recorded)
 
 
-def _goal(budget: str | None, target: float | None, worth: str | None, wrong: str) -> "Goal":
+def _goal(budget: str | None, target: str | None, worth: str | None, wrong: str) -> "Goal":
     from parkade.cli.compound.reports import micros
-    from parkade.compound.amounts import plain
     from parkade.compound.evaluate import planning
     from parkade.compound.theory.domain import DomainError
 
     match (budget, target, worth):
         case (str(amount), None, None):
             return planning.Budget(micros=micros(amount, "--budget"))
-        case (None, float(share), None):
-            if 1 < share <= 100:
-                raise DomainError(
-                    f"--target is a share: write {plain(share / 100)} for {plain(share)} %"
-                )
-            return planning.Target(accuracy=share)
+        case (None, str(share), None):
+            return planning.Target(accuracy=_share(share))
         case (None, None, str(amount)):
             return planning.Worth(
                 right_micros=micros(amount, "--worth"), wrong_micros=micros(wrong, "--wrong-cost")
             )
         case _:
             raise DomainError("give exactly one of --budget, --target and --worth")
+
+
+def _share(text: str) -> float:
+    """A share of questions, as people write one; DomainError if it is none."""
+    from parkade.compound.amounts import plain
+    from parkade.compound.theory.domain import DomainError
+
+    number, percent, rest = text.partition("%")
+    try:
+        share = float(number)
+    except ValueError:
+        rest = text
+    if rest.strip():
+        raise DomainError(f"--target: {text!r} is no share; write 0.9, or 90%")
+    if percent:
+        return share / 100
+    if 1 < share <= 100:
+        raise DomainError(f"--target is a share: write {plain(share / 100)} for {plain(share)} %")
+    return share
 
 
 def _show(found: "Plan", recorded: "Recorded") -> None:

@@ -20,7 +20,8 @@ from parkade.cli.flags import (
 )
 
 if TYPE_CHECKING:
-    from parkade.compound.run.budget import Budget
+    from parkade.compound.run.budget import Account, Budget
+    from parkade.compound.shards.folder import SharedFolder
 
 #: Part of what the notice leaves for questions that have begun; the rest is for writing.
 DRAIN_PART = 0.5
@@ -71,6 +72,9 @@ def submit(
     from parkade.cli.compound.failing import failing
     from parkade.cli.screen import show
     from parkade.cli.submit import pairs, print_submitted
+    from parkade.client.errors import Failed, ParkadeError, TryAgain
+    from parkade.compound.run.ownership import BATCH
+    from parkade.compound.shards.folder import SharedFolder
     from parkade.wire.spec import WorkloadSpec
     from parkade.wire.yaml import check
 
@@ -100,8 +104,16 @@ def submit(
         given = {key: value for key, value in asked.items() if value is not None}
         spec = check(given, WorkloadSpec)
         with failing(as_json=as_json):
+            is_new = not (out / BATCH).exists()
             prepare(out, network, questions, shard_size, whole)
-        show(client.submit(spec, market=market, org=org), print_submitted, as_json=as_json)
+        try:
+            submitted = client.submit(spec, market=market, org=org)
+        except ParkadeError as error:
+            # An answer that did not arrive may have been a yes.
+            if is_new and not isinstance(error, (TryAgain, Failed)):
+                SharedFolder(out).discard()
+            raise
+        show(submitted, print_submitted, as_json=as_json)
 
 
 def _count(nodes: str) -> int | dict[str, int]:
@@ -126,6 +138,8 @@ def prepare(
     from parkade.compound.network.digest import network_digest
     from parkade.compound.network.question_faults import check_questions
     from parkade.compound.questions import read_questions
+    from parkade.compound.run.affording import check_affords
+    from parkade.compound.run.ownership import FolderError
     from parkade.compound.run.reserving import check_bounds
     from parkade.compound.shards.board import Board
     from parkade.compound.shards.entries import VERSION, Submitted
@@ -136,8 +150,35 @@ def prepare(
     check_bounds(ready, budget)
     check_questions(ready, read_questions(questions))
     digest = network_digest(ready)
-    out.mkdir(parents=True, exist_ok=True)
     folder = SharedFolder(out)
-    batch = folder.make(network, questions, shard_size)
+    if (left := _left(folder, digest, budget)) is not None:
+        check_affords(ready, left, read_questions(questions))
+    is_new = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        batch = folder.make(network, questions, shard_size)
+    except FolderError:
+        if is_new:
+            folder.discard()
+        raise
     board = Board(folder.log, batch.shards, f"submit-{os.getpid()}")
     board.change(lambda _: Submitted(v=VERSION, network=digest, budget=budget))
+
+
+def _left(folder: "SharedFolder", network: str, budget: "Budget") -> "Account | None":
+    """What earlier workers left of the budget; None where calls may not be needed, or some that
+    are set aside may come back."""
+    from parkade.compound.run.affording import fresh
+    from parkade.compound.run.budget import NOTHING, Account
+    from parkade.compound.run.described import NoSuchRun
+    from parkade.compound.shards.board import Board
+
+    try:
+        state = Board(folder.log, folder.read().shards, "submit").state
+    except NoSuchRun:
+        return fresh(budget)
+    is_open = any(shard.failed or not shard.is_done for shard in state.shards)
+    is_held = any(shard.holder for shard in state.shards)
+    if network != state.network or is_held or not is_open:
+        return None
+    return Account(budget, state.committed, NOTHING)

@@ -59,7 +59,7 @@ def run(
         from parkade.service.logs import configure
     except ImportError as error:
         fail(f"{error.name} is missing: {install('server')}", exit_code=MARS_NO_EXTRA)
-    from parkade.mars.drains import DrainError
+    from parkade.mars.drain_journal import DrainError
     from parkade.mars.kept_file import KeptFileError
 
     configure("text")
@@ -98,12 +98,14 @@ def undo(
 ) -> None:
     """Lift the drains that Mars made, and no other; stop `mars run` first.
 
-    What the nodes' logs hold until now counts as dealt with: it drains nothing again.
+    What the logs of nodes that Mars drained hold until now counts as dealt with: it drains
+    nothing again. A node that it did not drain keeps its faults.
     """
     from parkade.cli import screen
-    from parkade.mars.drains import DrainError, Drains
+    from parkade.mars.drain_journal import DrainError
+    from parkade.mars.drains import Drains
     from parkade.mars.kept_file import KeptFileError
-    from parkade.mars.undoing import mark_read
+    from parkade.mars.undoing import drained_of, mark_read
 
     with explaining():
         file = _file(config)
@@ -113,9 +115,10 @@ def undo(
     with explaining(), _alone(file.journal):
         try:
             drains = Drains(file.drain, file.journal)
-            own = [drained.node for drained in drains.own]
+            now_us = time.time_ns() // 1_000
+            own = sorted({each.node for each in (*drains.done, *drains.unsure)})
             names = own if not node else _known(node, file, own)
-            mark_read(file, file.journal, frozenset(names), time.time_ns() // 1_000)
+            mark_read(file, file.journal, drained_of(drains, names), now_us)
         except (DrainError, KeptFileError) as error:
             fail(str(error), exit_code=MARS_CANNOT)
         for name in names:

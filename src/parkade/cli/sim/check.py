@@ -57,6 +57,7 @@ def check(
     """Search every state that small worlds can reach, and tell the shortest way to a breach."""
     try:
         from parkade.sim.check.frontier import NoRoom
+        from parkade.sim.check.processes import ProcessEnded
         from parkade.sim.check.scenarios import SCENARIOS
         from parkade.sim.check.search import Bounds, Search
         from parkade.sim.check.story import story
@@ -75,7 +76,7 @@ def check(
         search = Search(scenario, bounds, processes=jobs, on_level=None if as_json else _say)
         try:
             found = search.run()
-        except NoRoom as error:
+        except (NoRoom, ProcessEnded) as error:
             fail(str(error), exit_code=SIM_FOUND if has_breach else EXIT_USAGE)
         has_breach = has_breach or found.invariant is not None
         if as_json:

@@ -114,6 +114,11 @@ class Node:
         self.offset = 0
         self.stride = 1
 
+    @property
+    def writers(self) -> tuple[Writer, ...]:
+        """What writes its requests: a refine may have two, most operators have none."""
+        return tuple(each for each in (self.writer, self.critic) if each is not None)
+
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
     """A network that can run."""
@@ -123,6 +128,12 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
     #: In the order of their index, parents first.
     nodes: tuple[Node, ...]
     models: Mapping[str, Model]
+
+    @property
+    def asked_models(self) -> dict[str, Model]:
+        """The models that the network asks, by name, in the order of its nodes."""
+        names = (writer.model_name for node in self.nodes for writer in node.writers)
+        return {name: self.models[name] for name in names}
 
 
 def bind(network: Operator, names: Names) -> Bound:

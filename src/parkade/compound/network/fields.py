@@ -110,9 +110,8 @@ def _writers(node: Node, *, is_given: bool) -> Iterator[tuple[Node, Writer, tupl
             own = ("candidate",)
         case _:
             own = OF_ONE
-    for writer in (node.writer, node.critic):
-        if writer is not None:
-            yield node, writer, (*OF_ALL, *own)
+    for writer in node.writers:
+        yield node, writer, (*OF_ALL, *own)
     for place, child in enumerate(node.children):
         is_fed = isinstance(operator, Chain) and place > 0
         yield from _writers(child, is_given=is_given or is_fed)

@@ -125,12 +125,18 @@ class Account:
         """What a call may need and what is left, for people."""
         used = self.spent + self.doubtful
         amounts = (
-            (format_amount, "", worst.micros, self.budget.micros, used.micros),
-            ("{:,}".format, " tokens", worst.tokens, self.budget.tokens, used.tokens),
-            ("{:,}".format, " calls", worst.calls, self.budget.calls, used.calls),
+            (
+                lambda micros, _: format_amount(micros),
+                "",
+                worst.micros,
+                self.budget.micros,
+                used.micros,
+            ),
+            (_counting, "token", worst.tokens, self.budget.tokens, used.tokens),
+            (_counting, "call", worst.calls, self.budget.calls, used.calls),
         )
         return ", ".join(
-            f"it may need {shown(need)}{unit}, {shown(max(0, limit - gone))} are left"
+            f"it may need {shown(need, unit)}, {shown(max(0, limit - gone), '')} are left"
             for shown, unit, need, limit, gone in amounts
             if limit is not None and need > limit - gone
         )
@@ -159,3 +165,7 @@ class Account:
         self.reserved = self.reserved - worst
         assert self.reserved.micros >= 0
         assert self.reserved.calls >= 0
+
+
+def _counting(count: int, unit: str) -> str:
+    return f"{count:,} {unit}{'' if count == 1 else 's'}" if unit else f"{count:,}"

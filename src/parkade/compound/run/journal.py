@@ -106,6 +106,11 @@ class Journal:
 
     # ------------------------------------------------------------ read
 
+    @property
+    def has_calls(self) -> bool:
+        """Whether something was asked before, so that answers may be here."""
+        return self.spent != NOTHING or self.doubtful != NOTHING
+
     def completion(self, key: str) -> CallLine | None:
         """The finished call of a key."""
         line = self._find(key)

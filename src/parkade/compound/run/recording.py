@@ -1,21 +1,28 @@
-"""What is written down of questions that ended: results and failures, after the journal's lines.
+"""The files of a run's folder: opened here, and what is written down of questions that ended.
 
-A run and a server record alike. Lines are collected, and written together after `FLUSH_S` or
-`FLUSH_RESULTS`, whichever comes first; a result only after the journal's lines that it stands on.
-A failed question has no result: a resumed run tries it again.
+A run and a server open and record alike. Lines are collected, and written together after `FLUSH_S`
+or `FLUSH_RESULTS`, whichever comes first; a result only after the journal's lines that it stands
+on. A failed question has no result: a resumed run tries it again.
 """
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from parkade.compound.network.binding import Bound
+from parkade.compound.network.digest import network_digest
+from parkade.compound.run.budget import NOTHING, Amounts
+from parkade.compound.run.describing import describe
 from parkade.compound.run.failures import FAILURES, FailedQuestion, Failures
 from parkade.compound.run.failures import VERSION as FAILURES_VERSION
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.orders import Answer
+from parkade.compound.run.ownership import JOURNAL, RUN, refuse_submitted
 from parkade.compound.run.progressing import Progressing
 from parkade.compound.run.results import VERSION, Result, Results
 from parkade.compound.values import question_digest
+from parkade.core.units.money import format_amount
 
 RESULTS = "results.jsonl"
 FLUSH_RESULTS = 64
@@ -23,10 +30,10 @@ FLUSH_S = 0.2
 
 
 class Recording:
-    """The files of a folder that hold what became of questions; close it before the journal."""
+    """The files of a folder: the journal, and what became of questions."""
 
     def __init__(self, out: Path, network: str, journal: Journal) -> None:
-        self._journal = journal
+        self.journal = journal
         self.results = Results(out / RESULTS, network)
         self._failures = Failures(out / FAILURES)
         self._timer: asyncio.TimerHandle | None = None
@@ -56,15 +63,16 @@ class Recording:
         """Write what was collected."""
         self._stop()
         self._failures.flush()
-        self._journal.flush()
+        self.journal.flush()
         self.results.flush()
 
     def close(self) -> None:
         """Write all, and close the files."""
         self._stop()
-        self._journal.flush()
+        self.journal.flush()
         self.results.close()
         self._failures.close()
+        self.journal.close()
 
     def _flush_soon(self) -> None:
         if self._timer is None:
@@ -74,6 +82,38 @@ class Recording:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def open_folder(out: Path, bound: Bound, notice: Callable[[str], None] | None) -> Recording:
+    """The files of a run or a server of this network; close them.
+
+    `notice` hears what an earlier start lost, and which functions have changed since. Raises
+    FolderError, JournalError, ResultError.
+    """
+    refuse_submitted(out)
+    digest = network_digest(bound)
+    journal = Journal(out / JOURNAL)
+    try:
+        if journal.lost != NOTHING and notice is not None:
+            notice(lost_in_words(journal.lost))
+        recording = Recording(out, digest, journal)
+        changed = describe(out / RUN, bound, digest, journal.size)
+        if changed is not None and notice is not None:
+            notice(changed)
+    except BaseException:
+        journal.close()
+        raise
+    return recording
+
+
+def lost_in_words(lost: Amounts) -> str:
+    """What is told of calls that a kill of an earlier start left in flight."""
+    money = f": at most {format_amount(lost.micros)}" if lost.micros else ""
+    calls = "1 call was" if lost.calls == 1 else f"up to {lost.calls:,} calls were"
+    return (
+        f"note: the start before was killed while {calls} in flight, which may be billed{money}; "
+        "they count as doubtful"
+    )
 
 
 def result_of(run: Progressing, answer: Answer, network: str) -> Result:

@@ -22,9 +22,7 @@ def check_bounds(bound: Bound, budget: Budget) -> None:
     if budget.micros is None and budget.tokens is None:
         return
     for node in bound.nodes:
-        for writer in (node.writer, node.critic):
-            if writer is None:
-                continue
+        for writer in node.writers:
             name = writer.model_name
             if budget.micros is not None and bound.models[name].price is None:
                 raise NetworkError(

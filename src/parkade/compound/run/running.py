@@ -18,25 +18,22 @@ from parkade.compound.models.local_server import ModelServer, serving
 from parkade.compound.models.protocol import FailureKind
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Bound, Names, bind
-from parkade.compound.network.digest import network_digest
 from parkade.compound.run.added_text import AddedText
-from parkade.compound.run.budget import NOTHING, Account, Amounts, Budget
-from parkade.compound.run.describing import describe
+from parkade.compound.run.affording import affordable, fresh
+from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.hanging import look
-from parkade.compound.run.journal import Journal
 from parkade.compound.run.loops import fast_loop
 from parkade.compound.run.noted import Noted
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.outages import PATIENCE_S, Outages
-from parkade.compound.run.ownership import JOURNAL, RUN, refuse_submitted
 from parkade.compound.run.progressing import Counts, Progressing
 from parkade.compound.run.reasons import Reason, Reasons
-from parkade.compound.run.recording import Recording, result_of
+from parkade.compound.run.recording import Recording, open_folder, result_of
 from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
 from parkade.compound.values import Question, question_digest
-from parkade.core.units.money import ceil_div, format_amount
+from parkade.core.units.money import ceil_div
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,13 +191,12 @@ async def run_async(
 ) -> Summary:
     """Answer all questions.
 
-    Raises NetworkError, FolderError, JournalError, ResultError, RunStopped.
+    Raises NetworkError, BudgetTooSmall, FolderError, JournalError, ResultError, RunStopped.
     """
     try:
-        async with serving(None if settings is None else settings.server):
-            return await run_part(
-                network, questions, names=names, out=out, settings=settings, watch=watch
-            )
+        return await run_part(
+            network, questions, names=names, out=out, settings=settings, watch=watch
+        )
     finally:
         await close(names)
 
@@ -224,24 +220,19 @@ async def run_part(
     watch: Watch | None = None,
 ) -> Summary:
     """As `run_async`, but models and verifiers stay open for another part."""
-    settings = settings or Settings()
+    settings, watch = settings or Settings(), watch or Watch()
     bound = bind(network, names)
     check_bounds(bound, settings.budget)
-    digest = network_digest(bound)
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         if out is None:
             out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parkade-")))
-        refuse_submitted(out)
-        journal = Journal(out / JOURNAL)
-        stack.callback(journal.close)
-        if watch is not None and watch.on_notice is not None and journal.lost != NOTHING:
-            watch.on_notice(lost_in_words(journal.lost))
-        recording = Recording(out, digest, journal)
+        recording = open_folder(out, bound, watch.on_notice)
         stack.callback(recording.close)
-        changed = describe(out / RUN, bound, digest, journal.size)
-        if changed is not None and watch is not None and watch.on_notice is not None:
-            watch.on_notice(changed)
-        session = _Session(bound, journal, recording, settings, watch or Watch())
+        if not recording.journal.has_calls:
+            # Else it may hold all that is left to ask.
+            questions = affordable(bound, fresh(settings.budget), questions)
+        await stack.enter_async_context(serving(settings.server))
+        session = _Session(bound, recording, settings, watch)
         asked = session.open_questions(iter(questions))
         looking = asyncio.ensure_future(look(session.engine, session.on_notice))
         try:
@@ -268,28 +259,17 @@ def run(
         return runner.run(work)
 
 
-def lost_in_words(lost: Amounts) -> str:
-    """What is told of calls that a kill of an earlier start left in flight."""
-    money = f": at most {format_amount(lost.micros)}" if lost.micros else ""
-    calls = "1 call was" if lost.calls == 1 else f"up to {lost.calls:,} calls were"
-    return (
-        f"note: the start before was killed while {calls} in flight, which may be billed{money}; "
-        "they count as doubtful"
-    )
-
-
 class _Session:
     """The pieces of one run, tied together."""
 
     def __init__(
         self,
         bound: Bound,
-        journal: Journal,
         recording: Recording,
         settings: Settings,
         watch: Watch,
     ) -> None:
-        self.recording = recording
+        self.recording, journal = recording, recording.journal
         account = settings.account(settings.budget, journal.spent, journal.doubtful)
         self.engine = Engine(
             bound,

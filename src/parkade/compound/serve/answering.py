@@ -13,23 +13,23 @@ from parkade.compound.network import Operator
 from parkade.compound.network.binding import Names, bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.network.fields import check_served_names
-from parkade.compound.run.budget import NOTHING, Account
-from parkade.compound.run.describing import describe
+from parkade.compound.run.affording import BudgetTooSmall, check_affords
+from parkade.compound.run.budget import Account
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.hanging import look
-from parkade.compound.run.journal import Journal
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.outages import Outages
-from parkade.compound.run.ownership import JOURNAL, RUN, refuse_submitted
 from parkade.compound.run.progressing import Progressing
-from parkade.compound.run.recording import Recording, result_of
+from parkade.compound.run.recording import open_folder, result_of
 from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import Settings, close, lost_in_words
+from parkade.compound.run.running import Settings, close
 from parkade.compound.values import Question
 
 #: What a question of a client has beside its text.
 QUESTION_FIELDS = ("messages",)
+#: No request of a client is smaller.
+LEAST_QUESTION = Question(id="", prompt="", fields={"messages": []})
 
 
 class CutShort(Exception):
@@ -64,18 +64,20 @@ class Answering:
         self.bound = bound
         self._names = names
         self._digest = network_digest(bound)
-        refuse_submitted(out)
-        self._journal = Journal(out / JOURNAL)
-        if notice is not None and self._journal.lost != NOTHING:
-            notice(lost_in_words(self._journal.lost))
-        self._recording = Recording(out, self._digest, self._journal)
-        changed = describe(out / RUN, bound, self._digest, self._journal.size)
-        if changed is not None and notice is not None:
-            notice(changed)
-        self.account = Account(settings.budget, self._journal.spent, self._journal.doubtful)
+        self._recording = open_folder(out, bound, notice)
+        journal = self._recording.journal
+        self.account = Account(settings.budget, journal.spent, journal.doubtful)
+        try:
+            check_affords(bound, self.account, (LEAST_QUESTION,))
+        except BudgetTooSmall as error:
+            if not journal.has_calls:
+                self._recording.close()
+                raise
+            if notice is not None:
+                notice(f"{error}; only what the journal knows is answered")
         self._engine = Engine(
             bound,
-            self._journal,
+            journal,
             self.account,
             width=settings.width,
             most_checks=settings.most_checks,
@@ -114,7 +116,6 @@ class Answering:
         self._engine.close()
         await close(self._names)
         self._recording.close()
-        self._journal.close()
 
     def _answered(self, run: Progressing, answer: Answer) -> None:
         if not answer.is_cut_short:

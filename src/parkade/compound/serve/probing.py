@@ -26,12 +26,10 @@ REFUSED_KEY = 401
 
 async def probe(bound: Bound) -> list[str]:
     """What an operator should know; raises ModelDenied where a key is refused."""
-    writers = (writer for node in bound.nodes for writer in (node.writer, node.critic))
-    names = dict.fromkeys(writer.model_name for writer in writers if writer is not None)
     asked = [
         (name, model, url)
-        for name in names
-        if isinstance(model := bound.models[name], OpenAIModel)
+        for name, model in bound.asked_models.items()
+        if isinstance(model, OpenAIModel)
         for url in model.urls
     ]
     if not asked:

@@ -108,6 +108,15 @@ class SharedFolder:
             raise FolderError(f"{self.root} holds a run over {what}; choose another --out")
         return found
 
+    def discard(self) -> None:
+        """Take away what `make` and the first entries of the log made, and the folder if it is
+        empty then."""
+        (self.root / BATCH).unlink(missing_ok=True)
+        for folder in (self.root / "questions", self.log, self.workers, self.root / "shards"):
+            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.root.rmdir()
+
     def questions(self, shard: int) -> Path:
         """The questions of a shard."""
         return self.root / "questions" / _name(shard)

@@ -12,7 +12,7 @@ from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.workload import Attempt, Rate, Workload
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True):
+class Span(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A stretch of use at one rate: [start_us, end_us)."""
 
     rate: Rate

@@ -164,7 +164,7 @@ def _stands(claim: Claim, demand: Demand) -> bool:
     return bool(demand.seats) and all(seat.node in held for seat in demand.seats)
 
 
-class Stood(msgspec.Struct, frozen=True, kw_only=True):
+class Stood(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a claim that stands has after a clearing."""
 
     seats: tuple[Seat, ...]

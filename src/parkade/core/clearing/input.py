@@ -62,7 +62,7 @@ MOST_DOUBLINGS = 6
 """Of that time, for later attempts: more than ten hours at last."""
 
 
-class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
+class ClearingInput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a clearing is given."""
 
     state: MarketState

@@ -17,7 +17,7 @@ GIVES_NOTICE = frozenset({Change.START, Change.MOVE, Change.HEAL, Change.RESIZE,
 """What ends an attempt that has no notice yet; START where none of its nodes is in play."""
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class Plan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a submission would come to in the next clearing."""
 
     workload: Workload

@@ -5,13 +5,13 @@ import msgspec
 from parkade.core.units.fraction import Fraction
 
 
-class BufferShare(msgspec.Struct, frozen=True, kw_only=True, tag="share"):
+class BufferShare(msgspec.Struct, frozen=True, kw_only=True, tag="share", gc=False):
     """A share of the fabric's nodes, rounded up, whatever happens."""
 
     share: Fraction
 
 
-class BufferGrowth(msgspec.Struct, frozen=True, kw_only=True, tag="growth"):
+class BufferGrowth(msgspec.Struct, frozen=True, kw_only=True, tag="growth", gc=False):
     """What is down now, and the `quantile` of how much that number grew within `horizon_us` in the
     past: the time in which lent nodes can be had back and the buffer made larger."""
 

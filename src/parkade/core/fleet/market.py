@@ -6,7 +6,7 @@ from parkade.core.fleet.buffer import BufferPolicy
 from parkade.core.units.fraction import Fraction
 
 
-class InstanceType(msgspec.Struct, frozen=True, kw_only=True):
+class InstanceType(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A kind of node; `memory_gib` and `cpus` are the whole node's."""
 
     name: str
@@ -16,7 +16,7 @@ class InstanceType(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int
 
 
-class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
+class MarketTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The published terms. Prices are micro-units per GPU-hour, spans are microseconds."""
 
     pay_as_you_go_micros: int
@@ -119,7 +119,7 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
         return self.notice_us + self.kill_us + self.turnaround_us
 
 
-class AnnouncedTerms(msgspec.Struct, frozen=True, kw_only=True):
+class AnnouncedTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Terms that replace the present ones at `from_us`. Prices are set apart and at once, so the
     price fields of `terms` are those of the day they were announced and are not applied."""
 
@@ -127,7 +127,7 @@ class AnnouncedTerms(msgspec.Struct, frozen=True, kw_only=True):
     terms: MarketTerms
 
 
-class Market(msgspec.Struct, frozen=True, kw_only=True):
+class Market(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A market; its nodes say which pools supply it."""
 
     market: str

@@ -70,7 +70,7 @@ def is_step(before: Health, after: Health) -> bool:
     return after in STEPS[before]
 
 
-class Cordon(msgspec.Struct, frozen=True, kw_only=True):
+class Cordon(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """No new work here, says `holder`; only the holder lifts it, a person's always wins."""
 
     holder: str
@@ -91,7 +91,7 @@ SEVERAL_ORGS = "*"
 """In place of the last org of a node that orgs shared; no org has this name."""
 
 
-class Node(msgspec.Struct, frozen=True, kw_only=True):
+class Node(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A node of a pool, sold in a market."""
 
     node: str

@@ -20,7 +20,7 @@ class Fence(enum.StrEnum):
     STANDS = "stands"
 
 
-class TakenNode(msgspec.Struct, frozen=True, kw_only=True):
+class TakenNode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A node with a job on it that is neither ours nor an owner's on its nodes."""
 
     node: str
@@ -28,7 +28,7 @@ class TakenNode(msgspec.Struct, frozen=True, kw_only=True):
     """In words for a person."""
 
 
-class Pool(msgspec.Struct, frozen=True, kw_only=True):
+class Pool(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A pool. Its nodes name the markets that sell them: a pool may supply several markets, and a
     market may have several pools."""
 

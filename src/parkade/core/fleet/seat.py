@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Seat(msgspec.Struct, frozen=True, kw_only=True, order=True):
+class Seat(msgspec.Struct, frozen=True, kw_only=True, order=True, gc=False):
     """`gpus` GPUs of `node`."""
 
     node: str

@@ -84,7 +84,7 @@ class TransferKind(enum.StrEnum):
         )
 
 
-class Use(msgspec.Struct, frozen=True, kw_only=True):
+class Use(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`gpus` GPUs at `price_micros` per GPU-hour over [start_us, end_us)."""
 
     gpus: int
@@ -93,7 +93,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     end_us: int
 
 
-class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+class Transfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One movement of money and everything that explains it."""
 
     kind: TransferKind

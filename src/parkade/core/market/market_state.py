@@ -13,7 +13,7 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.units.fraction import Fraction
 
 
-class NodeInPlay(msgspec.Struct, frozen=True, kw_only=True):
+class NodeInPlay(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A node whose GPUs count in this clearing: healthy, or closed."""
 
     node: str
@@ -51,7 +51,7 @@ class PriorityTier(enum.IntEnum):
     SPOT = 2
 
 
-class Demand(msgspec.Struct, frozen=True, kw_only=True):
+class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A workload or a claim that wants `nodes` ranks with `gpus` GPUs each, whole or nothing.
 
     A demand with seats counts as running, one without as a newcomer.
@@ -142,7 +142,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.nodes_alone, len({seat.node for seat in self.seats}))
 
 
-class ReservationInForce(msgspec.Struct, frozen=True, kw_only=True):
+class ReservationInForce(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A reservation that counts in this clearing, and what its owner lends."""
 
     reservation: str
@@ -164,7 +164,7 @@ class ReservationInForce(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes that are never lent."""
 
 
-class ClearingTerms(msgspec.Struct, frozen=True, kw_only=True):
+class ClearingTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The terms of a market that bear on who wins and what it pays."""
 
     public_floor_micros: int
@@ -189,7 +189,7 @@ class ClearingTerms(msgspec.Struct, frozen=True, kw_only=True):
     """Whether spot work below a node of several orgs may share one."""
 
 
-class MarketState(msgspec.Struct, frozen=True, kw_only=True):
+class MarketState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All of one market: nodes in play, reservations in force, and every demand that takes part."""
 
     gpus_per_node: int

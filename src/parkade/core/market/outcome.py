@@ -29,28 +29,36 @@ class WaitReason(enum.StrEnum):
     TOO_LARGE = "too_large"
 
 
-class MovedFor(msgspec.Struct, frozen=True, kw_only=True, tag="demand", tag_field="kind"):
+class MovedFor(msgspec.Struct, frozen=True, kw_only=True, tag="demand", tag_field="kind", gc=False):
     """It gave way so that another winner fits."""
 
     demand: str
 
 
-class MovedForKept(msgspec.Struct, frozen=True, kw_only=True, tag="kept", tag_field="kind"):
+class MovedForKept(
+    msgspec.Struct, frozen=True, kw_only=True, tag="kept", tag_field="kind", gc=False
+):
     """It gave way so that the nodes that an owner keeps fit."""
 
     reservation: str
 
 
-class MovedForFloor(msgspec.Struct, frozen=True, kw_only=True, tag="floor", tag_field="kind"):
+class MovedForFloor(
+    msgspec.Struct, frozen=True, kw_only=True, tag="floor", tag_field="kind", gc=False
+):
     """A price would not have covered a floor, its own or that of another winner of its fabric, or a
     second clearing would have moved it."""
 
 
-class MovedBroken(msgspec.Struct, frozen=True, kw_only=True, tag="broken", tag_field="kind"):
+class MovedBroken(
+    msgspec.Struct, frozen=True, kw_only=True, tag="broken", tag_field="kind", gc=False
+):
     """A node of it left play."""
 
 
-class MovedAsCounted(msgspec.Struct, frozen=True, kw_only=True, tag="fallback", tag_field="kind"):
+class MovedAsCounted(
+    msgspec.Struct, frozen=True, kw_only=True, tag="fallback", tag_field="kind", gc=False
+):
     """The fall-back seating put it where the allocation counted it."""
 
 
@@ -58,7 +66,7 @@ MoveReason = MovedFor | MovedForKept | MovedForFloor | MovedBroken | MovedAsCoun
 """Why a winner with seats has others after a clearing."""
 
 
-class ClearingLine(msgspec.Struct, frozen=True, kw_only=True):
+class ClearingLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The outcome of one demand. A winner has seats; a loser has a reason. RESIZE: it keeps its
     nodes, or some of them, and has more or fewer."""
 
@@ -95,7 +103,7 @@ class ClearingLine(msgspec.Struct, frozen=True, kw_only=True):
     `price_micros` is their mean, rounded up. Empty: all cost `price_micros`."""
 
 
-class ReservationUse(msgspec.Struct, frozen=True, kw_only=True):
+class ReservationUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a reservation's nodes were used in this clearing."""
 
     reservation: str
@@ -113,7 +121,7 @@ class ReservationUse(msgspec.Struct, frozen=True, kw_only=True):
     """Of those offered, drawn by spot."""
 
 
-class Clearing(msgspec.Struct, frozen=True, kw_only=True):
+class Clearing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The outcome of one clearing."""
 
     lines: tuple[ClearingLine, ...]

@@ -12,7 +12,7 @@ import msgspec
 from parkade.core.units.time import Window
 
 
-class Sold(msgspec.Struct, frozen=True, kw_only=True):
+class Sold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Nodes of a fabric that are sold over a window."""
 
     fabric: str

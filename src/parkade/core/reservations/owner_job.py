@@ -8,7 +8,7 @@ Word = Annotated[str, msgspec.Meta(max_length=200)]
 MOST_OWNER_JOBS = 10_000
 
 
-class OwnerJob(msgspec.Struct, frozen=True, kw_only=True):
+class OwnerJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job that waits for nodes, or has them, by the right of a reservation."""
 
     job: Word

@@ -30,7 +30,7 @@ class ReservationState(enum.StrEnum):
         return self in (ReservationState.ENDED, ReservationState.LAPSED)
 
 
-class Lending(msgspec.Struct, frozen=True, kw_only=True):
+class Lending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An owner's standing offer of its idle nodes."""
 
     floor_micros: int
@@ -40,7 +40,7 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes that it never lends."""
 
 
-class Replacement(msgspec.Struct, frozen=True, kw_only=True):
+class Replacement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A node that is promised to a claim in place of one that it lost."""
 
     seat: Seat
@@ -50,7 +50,7 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
     """Whether others still held it when it was promised."""
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whole nodes that an owner keeps for whatever it does with them.
 
     It is handed over whole. From then on it stands with the nodes that it has, and where some are
@@ -112,7 +112,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         return self.nodes - len(self.seats) if self.seated_us is not None else 0
 
 
-class Waits(msgspec.Struct, frozen=True, kw_only=True):
+class Waits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How often its owner waited for promised seats to be free, and how long."""
 
     times: int = 0
@@ -123,7 +123,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     """Waits that one more kept node would have spared."""
 
 
-class Reservation(msgspec.Struct, frozen=True, kw_only=True):
+class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A right to whole nodes over a window, owed whether used or not."""
 
     reservation: str

@@ -12,13 +12,17 @@ from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.workload import Promise, Rate, Stop
 
 
-class WorkloadDemand(msgspec.Struct, frozen=True, kw_only=True, tag="workload", tag_field="kind"):
+class WorkloadDemand(
+    msgspec.Struct, frozen=True, kw_only=True, tag="workload", tag_field="kind", gc=False
+):
     """A workload in a clearing."""
 
     workload: str
 
 
-class ClaimDemand(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="kind"):
+class ClaimDemand(
+    msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="kind", gc=False
+):
     """A claim in a clearing."""
 
     claim: str
@@ -35,7 +39,7 @@ def name_of(demand: Demand) -> str:
             return name
 
 
-class Won(msgspec.Struct, frozen=True, kw_only=True):
+class Won(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A demand got seats in a clearing, at the rate that begins with it."""
 
     demand: Demand
@@ -47,7 +51,7 @@ class Won(msgspec.Struct, frozen=True, kw_only=True):
     did not say."""
 
 
-class Leaving(msgspec.Struct, frozen=True, kw_only=True):
+class Leaving(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An attempt was given notice (or a promise withdrawn: `stop` None).
 
     `is_due`: it lost its seats to another bid or a right of its own org, so that what it owes for
@@ -65,7 +69,7 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is moved; None where it is not, and in journals that did not say."""
 
 
-class ClaimKept(msgspec.Struct, frozen=True, kw_only=True):
+class ClaimKept(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a claim that was handed over has after a clearing that changed it: the seats that it
     keeps, and what it is promised in place of the others."""
 
@@ -80,7 +84,7 @@ class ClaimKept(msgspec.Struct, frozen=True, kw_only=True):
     """Why it lost nodes that are in play; None where it did not."""
 
 
-class Repriced(msgspec.Struct, frozen=True, kw_only=True):
+class Repriced(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A holder of seats pays another rate from now on."""
 
     workload: str
@@ -88,7 +92,7 @@ class Repriced(msgspec.Struct, frozen=True, kw_only=True):
     price_set_by: str | None
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why a demand without seats waits; only where it changed. `is_short` stands only in older
     journals: whether nodes were missing for a reservation's own demand. None: `ReservationSettled`
     says it."""

@@ -15,7 +15,7 @@ class Role(enum.StrEnum):
     PARTNER = "partner"
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
+class Grant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Money that an org gets again and again, next at `next_us`."""
 
     micros: int
@@ -30,7 +30,7 @@ class CapPeriod(enum.StrEnum):
     MONTH = "month"
 
 
-class Cap(msgspec.Struct, frozen=True, kw_only=True):
+class Cap(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the workloads of a user, or of an org, may cost and hold; None: no bound of that kind.
 
     `since_us`: since when it holds. `by_operator`: an operator set it for an org.
@@ -51,7 +51,7 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True):
         return self.period is CapPeriod.MONTH
 
 
-class Spending(msgspec.Struct, frozen=True, kw_only=True):
+class Spending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the workloads of a user, or of an org, were charged: in all, and in the month of the
     last charge, which was posted at `at_us`."""
 
@@ -67,7 +67,7 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
         return self.month_micros if month == self.month else 0
 
 
-class OrgBounds(msgspec.Struct, frozen=True, kw_only=True):
+class OrgBounds(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How much an org may have open, and begin in each minute; None: the default."""
 
     open_workloads: int | None = None
@@ -75,7 +75,7 @@ class OrgBounds(msgspec.Struct, frozen=True, kw_only=True):
     starts_per_minute: int | None = None
 
 
-class Begun(msgspec.Struct, frozen=True, kw_only=True):
+class Begun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How much an org began in a minute since 1970: submissions with retries, and launches."""
 
     minute: int
@@ -87,7 +87,7 @@ NOTHING_BEGUN = Begun(minute=0, submits=0, starts=0)
 NOTHING_SPENT = Spending(total_micros=0, month=0, month_micros=0, at_us=0)
 
 
-class Org(msgspec.Struct, frozen=True, kw_only=True):
+class Org(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A customer."""
 
     org: str
@@ -104,7 +104,7 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
     """How much it may have open and begin; None: the defaults."""
 
 
-class User(msgspec.Struct, frozen=True, kw_only=True):
+class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A person or program of an org; it has tokens."""
 
     user: str
@@ -121,7 +121,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     """Its tokens are refused, but for those of agents. Its work goes on."""
 
 
-class Token(msgspec.Struct, frozen=True, kw_only=True):
+class Token(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is stored of a token: the digest of 256 random bits. `pool`: it is the agent's of that
     pool, and good for nothing else. `is_read_only`: it changes nothing. `expires_us`: it is refused
     from then on; None: never. `made_with`: the token with which it was asked for, which it does not

@@ -10,7 +10,7 @@ from parkade.core.units.bounds import FRACTION_TERM
 PATTERN = r"([0-9]{1,9})(?:/([1-9][0-9]{0,8}))?"
 
 
-class Fraction(msgspec.Struct, frozen=True, kw_only=True):
+class Fraction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """numerator / denominator, denominator positive."""
 
     numerator: int

@@ -26,7 +26,7 @@ def month_of(at_us: int) -> int:
     return (era * 400 + year) * 12 + months_since_march + 2
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
+class Window(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """From `start_us` until just before `end_us`; an open end is None."""
 
     start_us: int

@@ -37,7 +37,7 @@ LEAST_WAITING = 64
 """So many members may wait for seats in the market, however few have some."""
 
 
-class ArrayTerms(msgspec.Struct, frozen=True, kw_only=True):
+class ArrayTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The members of an array as submitted."""
 
     members: Spans
@@ -50,7 +50,7 @@ class ArrayTerms(msgspec.Struct, frozen=True, kw_only=True):
         return indexes.written(self.members) + bound
 
 
-class ArrayState(msgspec.Struct, frozen=True, kw_only=True):
+class ArrayState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where the members of an array are that are not open."""
 
     waiting: Spans

@@ -31,7 +31,7 @@ class Condition(enum.StrEnum):
     AFTER_ANY = "after_any"
 
 
-class Dependency(msgspec.Struct, frozen=True, kw_only=True):
+class Dependency(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One workload that another waits for; `workload` is an id once it was accepted."""
 
     workload: str
@@ -41,7 +41,7 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.condition} {self.workload}"
 
 
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
+class Settled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A condition that is met, or that nothing can meet any more, since an instant."""
 
     is_met: bool

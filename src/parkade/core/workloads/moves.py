@@ -7,44 +7,54 @@ A kind is added and never renamed. Names of others are shown to their own org an
 import msgspec
 
 
-class ForWorkload(msgspec.Struct, frozen=True, kw_only=True, tag="for_workload", tag_field="kind"):
+class ForWorkload(
+    msgspec.Struct, frozen=True, kw_only=True, tag="for_workload", tag_field="kind", gc=False
+):
     """It gave way so that a workload fits."""
 
     workload: str
     org: str
 
 
-class ForClaim(msgspec.Struct, frozen=True, kw_only=True, tag="for_claim", tag_field="kind"):
+class ForClaim(
+    msgspec.Struct, frozen=True, kw_only=True, tag="for_claim", tag_field="kind", gc=False
+):
     """It gave way so that a claim fits."""
 
     claim: str
     org: str
 
 
-class ForKeptNodes(msgspec.Struct, frozen=True, kw_only=True, tag="for_kept", tag_field="kind"):
+class ForKeptNodes(
+    msgspec.Struct, frozen=True, kw_only=True, tag="for_kept", tag_field="kind", gc=False
+):
     """It gave way so that the nodes fit that a reservation keeps."""
 
     reservation: str
     org: str
 
 
-class ForFloors(msgspec.Struct, frozen=True, kw_only=True, tag="floors", tag_field="kind"):
+class ForFloors(
+    msgspec.Struct, frozen=True, kw_only=True, tag="floors", tag_field="kind", gc=False
+):
     """The seating repaired what prices no longer cover, or what a second clearing would move."""
 
 
-class Cheaper(msgspec.Struct, frozen=True, kw_only=True, tag="cheaper", tag_field="kind"):
+class Cheaper(msgspec.Struct, frozen=True, kw_only=True, tag="cheaper", tag_field="kind", gc=False):
     """For a lower floor elsewhere, because its spec says `moves: cheaper`."""
 
 
-class Healed(msgspec.Struct, frozen=True, kw_only=True, tag="healed", tag_field="kind"):
+class Healed(msgspec.Struct, frozen=True, kw_only=True, tag="healed", tag_field="kind", gc=False):
     """A node of it failed, or takes no work any more."""
 
 
-class Drained(msgspec.Struct, frozen=True, kw_only=True, tag="drained", tag_field="kind"):
+class Drained(msgspec.Struct, frozen=True, kw_only=True, tag="drained", tag_field="kind", gc=False):
     """A node of it is being drained."""
 
 
-class FellBack(msgspec.Struct, frozen=True, kw_only=True, tag="fallback", tag_field="kind"):
+class FellBack(
+    msgspec.Struct, frozen=True, kw_only=True, tag="fallback", tag_field="kind", gc=False
+):
     """No repair seated all winners, so they went where the allocation counted them."""
 
 

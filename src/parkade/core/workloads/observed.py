@@ -31,7 +31,7 @@ class EnginePhase(enum.StrEnum):
     RELEASED = "released"
 
 
-class RankExit(msgspec.Struct, frozen=True, kw_only=True):
+class RankExit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a rank's first process ended: an exit code, or the signal that ended it.
 
     Both None: it never started (`detail` of the attempt says why).
@@ -42,14 +42,14 @@ class RankExit(msgspec.Struct, frozen=True, kw_only=True):
     signal: ExitCode | None
 
 
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A checkpoint that the program reported as finished."""
 
     step: Count
     at_us: Instant
 
 
-class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True):
+class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the engine sees of an attempt.
 
     `started_us` is when the first process ran, `released_us` when the last one was gone and the

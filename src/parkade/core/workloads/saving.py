@@ -24,7 +24,7 @@ class ExitZero(enum.StrEnum):
     DONE = "done"
 
 
-class SaveRequest(msgspec.Struct, frozen=True, kw_only=True):
+class SaveRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an engine does at the notice, once for each rank; nothing where both are empty."""
 
     signals: tuple[str, ...]
@@ -42,7 +42,7 @@ AUTO, NONE = "auto", "none"
 """Words for a signal: SIGTERM, and no signal at all."""
 
 
-class Preset(msgspec.Struct, frozen=True, kw_only=True):
+class Preset(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known of a kind of program."""
 
     request: SaveRequest
@@ -73,7 +73,7 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-class CheckpointTerms(msgspec.Struct, frozen=True, kw_only=True):
+class CheckpointTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a program is asked to save when it must leave: by exactly one of `signal`, `preset` and
     `command`."""
 

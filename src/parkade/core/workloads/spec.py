@@ -38,7 +38,7 @@ class CapacityKind(enum.StrEnum):
     SPOT = "spot"
 
 
-class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+class Capacity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One entry of `capacity`; `reservation` names it where the kind is RESERVATION."""
 
     kind: CapacityKind
@@ -48,7 +48,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
         return f"reservation/{self.reservation}" if self.reservation else self.kind.value
 
 
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
+class Spec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A workload as submitted; only a spot workload's limit may change later."""
 
     name: str

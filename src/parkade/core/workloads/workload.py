@@ -10,7 +10,7 @@ from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.spec import Spec
 
 
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
+class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a workload pays from `from_us` on, until the next rate."""
 
     from_us: int
@@ -46,7 +46,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
         return sum(part * price for part, price in self.parts(gpus))
 
 
-class Stop(msgspec.Struct, frozen=True, kw_only=True):
+class Stop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A notice that was given; never withdrawn, only brought forward."""
 
     noticed_us: int
@@ -62,7 +62,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """Of the latest notice."""
 
 
-class Debt(msgspec.Struct, frozen=True, kw_only=True):
+class Debt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a winner owes for having made others leave: `minimum_charge`, unless it runs that long.
     It follows the seats, from the promise to the attempt and to another org that takes them over.
     """
@@ -90,7 +90,7 @@ class Debt(msgspec.Struct, frozen=True, kw_only=True):
         return dict(zip(self.nodes, self.outbid_micros, strict=False)).get(node, 0)
 
 
-class Promise(msgspec.Struct, frozen=True, kw_only=True):
+class Promise(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Seats that a workload will have once they are free."""
 
     seats: tuple[Seat, ...]
@@ -122,7 +122,7 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
         return sum(seat.gpus for seat in self.seats)
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One run on given seats, fenced by its generation."""
 
     attempt: str
@@ -199,7 +199,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         return sum(seat.gpus for seat in self.seats)
 
 
-class Unstarted(msgspec.Struct, frozen=True, kw_only=True):
+class Unstarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An attempt of an org that held seats and ended before its first process, by the org's own
     doing: the first of a day."""
 
@@ -207,7 +207,7 @@ class Unstarted(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
-class Workload(msgspec.Struct, frozen=True, kw_only=True):
+class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Everything known of a workload that has not been forgotten."""
 
     workload: str

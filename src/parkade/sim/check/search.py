@@ -23,30 +23,22 @@ on the way from the root, tried again from there (`story`).
 """
 
 import gc
-import multiprocessing
-import os
 import tempfile
 import time
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import msgspec
 
-from parkade.core.kernel.decide import decide
-from parkade.core.state.world import Records, World
-from parkade.core.units.refusal import Refusal
-from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.canonical import digest_of
-from parkade.sim.check.expanding import BreachAfter, Expanded, Expander, Work
+from parkade.sim.check.expanding import BreachAfter, Expanded, Work
 from parkade.sim.check.frontier import MOST_WRITERS, Shelves, drop_level, kept
-from parkade.sim.check.looking import look_at_state
-from parkade.sim.check.scenarios import START_US, Scenario
+from parkade.sim.check.processes import Expand, expanders
+from parkade.sim.check.root import root_of
+from parkade.sim.check.scenarios import Scenario
 from parkade.sim.check.seen import Seen
 from parkade.sim.check.state import State
-from parkade.sim.check.stepping import apply, take_due
 from parkade.sim.spent import cpu_s
 
 AT_A_TIME = 32
@@ -102,19 +94,6 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Clearings until the world was at rest, at most."""
 
 
-def root_of(scenario: Scenario) -> State:
-    """The state from which a world is searched."""
-    agent = AgentSide(START_US) if scenario.has_agent else None
-    state = State(World(Records()), START_US, agent)
-    for command in scenario.setup:
-        outcome = decide(state.world, command, state.now_us)
-        assert not isinstance(outcome, Refusal), f"the setup is refused: {outcome}"
-        apply(state, outcome, [])
-        take_due(state, [])
-    look_at_state(state)
-    return state
-
-
 class Search:
     """One search of one world, by this process or, with more than one, by so many others."""
 
@@ -163,7 +142,7 @@ class Search:
         shelves = Shelves(folder, root, writer=0)
         level = array("Q", [shelves.put(0, kept(root, digest, 0))])
         shelves.flush()
-        with _expanders(self._scenario, folder, self._processes) as expand:
+        with expanders(self._scenario, folder, self._processes) as expand:
             while len(level) and not self._is_deep_enough():
                 following = array("Q")
                 depth = len(self._levels) - 1
@@ -173,7 +152,7 @@ class Search:
                 level = following
         shelves.close()
 
-    def _search_level(self, level: "array[int]", following: "array[int]", expand: "Expand") -> bool:
+    def _search_level(self, level: "array[int]", following: "array[int]", expand: Expand) -> bool:
         """Expands every state of a level, each at its place; false where a bound or a breach is
         reached before."""
         transitions, first = self._transitions, len(self._ways)
@@ -256,47 +235,3 @@ class Search:
             rested=sum(states for states, _ in self._rest.values()),
             most_rounds=max((rounds for _, rounds in self._rest.values()), default=0),
         )
-
-
-Expand = Callable[[Iterator[Work]], Iterator[tuple[int, Expanded]]]
-"""Work in parts, answered in order: (process, what came of it)."""
-
-_mine: list[Expander] = []
-"""That of a process of a search."""
-
-
-@contextmanager
-def _expanders(scenario: Scenario, folder: Path, processes: int) -> Iterator[Expand]:
-    if processes == 1:
-        expander = _expander(scenario, folder, writer=0)
-        yield lambda work: ((0, expander.expand(part)) for part in work)
-        return
-    context = multiprocessing.get_context("spawn")
-    # The first one wrote the root.
-    writers = context.Value("i", 1)
-    with context.Pool(processes, _begin, (scenario, folder, writers)) as pool:
-        yield lambda work: _handed(pool.imap(_expand_mine, work))
-
-
-def _handed(answers: Iterator[tuple[int, Expanded]]) -> Iterator[tuple[int, Expanded]]:
-    yield from answers
-
-
-def _expander(scenario: Scenario, folder: Path, writer: int) -> Expander:
-    root = root_of(scenario)
-    expander = Expander(scenario, Shelves(folder, root, writer))
-    expander.seen.add(digest_of(root, scenario))
-    return expander
-
-
-def _begin(scenario: Scenario, folder: Path, writers: "Synchronized[int]") -> None:
-    """A process of a search: it makes no cycles, so nothing is collected."""
-    gc.disable()
-    with writers.get_lock():
-        writer = writers.value
-        writers.value += 1
-    _mine.append(_expander(scenario, folder, writer))
-
-
-def _expand_mine(work: Work) -> tuple[int, Expanded]:
-    return os.getpid(), _mine[0].expand(work)

@@ -15,8 +15,9 @@ from parkade.core.workloads.spec import CapacityKind
 from parkade.sim.check.acts import Act, Kind, acts
 from parkade.sim.check.breach import Violation
 from parkade.sim.check.liveness import MOST_ROUNDS, round_of
+from parkade.sim.check.root import root_of
 from parkade.sim.check.scenarios import START_US, Scenario
-from parkade.sim.check.search import Found, root_of
+from parkade.sim.check.search import Found
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper
 
