@@ -20,7 +20,7 @@ from tests.waits import until
 pytestmark = pytest.mark.system
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text("utf-8")
-BOTH = ("/", "/workloads", "/submit", "/reservations", "/market", "/events")
+BOTH = ("/", "/workloads", "/runs", "/submit", "/reservations", "/market", "/events")
 PAGES = {
     "operator": (
         *BOTH,

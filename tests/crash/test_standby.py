@@ -318,8 +318,8 @@ def test_a_leader_whose_network_falls_silent_ends_and_the_standby_goes_on(
 def test_what_a_leader_had_not_sent_is_sent_by_the_one_that_leads_next(
     server: str, tmp_path: Path
 ) -> None:
-    """A webhook is down while the first one leads, and hears from the second one what happened then:
-    each message once, under the name that the first one tried."""
+    """A webhook is down while the first one leads, and hears from the second one what
+    happened then: each message once, under the name that the first one tried."""
     database = postgres.new_database(server, f"told_{next(NUMBERS)}")
     two = Two(tmp_path, *(lambda folder: Wire(database, folder / "wire") for _ in range(2)))
     with contextlib.closing(two), web(*[500] * 99) as (down, tried), web(200) as (hook, heard):

@@ -199,11 +199,11 @@ class MessageQueue:
             lambda it: it.execute(messages.delete().where(messages.c.ended_us < now_us - KEPT_US))
         )
         first = sa.func.min(messages.c.due_us)
-        found = self._rows(
-            sa.select(messages.c.receiver, first).where(_WAITS).group_by(messages.c.receiver)
-        )
+        next_of_each = sa.select(messages.c.receiver, first.label("due_us"))
+        found = self._rows(next_of_each.where(_WAITS).group_by(messages.c.receiver))
         return min(
-            (max(int(due), self._resumes_us.get(name, 0)) for name, due in found), default=None
+            (max(int(row.due_us), self._resumes_us.get(row.receiver, 0)) for row in found),
+            default=None,
         )
 
     def _send_to(
