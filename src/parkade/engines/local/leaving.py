@@ -12,6 +12,7 @@ once, so that a program without a handler that crashes keeps no seat (decision r
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -181,15 +182,22 @@ class Leaving:
         self._leave(broken_us, notice_us=heal_notice_us, grace_us=GANG_GRACE_US, cause=Cause.HEALED)
 
     def carry_out(self, now_us: int) -> None:
-        """Sends what is due."""
+        """Sends what is due. Whom to tell is read from what programs show of themselves: whatever
+        goes wrong there keeps the kill from none."""
+        try:
+            self._tell(now_us)
+        except Exception:  # noqa: BLE001 - see above
+            sys.stderr.write(f"programs could not be told:\n{traceback.format_exc()}")
+        if self.escalation.is_kill_due(now_us) and now_us >= self._kill_again_us:
+            self._kill_again_us = now_us + KILL_AGAIN_US
+            self.gang.everyone(signal.SIGKILL)
+
+    def _tell(self, now_us: int) -> None:
         if self.escalation.is_term_due(now_us) or self.escalation.is_termed:
             self._terminate(now_us)
         elif self.order is not None and now_us >= self._ask_again_us:
             self._ask_again_us = now_us + ASK_AGAIN_US
             self._ask()
-        if self.escalation.is_kill_due(now_us) and now_us >= self._kill_again_us:
-            self._kill_again_us = now_us + KILL_AGAIN_US
-            self.gang.everyone(signal.SIGKILL)
 
     def _give_notice(self, order: Stop) -> None:
         owner = self.launch.account if self.launch.is_other_user else None
