@@ -21,6 +21,7 @@ MOST_AN_HOUR = 240
 HEARD = (
     events.StopOrdered,
     events.Cleared,
+    events.BidChanged,
     events.Started,
     events.Ended,
     events.PhaseChanged,
