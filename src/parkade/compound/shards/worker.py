@@ -10,12 +10,8 @@ import datetime
 import enum
 import os
 import secrets
-<<<<<<< HEAD
-from collections.abc import Callable, Coroutine, Mapping
-=======
 import socket
-from collections.abc import Coroutine, Mapping
->>>>>>> main
+from collections.abc import Callable, Coroutine, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
