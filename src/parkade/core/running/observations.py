@@ -14,7 +14,7 @@ from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
 from parkade.core.running.overdue import seen_free, strangers_there
 from parkade.core.running.promises import withdrawal_charge
-from parkade.core.running.unstarted import Holds, held_us, is_unstarted
+from parkade.core.running.unstarted import Holds, hold_at_end, is_unstarted
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.notices import lapsed_stop
@@ -221,10 +221,10 @@ def _ended(
     found: list[events.AnyEvent] = []
     has_none = is_unstarted(attempt, is_lost=is_lost)
     until_us = _billed_until_us(attempt, billed_us, is_lost and not has_none)
-    unused_us = held_us(world, workload, until_us, is_lost=is_lost)
+    hold = hold_at_end(world, workload, until_us, is_lost=is_lost)
     used = postings.post_use(
         workload,
-        held_us=deciding.holds.billed_us(workload, unused_us, at_us),
+        held_us=deciding.holds.billed_us(workload, hold, at_us),
         until_us=until_us,
         at_us=at_us,
         minimum_us=_minimum_us(world, workload, is_lost=is_lost),
@@ -232,7 +232,9 @@ def _ended(
     if used is not None:
         found.extend((used, *_note_budget(world, workload, used)))
     judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
-    judged = replace(judged, is_unstarted=has_none, held_us=unused_us)
+    judged = replace(
+        judged, is_unstarted=has_none, held_us=hold.beyond_us, held_in_grace_us=hold.within_us
+    )
     if judged.phase is not Phase.PLACED:
         found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
     if judged.phase.is_ended:
