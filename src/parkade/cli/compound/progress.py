@@ -315,8 +315,8 @@ def _left(summary: Summary) -> str:
         (summary.cut_short, "begun and not answered"),
         (summary.failed, "failed"),
     )
-    told = [f"{count:,} {what}" for count, what in parts if count]
-    return f"of the questions {', '.join(told)}" if told else ""
+    shown = [f"{count:,} {what}" for count, what in parts if count]
+    return f"of the questions {', '.join(shown)}" if shown else ""
 
 
 def _overrun(summary: Summary) -> str | None:
