@@ -167,7 +167,7 @@ def bodies(town: Town) -> dict[str, object]:
         "POST /v1/nodes/{node}/drain": {"reason": "x"},
         "POST /v1/prices/{market}": {"public_floor": "1.5"},
         "POST /v1/maintenance": {"nodes": ["lab-2"], "start": "+40d", "end": "+41d", "reason": "x"},
-        "POST /v1/maintenance/{maintenance}/change": {"end": "+42d"},
+        "POST /v1/maintenance/{maintenance}/change": {"end": "+60d"},
         "POST /v1/nodes/{node}/cordon": {"reason": "x"},
         "POST /v1/nodes/{node}/fail": {"reason": "x"},
         "POST /v1/reservations": {"org": "o1", "market": "lab", "name": "r", "nodes": 1},
