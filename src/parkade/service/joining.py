@@ -102,7 +102,7 @@ def _groups(
 ) -> list[_Group]:
     """Those that no account has to itself first, the largest one before the others."""
     of = {node: account for account, nodes in pinned.items() for node in sorted(nodes)}
-    groups = []
+    groups: list[_Group] = []
     for kind, nodes in _kinds(found).items():
         others = [node for node in nodes if node.name not in of]
         if others:
