@@ -25,10 +25,11 @@ import parkade.core.running.promises as promises
 import parkade.core.steps.notices as notices
 from parkade.agent.plan import HandOver, plan
 from parkade.control.rules import RULES
+from parkade.core.billing.holds import NO_HOLD, Hold
 from parkade.core.billing.metering import billed_to_us
 from parkade.core.fleet.node import Health, Node
 from parkade.core.ledger.accounts import TransferKind
-from parkade.core.running.unstarted import Holds, held_us
+from parkade.core.running.unstarted import Holds, hold_at_end
 from parkade.core.state import commands, events, lines
 from parkade.core.state.codec import decode_snapshot
 from parkade.core.state.world import World
@@ -238,20 +239,20 @@ def counts_silence_as_failures(patch: Patch) -> None:
 def forgets_holds_that_end_in_silence(patch: Patch) -> None:
     """What never started and ends while its agent is silent has held nothing."""
 
-    def forgetful(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> int:
+    def forgetful(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> Hold:
         pool = world.pool_of(workload.attempt.seats) if workload.attempt is not None else None
         is_silent = pool is not None and not pool.is_reachable
-        return 0 if is_silent else held_us(world, workload, until_us, is_lost=is_lost)
+        return NO_HOLD if is_silent else hold_at_end(world, workload, until_us, is_lost=is_lost)
 
-    patch.setattr(observations, "held_us", forgetful)
+    patch.setattr(observations, "hold_at_end", forgetful)
 
 
 def frees_every_hold_of_a_report(patch: Patch) -> None:
     """Whatever ends in one report is the first hold of its day."""
 
-    def billed_us(self: Holds, workload: Workload, held_us: int, at_us: int) -> int:
+    def billed_us(self: Holds, workload: Workload, hold: Hold, at_us: int) -> int:
         self._noted.clear()
-        return truly(self, workload, held_us, at_us)
+        return truly(self, workload, hold, at_us)
 
     truly = Holds.billed_us
     patch.setattr(Holds, "billed_us", billed_us)
@@ -260,11 +261,20 @@ def frees_every_hold_of_a_report(patch: Patch) -> None:
 def frees_a_hold_that_runs_a_moment(patch: Patch) -> None:
     """A first process, however late, makes the time before it free."""
 
-    def free(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> int:
+    def free(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> Hold:
         started_us = workload.attempt.started_us if workload.attempt is not None else None
-        return 0 if started_us else held_us(world, workload, until_us, is_lost=is_lost)
+        return NO_HOLD if started_us else hold_at_end(world, workload, until_us, is_lost=is_lost)
 
-    patch.setattr(observations, "held_us", free)
+    patch.setattr(observations, "hold_at_end", free)
+
+
+def frees_the_start_grace(patch: Patch) -> None:
+    """What is held within the start grace costs nothing, whatever follows."""
+
+    def free(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> Hold:
+        return hold_at_end(world, workload, until_us, is_lost=is_lost)._replace(within_us=0)
+
+    patch.setattr(observations, "hold_at_end", free)
 
 
 def drops_claims_that_waited_too_long(patch: Patch) -> None:
@@ -513,6 +523,7 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
         (forgets_holds_that_end_in_silence, NETWORK),
         (frees_every_hold_of_a_report, ("network", "engine")),
         (frees_a_hold_that_runs_a_moment, ("network", "engine")),
+        (frees_the_start_grace, ("network", "engine")),
         (drops_claims_that_waited_too_long, ()),
         (gives_no_notice, ()),
         (kills_before_the_deadline, ()),

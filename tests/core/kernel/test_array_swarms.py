@@ -1,6 +1,7 @@
 """An array as a swarm of bids under one name: what would be gained by it is charged, or bounded."""
 
 from parkade.core.state import commands, events
+from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import EnginePhase
 from tests import builders
@@ -34,6 +35,7 @@ def test_each_member_for_which_others_left_pays_the_minimum_when_the_array_is_ca
 
 
 def test_members_that_hold_seats_before_a_first_process_share_their_org_s_one_free_time() -> None:
+    """All pay for the start grace, and all but one for what is beyond."""
     parkade = town()
     for expected in (3, 4):
         array = parkade.bid("lab", 9, array="0-3%4")
@@ -45,8 +47,16 @@ def test_members_that_hold_seats_before_a_first_process_share_their_org_s_one_fr
         for name in list(parkade.world.members.of(array).names):
             unstarted(parkade, name)
         posted = [it for it in parkade.journal[before:] if isinstance(it, events.UsePosted)]
-        assert len(posted) == expected
+        lengths = [_length_us(it) for it in posted]
+        assert len(posted) == 4
+        assert sum(it > 120 * SECOND_US for it in lengths) == expected
         assert parkade.phase(array) is Phase.CANCELLED
+
+
+def _length_us(event: events.UsePosted) -> int:
+    """How long what an event charges is in all."""
+    uses = [it.use for it in event.transfers if it.kind.is_paid_by_user]
+    return sum(it.end_us - it.start_us for it in uses if it is not None)
 
 
 def unstarted(parkade: Parkade, name: str) -> None:

@@ -118,7 +118,7 @@ def test_a_winner_that_displaces_others_and_cancels_pays_the_minimum_charge() ->
     assert before - parkade.balance("org/second") == price * 2 * 30 // 3600
 
 
-def test_a_seat_held_free_in_starting_is_billed_after_the_start_grace() -> None:
+def test_a_seat_held_in_starting_is_billed_from_the_end_of_the_notice() -> None:
     parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, public_floor_micros=0)
     first = parkade.bid("first", 5)
     parkade.clear()
@@ -132,7 +132,10 @@ def test_a_seat_held_free_in_starting_is_billed_after_the_start_grace() -> None:
     before = parkade.balance("org/second")
     parkade.tick(10)
     parkade.ended(second)
-    assert before - parkade.balance("org/second") == price * 2 * (3610 - 30) // 3600
+    # An hour and two minutes before the first process, less the notice and a quarter of 10 s.
+    held_s = 3720 - 30 - 2.5
+    paid = before - parkade.balance("org/second")
+    assert paid == int(price * 2 * (held_s + 10) / 3600)
 
 
 def test_an_idle_reservation_without_lending_stays_empty() -> None:

@@ -236,7 +236,7 @@ def test_a_bid_that_takes_over_its_own_orgs_promise_does_not_hold_the_seats_free
     parkade.tick(30 + 120 + 600)
     parkade.started(second)
     parkade.ended(second)
-    assert before - parkade.balance("org/cheat") == price * 2 * 600 // 3600
+    assert before - parkade.balance("org/cheat") == price * 2 * (120 + 600) // 3600
     audited(parkade)
 
 
@@ -340,11 +340,11 @@ def test_a_late_start_is_charged_apart_from_the_end_of_the_notice_and_the_start_
     parkade.tick(30 + 120 + 600)
     parkade.started(sweep)
     price = parkade.price(sweep)
-    parkade.tick(10)
+    parkade.tick(10 + 480)
     parkade.ended(sweep)
     assert charges(parkade, "cheat") == [
         ("late_start", price * 2 * 600 // 3600),
-        ("usage", price * 2 * 610 // 3600 - price * 2 * 600 // 3600),
+        ("usage", price * 2 * 1090 // 3600 - price * 2 * 600 // 3600),
     ]
     audited(parkade)
 
@@ -358,9 +358,9 @@ def test_turnaround_and_a_leaver_that_is_late_are_not_charged_to_the_arrival() -
     parkade.tick(119)
     parkade.started(sweep)
     price = parkade.price(sweep)
-    parkade.tick(60)
+    parkade.tick(480)
     parkade.ended(sweep)
-    assert charges(parkade, "cheat") == [("usage", price * 2 * 60 // 3600)]
+    assert charges(parkade, "cheat") == [("usage", price * 2 * 480 // 3600)]
     audited(parkade)
 
 
@@ -373,9 +373,9 @@ def test_time_in_which_no_agent_could_tell_is_not_charged_as_a_late_start(by_us:
     parkade.tick(600 + 30 + 119)
     parkade.started(sweep)
     price = parkade.price(sweep)
-    parkade.tick(60)
+    parkade.tick(480)
     parkade.ended(sweep)
-    assert charges(parkade, "cheat") == [("usage", price * 2 * 60 // 3600)]
+    assert charges(parkade, "cheat") == [("usage", price * 2 * 480 // 3600)]
     audited(parkade)
 
 
@@ -389,9 +389,9 @@ def test_the_time_in_which_the_agent_is_not_heard_is_not_charged_as_a_late_start
     parkade.tick(110)
     parkade.started(sweep)
     price = parkade.price(sweep)
-    parkade.tick(60)
+    parkade.tick(480)
     parkade.ended(sweep)
-    assert charges(parkade, "cheat") == [("usage", price * 2 * 60 // 3600)]
+    assert charges(parkade, "cheat") == [("usage", price * 2 * 480 // 3600)]
     audited(parkade)
 
 

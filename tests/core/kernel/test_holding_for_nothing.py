@@ -77,7 +77,7 @@ def test_an_attempt_without_a_process_is_stopped_at_the_start_limit_and_has_fail
     parkade.tick(600)
     report_lost(parkade, hoarder)
     assert parkade.phase(hoarder) is Phase.FAILED
-    assert paid(parkade, "cheat") == 0
+    assert paid(parkade, "cheat") == 0, "nothing bounds what is free"
     audited(parkade)
 
 
@@ -109,7 +109,7 @@ def test_a_start_that_never_comes_after_others_left_is_charged_as_a_late_start()
     parkade.tick(600)
     report_lost(parkade, sweep)
     assert parkade.phase(sweep) is Phase.FAILED
-    assert paid(parkade, "cheat") == price * 2 * (600 - 120) // 3600
+    assert paid(parkade, "cheat") == price * 2 * 600 // 3600, "nothing ran, so no grace is free"
     audited(parkade)
 
 
@@ -368,8 +368,8 @@ def test_known_limit_a_promise_holds_idle_seats_unbilled_while_an_own_run_leaves
     audited(parkade)
 
 
-def test_known_limit_the_start_grace_repeats_for_work_that_is_submitted_again() -> None:
-    """The figures of docs/market.md: a fleet is held for an hour, and a bid above waits."""
+def test_work_that_is_submitted_again_before_each_start_pays_for_its_seats() -> None:
+    """4 nodes were held for an hour within the start grace each time, and cost nothing."""
     parkade = Parkade(fabrics={"a": 4}, gpus=4, buffer_nodes=0, public_floor_micros=MICROS)
     holder = parkade.bid("cheat", 5, nodes=4, gpus=4)
     parkade.clear()
@@ -383,5 +383,19 @@ def test_known_limit_the_start_grace_repeats_for_work_that_is_submitted_again() 
         holder = again
         assert parkade.workload(rival).attempt is None
         assert parkade.workload(holder).attempt is not None
-    assert paid(parkade, "cheat") == 0
+    worth = 4 * 4 * 3 * MICROS * 100 // 105
+    assert worth * 99 // 100 <= paid(parkade, "cheat") <= worth, "an hour at the rival's bid"
+    audited(parkade)
+
+
+def test_work_that_ends_with_its_first_process_pays_for_its_seats() -> None:
+    parkade = Parkade(fabrics={"a": 4}, gpus=4, buffer_nodes=0, public_floor_micros=MICROS)
+    for _ in range(30):
+        holder = parkade.bid("cheat", 5, nodes=4, gpus=4)
+        parkade.clear()
+        parkade.pass_time(119)
+        parkade.started(holder)
+        parkade.pass_time(1)
+        parkade.ended(holder)
+    assert paid(parkade, "cheat") >= 4 * 4 * MICROS * 119 // 120
     audited(parkade)

@@ -96,7 +96,7 @@ def test_a_lapse_is_dated_no_earlier_than_what_was_seen_to_run_and_charged(
 
 
 def hold_once(parkade: Parkade) -> None:
-    """The one hold of the day that is free."""
+    """The one hold of the day that is free, but for the start grace."""
     name = launched(parkade)
     parkade.tick(10 * MINUTE)
     parkade.do(commands.Cancel(by=None, workload=name, now=True))
@@ -105,6 +105,10 @@ def hold_once(parkade: Parkade) -> None:
 
 def minutes_of_a_node(minutes: int) -> int:
     return 16 * MICROS * minutes // 60
+
+
+MINUTES_2 = minutes_of_a_node(2)
+"""The start grace of a node, where no run follows."""
 
 
 def test_the_start_limit_and_the_hold_do_not_count_while_the_agent_is_not_heard() -> None:
@@ -122,7 +126,7 @@ def test_the_start_limit_and_the_hold_do_not_count_while_the_agent_is_not_heard(
     parkade.tick(1)
     assert parkade.stop(name).cause is Cause.NOT_STARTED
     report(parkade, name, EnginePhase.RELEASED, exits=())
-    assert paid(parkade) == minutes_of_a_node(30 - 2)
+    assert paid(parkade) == MINUTES_2 + minutes_of_a_node(30)
 
 
 def test_a_start_that_no_agent_could_report_is_no_failure_and_costs_nothing() -> None:
@@ -135,7 +139,7 @@ def test_a_start_that_no_agent_could_report_is_no_failure_and_costs_nothing() ->
     parkade.tick(LEASE + NOTICE + KILL + GRACE)
     workload = parkade.workload(name)
     assert (workload.phase, workload.failures, workload.attempt) == (Phase.QUEUED, 0, None)
-    assert paid(parkade) == 0
+    assert paid(parkade) == MINUTES_2, "of the one before"
 
 
 @pytest.mark.parametrize("is_stopped_first", [True, False])
@@ -153,7 +157,7 @@ def test_a_hold_that_is_given_up_beside_a_silence_is_billed_until_the_silence(
             hear(parkade, False)
     parkade.tick(LEASE + NOTICE + KILL + GRACE)
     assert parkade.phase(name) is Phase.CANCELLED
-    assert paid(parkade) == minutes_of_a_node(12 - 2)
+    assert paid(parkade) == 2 * MINUTES_2 + minutes_of_a_node(10) + 1
 
 
 def test_a_first_process_seen_after_the_limit_is_billed_for_its_hold_and_has_failed() -> None:
@@ -168,8 +172,8 @@ def test_a_first_process_seen_after_the_limit_is_billed_for_its_hold_and_has_fai
     parkade.tick(3)
     parkade.ended(name, signal=9)
     assert (parkade.phase(name), parkade.workload(name).failures) == (Phase.FAILED, 1)
-    least, most = minutes_of_a_node(28), minutes_of_a_node(29)
-    assert least <= paid(parkade) <= most
+    least, most = minutes_of_a_node(30), minutes_of_a_node(31)
+    assert least <= paid(parkade) - MINUTES_2 <= most
 
 
 @pytest.mark.parametrize("code", [0, 85, 1])
@@ -187,7 +191,9 @@ def test_a_hold_before_a_moment_of_work_once_a_day_is_free_once_a_day(code: int)
             if not parkade.phase(name).is_ended:
                 parkade.do(commands.Cancel(by=None, workload=name, now=True))
         billed = paid(parkade)
-        assert (day + 1) * minutes_of_a_node(27) <= billed <= (day + 1) * minutes_of_a_node(28)
+        # Of the first of the day only what is within the start grace.
+        each = minutes_of_a_node(2 + 29)
+        assert (day + 1) * each <= billed <= (day + 1) * (each + MICROS // 10)
         parkade.tick(24 * HOUR)
 
 
@@ -201,7 +207,7 @@ def test_innocent_slow_starts_are_free_beside_the_holds_of_others() -> None:
         parkade.do(commands.Cancel(by=None, workload=holder, now=True))
         report(parkade, holder, EnginePhase.RELEASED, exits=())
         parkade.started(slow)
-        parkade.tick(72 * MINUTE)
+        parkade.tick(80 * MINUTE)
         parkade.ended(slow)
-    assert paid(parkade) == 2 * minutes_of_a_node(72)
+    assert paid(parkade) == 2 * minutes_of_a_node(80)
     assert parkade.balance("org/holder") < 1_000_000 * MICROS

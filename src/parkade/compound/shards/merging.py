@@ -32,7 +32,7 @@ from parkade.compound.run.reasons import Reason, Reasons
 from parkade.compound.run.recorded_lines import of_network
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.shards.board import Board
-from parkade.compound.shards.entries import Merged
+from parkade.compound.shards.entries import Merged, Stopped
 from parkade.compound.shards.folder import SharedFolder
 from parkade.compound.values import question_digest
 
@@ -54,11 +54,15 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     #: The first distinct reasons for which questions failed, and how many failed for others.
     reasons: tuple[Reason, ...] = ()
     other_reasons: int = 0
+    #: What stopped workers since one got further, and whether the last of them gave the run up.
+    stops: tuple[Stopped, ...] = ()
+    is_given_up: bool = False
 
 
 class _Head(msgspec.Struct, frozen=True, gc=False):
     question: str
     network: str
+    accepted: bool | None = None
 
 
 _head = msgspec.json.Decoder(_Head).decode
@@ -110,6 +114,8 @@ def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
         overrun=sum((shard.overrun for shard in state.shards), NOTHING),
         reasons=reasons.all(),
         other_reasons=reasons.others,
+        stops=state.stops,
+        is_given_up=state.is_given_up,
     )
 
 
@@ -143,6 +149,18 @@ def _whole(path: Path, worker: str) -> Iterator[IO[bytes]]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def accepted_of(run: Path, network: str) -> int | None:
+    """Questions that this network answered in a run, and a verifier accepted; None where none
+    looked."""
+    found = {}
+    for line in _lines(run / RESULTS):
+        head = _head(line)
+        if head.network == network:
+            found[head.question] = head.accepted
+    verdicts = [it for it in found.values() if it is not None]
+    return sum(verdicts) if verdicts else None
 
 
 def _results(run: Path, network: str) -> dict[str, bytes]:

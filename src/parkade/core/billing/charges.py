@@ -19,7 +19,7 @@ account.
 
     billed from   the first process; where others had to leave for the attempt, the end of their
                   notice and the start grace if that comes first: up to its start as a late start;
-                  before that where seats were held for nothing (`running.unstarted`)
+                  before that what its run does not make free (`running.unstarted`)
     billed to     the end of the last process, at most the kill or the failure of a node
     posted to     what is beyond dispute: the last checkpoint or an hour ago, the later of both
 
@@ -45,6 +45,7 @@ Decision record 2 says why posting lags, and why charges are cut at the balance.
 
 from msgspec.structs import replace
 
+from parkade.core.billing.holds import hold_of
 from parkade.core.billing.metering import Span, billed_from_us, spans
 from parkade.core.billing.minimum import minimum_rate, missing_us
 from parkade.core.ledger.accounts import (
@@ -106,6 +107,8 @@ class Postings:
         if not any(rate.price_micros for rate in prices):
             return None
         terms = self._world.records.markets[workload.market].terms
+        hold = hold_of(attempt, terms.start_grace_us, until_us)
+        assert held_us <= hold.us, "more is billed than was held"
         starts_us = billed_from_us(attempt, terms.start_grace_us)
         start_us = max(attempt.charged_until_us, starts_us if starts_us is not None else until_us)
         until_us = max(start_us, until_us)
@@ -116,7 +119,7 @@ class Postings:
             numerator=attempt.charged_numerator,
         )
         began_us = until_us if attempt.started_us is None else min(attempt.started_us, until_us)
-        for span in spans(attempt, began_us - held_us, began_us):
+        for span in spans(attempt, hold.ends_us - held_us, hold.ends_us):
             self._charge(posting, span, TransferKind.LATE_START)
         for span in spans(attempt, start_us, began_us):
             self._charge(posting, span, TransferKind.LATE_START)
@@ -126,7 +129,7 @@ class Postings:
             workload,
             attempt,
             minimum_us,
-            used_us=attempt.billed_us + until_us - start_us,
+            used_us=attempt.billed_us + held_us + until_us - start_us,
             used_micros=attempt.charged_micros + posting.spent - workload.spent_micros,
         )
         if until_us == start_us and not held_us and not left_us:

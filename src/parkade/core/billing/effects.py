@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from parkade.core.billing.holds import began_us_of, unused_us
+from parkade.core.billing.holds import hold_of
 from parkade.core.billing.settlements import short_of
 from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.state import events
@@ -139,8 +139,8 @@ def _priced_from_us(world: World, workload: Workload, charged_until_us: int) -> 
     attempt = workload.attempt
     assert attempt is not None
     grace_us = world.records.markets[workload.market].terms.start_grace_us
-    unused = unused_us(attempt, grace_us, charged_until_us)
-    return charged_until_us if unused <= 0 else began_us_of(attempt, charged_until_us) - unused
+    hold = hold_of(attempt, grace_us, charged_until_us)
+    return charged_until_us if hold.us == 0 else hold.ends_us - hold.us
 
 
 def rates_from(rates: tuple[Rate, ...], from_us: int) -> tuple[Rate, ...]:

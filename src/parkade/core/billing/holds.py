@@ -1,16 +1,20 @@
 """Seats held before a first process: how much of that time is billed if its org ends it.
 
 The rules are told in `running.unstarted`, which says whose doing an end was. What may be billed for
-a hold counts as owed from when it is late, so that caps and balances are not passed by it:
+a hold counts as owed, so that caps and balances are not passed by it:
 
 - It grows until the first process, and falls by a quarter of the run that follows. What is left is
   the last of that time, at the prices of then: a price that rises later makes no hold dearer.
-- It does not count where it would be the free hold of its org in a day: of the only workload of
-  the org that has seats. Before another gets seats it counts (`clearing.earmarks`).
+- What is within the start grace is in the earmark until the first process, and counts from then on.
+- What is beyond does not count where it would be the free hold of its org in a day: of the only
+  workload of the org that has seats. Before another gets seats it counts (`clearing.earmarks`).
 
 Example (`tests/core/billing/test_holds.py`). 16 GPUs at 2 a GPU-hour start 25 minutes after the
-order, of which the start grace covers 2: 23 minutes, 12.266667, are owed until it has run for 92.
+order, of which the start grace is 2: the other 23 minutes, 12.266667, are owed before the first
+process, and all 25 after it, until it has run for 100.
 """
+
+from typing import NamedTuple
 
 from parkade.core.billing.metering import billed_to_us, late_from_us, spans
 from parkade.core.state.world import World
@@ -20,18 +24,41 @@ from parkade.core.units.time import DAY_US
 from parkade.core.workloads.workload import Attempt, Workload
 
 RUNS_PER_HOLD = 4
-"""So many times longer than its start was late does an attempt run for it to be free."""
+"""So many times longer than its start took does an attempt run for it to be free."""
 
 
-def unused_us(attempt: Attempt, start_grace_us: int, until_us: int) -> int:
-    """For how long an attempt that is billed to this instant held its seats before its first
-    process, beyond the start grace and beyond what its run makes free. Of one for which others had
-    to leave 0: that is billed anyway."""
+class Hold(NamedTuple):
+    """The time before a first process that its run does not make free."""
+
+    ends_us: int
+    """It is the last of the time up to here."""
+
+    within_us: int
+    """As much of it as the start grace is long; never free."""
+
+    beyond_us: int
+    """The rest; free for one attempt of an org in a day."""
+
+    @property
+    def us(self) -> int:
+        """All of it."""
+        return self.within_us + self.beyond_us
+
+
+NO_HOLD = Hold(ends_us=0, within_us=0, beyond_us=0)
+
+
+def hold_of(attempt: Attempt, start_grace_us: int, until_us: int) -> Hold:
+    """Of an attempt that is billed to this instant. What made others leave is billed from the start
+    grace on anyway, so that only the time within it is a hold."""
+    ends_us = began_us_of(attempt, until_us)
     if attempt.displaced:
-        return 0
-    began_us = began_us_of(attempt, until_us)
-    late_us = began_us - late_from_us(attempt, start_grace_us)
-    return max(0, late_us - (until_us - began_us) // RUNS_PER_HOLD)
+        ends_us = min(ends_us, late_from_us(attempt, start_grace_us))
+    took_us = ends_us - late_from_us(attempt, 0)
+    run_us = until_us - began_us_of(attempt, until_us)
+    us = max(0, took_us - run_us // RUNS_PER_HOLD)
+    within_us = min(us, start_grace_us)
+    return Hold(ends_us=ends_us, within_us=within_us, beyond_us=us - within_us)
 
 
 def began_us_of(attempt: Attempt, until_us: int) -> int:
@@ -45,23 +72,33 @@ def has_free_hold(world: World, org: str, at_us: int) -> bool:
     return first is None or at_us - first.at_us >= DAY_US
 
 
-def hold_micros(world: World, workload: Workload, now_us: int) -> int:
-    """What would be billed for its hold if its org ended it now, whether or not it is the free one
-    of the day."""
+def _hold_micros(world: World, workload: Workload, now_us: int) -> tuple[int, int]:
+    """What would be billed for its hold if its org ended it now: (within the start grace, beyond it
+    where that is not the free one of the day)."""
     attempt = workload.attempt
     if attempt is None or attempt.broken_us is not None or not attempt.rates:
-        return 0
+        return 0, 0
     grace_us = world.records.markets[workload.market].terms.start_grace_us
-    until_us = billed_to_us(attempt, now_us)
-    us = unused_us(attempt, grace_us, until_us)
-    if us == 0:
-        return 0
-    began_us = began_us_of(attempt, until_us)
+    hold = hold_of(attempt, grace_us, billed_to_us(attempt, now_us))
+    within_from_us = hold.ends_us - hold.within_us
+    return (
+        _rounded_up(attempt, within_from_us, hold.ends_us),
+        _rounded_up(attempt, within_from_us - hold.beyond_us, within_from_us),
+    )
+
+
+def _rounded_up(attempt: Attempt, from_us: int, to_us: int) -> int:
     owed = sum(
         span.rate.per_hour_micros(attempt.gpus) * (span.end_us - span.start_us)
-        for span in spans(attempt, began_us - us, began_us)
+        for span in spans(attempt, from_us, to_us)
     )
     return ceil_div(owed, MICROSECONDS_PER_HOUR)
+
+
+def free_hold_micros(world: World, workload: Workload, now_us: int) -> int:
+    """What does not count as owed for its hold, because it is the free one of the day for now."""
+    _, beyond = _hold_micros(world, workload, now_us)
+    return beyond if beyond and is_free_hold(world, workload, now_us) else 0
 
 
 def is_free_hold(world: World, workload: Workload, now_us: int) -> bool:
@@ -81,5 +118,10 @@ def _has_seats(workload: Workload) -> bool:
 
 def owed_hold_micros(world: World, workload: Workload, now_us: int) -> int:
     """What counts as owed for its hold."""
-    micros = hold_micros(world, workload, now_us)
-    return 0 if micros == 0 or is_free_hold(world, workload, now_us) else micros
+    attempt = workload.attempt
+    within, beyond = _hold_micros(world, workload, now_us)
+    if beyond and is_free_hold(world, workload, now_us):
+        beyond = 0
+    if attempt is not None and attempt.started_us is None and attempt.stop is None:
+        within = 0
+    return within + beyond

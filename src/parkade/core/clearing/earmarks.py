@@ -48,7 +48,7 @@ from parkade.core.billing.commitments import (
     spending_of_org,
     spending_of_user,
 )
-from parkade.core.billing.holds import hold_micros, is_free_hold
+from parkade.core.billing.holds import free_hold_micros
 from parkade.core.clearing.sizes import affordable_nodes
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
@@ -156,8 +156,7 @@ class _Turns:
             # What bids in this market may cost is set aside in their turn; elsewhere it is already.
             committed = committed_without_earmark if name in self._names else committed_micros
             cost = committed(world, workload, now_us)
-            hold = hold_micros(world, workload, now_us)
-            if hold and is_free_hold(world, workload, now_us):
+            if hold := free_hold_micros(world, workload, now_us):
                 self._free_holds[org] = (workload.user, hold)
             by_user[workload.user] = by_user.get(workload.user, 0) + cost
         owed = sum(by_user.values())

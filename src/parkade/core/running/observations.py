@@ -14,7 +14,7 @@ from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
 from parkade.core.running.overdue import seen_free, strangers_there
 from parkade.core.running.promises import withdrawal_charge
-from parkade.core.running.unstarted import Holds, held_us, is_unstarted
+from parkade.core.running.unstarted import Holds, hold_at_end, is_unstarted
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.notices import lapsed_stop
@@ -22,7 +22,7 @@ from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt
-from parkade.core.workloads.saving import EXIT_SAVED, ExitZero, exit_zero_means
+from parkade.core.workloads.saving import EXIT_FOR_GOOD, EXIT_SAVED, ExitZero, exit_zero_means
 from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Attempt, Workload
 
@@ -221,10 +221,10 @@ def _ended(
     found: list[events.AnyEvent] = []
     has_none = is_unstarted(attempt, is_lost=is_lost)
     until_us = _billed_until_us(attempt, billed_us, is_lost and not has_none)
-    unused_us = held_us(world, workload, until_us, is_lost=is_lost)
+    hold = hold_at_end(world, workload, until_us, is_lost=is_lost)
     used = postings.post_use(
         workload,
-        held_us=deciding.holds.billed_us(workload, unused_us, at_us),
+        held_us=deciding.holds.billed_us(workload, hold, at_us),
         until_us=until_us,
         at_us=at_us,
         minimum_us=_minimum_us(world, workload, is_lost=is_lost),
@@ -232,7 +232,9 @@ def _ended(
     if used is not None:
         found.extend((used, *_note_budget(world, workload, used)))
     judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
-    judged = replace(judged, is_unstarted=has_none, held_us=unused_us)
+    judged = replace(
+        judged, is_unstarted=has_none, held_us=hold.beyond_us, held_in_grace_us=hold.within_us
+    )
     if judged.phase is not Phase.PLACED:
         found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
     if judged.phase.is_ended:
@@ -315,7 +317,7 @@ def _judge(
         preemptions += 1
     elif not is_lost and not is_saved:
         failures += 1
-        if failures > workload.spec.retry_failures:
+        if failures > workload.spec.retry_failures or exit_code_of(seen) == EXIT_FOR_GOOD:
             phase, why = Phase.FAILED, Why.FAILED
     waits_until_us = 0
     # An elastic workload that goes on with fewer of its nodes makes none leave: it need not wait.
@@ -371,12 +373,13 @@ def _why_expired(world: World, workload: Workload) -> Why:
 def exit_code_of(seen: ObservedAttempt) -> int | None:
     """The code of the whole attempt as a shell would have it: of the first rank that ended with
     anything but 0, and 128 + its signal where a signal ended it; 0 where all ended with 0. None
-    where some rank's end is not known, unless another failed."""
+    where some rank's end is not known, unless another failed. A rank's 78 speaks for all."""
     codes = [
         rank.code if rank.code is not None else rank.signal and SIGNALLED + rank.signal
         for rank in seen.exits
     ]
     failed = next((code for code in codes if code), None)
+    failed = EXIT_FOR_GOOD if EXIT_FOR_GOOD in codes else failed
     return failed if failed is not None or None in codes or not codes else 0
 
 
@@ -387,7 +390,8 @@ def summary_of(seen: ObservedAttempt) -> str:
     ends = []
     for rank in seen.exits:
         if rank.code is not None:
-            ends.append(f"rank {rank.rank}: exit {rank.code}")
+            remark = " (says that trying again is of no use)" if rank.code == EXIT_FOR_GOOD else ""
+            ends.append(f"rank {rank.rank}: exit {rank.code}{remark}")
         elif rank.signal is not None:
             ends.append(f"rank {rank.rank}: signal {rank.signal}")
         else:

@@ -590,7 +590,8 @@ class Ended(Event, frozen=True, kw_only=True):
     `exit_code`: as `exit_code_of` has it; None where it is not known, and in journals of before it
     was kept. `held_us`: for how long it held its seats before its first process beyond what is
     free; billed unless it is the first of its org in a day. None in journals in which only
-    `is_unstarted` counted.
+    `is_unstarted` counted. `held_in_grace_us`: the part of that time which is within the start
+    grace; billed always. None in journals of before it was.
     """
 
     workload: str
@@ -606,6 +607,7 @@ class Ended(Event, frozen=True, kw_only=True):
     is_unstarted: bool = False
     exit_code: int | None = None
     held_us: int | None = None
+    held_in_grace_us: int | None = None
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):

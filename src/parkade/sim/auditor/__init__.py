@@ -13,8 +13,9 @@ what it found. The rules it holds:
 - An attempt that made others leave owes at least the minimum charge, unless the platform or a
   stronger right ended it; what is used before its first process is a late start.
 - What is told to leave for a bid is owed for: by that bid, or by what moved it (`evictions`).
-- An attempt that its own org ended owes for the time before its first process beyond the start
-  grace and a quarter of its run, where another attempt of the org had held seats so that day.
+- An attempt that its own org ended owes for the time before its first process beyond a quarter of
+  its run; what is beyond the start grace too where another attempt of the org had held seats so
+  that day.
 - A promise that made others leave and is given up, or lost to a bid of its own org, is charged the
   minimum at once, and the lowered bid of such an attempt what is missing to it.
 - Reservations owe their rate for the whole window, paid ahead and without a gap. What they are
@@ -42,7 +43,7 @@ from parkade.sim.auditor.books import (
 )
 from parkade.sim.auditor.debts import check_withdrawal, give_up, lose, rebid
 from parkade.sim.auditor.dues import due_of
-from parkade.sim.auditor.holds import has_held, note_hold
+from parkade.sim.auditor.holds import note_hold
 
 __all__ = ["Auditor", "Books", "Discrepancy", "audit"]
 
@@ -119,8 +120,7 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
         if transfer["kind"] == "late_start":
             end_us = transfer["use"]["end_us"]
             is_early = run.started_us is None or end_us <= run.started_us
-            is_held = has_held(books, run, event["at_us"])
-            require(is_early and (run.displaced or is_held), "a late start after the first process")
+            require(is_early, "a late start after the first process")
         run.charged += micros
         run.was_at_an_end = run.was_at_an_end or is_at_an_end(books, run)
     elif debit.startswith("clearing/"):

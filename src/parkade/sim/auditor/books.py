@@ -121,8 +121,12 @@ def require(claim: bool, text: str) -> None:
 
 def late_from_us(run: Run, terms: Record) -> int:
     """When the start of a run that made others leave is late."""
-    begins_us = max(run.ordered_us, run.notice_ends_us)
-    return begins_us + run.silent_us + int(terms["start_grace_us"])
+    return begins_us(run) + int(terms["start_grace_us"])
+
+
+def begins_us(run: Run) -> int:
+    """From when the time before its first process counts; silence of its agent does not."""
+    return max(run.ordered_us, run.notice_ends_us) + run.silent_us
 
 
 def outbid_per_hour(

@@ -13,6 +13,7 @@ from parkade.sim.auditor.books import (
     overlap,
     per_hour,
 )
+from parkade.sim.auditor.holds import held_to_us
 
 
 def window_of(run: Run, terms: Record) -> tuple[int, int]:
@@ -56,8 +57,8 @@ def due_of(run: Run, terms: Record, limit_micros: int | None) -> tuple[int, dict
     ]
     if run.held_us:
         ended_us = _billed_to_us(run)
-        began_us = ended_us if run.started_us is None else min(run.started_us, ended_us)
-        held = (began_us - run.held_us, began_us)
+        held_us = held_to_us(run, ended_us, int(terms["start_grace_us"]))
+        held = (held_us - run.held_us, held_us)
         pieces += [(rate, overlap(run.rates, place, *held)) for place, rate in enumerate(run.rates)]
     numerator = 0
     earned: dict[str, int] = defaultdict(int)
@@ -67,7 +68,7 @@ def due_of(run: Run, terms: Record, limit_micros: int | None) -> tuple[int, dict
         priced = per_hour(run.rates[-1], run.gpus)
         missing_us, least = minimum_of(
             terms["minimum_charge_us"],
-            to_us - from_us,
+            to_us - from_us + run.held_us,
             used // HOUR_US,
             priced=priced,
             outbid=outbid_per_hour(run.node_gpus, run.debt, limit_micros),

@@ -1,11 +1,12 @@
 """Seats held before a first process: how long, by whose doing it ended, and what of it is billed.
 
-The event of an end says it in `held_us`; here it is told again from the launch, the stop and the
-silence of the agent. In journals of before that field only what never started was billed: from the
-second workload of an org in a day on, if it was launched after the first had ended.
+The event of an end says it in `held_us` and `held_in_grace_us`; here it is told again from the
+launch, the stop and the silence of the agent. In journals of before `held_us` only what never
+started was billed: from the second workload of an org in a day on, if it was launched after the
+first had ended.
 """
 
-from parkade.sim.auditor.books import Books, Record, Run, late_from_us, require
+from parkade.sim.auditor.books import Books, Record, Run, begins_us, require
 
 DAY_US = 86_400_000_000
 OWN_DOING = ("cancelled", "not_started", "budget", "expired")
@@ -21,10 +22,20 @@ def note_hold(books: Books, run: Run, event: Record) -> None:
         run.is_held_again = is_noted and _holds_again(books, run, event["at_us"])
     else:
         _check_hold(books, run, event)
-        run.held_us = held_us if has_held(books, run, event["at_us"]) else 0
+        run.held_us = event.get("held_in_grace_us") or 0
+        run.held_us += held_us if has_held(books, run, event["at_us"]) else 0
     counts = is_noted if held_us is None else held_us > 0
     if counts and not has_held(books, run, event["at_us"]):
         books.unstarted[run.org] = (run.workload, event["at_us"])
+
+
+def held_to_us(run: Run, ended_us: int, start_grace_us: int) -> int:
+    """Until when a run that is billed to an instant held its seats without being billed for it
+    anyway: its first process, or, where it made others leave, the end of its start grace."""
+    began_us = ended_us if run.started_us is None else min(run.started_us, ended_us)
+    if run.displaced:
+        return min(began_us, begins_us(run) + start_grace_us)
+    return began_us
 
 
 def has_held(books: Books, run: Run, at_us: int) -> bool:
@@ -47,16 +58,20 @@ def _may_be_own(run: Run, event: Record) -> bool:
 
 def _check_hold(books: Books, run: Run, event: Record) -> None:
     """What is not billed for the start is so for one reason: others ended it, or, where a rank's
-    end is unknown after its first process, that may be the platform's doing."""
-    is_own, held_us = _is_own(run, event), event["held_us"]
+    end is unknown after its first process, that may be the platform's doing. Before the time within
+    the start grace was billed, events said only what was beyond it."""
+    is_own = _is_own(run, event)
     is_unstarted = is_own and run.started_us is None
     says = "an end before its start is forgotten, or others made it leave"
     require(event.get("is_unstarted", False) == is_unstarted, says)
     due_us = _unused_us(books, run, event) if is_own else 0
+    within_us = min(due_us, int(books.terms[run.market]["start_grace_us"]))
+    known = [event["held_us"], event.get("held_in_grace_us")]
     is_unknown = "lost" in event["summary"] or "unknown" in event["summary"]
     is_spared = is_unknown and run.started_us is not None and event["cause"] is not None
-    is_right = held_us == due_us or (is_spared and held_us == 0)
-    require(is_right, f"{held_us} us were held for nothing, not {due_us}")
+    is_right = known[0] == due_us - within_us and known[1] in (None, within_us)
+    is_right = is_right or (is_spared and not any(known))
+    require(is_right, f"{known} us were held for nothing, not {due_us}, {within_us} in the grace")
 
 
 def _is_own(run: Run, event: Record) -> bool:
@@ -71,12 +86,10 @@ def _is_own(run: Run, event: Record) -> bool:
 
 
 def _unused_us(books: Books, run: Run, event: Record) -> int:
-    """The time before its first process that neither the start grace, its agent's silence nor its
-    run makes free; what made others leave is billed for it anyway."""
-    if run.displaced:
-        return 0
+    """The time before its first process that neither its agent's silence nor its run makes free;
+    what made others leave is billed from the end of the start grace on anyway."""
     ends = (event["at_us"], run.kill_us, run.unseen_us)
-    to_us = min(end for end in ends if end is not None)
-    began_us = to_us if run.started_us is None else min(run.started_us, to_us)
-    late_us = began_us - late_from_us(run, books.terms[run.market])
-    return max(0, late_us - (to_us - began_us) // RUNS_PER_HOLD)
+    ended_us = min(end for end in ends if end is not None)
+    to_us = held_to_us(run, ended_us, int(books.terms[run.market]["start_grace_us"]))
+    started_us = ended_us if run.started_us is None else min(run.started_us, ended_us)
+    return max(0, to_us - begins_us(run) - (ended_us - started_us) // RUNS_PER_HOLD)
