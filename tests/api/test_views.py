@@ -114,6 +114,7 @@ def test_one_that_backs_off_says_how_it_ended_last() -> None:
         accrued_micros=0,
         debt_micros=0,
         folder_until_us=None,
+        falls_back_us=None,
         now_us=0,
         phase=one.phase,
     )

@@ -249,7 +249,7 @@ def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
     says = f"{_says_members(known) or _says(workload)}{_debt(known.debt_micros)}"
     if moved is not None:
         says = f"{says}; it was {moved}"
-    if known.falls_back_us is not None:
+    if known.falls_back_us is not None and not workload.phase.is_ended:
         begins = f"{instant(known.falls_back_us):%Y-%m-%d %H:%M:%S} UTC"
         says = f"{says}; it becomes on-demand at {begins}, or later with each checkpoint"
     if not known.is_reachable and not workload.phase.is_ended:
