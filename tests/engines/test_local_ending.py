@@ -1,8 +1,10 @@
 """What is left when the engine is removed from a machine: nothing."""
 
 import asyncio
+import errno
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from subprocess import PIPE
 
@@ -11,8 +13,10 @@ from typer.testing import CliRunner
 
 from parkade.cli.app import app
 from parkade.control.leadership import FileLeadership
-from parkade.engines.local import overdue, processes, records
+from parkade.engines.local import listening, overdue, processes, records, spawn
 from parkade.engines.local.ending import end_everything
+from parkade.engines.local.gang import Gang
+from parkade.engines.local.leaving import Leaving
 from parkade.ports import Phase
 from tests.engines import standins
 from tests.engines.conftest import LocalPlace, kill_keeper, up
@@ -164,3 +168,28 @@ def test_what_outlives_its_kill_under_a_keeper_that_hangs_is_killed_by_the_engin
         await released(engine, attempt)
 
     run(body())
+
+
+def test_a_program_that_left_no_room_for_a_process_saves_nothing_and_leaves_as_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its keeper has to live for the kill, which needs no process."""
+
+    def no_room(*_: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(spawn, "run_beside", no_room)
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    rank = records.RankState(pid=1, start_ticks=0, has_ended=False, code=None, signal=None)
+    leaving = object.__new__(Leaving)
+    leaving.folder = Path()
+    vars(leaving)["launch"] = None
+    leaving.gang = Gang((rank,), marks=(), guards=(), is_parent=True)
+    leaving._run_beside("save")
+    assert leaving.gang.beside == {}
+    monkeypatch.setattr(listening, "_wait_addresses", lambda _: [0])
+    assert listening._waited_for(1) == 0
+
+
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

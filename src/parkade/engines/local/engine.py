@@ -166,12 +166,14 @@ class LocalEngine:
         unreleased = self.view.needing_keeper()
         for folder in unreleased:
             keepers.end_stopped(folder)
-        await asyncio.to_thread(self.overdue.end, unreleased)
+        # Not in a thread: a guest may have left no room for one.
+        self.overdue.end(unreleased)
         for folder in self.view.without_keeper():
             try:
                 await asyncio.to_thread(keepers.start_keeper, folder)
-            except Transient:
-                # Tried again after a while; what was seen is no less true.
+            except (Transient, RuntimeError):
+                # Tried again after a while; what was seen is no less true. RuntimeError: no room
+                # for a thread.
                 continue
         return Observation(
             pool=self.pool,

@@ -221,10 +221,15 @@ class Leaving:
             self._run_beside(command)
 
     def _run_beside(self, command: str) -> None:
-        """The workload's own save command, once for each rank that lives."""
+        """The workload's own save command, once for each rank that lives; none where the workload
+        left no room for a process."""
         for index, rank in enumerate(self.gang.ranks):
             if not rank.has_ended:
-                pid = spawn.run_beside(self.launch, self.folder, index, command)
+                try:
+                    pid = spawn.run_beside(self.launch, self.folder, index, command)
+                except OSError as error:
+                    sys.stderr.write(f"save command not run: {error.strerror}\n")
+                    return
                 self.gang.beside[pid] = None
                 self.gang.has_children = True
                 self.state.change(is_signalled=True)
