@@ -51,7 +51,7 @@ class Arrivals:
 
     def owes(self, workload: Workload) -> bool:
         """Whether a winner owes for those that it makes leave."""
-        return not self.is_reserved(workload.workload) and not self._is_forced(workload)
+        return not self.is_reserved(workload.workload) and not self._has_no_choice(workload)
 
     def is_reserved(self, name: str) -> bool:
         """Whether a demand is an owner's on its reservation."""
@@ -117,9 +117,9 @@ class Arrivals:
             return False
         if line.change not in TAKES_SEATS:
             return False
-        return not self._is_forced(self._world.records.workloads.get(line.demand))
+        return not self._has_no_choice(self._world.records.workloads.get(line.demand))
 
-    def _is_forced(self, workload: Workload | None) -> bool:
+    def _has_no_choice(self, workload: Workload | None) -> bool:
         """Whether the clearing itself moves or heals it, for no reason of its org's: it has an
         attempt that would have stayed, or that broke."""
         attempt = workload.attempt if workload is not None else None
@@ -133,7 +133,7 @@ class Arrivals:
         workload = self._world.records.workloads.get(line.demand)
         if workload is None or line.change is not Change.MOVE or self.is_reserved(line.demand):
             return False
-        if workload.attempt is None or not self._is_forced(workload):
+        if workload.attempt is None or not self._has_no_choice(workload):
             return False
         is_for_floor = isinstance(line.moved, MovedForFloor)
         if is_for_floor and workload.spec.moves is Moves.CHEAPER:
