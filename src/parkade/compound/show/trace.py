@@ -17,7 +17,14 @@ from parkade.compound.run.described import Described, NoSuchRun, read_described
 from parkade.compound.run.failures import FAILURES, failed_question
 from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
 from parkade.compound.run.ownership import JOURNAL, RUN
-from parkade.compound.run.recorded_lines import as_given, calls_given, of_network, reading
+from parkade.compound.run.recorded_lines import (
+    LINE,
+    as_given,
+    calls_given,
+    decoded,
+    of_network,
+    whole_lines,
+)
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
 
@@ -142,15 +149,15 @@ def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
 
 
 def _result(path: Path, question: str, network: str) -> Result | None:
+    decode = msgspec.json.Decoder(Result).decode
     needle = msgspec.json.encode(question)
     found: Result | None = None
-    with reading(path) as file:
-        for line in file:
-            # Most lines are another's: look before decoding.
-            if needle in line and line.endswith(b"\n"):
-                result = msgspec.json.decode(line, type=Result)
-                if result.id == question and network in ("", result.network):
-                    found = result
+    for place, line in whole_lines(path, b"{"):
+        # Most lines are another's: look before decoding.
+        if needle in line:
+            result = decoded(path, place, line, decode)
+            if result.id == question and network in ("", result.network):
+                found = result
     return found
 
 
@@ -158,20 +165,18 @@ def _lines(path: Path, question: str, described: Described) -> tuple[list[Any], 
     decode = msgspec.json.Decoder(Line).decode
     needle = msgspec.json.encode(question)
     kept: list[Any] = []
-    place = 0
-    with reading(path) as file:
-        for line in file:
-            began, place = place, place + len(line)
-            if needle in line and line.endswith(b"\n"):
-                whole = decode(line)
-                # What it was given is read where the call stands.
-                if not isinstance(whole, (CallLine, FailedLine, VerdictLine)):
-                    continue
-                decoded = of_network(whole, began, described)
-                if getattr(decoded, "question", None) == question:
-                    if len(kept) == MAX_LINES:
-                        return kept, True
-                    kept.append(decoded)
+    for place, line in whole_lines(path, LINE):
+        if needle not in line:
+            continue
+        whole = decoded(path, place, line, decode)
+        # What it was given is read where the call stands.
+        if not isinstance(whole, (CallLine, FailedLine, VerdictLine)):
+            continue
+        found = of_network(whole, place, described)
+        if found is not None and found.question == question:
+            if len(kept) == MAX_LINES:
+                return kept, True
+            kept.append(found)
     return kept, False
 
 
@@ -182,7 +187,7 @@ def _given(path: Path, question: str, described: Described) -> list[tuple[CallLi
         return []
     decode = msgspec.json.Decoder(CallLine).decode
     found = []
-    with reading(path) as file:
+    with path.open("rb") as file:
         for place in sorted(shares)[:MAX_LINES]:
             file.seek(place)
             call = decode(file.readline())
