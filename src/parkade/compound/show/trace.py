@@ -27,10 +27,9 @@ from parkade.compound.run.recorded_lines import (
 )
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
+from parkade.compound.show.ways import PLUMBING, Ways
 
 MAX_LINES = 20_000
-#: Nodes that only hold others together are not shown.
-PLUMBING = ("chain", "ensemble")
 
 
 class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +70,13 @@ class TracedNode(msgspec.Struct, frozen=True, kw_only=True):
     depth: int
     candidates: tuple[TracedCall, ...]
     failed: tuple[FailedLine, ...]
+    #: The way of a route or the step of a cascade that begins here; "" if none does.
+    way: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its label, behind the name of its way."""
+        return f"{self.way}: {self.label}" if self.way else self.label
 
     @property
     def cost(self) -> int:
@@ -201,7 +207,18 @@ def _parts(
     verdicts = _verdicts(lines)
     by_key = {line.key: line for line in lines if isinstance(line, CallLine)}
     parts = []
+    ways = Ways(described, {line.node for line in lines if not isinstance(line, VerdictLine)})
     for node, label in enumerate(described.nodes):
+        way = ways.begun_at(node)
+        if (left := ways.left_out(node)) is not None:
+            if left:
+                depth = _depth(described, node)
+                parts.append(
+                    TracedNode(
+                        node=node, label=left, depth=depth, candidates=(), failed=(), way=way
+                    )
+                )
+            continue
         if label in PLUMBING:
             continue
         calls = sorted(
@@ -226,6 +243,7 @@ def _parts(
                 failed=tuple(
                     line for line in lines if isinstance(line, FailedLine) and line.node == node
                 ),
+                way=way,
             )
         )
     return tuple(parts)
