@@ -112,7 +112,7 @@ market-days: $(STAMP) ## four simulated days beside those of the first version: 
 misreports: $(STAMP) ## what a lie about the limit gains in one clearing, by kind of bidder
 	$(BIN)/python benchmarks/misreports.py
 
-record-slurm: $(STAMP) ## what sacct says of a real Slurm under two policies, kept as test data: 15 minutes
+record-slurm: $(STAMP) ## what sacct says of a real Slurm under two policies, kept as test data: 40 minutes
 	$(BIN)/python -m tests.sim.observe.record
 
 slurm-64: $(STAMP) ## a real Slurm of 64 slurmd: rate of submissions, reclaims, looks at it: 10 minutes

@@ -49,6 +49,17 @@ class Sensor(Protocol):
         ...
 
 
+class Backlog(NamedTuple):
+    """What of a log waits to be read: how many bytes, and since how many seconds its end was not
+    reached."""
+
+    unread_bytes: int
+    behind_s: float
+
+
+NO_BACKLOG = Backlog(0, 0.0)
+
+
 class OtherLines(NamedTuple):
     """Lines of a log that were left out, since they name a machine that is none of those that the
     log is of, or where several write into it, none. `hosts` are the first few names, in the order
@@ -92,6 +103,11 @@ class LogSensor(Sensor, Protocol):
     @property
     def missed(self) -> str | None:
         """What came behind the bookmark and was not read, in words; None where all was."""
+        ...
+
+    @property
+    def backlog(self) -> Backlog:
+        """What the last look left unread."""
         ...
 
     def reread(self, now_us: int) -> Sequence[Symptom]:

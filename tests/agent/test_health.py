@@ -318,7 +318,7 @@ async def test_a_line_that_came_between_two_agents_is_judged_and_an_old_one_is_n
         async with running(plan, plane, tmp_path):
             if after is not None:
                 append(after)
-            end = f':{log.stat().st_size}"'
+            end = f":{log.stat().st_size}:"
             await until(lambda: notes.exists() and end in notes.read_text())
         return {it.device for report in plane.health for it in report.verdicts}
 

@@ -49,6 +49,10 @@ NEEDS: dict[str, Permission | None] = {
     "GET /v1/prices": ANYONE,
     "POST /v1/prices/{market}": OPERATOR,
     "GET /v1/nodes": OPERATOR,
+    "POST /v1/maintenance": OPERATOR,
+    "GET /v1/maintenance": ANYONE,
+    "POST /v1/maintenance/{maintenance}/change": OPERATOR,
+    "POST /v1/maintenance/{maintenance}/cancel": OPERATOR,
     "POST /v1/nodes/{node}/cordon": OPERATOR,
     "POST /v1/nodes/{node}/uncordon": OPERATOR,
     "POST /v1/nodes/{node}/fail": OPERATOR,
@@ -112,7 +116,7 @@ ABSENT = {
     "org": "emca", "user": "mertrab", "token": "t-9999@acme", "workload": "w9999", "claim": "c9999",
     "reservation": "quietlx@acme", "log_request": "none", "incident": "incident-9",
     "receiver": "webhook-9",
-    "pool": "lab", "market": "lab", "node": "lab-1",
+    "pool": "lab", "market": "lab", "node": "lab-1", "maintenance": "m999",
 }  # fmt: skip
 """Names that nothing has; pools, markets and nodes are public, or for operators alone."""
 
@@ -170,6 +174,7 @@ class Cast:
         self.revoked = str(revoked["secret"])
         self._stories: dict[str, Story] = {}
         self._hours = itertools.count(20)
+        self._maintained = itertools.count(3)
         self._names: dict[str, dict[str, str]] = {}
 
     def names(self, route: str) -> dict[str, str]:
@@ -191,6 +196,11 @@ class Cast:
             body = {"nodes": 3, "name": town.name("right"), **end}
             made = town.done(town.post("/reservations", body, self.tokens["owner"]))
             found["reservation"] = made["reservation"]
+        if "{maintenance}" in route:
+            node = f"lab-{next(self._maintained)}"
+            window = {"nodes": [node], "start": "+50d", "end": "+51d", "reason": "x"}
+            made = town.done(town.post("/maintenance", window))
+            found["maintenance"] = made["maintenance"]
         if "{token}" in route:
             made = town.done(
                 town.post("/tokens", {"user": "bertram", "token": town.name("t")}, user)

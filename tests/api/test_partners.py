@@ -13,7 +13,7 @@ OPEN_TO_PARTNERS = {
 NAMES = {
     "org": "house", "user": "x", "token": "x", "workload": "w1", "claim": "c1", "market": "far",
     "reservation": "x", "log_request": "x", "incident": "x", "pool": "far", "node": "far-1",
-    "receiver": "x",
+    "receiver": "x", "maintenance": "m1",
 }  # fmt: skip
 
 

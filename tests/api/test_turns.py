@@ -70,6 +70,10 @@ ENTRIES = {
     "GET /v1/prices": 1,
     "POST /v1/prices/{market}": 1,
     "GET /v1/nodes": 1,
+    "POST /v1/maintenance": 1,
+    "GET /v1/maintenance": 1,
+    "POST /v1/maintenance/{maintenance}/change": 1,
+    "POST /v1/maintenance/{maintenance}/cancel": 1,
     "POST /v1/nodes/{node}/cordon": 1,
     "POST /v1/nodes/{node}/uncordon": 1,
     "POST /v1/nodes/{node}/fail": 1,
@@ -122,7 +126,7 @@ ENTRIES = {
 NAMES = {
     "org": "o1", "user": "u1", "token": "t1", "pool": "lab", "market": "lab", "node": "lab-1",
     "reservation": "r", "claim": "c1", "workload": "w1", "log_request": "none",
-    "incident": "incident-1", "receiver": "webhook-1",
+    "incident": "incident-1", "maintenance": "m1", "receiver": "webhook-1",
 }  # fmt: skip
 
 
@@ -162,6 +166,8 @@ def bodies(town: Town) -> dict[str, object]:
         "POST /v1/markets/{market}/terms": {"backoff": "9s"},
         "POST /v1/nodes/{node}/drain": {"reason": "x"},
         "POST /v1/prices/{market}": {"public_floor": "1.5"},
+        "POST /v1/maintenance": {"nodes": ["lab-2"], "start": "+40d", "end": "+41d", "reason": "x"},
+        "POST /v1/maintenance/{maintenance}/change": {"end": "+60d"},
         "POST /v1/nodes/{node}/cordon": {"reason": "x"},
         "POST /v1/nodes/{node}/fail": {"reason": "x"},
         "POST /v1/reservations": {"org": "o1", "market": "lab", "name": "r", "nodes": 1},

@@ -22,6 +22,7 @@ from parkade.core.workloads.life import Cause, Why
 from parkade.core.workloads.workload import Workload
 from parkade.wire.spec import WorkloadSpec
 from tests import builders
+from tests.core import records
 
 NATURAL = st.integers(0, 10**15)
 st.register_type_strategy(int, NATURAL)
@@ -101,6 +102,22 @@ def test_every_workload_can_be_told(
     assert workloads.why(known, standstill=None, sees_all=False).says.startswith(workload.workload)
     still = workloads.why(known, standstill="the clock jumped", sees_all=True).says
     assert still.endswith("the clock jumped") is not workload.phase.is_ended
+
+
+def test_one_that_backs_off_says_how_it_ended_last() -> None:
+    one = records.workload(why=Why.BACK_OFF, exit_summary="rank 0: exit 5", not_before_us=1)
+    known = workloads.Known(
+        workload=one,
+        terms=None,
+        is_reachable=True,
+        accrued_micros=0,
+        debt_micros=0,
+        folder_until_us=None,
+        now_us=0,
+        phase=one.phase,
+    )
+    says = workloads.why(known, standstill=None, sees_all=False).says
+    assert says.endswith("until 00:00:00 UTC; the last time: rank 0: exit 5")
 
 
 @FEW

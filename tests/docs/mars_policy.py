@@ -1,13 +1,27 @@
 """Draws docs/mars/policy.md from the shipped policy: `python -m tests.docs.mars_policy` writes
 it."""
 
+from datetime import timedelta
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from parkade.cli.mars.explain import repeat_text
 from parkade.core.healing.policy import Policy, PolicyRule
-from parkade.mars.comparing import agreement, signal_order
-from parkade.mars.policy_file import PolicyFile, shipped_file, shipped_policy
+from parkade.core.healing.verdict import Action
+from parkade.mars.comparing import IN_FILE, agreement, signal_order
+from parkade.mars.policy_file import (
+    LadderRow,
+    PolicyFile,
+    RepeatRow,
+    Row,
+    WindowRow,
+    shipped_file,
+    shipped_policy,
+)
 from parkade.mars.shipped import xid_facts
+from parkade.wire.scalars import format_span
+from tests.docs.mars_run_file import keys_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "mars" / "policy.md"
 
@@ -31,6 +45,8 @@ def draw() -> str:
             *_rows(policy),
             "",
             *_sources(file),
+            "",
+            *_keys(policy),
             "",
             "## Known limits",
             "",
@@ -96,6 +112,34 @@ def _row(signal: str, meaning: str, rule: PolicyRule) -> str:
 def _sources(file: PolicyFile) -> list[str]:
     lines = ["## Sources", "", "| name | what |", "|---|---|"]
     return [*lines, *(f"| {name} | {text} |" for name, text in file.sources.items())]
+
+
+def _keys(policy: Policy) -> list[str]:
+    """Every key of a policy file; a span or a number that is left out is the shipped one."""
+    limits = {**asdict(policy.windows), **asdict(policy.ladder)}
+    shown = {
+        name: format_span(timedelta(microseconds=value)) if name.endswith("_us") else str(value)
+        for name, value in limits.items()
+    }
+    windows = [f"`{name}` {shown[field]}" for field, name in IN_FILE.items() if field in shown]
+    rungs = [f"`{name}` {shown[name]}" for name in ("resets", "reboots", "diagnoses")]
+    actions = ", ".join(f"`{each.value}`" for each in Action)
+    return [
+        "## Every key of a file",
+        "",
+        *keys_of(
+            (
+                ("", PolicyFile),
+                ("windows.", WindowRow),
+                ("ladder.", LadderRow),
+                ("rules[].", Row),
+                ("rules[].repeats[].", RepeatRow),
+            )
+        ),
+        "",
+        f"Shipped are {', '.join(windows)} of the ladder, {', '.join(rungs)}. The actions:",
+        f"{actions}.",
+    ]
 
 
 def _words(name: str) -> str:

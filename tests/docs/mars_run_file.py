@@ -1,6 +1,7 @@
 """Draws the keys of the file of `parkade mars run` from its model: `python -m
 tests.docs.mars_run_file` writes them into docs/mars/alone.md."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,12 +24,17 @@ MODELS: tuple[tuple[str, type[BaseModel]], ...] = (
 
 def draw() -> str:
     """The table."""
+    return "\n".join([BEGIN, "", *keys_of(MODELS), "", END])
+
+
+def keys_of(models: Iterable[tuple[str, type[BaseModel]]]) -> list[str]:
+    """The lines of a table of every key of a file, each model behind its prefix."""
     rows = [
-        _row(prefix, name, field)
-        for prefix, model in MODELS
+        _row(prefix, field.alias or name, field)
+        for prefix, model in models
         for name, field in model.model_fields.items()
     ]
-    return "\n".join([BEGIN, "", "| key | default | meaning |", "|---|---|---|", *rows, "", END])
+    return ["| key | default | meaning |", "|---|---|---|", *rows]
 
 
 def with_table(page: str) -> str:
@@ -48,7 +54,7 @@ def _default(field: FieldInfo) -> str:
     match field.default:
         case _ if field.is_required():
             return "needed"
-        case None:
+        case None | () | {} | BaseModel():
             return ""
         case bool() as given:
             return f"`{str(given).lower()}`"

@@ -1,14 +1,22 @@
 """What is left when the engine is removed from a machine: nothing."""
 
 import asyncio
+import errno
+import subprocess
+import sys
+import threading
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from typer.testing import CliRunner
 
 from parkade.cli.app import app
 from parkade.control.leadership import FileLeadership
+from parkade.engines.local import listening, overdue, processes, records, spawn
 from parkade.engines.local.ending import end_everything
+from parkade.engines.local.gang import Gang
+from parkade.engines.local.leaving import Leaving
 from parkade.ports import Phase
 from tests.engines import standins
 from tests.engines.conftest import LocalPlace, kill_keeper, up
@@ -17,12 +25,22 @@ from tests.engines.trial import (
     NEVER_LEAVES,
     ask,
     attempt_of,
+    order_in,
     released,
     run,
     until,
 )
+from tests.waits import POLL_S
 
 pytestmark = pytest.mark.system
+DEEP = 600
+HOLDS = """
+import fcntl, sys, time
+lock = open(sys.argv[1], "r+")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+print(flush=True)
+time.sleep(1000)
+"""
 
 
 def test_everything_ends_when_the_engine_is_removed_also_what_lost_its_keeper(
@@ -94,3 +112,84 @@ def test_parkade_agent_end_leaves_nothing_running_once_no_agent_runs(
     assert "nothing is running" in told.output
     run(gone())
     place.close()
+
+
+def test_however_deep_its_tree_of_shells_a_program_is_told_and_killed(
+    place: LocalPlace, tmp_path: Path
+) -> None:
+    """A walk that recursed would end the keeper, and each that replaces it."""
+
+    async def body() -> None:
+        engine = place.engine()
+        script = tmp_path / "deep.sh"
+        script.write_text(
+            f"if [ $1 -gt 0 ]; then sh $0 $(($1 - 1)); true; else {NEVER_LEAVES}{FOR_EVER}; fi"
+        )
+        attempt = attempt_of(f"sh {script} {DEEP}")
+        await engine.launch(attempt)
+        await up(place, attempt)
+        await engine.stop(attempt.attempt, order_in(0.5, 0.5))
+        seen = await released(engine, attempt)
+        assert not seen.is_keeper_lost and seen.is_signalled
+
+    run(body())
+
+
+def holding(lock: Path) -> "subprocess.Popen[bytes]":
+    """A process that takes the lock once it can, prints a line, and does nothing else."""
+    return subprocess.Popen([sys.executable, "-c", HOLDS, str(lock)], stdout=PIPE)
+
+
+def test_what_outlives_its_kill_under_a_keeper_that_hangs_is_killed_by_the_engine(
+    place: LocalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process holds the keeper's lock, and carries out no order."""
+    monkeypatch.setattr(overdue, "OVERDUE_US", 300_000)
+
+    async def body() -> None:
+        engine = place.engine()
+        attempt = attempt_of(NEVER_LEAVES + FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        lock = place.folder(attempt) / records.LOCK
+        with holding(lock) as hanging:
+            kill_keeper(place, attempt)
+            assert hanging.stdout is not None
+            assert await asyncio.to_thread(hanging.stdout.readline)
+            rank = place.state(attempt).ranks[0]
+            await engine.stop(attempt.attempt, order_in(0.1, 0.1))
+            assert processes.is_alive(rank.pid, rank.start_ticks)
+
+            while processes.is_alive(rank.pid, rank.start_ticks):
+                await engine.observe()
+                await asyncio.sleep(POLL_S)
+            assert hanging.poll() is None
+            hanging.kill()
+        await released(engine, attempt)
+
+    run(body())
+
+
+def test_a_program_that_left_no_room_for_a_process_saves_nothing_and_leaves_as_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its keeper has to live for the kill, which needs no process."""
+
+    def no_room(*_: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(spawn, "run_beside", no_room)
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    rank = records.RankState(pid=1, start_ticks=0, has_ended=False, code=None, signal=None)
+    leaving = object.__new__(Leaving)
+    leaving.folder = Path()
+    vars(leaving)["launch"] = None
+    leaving.gang = Gang((rank,), marks=(), guards=(), is_parent=True)
+    leaving._run_beside("save")
+    assert leaving.gang.beside == {}
+    monkeypatch.setattr(listening, "_wait_addresses", lambda _: [0])
+    assert listening._waited_for(1) == 0
+
+
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from parkade.engines.local import report
+from parkade.engines.local import opening, report
 from parkade.engines.local.view import READ_AGAIN_S
 from parkade.ports import Checkpoint
 from tests.engines.conftest import LocalPlace
@@ -108,6 +110,40 @@ def test_a_report_tells_nothing_of_what_is_outside_its_folder(tmp_path: Path) ->
         write(inside, path=path)
         told.add((report.read(inside).problem or "").replace(path, "PATH"))
     assert len(told) == 1
+
+
+def test_a_report_leads_into_no_other_mount_namespace(tmp_path: Path) -> None:
+    """There the user mounts what it likes under the checkpoint folder's own path."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("needs root and unshare")
+    inside, victim = tmp_path / "checkpoints", tmp_path / "victim"
+    (inside / "foo").mkdir(parents=True)
+    victim.mkdir()
+    (victim / "secret.tmp").touch()
+    mounts = f"mount --bind {victim} {inside}/foo && echo up && read"
+    words = ["unshare", "--mount", "sh", "-c", mounts]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as helper:
+        assert helper.stdout is not None and helper.stdout.readline() == b"up\n"
+        (inside / "link").symlink_to(f"/proc/{helper.pid}/root{inside}/foo")
+        write(inside, path="link")
+        problem = report.read(inside).problem or ""
+        helper.communicate(b"\n")
+    assert "leads out" in problem and "secret" not in problem
+
+
+def test_where_the_kernel_cannot_keep_from_links_of_proc_none_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "step" / "1").mkdir(parents=True)
+    (tmp_path / "latest").symlink_to("step/1")
+    write(tmp_path, path="latest")
+    assert report.read(tmp_path).path == tmp_path / "step" / "1"
+    monkeypatch.setattr(opening, "_OPENAT2", 100_000)
+    told = report.read(tmp_path)
+    assert told.path is None and "leads out" in (told.problem or "")
+    for path in ("step/1", str(tmp_path / "step" / "1"), "step/../step/1"):
+        write(tmp_path, path=path)
+        assert report.read(tmp_path).path == tmp_path / "step" / "1"
 
 
 def test_a_name_that_is_no_text_is_told_in_characters_that_can_be_sent(tmp_path: Path) -> None:

@@ -1,9 +1,6 @@
 """A real cluster in trouble: a key that is another one, a spool that is full, a reservation
 of root, a gang of 16."""
 
-import os
-import shutil
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +11,7 @@ from parkade.ports import Phase, Seat
 from tests.engines.slurm_place import GPUS, SlurmPlace, place_on
 from tests.engines.trial import FOR_EVER, attempt_of, order_in, released, run, until, until_seen
 from tests.slurm_cluster import Slurm, missing, slurm
-from tests.slurm_cluster.daemons import Daemon
-from tests.waits import until as wait_until
+from tests.slurm_cluster.strangers import stranger_to_the_key
 
 pytestmark = [
     pytest.mark.system,
@@ -31,43 +27,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     folder = tmp_path_factory.mktemp("slurm") / "c"
     with slurm(folder, nodes=NODES, gpus=GPUS) as made:
         yield made
-
-
-@contextmanager
-def stranger_to_the_key(cluster: Slurm, node: str) -> Iterator[None]:
-    """The node's daemon runs beside a Munge of another key, as after a key was revoked there."""
-    folder = cluster.folder / "stranger"
-    folder.mkdir()
-    (folder / "munge.key").write_bytes(os.urandom(1024))
-    (folder / "munge.key").chmod(0o400)
-    socket = folder / "munge.sock"
-    munged = Daemon(
-        "munged", "-F", "--force", f"--key-file={folder}/munge.key", f"--socket={socket}",
-        f"--pid-file={folder}/munged.pid", f"--seed-file={folder}/munge.seed",
-        f"--log-file={folder}/munged.log",
-        environment=cluster.environment,
-        log=folder / "munged.out",
-    )  # fmt: skip
-    munged.start()
-    wait_until(socket.exists)
-    conf = (cluster.folder / "slurm.conf").read_text()
-    ours = f"socket={cluster.folder}/munge.sock"
-    assert ours in conf
-    (folder / "slurm.conf").write_text(conf.replace(ours, f"socket={socket}"))
-    shutil.copy(cluster.folder / "gres.conf", folder / "gres.conf")
-    strange = Daemon(
-        "slurmd", "-D", "-N", node,
-        environment={**cluster.environment, "SLURM_CONF": str(folder / "slurm.conf")},
-        log=folder / "slurmd.out",
-    )  # fmt: skip
-    cluster.stop_node(node)
-    strange.start()
-    try:
-        yield
-    finally:
-        strange.stop(signal.SIGKILL)
-        munged.stop()
-        cluster.start_node(node)
 
 
 @contextmanager

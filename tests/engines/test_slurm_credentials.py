@@ -1,10 +1,7 @@
-"""A node that does not take the credential of a job, as after a revocation: nothing of the job
-starts there, and that is no failure of the workload."""
+"""Credentials that count no longer: of a job, which a node refuses, and of a node, whose key was
+revoked under a guest. The attempt is interrupted, and that is no failure of the workload."""
 
-import shutil
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,10 @@ from parkade.ports import RankExit, Seat
 from tests.engines.slurm_place import SlurmPlace, place_on
 from tests.engines.trial import FOR_EVER, attempt_of, released, run, until
 from tests.slurm_cluster import Slurm, missing
-from tests.slurm_cluster.daemons import Daemon
+from tests.slurm_cluster.strangers import (
+    no_credential_counts,
+    stranger_to_the_key,
+)
 
 pytestmark = [
     pytest.mark.system,
@@ -25,29 +25,6 @@ pytestmark = [
 def place(cluster: Slurm, tmp_path: Path) -> Iterator[SlurmPlace]:
     with place_on(cluster, tmp_path / "pool") as made:
         yield made
-
-
-@contextmanager
-def no_credential_counts(cluster: Slurm, node: str) -> Iterator[None]:
-    """The node answers and takes part, and refuses every credential that the controller signed."""
-    folder = cluster.folder / "strict"
-    folder.mkdir(exist_ok=True)
-    conf = (cluster.folder / "slurm.conf").read_text()
-    assert "CredType=cred/munge" in conf
-    (folder / "slurm.conf").write_text(conf.replace("CredType=cred/munge", "CredType=cred/none"))
-    shutil.copy(cluster.folder / "gres.conf", folder / "gres.conf")
-    strict = Daemon(
-        "slurmd", "-D", "-N", node,
-        environment={**cluster.environment, "SLURM_CONF": str(folder / "slurm.conf")},
-        log=folder / "slurmd.out",
-    )  # fmt: skip
-    cluster.stop_node(node)
-    strict.start()
-    try:
-        yield
-    finally:
-        strict.stop(signal.SIGKILL)
-        cluster.start_node(node)
 
 
 def test_a_job_whose_credential_is_refused_is_interrupted_and_its_workload_runs_later(
@@ -80,6 +57,50 @@ def test_a_gang_of_which_one_node_refuses_the_credential_is_interrupted(
         assert all(one.code is None and one.signal is None for one in seen.exits)
         assert seen.started_us is None
         await serves_again(cluster, place, 2)
+
+    run(body())
+
+
+def test_a_gang_under_which_a_nodes_key_is_revoked_is_interrupted_and_nothing_of_it_runs_on(
+    cluster: Slurm, place: SlurmPlace
+) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(FOR_EVER, nodes=2)
+        await engine.launch(attempt)
+        await until((place.checkpoints(attempt) / "up.1").exists)
+        with stranger_to_the_key(cluster, "n1"):
+            seen = await released(engine, attempt)
+            assert not any("sleep" in words for words in place.ours().values()), "no rank runs"
+        assert seen.launch_error is None and not seen.is_keeper_lost
+        assert all(one.code is None and one.signal is None for one in seen.exits)
+        await serves_again(cluster, place, 2)
+
+    run(body())
+
+
+def test_a_guest_that_an_administrator_requeues_is_interrupted_and_does_not_run_twice(
+    cluster: Slurm, place: SlurmPlace
+) -> None:
+    """Slurm starts the same job anew, perhaps with a credential that it revoked before; an attempt
+    begins once."""
+
+    async def body() -> None:
+        engine = place.engine()
+        attempt = attempt_of(
+            f"echo run >> $PARKADE_CHECKPOINT_DIR/runs; {FOR_EVER}",
+            ranks=(Seat(node="n1", gpus=1),),
+        )
+        await engine.launch(attempt)
+        await until((place.checkpoints(attempt) / "up.0").exists)
+        job = cluster.run("squeue", "-h", "-t", "R", "-o", "%i")
+        cluster.run("scontrol", "update", f"JobId={job}", "Requeue=1")
+        cluster.run("scontrol", "requeue", job)
+        seen = await released(engine, attempt)
+        assert seen.launch_error is None and not seen.is_keeper_lost
+        assert all(one.code is None for one in seen.exits)
+        await until(lambda: cluster.job_state(job) not in ("PENDING", "RUNNING", "COMPLETING"))
+        assert (place.checkpoints(attempt) / "runs").read_text() == "run\n"
+        await serves_again(cluster, place, 1)
 
     run(body())
 

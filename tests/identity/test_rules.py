@@ -72,6 +72,17 @@ def test_an_address_counts_where_it_is_verified_and_of_the_domain(
         assert person_of(rules, told).name == name
 
 
+@pytest.mark.parametrize("name", ["\u212aim", "\u0130da", "ann\u00e9"])
+def test_letters_that_lower_case_makes_plain_are_nobodys_name(name: str) -> None:
+    """The first is a KELVIN SIGN: in lower case it is a k, and its bearer would be kim."""
+    with pytest.raises(Stranger, match="no name here"):
+        person_of(file(), claims(groups="ml", preferred_username=name))
+    rules = file(name_claim="email", email_domain="example.org")
+    told = claims(groups="ml", email=f"{name}@example.org", email_verified=True)
+    with pytest.raises(Stranger, match="no name here"):
+        person_of(rules, told)
+
+
 @pytest.mark.parametrize(("unix", "is_good"), [("ann", True), ("root", False), ("a b", False)])
 def test_a_unix_name_is_a_persons(unix: str, is_good: bool) -> None:
     rules, told = file(unix_name_claim="unix"), claims(groups="ml", unix=unix)

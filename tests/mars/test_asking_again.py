@@ -218,6 +218,70 @@ def test_what_a_person_or_most_held_is_drained_when_the_person_returned_the_node
     assert drained(scene) == {"n9"}, "n0 was asked for once, and n9 has its turn"
 
 
+def test_what_the_engine_calls_drained_no_more_is_asked_about_at_once(scene: Scene) -> None:
+    answer = scene.folder / "sinfo"
+    rows = 'for node in *; do [ -e "$node" ] && echo "$node|drained|x"; done; true'
+    answer.write_text(f"#!/bin/sh\necho 'n1|idle|none'\ncd '{scene.drained}' && {rows}\n")
+    answer.chmod(0o755)
+    file = file_of(scene, nodes=60, most=1)
+    file = file.model_copy(update={"engine": EngineEntry(command=(str(answer),))})
+    runner = scene.runner(file)
+    (scene.drained / "n0").write_text("ann: new fan")
+    scene.write("n0")
+    runner.round()
+    scene.now_us += APART_US
+    scene.write("n9")
+    runner.round()
+    assert drained(scene) == {"n0"}
+    assert held_of(runner, "n9") == "most_drained"
+    scene.now_us += SECOND_US
+    (scene.drained / "n0").unlink()
+    runner.round()
+    scene.now_us += SECOND_US
+    runner.round()
+    assert "parkade-mars:" in scene.is_drained("n0"), "within the minute"
+    (scene.drained / "n0").unlink()
+    for _ in range(2):
+        scene.now_us += SECOND_US
+        runner.round()
+    assert drained(scene) == {"n9"}, "it waited for `most`"
+    assert 'parkade_mars_node_drained{node="n0"}' not in shown(runner)
+
+
+def test_what_is_suspected_is_told_by_its_name(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = file_of(scene, nodes=60)
+    named = [
+        entry.model_copy(update={"fabric": f"f{at // 20}"}) for at, entry in enumerate(file.nodes)
+    ]
+    file = RunFile.model_validate(
+        {**file.model_dump(), "nodes": [each.model_dump() for each in named]}
+    )
+    runner = scene.runner(file)
+    for node in ("n0", "n1", "n2", "n3"):
+        scene.write(node)
+        runner.round()
+    told = capsys.readouterr().out
+    assert "event='suspected' what='rack r0' nodes='n0, n1, n2'" in told
+    assert "rack r0: 3 of 8 nodes fell sick within 5 min, more than by chance; look there" in told
+    scene.now_us += HOUR_US
+    runner.round()
+    assert "event='suspected no more' what='rack r0'" in capsys.readouterr().out
+
+
+def test_where_no_fabric_has_a_name_nobody_is_sent_to_look_at_it(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = scene.runner(file_of(scene, nodes=60))
+    for node in ("n0", "n9", "n18", "n27", "n36"):
+        scene.write(node)
+        runner.round()
+    told = capsys.readouterr().out
+    assert "what='all nodes together'" in told and "fabric default" not in told
+    assert "the file names no `fabric`, `rack` or `switch` that they share" in told
+
+
 def test_a_suspected_parent_is_for_people_also_when_it_is_suspected_no_more(scene: Scene) -> None:
     runner = scene.runner(file_of(scene, nodes=80))
     for number in range(8):
@@ -426,6 +490,19 @@ def test_lines_that_may_have_been_missed_are_told_at_the_start(
     scene.runner(file).round()
     told = capsys.readouterr().out
     assert told.count("lines may have been missed") == 1 and "behind byte 20" in told
+    assert "Z on, was not read" in told and "until='2023-11-14T22:13:20Z'" in told
+
+
+def test_lines_that_a_cut_may_have_lost_are_told_while_mars_runs(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = scene.runner(scene.file(act=False))
+    scene.write("n0", "usb 1-1: new device")
+    runner.round()
+    (scene.folder / "n0.log").write_text("")
+    for _ in range(2):
+        runner.round()
+    assert capsys.readouterr().out.count("lines may have been missed") == 1
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from parkade.core.healing.parents import ParentLimits
 from parkade.core.healing.topology import NodePlace
 from parkade.core.healing.watch import FleetWatch, WatchSettings
 from parkade.mars.drain_journal import DrainError
-from parkade.mars.draining import Draining, held_by
+from parkade.mars.draining import Draining
 from parkade.mars.drains import DrainDone, DrainRefused, Drains, DrainStands
+from parkade.mars.holding import GuardWords, held_by
 from parkade.mars.metrics import Metrics
 from parkade.mars.policy_file import shipped_policy
 from tests.mars.scene import CLUSTER, Scene, shown
@@ -109,11 +110,13 @@ def test_a_failed_drain_is_tried_once_a_round_also_where_a_guard_held_it_before(
         defers=True,
     )
     place = NodePlace(node="n0", fabric="f0", rack=None, switch=None, driver=None)
+    watch = FleetWatch((place,), settings)
     draining = Draining(
         Drains(file.drain, scene.folder / "apart.jsonl"),
-        FleetWatch((place,), settings),
+        watch,
         Metrics(policy="site", acts=True),
         stands=lambda _: True,
+        words=GuardWords(watch, names_fabrics=True),
     )
     name = verdict.verdict
     draining.resume({name: verdict}, {name: held_by(HoldReason.FLEET_BUDGET)})

@@ -5,6 +5,7 @@ from prometheus_client import generate_latest
 from parkade.core.healing.guards import HoldReason, Rejected
 from parkade.core.healing.verdict import Level
 from parkade.mars.metrics import Metrics
+from parkade.ports import NO_BACKLOG, Backlog
 
 
 def test_every_counter_is_there_before_its_first_count() -> None:
@@ -19,3 +20,15 @@ def test_every_counter_is_there_before_its_first_count() -> None:
     )
     for name, label, value in wanted:
         assert f'parkade_mars_{name}_total{{{label}="{value}"}} 0.0' in page, (name, value)
+
+
+def test_of_nodes_that_share_a_log_the_one_that_is_most_behind_is_shown() -> None:
+    metrics = Metrics(policy="site", acts=False)
+    metrics.backlogs([("/a", Backlog(3, 1.0)), ("/a", Backlog(9, 4.0)), ("/b", NO_BACKLOG)])
+    text = generate_latest(metrics.registry).decode()
+    for row in (
+        'parkade_mars_log_unread_bytes{log="/a"} 9.0',
+        'parkade_mars_log_behind_seconds{log="/a"} 4.0',
+        'parkade_mars_log_unread_bytes{log="/b"} 0.0',
+    ):
+        assert row in text

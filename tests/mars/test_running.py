@@ -615,3 +615,15 @@ def test_the_program_serves_metrics_and_ends_when_told(
     while 'signal="xid/79"} 3.0' not in text:
         with urllib.request.urlopen(address, timeout=30) as answer:
             text = answer.read().decode()
+
+
+def test_a_run_says_first_that_no_fabric_has_a_name(scene: Scene) -> None:
+    scene.mars_file()
+    file = scene.folder / "mars.yaml"
+    text = file.read_text()
+    says = "no node has a `fabric`"
+    assert says not in scene.mars("run", "--rounds", "1"), "one node alone shares nothing"
+    for fabric, is_told in (("", True), ("fabric: f1, ", False)):
+        second = f"}}, {{{fabric}node: n1, kernel_log: n0.log}}]"
+        file.write_text(text.replace("}]", second))
+        assert (says in scene.mars("run", "--rounds", "1")) is is_told

@@ -120,6 +120,7 @@ def test_a_log_that_was_rotated_meanwhile_is_read_on_where_it_stands(
     log = tmp_path / "kern.log"
     mark = stopped_reader(log)
     log.rename(tmp_path / name)
+    os.utime(tmp_path / name, (100, 100))
     (tmp_path / "kern.log.bak").write_text(line(94))
     log.write_text(line(74))
     again = KernelLogFile(log, node="n1")

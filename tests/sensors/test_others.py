@@ -1,17 +1,14 @@
 """InfiniBand, the machine, Slurm's nodes, stragglers, and logs that grow and rotate."""
 
-import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from parkade.core.healing.symptom import ConditionFact, NodeCondition, Symptom
 from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.ports import Sensor
 from parkade.sensors.clock import ClockReading, kernel_clock
-from parkade.sensors.kernel_log.files import Follower, KernelRecords, lines_of
+from parkade.sensors.kernel_log.files import KernelRecords, lines_of
 from parkade.sensors.kernel_log.journal import KernelJournalError, journal_lines
 from parkade.sensors.kernel_log.live import KernelLogFile, KernelRing
 from parkade.sensors.live import InfiniBand, MachineSensor
@@ -220,45 +217,6 @@ def test_of_few_ranks_none_is_called_slow() -> None:
 
 
 XID = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."
-
-
-def test_a_log_that_grows_rotates_and_is_cut_loses_no_line(tmp_path: Path) -> None:
-    log = tmp_path / "kern.log"
-    log.write_text("old\n")
-    follower = Follower(log, from_end=True)
-    assert follower.poll() == []
-    with log.open("a") as handle:
-        handle.write("one\ntwo\nhal")
-        handle.flush()
-        assert follower.poll() == ["one", "two"]
-        handle.write("f\nlast words")
-        handle.flush()
-    log.rename(tmp_path / "kern.log.1")
-    assert follower.poll() == ["half"]
-    log.write_text("new\n")
-    assert follower.poll() == ["last words", "new"]
-    log.write_text("cut\n")
-    os.utime(log)
-    log.write_text("c\n")
-    assert follower.poll() == ["c"]
-    follower.close()
-
-
-@given(st.lists(st.text(alphabet="ab\n", max_size=12), max_size=12))
-def test_however_a_file_is_written_its_lines_come_whole_and_once(pieces: list[str]) -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        log.write_text("")
-        follower, found = Follower(log, from_end=False), []
-        with log.open("a") as handle:
-            for piece in pieces:
-                handle.write(piece)
-                handle.flush()
-                found += follower.poll()
-        follower.close()
-        assert found == "".join(pieces).split("\n")[:-1]
 
 
 def test_a_line_without_end_is_cut_and_the_next_one_is_whole(tmp_path: Path) -> None:

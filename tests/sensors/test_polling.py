@@ -51,6 +51,11 @@ def test_logs_are_read_each_second_unless_that_costs_too_much(
     assert logs_pause_s(every_s, spent_s) == pytest.approx(pause_s)
 
 
+def test_what_waits_is_read_at_once_and_half_of_the_time_is_left_to_the_rest() -> None:
+    assert logs_pause_s(15.0, 0.2, is_behind=True) == pytest.approx(0.2)
+    assert logs_pause_s(15.0, 7.0, is_behind=True) == pytest.approx(LOGS_EVERY_S)
+
+
 def test_logs_are_told_from_other_sensors_in_the_order_of_nodes() -> None:
     rings = [KernelRing(node=node, records=lambda: HeldRecords([])) for node in ("n1", "n2")]
     other = Waiting()

@@ -12,7 +12,6 @@ may be read after a later reading of a GPU.
 """
 
 import asyncio
-import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -128,10 +127,13 @@ class HealthWatch:
         every_s = self._plan.every_s
         async with asyncio.TaskGroup() as both:
             if self._logs.sensors:
-                pause_s = functools.partial(logs_pause_s, every_s)
-                both.create_task(self._rounds(self._logs, self._take_of_logs, pause_s))
+                both.create_task(self._rounds(self._logs, self._take_of_logs, self._logs_pause_s))
             if self._others.sensors:
                 both.create_task(self._rounds(self._others, self._take, lambda _: every_s))
+
+    def _logs_pause_s(self, spent_s: float) -> float:
+        every_s = self._plan.every_s
+        return logs_pause_s(every_s, spent_s, is_behind=self._logs.is_behind)
 
     async def _rounds(
         self,

@@ -20,6 +20,7 @@ from parkade.api.routes import (
     events,
     logins,
     lot,
+    maintenance,
     mars,
     people,
     pools,
@@ -39,6 +40,7 @@ from parkade.wire.problems import CODES, PROBLEM_JSON, Problem
 NOUNS = (
     people,
     pools,
+    maintenance,
     reservations,
     workloads,
     lot,

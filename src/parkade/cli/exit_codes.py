@@ -32,8 +32,10 @@ SIM_FOUND = EXIT_OTHER
 SIM_INVALID = EXIT_INVALID
 OBSERVE_INVALID = EXIT_INVALID
 
-# A program that saved and wants to be run again, and one that was interrupted.
+# A program that saved and wants to be run again, one that another try would not help, and one that
+# was interrupted.
 SAVED = 85
+FOR_GOOD = 78
 INTERRUPTED = 130
 
 EXITS: dict[int, tuple[str, str, str]] = {

@@ -72,8 +72,18 @@ def _line(node: "wire.Node") -> None:
     cordons = ", ".join(f"cordoned by {each.holder}: {each.reason}" for each in node.cordons)
     reason = f" ({node.health_reason})" if node.health_reason else ""
     drain = f"{node.drain}: {node.drain_reason}" if node.drain else None
-    states = [f"{node.health}{reason}", drain, cordons]
+    states = [f"{node.health}{reason}", drain, cordons, _window(node)]
     say(f"{node.node}: " + "; ".join(filter(None, states)))
+
+
+def _window(node: "wire.Node") -> str | None:
+    """Its maintenance window that has not begun; one that has is among its cordons."""
+    from parkade.cli.screen import minute
+
+    name = node.maintenance
+    if name is None or any(cordon.holder == f"maintenance:{name}" for cordon in node.cordons):
+        return None
+    return f"{name} from {minute(node.maintenance_start)}"
 
 
 def _table(answer: "wire.Nodes") -> None:
@@ -90,7 +100,7 @@ def _table(answer: "wire.Nodes") -> None:
                 f"{node.gpus_held}/{node.gpus}",
                 node.gpus_promised or None,
                 f"{node.drain}: {node.drain_reason}" if node.drain else node.health,
-                ", ".join(cordon.holder for cordon in node.cordons),
+                ", ".join(filter(None, [*(it.holder for it in node.cordons), _window(node)])),
                 " ".join(node.seated) or (f"{node.guests} guests" if node.guests else ""),
             )
             for node in answer.nodes

@@ -7,7 +7,17 @@ from decimal import Decimal
 from urllib.parse import quote
 
 from parkade.client.call import Call, checked, get, post
-from parkade.wire import costs, feed, mars, money, people, pools, reservations, workloads
+from parkade.wire import (
+    costs,
+    feed,
+    maintenance,
+    mars,
+    money,
+    people,
+    pools,
+    reservations,
+    workloads,
+)
 from parkade.wire import lot as lots
 from parkade.wire.scalars import format_instant
 from parkade.wire.spec import WorkloadSpec
@@ -281,6 +291,31 @@ def fail(node: str, *, reason: str) -> Call[pools.Node]:
 def restore(node: str) -> Call[pools.Node]:
     """The node is back in play."""
     return post(f"/nodes/{_id(node)}/restore", pools.Node)
+
+
+def schedule_maintenance(
+    request: maintenance.ScheduleMaintenance,
+) -> Call[maintenance.Maintenance]:
+    """Nodes are emptied in time for a window, and take work again at its end."""
+    return post("/maintenance", maintenance.Maintenance, request)
+
+
+def list_maintenance() -> Call[maintenance.Maintenances]:
+    """The maintenance windows that are not over."""
+    return get("/maintenance", maintenance.Maintenances)
+
+
+def change_maintenance(
+    window: str, *, start: str | None = None, end: str | None = None, force: bool = False
+) -> Call[maintenance.Maintenance]:
+    """Another start or end of a maintenance window."""
+    body = checked(maintenance.ChangeMaintenance, start=start, end=end, force=force)
+    return post(f"/maintenance/{_id(window)}/change", maintenance.Maintenance, body)
+
+
+def cancel_maintenance(window: str) -> Call[maintenance.Maintenance]:
+    """A window is given up, or ends now; the window as it was."""
+    return post(f"/maintenance/{_id(window)}/cancel", maintenance.Maintenance)
 
 
 def prices() -> Call[pools.Prices]:

@@ -292,7 +292,8 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
         case events.LendingSet() | events.Claimed() | events.ClaimSeated() | events.Unclaimed():
             pass
         case _:
-            if not isinstance(event, events.FleetEvent | events.HealingEvent):
+            known = events.FleetEvent | events.MaintenanceEvent | events.HealingEvent
+            if not isinstance(event, known):
                 assert_never(event)
 
 

@@ -137,6 +137,9 @@ def _name(file: IdentityFile, claims: Mapping[str, Any]) -> str:
     found = claims.get(file.name_claim)
     if not isinstance(found, str):
         raise Stranger(f"the provider does not tell {file.name_claim}; ask its operator for it")
+    if not found.isascii():
+        # Other letters become a plain one in lower case, and their bearer another person.
+        raise Stranger(f"the provider's {file.name_claim} is {found[:80]!r}, no name here")
     if file.name_claim != EMAIL:
         return found.lower()
     name, _, domain = found.lower().rpartition("@")

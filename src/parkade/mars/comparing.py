@@ -1,14 +1,22 @@
 """Compares policies, and our policy with NVIDIA's catalogue, row by row."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
 
 import msgspec
 
-from parkade.core.healing.policy import LadderLimits, Policy, PolicyRule, Windows
+from parkade.core.healing.policy import (
+    DEFAULT_SIGNAL,
+    LadderLimits,
+    Policy,
+    PolicyRule,
+    Windows,
+    matches,
+)
 from parkade.core.healing.verdict import Action
-from parkade.mars.explaining import rules_for
+from parkade.mars.explaining import CLASSES, rules_for
+from parkade.mars.policy_file import PolicyFile, Row, expand
 from parkade.mars.shipped import xid_facts
 from parkade.wire.scalars import format_span
 
@@ -53,8 +61,9 @@ class Agreement(NamedTuple):
 
 
 class RowChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A signal that two policies answer differently: the rows that may answer it, in their order;
-    none where a policy has no row."""
+    """A signal that two policies answer differently: the rows that may answer it, in their order.
+    Where the signal has no row for all nodes and devices, those of its class stand behind its own,
+    or the row `default`: their `signal` says so."""
 
     signal: str
     before: tuple[PolicyRule, ...]
@@ -69,6 +78,15 @@ class SettingChange(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None
 
 
+class NeverAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a file that answers none of these signals, since the row `by` is asked first, for
+    all of its nodes and devices. Both are places in the file."""
+
+    place: str
+    by: str
+    signals: tuple[str, ...]
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """All that a site's file changes. `before` and `after` are the versions of the policies."""
 
@@ -77,6 +95,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     after: str
     settings: tuple[SettingChange, ...]
     rows: tuple[RowChange, ...]
+    never_asked: tuple[NeverAsked, ...]
 
 
 def agreement(policy: Policy) -> tuple[Agreement, ...]:
@@ -90,13 +109,13 @@ def agreement(policy: Policy) -> tuple[Agreement, ...]:
     return tuple(found)
 
 
-def difference(before: Policy, after: Policy, *, sources: Mapping[str, str]) -> Difference:
-    """What a policy changes; `sources` are those that its file names beside the shipped ones."""
+def difference(before: Policy, after: Policy, *, file: PolicyFile) -> Difference:
+    """What a site's file changes, whose policy is `after`."""
     settings = [*_settings("windows", before.windows, after.windows)]
     settings += _settings("ladder", before.ladder, after.ladder)
     settings += [
         SettingChange(place=f"sources.{name}", before=None, after=text)
-        for name, text in sources.items()
+        for name, text in file.sources.items()
     ]
     return Difference(
         version=VERSION,
@@ -104,6 +123,7 @@ def difference(before: Policy, after: Policy, *, sources: Mapping[str, str]) -> 
         after=after.version,
         settings=tuple(settings),
         rows=changes(before, after),
+        never_asked=never_asked(file),
     )
 
 
@@ -111,22 +131,64 @@ def changes(before: Policy, after: Policy) -> tuple[RowChange, ...]:
     """What a site's rows change, in the order of signals."""
     names = sorted({*before.rules, *after.rules}, key=signal_order)
     found = (
-        RowChange(
-            signal=name,
-            before=reachable(before.rules.get(name, ())),
-            after=reachable(after.rules.get(name, ())),
-        )
+        RowChange(signal=name, before=answers(name, before), after=answers(name, after))
         for name in names
+        if reachable(before.rules.get(name, ())) != reachable(after.rules.get(name, ()))
     )
     return tuple(each for each in found if each.before != each.after)
 
 
+def answers(signal: str, policy: Policy) -> tuple[PolicyRule, ...]:
+    """The rows that may answer a signal, in the order in which they are asked."""
+    own = reachable(policy.rules.get(signal, ()))
+    if any(_is_for_all(rule) for rule in own):
+        return own
+    classes = CLASSES.get(signal.partition("/")[0], ())
+    behind = [reachable(policy.rules.get(name, ())) for name in classes if name != signal]
+    if not behind or not all(any(map(_is_for_all, rules)) for rules in behind):
+        behind.append(reachable(policy.rules[DEFAULT_SIGNAL]))
+    return (*own, *(rule for rules in behind for rule in rules))
+
+
 def reachable(rules: tuple[PolicyRule, ...]) -> tuple[PolicyRule, ...]:
-    """The rows of a signal up to the first that is for all nodes and devices."""
-    for at, rule in enumerate(rules, start=1):
-        if rule.nodes == rule.devices == "*":
-            return rules[:at]
-    return rules
+    """The rows of a signal but for those that one before them keeps from being asked."""
+    kept: list[PolicyRule] = []
+    for rule in rules:
+        if not any(_covers(each, rule) for each in kept):
+            kept.append(rule)
+    return tuple(kept)
+
+
+def never_asked(file: PolicyFile) -> tuple[NeverAsked, ...]:
+    """The rows of a file that another of its rows keeps from being asked, in their order."""
+    asked: dict[str, list[int]] = {}
+    found: dict[tuple[int, int], list[str]] = {}
+    for at, row in enumerate(file.rules):
+        for signal in (each for entry in row.on for each in expand(entry)):
+            before = asked.setdefault(signal, [])
+            by = next((each for each in before if _covers(file.rules[each], row)), None)
+            if by is None:
+                before.append(at)
+            else:
+                found.setdefault((at, by), []).append(signal)
+    return tuple(
+        NeverAsked(place=f"rules[{at}]", by=f"rules[{by}]", signals=tuple(signals))
+        for (at, by), signals in found.items()
+    )
+
+
+def _is_for_all(rule: PolicyRule) -> bool:
+    return rule.nodes == rule.devices == "*"
+
+
+def _covers(first: PolicyRule | Row, second: PolicyRule | Row) -> bool:
+    """Whether a row is for all nodes and devices of another."""
+    return _holds(first.nodes, second.nodes) and _holds(first.devices, second.devices)
+
+
+def _holds(first: str, second: str) -> bool:
+    """Whether every name of one pattern is of another too."""
+    return matches(first, second.removesuffix("*")) if first.endswith("*") else first == second
 
 
 def _settings(

@@ -27,9 +27,9 @@ At most the standing verdicts wait. Nothing is drained for a verdict that stands
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 import structlog
 
@@ -37,7 +37,7 @@ from parkade.core.healing.guards import HoldReason
 from parkade.core.healing.verdict import Verdict
 from parkade.core.healing.watch import FleetWatch
 from parkade.mars.aside import Aside
-from parkade.mars.drain_journal import DrainError, OwnDrain
+from parkade.mars.drain_journal import DrainError
 from parkade.mars.drains import (
     DrainDone,
     DrainNotBegun,
@@ -48,58 +48,12 @@ from parkade.mars.drains import (
     RefusalReason,
     RunningCommand,
 )
-from parkade.mars.looking import AGAIN_US, DrainLooks
+from parkade.mars.holding import FAILED, GuardWords, Held
+from parkade.mars.looking import DrainLooks, Refusals
 from parkade.mars.metrics import Metrics
+from parkade.mars.under_way import Drain, Find, Look, UnderWay, verdict_of
 
-
-class _Drain(NamedTuple):
-    """A drain that runs beside the loop; its budgets are taken."""
-
-    verdict: Verdict
-    call: Aside[DrainDone | DrainStands | DrainRefused]
-
-
-class _Look(NamedTuple):
-    """A question to the cluster whether a drain would be refused; nothing is taken for it."""
-
-    verdict: Verdict
-    call: Aside[DrainRefused | NotRefused]
-
-
-class _Find(NamedTuple):
-    """A question to the cluster whether a drain of ours stands on a node."""
-
-    node: str
-    call: Aside[OwnDrain | None]
-
-
-class Held(NamedTuple):
-    """Why an action waits: a code, which is a label of metrics, and words for people."""
-
-    code: str
-    words: str
-
-
-FAILED = "drain_failed"
-HELD_BY_GUARD: dict[HoldReason, str] = {
-    HoldReason.OBSERVE_ONLY: "the file does not say `act: true`",
-    HoldReason.PARENT_SUSPECTED: "its rack, switch, fabric or driver version is suspected; look"
-    " there, Mars does not drain it later",
-    HoldReason.SECOND_SOURCE_NEEDED: "three nodes or more were drained within an hour, and one kind"
-    " of sensor alone speaks of this one; drained when a second kind does",
-    HoldReason.FABRIC_BUDGET: "the hour's budget of its fabric is used up; drained when it has"
-    " room",
-    HoldReason.FLEET_BUDGET: "the hour's budget of all nodes is used up; drained when it has room",
-    HoldReason.POOL_BUDGET: "the budget of its pool is used up",
-}
-"""What a person reads of a guard that holds an action."""
-
-
-def held_by(reason: HoldReason) -> Held:
-    """A guard's reason with its words."""
-    return Held(reason.value, HELD_BY_GUARD[reason])
-
-
+MOST_DRAINED = RefusalReason.MOST_DRAINED.value
 REFUSED = frozenset(each.value for each in RefusalReason)
 
 
@@ -113,20 +67,22 @@ class Draining:
         metrics: Metrics,
         *,
         stands: Callable[[str], bool],
+        words: GuardWords,
     ) -> None:
         self.held: dict[str, Held] = {}
         self._drains = drains
         self._watch = watch
         self._metrics = metrics
         self._stands = stands
+        self._words = words
         self._log = structlog.get_logger("parkade.mars")
         self._turns: dict[str, int] = {}
         self._waiting: dict[str, Verdict] = {}
         self._failed: dict[str, Verdict] = {}
         self._again: dict[str, Verdict] = {}
         self._suspected: dict[str, Verdict] = {}
-        self._asked_us: dict[str, int] = {}
-        self._under_way: _Drain | _Look | _Find | None = None
+        self._refusals = Refusals()
+        self._under_way: UnderWay | None = None
         self._looks = DrainLooks()
         self._answers = True
         self._shown: frozenset[str] = frozenset()
@@ -145,14 +101,7 @@ class Draining:
 
     @property
     def _verdict(self) -> Verdict | None:
-        """The verdict whose drain, or question whether it would be refused, is under way."""
-        match self._under_way:
-            case _Drain(verdict=verdict) | _Look(verdict=verdict):
-                return verdict
-            case _Find() | None:
-                return None
-            case _:
-                assert_never(self._under_way)
+        return verdict_of(self._under_way)
 
     @property
     def unfinished(self) -> dict[str, Held | None]:
@@ -182,7 +131,8 @@ class Draining:
         """A verdict on which nothing is done since a parent of its node is suspected."""
         self._turns.setdefault(verdict.verdict, self._next_turn())
         self._suspected[verdict.verdict] = verdict
-        self.held[verdict.verdict] = held_by(HoldReason.PARENT_SUSPECTED)
+        reason = HoldReason.PARENT_SUSPECTED
+        self.held[verdict.verdict] = self._words.held(reason, verdict)
 
     def ask(self, verdict: Verdict) -> None:
         """Asks for a drain; it takes the turn of the verdict that it supersedes."""
@@ -202,6 +152,16 @@ class Draining:
         self._wait(it for name, it in self._failed.items() if name != running)
         self._looks.new_round()
         self.ask_held(now_us)
+
+    def returned(self, nodes: Collection[str]) -> None:
+        """The engine tells that these are drained no more: what was refused since they, or so many
+        nodes, are drained may be asked again, and one of ours was lifted."""
+        if nodes:
+            self._looks.look_now(nodes)
+        for name, verdict in self._again.items() if nodes else ():
+            why = self.held.get(name)
+            if verdict.node in nodes or (why is not None and why.code == MOST_DRAINED):
+                self._refusals.forget(name)
 
     def ask_held(self, now_us: int) -> None:
         """Asks again for drains that nothing holds any more."""
@@ -224,15 +184,9 @@ class Draining:
             for name, it in self._again.items()
             if name != running
             and name not in self._failed
-            and self._may_ask(name, now_us)
+            and self._refusals.may_ask(name, now_us)
             and self._watch.still_holds(it, now_us) is None
         ]
-
-    def _may_ask(self, name: str, now_us: int) -> bool:
-        """Whether the cluster was not asked of late about a drain that it refused. Where the wall
-        clock was set back since, it may be asked: it is not known how long ago that was."""
-        since_us = now_us - self._asked_us.get(name, now_us - AGAIN_US)
-        return not 0 <= since_us < AGAIN_US
 
     def go_on(self, now_us: int) -> bool:
         """Takes the outcome of the drain under way, if it has one, and begins those whose turn it
@@ -256,7 +210,7 @@ class Draining:
                 continue
             words = f"{verdict.level.value} {verdict.signal}"
             call = partial(self._drains.drain, verdict.node, verdict.verdict, words, now_us)
-            self._begin(_Drain(verdict, Aside(call)))
+            self._begin(Drain(verdict, Aside(call)))
         if self._under_way is None and not self._stopping.is_set():
             self._look(now_us)
         if self._under_way is None:
@@ -267,9 +221,9 @@ class Draining:
         """Asks the cluster whether a drain of ours stands on a node."""
         if node is not None and not self._stopping.is_set():
             self._looks.looked(node, now_us)
-            self._begin(_Find(node, Aside(partial(self._drains.find, node))))
+            self._begin(Find(node, Aside(partial(self._drains.find, node))))
 
-    def _begin(self, under_way: _Drain | _Look | _Find) -> None:
+    def _begin(self, under_way: UnderWay) -> None:
         self._under_way = under_way
         under_way.call.start()
 
@@ -278,8 +232,8 @@ class Draining:
         for name, verdict in self._again.items():
             why = self.held.get(name)
             is_refused = why is not None and why.code in REFUSED
-            if is_refused and self._stands(name) and self._may_ask(name, now_us):
-                self._begin(_Look(verdict, Aside(partial(self._drains.look, verdict.node))))
+            if is_refused and self._stands(name) and self._refusals.may_ask(name, now_us):
+                self._begin(Look(verdict, Aside(partial(self._drains.look, verdict.node))))
                 return
 
     def finish(self, now: Callable[[], int]) -> None:
@@ -291,7 +245,7 @@ class Draining:
     def forget(self) -> None:
         """What is held of verdicts that stand no more."""
         self.held = {name: why for name, why in self.held.items() if self._stands(name)}
-        self._asked_us = {name: at for name, at in self._asked_us.items() if self._stands(name)}
+        self._refusals.keep(self._stands)
         self._suspected = {name: it for name, it in self._suspected.items() if self._stands(name)}
         known = {
             **self._suspected,
@@ -322,17 +276,17 @@ class Draining:
             return False
         ended, self._under_way = self._under_way, None
         match ended:
-            case _Drain():
+            case Drain():
                 self._drained(ended, now_us)
-            case _Look():
+            case Look():
                 self._looked(ended, now_us)
-            case _Find():
+            case Find():
                 self._found(ended)
             case _:
                 assert_never(ended)
         return True
 
-    def _drained(self, ended: _Drain, now_us: int) -> None:
+    def _drained(self, ended: Drain, now_us: int) -> None:
         """What came of a drain."""
         verdict, name = ended.verdict, ended.verdict.verdict
         self._looks.looked(verdict.node, now_us)
@@ -359,7 +313,7 @@ class Draining:
             case DrainRefused(reason=reason, why=why):
                 self._watch.give_back()
                 self._again[name] = verdict
-                self._asked_us[name] = now_us
+                self._refusals.asked(name, now_us)
                 if self._hold(verdict, Held(reason.value, why)):
                     self._metrics.drains.labels("refused").inc()
                     self._metrics.refused.labels(reason.value).inc()
@@ -367,30 +321,30 @@ class Draining:
                 assert_never(outcome)
         self._show()
 
-    def _looked(self, ended: _Look, now_us: int) -> None:
+    def _looked(self, ended: Look, now_us: int) -> None:
         """What the cluster said of a drain that was held."""
         verdict, name = ended.verdict, ended.verdict.verdict
         try:
             outcome = ended.call.take()
         except DrainError:
-            self._asked_us[name] = now_us
+            self._refusals.asked(name, now_us)
             return
         assert outcome is not None, "it has ended"
         if name not in self._again:
             return
         match outcome:
             case DrainRefused(reason=reason, why=why):
-                self._asked_us[name] = now_us
+                self._refusals.asked(name, now_us)
                 self._hold(verdict, Held(reason.value, why))
             case NotRefused():
-                self._asked_us.pop(name, None)
+                self._refusals.forget(name)
                 guard = self._watch.still_holds(verdict, now_us)
                 if guard is not None:
                     self._hold_by_guard(verdict, guard)
             case _:
                 assert_never(outcome)
 
-    def _found(self, ended: _Find) -> None:
+    def _found(self, ended: Find) -> None:
         """What the cluster said of a drain of ours."""
         try:
             found = ended.call.take()
@@ -418,7 +372,7 @@ class Draining:
             self._suspected[verdict.verdict] = verdict
         else:
             self._again[verdict.verdict] = verdict
-        if self._hold(verdict, held_by(reason)):
+        if self._hold(verdict, self._words.held(reason, verdict)):
             self._metrics.held.labels(reason.value).inc()
 
     def _show(self) -> None:

@@ -24,6 +24,11 @@ SOURCES = {
     "meta": "Meta GCM",
 }
 """Columns of the facts, as people know those systems."""
+CLASSES = {
+    "xid": ("xid/unknown",),
+    "sxid": ("sxid/fatal", "sxid/non_fatal", "sxid/unstated"),
+}
+"""The signals that are asked where a code of this family has no row."""
 _WORDS = {"fail": "fails the node", "fatal": "replaces the node", "noncrit": "not critical"}
 
 
@@ -85,14 +90,10 @@ def rules_for(signal: str, policy: Policy) -> tuple[PolicyRule, ...]:
     if signal == f"xid/{RECOVERY_XID}":
         names = [name for name in policy.rules if name.startswith("recovery/")]
         return tuple(rule for name in names for rule in policy.rules[name])
-    classes = {
-        "xid": ("xid/unknown",),
-        "sxid": ("sxid/fatal", "sxid/non_fatal", "sxid/unstated"),
-    }
     found = policy.rules.get(signal, ())
     if found:
         return found
-    found = tuple(rule for name in classes.get(family, ()) for rule in policy.rules.get(name, ()))
+    found = tuple(rule for name in CLASSES.get(family, ()) for rule in policy.rules.get(name, ()))
     return found or policy.rules[DEFAULT_SIGNAL]
 
 

@@ -8,7 +8,7 @@ the one first whose last look is longest ago; at once where the cluster's engine
 it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from parkade.core.units.time import MINUTE_US
 from parkade.mars.drain_journal import OwnDrain
@@ -59,3 +59,28 @@ class DrainLooks:
         """Where the wall clock was set back since, it is not known how long ago that was."""
         asked_us = self._looked_us.get(node)
         return asked_us is None or not 0 <= now_us - asked_us < after_us
+
+
+class Refusals:
+    """When the cluster was last asked about drains that it refused, by verdict."""
+
+    def __init__(self) -> None:
+        self._asked_us: dict[str, int] = {}
+
+    def asked(self, verdict: str, now_us: int) -> None:
+        """It was, and may not be again at once."""
+        self._asked_us[verdict] = now_us
+
+    def forget(self, verdict: str) -> None:
+        """It may be asked again."""
+        self._asked_us.pop(verdict, None)
+
+    def keep(self, stands: Callable[[str], bool]) -> None:
+        """Those of verdicts that stand."""
+        self._asked_us = {name: at for name, at in self._asked_us.items() if stands(name)}
+
+    def may_ask(self, verdict: str, now_us: int) -> bool:
+        """Whether it was not asked of late. Where the wall clock was set back since, it may be
+        asked: it is not known how long ago that was."""
+        since_us = now_us - self._asked_us.get(verdict, now_us - AGAIN_US)
+        return not 0 <= since_us < AGAIN_US

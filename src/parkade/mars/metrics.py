@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from parkade.core.healing.guards import HoldReason, Rejected
 from parkade.core.healing.verdict import Level, Verdict
 from parkade.mars.drains import RefusalReason
+from parkade.ports import Backlog
 
 DRAINS = ("done", "refused", "failed")
 ALERT_ROUNDS = ("sent", "failed")
@@ -97,6 +98,12 @@ class Metrics:
             ("node",),
             registry=self.registry,
         )
+        self.unread = self._present(
+            "log_unread_bytes", "What waits in a log file to be read.", "log"
+        )
+        self.behind = self._present(
+            "log_behind_seconds", "Since when a log file was not read to its end.", "log"
+        )
         self.drained = self._gauge("drained_nodes", "Drains of ours that stand.")
         self.drained_nodes = self._present("node_drained", "Drains of ours by node.", "node")
         self.waits = self._present(
@@ -125,6 +132,16 @@ class Metrics:
         for (node, sensor), state in states.items():
             if not state.startswith("absent"):
                 self._sensor_up.labels(node, sensor).set(0 if state.startswith("failed") else 1)
+
+    def backlogs(self, backlogs: Iterable[tuple[str, Backlog]]) -> None:
+        """What waits in each log file, by its path; of nodes that share one, the most."""
+        unread: dict[tuple[str, ...], float] = {}
+        behind: dict[tuple[str, ...], float] = {}
+        for path, (unread_bytes, behind_s) in backlogs:
+            unread[(path,)] = max(unread_bytes, unread.get((path,), 0))
+            behind[(path,)] = max(behind_s, behind.get((path,), 0.0))
+        self.unread.now(unread)
+        self.behind.now(behind)
 
     def _present(self, name: str, text: str, *labels: str) -> Present:
         found = Present(name, text, *labels)

@@ -49,27 +49,45 @@ class _Model(BaseModel):
 class RepeatRow(_Model):
     """From `count` within the span on, the finding is raised."""
 
-    of: RepeatUnit
-    count: Annotated[int, Field(ge=2, le=32)]
-    within: PositiveSpan
-    level: Level
-    action: Action
+    of: RepeatUnit = Field(
+        description="what is counted: `bursts` of the signal; `jobs` that saw it on this device and"
+        " no other; or `places`, those of them in one unit of the chip"
+    )
+    count: Annotated[int, Field(ge=2, le=32)] = Field(description="from so many on, at least 2")
+    within: PositiveSpan = Field(description="within so long")
+    level: Level = Field(description="the level that it has then")
+    action: Action = Field(description="the action that it has then")
 
 
 class Row(_Model):
     """One row of the file."""
 
-    on: Annotated[tuple[str, ...], Field(min_length=1, max_length=200)]
-    level: Level
-    action: Action
-    scope: Scope = Scope.DEVICE
-    application_fault: bool = False
-    nodes: str = "*"
-    devices: str = "*"
-    repeats: Annotated[tuple[RepeatRow, ...], Field(max_length=8)] = ()
-    why: Text
-    provenance: Annotated[tuple[str, ...], Field(alias="from", min_length=1, max_length=20)]
-    differs: Text | None = None
+    on: Annotated[tuple[str, ...], Field(min_length=1, max_length=200)] = Field(
+        description="a list of signals; `xid/39-41` is a range of codes, and `default` answers"
+        " what no row names"
+    )
+    level: Level = Field(description="`info`, `warn`, `degraded` or `fatal`")
+    action: Action = Field(description="what is done, one of the actions below")
+    scope: Scope = Field(
+        Scope.DEVICE, description="what the action is for: the `device`, or the whole `node`"
+    )
+    application_fault: bool = Field(
+        default=False,
+        description="`true`: a program's fault, blamed on the device only where it repeats over"
+        " jobs; the driver's wish does not raise it",
+    )
+    nodes: str = Field(
+        "*", description="for which nodes: a name, a beginning with `*` at its end, or `*`"
+    )
+    devices: str = Field("*", description="the same of devices, such as `0000:3b:00`")
+    repeats: Annotated[tuple[RepeatRow, ...], Field(max_length=8)] = Field(
+        (), description="a list of what repeats make of it; the worst that holds counts"
+    )
+    why: Text = Field(description="the reason, which each verdict shows")
+    provenance: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)] = Field(
+        alias="from", description="a list of names of `sources`, the shipped ones included"
+    )
+    differs: Text | None = Field(None, description="why it is not NVIDIA's own action, if so")
 
     @field_validator("on")
     @classmethod
@@ -89,32 +107,58 @@ class Row(_Model):
 class WindowRow(_Model):
     """The judge's spans; those left out are the shipped ones."""
 
-    coalesce: PositiveSpan | None = None
-    burst_gap: PositiveSpan | None = None
-    burst_longest: PositiveSpan | None = None
-    recovery: PositiveSpan | None = None
+    coalesce: PositiveSpan | None = Field(
+        None, description="lines of one fault within so long are one verdict"
+    )
+    burst_gap: PositiveSpan | None = Field(
+        None, description="faults that follow each other within so long are one burst"
+    )
+    burst_longest: PositiveSpan | None = Field(
+        None, description="a burst that lasts longer is told anew"
+    )
+    recovery: PositiveSpan | None = Field(
+        None, description="so long the driver's own wish for a repair counts"
+    )
 
 
 class LadderRow(_Model):
     """How often each repair is tried."""
 
-    resets: Annotated[int, Field(ge=0, le=10)] | None = None
-    reboots: Annotated[int, Field(ge=0, le=10)] | None = None
-    diagnoses: Annotated[int, Field(ge=0, le=10)] | None = None
-    within: PositiveSpan | None = None
+    resets: Annotated[int, Field(ge=0, le=10)] | None = Field(
+        None, description="resets before the node is rebooted"
+    )
+    reboots: Annotated[int, Field(ge=0, le=10)] | None = Field(
+        None, description="reboots before it is diagnosed"
+    )
+    diagnoses: Annotated[int, Field(ge=0, le=10)] | None = Field(
+        None, description="diagnoses before it is returned to the vendor"
+    )
+    within: PositiveSpan | None = Field(None, description="counted within so long")
 
 
 class PolicyFile(_Model):
     """A whole file."""
 
-    format: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,30}$")]
-    extends: Literal["default"] | None = None
-    windows: WindowRow = WindowRow()
-    ladder: LadderRow = LadderRow()
-    sources: Annotated[dict[str, Text], Field(max_length=100)] = {}
-    rules: Annotated[tuple[Row, ...], Field(max_length=MOST_ROWS)] = ()
+    format: Literal[1] = Field(description="1, the form of this file")
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")] = Field(
+        description="its name, which each verdict shows with `version`"
+    )
+    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,30}$")] = Field(
+        description="in quotes; give it another with each change"
+    )
+    extends: Literal["default"] | None = Field(
+        None,
+        description="`default`: the shipped policy stands behind what this file holds; without it"
+        " the file is whole, and needs a row `on: [default]`",
+    )
+    windows: WindowRow = Field(WindowRow(), description="spans of the judge")
+    ladder: LadderRow = Field(LadderRow(), description="how often each repair is tried")
+    sources: Annotated[dict[str, Text], Field(max_length=100)] = Field(
+        {}, description="names for `from`, and what each is"
+    )
+    rules: Annotated[tuple[Row, ...], Field(max_length=MOST_ROWS)] = Field(
+        (), description="a list of rows; the first that fits the node and device answers"
+    )
 
     @model_validator(mode="after")
     def _is_whole(self) -> "PolicyFile":

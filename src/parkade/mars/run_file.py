@@ -17,6 +17,8 @@ from parkade.wire.scalars import PositiveSpan, parse_span
 from parkade.wire.yaml import Unreadable, load
 
 MOST_NODES = 20_000
+ONE_FABRIC = "default"
+"""Of nodes whose file says nothing of it."""
 NodeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$")]
 Hosts = Annotated[
     tuple[NodeName, ...],
@@ -34,7 +36,7 @@ class NodeEntry(_Model):
     """A node and how it is read."""
 
     node: NodeName = Field(description="its name, as `drain` and `engine` know it")
-    fabric: str = Field("default", description="its fabric; a budget holds in each")
+    fabric: str = Field(ONE_FABRIC, description="its fabric; a budget holds in each")
     rack: str | None = Field(
         None, description="its rack, which is suspected where many of its nodes fail"
     )
@@ -118,6 +120,11 @@ class RunFile(_Model):
         description="a file that remembers drains; beside it what stands, and how far logs"
         " were read",
     )
+
+    @property
+    def names_fabrics(self) -> bool:
+        """Whether a node has a fabric by name; else all are one, for nothing else was said."""
+        return any(entry.fabric != ONE_FABRIC for entry in self.nodes)
 
 
 def read_run_file(text: str, folder: Path = Path()) -> RunFile:

@@ -18,18 +18,19 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from parkade.core.healing.guards import BreakerState, GuardLimits, HoldReason
-from parkade.core.healing.parents import ParentLimits
+from parkade.core.healing.parents import ParentLimits, Suspicion
 from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Symptom, signals_of
-from parkade.core.healing.topology import NodePlace
+from parkade.core.healing.topology import NodePlace, ParentKind
 from parkade.core.healing.verdict import Level, Verdict
 from parkade.core.healing.watch import Decision, FleetWatch, WatchSettings, asks
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import ROUNDS_AHEAD, TIMEOUT_S, alert_of
 from parkade.mars.aside import Aside
-from parkade.mars.draining import Draining, Held, held_by
+from parkade.mars.draining import Draining
 from parkade.mars.drains import Drains
 from parkade.mars.foreign import ForeignLines
+from parkade.mars.holding import GuardWords, Held, held_by, some
 from parkade.mars.keeping import Keeping
 from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
@@ -38,7 +39,8 @@ from parkade.mars.standing import StandingVerdicts
 from parkade.mars.telling import AlertTelling
 from parkade.ports import Sensor
 from parkade.sensors.live import ENGINE_REPORTER
-from parkade.sensors.polling import Polled, grouped, logs_pause_s
+from parkade.sensors.polling import READ, Polled, grouped, logs_pause_s
+from parkade.sensors.slurm_nodes import drained_in
 
 SHORTEST_S = 0.01
 """Between two looks for windows that close, whatever the clocks say."""
@@ -63,6 +65,7 @@ class MarsRunner:
         self._file = file
         self._logs, self._others = grouped(sensors)
         self._states: dict[tuple[str, str], str] = {}
+        self._paths = {it.node: str(it.kernel_log) for it in file.nodes if it.kernel_log}
         self._foreign = ForeignLines(file.nodes, self.metrics)
         self._now = now
         self._log = structlog.get_logger("parkade.mars")
@@ -85,6 +88,9 @@ class MarsRunner:
         self._observed: dict[str, Held] = {}
         self.unread: dict[tuple[str, str], str] = {}
         self._over: list[Verdict] = []
+        self._engine_drained: frozenset[str] = frozenset()
+        self._suspected: dict[tuple[ParentKind, str], Suspicion] = {}
+        self._words = GuardWords(self._watch, names_fabrics=file.names_fabrics)
         self._draining = self._drains_of(file)
         self._telling = AlertTelling(file.alertmanager, self.metrics) if file.alertmanager else None
         self._keeping = Keeping(
@@ -129,7 +135,9 @@ class MarsRunner:
             self._at_once(self._see_logs(looked))
             if is_round:
                 self._tell()
-            look_s = began_s + logs_pause_s(every_s, looked.spent_s)
+            is_behind = self._logs.is_behind
+            pause_s = logs_pause_s(every_s, looked.spent_s, is_behind=is_behind)
+            look_s = (time.monotonic() if is_behind else began_s) + pause_s
             while not stopped.is_set() and (left_s := look_s - time.monotonic()) > 0:
                 stopped.wait(self._until_due_s(left_s))
                 self._at_once(self._see([]))
@@ -174,18 +182,30 @@ class MarsRunner:
         self.metrics.looked.set(self._now() / SECOND_US)
         self.metrics.unknown.set(sum(log.unknown for _, log in self._logs.sensors))
         self._foreign.tell(self._logs)
+        paths, logs = self._paths, self._logs.sensors
+        self.metrics.backlogs((paths[at], log.backlog) for at, log in logs if at in paths)
         return decisions
 
     def _see_others(self, polled: Polled) -> list[Decision]:
         """Judges what the other sensors gave; a round of them has ended."""
         decisions = self._see(polled.symptoms)
         if self._draining is not None:
+            self._draining.returned(self._returned(polled))
             # A second kind of sensor may confirm by now what was held for the want of it.
             self._draining.ask_held(self._now())
         self._sensed(polled)
         self.metrics.polled.set(self._now() / SECOND_US)
         self.metrics.poll_seconds.set(polled.took_s)
         return decisions
+
+    def _returned(self, polled: Polled) -> frozenset[str]:
+        """Nodes that the engine called drained at the last look, and does not now."""
+        if not any(
+            node == ENGINE_REPORTER and it == READ for (node, _), it in polled.states.items()
+        ):
+            return frozenset()
+        before, self._engine_drained = self._engine_drained, drained_in(polled.symptoms)
+        return before - self._engine_drained
 
     def _see(self, symptoms: Sequence[Symptom]) -> list[Decision]:
         """Judges symptoms, closes windows, and does what was decided."""
@@ -214,9 +234,7 @@ class MarsRunner:
         over, self._over = self._over, []
         self._keeping.save(now_us)
         self._show_standing()
-        suspected = self._watch.suspicions()
-        self.metrics.suspected.set(len(suspected))
-        self.metrics.parents.now({(each.kind.value, each.name): 1 for each in suspected})
+        self._show_suspected()
         self.metrics.breaker_open.set(self._watch.fleet.state is BreakerState.OPEN)
         self.metrics.fabrics.now(
             {
@@ -225,6 +243,19 @@ class MarsRunner:
             }
         )
         self._alert(over, now_us)
+
+    def _show_suspected(self) -> None:
+        """What is suspected, by name; told once when that begins, and when it is over."""
+        found = {(each.kind, each.name): each for each in self._watch.suspicions()}
+        self.metrics.suspected.set(len(found))
+        self.metrics.parents.now({(kind.value, name): 1 for kind, name in found})
+        for key, each in found.items():
+            if key not in self._suspected:
+                self._log.error("suspected", what=self._words.name(each), nodes=some(each.nodes))
+        for key, each in self._suspected.items():
+            if key not in found:
+                self._log.info("suspected no more", what=self._words.name(each))
+        self._suspected = found
 
     def _until_due_s(self, left_s: float) -> float:
         """Until the next window closes, at most `left_s`."""
@@ -263,7 +294,7 @@ class MarsRunner:
             )
         if decision.held is not None:
             self.metrics.held.labels(decision.held.value).inc()
-            self._observed[verdict.verdict] = held_by(decision.held)
+            self._observed[verdict.verdict] = self._words.held(decision.held, verdict)
             if self._draining is not None and decision.held is HoldReason.PARENT_SUSPECTED:
                 self._draining.suspect(verdict)
         elif self._draining is not None and asks(verdict):
@@ -336,7 +367,8 @@ class MarsRunner:
         drains = Drains(file.drain, file.journal)
         since_us = self._now() - self._watch.settings.guards.window_us
         self._watch.acted_before(drains.begun_since(since_us))
-        return Draining(drains, self._watch, self.metrics, stands=self._standing.stands)
+        stands, words = self._standing.stands, self._words
+        return Draining(drains, self._watch, self.metrics, stands=stands, words=words)
 
 
 def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:

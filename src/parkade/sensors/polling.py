@@ -4,6 +4,8 @@ A line of a kernel's log may be fatal, and a look for new ones costs little. So 
 themselves, and no verdict waits for a round of the other sensors, of which each may take until its
 time-out. Where there are so many logs that a look takes a fiftieth of a second of the processor or
 more, looks are rarer, so that they take at most `MOST_SHARE` of it, but never rarer than rounds.
+Where a look left lines unread, the next one follows after as long as it took: what waits is read
+with half a processor, and the rest of the program goes on in between.
 """
 
 import contextlib
@@ -33,9 +35,11 @@ class Polled(NamedTuple):
     spent_s: float
 
 
-def logs_pause_s(every_s: float, spent_s: float) -> float:
+def logs_pause_s(every_s: float, spent_s: float, *, is_behind: bool = False) -> float:
     """From one look at the logs to the next, where the last one cost `spent_s` of a processor and a
-    round of the other sensors comes each `every_s`."""
+    round of the other sensors comes each `every_s`. `is_behind`: it left lines unread."""
+    if is_behind:
+        return min(every_s, LOGS_EVERY_S, spent_s)
     return min(every_s, max(LOGS_EVERY_S, spent_s / MOST_SHARE))
 
 
@@ -77,9 +81,18 @@ class SensorGroup(Generic[Kind]):
                     stack.callback(sensor.close)
 
 
+class LogGroup(SensorGroup[LogSensor]):
+    """The logs of several nodes."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last look left lines unread."""
+        return any(log.backlog.unread_bytes for _, log in self.sensors)
+
+
 def grouped(
     sensors: Mapping[str, Sequence[Sensor]],
-) -> tuple[SensorGroup[LogSensor], SensorGroup[Sensor]]:
+) -> tuple[LogGroup, SensorGroup[Sensor]]:
     """The logs, and all others, in the order of the nodes."""
     logs: list[tuple[str, LogSensor]] = []
     others: list[tuple[str, Sensor]] = []
@@ -89,4 +102,4 @@ def grouped(
                 logs.append((node, sensor))
             else:
                 others.append((node, sensor))
-    return SensorGroup(logs), SensorGroup(others)
+    return LogGroup(logs), SensorGroup(others)

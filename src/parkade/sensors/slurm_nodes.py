@@ -4,7 +4,7 @@ A node that Slurm calls down or not responding is *not proof* of a failed node: 
 slurmd may be at fault. A drain with a reason is a person's decision: it is shown, never undone.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from parkade.core.healing.symptom import (
@@ -69,6 +69,16 @@ def read_nodes(
         seen[node] = Symptom(node=node, device=None, fact=fact, job=None, evidence=evidence)
     why = _why_not(first, named, watched, needed)
     return NodesSeen(list(seen.values()), frozenset(named), why)
+
+
+def drained_in(symptoms: Iterable[Symptom]) -> frozenset[str]:
+    """The nodes that an engine calls drained or draining."""
+    return frozenset(
+        each.node
+        for each in symptoms
+        if isinstance(each.fact, ConditionFact)
+        and each.fact.condition is NodeCondition.ENGINE_NODE_DRAINING
+    )
 
 
 def _why_not(

@@ -22,7 +22,7 @@ import msgspec
 
 from parkade.core.healing.symptom import MOST_NAME_CHARACTERS, Symptom, bounded
 from parkade.core.units.time import SECOND_US
-from parkade.sensors.kernel_log.files import Follower
+from parkade.sensors.kernel_log.following import Follower
 from parkade.sensors.polling import READ
 from parkade.sensors.stragglers import GangMemory, GangStep, straggler_symptoms
 

@@ -5,15 +5,11 @@ leaves no core, and only root reads its memory and environment or traces it. A p
 starts is dumpable again: the workloads' own cores are theirs.
 """
 
-import ctypes
-import os
+from parkade.engines.local.processes import prctl
 
 PR_SET_DUMPABLE = 4
 
 
 def shield() -> None:
     """This process, from now on. OSError where the kernel refuses."""
-    library = ctypes.CDLL(None, use_errno=True)
-    if library.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    prctl(PR_SET_DUMPABLE, 0)

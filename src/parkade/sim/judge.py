@@ -20,6 +20,7 @@ from parkade.core.units.time import SECOND_US
 from parkade.sim.auditor import Auditor, Discrepancy
 from parkade.sim.auditor.arrays import ArrayAuditor
 from parkade.sim.auditor.chains import ChainAuditor
+from parkade.sim.auditor.maintenance import MaintenanceAuditor
 from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
 from parkade.sim.auditor.seats import SeatAuditor
@@ -67,6 +68,7 @@ class Judge:
         self.owners = OwnersAuditor(self._excused_us)
         self.mars = MarsAuditor()
         self.chains = ChainAuditor()
+        self.maintenance = MaintenanceAuditor()
         self.arrays = ArrayAuditor()
         self._orders: dict[str, int] = {}
         self._submitted: set[str] = set()
@@ -226,6 +228,7 @@ class Judge:
             self.seats.read(one)
             self._read_mars(one)
             self.owners.read(one)
+            self.maintenance.read(one)
         for one in expanded.chains:
             self.chains.read(one)
 

@@ -327,7 +327,8 @@ class Cordon(Answer):
 
 class Node(Answer):
     """A node and the workloads and claims on it; `seated` is empty for those who may know only how
-    many `guests` it has: workloads of other orgs than its supplier's."""
+    many `guests` it has: workloads of other orgs than its supplier's. `maintenance`: the next
+    window in which it is out of use."""
 
     node: str
     pool: str
@@ -343,6 +344,9 @@ class Node(Answer):
     cordons: tuple[Cordon, ...]
     seated: tuple[str, ...]
     guests: int = 0
+    maintenance: str | None = None
+    maintenance_start: Instant | None = None
+    maintenance_end: Instant | None = None
 
 
 class Nodes(Answer):

@@ -291,12 +291,41 @@ def test_a_diff_shows_every_part_that_a_file_changes(run: Run, tmp_path: Path) -
     assert "then fatal, rma: 2 bursts within 7d then fatal, rma: 3 bursts within 7d" in shown
     assert "xid/119 fatal, reset gpu fatal, reset gpu (node)" in shown
     assert any("why: ours" in each for each in shown), "with all else alike, the reason"
-    assert not any("never asked" in each for each in shown)
+    assert not any("why: never asked" in each for each in shown)
+    assert "rules[4] is never asked of xid/79: rules[1] comes first" in shown
     found = json.loads(run("policy", "diff", str(site), "--json").output)
     assert [each["signal"] for each in found["rows"]] == ["xid/63", "xid/79", "xid/119", "xid/143"]
     assert [len(each["after"]) for each in found["rows"]] == [2, 1, 1, 1]
     assert [each["place"] for each in found["settings"]] == [
         *("windows.burst_gap", "ladder.reboots", "ladder.within", "sources.us"),
+    ]
+
+
+def test_a_row_that_is_never_asked_is_told_with_its_place(run: Run, tmp_path: Path) -> None:
+    site, row = tmp_path / "site.yaml", "level: warn, action: none, why: ours, from: [parkade]"
+    site.write_text(
+        "format: 1\nname: site\nversion: '1'\nextends: default\nrules:\n"
+        f"  - {{on: [xid/990-997], nodes: gpu-*, {row}}}\n"
+        f"  - {{on: [xid/990-998], nodes: gpu-1*, {row}}}\n"
+        f"  - {{on: [xid/990], nodes: gpu-7, devices: '0000:3b:00', {row}}}\n"
+        f"  - {{on: [xid/990], nodes: old-*, {row}}}\n"
+    )
+    for words in (("policy", "test", str(site)), ("policy", "diff", str(site))):
+        told = [each for each in run(*words).output.splitlines() if "never asked" in each]
+        two = "xid/990, xid/991"
+        assert told == [
+            f"rules[1] is never asked of {two} and 6 more: rules[0] comes first",
+            "rules[2] is never asked of xid/990: rules[0] comes first",
+        ]
+    assert "as xid/unknown: warn" in run("policy", "diff", str(site)).output
+    found = json.loads(run("policy", "diff", str(site), "--json").output)
+    assert [each["place"] for each in found["never_asked"]] == ["rules[1]", "rules[2]"]
+    (first,) = (each for each in found["rows"] if each["signal"] == "xid/990")
+    assert [each["signal"] for each in first["before"]] == ["xid/unknown"]
+    assert [(each["signal"], each["nodes"]) for each in first["after"]] == [
+        ("xid/990", "gpu-*"),
+        ("xid/990", "old-*"),
+        ("xid/unknown", "*"),
     ]
 
 

@@ -41,6 +41,7 @@ def main() -> None:
     """Serve until it is ended; `slow` never listens, `broken` ends at once."""
     mode = sys.argv[2] if len(sys.argv) > 2 else ""
     if mode == "broken":
+        sys.stderr.write("loading …\n\x1b[31mcannot load the weights")
         sys.exit(3)
     if mode in ("child", "slow"):
         sleeper = subprocess.Popen([sys.executable, "-c", "input()", __file__], stdin=-1)

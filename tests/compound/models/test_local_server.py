@@ -63,15 +63,24 @@ def test_a_run_starts_the_server_asks_it_and_ends_it_with_all_it_started(tmp_pat
     [(("broken",), 100, "exit status 3"), (("slow",), 0.5, "not ready after 0.5 s")],
 )
 def test_a_server_that_does_not_come_up_stops_the_run(
-    tmp_path: Path, words: tuple[str, ...], timeout: float, says: str
+    tmp_path: Path,
+    words: tuple[str, ...],
+    timeout: float,
+    says: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     async def start() -> None:
         async with serving(load(network(tmp_path, *words, timeout=timeout)).server):
             raise AssertionError("it is never ready")
 
-    with pytest.raises(RunStopped, match=says):
+    with pytest.raises(RunStopped, match=says) as raised:
         asyncio.run(start())
     assert not servers()
+    if words == ("broken",):
+        last = "its last lines:\n  loading …\n  cannot load the weights"
+        assert str(raised.value).endswith(last)
+        # All that it prints goes on to where this program's errors go.
+        assert "loading" in capfd.readouterr().err
 
 
 def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from parkade.compound.shards.entries import (
     Extended,
     Finished,
     GivenBack,
+    Stopped,
     Submitted,
     Taken,
 )
@@ -155,6 +157,41 @@ def test_workers_that_follow_the_rules_never_pass_the_budget(
         assert state.committed == total
 
 
+def stopped(node: str, why: str = "no such command", **changes: Any) -> Stopped:
+    return Stopped(worker=f"on-{node}", node=node, why=why, **changes)
+
+
+@pytest.mark.parametrize(
+    ("entries", "is_given_up"),
+    [
+        ([stopped("a")], False),
+        ([stopped("a"), stopped("b")], True),
+        ([stopped("a"), stopped("a")], False),
+        ([stopped("a"), stopped("a"), stopped("a")], True),
+        ([stopped("a"), stopped("b", "another")], False),
+        ([stopped("a"), stopped("b", "another"), stopped("b")], True),
+        ([stopped(node, may_pass=True) for node in "abcd"], False),
+        # One that got as far as a shard has a server that came up.
+        ([stopped("a"), taken(0, "w"), stopped("b")], False),
+        ([stopped("a", had_begun=True), taken(0, "w"), stopped("b", had_begun=True)], True),
+        (
+            [
+                *(stopped("a", had_begun=True), taken(0, "w")),
+                *(Finished(shard=0, worker="w", spent=NOTHING), stopped("b", had_begun=True)),
+            ],
+            False,
+        ),
+        # Submitted again it is tried again.
+        ([stopped("a"), stopped("b"), begun(1)], False),
+    ],
+)
+def test_a_run_is_given_up_once_the_same_stopped_workers_on_two_nodes_or_three_times(
+    entries: list[Entry], is_given_up: bool
+) -> None:
+    state = state_of(2, begun(1), *entries)
+    assert state.is_given_up is is_given_up
+
+
 def test_of_two_writers_one_gets_the_number_and_the_other_decides_anew(tmp_path: Path) -> None:
     one, two = Board(tmp_path, 2, "one"), Board(tmp_path, 2, "two")
     one.change(lambda _: begun(5))
@@ -206,6 +243,9 @@ def test_a_kept_log_and_batch_are_still_read() -> None:
     assert (first.allowed, first.lost, first.failed) == (Amounts(30, 300, 9), Amounts(0, 0, 0), 1)
     assert (second.allowed, second.lost) == (Amounts(12, 120, 7), Amounts(9, 90, 3))
     assert (second.generation, second.overrun) == (3, Amounts(1, 10, 0))
+    (stop,) = state.stops
+    assert (stop.node, stop.why) == ("a1", "the model server ended with exit status 1")
+    assert (stop.last_lines, stop.had_begun, stop.may_pass) == (("no such model",), True, False)
 
 
 def test_an_entry_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -324,6 +324,49 @@ def test_each_worker_has_a_model_server_of_its_own_and_ends_it(farm: Farm) -> No
     assert left == []
 
 
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_model_server_that_never_starts_ends_the_run_and_is_told(farm: Farm, times: int) -> None:
+    mock = Path(__file__).parents[1] / "models" / "mock_server.py"
+    farm.network.write_text(
+        f"server: {{command: '{sys.executable} {mock} {{port}} broken', "
+        "ready: 'http://127.0.0.1:{port}/health', timeout: 100}\n"
+        "models: {m: {url: 'http://127.0.0.1:{port}/v1', model: mock, max_tokens: 9}}\n"
+        "network: E@m\n"
+    )
+    farm.prepare()
+    # On two nodes, or on one that is all there is.
+    nodes = ("a1", "a2", "a3") if times == 2 else ("a1", "a1", "a1")
+    for node in nodes[: times - 1]:
+        status, printed = ends(farm.worker(PARKADE_SEATS=f"{node}:1"))
+        assert status == 5
+        assert "ended with exit status 3 before it was ready; its last lines:" in printed
+        assert "cannot load the weights" in printed
+        assert typed("collect", str(farm.out)).exit_code == 6
+    status, printed = ends(farm.worker(PARKADE_SEATS=f"{nodes[times - 1]}:1"))
+    assert status == 78
+    assert "given up: it stopped workers before; correct it, and submit again" in printed
+    collected = typed("collect", str(farm.out))
+    assert collected.exit_code == 5
+    where = "2 times on a1, a2" if times == 2 else "3 times on a1"
+    shown = " ".join(collected.output.split())
+    assert (
+        f"stopped the model server ended with exit status 3 before it was ready ({where})" in shown
+    )
+    assert "cannot load the weights given up: correct it, and submit again" in shown
+    told = json.loads(typed("collect", str(farm.out), "--json").stdout)
+    assert (told["is_given_up"], len(told["stops"])) == (True, times)
+    farm.prepare()
+    assert typed("collect", str(farm.out)).exit_code == 6
+
+
+def test_a_verifier_that_always_fails_stops_workers_in_the_same_way(farm: Farm) -> None:
+    farm.rules.write_text(RULES + "def right(question, candidate): return 1 / 0\n")
+    farm.prepare(shard_size=20)
+    found = [ends(farm.worker(PARKADE_SEATS=f"{node}:1"))[0] for node in ("a1", "a2")]
+    assert found == [8, 78]
+    assert "division by zero" in typed("collect", str(farm.out)).output
+
+
 def _words(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()

@@ -53,6 +53,22 @@ def excluded(made: World) -> dict[str, str]:
     return found
 
 
+def important(workload: Workload, priority: int = 5) -> Workload:
+    return replace(workload, spec=replace(workload.spec, priority=priority))
+
+
+def test_of_those_that_wait_the_more_important_has_the_cap_first_whatever_it_bids() -> None:
+    made = lab_with(4, bid("w1", 4, 9), important(bid("w2", 4, 1)))
+    assert excluded(made) == {"w1": "org_gpus"}
+
+
+def test_what_has_seats_keeps_them_and_of_these_the_more_important_stays() -> None:
+    made = lab_with(4, on("w1", "a1", 4), important(bid("w2", 4, 9)))
+    assert excluded(made) == {"w2": "org_gpus"}
+    lowered = lab_with(4, on("w1", "a1", 4, 9), important(on("w2", "a2", 4, 1)))
+    assert excluded(lowered) == {"w1": "org_gpus"}
+
+
 def test_the_example_of_the_module() -> None:
     leaving = on("w2", "a2", 2, stop=stop())
     made = lab_with(8, on("w1", "a1", 4), leaving, bid("w3", 4, 3), bid("w4", 2, 2))

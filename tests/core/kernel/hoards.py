@@ -15,7 +15,9 @@ everything back.
 """
 
 import random
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from parkade.core.fleet.seat import by_node
 from parkade.core.kernel.decide import decide
@@ -176,7 +178,7 @@ class Hoard:
     def _submit(self, nodes: int | None = None) -> None:
         chance = self._chance
         wanted = chance.randint(1, self._nodes) if nodes is None else nodes
-        shape = {"nodes": wanted, "gpus": GPUS}
+        shape: dict[str, Any] = {"nodes": wanted, "gpus": GPUS}
         if chance.random() < 0.15 and nodes is None:
             shape["most_nodes"] = min(self._nodes, wanted + 2)
         if shape.get("most_nodes", wanted + 1) <= wanted:
@@ -185,10 +187,10 @@ class Hoard:
             limit=chance.choice(self._limits),
             failures=chance.choice((0, 1000)),
             any_fabric=chance.random() < 0.3 and "most_nodes" not in shape,
-            **shape,  # type: ignore[arg-type]
+            **shape,
         )
         if chance.random() < 0.3 and not spec.is_elastic:
-            spec = builders_replace(spec, moves=Moves.CHEAPER)
+            spec = replace(spec, moves=Moves.CHEAPER)
         self._ask(commands.Submit(by=None, org=CHEAT, market=None, spec=spec, is_held=False))
 
     def _act_as_owner(self, name: str) -> None:
@@ -260,9 +262,3 @@ class Hoard:
 
 
 ACTS = ("bid", "again", "cancel", "hold", "release", "rebid", "own")
-
-
-def builders_replace(spec, **changes):  # type: ignore[no-untyped-def]
-    from msgspec.structs import replace
-
-    return replace(spec, **changes)

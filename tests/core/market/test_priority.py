@@ -157,3 +157,60 @@ def test_the_limit_that_a_shared_node_needs_is_the_least_one(data: st.DataObject
 
     least = next(limit for limit in range(1000) if worth(limit) >= value)
     assert limit_as_one(value, gpus, mates) == least
+
+
+def test_an_orgs_bids_of_one_limit_take_its_places_by_priority() -> None:
+    state = given_market(
+        bid("calm", 9, org="acme", submitted_us=1),
+        bid("other", 9, org="birch", submitted_us=2),
+        bid("urgent", 9, org="acme", priority=5, submitted_us=3),
+        bid("dear", 10, org="acme", submitted_us=4),
+        fabrics={"amber": 4},
+    )
+    ordered = [it.demand for it in in_priority_order(state)]
+    assert ordered == ["dear", "urgent", "other", "calm"]
+
+
+def test_of_an_orgs_running_bids_the_least_important_leaves_first() -> None:
+    state = given_market(
+        on(bid("urgent", 9, org="acme", priority=5, submitted_us=2), "amber-0"),
+        on(bid("calm", 9, org="acme", submitted_us=1), "amber-1"),
+        bid("richer", 20, org="birch", submitted_us=3),
+        fabrics={"amber": 2},
+    )
+    assert changes(clear(state))["calm"] is Change.PREEMPT
+    assert changes(clear(state))["urgent"] is Change.KEEP
+
+
+def test_a_waiting_bid_of_more_priority_displaces_none_of_its_org_at_the_same_limit() -> None:
+    state = given_market(
+        bid("urgent", 9, org="acme", priority=5, submitted_us=2),
+        on(bid("calm", 9, org="acme", submitted_us=1), "amber-0"),
+        fabrics={"amber": 1},
+    )
+    assert set(winners(clear(state))) == {"calm"}
+
+
+@given(st.data())
+def test_no_priority_changes_what_another_org_gets_or_pays(data: st.DataObject) -> None:
+    """One shape for all: the org's own bids only change places among themselves."""
+    size = data.draw(st.integers(1, 8))
+    drawn = [
+        (data.draw(st.sampled_from(("acme", "birch"))), data.draw(st.integers(1, 3)))
+        for _ in range(data.draw(st.integers(1, 10)))
+    ]
+
+    def cleared(priorities: list[int]) -> list[tuple[bool, int]]:
+        state = given_market(
+            *(
+                bid(f"d{at}", limit, org=org, priority=priority, submitted_us=at)
+                for at, ((org, limit), priority) in enumerate(zip(drawn, priorities, strict=True))
+            ),
+            fabrics={"amber": size},
+        )
+        outcome = clear(state)
+        lines = [line_of(outcome, f"d{at}") for at, (org, _) in enumerate(drawn) if org == "birch"]
+        return [(bool(it.seats), it.price_micros) for it in lines]
+
+    priorities = [data.draw(st.integers(0, 9)) if org == "acme" else 0 for org, _ in drawn]
+    assert cleared(priorities) == cleared([0] * len(drawn))

@@ -295,6 +295,21 @@ def test_a_failure_is_retried_as_often_as_the_spec_allows(
     assert (event.phase, event.why, event.failures) == (phase, why, failures + 1)
 
 
+@pytest.mark.parametrize("codes", [(78,), (0, 78), (1, 78), (78, 85)])
+def test_a_program_that_says_so_is_not_tried_again(codes: tuple[int, ...]) -> None:
+    one = given("none", has_checkpoint=True, failures=0, spec=builders.spec(retry_failures=9))
+    event = ended(one, exits=exits(*codes))
+    assert (event.phase, event.why, event.failures) == (Phase.FAILED, Why.FAILED, 1)
+    assert event.exit_code == 78
+    assert "exit 78 (says that trying again is of no use)" in event.summary
+
+
+def test_what_it_says_during_a_notice_is_a_preemption_all_the_same() -> None:
+    one = given("outbid", has_checkpoint=False, spec=builders.spec(retry_failures=9))
+    event = ended(one, exits=exits(78))
+    assert (event.phase, event.failures) == (Phase.QUEUED, one.failures)
+
+
 @pytest.mark.parametrize(
     ("state", "why"),
     [

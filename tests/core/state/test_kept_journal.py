@@ -600,6 +600,40 @@ def reservations_that_change() -> Parkade:
     return parkade
 
 
+def nodes_in_maintenance() -> Parkade:
+    """One window is moved and carried out under work, one is cancelled, one is still ahead."""
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0)
+    parkade.bid("lab", 9, nodes=2)
+    parkade.run(60)
+
+    def schedule(node: str, start: int, end: int) -> None:
+        command = commands.ScheduleMaintenance(
+            by=None,
+            nodes=(node,),
+            start_us=parkade.now_us + start * HOUR_US,
+            end_us=parkade.now_us + end * HOUR_US,
+            reason="firmware",
+            is_forced=False,
+        )
+        parkade.do(command)
+
+    schedule("a1", 2, 4)
+    parkade.do(
+        commands.ChangeMaintenance(
+            by=None,
+            maintenance="m1",
+            start_us=parkade.now_us + HOUR_US,
+            end_us=None,
+            is_forced=False,
+        )
+    )
+    schedule("a2", 1, 2)
+    parkade.do(commands.CancelMaintenance(by=None, maintenance="m2"))
+    parkade.run(5 * 3600)
+    schedule("a3", 2, 3)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -779,6 +813,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-again": what_ended_goes_on,
         f"journal-v{EVENT_VERSION}-caps": caps_of_users_and_orgs,
         f"journal-v{EVENT_VERSION}-divided": reservations_that_change,
+        f"journal-v{EVENT_VERSION}-maintenance": nodes_in_maintenance,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

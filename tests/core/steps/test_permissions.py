@@ -58,6 +58,8 @@ def example(kind: type[commands.AnyCommand], by: str) -> commands.AnyCommand:
     }  # fmt: skip
     fields = kind.__struct_fields__
     given = {name: values.get(name, 1) for name in fields if name != "by"}
+    if kind is commands.ScheduleMaintenance:
+        given |= {"nodes": ("a1",)}
     if kind is commands.AddToken:
         given |= {"pool": None, "made_with": None}
     if kind is commands.ChangeBounds:

@@ -1,10 +1,11 @@
-"""Records what `sacct` and `sinfo` say of a few minutes of a real Slurm under two policies.
+"""Records what `sacct` and `sinfo` say of a quarter of an hour of a real Slurm under two policies.
 
     python -m tests.sim.observe.record [FOLDER [POLICY]]
 
 `fifo`: `sched/builtin` with jobs in the order of submission. `backfill`: `sched/backfill` with
 priorities from a QOS, time limits, and a limit on the GPUs of each account. Jobs are `sleep`s on
-fake GPUs, drawn from a seed; more is wanted than there is, so that jobs wait.
+fake GPUs, drawn from a seed; about as much is wanted as there is, so that jobs wait. They last no
+whole seconds: if they did, they would end at the points of a second at which the scheduler looks.
 """
 
 import random
@@ -17,11 +18,16 @@ from typing import NamedTuple
 
 from parkade.sim.observe.asking import ASKED
 from tests.sim.observe.cluster import GPUS, Recorded, accounting_cluster
+from tests.sim.observe.passes import passes
 from tests.waits import until
+
+MOST_PASSES = 1_400
+"""Lines of what the controller's log says of its passes."""
 
 KEPT = Path(__file__).parent / "kept"
 NODES = 8
-SPAN_S = 200
+SPAN_S = 900
+GAP_S = 3.4
 ACCOUNTS = ("bio", "chem", "phys")
 LIMITS = {"bio": 48, "chem": 32, "phys": 32}
 FIFO = "SchedulerType=sched/builtin\nPriorityType=priority/basic"
@@ -47,7 +53,7 @@ class Wanted(NamedTuple):
     nodes: int
     gpus: int
     minutes: int
-    runs_s: int
+    runs_s: float
 
 
 SHAPES = [(1, 1), (1, 2), (1, 4), (1, 8), (1, 8), (2, 8), (4, 8)]
@@ -57,11 +63,11 @@ def draw(seed: int, *, with_qos: bool) -> Iterator[Wanted]:
     """Jobs over the span, in order of submission; with a QOS none is larger than its limit."""
     chance = random.Random(seed)
     at_s = 0.0
-    while (at_s := at_s + chance.expovariate(1 / 1.7)) < SPAN_S:
+    while (at_s := at_s + chance.expovariate(1 / GAP_S)) < SPAN_S:
         account = chance.choice(["bio", "bio", "chem", "phys"])
         most = LIMITS[account] if with_qos else GPUS * NODES
         nodes, gpus = chance.choice([(n, each) for n, each in SHAPES if n * each <= most])
-        runs_s = round(min(60, max(8, chance.lognormvariate(3.0, 0.5))))
+        runs_s = round(min(60.0, max(8.0, chance.lognormvariate(3.0, 0.5))), 2)
         yield Wanted(
             at_s=at_s,
             account=account,
@@ -97,16 +103,23 @@ def submit(cluster: Recorded, job: Wanted) -> None:
 
 
 def record(name: str, folder: Path) -> None:
-    """Writes `NAME.sacct` and `NAME.sinfo` into a folder, after about five minutes."""
+    """Writes `NAME.sacct` and `NAME.sinfo` into a folder, for a backfill also `NAME.passes`, after
+    about twenty minutes."""
     is_fifo = name == "fifo"
     with tempfile.TemporaryDirectory(prefix="slurm-") as place:
         policy = FIFO if is_fifo else BACKFILL
         with accounting_cluster(Path(place) / "cluster", nodes=NODES, policy=policy) as cluster:
             cluster.environment["SLURM_TIME_FORMAT"] = "%s"
             set_up(cluster, with_limits=not is_fifo)
+            cluster.run("scontrol", "setdebugflags", "+backfill")
+            cluster.run("scontrol", "setdebug", "debug2")
             play(cluster, list(draw(7 if is_fifo else 11, with_qos=not is_fifo)))
             (folder / f"{name}.sacct").write_text(cluster.run(*SACCT) + "\n")
             (folder / f"{name}.sinfo").write_text(cluster.run(*SINFO) + "\n")
+            log = (cluster.folder / "log" / "slurmctld.log").read_text(errors="replace")
+            lines = list(passes(log.splitlines()))[:MOST_PASSES]
+            if not is_fifo:
+                (folder / f"{name}.passes").write_text("\n".join(lines) + "\n")
 
 
 def play(cluster: Recorded, jobs: list[Wanted]) -> None:

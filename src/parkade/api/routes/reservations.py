@@ -57,12 +57,13 @@ def _command(body: wire.Reserve, context: RequestContext) -> commands.Reserve:
         market=body.market,
         name=None if body.name is None else context.new_name(body.name),
         nodes=body.nodes,
-        start_us=None if body.start == "now" else _when(body.start, now_us),
-        end_us=None if body.end is None else _when(body.end, now_us),
+        start_us=None if body.start == "now" else when(body.start, now_us),
+        end_us=None if body.end is None else when(body.end, now_us),
     )
 
 
-def _when(text: str, now_us: int) -> int:
+def when(text: str, now_us: int) -> int:
+    """An instant as people write it, such as +2h; the problem `invalid` where it is none."""
     try:
         return microseconds(parse_when(text, now=instant(now_us)))
     except ValueError as error:
@@ -107,7 +108,7 @@ async def end(reservation: str, context: Authenticated) -> wire.Reservation:
 @router.post("/reservations/{reservation}/extend")
 async def extend(reservation: str, body: wire.Extend, context: Authenticated) -> wire.Reservation:
     """A later end at the rate that was agreed, as far as the calendar has room."""
-    end_us = _when(body.end, context.plane.present_us())
+    end_us = when(body.end, context.plane.present_us())
     command = commands.ExtendReservation(
         by=context.viewer.user, reservation=reservation, end_us=end_us
     )

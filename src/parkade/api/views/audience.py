@@ -41,6 +41,7 @@ NodeEvent = (
     | events.NodeDraining
     | events.NodeUndrained
     | events.NodeRemoved
+    | events.MaintenanceEvent
     | events.HealingEvent
 )
 """Events of single nodes, for operators only: they name the node and say why. Guests learn what

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from parkade.api.translate import amount, instant, span
 from parkade.api.views.audience import Owners, Reader, asked_by, audience, is_hidden_money
 from parkade.api.views.clearings import cleared, leave, node_names, seat_details, stop_details
+from parkade.api.views.maintenance import told
 from parkade.core.fleet.pool import Fence
 from parkade.core.ledger.accounts import Transfer, org_account
 from parkade.core.reservations.reservation import Lending
@@ -77,6 +78,8 @@ def _show(event: events.AnyEvent, owners: Owners, reader: Reader) -> Shown:
         return says, detail
     if isinstance(event, events.ServerEvent):
         return _server(event)
+    if isinstance(event, events.MaintenanceEvent):
+        return told(event)
     if isinstance(event, events.FleetEvent):
         return _fleet(event)
     if isinstance(event, events.AccountEvent):

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span, wire_terms
+from parkade.core.fleet.maintenance import Maintenance
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool
@@ -152,6 +153,7 @@ class Seated(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[tuple[str, int], ...]
     promised: tuple[tuple[str, int], ...]
     guests: int
+    maintenance: Maintenance | None
 
 
 def seated(world: World, node: Node) -> Seated:
@@ -164,7 +166,14 @@ def seated(world: World, node: Node) -> Seated:
         held=tuple(held.items()),
         guests=sum(name in workloads and workloads[name].org != supplier for name in held),
         promised=tuple(world.promised_on.get(node.node, {}).items()),
+        maintenance=_next_window(world, node),
     )
+
+
+def _next_window(world: World, node: Node) -> Maintenance | None:
+    """The first maintenance window of a node that is not over. Grows with the windows."""
+    windows = [it for it in world.records.maintenance.values() if node.node in it.nodes]
+    return min(windows, key=lambda it: it.window.start_us, default=None)
 
 
 def supplied(world: World, org: str) -> frozenset[str]:
@@ -174,7 +183,7 @@ def supplied(world: World, org: str) -> frozenset[str]:
 
 def node(seated: Seated, *, sees_guests: bool = True) -> wire.Node:
     """A node and who sits there, or how many; the former is for operators only."""
-    node = seated.node
+    node, window = seated.node, seated.maintenance
     return wire.Node(
         node=node.node,
         pool=node.pool,
@@ -193,6 +202,9 @@ def node(seated: Seated, *, sees_guests: bool = True) -> wire.Node:
         ),
         seated=tuple(name for name, _ in seated.held) if sees_guests else (),
         guests=seated.guests,
+        maintenance=window and window.maintenance,
+        maintenance_start=window and instant(window.window.start_us),
+        maintenance_end=window and instant_or_none(window.window.end_us),
     )
 
 

@@ -307,6 +307,7 @@ def _says(workload: Workload) -> str:
         sentence += f": {some_of([str(it) for it in workload.waits_for], most=5)}"
     if key == Why.BACK_OFF:
         sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
+        sentence += f"; the last time: {workload.exit_summary}" if workload.exit_summary else ""
     return f"{name} waits: {sentence}{_advice(workload.price_to_win_micros)}"
 
 

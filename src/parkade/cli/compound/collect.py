@@ -17,7 +17,12 @@ def collect(
     import os
 
     from parkade.cli.compound.failing import failing
-    from parkade.cli.exit_codes import COMPOUND_BUDGET, COMPOUND_FAILED, COMPOUND_UNFINISHED
+    from parkade.cli.exit_codes import (
+        COMPOUND_BUDGET,
+        COMPOUND_DENIED,
+        COMPOUND_FAILED,
+        COMPOUND_UNFINISHED,
+    )
     from parkade.compound.shards.board import Board
     from parkade.compound.shards.folder import SharedFolder
     from parkade.compound.shards.merging import merge
@@ -35,6 +40,8 @@ def collect(
         _print(collected, out)
     if collected.is_budget_spent:
         raise SystemExit(COMPOUND_BUDGET)
+    if collected.left and collected.is_given_up:
+        raise SystemExit(COMPOUND_DENIED)
     if collected.left:
         raise SystemExit(COMPOUND_UNFINISHED)
     if collected.failed:
@@ -70,7 +77,24 @@ def _print(collected: "Collected", out: Path) -> None:
                 "budget",
                 "spent: submit again with a larger one" if collected.is_budget_spent else None,
             ),
+            *_stops(collected),
             ("results", out / "results.jsonl"),
             *failure_fields(collected.failed, collected.reasons, collected.other_reasons, out),
         )
+    )
+
+
+def _stops(collected: "Collected") -> tuple[tuple[str, object], ...]:
+    """What stopped workers, the latest cause with the last lines of its server."""
+    if not collected.stops or not collected.left:
+        return ()
+    last = collected.stops[-1]
+    alike = [each for each in collected.stops if each.why == last.why]
+    nodes = ", ".join(dict.fromkeys(each.node for each in alike))
+    times = f"{len(alike)} times on {nodes}" if len(alike) > 1 else f"on {nodes}"
+    end = "given up: correct it, and submit again" if collected.is_given_up else None
+    return (
+        ("stopped", f"{' '.join(last.why.split())} ({times})"),
+        *(("", line) for line in last.last_lines),
+        ("", end),
     )

@@ -26,19 +26,26 @@ def worker(
     ] = 5.0,
     width: Annotated[int, typer.Option(help="Most in flight for one question.", min=1)] = 16,
 ) -> None:
-    """Take shards and answer them; ends with 0 when all is done, with 85 when work is left."""
+    """Take shards and answer them; ends with 0 when all is done, with 85 when work is left.
+
+    With 78 once the same cause stopped workers again and again, so that no other is tried.
+    """
     import asyncio
 
-    from parkade.cli.compound.failing import failing
-    from parkade.cli.exit_codes import SAVED
+    from parkade.cli.compound.failing import fail, failing
+    from parkade.cli.exit_codes import FOR_GOOD, SAVED
     from parkade.compound.run.failures import FAILURES
     from parkade.compound.run.loops import fast_loop
     from parkade.compound.shards.holding import Terms
-    from parkade.compound.shards.worker import Ending
+    from parkade.compound.shards.worker import Ending, GivenUp
 
     terms = Terms(lease_s=lease, drain_s=drain, width=width)
     with failing(as_json=False), asyncio.Runner(loop_factory=fast_loop()) as runner:
-        ending, failed = runner.run(_work(out, terms))
+        try:
+            ending, failed = runner.run(_work(out, terms))
+        except GivenUp as error:
+            says = f"{error}\ngiven up: it stopped workers before; correct it, and submit again"
+            fail("given_up", says, FOR_GOOD, as_json=False)
     says = _SAYS[ending.value]
     if failed:
         says += f"; {failed:,} questions failed: {out / FAILURES} says why, submit to try again"

@@ -8,13 +8,14 @@ import typer
 
 from parkade.cli.calling import AsJson, explaining
 from parkade.cli.exit_codes import MARS_CANNOT
-from parkade.cli.mars.choose import PolicyOption, policy_from, policy_in
+from parkade.cli.mars.choose import PolicyOption, policy_from
 from parkade.cli.mars.show import LEVEL_STYLES
 
 if TYPE_CHECKING:
     from parkade.core.healing.policy import PolicyRule
-    from parkade.mars.comparing import Difference
+    from parkade.mars.comparing import Difference, NeverAsked, RowChange
 
+MOST_SIGNALS = 2
 policy = typer.Typer(help="The policy: what each symptom means.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A policy file; - is stdin.", metavar="FILE")]
 
@@ -55,7 +56,7 @@ def diff(file: File, as_json: AsJson = False) -> None:
         with named_in_faults(file):
             written = read_policy_file(read_text(file, exit_code=MARS_CANNOT))
             here = policy_of(written)
-        found = difference(shipped_policy(), here, sources=written.sources)
+        found = difference(shipped_policy(), here, file=written)
         if as_json:
             print(msgspec.json.format(msgspec.json.encode(found)).decode())
         else:
@@ -73,21 +74,36 @@ def _show_difference(found: "Difference") -> None:
         screen.table(("SETTING", "SHIPPED", "HERE"), settings, empty="")
     if found.rows:
         screen.say("")
-        rows = [(each.signal, *_both(each.before, each.after)) for each in found.rows]
+        rows = [(each.signal, *_both(each)) for each in found.rows]
         screen.table(("SIGNAL", "SHIPPED", "HERE"), rows, empty="")
     if not found.settings and not found.rows:
         screen.say("The file changes nothing.")
+    _say_never_asked(found.never_asked)
+
+
+def _say_never_asked(rows: tuple["NeverAsked", ...]) -> None:
+    from parkade.cli import screen
+
+    for row in rows:
+        more = f" and {len(row.signals) - MOST_SIGNALS} more" * (len(row.signals) > MOST_SIGNALS)
+        signals = ", ".join(row.signals[:MOST_SIGNALS]) + more
+        screen.say(f"{row.place} is never asked of {signals}: {row.by} comes first")
 
 
 @policy.command()
 def test(file: File) -> None:
-    """Check a policy file; every error is printed with its place."""
+    """Check a policy file; every error, and each row that is never asked, has its place."""
     from parkade.cli import screen
+    from parkade.cli.files import named_in_faults, read_text
+    from parkade.mars.comparing import never_asked
+    from parkade.mars.policy_file import policy_of, read_policy_file
 
-    with explaining():
-        loaded = policy_in(file)
+    with explaining(), named_in_faults(file):
+        written = read_policy_file(read_text(file, exit_code=MARS_CANNOT))
+        loaded = policy_of(written)
         screen.say(f"{file}: well-formed, {screen.count(len(loaded.rules), 'signal')}")
         screen.say(f"policy {loaded.version}")
+        _say_never_asked(never_asked(written))
 
 
 def _row(name: str, rule: "PolicyRule") -> tuple[object, ...]:
@@ -106,14 +122,22 @@ def _row(name: str, rule: "PolicyRule") -> tuple[object, ...]:
     )
 
 
-def _both(before: tuple["PolicyRule", ...], after: tuple["PolicyRule", ...]) -> tuple[str, str]:
+def _both(row: "RowChange") -> tuple[str, str]:
     """Two answers in words: what a row does, and with that alike, all that differs."""
-    brief = (_words(before, _brief), _words(after, _brief))
-    return brief if brief[0] != brief[1] else (_words(before, _whole), _words(after, _whole))
+    brief = (_words(row, row.before, _brief), _words(row, row.after, _brief))
+    if brief[0] != brief[1]:
+        return brief
+    return _words(row, row.before, _whole), _words(row, row.after, _whole)
 
 
-def _words(rules: tuple["PolicyRule", ...], word: Callable[["PolicyRule"], str]) -> str:
-    return "\n".join(word(rule) for rule in rules) or "–"
+def _words(
+    row: "RowChange", rules: tuple["PolicyRule", ...], word: Callable[["PolicyRule"], str]
+) -> str:
+    """A row that is another signal's has that one's name."""
+    return "\n".join(
+        word(rule) if rule.signal == row.signal else f"as {rule.signal}: {word(rule)}"
+        for rule in rules
+    )
 
 
 def _brief(rule: "PolicyRule") -> str:

@@ -76,6 +76,8 @@ def run(
         acts = "drains where it may" if file.act else "observes only"
         address = f"http://{host}:{server.server_port}/metrics"
         screen.say(f"{screen.count(len(file.nodes), 'node')}, {acts}, metrics at {address}")
+        if len(file.nodes) > 1 and not file.names_fabrics:
+            screen.say("no node has a `fabric`: all count as one, suspected by what befalls any")
         with _stopping(runner) as stopped:
             try:
                 if rounds is None:

@@ -18,20 +18,22 @@ import os
 import shlex
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from parkade.compound.models.last_words import LastWords
 from parkade.compound.network.errors import NetworkError
-from parkade.compound.run.progressing import RunStopped
+from parkade.compound.run.progressing import ServerFailed
 from parkade.compound.wrong_values import in_words
 
 PORT = "{port}"
 LOOK_S = 0.2
 ANSWER_S = 5.0
+#: For the last lines of a server that has ended.
+LAST_S = 2.0
 STOP_S = 10.0
 
 
@@ -95,7 +97,7 @@ def _replaced(value: Any, port: str) -> Any:
 
 @contextlib.asynccontextmanager
 async def serving(server: ModelServer | None) -> AsyncIterator[None]:
-    """The server runs and is ready inside the block; RunStopped if it does not come up."""
+    """The server runs and is ready inside the block; ServerFailed if it does not come up."""
     if server is None:
         yield
         return
@@ -104,44 +106,58 @@ async def serving(server: ModelServer | None) -> AsyncIterator[None]:
         process = await asyncio.create_subprocess_exec(
             *server.words,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=sys.stderr.fileno(),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
     except OSError as error:
-        raise RunStopped(f"the model server cannot be started: {error}") from None
+        raise ServerFailed(f"the model server cannot be started: {error}") from None
+    assert process.stdout is not None
+    words = LastWords(process.stdout)
     try:
-        await _until_ready(server, process)
+        await _until_ready(server, process, words)
         yield
     finally:
         await _stop(process)
+        words.close()
 
 
 async def _refuse_a_stranger(server: ModelServer) -> None:
     if await _answers(server.ready):
-        raise RunStopped(
+        raise ServerFailed(
             f"something answers at {server.ready} before the model server was started; "
             "end it, or write {port} in place of the port's number"
         )
 
 
-async def _until_ready(server: ModelServer, process: asyncio.subprocess.Process) -> None:
+async def _until_ready(
+    server: ModelServer, process: asyncio.subprocess.Process, words: LastWords
+) -> None:
     ended = asyncio.ensure_future(process.wait())
     try:
         async with asyncio.timeout(server.timeout):
             while not await _answers(server.ready):
                 await asyncio.wait((ended,), timeout=LOOK_S)
                 if ended.done():
-                    raise RunStopped(
-                        f"the model server ended with exit status {process.returncode} before it "
-                        "was ready; its own words are above"
-                    )
+                    break
+            else:
+                return
     except TimeoutError:
-        raise RunStopped(
-            f"the model server was not ready after {server.timeout:g} s ({server.ready}); "
-            "raise server.timeout, or see its own words above"
+        raise ServerFailed(
+            f"the model server was not ready after {server.timeout:g} s (server.timeout)",
+            words.lines,
         ) from None
     finally:
         ended.cancel()
+    await words.until_end(LAST_S)
+    raise ServerFailed(
+        f"the model server ended with {_status(process.returncode)} before it was ready",
+        words.lines,
+    )
+
+
+def _status(code: int | None) -> str:
+    return f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
 
 
 async def _answers(url: str) -> bool:

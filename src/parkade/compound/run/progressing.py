@@ -18,6 +18,18 @@ class ModelDenied(RunStopped):
     """A model refuses every call: its key is wrong, or it is unknown; the message says which."""
 
 
+class ServerFailed(RunStopped):
+    """The model server that a network starts does not come up; the message says why, with its last
+    lines."""
+
+    def __init__(self, why: str, last_lines: tuple[str, ...] = ()) -> None:
+        shown = "".join(f"\n  {line}" for line in last_lines)
+        super().__init__(f"{why}; its last lines:{shown}" if last_lines else why)
+        #: The same for servers that fail in the same way.
+        self.why = why
+        self.last_lines = last_lines
+
+
 class VerifierBroken(RunStopped):
     """The first verdicts of a verifier all failed; the message says why."""
 

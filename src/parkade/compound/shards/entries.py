@@ -80,4 +80,19 @@ class Merged(_Entry, frozen=True, kw_only=True, tag="merged"):
     worker: str
 
 
-Entry: TypeAlias = Submitted | Taken | Counted | Extended | GivenBack | Finished | Merged
+class Stopped(_Entry, frozen=True, kw_only=True, tag="stopped"):
+    """A worker ended because it could not work: `why` is the same for equal causes."""
+
+    worker: str
+    #: The machine that it was on.
+    node: str
+    why: str
+    #: The last lines of its model server.
+    last_lines: tuple[str, ...] = ()
+    #: Whether it had begun a shard.
+    had_begun: bool = False
+    #: Whether the cause may pass by itself, such as a server elsewhere that does not answer.
+    may_pass: bool = False
+
+
+Entry: TypeAlias = Submitted | Taken | Counted | Extended | GivenBack | Finished | Merged | Stopped

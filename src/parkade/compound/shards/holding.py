@@ -43,6 +43,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     workload: str = ""
     attempt: int = 0
     checkpoints: Path | None = None
+    #: The machine that it is on.
+    node: str = ""
 
     def outlived(self, workload: str, attempt: int) -> bool:
         """Whether a worker of that attempt has ended for sure: ours is a later one of the same."""

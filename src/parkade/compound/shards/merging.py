@@ -32,7 +32,7 @@ from parkade.compound.run.reasons import Reason, Reasons
 from parkade.compound.run.recorded_lines import of_network
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.shards.board import Board
-from parkade.compound.shards.entries import Merged
+from parkade.compound.shards.entries import Merged, Stopped
 from parkade.compound.shards.folder import SharedFolder
 from parkade.compound.values import question_digest
 
@@ -54,6 +54,9 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     #: The first distinct reasons for which questions failed, and how many failed for others.
     reasons: tuple[Reason, ...] = ()
     other_reasons: int = 0
+    #: What stopped workers since one got further, and whether the last of them gave the run up.
+    stops: tuple[Stopped, ...] = ()
+    is_given_up: bool = False
 
 
 class _Head(msgspec.Struct, frozen=True, gc=False):
@@ -110,6 +113,8 @@ def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
         overrun=sum((shard.overrun for shard in state.shards), NOTHING),
         reasons=reasons.all(),
         other_reasons=reasons.others,
+        stops=state.stops,
+        is_given_up=state.is_given_up,
     )
 
 

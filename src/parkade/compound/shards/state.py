@@ -25,6 +25,9 @@ Example, budget 100, two shards: worker a takes shard 0 and sets 25 aside, b tak
 a ends with 22 used and gives back 3: 58 are free. b goes silent with 5 in its journal; c takes
 shard 1, counts 5 as allowed and 15 as lost, so 58 stay free. Were b an earlier attempt of c's own
 workload, which has ended for sure, nothing would be lost and c would go on within the same 20.
+
+**Giving up.** A worker that cannot work says so (`Stopped`). Where the same cause stopped workers
+on two machines, or three times, and no worker got further in between, another try is of no use.
 """
 
 import msgspec
@@ -37,12 +40,17 @@ from parkade.compound.shards.entries import (
     Finished,
     GivenBack,
     Merged,
+    Stopped,
     Submitted,
     Taken,
 )
 
 #: An extension takes at most this part of what is free, shared among the shards in hand.
 EXTENSION_PART = 4
+#: As often the same cause ends a run: on so many machines, or so many times.
+SAME_MACHINES, SAME_TIMES = 2, 3
+#: Stops that are kept.
+MOST_STOPS = 20
 #: The first extension is for so many calls; later ones double what the shard was allowed.
 FIRST_CALLS = 8
 
@@ -78,6 +86,8 @@ class State:
         self.is_merged = False
         #: Sum over the shards of what is allowed and lost.
         self.committed = NOTHING
+        #: What stopped workers since one got further, the latest last.
+        self.stops: tuple[Stopped, ...] = ()
 
     def apply(self, entry: Entry) -> None:
         """One more entry of the log."""
@@ -103,6 +113,8 @@ class State:
                 self._finish(entry)
             case Merged():
                 self.is_merged = True
+            case Stopped():
+                self.stops = (*self.stops, entry)[-MOST_STOPS:]
 
     def is_held(self, number: int, worker: str) -> bool:
         """Whether the worker has the shard."""
@@ -125,6 +137,16 @@ class State:
             shard.holder or self.may_take(number) for number, shard in enumerate(self.shards)
         )
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether what stopped the last worker stopped others in the same way, so that another
+        would not get further."""
+        if not self.stops or self.stops[-1].may_pass:
+            return False
+        alike = [each for each in self.stops if each.why == self.stops[-1].why]
+        machines = {each.node for each in alike}
+        return len(machines) >= SAME_MACHINES or len(alike) >= SAME_TIMES
+
     def extension(self, number: int, need: Amounts) -> Amounts | None:
         """How much to set aside for a shard where `need` is missing; None if it is not left.
 
@@ -144,6 +166,7 @@ class State:
     def _submit(self, entry: Submitted) -> None:
         is_other = self.network not in ("", entry.network)
         self.network, self.budget, self.is_merged = entry.network, entry.budget, False
+        self.stops = ()
         for number, shard in enumerate(self.shards):
             is_open_again = is_other or shard.failed > 0
             self._put(
@@ -159,6 +182,7 @@ class State:
     def _take(self, entry: Taken) -> None:
         shard = self.shards[entry.shard]
         assert not shard.is_done
+        self.stops = tuple(each for each in self.stops if each.had_begun)
         self._put(
             entry.shard,
             generation=shard.generation + 1,
@@ -171,6 +195,7 @@ class State:
 
     def _finish(self, entry: Finished) -> None:
         self._held(entry.shard, entry.worker)
+        self.stops = ()
         self._put(
             entry.shard,
             holder="",

@@ -10,6 +10,7 @@ import datetime
 import enum
 import os
 import secrets
+import socket
 from collections.abc import Coroutine, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -23,9 +24,10 @@ from parkade.compound.network.binding import bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.ownership import FolderError
+from parkade.compound.run.progressing import ModelDenied, RunStopped, ServerFailed, VerifierBroken
 from parkade.compound.run.running import close
 from parkade.compound.shards.board import Board
-from parkade.compound.shards.entries import Taken
+from parkade.compound.shards.entries import Stopped, Taken
 from parkade.compound.shards.folder import SharedFolder, replace
 from parkade.compound.shards.holding import Holding, Identity, LeaseLost, Terms
 from parkade.compound.shards.liveness import Lapses, Pulse
@@ -35,6 +37,10 @@ from parkade.compound.shards.state import State
 
 #: Between two looks at the log while there is nothing to take.
 POLL_S = 0.25
+
+
+class GivenUp(Exception):
+    """The same stopped workers before, so that another try is of no use; the message says what."""
 
 
 class Ending(enum.Enum):
@@ -48,13 +54,14 @@ class Ending(enum.Enum):
 def identify(environment: Mapping[str, str]) -> Identity:
     """This process, by what the marketplace tells it (docs/programs.md)."""
     unique = f"{os.getpid()}-{secrets.token_hex(4)}"
+    node = _node(environment)
     named, folder = (
         environment.get("PARKADE_ATTEMPT", ""),
         environment.get("PARKADE_CHECKPOINT_DIR", ""),
     )
     workload, _, number = named.rpartition(".")
     if not (workload and number.isdigit() and folder):
-        return Identity(worker=f"alone-{unique}")
+        return Identity(worker=f"alone-{unique}", node=node)
     # The folder tells workloads of two marketplaces apart that have the same id.
     digest = blake2b(f"{folder}\n{workload}".encode(), digest_size=8).hexdigest()
     rank = environment.get("PARKADE_NODE_RANK", "0")
@@ -63,7 +70,16 @@ def identify(environment: Mapping[str, str]) -> Identity:
         workload=digest,
         attempt=int(number),
         checkpoints=Path(folder),
+        node=node,
     )
+
+
+def _node(environment: Mapping[str, str]) -> str:
+    """As the marketplace names it, or as the machine names itself."""
+    seats = environment.get("PARKADE_SEATS", "").split(",")
+    rank = environment.get("PARKADE_NODE_RANK", "0")
+    seat = seats[int(rank)] if rank.isdigit() and int(rank) < len(seats) else ""
+    return seat.rpartition(":")[0] or socket.gethostname()
 
 
 async def work(
@@ -71,11 +87,16 @@ async def work(
 ) -> Ending:
     """Work until all is done, the budget is spent, or there is notice.
 
-    Raises NetworkError, FolderError, LogError, JournalError, ResultError, RunStopped.
+    Raises NetworkError, FolderError, LogError, JournalError, ResultError, RunStopped, and GivenUp
+    where the same stopped workers before.
     """
     worker = _Worker(folder, loaded, identity, notice, terms)
     try:
         return await worker.run()
+    except RunStopped as error:
+        if worker.is_given_up(error):
+            raise GivenUp(str(error)) from None
+        raise
     finally:
         await close(loaded.names)
 
@@ -96,6 +117,7 @@ class _Worker:
         self.pulse = Pulse(folder.workers, identity.worker, terms.lease_s)
         self._lapses = Lapses(folder.workers, terms.lease_s)
         self._digest = network_digest(bind(loaded.network, loaded.names))
+        self._has_begun = False
 
     async def run(self) -> Ending:
         self._check_network()
@@ -139,6 +161,7 @@ class _Worker:
             return self._end(Ending.DONE)
         taken = self.board.change(self._choose)
         if taken is not None:
+            self._has_begun = True
             with contextlib.suppress(LeaseLost):
                 await Holding(self, taken.shard).answer()
         elif self.board.refresh().is_starved():
@@ -187,6 +210,22 @@ class _Worker:
                 f"the run in {self.folder.root} was submitted with another network; "
                 "submit it again with this one"
             )
+
+    def is_given_up(self, error: RunStopped) -> bool:
+        """Tell the others what stopped this worker; whether that ends the run."""
+        why, last_lines = str(error), tuple[str, ...]()
+        if isinstance(error, ServerFailed):
+            why, last_lines = error.why, error.last_lines
+        stopped = Stopped(
+            worker=self.me.worker,
+            node=self.me.node,
+            why=why,
+            last_lines=last_lines,
+            had_begun=self._has_begun,
+            may_pass=not isinstance(error, (ServerFailed, ModelDenied, VerifierBroken)),
+        )
+        self.board.change(lambda _: stopped)
+        return self.board.state.is_given_up
 
     def report(self) -> None:
         """Tell the marketplace that what is done so far is saved."""

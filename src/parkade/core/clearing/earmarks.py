@@ -3,9 +3,9 @@
 Theory of operation
 -------------------
 Bids of a clearing are asked in one order: those that have seats first, then those that did not lose
-the last clearing in which they took part, then the highest limit, then the older. So a bid that
-finds no room keeps the others of its org from theirs for one clearing. Each sets aside what it
-needs (`billing.commitments`), and its GPUs, of what those before it left:
+the last clearing in which they took part, then those of more priority, then the highest limit, then
+the older. So a bid that finds no room keeps the others of its org from theirs for one clearing.
+Each sets aside what it needs (`billing.commitments`), and its GPUs, of what those before it left:
 
     max_spend            of the workload, or of the array that it is a member of
     the org's balance    less what its live workloads owe and may still cost
@@ -366,10 +366,12 @@ def _may_be_seated_by_right(workload: Workload) -> bool:
     return is_reserved and has_none and is_waiting and not workload.has_lost
 
 
-def _earmark_order(workload: Workload) -> tuple[bool, bool, int, int, str]:
-    """Bids that have seats come first, then those that did not lose last, then the highest limit,
-    then the older."""
+def _earmark_order(workload: Workload) -> tuple[bool, bool, int, int, int, str]:
+    """Bids that have seats come first, then those that did not lose last, then those of more
+    priority, then the highest limit, then the older. Only bids of one org share what they set
+    aside of, so no priority bears on another org."""
     limit = workload.spec.limit_price_micros or 0
     is_new = not is_standing(workload)
     has_lost = is_new and workload.has_lost
-    return (is_new, has_lost, -limit, workload.submitted_us, workload.workload)
+    priority = workload.spec.priority
+    return (is_new, has_lost, -priority, -limit, workload.submitted_us, workload.workload)

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import assert_never
 
 from parkade.core.clearing.claims import claim_named
+from parkade.core.fleet.maintenance import is_maintained
 from parkade.core.market.outcome import (
     Change,
     ClearingLine,
@@ -104,4 +105,6 @@ def _is_drained(world: World, demand: str) -> bool:
         held = workload.promise or workload.attempt
         seats = held.seats if held is not None else ()
     nodes = (world.records.nodes.get(seat.node) for seat in seats)
-    return any(node is not None and node.draining_us is not None for node in nodes)
+    return any(
+        node is not None and (node.draining_us is not None or is_maintained(node)) for node in nodes
+    )

@@ -53,6 +53,10 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             array = world.records.workloads.get(name)
             is_growing = world.members.of(name).seated > 0
             return () if array is None or not is_growing else (array.market,)
+        case events.MaintenanceBegun(maintenance=name):
+            window = world.records.maintenance.get(name)
+            emptied = () if window is None else window.nodes
+            return {world.records.nodes[node].market for node in emptied}
         case events.PoolOpened(nodes=nodes) | events.NodesAdded(nodes=nodes):
             return {node.market for node in nodes}
         case events.ReachabilityChanged(pool=pool):
@@ -61,6 +65,9 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             return (market,)
         case (
             events.NodeRemoved()
+            | events.MaintenanceScheduled()
+            | events.MaintenanceChanged()
+            | events.MaintenanceEnded()
             | events.PoolClosed()
             | events.TermsAnnounced()
             | events.PricesSet()

@@ -210,6 +210,16 @@ class FleetWatch:
         found = [suspicion_of(each, self._now_us, limits) for each in self._parents.values()]
         return tuple(each for each in found if each is not None)
 
+    def suspected_of(self, verdict: Verdict) -> tuple[Suspicion, ...]:
+        """The parents of a verdict's node that are suspected now, for what it tells."""
+        limits = self.settings.parents
+        found = [
+            suspicion_of(self._parents[key], self._now_us, limits)
+            for key in self._parents_of(verdict)
+            if key in self._parents
+        ]
+        return tuple(each for each in found if each is not None)
+
     def _admit(self, symptom: Symptom) -> Rejected | None:
         if symptom.node not in self._places:
             return Rejected.UNKNOWN_NODE
@@ -259,7 +269,7 @@ class FleetWatch:
 
     def _held_by_doubt(self, verdict: Verdict) -> HoldReason | None:
         """Whether it is doubted that the node itself is sick; asking leaves no trace."""
-        if self._is_suspected(verdict):
+        if self.suspected_of(verdict):
             return HoldReason.PARENT_SUSPECTED
         limits = self.settings.guards
         if needs_second_source(self.fleet, self._sources_of(verdict), self._now_us, limits):
@@ -293,15 +303,6 @@ class FleetWatch:
             if parent is None:
                 parent = parent_memory(kind, name, self._members[kind, name], limits)
             self._parents[key] = note_sick(parent, verdict.node, at_us, limits)
-
-    def _is_suspected(self, verdict: Verdict) -> bool:
-        """Whether a parent of the node is suspected."""
-        limits = self.settings.parents
-        return any(
-            suspicion_of(self._parents[key], self._now_us, limits) is not None
-            for key in self._parents_of(verdict)
-            if key in self._parents
-        )
 
     def _parents_of(self, verdict: Verdict) -> list[tuple[ParentKind, str, str]]:
         """A driver is suspected by kind of signal, all others by whatever befalls their nodes."""

@@ -11,6 +11,7 @@ from parkade.core.accounts.decisions import pay_grant
 from parkade.core.billing.commitments import spending_of_org, spending_of_user
 from parkade.core.leasing.decisions import give_back
 from parkade.core.leasing.periods import period_due_us, take_period
+from parkade.core.nodes.maintenance import maintenance_due_us, take_maintenance
 from parkade.core.nodes.terms import take_terms, terms_due_us
 from parkade.core.repairing.buffer_sizing import buffer_due_us, size_buffers
 from parkade.core.repairing.progress import go_on, repair_due_us
@@ -88,6 +89,8 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
             return note_cap(world, user=key, org=world.records.users[key].org, at_us=at_us)
         case Entry.ORG_CAP:
             return note_cap(world, user=None, org=key, at_us=at_us)
+        case Entry.MAINTENANCE:
+            return take_maintenance(world, world.records.maintenance[key], at_us)
     assert_never(kind)
 
 
@@ -140,4 +143,7 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
             return cap_due_us(world.records.users[key].cap, spending_of_user(world, key))
         case Entry.ORG_CAP:
             return cap_due_us(world.records.orgs[key].cap, spending_of_org(world, key))
+        case Entry.MAINTENANCE:
+            window = world.records.maintenance.get(key)
+            return None if window is None else maintenance_due_us(world, window)
     assert_never(kind)

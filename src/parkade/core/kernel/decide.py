@@ -17,7 +17,7 @@ from parkade.core.leasing import owners
 from parkade.core.leasing.dividing import shrink_reservation, split_reservation
 from parkade.core.leasing.extending import extend_reservation
 from parkade.core.nodes import decisions as nodes
-from parkade.core.nodes import fencing, pools, terms
+from parkade.core.nodes import fencing, maintenance, pools, terms
 from parkade.core.repairing import automation, progress, surroundings
 from parkade.core.repairing import decisions as repairing
 from parkade.core.running import arrays, bounding, resubmitting
@@ -104,6 +104,12 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return nodes.drain_node(world, command, now_us)
         case commands.UndrainNode():
             return nodes.undrain_node(world, command, now_us)
+        case commands.ScheduleMaintenance():
+            return maintenance.schedule_maintenance(world, command, now_us)
+        case commands.ChangeMaintenance():
+            return maintenance.change_maintenance(world, command, now_us)
+        case commands.CancelMaintenance():
+            return maintenance.cancel_maintenance(world, command, now_us)
         case commands.RemoveNode():
             return nodes.remove_node(world, command, now_us)
         case commands.ClosePool():

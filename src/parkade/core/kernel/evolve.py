@@ -8,6 +8,7 @@ from parkade.core.clearing import effects as clearing
 from parkade.core.epoch import effects as epoch
 from parkade.core.leasing import effects as leasing
 from parkade.core.nodes import effects as nodes
+from parkade.core.nodes import maintenance_effects as maintenance
 from parkade.core.repairing import buffer_effects as buffering
 from parkade.core.repairing import effects as repairing
 from parkade.core.repairing import surroundings, wear
@@ -81,6 +82,14 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             nodes.drain_node(world, event)
         case events.NodeUndrained():
             nodes.undrain_node(world, event)
+        case events.MaintenanceScheduled():
+            maintenance.schedule(world, event)
+        case events.MaintenanceChanged():
+            maintenance.change(world, event)
+        case events.MaintenanceBegun():
+            maintenance.begin(world, event)
+        case events.MaintenanceEnded():
+            maintenance.end(world, event)
         case events.NodeRemoved():
             nodes.remove_node(world, event)
         case events.PoolClosed():

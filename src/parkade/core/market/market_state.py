@@ -75,7 +75,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The reservation it uses; None unless RESERVED."""
 
     priority: int
-    """Orders the demands of one reservation, the greatest first."""
+    """Orders the demands of one reservation, and the bids of one org that have the same key; the
+    greatest first."""
 
     limit_micros: int | None
     """The most it pays, in micro-units per GPU-hour; None unless SPOT."""

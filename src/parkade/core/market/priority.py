@@ -17,6 +17,8 @@ limit 11 has 11 x 20 x 1 = 220, as a whole-node bid of 1.375. A running node wit
 (limits in micro-units in fact). Decision record 44 has the reasons and what a lie gains.
 """
 
+from collections.abc import Mapping
+
 from parkade.core.market.market_state import ClearingTerms, Demand, MarketState, PriorityTier
 from parkade.core.units.money import ceil_div
 
@@ -118,7 +120,8 @@ def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
     first, whole gangs before gangs to be healed, because no on-demand displaces another. SPOT: the
     greatest key, then the one running, the org that used less in the last seven days, the older;
     the jobs of a shared node one after the other, the greatest limit first. Among equal keys
-    `spot` lets the org go first that holds less so far.
+    `spot` lets the org go first that holds less so far. Of the places that an org's bids of equal
+    key have among all others, those with more priority take the first (`_by_own_priority`).
     """
     credit = state.terms.switching_credit
     assert credit.numerator >= 0, "a running demand would count less than a newcomer"
@@ -149,6 +152,27 @@ def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
             place = (-key, newcomer, *age, node, -(demand.limit_micros or 0), demand.submitted_us)
         return (demand.tier, place, demand.demand)
 
-    ordered = tuple(sorted(state.demands, key=rank))
+    ordered = sorted(state.demands, key=rank)
     assert len({it.demand for it in ordered}) == len(ordered), "two demands share a name"
-    return ordered
+    if any(it.priority and it.tier is PriorityTier.SPOT for it in ordered):
+        _by_own_priority(ordered, state.terms, sharing)
+    return tuple(ordered)
+
+
+def _by_own_priority(
+    ordered: list[Demand], terms: ClearingTerms, sharing: Mapping[str, tuple[str, Mates]]
+) -> None:
+    """Within each org, the bids of equal key that run, and those that wait, take the same places by
+    their priority. No place of another org changes. The jobs of a shared node stand as they do: its
+    key is that of all together. Grows with N log N of the demands.
+    """
+    places: dict[tuple[str, int, bool], list[int]] = {}
+    for at, demand in enumerate(ordered):
+        if demand.tier is PriorityTier.SPOT and demand.demand not in sharing:
+            rank = (demand.org, key_of(demand, terms), bool(demand.seats))
+            places.setdefault(rank, []).append(at)
+    for taken in places.values():
+        if len(taken) > 1:
+            own = sorted((ordered[at] for at in taken), key=lambda it: -it.priority)
+            for at, demand in zip(taken, own, strict=True):
+                ordered[at] = demand

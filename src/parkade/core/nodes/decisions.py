@@ -5,7 +5,7 @@ from parkade.core.healing.incident import IncidentOutcome, Next, RepairKind, is_
 from parkade.core.reservations.calendar import peak_nodes
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import sold
+from parkade.core.steps.capacity import rights_in, sold
 from parkade.core.steps.incidents import can, closing, validation
 from parkade.core.steps.notices import order_stop
 from parkade.core.steps.refusals import (
@@ -87,25 +87,10 @@ def needed_by_calendar(world: World, leaving: list[Node], now_us: int) -> Refusa
             buffer = world.records.markets[market].terms.buffer_nodes if peak else 0
             if world.sizes[market][fabric] - going < peak + buffer:
                 return conflict(
-                    f"{some_of(_holders(world, market, fabric))} hold up to {peak} nodes of fabric"
+                    f"{some_of(rights_in(world, market, fabric))} hold up to {peak} nodes of fabric"
                     f" {fabric!r} beside a buffer of {buffer}; they end first"
                 )
     return None
-
-
-def _holders(world: World, market: str, fabric: str) -> list[str]:
-    """Reservations and on-demand to which nodes of a fabric were sold."""
-    rights = [
-        right.reservation
-        for right in world.records.reservations.values()
-        if right.market == market and not right.state.is_over and fabric in dict(right.shape)
-    ]
-    return rights + [
-        name
-        for name in world.live
-        if world.records.workloads[name].market == market
-        and world.records.workloads[name].fabric == fabric
-    ]
 
 
 def fail_node(world: World, command: commands.FailNode, now_us: int) -> Decision:

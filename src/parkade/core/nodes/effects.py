@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from parkade.core.fleet.market import Market, MarketTerms
 from parkade.core.fleet.node import Node, is_step
+from parkade.core.nodes.maintenance_effects import forget_nodes, wake_windows
 from parkade.core.state import events
 from parkade.core.state.agenda import Entry
 from parkade.core.state.world import World
@@ -56,6 +57,7 @@ def remove_node(world: World, event: events.NodeRemoved) -> None:
 def _drop_nodes(world: World, names: list[str]) -> None:
     """Nodes leave, and fabrics with their last node."""
     markets = {world.records.nodes[name].market: None for name in names}
+    forget_nodes(world, names)
     for name in names:
         world.drop_node(name)
     for market in markets:
@@ -94,6 +96,7 @@ def change_terms(world: World, event: events.TermsChanged) -> None:
     put_market(world, event.market, terms=terms, announced=later)
     world.agenda.add(Entry.TERMS, event.market)
     world.agenda.add(Entry.BUFFER, event.market)
+    wake_windows(world, event.at_us)
 
 
 def with_prices_of(terms: MarketTerms, priced: MarketTerms) -> MarketTerms:

@@ -26,7 +26,8 @@ well (`tests/core/running/test_observations.py` has each cell): exit 0 of all ra
 after our signal in a notice it is "saved, run me again" (decision 40); 85 is that as well, outside
 a notice only with a checkpoint of this attempt; an end under notice is a preemption unless the
 notice was for good; an end that was not observed is the platform's, unless the attempt may have
-ended its own keeper (decision 42); all else is a failure, and the spec says how many are retried.
+ended its own keeper (decision 42); all else is a failure, and the spec says how many are retried,
+but for 78, with which a program says that another try would fail as well (decision 139).
 
 Invariants
   - A gang starts whole: an attempt has seats for all its ranks, all in one pool.

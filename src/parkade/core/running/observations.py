@@ -22,7 +22,7 @@ from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt
-from parkade.core.workloads.saving import EXIT_SAVED, ExitZero, exit_zero_means
+from parkade.core.workloads.saving import EXIT_FOR_GOOD, EXIT_SAVED, ExitZero, exit_zero_means
 from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Attempt, Workload
 
@@ -321,7 +321,7 @@ def _judge(
         preemptions += 1
     elif not is_lost and not is_saved:
         failures += 1
-        if failures > workload.spec.retry_failures:
+        if failures > workload.spec.retry_failures or exit_code_of(seen) == EXIT_FOR_GOOD:
             phase, why = Phase.FAILED, Why.FAILED
     waits_until_us = 0
     # An elastic workload that goes on with fewer of its nodes makes none leave: it need not wait.
@@ -377,12 +377,13 @@ def _why_expired(world: World, workload: Workload) -> Why:
 def exit_code_of(seen: ObservedAttempt) -> int | None:
     """The code of the whole attempt as a shell would have it: of the first rank that ended with
     anything but 0, and 128 + its signal where a signal ended it; 0 where all ended with 0. None
-    where some rank's end is not known, unless another failed."""
+    where some rank's end is not known, unless another failed. A rank's 78 speaks for all."""
     codes = [
         rank.code if rank.code is not None else rank.signal and SIGNALLED + rank.signal
         for rank in seen.exits
     ]
     failed = next((code for code in codes if code), None)
+    failed = EXIT_FOR_GOOD if EXIT_FOR_GOOD in codes else failed
     return failed if failed is not None or None in codes or not codes else 0
 
 
@@ -393,7 +394,8 @@ def summary_of(seen: ObservedAttempt) -> str:
     ends = []
     for rank in seen.exits:
         if rank.code is not None:
-            ends.append(f"rank {rank.rank}: exit {rank.code}")
+            remark = " (says that trying again is of no use)" if rank.code == EXIT_FOR_GOOD else ""
+            ends.append(f"rank {rank.rank}: exit {rank.code}{remark}")
         elif rank.signal is not None:
             ends.append(f"rank {rank.rank}: signal {rank.signal}")
         else:

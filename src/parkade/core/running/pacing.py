@@ -115,7 +115,7 @@ def is_new_bid(workload: Workload) -> bool:
     return workload.spec.capacity.kind is CapacityKind.SPOT and not is_standing(workload)
 
 
-def _start_order(workload: Workload) -> tuple[int, int, str]:
-    """The highest limit first, then the older."""
+def _start_order(workload: Workload) -> tuple[int, int, int, str]:
+    """More priority first, then the highest limit, then the older."""
     limit = workload.spec.limit_price_micros or 0
-    return (-limit, workload.submitted_us, workload.workload)
+    return (-workload.spec.priority, -limit, workload.submitted_us, workload.workload)

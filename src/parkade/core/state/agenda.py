@@ -29,6 +29,7 @@ class Entry(enum.IntEnum):
     DISABLED = 14
     USER_CAP = 15
     ORG_CAP = 16
+    MAINTENANCE = 17
 
 
 class Agenda:

@@ -82,6 +82,32 @@ class UndrainNode(Command, frozen=True, kw_only=True):
     node: str
 
 
+class ScheduleMaintenance(Command, frozen=True, kw_only=True):
+    """Empty nodes in time for a window, and let them take work again at its end. `start_us` None:
+    now. `is_forced`: also where owners are short of nodes for it."""
+
+    nodes: tuple[str, ...]
+    start_us: int | None
+    end_us: int
+    reason: str
+    is_forced: bool
+
+
+class ChangeMaintenance(Command, frozen=True, kw_only=True):
+    """Another start or end of a window; None leaves it as it is."""
+
+    maintenance: str
+    start_us: int | None
+    end_us: int | None
+    is_forced: bool
+
+
+class CancelMaintenance(Command, frozen=True, kw_only=True):
+    """A window is given up, or ends now where it has begun."""
+
+    maintenance: str
+
+
 class RemoveNode(Command, frozen=True, kw_only=True):
     """A drained node leaves its pool."""
 
@@ -512,6 +538,9 @@ AnyCommand = (
     | AddNodes
     | DrainNode
     | UndrainNode
+    | ScheduleMaintenance
+    | ChangeMaintenance
+    | CancelMaintenance
     | RemoveNode
     | ClosePool
     | ChangeTerms

@@ -9,6 +9,7 @@ changes more is lifted on reading (`lift`), never edited.
 import msgspec
 
 from parkade.core.fleet.buffer import BufferPolicy, FabricBuffer
+from parkade.core.fleet.maintenance import Maintenance
 from parkade.core.fleet.market import AnnouncedTerms, Market, MarketTerms
 from parkade.core.fleet.node import Cordon, Health, Node
 from parkade.core.fleet.pool import Fence, Pool
@@ -37,6 +38,7 @@ from parkade.core.reservations.reservation import (
 from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
 from parkade.core.state.people import Cap, CapPeriod, Grant, Org, OrgBounds, Token, User
 from parkade.core.units.indexes import Spans
+from parkade.core.units.time import Window
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.workload import Attempt, Stop, Workload
@@ -126,6 +128,32 @@ class NodeUndrained(Event, frozen=True, kw_only=True):
     """The node takes work again."""
 
     node: str
+
+
+class MaintenanceScheduled(Event, frozen=True, kw_only=True):
+    """Nodes will be out of use over a window."""
+
+    maintenance: Maintenance
+
+
+class MaintenanceChanged(Event, frozen=True, kw_only=True):
+    """A maintenance window is at another time."""
+
+    maintenance: str
+    window: Window
+
+
+class MaintenanceBegun(Event, frozen=True, kw_only=True):
+    """The nodes of a window are being emptied; their cordons and notices are events beside."""
+
+    maintenance: str
+
+
+class MaintenanceEnded(Event, frozen=True, kw_only=True):
+    """A window is over, or was cancelled."""
+
+    maintenance: str
+    is_cancelled: bool
 
 
 class NodeRemoved(Event, frozen=True, kw_only=True):
@@ -711,6 +739,9 @@ class Forgotten(Event, frozen=True, kw_only=True):
 ServerEvent = EpochOpened | ClockJumped | ClockConfirmed | ClockAdvanced
 """About the writer and its clock."""
 
+MaintenanceEvent = MaintenanceScheduled | MaintenanceChanged | MaintenanceBegun | MaintenanceEnded
+"""About windows in which nodes are out of use."""
+
 FleetEvent = (
     PoolOpened
     | NodesAdded
@@ -800,6 +831,7 @@ WorkloadEvent = Submitted | Resubmitted | WorkloadStep
 AnyEvent = (
     ServerEvent
     | FleetEvent
+    | MaintenanceEvent
     | AccountEvent
     | MoneyEvent
     | LeasingEvent

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from parkade.core.fleet.buffer import SizedBuffers
+from parkade.core.fleet.maintenance import Maintenance
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool
@@ -92,6 +93,7 @@ class Records(msgspec.Struct, kw_only=True):
     missing: dict[str, tuple[MissingNode, ...]] = msgspec.field(default_factory=dict)
     buffer_earned: dict[str, int] = msgspec.field(default_factory=dict)
     wear: dict[str, Wear] = msgspec.field(default_factory=dict)
+    maintenance: dict[str, Maintenance] = msgspec.field(default_factory=dict)
 
 
 _FLAT = tuple(
@@ -142,6 +144,8 @@ class World:
             self.agenda.add(Entry.BUFFER, market)
         for reservation in records.reservations.values():
             self.agenda.add(Entry.RESERVATION, reservation.reservation)
+        for window in records.maintenance:
+            self.agenda.add(Entry.MAINTENANCE, window)
         for claim in records.claims.values():
             self._index_claim(claim)
         for workload in records.workloads.values():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from parkade.core.fleet.maintenance import Maintenance
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.pool import Fence
 from parkade.core.reservations.calendar import Sold, room
@@ -136,11 +137,11 @@ def sold(world: World, market: Market) -> tuple[Sold, ...]:
 def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
     """Nodes of each fabric that may still be sold over a whole window: none of a pool whose agent
     is overdue and was never heard. A reservation that makes room already for a window that begins
-    soon counts as sold from now on. Cost grows with what is sold, and with the nodes while there is
-    such a pool."""
+    soon counts as sold from now on, and so do nodes in maintenance windows. Cost grows with what is
+    sold and scheduled, and with the nodes while there is such a pool."""
     assert window.end_us is None or window.start_us < window.end_us
     free = room(
-        (*sold(world, market), *_making_room(world, market)),
+        (*sold(world, market), *_making_room(world, market), *maintained(world, market)),
         world.sizes[market.market],
         buffers=held_in(world, market),
         window=window,
@@ -151,6 +152,47 @@ def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
             if node.market == market.market and node.pool in unheard:
                 free[node.fabric] = 0
     return free
+
+
+def maintained(world: World, market: Market, *, besides: str | None = None) -> tuple[Sold, ...]:
+    """Nodes of a market in maintenance windows, from when they are emptied until the end; all
+    windows but one, where it is named. Cost grows with the nodes of the windows."""
+    entries: list[Sold] = []
+    for window in world.records.maintenance.values():
+        if window.maintenance == besides:
+            continue
+        end_us = window.window.end_us
+        span = Window(start_us=empties_us(world, window), end_us=end_us)
+        nodes = (world.records.nodes[name] for name in window.nodes)
+        entries.extend(
+            Sold(fabric=node.fabric, nodes=1, window=span)
+            for node in nodes
+            if node.market == market.market
+        )
+    return tuple(entries)
+
+
+def empties_us(world: World, maintenance: Maintenance) -> int:
+    """When a window's nodes are emptied, so that they are free at its start: the longest notice +
+    kill of their markets before it. Cost grows with its nodes."""
+    markets = {world.records.nodes[name].market: None for name in maintenance.nodes}
+    terms = [world.records.markets[name].terms for name in markets]
+    return maintenance.window.start_us - max(it.notice_us + it.kill_us for it in terms)
+
+
+def rights_in(world: World, market: str, fabric: str) -> list[str]:
+    """Reservations and on-demand to which nodes of a fabric were sold."""
+    rights = [
+        right.reservation
+        for right in world.records.reservations.values()
+        if right.market == market and not right.state.is_over and fabric in dict(right.shape)
+    ]
+    return rights + [
+        name
+        for name in world.live
+        if world.records.workloads[name].market == market
+        and world.records.workloads[name].fabric == fabric
+    ]
 
 
 def not_owned(world: World, market: Market) -> dict[str, int]:

@@ -87,7 +87,7 @@ def vacate(world: World, seats: tuple[Seat, ...], at_us: int) -> None:
 
 def count(world: World, kind: str) -> None:
     """One more of a kind: the next id follows from the count."""
-    assert kind in ("workload", "claim", "reservation")
+    assert kind in ("workload", "claim", "reservation", "maintenance")
     world.records.counters[kind] = world.records.counters.get(kind, 0) + 1
 
 

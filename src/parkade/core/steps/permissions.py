@@ -62,6 +62,9 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.DrainNode: Permission.OPERATOR,
     commands.UndrainNode: Permission.OPERATOR,
     commands.RemoveNode: Permission.OPERATOR,
+    commands.ScheduleMaintenance: Permission.OPERATOR,
+    commands.ChangeMaintenance: Permission.OPERATOR,
+    commands.CancelMaintenance: Permission.OPERATOR,
     commands.CordonNode: Permission.OPERATOR,
     commands.UncordonNode: Permission.OPERATOR,
     commands.FailNode: Permission.OPERATOR,
@@ -265,6 +268,9 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             | commands.DrainNode()
             | commands.UndrainNode()
             | commands.RemoveNode()
+            | commands.ScheduleMaintenance()
+            | commands.ChangeMaintenance()
+            | commands.CancelMaintenance()
             | commands.CordonNode()
             | commands.UncordonNode()
             | commands.FailNode()

@@ -16,6 +16,10 @@ from parkade.core.workloads.save_commands import AXOLOTL_SAVE, RAY_DRAIN
 EXIT_SAVED = 85
 """The exit code with which a program says: I saved what I had, run me again."""
 
+EXIT_FOR_GOOD = 78
+"""The exit code with which a program says: another try would fail as well (`EX_CONFIG` of
+sysexits.h)."""
+
 
 class ExitZero(enum.StrEnum):
     """What exit 0 means after our signal, during a notice."""

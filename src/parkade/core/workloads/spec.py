@@ -88,7 +88,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How it is asked to save at a notice; None: as with the signal `auto`."""
 
     priority: int
-    """Orders the workloads of one reservation, the greatest first."""
+    """Orders the workloads of one reservation, and the spot work of one org where all else is
+    equal; the greatest first."""
 
     retry_failures: int
     """How many failures are followed by another attempt."""

@@ -36,6 +36,7 @@ from parkade.engines.local.folders import Folders
 from parkade.engines.local.gang import number_of
 from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
+from parkade.engines.local.overdue import Overdue
 from parkade.engines.local.records import Account, Launch
 from parkade.engines.local.view import View
 from parkade.ports import (
@@ -94,6 +95,7 @@ class LocalEngine:
         self.cgroup_parent = cgroups.find_parent()
         self.folders = Folders(data, has_other_users=os.geteuid() == 0)
         self.view = View(self.folders)
+        self.overdue = Overdue()
         self.keeping = Keeping(self.folders)
         self.changes = self.folders.data / records.CHANGES
         if not self.changes.exists():
@@ -157,17 +159,21 @@ class LocalEngine:
             await asyncio.to_thread(keepers.start_keeper, folder)
 
     async def observe(self) -> Observation:
-        """One look at all folders; a keeper that was lost is replaced, and one that a program
-        stopped is ended first."""
+        """One look at all folders; a keeper that was lost is replaced, one that a program
+        stopped is ended first, and what outlives its kill is killed."""
         self.view.refresh()
         observed, is_complete = self.view.observed()
-        for folder in self.view.needing_keeper():
+        unreleased = self.view.needing_keeper()
+        for folder in unreleased:
             keepers.end_stopped(folder)
+        # Not in a thread: a guest may have left no room for one.
+        self.overdue.end(unreleased)
         for folder in self.view.without_keeper():
             try:
                 await asyncio.to_thread(keepers.start_keeper, folder)
-            except Transient:
-                # Tried again after a while; what was seen is no less true.
+            except (Transient, RuntimeError):
+                # Tried again after a while; what was seen is no less true. RuntimeError: no room
+                # for a thread.
                 continue
         return Observation(
             pool=self.pool,

@@ -16,6 +16,8 @@ from parkade.engines.local.processes import Process
 from parkade.engines.local.programs import Program
 from parkade.engines.local.records import Guard, RankState, Signalled
 
+MOST_FREEZES = 10
+
 
 class Gang:
     """Ranks in order, and all that descends from them; `beside` maps the save commands that run
@@ -130,6 +132,7 @@ class Gang:
         """A signal to the process groups of living ranks, and to each other process left."""
         if number == signal.SIGKILL:
             cgroups.kill(self.cgroup)
+            self._freeze()
         living = self._living()
         groups = {rank.pid for rank in living}
         others = [one for one in self._members().values() if one.group not in groups]
@@ -137,6 +140,18 @@ class Gang:
             self._signal_group(rank, number)
         for process in others:
             processes.send(process.pid, process.start_ticks, number)
+
+    def _freeze(self) -> None:
+        """Stops all that runs, until a look finds nothing new: what forks as fast as it is killed
+        would not come to an end."""
+        frozen: set[tuple[int, int]] = set()
+        for _ in range(MOST_FREEZES):
+            found = {(one.pid, one.start_ticks) for one in self._members().values()} - frozen
+            if not found:
+                return
+            for pid, start_ticks in found:
+                processes.send(pid, start_ticks, signal.SIGSTOP)
+            frozen |= found
 
     def _living(self) -> list[RankState]:
         return [rank for rank in self.ranks if not rank.has_ended]

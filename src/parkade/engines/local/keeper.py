@@ -34,6 +34,7 @@ from parkade.engines.local.state_file import StateFile, last_state, never_starte
 from parkade.ports import Phase
 
 LOOK_US = 100_000
+STOPPED_FIRST = "it was stopped before it began"
 EXIT_UNKNOWN = "exit status unknown: the keeper was lost"
 
 
@@ -149,20 +150,28 @@ class Keeper:
     def _start(self) -> None:
         """A gang starts whole: the pids are on record before any rank runs its command."""
         starting = spawn.StartingGang(self.launch, self.folder)
-        trouble = starting.wait_ready()
+        trouble = starting.wait_ready(self._follow_orders)
         if trouble is None:
             self._record(starting)
             trouble = self.agree()
         if trouble is not None:
+            if self.leaving.escalation.is_termed:
+                trouble = STOPPED_FIRST
             starting.dismiss()
             self.gang.ranks = tuple(never_started() for _ in starting.ranks)
             self.state.change(launch_error=trouble)
             return
-        trouble = starting.let_go()
-        self.state.change(phase=Phase.RUNNING, started_us=wall_us(), launch_error=trouble)
+        started_us = wall_us()
+        trouble = starting.let_go(self._follow_orders)
+        self.state.change(phase=Phase.RUNNING, started_us=started_us, launch_error=trouble)
         if trouble is not None:
             self.leaving.end()
         self.state.write("running")
+
+    def _follow_orders(self) -> None:
+        """What is ordered while the ranks start is done in time."""
+        self.leaving.read_order()
+        self.leaving.carry_out(monotonic_us())
 
     def _record(self, starting: spawn.StartingGang) -> None:
         """Returns once the pids of those that stand ready are on record."""

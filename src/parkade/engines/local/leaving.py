@@ -12,6 +12,7 @@ once, so that a program without a handler that crashes keeps no seat (decision r
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -181,15 +182,22 @@ class Leaving:
         self._leave(broken_us, notice_us=heal_notice_us, grace_us=GANG_GRACE_US, cause=Cause.HEALED)
 
     def carry_out(self, now_us: int) -> None:
-        """Sends what is due."""
+        """Sends what is due. Whom to tell is read from what programs show of themselves: whatever
+        goes wrong there keeps the kill from none."""
+        try:
+            self._tell(now_us)
+        except Exception:  # noqa: BLE001 - see above
+            sys.stderr.write(f"programs could not be told:\n{traceback.format_exc()}")
+        if self.escalation.is_kill_due(now_us) and now_us >= self._kill_again_us:
+            self._kill_again_us = now_us + KILL_AGAIN_US
+            self.gang.everyone(signal.SIGKILL)
+
+    def _tell(self, now_us: int) -> None:
         if self.escalation.is_term_due(now_us) or self.escalation.is_termed:
             self._terminate(now_us)
         elif self.order is not None and now_us >= self._ask_again_us:
             self._ask_again_us = now_us + ASK_AGAIN_US
             self._ask()
-        if self.escalation.is_kill_due(now_us) and now_us >= self._kill_again_us:
-            self._kill_again_us = now_us + KILL_AGAIN_US
-            self.gang.everyone(signal.SIGKILL)
 
     def _give_notice(self, order: Stop) -> None:
         owner = self.launch.account if self.launch.is_other_user else None
@@ -213,10 +221,15 @@ class Leaving:
             self._run_beside(command)
 
     def _run_beside(self, command: str) -> None:
-        """The workload's own save command, once for each rank that lives."""
+        """The workload's own save command, once for each rank that lives; none where the workload
+        left no room for a process."""
         for index, rank in enumerate(self.gang.ranks):
             if not rank.has_ended:
-                pid = spawn.run_beside(self.launch, self.folder, index, command)
+                try:
+                    pid = spawn.run_beside(self.launch, self.folder, index, command)
+                except OSError as error:
+                    sys.stderr.write(f"save command not run: {error.strerror}\n")
+                    return
                 self.gang.beside[pid] = None
                 self.gang.has_children = True
                 self.state.change(is_signalled=True)

@@ -103,9 +103,11 @@ def _waited_for(pid: int) -> int:
             reader = threading.Thread(
                 target=_read, args=(pid, addresses, found), name=name, daemon=True
             )
-            reader.start()
-            reader.join(READ_S)
-            _readers.add(reader)
+            # No room for a thread is an error of no kind of its own.
+            with contextlib.suppress(RuntimeError):
+                reader.start()
+                reader.join(READ_S)
+                _readers.add(reader)
     return functools.reduce(operator.or_, found, 0)
 
 

@@ -160,7 +160,12 @@ def send(pid: int, start_ticks: int, number: int) -> bool:
 
 def become_subreaper() -> None:
     """Makes orphans among our descendants our children, whatever session they moved to."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def prctl(option: int, value: int) -> None:
+    """Sets one option of this process. OSError where the kernel refuses."""
     library = ctypes.CDLL(None, use_errno=True)
-    if library.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if library.prctl(option, value, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -23,10 +23,11 @@ and tee (bystander). The data loaders below python are never seen.
 
 Everything is read from /proc, so a process may be gone or another by the time it is signalled; the
 pair of pid and start time settles that (`processes.send`). Cost: four small files for each process
-down to the trainers. The facts behind the lists are in decision record 40.
+down to the trainers, at most MOST_LOOKED. The facts behind the lists are in decision record 40.
 """
 
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from pathlib import Path
 
 import msgspec
@@ -54,6 +55,7 @@ LAUNCHER_MODULES = frozenset(
 )
 INTERPRETERS = ("python", "pypy")
 WAITING = "do_wait"
+MOST_LOOKED = 4096
 TAKES_A_WORD = ("-X", "-W")
 SIGINT = 2
 HAS_CHILDREN = (PROC / "thread-self" / "children").exists()
@@ -94,28 +96,56 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def trainers(root: int, numbers: Iterable[int]) -> list[Program]:
-    """The trainer processes at and below a process, for signals that would be sent."""
-    return list(_trainers(root, tuple(numbers), set()))
+    """The trainer processes at and below a process, for signals that would be sent: parents first.
+    Of a tree of more than MOST_LOOKED processes, what the walk reaches first."""
+    found = list(_walk(root, tuple(numbers)))
+    has_trainer = [False] * len(found)
+    chosen: list[Program] = []
+    for place in reversed(range(len(found))):
+        program, role, parent = found[place]
+        is_one = role is _Role.TRAINER or (role is _Role.WAITING and not has_trainer[place])
+        if is_one:
+            chosen.append(program)
+        if parent is not None and (is_one or has_trainer[place]):
+            has_trainer[parent] = True
+    return chosen[::-1]
 
 
-def _trainers(pid: int, numbers: tuple[int, ...], seen: set[int]) -> Iterator[Program]:
-    program = look(pid)
-    if program is None or pid in seen:
-        return
-    seen.add(pid)
+class _Role(Enum):
+    """What the walk takes a process for. A waiting one is the trainer if there is none below."""
+
+    PASSED = "passed"
+    WAITING = "waiting"
+    BYSTANDER = "bystander"
+    TRAINER = "trainer"
+
+
+def _role(program: Program, numbers: tuple[int, ...]) -> _Role:
     is_listening = any(program.listens_to(number) for number in numbers)
     if program.is_launcher or (program.name in SHELLS and not is_listening):
-        yield from _below(pid, numbers, seen)
-    elif program.is_waiting and not is_listening:
-        below = list(_below(pid, numbers, seen))
-        yield from below or [program]
-    elif program.name not in BYSTANDERS:
-        yield program
+        return _Role.PASSED
+    if program.is_waiting and not is_listening:
+        return _Role.WAITING
+    return _Role.BYSTANDER if program.name in BYSTANDERS else _Role.TRAINER
 
 
-def _below(pid: int, numbers: tuple[int, ...], seen: set[int]) -> Iterator[Program]:
-    for child in children(pid):
-        yield from _trainers(child, numbers, seen)
+def _walk(root: int, numbers: tuple[int, ...]) -> Iterator[tuple[Program, _Role, int | None]]:
+    """Down to the trainers, each with its parent's place in the walk. Programs choose how deep
+    their tree is, so it does not recurse."""
+    seen: set[int] = set()
+    open_pids: list[tuple[int, int | None]] = [(root, None)]
+    place = 0
+    while open_pids and place < MOST_LOOKED:
+        pid, parent = open_pids.pop()
+        program = None if pid in seen else look(pid)
+        if program is None:
+            continue
+        seen.add(pid)
+        role = _role(program, numbers)
+        yield program, role, parent
+        if role in (_Role.PASSED, _Role.WAITING):
+            open_pids += [(child, place) for child in reversed(children(pid))]
+        place += 1
 
 
 def look(pid: int) -> Program | None:

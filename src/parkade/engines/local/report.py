@@ -18,7 +18,7 @@ from typing import Annotated
 
 import msgspec
 
-from parkade.engines.local import records, walking
+from parkade.engines.local import opening, records, walking
 from parkade.ports import Checkpoint
 
 NAME = ".parkade.json"
@@ -86,13 +86,14 @@ def moment(at_us: int) -> str:
 
 def _find(folder: Path, named: str | None) -> tuple[Path | None, str | None]:
     """The path that a report names, or why it is not believed. The kernel follows its links, a
-    bounded number; what was opened is what is judged, whatever the user exchanges meanwhile."""
+    bounded number, but none of /proc's, which lead into what another process has mounted; what was
+    opened is what is judged, whatever the user exchanges meanwhile."""
     if named is None:
         return None, None
     # In one sentence, so that no user learns from it what there is elsewhere.
     elsewhere = f"path {named!r} is not there, or leads out of the checkpoint folder"
     try:
-        found = os.open(folder / named, os.O_PATH | os.O_CLOEXEC)
+        found = opening.below(folder, named)
     except (OSError, ValueError):
         return None, elsewhere
     try:

@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +22,7 @@ SHELL = "/bin/bash"
 READY = b"r"
 GO = b"g"
 PREPARE_S = 30.0
+LOOK_MS = 100
 REASON_BYTES = 1024
 
 
@@ -48,29 +50,49 @@ class StartingGang:
             self.ranks.append(StartingRank(index=index, pid=pid, report=report))
         os.close(gate)
 
-    def wait_ready(self) -> str | None:
-        """None once every rank stands at the barrier, else why one does not."""
-        ends_at = time.monotonic() + PREPARE_S
-        for rank in self.ranks:
-            left = max(0.0, ends_at - time.monotonic())
-            if not select.select([rank.report], [], [], left)[0]:
+    def wait_ready(self, meanwhile: Callable[[], None]) -> str | None:
+        """None once every rank stands at the barrier, else why one does not. `meanwhile` is called
+        every LOOK_MS: the user can make its own rank wait, here and in `let_go`."""
+        for rank, found in self._answers(meanwhile):
+            if found is None:
                 return f"rank {rank.index}: not ready within {PREPARE_S:.0f} s"
-            found = os.read(rank.report, REASON_BYTES)
             if found != READY:
                 return f"rank {rank.index}: {found.decode(errors='replace') or 'died early'}"
         return None
 
-    def let_go(self) -> str | None:
+    def let_go(self, meanwhile: Callable[[], None]) -> str | None:
         """Lets all through at once; None when each runs its command, else why one does not."""
         os.write(self._open_gate, GO * len(self.ranks))
         os.close(self._open_gate)
-        trouble = None
-        for rank in self.ranks:
-            found = os.read(rank.report, REASON_BYTES)
+        troubles: dict[int, str] = {}
+        for rank, found in self._answers(meanwhile):
             os.close(rank.report)
-            if found and trouble is None:
-                trouble = f"rank {rank.index}: {found.decode(errors='replace')}"
-        return trouble
+            if found is None:
+                troubles[rank.index] = f"its command was not run within {PREPARE_S:.0f} s"
+            elif found:
+                troubles[rank.index] = found.decode(errors="replace")
+        first = min(troubles, default=None)
+        return None if first is None else f"rank {first}: {troubles[first]}"
+
+    def _answers(
+        self, meanwhile: Callable[[], None]
+    ) -> Iterator[tuple[StartingRank, bytes | None]]:
+        """What each rank reports next, as it comes; None for those that do not in PREPARE_S."""
+        ends_at = time.monotonic() + PREPARE_S
+        left = {rank.report: rank for rank in self.ranks}
+        poller = select.poll()
+        for pipe in left:
+            poller.register(pipe, select.POLLIN)
+        while left:
+            ready = poller.poll(LOOK_MS)
+            for pipe, _ in ready:
+                poller.unregister(pipe)
+                yield left.pop(pipe), os.read(pipe, REASON_BYTES)
+            if left and not ready:
+                meanwhile()
+                if time.monotonic() >= ends_at:
+                    yield from ((rank, None) for rank in left.values())
+                    return
 
     def dismiss(self) -> None:
         """Sends away those at the barrier, and ends those that never came to it."""

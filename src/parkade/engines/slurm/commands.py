@@ -10,8 +10,6 @@ runs as another user are not: who holds them open could read the next user's scr
 a later command seems to say.
 """
 
-from __future__ import annotations
-
 import os
 import queue
 import select
@@ -52,6 +50,21 @@ class Runner(Protocol):
     def run(self, *words: str, stdin: str = "", account: Account | None = None) -> bytes:
         """See `Commands.run`."""
         ...
+
+
+class Spool:
+    """The files of one command at a time: what it is given, its output and its complaints. They go
+    with the spool."""
+
+    def __init__(self) -> None:
+        self.given, self.out, self.err = self._all = tuple(_nameless() for _ in range(3))
+        self.close = weakref.finalize(self, _close, self._all)
+
+    def empty(self) -> None:
+        """For the next command."""
+        for descriptor in self._all:
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
 
 
 class Commands:
@@ -120,21 +133,6 @@ class Commands:
             child.kill()
             child.wait()
         return None
-
-
-class Spool:
-    """The files of one command at a time: what it is given, its output and its complaints. They go
-    with the spool."""
-
-    def __init__(self) -> None:
-        self.given, self.out, self.err = self._all = tuple(_nameless() for _ in range(3))
-        self.close = weakref.finalize(self, _close, self._all)
-
-    def empty(self) -> None:
-        """For the next command."""
-        for descriptor in self._all:
-            os.ftruncate(descriptor, 0)
-            os.lseek(descriptor, 0, os.SEEK_SET)
 
 
 def _nameless() -> int:

@@ -16,7 +16,7 @@ import msgspec
 
 from parkade.engines.local import detaching, processes, records
 from parkade.engines.local.clocks import monotonic_us, wall_us
-from parkade.engines.local.keeper import Keeper
+from parkade.engines.local.keeper import STOPPED_FIRST, Keeper
 from parkade.engines.local.records import Guard, Launch, Member
 from parkade.engines.local.state_file import never_started
 from parkade.engines.local.validation import folder_name
@@ -51,7 +51,7 @@ class MemberKeeper(Keeper):
                 return found.trouble
             order = records.read_order(self.home)
             if order is not None and wall_us() >= order.kill_us:
-                return "it was stopped before it began"
+                return STOPPED_FIRST
             if found.is_open:
                 return None
             time.sleep(POLL_S)

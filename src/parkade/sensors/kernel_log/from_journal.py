@@ -14,7 +14,7 @@ import msgspec
 
 from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import MINUTE_US, SECOND_US
-from parkade.ports import NO_OTHERS, OtherLines
+from parkade.ports import NO_BACKLOG, NO_OTHERS, Backlog, OtherLines
 from parkade.sensors.bookmarks import KERNEL_LOG
 from parkade.sensors.kernel_log.journal import ComingLines, KernelJournalError, journal_lines
 from parkade.sensors.kernel_log.live import symptoms_of_lines
@@ -78,6 +78,11 @@ class KernelJournal:
     def missed(self) -> str | None:
         """See `ports.LogSensor`; what journald dropped is not known."""
         return None
+
+    @property
+    def backlog(self) -> Backlog:
+        """See `ports.LogSensor`; `journalctl` tells no size."""
+        return NO_BACKLOG
 
     def resume(self, bookmark: str) -> None:
         """See `ports.LogSensor`."""

@@ -12,9 +12,10 @@ from typing import Protocol
 
 from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import SECOND_US
-from parkade.ports import OtherLines
+from parkade.ports import NO_BACKLOG, Backlog, OtherLines
 from parkade.sensors.bookmarks import KERNEL_LOG
-from parkade.sensors.kernel_log.files import Follower, KernelRecords, boot_id
+from parkade.sensors.kernel_log.files import KernelRecords, boot_id
+from parkade.sensors.kernel_log.following import Follower
 from parkade.sensors.kernel_log.hosts import Hosts
 from parkade.sensors.kernel_log.reading import LineTally, ReadLine, read, symptom_of
 from parkade.sensors.kernel_log.stamps import StampClock
@@ -42,12 +43,13 @@ class KernelLogFile:
         from_end: bool = True,
         hosts: tuple[str, ...] = (),
         sharing: Hosts | None = None,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.tally = LineTally()
         self._node = node
         self._hosts = Hosts(hosts or (node,))
         self._sharing = sharing
-        self._follower = Follower(path, from_end=from_end)
+        self._follower = Follower(path, from_end=from_end, steady=steady)
         self.state = self._state()
 
     def poll(self, now_us: int) -> list[Symptom]:
@@ -81,6 +83,11 @@ class KernelLogFile:
     def missed(self) -> str | None:
         """See `ports.LogSensor`."""
         return self._follower.missed
+
+    @property
+    def backlog(self) -> Backlog:
+        """See `ports.LogSensor`."""
+        return self._follower.backlog
 
     def resume(self, bookmark: str) -> None:
         """See `ports.LogSensor`."""
@@ -133,6 +140,7 @@ class KernelRing:
         self._records = records()
         self._last = -1
         self.missed: str | None = None
+        self.backlog = NO_BACKLOG
 
     @property
     def bookmark(self) -> str | None:

@@ -1,35 +1,85 @@
-"""Where the lines of a log are that was rotated while its reader was down.
+"""Where the lines of a log are that was rotated, or copied and cut, while its reader was down.
 
-Rotation renames: the file that was read to a bookmark keeps its inode under a name such as
-`kern.log.1` or `kern.log-20261127`. It is read on from the bookmark, then the whole files that were
-rotated after it, then the log. A file that was compressed, copied and cut, or removed is not read:
-what it held behind the bookmark may be missed, and that is said.
+A rotation renames: the file that was read to a bookmark keeps its inode under a name such as
+`kern.log.1` or `kern.log-20261127`. A copy has another inode and the same bytes before the
+bookmark's place. Either is read on from there, then the whole files that were rotated after it,
+then the log. What was compressed or removed is not read: that it may have been missed is said.
 """
 
+import os
 import re
+import zlib
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 MOST_FILES = 1_000
 """Of a folder that are looked at."""
 MOST_NAMED = 3
+MOST_CHECKED = 256
+"""Bytes before a place of which its checksum is."""
 _SUFFIX = re.compile(r"(?:\.\d{1,6}|-\d{6,14})(\.(?:gz|xz|bz2|zst|lz4))?")
 
 
+class Place(NamedTuple):
+    """A place in a file. `check`: the checksum of the bytes before it; None in bookmarks of the
+    first form, which have none. `read_s`: when the last line was read, in seconds; 0 unknown."""
+
+    device: int
+    inode: int
+    offset: int
+    check: int | None
+    read_s: int
+
+    @classmethod
+    def of(cls, text: str) -> Self | None:
+        """From its text; None where it is none."""
+        words = text.split(":")
+        if len(words) not in (3, 5) or not all(map(str.isdecimal, words)):
+            return None
+        device, inode, offset, *more = map(int, words)
+        return cls(device, inode, offset, more[0] if more else None, more[1] if more else 0)
+
+    def text(self) -> str:
+        """As a bookmark keeps it."""
+        more = () if self.check is None else (self.check, self.read_s)
+        return ":".join(map(str, (self.device, self.inode, self.offset, *more)))
+
+    def is_in(self, path: Path) -> bool:
+        """Whether a path is the file of this place, and holds what was read of it."""
+        try:
+            seen = path.stat()
+        except OSError:
+            return False
+        is_same = (seen.st_dev, seen.st_ino) == (self.device, self.inode)
+        return is_same and self.offset <= seen.st_size and self.fits(path, if_unknown=True)
+
+    def fits(self, path: Path, *, if_unknown: bool) -> bool:
+        """Whether the bytes before this place are the same in a file."""
+        if self.check is None or self.offset == 0:
+            return if_unknown
+        begin = max(0, self.offset - MOST_CHECKED)
+        try:
+            with path.open("rb") as handle:
+                held = os.pread(handle.fileno(), self.offset - begin, begin)
+        except OSError:
+            return False
+        return len(held) == self.offset - begin and zlib.crc32(held) == self.check
+
+
 class Rotated(NamedTuple):
-    """`files` are to be read before the log, the first from the bookmark on, the others whole.
+    """`files` are to be read before the log, the first from the place on, the others whole.
     `compressed` cannot be read here; oldest first."""
 
     files: tuple[Path, ...]
     compressed: tuple[Path, ...]
 
 
-def rotated_since(log: Path, device: int, inode: int) -> Rotated:
-    """What a log has become since a file of this device and inode was read; without `files` that
-    file is gone. Costs the names of the folder."""
+def rotated_since(log: Path, place: Place) -> Rotated:
+    """What a log has become since it was read to a place that is not in it any more; without
+    `files` that is gone. Costs the names of the folder, and a look into each that is rotated."""
     plain: list[tuple[int, Path]] = []
     compressed: list[tuple[int, Path]] = []
-    read, at_ns = None, 0
     try:
         names = sorted(log.parent.glob(f"{_escaped(log.name)}[.-]*"))[-MOST_FILES:]
     except OSError:
@@ -42,24 +92,32 @@ def rotated_since(log: Path, device: int, inode: int) -> Rotated:
             continue
         if suffix is not None:
             (compressed if suffix[1] else plain).append((seen.st_mtime_ns, path))
-            if (seen.st_dev, seen.st_ino) == (device, inode):
-                read, at_ns = path, seen.st_mtime_ns
+    plain.sort()
+    compressed.sort()
+    read = next((each for each in plain if place.is_in(each[1])), None)
+    # A copy; the newest, since one that was copied twice holds less behind the place.
+    copies = (each for each in reversed(plain) if place.fits(each[1], if_unknown=False))
+    read = read or next(copies, None)
     if read is None:
-        return Rotated((), tuple(path for _, path in sorted(compressed)[-MOST_NAMED:]))
-    later = [path for at, path in sorted(plain) if at >= at_ns and path != read]
-    unread = [path for at, path in sorted(compressed) if at > at_ns]
-    return Rotated((read, *later), tuple(unread))
+        return Rotated((), tuple(path for _, path in compressed[-MOST_NAMED:]))
+    at_ns, first = read
+    later = [path for at, path in plain if at >= at_ns and path != first]
+    unread = [path for at, path in compressed if at > at_ns]
+    return Rotated((first, *later), tuple(unread))
 
 
-def missed(log: Path, offset: int, rotated: Rotated) -> str | None:
+def missed(log: Path, place: Place, rotated: Rotated) -> str | None:
     """What to say of lines that are not read; None where all are."""
     names = ", ".join(path.name for path in rotated.compressed[-MOST_NAMED:])
     if rotated.files:
         return f"{log} was rotated, and {names} is compressed and was not read" if names else None
     look = f"; look in {names}" if names else ""
+    since = ""
+    if place.read_s:
+        since = f", from {datetime.fromtimestamp(place.read_s, UTC):%Y-%m-%dT%H:%M:%SZ} on,"
     return (
-        f"{log} is another file now, or was cut, and what the one before held behind byte {offset}"
-        f" was not read{look}"
+        f"{log} is another file now, or was cut, and what the one before held behind byte"
+        f" {place.offset}{since} was not read{look}"
     )
 
 

@@ -15,8 +15,10 @@ lines with words before the kernel's own, so that no node is blamed for them wit
 import enum
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
+MOST_DATES_KEPT = 4_096
 _PRIORITY = re.compile(r"^(?:<\d{1,3}>|[a-z]\w{0,11}\s*:\w{1,12}\s*:\s(?=[\[\d]))")
 """As syslog writes it, and as `dmesg --decode` does."""
 _RECORD = re.compile(r"^(?:\d{1,3}),\d{1,20},(\d{1,20}),[^;]{0,64};(.*)$", re.DOTALL)
@@ -231,10 +233,17 @@ def _at(second: str, fraction: str | None, zone: str | None, rest: str) -> Stamp
 
 def _dated(text: str, form: str, rest: str) -> Stamped | None:
     """An instant of a date; None of one that no calendar has."""
+    at_us = _instant_us(text, form)
+    return None if at_us is None else Stamped(at_us, StampClock.WALL, rest)
+
+
+@lru_cache(maxsize=MOST_DATES_KEPT)
+def _instant_us(text: str, form: str) -> int | None:
+    """Kept, since the lines of one second come together and reading a date costs half a line."""
     try:
         at = datetime.strptime(re.sub(r"\s+", " ", text), form)  # noqa: DTZ007
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)
-        return Stamped(round(at.timestamp()) * 1_000_000, StampClock.WALL, rest)
+        return round(at.timestamp()) * 1_000_000
     except (ValueError, OverflowError):
         return None

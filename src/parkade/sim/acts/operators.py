@@ -10,6 +10,9 @@ from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.sim.acts.stage import Stage
 from parkade.sim.fleet import OPERATOR, member_of, owner_of
 
+MAINTAINED = 0.5
+"""Of the drains, as many are maintenance windows."""
+
 
 def fail_node(stage: Stage, chance: random.Random) -> None:
     """A person says that a node is broken; it is restored later."""
@@ -28,11 +31,44 @@ def cordon(stage: Stage, chance: random.Random) -> None:
 
 
 def drain(stage: Stage, chance: random.Random) -> None:
-    """A node is emptied, and taken into use again."""
+    """A node is emptied, and taken into use again; or a window of some is scheduled."""
     node = chance.choice(stage.fleet.nodes)
+    if chance.random() < MAINTAINED:
+        _maintain(stage, chance, node)
+        return
     stage.ask(commands.DrainNode(by=OPERATOR, node=node, reason="service"))
     back = commands.UndrainNode(by=OPERATOR, node=node)
     stage.later(chance.choice((60, 600, 3600)), lambda: stage.ask(back))
+
+
+def _maintain(stage: Stage, chance: random.Random, node: str) -> None:
+    """A window of one node or several, soon or at once; it may be moved, or cancelled."""
+    now_us = stage.present_us()
+    start_us = now_us + chance.choice((0, 60, 600)) * SECOND_US
+    end_us = start_us + chance.choice((60, 600, 3600)) * SECOND_US
+    others = chance.sample(sorted(stage.fleet.nodes), chance.choice((0, 0, 1, 3)))
+    scheduled = commands.ScheduleMaintenance(
+        by=OPERATOR,
+        nodes=(node, *others),
+        start_us=start_us,
+        end_us=end_us,
+        reason="firmware",
+        is_forced=chance.random() < 0.5,
+    )
+    stage.ask(scheduled)
+    name, fate = f"m{chance.choice((1, 2, 3))}", chance.random()
+    if fate < 0.3:
+        moved = commands.ChangeMaintenance(
+            by=OPERATOR,
+            maintenance=name,
+            start_us=start_us + 120 * SECOND_US if chance.random() < 0.5 else None,
+            end_us=end_us + chance.choice((-30, 300)) * SECOND_US,
+            is_forced=chance.random() < 0.5,
+        )
+        stage.later(chance.choice((1, 60, 300)), lambda: stage.ask(moved))
+    elif fate < 0.5:
+        gone = commands.CancelMaintenance(by=OPERATOR, maintenance=name)
+        stage.later(chance.choice((1, 60, 300)), lambda: stage.ask(gone))
 
 
 def deposit(stage: Stage, chance: random.Random) -> None:

@@ -4,6 +4,7 @@ Apart from what it audits, like the auditor of money: it reads no record of the 
 of its own. Each rule names the invariant of docs/simulation.md that it holds.
 """
 
+from parkade.core.fleet.maintenance import MAINTENANCE
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.node import MARS
 from parkade.core.fleet.seat import Seat
@@ -123,7 +124,9 @@ class SeatAuditor:
     def _uncordon(self, node: str, holder: str, by: str | None) -> None:
         setter = self.nodes[node].cordons.pop(holder, None)
         # Mars' own may also be lifted where a person gives the node back: `auditor.mars` judges it.
-        is_its_own = by is None or by == holder or setter == by or holder == MARS
+        # A window's own are lifted at its end, or where an operator cancels it.
+        is_of_others = holder == MARS or holder.startswith(MAINTENANCE)
+        is_its_own = by is None or by == holder or setter == by or is_of_others
         require(is_its_own, 17, f"the cordon of {holder} on {node} was lifted by {by}")
 
     def _submit(self, workload: Workload, *, is_again: bool = False) -> None:

@@ -14,6 +14,7 @@ from parkade.core.state.world import World
 from parkade.core.units.money import ceil_div
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import EnginePhase
+from parkade.core.workloads.saving import EXIT_FOR_GOOD
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Rate, Workload
 from parkade.sim.check import arrays, changes, elastic, rights
@@ -347,7 +348,11 @@ def _look_at_end(world: World, event: events.Ended) -> None:
         require(is_seen, 5, f"{name} ended unseen, and that counts as a failure")
     if event.phase is Phase.FAILED:
         is_spent = event.failures > workload.spec.retry_failures
-        require(is_spent, 5, f"{name} has failed before its failures are used up")
+        require(
+            is_spent or event.exit_code == EXIT_FOR_GOOD,
+            5,
+            f"{name} has failed before its failures are used up",
+        )
     is_promised = workload.promise is not None and not event.phase.is_ended
     says = f"{name} has left for the seats that it is promised, and they are dropped"
     require(not is_promised or event.phase is Phase.PLACED, 3, says)

@@ -3,19 +3,24 @@
 Utilisation is GPU-hours held ÷ GPU-hours of the fleet over the window. Waits run from the instant
 at which a job became eligible to its start, of GPU jobs that became eligible in the window and
 started in the trace.
+
+A trace is cut to whole seconds, and which of two things came first within a second decides which
+job starts, and with that all that follows. So a short trace is replayed several times, each time
+with other fractions of seconds, and every figure is the median of those of the replays. The trace
+is itself one such drawing: of a trace of minutes no replay can tell more than where it lies.
 """
 
 from __future__ import annotations
 
 import itertools
 from array import array
-from collections import Counter
+from statistics import median
 
 import msgspec
 
 from parkade.sim.observe.fleet import Fleet
 from parkade.sim.observe.jobs import NEVER, Jobs, Kind
-from parkade.sim.observe.policy import Order, PolicyRun, Rules, Schedule
+from parkade.sim.observe.policy import Order, PolicyRun, Rules
 
 UTILISATION_BOUND = 0.02
 WAIT_BOUND = 0.2
@@ -27,6 +32,12 @@ TRIED_JOBS = 3_000
 
 REPLAYED_JOBS = 100_000
 """Of a longer trace the first so many are replayed; the report says so."""
+
+MOST_REPLAYS = 15
+"""Of a short trace, with other fractions of seconds; fewer of a longer one, …"""
+
+REPLAYED_TOGETHER = 3_000
+"""… so that all replays together have about so many jobs."""
 
 DEPTHS = ((2_000, 100), (20_000, 20))
 LEAST_DEPTH = 5
@@ -57,29 +68,35 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     is_within_bounds: bool
     """Utilisation within 2 points, and the median wait within 20 % or a minute of the trace's."""
 
+    replays: int = 1
+    """What is called replayed is the median of so many."""
+
+    utilisations: tuple[float, float] | None = None
+    """The least and the most of the replays; None: there is one."""
+
+    median_waits_s: tuple[float, float] | None = None
+
 
 def depth_of(jobs: int) -> int:
     """How many jobs a backfill plans: fewer in long traces, so that a million jobs take minutes."""
     return next((depth for most, depth in DEPTHS if jobs <= most), LEAST_DEPTH)
 
 
-def pause_of(jobs: Jobs) -> tuple[int, int]:
-    """(how many seconds lie between the times at which the cluster starts jobs, their remainder).
+def pause_of(jobs: Jobs) -> int:
+    """How many seconds lie between the times at which the cluster starts jobs.
 
     A quarter of the gaps between instants at which jobs started are no longer; at most a minute.
     """
     starts = [start for start in jobs.start_s[:REPLAYED_JOBS] if start != NEVER]
     gaps = sorted(after - before for before, after in itertools.pairwise(sorted(set(starts))))
-    pause_s = min(60, max(1, gaps[len(gaps) // 4])) if gaps else 1
-    phases = Counter(start % pause_s for start in starts)
-    return pause_s, max(sorted(phases), key=phases.__getitem__, default=0)
+    return min(60, max(1, gaps[len(gaps) // 4])) if gaps else 1
 
 
 def candidates(jobs: Jobs, interval_s: int, depth: int) -> list[Rules]:
     """The policies that a cluster may have: with priorities only where the trace has several."""
     ranks = set(jobs.priority[:REPLAYED_JOBS])
     orders = [Order.SUBMISSION, Order.PRIORITY] if len(ranks) > 1 else [Order.SUBMISSION]
-    pause_s, phase_s = pause_of(jobs)
+    pause_s = pause_of(jobs)
     return [
         Rules(
             order=order,
@@ -87,7 +104,6 @@ def candidates(jobs: Jobs, interval_s: int, depth: int) -> list[Rules]:
             interval_s=interval_s,
             depth=depth,
             pause_s=pause_s,
-            phase_s=phase_s,
         )
         for order in orders
         for has_backfill in (False, True)
@@ -105,15 +121,14 @@ def choose(
 ) -> tuple[Rules, tuple[Accuracy, ...]]:
     """The policy whose replay of the first jobs is nearest to the trace, and what each gave."""
     some, until_s = first_jobs(jobs, which, window, TRIED_JOBS)
-    found = []
-    for rules in tried:
-        run = PolicyRun(
-            jobs, fleet, rules, which=some, window=(window[0], until_s), limits=limits
-        ).run()
-        is_whole = until_s == window[1]
-        found.append(accuracy(jobs, fleet, some, run, rules, is_whole=is_whole))
+    part = (window[0], until_s)
+    is_whole = until_s == window[1]
+    found = tuple(
+        accuracy(jobs, fleet, rules, which=some, window=part, limits=limits, is_whole=is_whole)
+        for rules in tried
+    )
     best = min(range(len(tried)), key=lambda place: (_error(found[place]), place))
-    return tried[best], tuple(found)
+    return tried[best], found
 
 
 def _error(found: Accuracy) -> float:
@@ -128,39 +143,62 @@ def _error(found: Accuracy) -> float:
 def accuracy(
     jobs: Jobs,
     fleet: Fleet,
-    which: array[int],
-    replayed: Schedule,
     rules: Rules,
     *,
+    which: array[int],
+    window: tuple[int, int],
+    limits: dict[int, int],
     is_whole: bool,
 ) -> Accuracy:
-    """The error of one replay."""
-    window = (replayed.begin_s, replayed.end_s)
-    seen = [
+    """The error of one policy, by the median of several replays."""
+    replays = max(1, min(MOST_REPLAYS, REPLAYED_TOGETHER // max(1, len(which))))
+    used_again, again = [], []
+    seen: list[int] = []
+    for seed in range(replays):
+        run = PolicyRun(
+            jobs, fleet, rules, which=which, window=window, limits=limits, seed=seed
+        ).run()
+        seen = [job for job in _waiting(jobs, which, window) if run.start_s[job] != NEVER]
+        used_again.append(utilisation(jobs, fleet, which, run.start_s, window))
+        again.append(waits_of([run.start_s[job] - jobs.eligible_s[job] for job in seen]))
+    waits = waits_of([jobs.start_s[job] - jobs.eligible_s[job] for job in seen])
+    used = utilisation(jobs, fleet, which, jobs.start_s, window)
+    replayed = Waits(
+        p50_s=median(it.p50_s for it in again),
+        p90_s=median(it.p90_s for it in again),
+        mean_s=median(it.mean_s for it in again),
+    )
+    return Accuracy(
+        policy=rules.words,
+        begin_s=window[0],
+        end_s=window[1],
+        is_whole=is_whole,
+        jobs=len(seen),
+        utilisation=used,
+        utilisation_replayed=median(used_again),
+        waits=waits,
+        waits_replayed=replayed,
+        is_within_bounds=abs(used - median(used_again)) <= UTILISATION_BOUND
+        and abs(waits.p50_s - replayed.p50_s) <= max(WAIT_BOUND * waits.p50_s, SHORT_WAIT_S),
+        replays=replays,
+        utilisations=_ends(used_again) if replays > 1 else None,
+        median_waits_s=_ends([it.p50_s for it in again]) if replays > 1 else None,
+    )
+
+
+def _ends(values: list[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+def _waiting(jobs: Jobs, which: array[int], window: tuple[int, int]) -> list[int]:
+    """GPU jobs that became eligible in the window and started in the trace."""
+    return [
         job
         for job in which
         if jobs.gpus[job]
         and jobs.kind[job] in (Kind.RAN, Kind.RUNNING)
         and window[0] <= jobs.eligible_s[job] < window[1]
-        and replayed.start_s[job] != NEVER
     ]
-    waits = waits_of([jobs.start_s[job] - jobs.eligible_s[job] for job in seen])
-    again = waits_of([replayed.start_s[job] - jobs.eligible_s[job] for job in seen])
-    used = utilisation(jobs, fleet, which, jobs.start_s, window)
-    used_again = utilisation(jobs, fleet, which, replayed.start_s, window)
-    return Accuracy(
-        policy=rules.words,
-        begin_s=replayed.begin_s,
-        end_s=replayed.end_s,
-        is_whole=is_whole,
-        jobs=len(seen),
-        utilisation=used,
-        utilisation_replayed=used_again,
-        waits=waits,
-        waits_replayed=again,
-        is_within_bounds=abs(used - used_again) <= UTILISATION_BOUND
-        and abs(waits.p50_s - again.p50_s) <= max(WAIT_BOUND * waits.p50_s, SHORT_WAIT_S),
-    )
 
 
 def utilisation(

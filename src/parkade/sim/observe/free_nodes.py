@@ -11,7 +11,7 @@ Example: nodes 0 and 1 of 8 GPUs, of which job A holds 6 on node 0. The sets of 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from parkade.sim.observe.fleet import Fleet
 from parkade.sim.observe.jobs import Jobs
@@ -56,18 +56,17 @@ class FreeNodes:
         return self.choose(fit, count)
 
     def choose(self, fit: int, count: int) -> list[int]:
-        """So many of these nodes, as Slurm chooses: of runs of neighbours the one with the fewest
-        free CPUs that has enough nodes; where none has, the one with the most, and then again."""
-        runs = [(sum(self.cpus[first : last + 1]), first, last) for first, last in _runs(fit)]
+        """So many of these nodes, as Slurm chooses: of runs of neighbours the shortest that has
+        enough nodes, of equal ones the first; where none has, the longest, and then again."""
+        runs = [(last - first + 1, first) for first, last in _runs(fit)]
         found: list[int] = []
         while len(found) < count:
             wanted = count - len(found)
-            enough = [it for it in runs if it[2] - it[1] + 1 >= wanted]
-            # Of equal ones the first, in either case.
+            enough = [it for it in runs if it[0] >= wanted]
             best = min(enough) if enough else max(runs, key=lambda it: (it[0], -it[1]))
             runs.remove(best)
-            found += range(best[1], min(best[2] + 1, best[1] + wanted))
-        return found
+            found += range(best[1], best[1] + min(best[0], wanted))
+        return sorted(found)
 
     def fit(self, job: int) -> int:
         """Every node that has room now for one node of its shape."""
@@ -78,7 +77,7 @@ class FreeNodes:
             for free in group.free[gpus:]:
                 fit |= free
         if cpus:
-            for node in _bits(fit & self._used):
+            for node in bits(fit & self._used):
                 if self.cpus[node] < cpus:
                     fit ^= 1 << node
         return fit
@@ -127,18 +126,19 @@ class FreeNodes:
 def _runs(nodes: int) -> Iterator[tuple[int, int]]:
     """(first, last) of each run of neighbours."""
     firsts, lasts = nodes & ~(nodes << 1), nodes & ~(nodes >> 1)
-    return zip(_bits(firsts), _bits(lasts), strict=True)
+    return zip(bits(firsts), bits(lasts), strict=True)
 
 
-def lowest(nodes: int, count: int) -> int:
-    """The first so many of a set of nodes."""
-    rest = nodes
-    for _ in range(count):
-        rest &= rest - 1
-    return nodes ^ rest
+def as_set(nodes: Iterable[int]) -> int:
+    """These nodes as the bits of a number."""
+    found = 0
+    for node in nodes:
+        found |= 1 << node
+    return found
 
 
-def _bits(nodes: int) -> Iterator[int]:
+def bits(nodes: int) -> Iterator[int]:
+    """The nodes of a set, in their order."""
     while nodes:
         yield (nodes & -nodes).bit_length() - 1
         nodes &= nodes - 1

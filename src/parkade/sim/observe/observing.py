@@ -48,7 +48,6 @@ from parkade.sim.observe.idle import Idle, idle_of
 from parkade.sim.observe.jobs import NEVER, Jobs, Kind, Reading
 from parkade.sim.observe.kinds import NodeKind, Sorted, sort_jobs
 from parkade.sim.observe.lending import PAUSES_US, Lending, Outcome, org_name
-from parkade.sim.observe.policy import PolicyRun
 from parkade.sim.observe.sacct import read_jobs
 from parkade.sim.observe.sinfo import read_fleet
 from parkade.sim.replay.tables import BadData
@@ -177,10 +176,15 @@ def _replay(
     )
     best, tried = choose(jobs, fleet, rules, which=found.which, window=window, limits=limits)
     some, until_s = first_jobs(jobs, found.which, window, REPLAYED_JOBS)
-    part = (window[0], until_s)
-    run = PolicyRun(jobs, fleet, best, which=some, window=part, limits=limits).run()
-    is_whole = until_s == window[1]
-    return tried, accuracy(jobs, fleet, some, run, best, is_whole=is_whole)
+    return tried, accuracy(
+        jobs,
+        fleet,
+        best,
+        which=some,
+        window=(window[0], until_s),
+        limits=limits,
+        is_whole=until_s == window[1],
+    )
 
 
 def _idle(

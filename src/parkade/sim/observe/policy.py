@@ -2,16 +2,21 @@
 
 Theory of operation. Time goes from one second at which something happens to the next: a job ends,
 becomes eligible or leaves the queue. Each job runs as long as it ran in the trace. Two passes start
-jobs, as in Slurm:
+jobs, as in Slurm, each once something has happened and it has rested since the last one:
 
-- *In order*, at the next of the instants that are `pause_s` apart: in each partition the first job
-  of the queue starts if its whole shape fits; the first that does not fit stops its partition. A
-  job that only its account's limit keeps back stops none.
+- *In order*, at most every `pause_s`: in each partition the first job of the queue starts if its
+  whole shape fits; the first that does not fit stops its partition. A job that only its account's
+  limit keeps back stops none.
 - *Backfill*, at most every `interval_s`: over all partitions in order, a job that fits starts if it
   delays no earlier one. Each job that does not fit is planned at the first instant at which it
   would, were every running job to use up its time limit, and keeps all of those nodes for as long
-  as its own limit; also one that its account's limit keeps back, for Slurm asks that only of what
-  it starts. At most `depth` jobs are planned in a pass.
+  as its own limit (`planning`). What its account's limit keeps back is neither started nor planned.
+  At most `depth` jobs are planned in a pass.
+
+Slurm's two passes look once a second whether they are due, at their own points of a second, and
+what it records is cut to whole seconds. A pass meets a job that ended in the same second or just
+misses it, which starts another job, and a short trace then goes another way. So these points, and
+what was cut off, are drawn from `seed`, and a short trace is replayed with several (`accuracy`).
 
 A shape is nodes × GPUs × CPUs; GPUs and CPUs are counted on each node. Jobs that run when the
 window begins keep the nodes that they have in the trace.
@@ -31,6 +36,8 @@ import bisect
 import enum
 import heapq
 import itertools
+import math
+import random
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator
@@ -39,7 +46,7 @@ import msgspec
 
 from parkade.sim.observe import planning
 from parkade.sim.observe.fleet import Fleet
-from parkade.sim.observe.free_nodes import NO_LIMIT, FreeNodes
+from parkade.sim.observe.free_nodes import NO_LIMIT, FreeNodes, bits
 from parkade.sim.observe.jobs import NEVER, Jobs, Kind
 from parkade.sim.observe.planning import Plan, Release
 
@@ -69,10 +76,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs that a backfill plans."""
 
     pause_s: int
-    """Passes are at instants so far apart, …"""
-
-    phase_s: int
-    """… which leave this remainder."""
+    """From one pass in order to the next, at least."""
 
     @property
     def words(self) -> str:
@@ -96,7 +100,8 @@ Shape = tuple[int, int, int, int, int]
 class PolicyRun:
     """One replay of the jobs `which`, from `begin_s` until all of them have started.
 
-    `limits` are GPUs that an account may hold at once, by the number of the account.
+    `limits` are GPUs that an account may hold at once, by the number of the account; `seed` is
+    what fractions of seconds are drawn from.
     """
 
     def __init__(
@@ -108,23 +113,28 @@ class PolicyRun:
         which: array[int],
         window: tuple[int, int],
         limits: dict[int, int],
+        seed: int,
     ) -> None:
         self._jobs, self._fleet, self._rules = jobs, fleet, rules
         self._which = which
         self._begin_s, self._end_s = window
         self._limits = limits
         self._used: defaultdict[int, int] = defaultdict(int)
-        self._now_s = self._begin_s
+        chance = random.Random(seed)
+        self._pass_point_s, self._backfill_point_s = chance.random(), chance.random()
+        self._cut_s = array("d", [chance.random() for _ in which])
+        self._place = {job: place for place, job in enumerate(which)}
+        self._now_s = float(self._begin_s)
         self._starts = array("q", [NEVER]) * len(jobs)
         self._free = FreeNodes(jobs, fleet)
         self._queues: dict[int, list[Key]] = {}
         self._seats: dict[int, list[int]] = {}
-        self._running: list[tuple[int, int]] = []
+        self._running: list[tuple[float, int]] = []
         self._leaving: list[tuple[int, int]] = []
         self._gone: set[int] = set()
-        self._is_changed = False
-        self._next_backfill_s = self._begin_s
-        self._is_pass_due = False
+        self._pass_due_s: float | None = None
+        self._backfill_due_s: float | None = None
+        self._next_pass_s = self._next_backfill_s = self._now_s
         self._partition_limit_s = {part.name: part.limit_s for part in fleet.partitions}
         self._tier = {part.name: part.tier for part in fleet.partitions}
 
@@ -141,42 +151,43 @@ class PolicyRun:
             if self._leaving:
                 times.append(self._leaving[0][0])
             if any(self._queues.values()):
-                if self._is_pass_due:
-                    times.append(self._pass_s(self._now_s))
-                if self._rules.has_backfill and self._is_changed:
-                    times.append(self._pass_s(max(self._next_backfill_s, self._now_s)))
+                times += [it for it in (self._pass_due_s, self._backfill_due_s) if it is not None]
             if not times:
                 break
             self._now_s = max(self._now_s, min(times))
-            while self._running and self._running[0][0] <= self._now_s:
-                self._release(heapq.heappop(self._running)[1])
-            while self._leaving and self._leaving[0][0] <= self._now_s:
-                self._gone.add(heapq.heappop(self._leaving)[1])
-                self._is_changed = self._is_pass_due = True
             while coming is not None and coming[0] <= self._now_s:
                 self._arrive(coming[1])
                 coming = next(arrivals, None)
-            if self._now_s == self._pass_s(self._now_s):
-                self._pass()
+            while self._leaving and self._leaving[0][0] <= self._now_s:
+                self._gone.add(heapq.heappop(self._leaving)[1])
+                self._changed()
+            while self._running and self._running[0][0] <= self._now_s:
+                self._release(heapq.heappop(self._running)[1])
+            self._pass()
         return Schedule(start_s=self._starts, begin_s=self._begin_s, end_s=self._end_s)
 
-    def _pass(self) -> None:
-        if self._is_pass_due:
-            self._start_in_order()
-            self._is_pass_due = False
-        is_due = self._rules.has_backfill and self._now_s >= self._next_backfill_s
-        if is_due and self._is_changed:
-            self._backfill()
-            self._is_changed = False
-            self._next_backfill_s = self._now_s + self._rules.interval_s
+    def _changed(self) -> None:
+        """Something happened that each of the passes looks at, once it has rested."""
+        if self._pass_due_s is None:
+            self._pass_due_s = _tick_s(max(self._now_s, self._next_pass_s), self._pass_point_s)
+        if self._rules.has_backfill and self._backfill_due_s is None:
+            due_s = max(self._now_s, self._next_backfill_s)
+            self._backfill_due_s = _tick_s(due_s, self._backfill_point_s)
 
-    def _pass_s(self, at_s: int) -> int:
-        """The first instant of a pass from then on."""
-        return at_s + (self._rules.phase_s - at_s) % self._rules.pause_s
+    def _pass(self) -> None:
+        """What is due."""
+        if self._pass_due_s is not None and self._pass_due_s <= self._now_s:
+            self._pass_due_s = None
+            self._next_pass_s = self._now_s + self._rules.pause_s
+            self._start_in_order()
+        if self._backfill_due_s is not None and self._backfill_due_s <= self._now_s:
+            self._backfill()
+            self._backfill_due_s = None
+            self._next_backfill_s = self._now_s + self._rules.interval_s
 
     # Jobs come and go.
 
-    def _arrivals(self) -> Iterator[tuple[int, int]]:
+    def _arrivals(self) -> Iterator[tuple[float, int]]:
         """(when, job): those that run at the begin first."""
         jobs, begin_s = self._jobs, self._begin_s
         eligible_s, start_s = jobs.eligible_s, jobs.start_s
@@ -184,13 +195,13 @@ class PolicyRun:
         for job in early:
             yield begin_s, job
         rest = [job for job in self._which if not NEVER != start_s[job] < begin_s]
-        rest.sort(key=lambda job: (eligible_s[job], job))
+        rest.sort(key=lambda job: (eligible_s[job] + self._cut_s[self._place[job]], job))
         for job in rest:
-            yield eligible_s[job], job
+            yield eligible_s[job] + self._cut_s[self._place[job]], job
 
     def _arrive(self, job: int) -> None:
         jobs = self._jobs
-        self._is_changed = self._is_pass_due = True
+        self._changed()
         if NEVER != jobs.start_s[job] < self._begin_s:
             self._go_on(job)
             return
@@ -227,10 +238,10 @@ class PolicyRun:
         for node in nodes:
             self._free.take(node, gpus, cpus)
         self._seats[job] = nodes
-        self._starts[job] = self._now_s
+        self._starts[job] = int(self._now_s)
         self._used[jobs.account[job]] += jobs.gpus[job]
-        self._is_changed = True
-        heapq.heappush(self._running, (self._now_s + self._length_s(job), job))
+        ends_s = self._starts[job] + self._length_s(job) + self._cut_s[self._place[job]]
+        heapq.heappush(self._running, (max(self._now_s, ends_s), job))
 
     def _release(self, job: int) -> None:
         jobs = self._jobs
@@ -238,7 +249,7 @@ class PolicyRun:
         for node in self._seats.pop(job):
             self._free.take(node, -gpus, -cpus)
         self._used[jobs.account[job]] -= jobs.gpus[job]
-        self._is_changed = self._is_pass_due = True
+        self._changed()
 
     def _length_s(self, job: int) -> int:
         """As long as it ran in the trace; one without an end runs as long as it may."""
@@ -308,40 +319,43 @@ class PolicyRun:
             may_start.append(fits[shape])
         while may_start and not may_start[-1]:
             may_start.pop()
+        now_s = int(self._now_s)
         plans: list[Plan] = []
         coming: list[Release] | None = None
         for key in keys[: len(may_start)]:
             job = key[2]
             if len(plans) >= self._rules.depth:
                 break
-            limit_s = self._job_limit_s(job)
-            nodes = None
-            if fits[self._shape(job)]:
-                nodes = self._free.find(
-                    job, planning.kept(self._now_s, self._now_s + limit_s, plans)
-                )
-            if nodes is not None:
-                if self._jobs.kind[job] != Kind.LEFT and not self._is_kept_back(job):
-                    self._start(job, nodes)
-                    queue = self._queues[self._jobs.partition[job]]
-                    del queue[bisect.bisect_left(queue, key)]
-                    coming = None
+            if self._is_kept_back(job):
                 continue
             if coming is None:
                 coming = self._releases()
             found = planning.plan(
-                job, limit_s, jobs=self._jobs, free=self._free, plans=plans, coming=coming
+                job,
+                self._job_limit_s(job),
+                now_s,
+                jobs=self._jobs,
+                free=self._free,
+                plans=plans,
+                coming=coming,
             )
-            if found is not None:
+            if found is None:
+                continue
+            if found.start_s > now_s:
                 plans.append(found)
+            elif self._jobs.kind[job] != Kind.LEFT:
+                self._start(job, list(bits(found.nodes)))
+                queue = self._queues[self._jobs.partition[job]]
+                del queue[bisect.bisect_left(queue, key)]
+                coming = None
 
     def _releases(self) -> list[Release]:
         """Of what runs, as if each job used up its limit."""
-        soonest_s = self._now_s + 1
+        soonest_s = int(self._now_s) + 1
         ends_s = {
             job: max(soonest_s, self._starts[job] + self._job_limit_s(job)) for job in self._seats
         }
-        return planning.releases(self._jobs, self._seats, ends_s)
+        return planning.releases(self._seats, ends_s)
 
     def _ahead(self) -> list[Key]:
         """The first jobs of all queues in order, without those that an account's limit keeps."""
@@ -364,3 +378,8 @@ class PolicyRun:
             jobs.gpus[job],
             jobs.cpus[job],
         )
+
+
+def _tick_s(from_s: float, point_s: float) -> float:
+    """The first instant from then on at that point of a second."""
+    return math.ceil(from_s - point_s) + point_s

@@ -65,8 +65,20 @@ def _policy(report: ObserveReport) -> TableOfFigures:
             )
             for words, used, waits in rows
         ),
-        says=f"{verdict(found)} {_replayed_part(found)}Waits of {found.jobs:,} GPU jobs, from"
-        " eligible to start.",
+        says=f"{verdict(found)} {_replayed_part(found)}{_replays(found)}"
+        f"Waits of {found.jobs:,} GPU jobs, from eligible to start.",
+    )
+
+
+def _replays(found: Accuracy) -> str:
+    if found.utilisations is None or found.median_waits_s is None:
+        return ""
+    least, most = found.utilisations
+    shortest_s, longest_s = found.median_waits_s
+    return (
+        f"What is replayed is the median of {found.replays} replays, with other fractions of"
+        f" seconds in each: they have a utilisation of {least:.1%} to {most:.1%}, and a median wait"
+        f" of {_seconds(shortest_s)} to {_seconds(longest_s)}. "
     )
 
 

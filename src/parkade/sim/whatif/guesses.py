@@ -354,6 +354,26 @@ def _of_operators(world: World, event: events.AnyEvent) -> Guesses:
             yield commands.DrainNode(by=by, node=node, reason=reason)
         case events.NodeUndrained(node=node):
             yield commands.UndrainNode(by=by, node=node)
+        case events.MaintenanceScheduled(maintenance=planned):
+            assert planned.window.end_us is not None
+            yield commands.ScheduleMaintenance(
+                by=by,
+                nodes=planned.nodes,
+                start_us=planned.window.start_us,
+                end_us=planned.window.end_us,
+                reason=planned.reason,
+                is_forced=True,
+            )
+        case events.MaintenanceChanged(maintenance=name, window=window):
+            yield commands.ChangeMaintenance(
+                by=by,
+                maintenance=name,
+                start_us=window.start_us,
+                end_us=window.end_us,
+                is_forced=True,
+            )
+        case events.MaintenanceEnded(maintenance=name, is_cancelled=True):
+            yield commands.CancelMaintenance(by=by, maintenance=name)
         case events.NodeRemoved(node=node):
             yield commands.RemoveNode(by=by, node=node)
         case events.PoolClosed(pool=pool):

@@ -1,0 +1,92 @@
+"""Maintenance windows: scheduled, listed, changed, cancelled."""
+
+from parkade.api import context as contexts
+from parkade.api import strict
+from parkade.api.context import Authenticated, RequestContext
+from parkade.api.routes.reservations import when
+from parkade.api.views import maintenance as views
+from parkade.control.answers import Decided
+from parkade.core.fleet.maintenance import Maintenance
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.steps.permissions import Read
+from parkade.wire import maintenance as wire
+
+router = strict.router("maintenance")
+
+
+@router.post("/maintenance", status_code=201)
+async def schedule(body: wire.ScheduleMaintenance, context: Authenticated) -> wire.Maintenance:
+    """Nodes are emptied in time for a window and take work again at its end; operators only."""
+    now_us = context.plane.present_us()
+    command = commands.ScheduleMaintenance(
+        by=context.viewer.user,
+        nodes=body.nodes,
+        start_us=None if body.start == "now" else when(body.start, now_us),
+        end_us=when(body.end, now_us),
+        reason=body.reason,
+        is_forced=body.force,
+    )
+
+    def show(world: World, _: int, decided: Decided) -> wire.Maintenance:
+        made = contexts.find(decided, events.MaintenanceScheduled)
+        assert made is not None
+        return _shown(world, made.maintenance)
+
+    return await context.execute(command, show)
+
+
+@router.get("/maintenance")
+async def list_windows(context: Authenticated) -> wire.Maintenances:
+    """The windows that are not over: when, and how many nodes of which fabrics; for operators also
+    which nodes, why, and what is still there."""
+    is_whole = context.viewer.may_read(Read.NODES)
+
+    def view(world: World, _: int) -> wire.Maintenances:
+        found = world.records.maintenance.values()
+        windows = (views.maintenance(world, it, is_whole=is_whole) for it in found)
+        return wire.Maintenances(maintenance=tuple(windows))
+
+    return await context.read(view)
+
+
+@router.post("/maintenance/{maintenance}/change")
+async def change(
+    maintenance: str, body: wire.ChangeMaintenance, context: Authenticated
+) -> wire.Maintenance:
+    """Another start or end of a window; operators only."""
+    now_us = context.plane.present_us()
+    command = commands.ChangeMaintenance(
+        by=context.viewer.user,
+        maintenance=maintenance,
+        start_us=None if body.start is None else when(body.start, now_us),
+        end_us=None if body.end is None else when(body.end, now_us),
+        is_forced=body.force,
+    )
+    return await _change(context, command, maintenance)
+
+
+@router.post("/maintenance/{maintenance}/cancel")
+async def cancel(maintenance: str, context: Authenticated) -> wire.Maintenance:
+    """A window is given up; where it has begun, its nodes take work again now. The window as it
+    was; operators only."""
+    command = commands.CancelMaintenance(by=context.viewer.user, maintenance=maintenance)
+    return await _change(context, command, maintenance)
+
+
+async def _change(
+    context: RequestContext, command: commands.AnyCommand, name: str
+) -> wire.Maintenance:
+    def look(world: World, _: int) -> Maintenance | None:
+        return world.records.maintenance.get(name)
+
+    def show(world: World, _: int, __: Decided, before: Maintenance | None) -> wire.Maintenance:
+        assert before is not None, "it was just decided about"
+        return _shown(world, before)
+
+    return await context.change(command, show, look=look)
+
+
+def _shown(world: World, maintenance: Maintenance) -> wire.Maintenance:
+    now = world.records.maintenance.get(maintenance.maintenance, maintenance)
+    return views.maintenance(world, now, is_whole=True)

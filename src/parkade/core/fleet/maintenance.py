@@ -1,0 +1,40 @@
+"""A maintenance window: nodes that are emptied for a time, and take work again after it."""
+
+import msgspec
+
+from parkade.core.fleet.node import Node
+from parkade.core.units.time import Window
+
+MAINTENANCE = "maintenance:"
+"""Before the window's id in the holder of its cordons; no user can have such a name."""
+
+
+class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
+    """Nodes that are out of use over a window; its end is never open."""
+
+    maintenance: str
+
+    nodes: tuple[str, ...]
+    """At least one."""
+
+    window: Window
+
+    reason: str
+    """In words for a person."""
+
+    known_us: int
+    """When its time, or the notice that its nodes give, was last changed: it begins no sooner, so
+    that every notice has its whole time."""
+
+    has_begun: bool = False
+    """Whether its nodes are being emptied, or are empty already."""
+
+    @property
+    def holder(self) -> str:
+        """The holder of the cordons of its nodes."""
+        return f"{MAINTENANCE}{self.maintenance}"
+
+
+def is_maintained(node: Node) -> bool:
+    """Whether the node is being emptied for a window, or is out of use in it."""
+    return any(cordon.holder.startswith(MAINTENANCE) for cordon in node.cordons)

@@ -1,0 +1,64 @@
+"""Effects on maintenance windows. Their cordons are events of their own."""
+
+from collections.abc import Collection
+
+from msgspec.structs import replace
+
+from parkade.core.state import events
+from parkade.core.state.agenda import Entry
+from parkade.core.state.world import World
+from parkade.core.steps.changes import count
+
+
+def schedule(world: World, event: events.MaintenanceScheduled) -> None:
+    """A window takes its place in the calendar and on the agenda."""
+    name = event.maintenance.maintenance
+    assert name not in world.records.maintenance and event.maintenance.nodes
+    assert not event.maintenance.has_begun
+    count(world, "maintenance")
+    world.records.maintenance[name] = event.maintenance
+    world.agenda.add(Entry.MAINTENANCE, name)
+
+
+def change(world: World, event: events.MaintenanceChanged) -> None:
+    """Another time for it."""
+    before = world.records.maintenance[event.maintenance]
+    assert not before.has_begun or before.window.start_us == event.window.start_us
+    world.records.maintenance[event.maintenance] = replace(
+        before, window=event.window, known_us=event.at_us
+    )
+    world.agenda.add(Entry.MAINTENANCE, event.maintenance)
+
+
+def begin(world: World, event: events.MaintenanceBegun) -> None:
+    """Its nodes are being emptied."""
+    before = world.records.maintenance[event.maintenance]
+    assert not before.has_begun, "a window begins once"
+    world.records.maintenance[event.maintenance] = replace(before, has_begun=True)
+    world.agenda.add(Entry.MAINTENANCE, event.maintenance)
+
+
+def end(world: World, event: events.MaintenanceEnded) -> None:
+    """The window leaves the world; its cordons were lifted before."""
+    gone = world.records.maintenance.pop(event.maintenance)
+    for node in gone.nodes:
+        cordons = world.records.nodes[node].cordons
+        assert all(it.holder != gone.holder for it in cordons), "its cordons are lifted first"
+
+
+def wake_windows(world: World, at_us: int) -> None:
+    """Terms changed, so windows may begin sooner or later. Grows with the windows."""
+    for name, window in world.records.maintenance.items():
+        world.records.maintenance[name] = replace(window, known_us=at_us)
+        world.agenda.add(Entry.MAINTENANCE, name)
+
+
+def forget_nodes(world: World, gone: Collection[str]) -> None:
+    """Nodes left their pool: windows are of the others, and end with their last node. Grows with
+    the windows."""
+    for name, window in tuple(world.records.maintenance.items()):
+        left = tuple(node for node in window.nodes if node not in gone)
+        if not left:
+            del world.records.maintenance[name]
+        elif left != window.nodes:
+            world.records.maintenance[name] = replace(window, nodes=left)

@@ -1,0 +1,264 @@
+"""Follows a log that grows, is rotated, or is copied and cut, also over restarts; no line is lost
+that can still be read.
+
+Theory of operation. A rotation renames the log; its writer goes on in the renamed file until it is
+told to open the new one. So a renamed file is read beside the new one until it was quiet for
+`QUIET_S` and the new one has begun: then the writer has moved. All files are kept open in their
+order, the path's own last. A line is given out once it is whole; what stands at the end of an old
+file without an end of line is given out when that file is let go.
+
+A **bookmark** names each open file (device and inode), how far it was read, a checksum of the bytes
+before that place, and when its last line was read. The checksum tells a file that only grew from
+one that was cut and grew past the old place, and finds the copy that was made before a cut, as it
+finds a file whose inode another one has by now. What stands behind a bookmark and cannot be found
+is said in `missed`.
+
+Worked example. `kern.log` was read to byte 900. It is copied to `kern.log.1` and cut, and 2,000
+bytes are written into it. The bytes before place 900 differ, so it was cut; those of `kern.log.1`
+are the same: that is read on from 900, then `kern.log` from its beginning.
+"""
+
+import os
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from parkade.ports import NO_BACKLOG, Backlog
+from parkade.sensors.kernel_log.reading import MOST_LINE
+from parkade.sensors.kernel_log.rotation import MOST_CHECKED, Place, missed, rotated_since
+
+QUIET_S = 60.0
+"""A renamed file that nobody wrote into for so long is let go, once the new one has begun."""
+MOST_OPEN = 1_000
+MOST_LINES = 10_000
+"""In one look."""
+
+
+class _OpenFile:
+    """One file and how far it was read. `quiet_s`: the steady clock when it had last grown;
+    `read_s`: the wall clock when its last line was read, 0 for none."""
+
+    def __init__(self, handle: BinaryIO, place: Place | None, now_s: float) -> None:
+        self._handle = handle
+        found = os.fstat(handle.fileno())
+        self.identity = (found.st_dev, found.st_ino)
+        self._part, self._part_bytes = b"", 0
+        self._checked: tuple[int, int] | None = None
+        self.read_s = 0 if place is None else place.read_s
+        self.quiet_s = now_s - max(0.0, time.time() - found.st_mtime)
+        self._size = found.st_size
+        self._at = handle.seek(0 if place is None else place.offset)
+
+    @property
+    def offset(self) -> int:
+        """How many bytes were given out as whole lines."""
+        return self._at - self._part_bytes
+
+    @property
+    def left(self) -> int:
+        """How many bytes were not read yet."""
+        return max(0, os.fstat(self._handle.fileno()).st_size - self._at)
+
+    def place(self) -> Place:
+        """How far it was read."""
+        offset = self.offset
+        if self._checked is None or self._checked[0] != offset:
+            self._checked = (offset, checksum(self._handle.fileno(), offset))
+        return Place(*self.identity, offset, self._checked[1], self.read_s)
+
+    def is_cut(self, size: int) -> bool:
+        """Whether the bytes that were read are not there any more, in a file of so many bytes."""
+        if size <= self._at:
+            return size < self._at
+        if self._checked is None or self._checked[0] != self.offset:
+            return False
+        return checksum(self._handle.fileno(), self.offset) != self._checked[1]
+
+    def take(self, found: list[str], most_lines: int, now_s: float) -> bool:
+        """Adds its new whole lines; whether its end was reached."""
+        before = self._at
+        has_ended = False
+        while not has_ended and len(found) < most_lines:
+            chunk = self._handle.readline(MOST_LINE)
+            has_ended = not chunk
+            self._at += len(chunk)
+            if not self._part_bytes and chunk.endswith(b"\n"):
+                found.append(chunk.decode("utf-8", "replace").rstrip("\n"))
+                continue
+            room = MOST_LINE - len(self._part)
+            self._part += chunk[:room] if room > 0 else b""
+            self._part_bytes += len(chunk)
+            if chunk.endswith(b"\n"):
+                found.append(self._part.decode("utf-8", "replace").rstrip("\n"))
+                self._part, self._part_bytes = b"", 0
+        if self._at > max(before, self._size):
+            self.quiet_s = now_s
+        if self._at != before:
+            self.read_s = int(time.time())
+            self.place()
+        return has_ended
+
+    def end(self, found: list[str]) -> None:
+        """There will be no more of its last line."""
+        if self._part:
+            found.append(self._part.decode("utf-8", "replace"))
+        self._part, self._part_bytes = b"", 0
+        self.close()
+
+    def skip(self) -> None:
+        """Nothing of what it holds now is given out."""
+        self._at = self._handle.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        """Ends it."""
+        self._handle.close()
+
+
+class Follower:
+    """See the module. `poll` never waits.
+
+    `unread` says why the path cannot be read now, None where it can; a file that comes later is
+    read from its beginning. `missed`: what was not read, behind the bookmark that it went on from
+    or before a cut. `steady` is a clock in seconds."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        from_end: bool,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path = path
+        self._steady = steady
+        self._files: deque[_OpenFile] = deque()
+        self._behind_s: float | None = None
+        self.unread: str | None = None
+        self.missed: str | None = None
+        self._open_path()
+        if from_end and self._files:
+            self._files[-1].skip()
+
+    def poll(self, most_lines: int = MOST_LINES) -> list[str]:
+        """The whole lines since the last call, at most `most_lines`; [] where there are none."""
+        found: list[str] = []
+        self._look_at_path()
+        is_whole = self._take(found, most_lines)
+        if is_whole:
+            self._behind_s = None
+        elif self._behind_s is None:
+            self._behind_s = self._steady()
+        return found
+
+    @property
+    def backlog(self) -> Backlog:
+        """What the last look left unread."""
+        if self._behind_s is None:
+            return NO_BACKLOG
+        return Backlog(sum(it.left for it in self._files), self._steady() - self._behind_s)
+
+    @property
+    def bookmark(self) -> str | None:
+        """How far its files were given out as whole lines, oldest first; those of which nothing was
+        are left out. None where none is open."""
+        places = [it.place() for it in self._files]
+        kept = [it for at, it in enumerate(places) if at == 0 or it.offset > 0]
+        return ";".join(it.text() for it in kept) or None
+
+    def resume(self, bookmark: str) -> None:
+        """Goes on behind a bookmark, also in a file that was rotated, or copied and cut, since.
+        What is not found is told, and the path is read from its beginning."""
+        places = [Place.of(text) for text in bookmark.split(";")]
+        known = [each for each in places if each is not None]
+        if self._files and len(known) == len(places):
+            self._go_on(known)
+
+    def close(self) -> None:
+        """Ends it."""
+        while self._files:
+            self._files.popleft().close()
+
+    def _go_on(self, places: list[Place]) -> None:
+        """With the files as they are now: those behind the first place that can be found."""
+        self.close()
+        self._open_path()
+        if not self._files:
+            return
+        current = self._files.pop()
+        first, rest = places[0], places[1:]
+        while not first.is_in(self._path):
+            rotated = rotated_since(self._path, first)
+            self.missed = missed(self._path, first, rotated) or self.missed
+            if rotated.files or not rest:
+                self._open_rotated(rotated.files, (first, *rest))
+                break
+            first, rest = rest[0], rest[1:]
+        current.close()
+        found = next((each for each in (first, *rest) if each.is_in(self._path)), None)
+        self._open_path(found)
+
+    def _open_rotated(self, paths: tuple[Path, ...], places: tuple[Place, ...]) -> None:
+        """The first from its place on, the others from theirs, or whole."""
+        for at, path in enumerate(paths):
+            known = next((each for each in places[at > 0 :] if each.is_in(path)), None)
+            place = places[0] if at == 0 else known
+            try:
+                handle = path.open("rb")
+            except OSError:
+                continue
+            self._files.append(_OpenFile(handle, place, self._steady()))
+
+    def _open_path(self, place: Place | None = None) -> None:
+        try:
+            handle = self._path.open("rb")
+        except OSError as error:
+            self.unread = _why(self._path, error)
+            return
+        self.unread = None
+        self._files.append(_OpenFile(handle, place, self._steady()))
+
+    def _take(self, found: list[str], most_lines: int) -> bool:
+        """New lines of all open files, each once the ones before were read to their ends; whether
+        all were. The oldest is let go where it is over."""
+        for each in tuple(self._files):
+            if not each.take(found, most_lines, self._steady()):
+                return False
+            if each is self._files[0] and self._is_over():
+                each.end(found)
+                self._files.popleft()
+        return True
+
+    def _is_over(self) -> bool:
+        """Whether the oldest file is quiet, and a later one has begun."""
+        old, *later = self._files
+        if len(later) >= MOST_OPEN:
+            return True
+        is_quiet = not old.left and self._steady() - old.quiet_s >= QUIET_S
+        return is_quiet and any(each.offset or each.left for each in later)
+
+    def _look_at_path(self) -> None:
+        """Opens what the path names now, where that is another file, or was cut."""
+        try:
+            now = self._path.stat()
+        except OSError as error:
+            self.unread = _why(self._path, error)
+            return
+        if not self._files or self._files[-1].identity != (now.st_dev, now.st_ino):
+            self._open_path()
+        elif self._files[-1].is_cut(now.st_size):
+            self._go_on([it.place() for it in self._files])
+
+
+def checksum(descriptor: int, offset: int) -> int:
+    """Of the bytes before a place in a file, at most MOST_CHECKED."""
+    begin = max(0, offset - MOST_CHECKED)
+    return zlib.crc32(os.pread(descriptor, offset - begin, begin))
+
+
+def _why(path: Path, error: OSError) -> str:
+    """Why a path cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return f"{path} is not there"
+    return f"{path}: {error.strerror}"
