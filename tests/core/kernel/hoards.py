@@ -90,10 +90,8 @@ class Hoard:
                 self._act()
             self._engine()
             self.parkade.clear()
-            before_us = self.parkade.now_us
-            gpus = self._kept_gpus()
+            worth += self._kept_gpu_us()
             self.parkade.tick(STEP_S)
-            worth += gpus * (self.parkade.now_us - before_us)
         self._give_all_back()
         price = RIVAL_BID * MICROS * 100 // 105
         paid = sum(
@@ -119,24 +117,30 @@ class Hoard:
         for _ in range(self._nodes - waiting):
             self.parkade.bid(RIVAL, RIVAL_BID, failures=1000)
 
-    def _kept_gpus(self) -> int:
+    def _kept_gpu_us(self) -> int:
+        """GPUs x microseconds of the step that begins, as far as the rival waits for so many; not
+        after a kill, when what is still there was not seen to be gone."""
+        now_us, step_us = self.parkade.now_us, STEP_S * SECOND_US
         held: dict[str, int] = {}
-        records = self.parkade.world.records
         for workload in self._of(CHEAT):
             if workload.spec.capacity.kind is not CapacityKind.SPOT:
                 continue
-            for holder in (workload.attempt, workload.promise):
+            attempt = workload.attempt
+            until_us = step_us
+            if attempt is not None and attempt.stop is not None:
+                until_us = max(0, min(step_us, attempt.stop.kill_us - now_us))
+            for holder, us in ((attempt, until_us), (workload.promise, step_us)):
                 for seat in () if holder is None else by_node(holder.seats):
-                    there = self.parkade.world.held_on[seat.node]
-                    others = [
-                        it
-                        for it in there
-                        if it not in records.workloads or records.workloads[it].org != CHEAT
-                    ]
-                    if not others:
-                        held[seat.node] = GPUS
-        waiting = sum(it.phase is Phase.QUEUED for it in self._of(RIVAL)) * GPUS
-        return min(waiting, sum(held.values()))
+                    if not self._is_others(seat.node):
+                        held[seat.node] = max(held.get(seat.node, 0), us)
+        waiting = sum(it.phase is Phase.QUEUED for it in self._of(RIVAL))
+        return GPUS * sum(sorted(held.values(), reverse=True)[:waiting])
+
+    def _is_others(self, node: str) -> bool:
+        """Whether work of another org is still there."""
+        workloads = self.parkade.world.records.workloads
+        there = [workloads.get(it) for it in self.parkade.world.held_on[node]]
+        return any(it is None or it.org != CHEAT for it in there)
 
     def _of(self, org: str) -> list[Workload]:
         live = list(self.parkade.world.live_of_org.get(org, ()))

@@ -1,7 +1,7 @@
 """Promises that wait for work of their own org, while their other seats are idle.
 
 A promise is kept when all its seats are free. What another org's work has to leave first is a debt
-(`clearing.debts`). Where work of its own org leaves, nobody is outbid, and the promise would keep
+(`clearing.debts`). Where work of its own org leaves, no bid is outbid, and the promise would keep
 its idle seats from others for nothing. So that time counts as held (`billing.holds`):
 
     who      a bid or on-demand that is promised seats which work of its org leaves by their org's
