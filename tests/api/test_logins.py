@@ -16,7 +16,7 @@ from parkade.api.logins import MOST_OF_AN_ADDRESS, Logins
 from parkade.api.problems import ProblemError
 from parkade.control.plane import Plane
 from parkade.identity.door import DeviceCode, Provider
-from parkade.identity.errors import IdentityError
+from parkade.identity.errors import IdentityError, Pending
 from parkade.identity.provider import OidcProvider
 from parkade.identity.rules import IdentityFile
 from tests.api.town import Town
@@ -164,14 +164,6 @@ def test_a_disabled_user_does_not_come_back_by_the_provider(house: House) -> Non
     assert status == 403 and "disabled" in says
 
 
-def test_too_many_logins_that_wait_are_refused(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("parkade.api.logins.MOST_OF_AN_ADDRESS", 0)
-    answer = house.town.http.post("/v1/logins", json={})
-    assert (answer.status_code, answer.json()["code"]) == (429, "too_many")
-
-
 class SlowProvider:
     """Gives a code once it may; knows how many asked."""
 
@@ -179,6 +171,9 @@ class SlowProvider:
         self.may_answer = asyncio.Event()
         self.asked = 0
         self.is_down = False
+
+    async def finish_device(self, _: DeviceCode) -> dict[str, Any]:
+        raise Pending(0.0)
 
     async def begin_device(self) -> DeviceCode:
         self.asked += 1
@@ -207,6 +202,30 @@ def test_logins_that_begin_at_once_are_no_more_than_those_that_may_wait(
     asked, refused = asyncio.run(whole())
     assert asked == 16
     assert [it.problem.code for it in refused] == ["too_many"]
+
+
+@pytest.mark.parametrize("most", ["MOST_OF_AN_ADDRESS", "MOST_WAITING"])
+def test_logins_that_nobody_asks_about_make_room_for_others(
+    most: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can begin one without a token; so nobody must be kept from it by those."""
+    monkeypatch.setattr(f"parkade.api.logins.{most}", 16)
+
+    async def whole() -> None:
+        slow = SlowProvider()
+        slow.may_answer.set()
+        logins = Logins(cast(Plane, None), cast(Provider, slow))
+        address = "10.0.0.{}" if most == "MOST_WAITING" else "10.0.0.1"
+        of_a_person, _ = await logins.begin("10.0.0.1")
+        forgotten, _ = await logins.begin(address.format(2))
+        for at in range(100):
+            await logins.begin(address.format(at))
+            assert isinstance(await logins.finish(of_a_person), float)
+        assert len(logins._waiting) == 16
+        with pytest.raises(ProblemError, match="over"):
+            await logins.finish(forgotten)
+
+    asyncio.run(whole())
 
 
 def test_a_login_that_the_provider_did_not_begin_takes_no_place() -> None:

@@ -136,6 +136,29 @@ class Town:
             headers=self.headers(None),
         )
 
+    @contextmanager
+    def printing(self, pool: str, text: bytes) -> Iterator[None]:
+        """While it is open an agent answers for the output of everything, which is this text."""
+        is_over = threading.Event()
+
+        def agent() -> None:
+            with httpx.Client(
+                base_url=self.url, headers=self.headers(None), timeout=PATIENCE_S
+            ) as http:
+                while not is_over.is_set():
+                    asked = http.get(f"/v1/pools/{pool}/log-requests", params={"wait": 1}).json()
+                    for each in asked:
+                        path = f"/v1/pools/{pool}/log-chunks/{each['request']}"
+                        http.post(path, content=text[each["offset"] :], params={"last": "true"})
+
+        thread = threading.Thread(target=agent)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join(PATIENCE_S)
+
     def running(self, attempt: str) -> ObservedAttempt:
         """A first attempt that runs since now."""
         return builders.observed(attempt, started_us=SystemClock().now_us())

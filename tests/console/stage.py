@@ -22,7 +22,8 @@ class Stage:
             self.tokens[org] = secret
         town.done(town.post("/reservations", {"nodes": 2}, self.tokens["aurelia"]))
         town.done(town.post("/reservations/aurelia/lend", {"floor": "1"}, self.tokens["aurelia"]))
-        self.guest = self.run("bertram", "guest-of-lent", nodes=8, gpus=2, limit_price="9")
+        size = {"nodes": 8, "gpus": 2, "labels": {"compound": "batch"}}
+        self.guest = self.run("bertram", "guest-of-lent", limit_price="9", **size)
         self.waiting = self.submit("bertram", "too-low", limit_price="0.10")
 
     def submit(self, org: str, name: str, **keys: object) -> str:

@@ -20,10 +20,17 @@ from tests.waits import until
 pytestmark = pytest.mark.system
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text("utf-8")
-BOTH = ("/", "/workloads", "/submit", "/reservations", "/market", "/events")
+BOTH = ("/", "/workloads", "/runs", "/submit", "/reservations", "/market", "/events")
 PAGES = {
-    "operator": (*BOTH, "/money", "/incidents", "/operate", "/workloads/{guest}"),
-    "aurelia": (*BOTH, "/money", "/reservations/aurelia/lend"),
+    "operator": (
+        *BOTH,
+        "/reservations?view=month",
+        "/money",
+        "/incidents",
+        "/operate",
+        "/workloads/{guest}",
+    ),
+    "aurelia": (*BOTH, "/money", "/reservations/aurelia/lend", "/reservations?view=month"),
     "bertram": (*BOTH, "/workloads/{guest}", "/workloads/{waiting}/bid?limit_price=2"),
 }
 WIDTHS = (1440, 768, 390)
@@ -87,7 +94,7 @@ def test_no_page_is_wider_than_its_screen(browser: Any, stage: Stage, width: int
             if folder is not None:
                 seen.page.emulate_media(color_scheme=scheme)
                 seen.page.wait_for_timeout(300)
-                name = path.strip("/{}").replace("/{", "-") or "front"
+                name = re.sub(r"[^a-z=]+", "-", path.strip("/{}")) or "front"
                 seen.page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
         wide = seen.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{path} is {wide} px too wide at {width}"
@@ -174,6 +181,33 @@ def test_a_bid_that_is_too_low_is_raised_by_its_button(browser: Any, stage: Stag
     limit = stage.town.done(stage.town.get(f"/workloads/{mine}"))["limit_price"]
     assert float(limit) == float(asked)
     stage.town.done(stage.town.post(f"/workloads/{mine}/cancel", {"now": True}))
+    seen.close()
+
+
+@pytest.mark.parametrize("view", ["week", "month"])
+def test_an_owner_claims_and_gives_up_from_its_calendar_on_a_phone(
+    browser: Any, stage: Stage, view: str
+) -> None:
+    seen = tab(browser, stage, "aurelia", viewport={"width": 390, "height": 844})
+    seen.open(f"/reservations?view={view}")
+    seen.page.locator("#calendar a[href$='/claim']").first.click()
+    seen.page.wait_for_url("**/reservations/aurelia/claim")
+    seen.page.click("button.main")
+    seen.page.wait_for_url("**/reservations")
+    seen.open(f"/reservations?view={view}")
+    assert "1 claimed" in (seen.page.text_content("#calendar") or "")
+    assert seen.page.locator("#calendar .claimed").count() >= 1
+    stage.town.done(
+        stage.town.post("/reservations/aurelia/lend", {"floor": "2"}, stage.tokens["aurelia"])
+    )
+    seen.page.locator("#calendar", has_text="lends from 2.00").wait_for(state="attached")
+    stage.town.done(
+        stage.town.post("/reservations/aurelia/lend", {"floor": "1"}, stage.tokens["aurelia"])
+    )
+    seen.page.click("#claims button")
+    seen.page.wait_for_url("**/reservations")
+    assert "claimed," not in (seen.page.text_content("#calendar") or "")
+    assert seen.errors == []
     seen.close()
 
 

@@ -124,6 +124,9 @@ def test_no_form_is_taken_from_another_site_or_session(scene: Scene, form: str) 
     assert person.get("/workloads").status_code == 200, "the session goes on"
 
 
+CALENDAR = "/reservations?"
+
+
 def linked(page: str) -> set[str]:
     """Addresses of this site that a page leads to."""
     found = re.findall(r'(?:href|action)="([^"]+)"', page)
@@ -138,6 +141,9 @@ def test_on_every_page_what_people_and_agents_write_is_text(scene: Scene, who: s
     while waiting and len(seen) < MOST_PAGES:
         place = waiting.pop()
         if urlsplit(place).path in ("/live", "/logout") or place in seen:
+            continue
+        # The calendar has no last day.
+        if place.startswith(CALENDAR) and sum(it.startswith(CALENDAR) for it in seen) > 3:
             continue
         seen.add(place)
         response = person.http.get(place)

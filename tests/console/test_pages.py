@@ -37,7 +37,7 @@ def _workload(town: Town, name: str) -> str:
     return str(found[0]["workload"])
 
 
-EVERYBODYS = ("/", "/workloads", "/reservations", "/market", "/events")
+EVERYBODYS = ("/", "/workloads", "/runs", "/reservations", "/market", "/events")
 
 
 @pytest.mark.parametrize("who", ["operator", "aurelia-owner", "aurelia-member"])

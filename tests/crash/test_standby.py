@@ -30,11 +30,13 @@ from parkade.control.rules import RULES
 from parkade.control.whole import check_whole
 from parkade.service.wiring import EXIT_SOFTWARE
 from parkade.store import open_postgresql
+from parkade.wire.mars import SetAutomation
 from parkade.wire.spec import WorkloadSpec
 from tests import builders
 from tests.auditor import audit
 from tests.crash.marketplace import is_alive
 from tests.crash.postgres_wire import Wire
+from tests.messages.test_queue import web
 from tests.namespaces import Cable, another_cable, cable, lacking
 from tests.service.served import Served
 from tests.store import postgres
@@ -311,6 +313,41 @@ def test_a_leader_whose_network_falls_silent_ends_and_the_standby_goes_on(
             leader.start()
         answered = asking.stop()
     check_journal(two, answered=answered, takeovers=2)
+
+
+def test_what_a_leader_had_not_sent_is_sent_by_the_one_that_leads_next(
+    server: str, tmp_path: Path
+) -> None:
+    """A webhook is down while the first one leads, and hears from the second one what
+    happened then: each message once, under the name that the first one tried."""
+    database = postgres.new_database(server, f"told_{next(NUMBERS)}")
+    two = Two(tmp_path, *(lambda folder: Wire(database, folder / "wire") for _ in range(2)))
+    with contextlib.closing(two), web(*[500] * 99) as (down, tried), web(200) as (hook, heard):
+        first, second = two.halves
+        for half, url in ((first, down), (second, hook)):
+            write_messages(half.served.data, url)
+        two.start()
+        with two.client() as client:
+            client.set_automation(SetAutomation(is_on=False, reason="first"))
+            until(lambda: tried, two.last_words)
+            assert first.served.process is not None
+            first.served.process.kill()
+            leads(two, second)
+            until(lambda: heard, two.last_words)
+            client.set_automation(SetAutomation(is_on=True, reason="second"))
+            until(lambda: len(heard) == 2, two.last_words)
+    told = [json.loads(body) for _, body in heard]
+    assert [it["body"]["reason"] for it in told] == ["first", "second"]
+    assert told[0]["name"] == json.loads(tried[0][1])["name"]
+
+
+def write_messages(folder: Path, hook: str) -> None:
+    folder.mkdir(0o700)
+    secret = folder / "hook.secret"
+    secret.touch(0o600)
+    secret.write_text(secrets.token_hex(16))
+    text = f"format: 1\nwebhooks:\n  ops: {{url: '{hook}', secret_file: {secret}}}\n"
+    (folder / "messages.yaml").write_text(text)
 
 
 def leads(two: Two, half: Half) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from parkade.engines.local import opening, report
+from parkade.engines.local import opening, report, view
 from parkade.engines.local.view import READ_AGAIN_S
 from parkade.ports import Checkpoint
 from tests.engines.conftest import LocalPlace
@@ -110,6 +110,28 @@ def test_a_report_tells_nothing_of_what_is_outside_its_folder(tmp_path: Path) ->
         write(inside, path=path)
         told.add((report.read(inside).problem or "").replace(path, "PATH"))
     assert len(told) == 1
+
+
+def test_a_link_in_place_of_a_report_is_not_looked_behind(tmp_path: Path) -> None:
+    """It may lead into another mount namespace, where a look takes for ever."""
+    (tmp_path / report.NAME).symlink_to(tmp_path)
+    assert view._stamp(tmp_path / report.NAME) != view._stamp(tmp_path)
+    assert view._stamp(tmp_path / "none") is None
+
+
+def test_a_path_whose_real_name_is_too_long_to_be_told_is_not_believed(tmp_path: Path) -> None:
+    """Two links reach it; its agent must not fail of it, nor see no other attempt."""
+    place, names = os.open(tmp_path, os.O_PATH), []
+    for _ in range(20):
+        names.append("n" * 250)
+        os.mkdir(names[-1], dir_fd=place)
+        place, above = os.open(names[-1], os.O_PATH, dir_fd=place), place
+        os.close(above)
+    os.symlink("/".join(names[:10]), tmp_path / "l0")
+    os.symlink("/".join(names[10:]), "l1", dir_fd=os.open(tmp_path / "l0", os.O_PATH))
+    os.close(place)
+    write(tmp_path, path="l0/l1")
+    assert "leads out" in (report.read(tmp_path).problem or "")
 
 
 def test_a_report_leads_into_no_other_mount_namespace(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from parkade.wire.yaml import Unreadable
 from tests.core.healing.builder import symptom, xid
 from tests.mars.scene import CLUSTER, MAIN, XID, Scene, shown
 from tests.sensors.ring import HeldRecords
-from tests.waits import until
+from tests.waits import PATIENCE_S, until
 
 
 def test_by_default_nothing_is_drained(scene: Scene) -> None:
@@ -627,3 +627,31 @@ def test_a_run_says_first_that_no_fabric_has_a_name(scene: Scene) -> None:
         second = f"}}, {{{fabric}node: n1, kernel_log: n0.log}}]"
         file.write_text(text.replace("}]", second))
         assert (says in scene.mars("run", "--rounds", "1")) is is_told
+
+
+def test_more_logs_than_a_process_may_open_at_first_are_read(scene: Scene) -> None:
+    scene.mars_file()
+    file, logs = scene.folder / "mars.yaml", 120
+    for number in range(logs):
+        (scene.folder / f"n{number}.log").touch()
+    nodes = ", ".join(f"{{node: n{at}, kernel_log: n{at}.log}}" for at in range(logs))
+    file.write_text(file.read_text().replace("[{node: n0, kernel_log: n0.log}]", f"[{nodes}]"))
+    command = f'ulimit -Sn 100; exec "{sys.executable}" -c "{MAIN}" mars run --rounds 1'
+    done = subprocess.run(
+        ["sh", "-c", f"{command} --config mars.yaml"],
+        cwd=scene.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    few = subprocess.run(
+        ["sh", "-c", f"{command.replace('-Sn 100', '-n 200')} --config mars.yaml"],
+        cwd=scene.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert "may open 200 files and wants 304 for its logs" in few.stderr

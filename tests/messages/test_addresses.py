@@ -39,6 +39,12 @@ NONE, LAB = AddressRules(), AddressRules(private=("127.0.0.0/8", "10.1.0.0/16"))
         "https://0.0.0.0/",
         "https://224.0.0.1/",
         "https://100.64.0.1/",
+        "https://[fec0::1]/",
+        "https://[3fff::1]/",
+        "https://[5f00::1]/",
+        "https://[::127.0.0.1]/",
+        "https://[::ffff:0:7f00:1]/",
+        "https://[64:ff9b:1::7f00:1]/",
     ],
 )
 def test_an_address_that_leads_inside_or_is_none_is_refused(url: str) -> None:
@@ -51,6 +57,7 @@ def test_an_address_that_leads_inside_or_is_none_is_refused(url: str) -> None:
         ("https://hooks.example.org/parkade?x=1", NONE),
         ("https://hooks.example.org:8443/", NONE),
         ("https://93.184.215.14/", NONE),
+        ("https://[2606:2800:21f:cb07::1]/", NONE),
         ("http://10.1.2.3:9000/x", LAB),
         ("https://127.0.0.1/x", LAB),
     ],

@@ -13,8 +13,9 @@ import pytest
 
 from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
 from parkade.messages import queue
-from parkade.messages.queue import Message, MessageQueue, NotHeard
+from parkade.messages.queue import Message, MessageQueue, NotHeard, QueueUnreachable, queue_file
 from parkade.messages.senders import Mail, Webhook, is_signed
+from tests.messages.conftest import Place
 
 S = SECOND_US
 
@@ -38,9 +39,9 @@ def message(name: str = "incident-1/opened", at_us: int = S) -> Message:
     )
 
 
-def test_a_message_is_sent_once_to_each_receiver_also_if_it_is_put_in_again(tmp_path: Path) -> None:
+def test_a_message_is_sent_once_to_each_receiver_also_if_it_is_put_in_again(place: Place) -> None:
     one, two = Receiver(), Receiver()
-    messages = MessageQueue(tmp_path / "outbox", {"one": one, "two": two})
+    messages = MessageQueue(place(), {"one": one, "two": two})
     messages.put(message())
     messages.put(message())
     assert messages.send_due(S) is None
@@ -50,15 +51,15 @@ def test_a_message_is_sent_once_to_each_receiver_also_if_it_is_put_in_again(tmp_
     messages.close()
 
 
-def test_what_waits_survives_a_restart_and_what_was_sent_is_still_known(tmp_path: Path) -> None:
+def test_what_waits_survives_a_restart_and_what_was_sent_is_still_known(place: Place) -> None:
     receiver = Receiver()
     receiver.trouble = NotHeard("down")
-    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages = MessageQueue(place(), {"one": receiver})
     messages.put(message("a"))
     messages.send_due(S)
     messages.close()
     receiver.trouble = None
-    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages = MessageQueue(place(), {"one": receiver})
     messages.send_due(MINUTE_US)
     messages.put(message("a"))
     messages.send_due(2 * MINUTE_US)
@@ -67,7 +68,7 @@ def test_what_waits_survives_a_restart_and_what_was_sent_is_still_known(tmp_path
 
 
 def test_what_was_being_sent_when_the_process_died_comes_again_under_the_same_name(
-    tmp_path: Path,
+    place: Place,
 ) -> None:
     class Dying(Receiver):
         def send(self, message: Message, now_us: int) -> None:
@@ -76,20 +77,74 @@ def test_what_was_being_sent_when_the_process_died_comes_again_under_the_same_na
                 raise KeyboardInterrupt
 
     receiver = Dying()
-    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages = MessageQueue(place(), {"one": receiver})
     messages.put(message("a"))
     with pytest.raises(KeyboardInterrupt):
         messages.send_due(S)
-    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages.close()
+    messages = MessageQueue(place(), {"one": receiver})
     messages.send_due(2 * S)
     assert receiver.heard == ["a", "a"]
     messages.close()
 
 
-def test_pauses_grow_to_ten_minutes_and_a_day_is_the_end(tmp_path: Path) -> None:
+def test_what_one_server_left_the_next_one_sends_and_knows_what_was_heard(place: Place) -> None:
+    receiver = Receiver()
+    first = MessageQueue(place(), {"one": receiver})
+    first.put(message("a"))
+    first.send_due(S)
+    first.put(message("b"))
+    first.advance(7, "digest")
+    # The first one hangs, and lets go of nothing.
+    second = MessageQueue(place(), {"one": receiver})
+    assert second.positions() == [(7, "digest")]
+    second.put(message("a"))
+    second.put(message("b"))
+    second.send_due(2 * S)
+    first.put(message("b"))
+    first.send_due(3 * S)
+    assert receiver.heard == ["a", "b"]
+    first.close()
+    second.close()
+
+
+def test_a_queue_takes_what_a_file_of_before_holds_once(place: Place, tmp_path: Path) -> None:
+    path, receiver = tmp_path / "messages.sqlite3", Receiver()
+    receiver.trouble = NotHeard("down")
+    before = MessageQueue(queue_file(path), {"one": receiver})
+    before.put(message("a"))
+    before.advance(3, "three")
+    before.close()
+    receiver.trouble = None
+    messages = MessageQueue(place(), {"one": receiver})
+    for _ in range(2):
+        messages.adopt(path)
+    assert messages.positions() == [(3, "three")]
+    messages.send_due(2 * S)
+    assert receiver.heard == ["a"] and not path.exists()
+    messages.close()
+
+
+def test_the_newest_positions_are_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "MOST_POSITIONS", 3)
+    messages = MessageQueue(place(), {})
+    for sequence in (1, 2, 3, 4, 5):
+        messages.advance(sequence, str(sequence))
+    assert [it for it, _ in messages.positions()] == [5, 4, 3]
+    messages.advance(4, "other")
+    assert messages.positions() == [(4, "other"), (3, "3")]
+    messages.close()
+
+
+def test_a_database_that_does_not_answer_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(QueueUnreachable):
+        MessageQueue(queue_file(tmp_path / "no" / "folder"), {})
+
+
+def test_pauses_grow_to_ten_minutes_and_a_day_is_the_end(place: Place) -> None:
     receiver, told = Receiver(), []
     receiver.trouble = NotHeard("down")
-    messages = MessageQueue(tmp_path / "outbox", {"one": receiver}, say=lambda *it: told.append(it))
+    messages = MessageQueue(place(), {"one": receiver}, say=lambda *it: told.append(it))
     messages.put(message(at_us=0))
     now_us, pauses = 0, []
     while (due_us := messages.send_due(now_us)) is not None:
@@ -102,9 +157,9 @@ def test_pauses_grow_to_ten_minutes_and_a_day_is_the_end(tmp_path: Path) -> None
     messages.close()
 
 
-def test_a_final_no_is_not_asked_again_and_delays_no_other(tmp_path: Path) -> None:
+def test_a_final_no_is_not_asked_again_and_delays_no_other(place: Place) -> None:
     receiver = Receiver()
-    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages = MessageQueue(place(), {"one": receiver})
     messages.put(message("a"))
     receiver.trouble = NotHeard("gone", is_final=True)
     assert messages.send_due(S) is None
@@ -118,11 +173,11 @@ def test_a_final_no_is_not_asked_again_and_delays_no_other(tmp_path: Path) -> No
 
 
 def test_the_oldest_of_too_many_is_given_up_out_loud_and_stays_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "MOST_WAITING", 3)
     receiver, told = Receiver(), []
-    messages = MessageQueue(tmp_path / "outbox", {"one": receiver}, say=lambda *it: told.append(it))
+    messages = MessageQueue(place(), {"one": receiver}, say=lambda *it: told.append(it))
     for number in range(5):
         messages.put(message(f"m{number}", at_us=number))
     assert messages.waiting() == 3 and messages.given_up == 2
@@ -134,24 +189,24 @@ def test_the_oldest_of_too_many_is_given_up_out_loud_and_stays_known(
     messages.close()
 
 
-def test_what_waits_for_a_silent_receiver_delays_no_other(tmp_path: Path) -> None:
+def test_what_waits_for_a_silent_receiver_delays_no_other(place: Place) -> None:
     silent, other = Receiver(), Receiver()
     silent.trouble = NotHeard("down")
-    messages = MessageQueue(tmp_path / "outbox", {"silent": silent})
+    messages = MessageQueue(place(), {"silent": silent})
     for number in range(300):
         messages.put(message(f"m{number:03}"))
     messages.close()
-    messages = MessageQueue(tmp_path / "outbox", {"silent": silent, "other": other})
+    messages = MessageQueue(place(), {"silent": silent, "other": other})
     messages.put(message("new", at_us=2 * S))
     messages.send_due(2 * S)
     assert other.heard == ["new"]
     messages.close()
 
 
-def test_a_receiver_that_is_silent_is_asked_once_a_round(tmp_path: Path) -> None:
+def test_a_receiver_that_is_silent_is_asked_once_a_round(place: Place) -> None:
     receiver, other = Receiver(), Receiver()
     receiver.trouble = NotHeard("slow")
-    messages = MessageQueue(tmp_path / "outbox", {"one": receiver, "two": other})
+    messages = MessageQueue(place(), {"one": receiver, "two": other})
     for number in range(20):
         messages.put(message(f"m{number:02}"))
     messages.send_due(S)
@@ -160,16 +215,16 @@ def test_a_receiver_that_is_silent_is_asked_once_a_round(tmp_path: Path) -> None
 
 
 def test_a_receiver_that_was_removed_holds_no_other_and_its_messages_are_counted(
-    tmp_path: Path,
+    place: Place,
 ) -> None:
     gone, told = Receiver(), []
     gone.trouble = NotHeard("down")
-    outbox = MessageQueue(tmp_path / "outbox", {"old": gone})
+    outbox = MessageQueue(place(), {"old": gone})
     for number in range(150):
         outbox.put(message(f"m{number:03}"))
     outbox.close()
     here = Receiver()
-    outbox = MessageQueue(tmp_path / "outbox", {"new": here}, say=lambda *it: told.append(it))
+    outbox = MessageQueue(place(), {"new": here}, say=lambda *it: told.append(it))
     outbox.put(message("z", at_us=2 * S))
     assert outbox.send_due(3 * S) is None
     assert here.heard == ["z"] and outbox.given_up == 150
@@ -177,10 +232,10 @@ def test_a_receiver_that_was_removed_holds_no_other_and_its_messages_are_counted
     outbox.close()
 
 
-def test_a_dead_receiver_delays_no_other_and_is_left_alone_for_its_pause(tmp_path: Path) -> None:
+def test_a_dead_receiver_delays_no_other_and_is_left_alone_for_its_pause(place: Place) -> None:
     dead, live = Receiver(), Receiver()
     dead.trouble = NotHeard("down")
-    outbox = MessageQueue(tmp_path / "outbox", {"dead": dead, "live": live})
+    outbox = MessageQueue(place(), {"dead": dead, "live": live})
     for second in range(100):
         outbox.put(message(f"m{second:04}", at_us=second * S))
         outbox.send_due(second * S)
@@ -371,17 +426,17 @@ def test_a_mail_arrives_with_one_line_of_subject_and_a_name_that_stays() -> None
 
 
 def test_a_mail_says_its_facts_a_line_each_and_one_that_fails_is_tried_again(
-    tmp_path: Path,
+    place: Place,
 ) -> None:
     with post() as (port, lines):
         here = Mail(host="127.0.0.1", port=port, sender="parkade@x.org", to="ops@x.org")
         away = Mail(host="127.0.0.1", port=9, sender="parkade@x.org", to="ops@x.org")
-        outbox = MessageQueue(tmp_path / "outbox", {"mail/hall": away})
+        outbox = MessageQueue(place(), {"mail/hall": away})
         facts = {"node": "n1", "held": None, "jobs": ["w1", "w2"], "evil": "a\r\n.\r\nQUIT"}
         outbox.put(Message(name="n", kind="k", subject="n1 is sick", body=facts, at_us=S))
         outbox.send_due(S)
         outbox.close()
-        outbox = MessageQueue(tmp_path / "outbox", {"mail/hall": here})
+        outbox = MessageQueue(place(), {"mail/hall": here})
         assert outbox.send_due(MINUTE_US) is None and outbox.sent == 1
         outbox.close()
     text = "".join(lines).replace("\r\n", "\n").partition("\n\n")[2]

@@ -18,7 +18,7 @@ from parkade.core.state import commands, events, lines
 from parkade.core.state.people import CapPeriod, Role
 from parkade.core.state.world import World
 from parkade.core.workloads.observed import EnginePhase, RankExit
-from parkade.core.workloads.workload import Rate
+from parkade.core.workloads.workload import Rate, Workload
 from parkade.messages.addresses import AddressRules
 from parkade.messages.personal import hears, is_at_risk, notifications_of
 from parkade.messages.receivers import KINDS, Directory, MailServer, PeopleRules, Refused
@@ -32,6 +32,7 @@ from parkade.wire.people import About
 from tests import builders
 from tests.agent.test_agent import until
 from tests.api.test_turns import made_plane
+from tests.core import records
 from tests.messages.test_queue import message, post, web
 from tests.waits import PATIENCE_S
 
@@ -254,6 +255,41 @@ def test_a_price_near_the_limit_is_a_risk() -> None:
     assert is_at_risk(9, 10) and is_at_risk(11, 10) and not is_at_risk(89, 100)
 
 
+PRICES_TOLD = (
+    # price before, price, limit, told?
+    (50, 89, 100, False),
+    (50, 90, 100, True),
+    (90, 95, 100, False),
+    (95, 80, 100, False),
+    (80, 95, 100, True),
+    (None, 95, 100, True),
+)
+
+
+@pytest.mark.parametrize(("before", "price", "limit", "is_told"), PRICES_TOLD)
+def test_a_risk_is_told_when_it_comes_to_be_and_not_again(
+    before: int | None, price: int, limit: int, *, is_told: bool
+) -> None:
+    workload = sitting(limit, *(() if before is None else ((5, before),)), (10, price))
+    world = records.world(workload)
+    rate = Rate(from_us=10, price_micros=price, shares=())
+    change = lines.Repriced(workload=workload.workload, rate=rate, price_set_by=None)
+    cleared = events.Cleared(
+        at_us=10, market="box", won=(), left=(), repriced=(change,), waiting=(), ladder=()
+    )
+    assert [it.kind for it in notifications_of(cleared, world)] == ["at_risk"] * is_told
+    bid = events.BidChanged(at_us=11, workload=workload.workload, limit_price_micros=limit)
+    is_near = price >= 90
+    assert [it.kind for it in notifications_of(bid, world)] == ["at_risk"] * is_near
+
+
+def sitting(limit: int, *rates: tuple[int, int]) -> Workload:
+    """A workload with seats that paid these prices, each from an instant on."""
+    paid = tuple(Rate(from_us=at_us, price_micros=price, shares=()) for at_us, price in rates)
+    made = records.workload(attempt=records.attempt(rates=paid))
+    return replace(made, spec=replace(made.spec, limit_price_micros=limit))
+
+
 def test_what_a_clearing_and_a_cap_tell_names_no_other_org(tmp_path: Path) -> None:
     async def body() -> None:
         async with house(tmp_path) as here:
@@ -280,7 +316,12 @@ def test_what_a_clearing_and_a_cap_tell_names_no_other_org(tmp_path: Path) -> No
                     at_us=now_us, market="box", won=(), left=(), repriced=repriced, waiting=(),
                     ladder=(),
                 )  # fmt: skip
+                for each in (ours, theirs):
+                    sits = replace(each.workload, attempt=records.attempt(rates=(rate,)))
+                    world.records.workloads[each.workload.workload] = sits
                 told = notifications_of(cleared, world)
+                for each in (ours, theirs):
+                    world.records.workloads[each.workload.workload] = each.workload
                 assert [(it.org, it.user, it.kind) for it in told] == [
                     ("acme", "ann", "at_risk"), ("rival", "eve", "at_risk")
                 ]  # fmt: skip

@@ -78,12 +78,12 @@ class Logins:
 
     async def begin(self, address: str) -> tuple[str, DeviceCode]:
         """A login by device code, and the secret name to ask for it by. The problem `too_many`
-        where too many wait; one counts from before the provider is asked."""
+        where too many begin at this moment. Where too many wait, of the address or in all, the one
+        that was asked about longest ago is forgotten: people's programs ask every few seconds."""
         provider, now_s = self.provider, time.monotonic()
-        self._waiting = {name: it for name, it in self._waiting.items() if it.ends_s > now_s}
-        taken = [*self._beginning, *(it.address for it in self._waiting.values())]
-        if len(taken) >= MOST_WAITING or taken.count(address) >= MOST_OF_AN_ADDRESS:
-            raise problem("too_many", "too many logins wait to be finished; try again later")
+        begin = self._beginning
+        if len(begin) >= MOST_WAITING or begin.count(address) >= MOST_OF_AN_ADDRESS:
+            raise problem("too_many", "too many logins begin at this moment; try again")
         self._beginning.append(address)
         try:
             code = await _asked(provider.begin_device())
@@ -96,13 +96,24 @@ class Logins:
             ends_s=now_s + code.expires_in,
             asks_at_s=now_s + code.interval,
         )
+        self._make_room(address, now_s)
         return name, code
+
+    def _make_room(self, address: str, now_s: float) -> None:
+        """`_waiting` is in the order in which its logins were asked about last."""
+        self._waiting = {name: it for name, it in self._waiting.items() if it.ends_s > now_s}
+        of_address = [name for name, it in self._waiting.items() if it.address == address]
+        for name in of_address[: max(0, len(of_address) - MOST_OF_AN_ADDRESS)]:
+            del self._waiting[name]
+        if len(self._waiting) > MOST_WAITING:
+            del self._waiting[next(iter(self._waiting))]
 
     async def finish(self, name: str) -> NewLogin | float:
         """What came of a login: a token, or in how many seconds to ask again."""
         waiting, now_s = self._waiting.get(name), time.monotonic()
         if waiting is None or waiting.ends_s <= now_s:
             raise problem("not_found", "this login is over, or was never begun; log in again")
+        self._waiting[name] = self._waiting.pop(name)
         if waiting.done is not None:
             return waiting.done
         if waiting.asks_at_s > now_s:

@@ -142,7 +142,11 @@ class PlacedStream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._place.close()
+            self.close()
+
+    def close(self) -> None:
+        """Gives the place back, where what it yields is read without being sent."""
+        self._place.close()
 
 
 async def _until_taken(place: Place, source: AsyncIterator[T]) -> AsyncIterator[T]:

@@ -91,6 +91,7 @@ def restore(
             if done.aside is not None:
                 lost = "which cannot be read" if done.lost is None else f"{done.lost} entries more"
                 print(f"The journal of before, with {lost}, is in {done.aside}.")
+            print("Tokens and users are as they were then: revoke and disable anew what was since.")
         if not accept_agents:
             found = look(settings)
             _tell(found)

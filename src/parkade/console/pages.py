@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from parkade import __version__
-from parkade.console import draw, words
+from parkade.console import draw, draw_calendar, words
 from parkade.wire.people import Capped
 
 _STATIC = resources.files("parkade.console") / "static"
@@ -83,6 +83,7 @@ def _environment() -> Environment:
         "static": static_url,
         "version": version(),
         "draw": draw,
+        "draw_calendar": draw_calendar,
         "server_version": __version__,
     }
     return made

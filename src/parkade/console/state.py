@@ -3,8 +3,10 @@
 import secrets
 
 from parkade.api.lot_book import LotBook
+from parkade.console.earnings import Earnings
 from parkade.console.history import History
 from parkade.console.recent import Recent
+from parkade.console.runs import Runs
 from parkade.console.sessions import Sessions
 from parkade.console.settings import ConsoleSettings
 from parkade.console.throttle import Throttle
@@ -27,6 +29,8 @@ class ConsoleState:
         """Signs what a browser brings back from a provider."""
         self.throttle = Throttle(most=settings.failed_logins, within_s=settings.failed_within_s)
         self.recent = Recent(plane)
+        self.runs = Runs()
+        self.earnings = Earnings(plane.archive)
         self.history = History(
             plane,
             lots,

@@ -70,13 +70,12 @@ class Archive:
         )
 
     async def pages(
-        self, account: str, *, from_us: int, to_us: int
+        self, account: str, *, from_us: int, to_us: int, after: tuple[int, int] = (0, -1)
     ) -> AsyncIterator[Sequence[StatedTransfer]]:
         """The same transfers page by page, as of one commit: of any number of them no more than a
-        page is held."""
+        page is held. `after`: those behind this (sequence, position) alone."""
         store = self._store
         until = await self._in_thread(store.last_sequence)
-        after = (0, -1)
         while True:
             page = await self._in_thread(
                 lambda after=after: store.statement_page(  # type: ignore[misc]

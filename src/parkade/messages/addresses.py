@@ -16,11 +16,11 @@ LONGEST_URL = 2_000
 LEAST_PORT = 1_024
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-# Public as addresses, and gateways to others: 6to4, Teredo, NAT64.
-_GATEWAYS = tuple(
-    ipaddress.ip_network(text)
-    for text in ("2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")
-)
+# What is given out of IPv6 (IANA's registry of global unicast addresses). Python's own table is as
+# old as Python.
+_GIVEN_OUT = ipaddress.ip_network("2000::/3")
+# Public as addresses, and gateways to others or none's: 6to4, Teredo, documentation (RFC 9637).
+_NOT_PUBLIC = tuple(ipaddress.ip_network(text) for text in ("2002::/16", "2001::/32", "3fff::/20"))
 
 
 class AddressRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +73,15 @@ def may_be_named(address: _Address, rules: AddressRules, *, scheme: str) -> bool
     address = address if inner is None else inner
     if any(address.version == net.version and address in net for net in rules.networks()):
         return True
-    is_gateway = any(address.version == net.version and address in net for net in _GATEWAYS)
-    is_public = address.is_global and not address.is_multicast and not is_gateway
-    return is_public and scheme == "https"
+    return _is_public(address) and scheme == "https"
+
+
+def _is_public(address: _Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        is_given_out = address in _GIVEN_OUT and all(address not in net for net in _NOT_PUBLIC)
+    else:
+        is_given_out = not address.is_multicast
+    return address.is_global and is_given_out
 
 
 def _denied(host: str) -> str:

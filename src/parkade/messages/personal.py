@@ -2,7 +2,8 @@
 
 A user hears of its own workloads, an org's receivers of all of the org's. Nothing here names
 another org, its users, its bids or a node: what a person may see in the API is the most that it is
-told. A workload is at risk where its price has come to nine tenths of its limit.
+told. A workload is at risk where its price has come to nine tenths of its limit; that is told when
+it comes to be so, by a price or by a new limit, and not again while it lasts.
 """
 
 from collections.abc import Iterable, Iterator
@@ -80,6 +81,8 @@ def _notifications_of(event: events.AnyEvent, world: World) -> Iterator[Notifica
                     yield from _notice(world, line.demand.workload, line.stop)
             for change in repriced:
                 yield from _risk(world, change)
+        case events.BidChanged(workload=name, limit_price_micros=limit):
+            yield from _risk_of_bid(world, name, limit)
         case events.Started(workload=name, attempt=attempt):
             yield from _one(world, name, "started", "has started", {"attempt": attempt})
         case events.Ended(workload=name, phase=phase, summary=summary) if phase.is_ended:
@@ -107,12 +110,39 @@ def _notice(world: World, name: str, stop: Stop) -> Iterator[Notification]:
 def _risk(world: World, change: lines.Repriced) -> Iterator[Notification]:
     workload = world.records.workloads.get(change.workload)
     limit = None if workload is None else workload.spec.limit_price_micros
-    if workload is None or limit is None or not is_at_risk(change.rate.price_micros, limit):
+    if workload is None or workload.attempt is None or limit is None:
         return
-    price = format_amount(change.rate.price_micros)
-    body = {"price": price, "limit_price": format_amount(limit)}
-    words = f"is at risk: its price is {price}, its limit {body['limit_price']}"
-    yield from _one(world, change.workload, "at_risk", words, body)
+    if not is_at_risk(change.rate.price_micros, limit):
+        return
+    before = _price_before(workload, change.rate.from_us)
+    if before is None or not is_at_risk(before, limit):
+        yield from _at_risk(world, change.workload, change.rate.price_micros, limit)
+
+
+def _risk_of_bid(world: World, name: str, limit: int) -> Iterator[Notification]:
+    """A new limit that its price has come near already."""
+    workload = world.records.workloads.get(name)
+    if workload is None or workload.attempt is None or not workload.attempt.rates:
+        return
+    price = workload.attempt.rates[-1].price_micros
+    if is_at_risk(price, limit):
+        yield from _at_risk(world, name, price, limit)
+
+
+def _at_risk(
+    world: World, name: str, price_micros: int, limit_micros: int
+) -> Iterator[Notification]:
+    price, limit = format_amount(price_micros), format_amount(limit_micros)
+    words = f"is at risk: its price is {price}, its limit {limit}"
+    yield from _one(world, name, "at_risk", words, {"price": price, "limit_price": limit})
+
+
+def _price_before(workload: Workload, at_us: int) -> int | None:
+    """What it paid before an instant, as far as the world still has it."""
+    assert workload.attempt is not None
+    rates = workload.attempt.rates
+    before = [rate.price_micros for rate in rates if rate.from_us < at_us]
+    return before[-1] if before else None
 
 
 def is_at_risk(price_micros: int, limit_micros: int) -> bool:

@@ -10,21 +10,26 @@ of more than `MOST_WAITING` of its receiver, and when its receiver was removed. 
 counted and told to `say`. A receiver that fails is left alone for its pause, whatever waits
 for it, so it delays no other.
 
-The file is one SQLite database of its own: it is no part of the journal, and a backup without it
-loses only what was still waiting.
+It stands in a database: an SQLite file of its own, or, where two servers have one journal in
+PostgreSQL, in tables beside the journal, so that the one that leads next sends what waits. It is no
+part of the journal, and a backup without it loses only what was still waiting. One that does not
+answer raises `QueueUnreachable`; what was asked may be asked again.
 """
 
 import json
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
+from parkade.messages.tables import messages, metadata, passed
 
 FIRST_US = 5 * SECOND_US
 LONGEST_PAUSE_US = 10 * MINUTE_US
@@ -61,8 +66,30 @@ class Sender(Protocol):
         ...
 
 
+class QueueUnreachable(Exception):
+    """The database of the queue does not answer, or refuses; look at it, the queue tries again."""
+
+
+def queue_file(path: Path) -> sa.Engine:
+    """An SQLite file for a queue, made where it is missing."""
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    sa.event.listen(engine, "connect", _write_ahead)
+    return engine
+
+
+def _write_ahead(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.close()
+
+
+_T = TypeVar("_T")
+_WAITS = messages.c.ended_us.is_(None)
+
+
 class MessageQueue:
-    """See the module. `senders` by the receiver's name. Any thread may put in; one sends.
+    """See the module. `senders` by the receiver's name. Any thread may put in; one sends. The
+    engine is the queue's own: `close` lets go of it.
 
     `say` hears (receiver, why) of each failure, from either thread. Counters since the start:
     `sent`, `failed` (tries), `given_up`.
@@ -70,7 +97,7 @@ class MessageQueue:
 
     def __init__(
         self,
-        path: Path,
+        engine: sa.Engine,
         senders: Mapping[str, Sender],
         *,
         say: Callable[[str, str], None] = lambda *_: None,
@@ -80,14 +107,8 @@ class MessageQueue:
         self._resumes_us: dict[str, int] = {}
         self._say = say
         self._lock = threading.Lock()
-        self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._run("PRAGMA journal_mode=WAL")
-        self._run(
-            "CREATE TABLE IF NOT EXISTS messages (receiver TEXT, name TEXT, kind TEXT,"
-            " subject TEXT, body TEXT, at_us INTEGER, due_us INTEGER, tries INTEGER,"
-            " ended_us INTEGER, PRIMARY KEY (receiver, name))"
-        )
-        self._run("CREATE TABLE IF NOT EXISTS passed (sequence INTEGER PRIMARY KEY, digest TEXT)")
+        self._engine = engine
+        self._do(metadata.create_all)
 
     def send_by(self, senders: Mapping[str, Sender]) -> None:
         """These are the receivers from now on."""
@@ -97,49 +118,73 @@ class MessageQueue:
         """For these receivers, None: for every one; one that has it, waiting or sent, gets it no
         second time. Beyond MOST_WAITING of a receiver its oldest is given up."""
         for receiver in self._senders if receivers is None else receivers:
-            self._run(
-                "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL)",
-                (
-                    receiver,
-                    message.name,
-                    message.kind,
-                    message.subject,
-                    json.dumps(dict(message.body)),
-                    message.at_us,
-                    message.at_us,
-                ),
-            )
+            row = {
+                "receiver": receiver,
+                "name": message.name,
+                "kind": message.kind,
+                "subject": message.subject,
+                "body": json.dumps(dict(message.body)),
+                "at_us": message.at_us,
+                "due_us": message.at_us,
+                "tries": 0,
+                "ended_us": None,
+            }
+            self._do(lambda it, row=row: _insert(it, messages, row))  # type: ignore[misc]
             self._make_room(receiver, message.at_us)
+
+    def adopt(self, path: Path) -> None:
+        """Takes what stands in the file of a queue before, and renames that file; nothing where
+        there is none."""
+        if not path.exists():
+            return
+        engine = queue_file(path)
+        try:
+            metadata.create_all(engine)
+            with engine.connect() as connection:
+                found = [
+                    (table, [dict(row) for row in connection.execute(sa.select(table)).mappings()])
+                    for table in (messages, passed)
+                ]
+        except sa.exc.DatabaseError as error:
+            raise QueueUnreachable(f"{path}: {error.orig}") from error
+        finally:
+            engine.dispose()
+        for table, rows in found:
+            for row in rows:
+                self._do(lambda it, table=table, row=row: _insert(it, table, row))  # type: ignore[misc]
+        path.replace(path.with_name(f"{path.name}.moved"))
 
     def positions(self) -> list[tuple[int, str | None]]:
         """Up to where in the journal messages were put in, with the entry's digest, newest first:
         the newest MOST_POSITIONS such instants, so that a restored journal finds its own. None: the
         journal had no such entry. Empty in a new queue."""
-        return self._run("SELECT sequence, digest FROM passed ORDER BY sequence DESC")
+        query = sa.select(passed.c.sequence, passed.c.digest).order_by(passed.c.sequence.desc())
+        return [(row.sequence, row.digest) for row in self._rows(query)]
 
     def advance(self, sequence: int, digest: str | None) -> None:
         """Everything up to there was put in; what stood beyond is of a journal that is no more."""
-        self._run("DELETE FROM passed WHERE sequence > ?", (sequence,))
-        self._run("INSERT OR REPLACE INTO passed VALUES (?, ?)", (sequence, digest))
-        self._run(
-            "DELETE FROM passed WHERE sequence <= (SELECT sequence FROM passed"
-            " ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
-            (MOST_POSITIONS,),
-        )
+
+        def do(connection: sa.Connection) -> None:
+            connection.execute(passed.delete().where(passed.c.sequence >= sequence))
+            connection.execute(passed.insert().values(sequence=sequence, digest=digest))
+            kept = passed.alias()
+            newest = sa.select(kept.c.sequence).order_by(kept.c.sequence.desc())
+            first_over = newest.limit(1).offset(MOST_POSITIONS).scalar_subquery()
+            connection.execute(passed.delete().where(passed.c.sequence <= first_over))
+
+        self._do(do)
 
     def waiting(self) -> int:
         """How many messages are not heard yet, over all receivers."""
-        found = self._run("SELECT count(*) FROM messages WHERE ended_us IS NULL")
-        return int(found[0][0])
+        return self._count(_WAITS)
 
     def send_due(self, now_us: int, *, is_over: Callable[[], bool] = lambda: False) -> int | None:
         """Tries what is due, oldest first for each receiver, until `is_over`. When the next is due;
         None where nothing waits."""
         self._forget_removed(now_us)
         senders = self._senders
-        due = self._run(
-            "SELECT DISTINCT receiver FROM messages WHERE ended_us IS NULL AND due_us <= ?",
-            (now_us,),
+        due = self._rows(
+            sa.select(messages.c.receiver).where(_WAITS, messages.c.due_us <= now_us).distinct()
         )
         # A receiver that takes its time delays those few that share its thread.
         with ThreadPoolExecutor(SENT_AT_ONCE, "parkade-messages") as pool:
@@ -150,12 +195,15 @@ class MessageQueue:
             ]
         for each in sending:
             each.result()
-        self._run("DELETE FROM messages WHERE ended_us < ?", (now_us - KEPT_US,))
-        found = self._run(
-            "SELECT receiver, min(due_us) FROM messages WHERE ended_us IS NULL GROUP BY receiver"
+        self._do(
+            lambda it: it.execute(messages.delete().where(messages.c.ended_us < now_us - KEPT_US))
         )
+        first = sa.func.min(messages.c.due_us)
+        next_of_each = sa.select(messages.c.receiver, first.label("due_us"))
+        found = self._rows(next_of_each.where(_WAITS).group_by(messages.c.receiver))
         return min(
-            (max(int(due), self._resumes_us.get(name, 0)) for name, due in found), default=None
+            (max(int(row.due_us), self._resumes_us.get(row.receiver, 0)) for row in found),
+            default=None,
         )
 
     def _send_to(
@@ -163,59 +211,71 @@ class MessageQueue:
     ) -> None:
         if now_us < self._resumes_us.get(receiver, 0):
             return
-        due = self._run(
-            "SELECT name, kind, subject, body, at_us, tries FROM messages WHERE receiver = ?"
-            " AND ended_us IS NULL AND due_us <= ? ORDER BY at_us, name LIMIT 100",
-            (receiver, now_us),
+        due = self._rows(
+            sa.select(messages)
+            .where(messages.c.receiver == receiver, _WAITS, messages.c.due_us <= now_us)
+            .order_by(messages.c.at_us, messages.c.name)
+            .limit(100)
         )
-        for name, kind, subject, body, at_us, tries in due:
+        for row in due:
             if is_over():
                 return
             message = Message(
-                name=name, kind=kind, subject=subject, body=json.loads(body), at_us=at_us
+                name=row.name,
+                kind=row.kind,
+                subject=row.subject,
+                body=json.loads(row.body),
+                at_us=row.at_us,
             )
             try:
                 sender.send(message, now_us)
             except NotHeard as error:
                 self.failed += 1
-                self._failed(receiver, message, tries, now_us, error)
+                self._failed(receiver, message, row.tries, now_us, error)
                 if not error.is_final:
                     # The others would wait for the same time-out.
                     return
             else:
                 self.sent += 1
-                self._end(receiver, name, now_us)
+                self._end(receiver, row.name, now_us)
 
     def _forget_removed(self, now_us: int) -> None:
         """Gives up what waits for receivers that are no more."""
-        waiting = self._run("SELECT DISTINCT receiver FROM messages WHERE ended_us IS NULL")
+        waiting = self._rows(sa.select(messages.c.receiver).where(_WAITS).distinct())
         for receiver in {name for (name,) in waiting} - self._senders.keys():
-            left = self._run(
-                "SELECT name FROM messages WHERE receiver = ? AND ended_us IS NULL", (receiver,)
-            )
-            for (name,) in left:
+            left = sa.select(messages.c.name).where(messages.c.receiver == receiver, _WAITS)
+            for (name,) in self._rows(left):
                 self._give_up(receiver, name, now_us, why="the receiver was removed")
 
     def _make_room(self, receiver: str, now_us: int) -> None:
-        where = "FROM messages WHERE receiver = ? AND ended_us IS NULL"
-        over = int(self._run(f"SELECT count(*) {where}", (receiver,))[0][0]) - MOST_WAITING
+        where = (messages.c.receiver == receiver, _WAITS)
+        over = self._count(*where) - MOST_WAITING
         if over > 0:
-            oldest = self._run(
-                f"SELECT name {where} ORDER BY at_us, name LIMIT ?", (receiver, over)
-            )
-            for (name,) in oldest:
+            oldest = sa.select(messages.c.name).where(*where)
+            oldest = oldest.order_by(messages.c.at_us, messages.c.name).limit(over)
+            for (name,) in self._rows(oldest):
                 why = f"more than {MOST_WAITING} messages wait"
                 self._give_up(receiver, name, now_us, why=why)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Lets go of the database."""
         with self._lock:
-            self._file.close()
+            self._engine.dispose()
 
-    def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
-        """One statement, whole; the lock is never held while a receiver is asked."""
-        with self._lock:
-            return self._file.execute(statement, values).fetchall()
+    def _do(self, statements: Callable[[sa.Connection], _T]) -> _T:
+        """Some statements, all or none; the lock is never held while a receiver is asked."""
+        try:
+            with self._lock, self._engine.begin() as connection:
+                return statements(connection)
+        except sa.exc.DBAPIError as error:
+            raise QueueUnreachable(str(error.orig)) from error
+
+    def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
+        return self._do(lambda connection: list(connection.execute(query)))
+
+    def _count(self, *where: sa.ColumnElement[bool]) -> int:
+        query = sa.select(sa.func.count()).select_from(messages).where(*where)
+        return int(self._rows(query)[0][0])
 
     def _failed(
         self, receiver: str, message: Message, tries: int, now_us: int, error: NotHeard
@@ -223,9 +283,9 @@ class MessageQueue:
         if error.is_final:
             self._give_up(receiver, message.name, now_us, why=str(error))
             return
-        old = self._run(
-            "SELECT name FROM messages WHERE receiver = ? AND at_us <= ? AND ended_us IS NULL",
-            (receiver, now_us - LONGEST_AGE_US),
+        is_old = messages.c.at_us <= now_us - LONGEST_AGE_US
+        old = self._rows(
+            sa.select(messages.c.name).where(messages.c.receiver == receiver, is_old, _WAITS)
         )
         for (name,) in old:
             self._give_up(receiver, name, now_us, why=str(error))
@@ -233,10 +293,7 @@ class MessageQueue:
             self._say(receiver, str(error))
         pause_us = min(LONGEST_PAUSE_US, FIRST_US << min(tries, 16))
         self._resumes_us[receiver] = now_us + pause_us
-        self._run(
-            "UPDATE messages SET due_us = ?, tries = ? WHERE receiver = ? AND name = ?",
-            (now_us + pause_us, tries + 1, receiver, message.name),
-        )
+        self._change(receiver, message.name, due_us=now_us + pause_us, tries=tries + 1)
 
     def _give_up(self, receiver: str, name: str, now_us: int, *, why: str) -> None:
         self.given_up += 1
@@ -244,7 +301,16 @@ class MessageQueue:
         self._end(receiver, name, now_us)
 
     def _end(self, receiver: str, name: str, now_us: int) -> None:
-        self._run(
-            "UPDATE messages SET ended_us = ? WHERE receiver = ? AND name = ?",
-            (now_us, receiver, name),
-        )
+        self._change(receiver, name, ended_us=now_us)
+
+    def _change(self, receiver: str, name: str, **values: int) -> None:
+        which = (messages.c.receiver == receiver, messages.c.name == name)
+        self._do(lambda it: it.execute(messages.update().where(*which).values(**values)))
+
+
+def _insert(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
+    """A row, unless one of its key is there. The queue puts in one at a time; a second server that
+    does at that moment fails by the key, and asks again."""
+    key = [column == row[column.name] for column in table.primary_key.columns]
+    if connection.execute(sa.select(sa.literal(1)).select_from(table).where(*key)).first() is None:
+        connection.execute(table.insert().values(**row))

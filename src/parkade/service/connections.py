@@ -11,7 +11,6 @@ does.
 
 import asyncio
 import functools
-import resource
 from typing import Any
 
 import structlog
@@ -19,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from parkade.open_files import raise_file_limit
 from parkade.service.unread import MOST_UNREAD, UNREAD_S, Unread
 
 _log = structlog.get_logger(__name__)
@@ -136,18 +136,6 @@ class LobbyProtocol(H11Protocol):
         super().connection_lost(exc)
 
 
-def raise_file_limit() -> int:
-    """As many open files as this process may have; how many that is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        hard = max(soft, MOST_CONNECTIONS + OWN_FILES)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError):
-        return soft
-    return hard
-
-
 def listening_config(
     app: ASGIApp,
     *,
@@ -158,7 +146,7 @@ def listening_config(
     **more: Any,
 ) -> uvicorn.Config:
     """uvicorn's settings, with a lobby. Raises the process's limit of open files."""
-    most = max(2, min(raise_file_limit() - OWN_FILES, MOST_CONNECTIONS))
+    most = max(2, min(raise_file_limit(MOST_CONNECTIONS + OWN_FILES) - OWN_FILES, MOST_CONNECTIONS))
     unread = Unread(unread_s=unread_s, most=most_unread)
     lobby = Lobby(head_s=head_s, most_half_open=min(most_half_open, most), most=most, unread=unread)
     protocol: Any = functools.partial(LobbyProtocol, lobby=lobby)

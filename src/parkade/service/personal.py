@@ -21,6 +21,7 @@ MOST_AN_HOUR = 240
 HEARD = (
     events.StopOrdered,
     events.Cleared,
+    events.BidChanged,
     events.Started,
     events.Ended,
     events.PhaseChanged,
@@ -71,7 +72,8 @@ class Personal:
         return await self._plane.read(view)
 
     def put(self, queue: MessageQueue, found: Personally, entry: str, at_us: int) -> None:
-        """Puts them in, each under a name of its own, as far as the hour has room."""
+        """Puts them in, each under a name of its own, as far as the hour has room; from any thread,
+        one at a time."""
         for number, (message, receivers) in enumerate(found):
             named = replace(message, name=f"{entry}/{number}")
             within, first_over = self._count(receivers, at_us)
@@ -79,14 +81,9 @@ class Personal:
             if first_over:
                 queue.put(_over(f"{entry}/{number}/over", at_us), first_over)
 
-    def put_tests(self, queue: MessageQueue, now_us: int) -> None:
-        """The messages that people asked for to see whether they come."""
-        for receiver in self._directory.take_tests():
-            name = f"test/{secrets.token_hex(8)}"
-            subject = "Parkade reaches you here"
-            body = {"receiver": receiver}
-            message = Message(name=name, kind="test", subject=subject, body=body, at_us=now_us)
-            queue.put(message, (receiver,))
+    def tests(self, now_us: int) -> list[tuple[Message, str]]:
+        """The messages that people asked for to see whether they come, each with its receiver."""
+        return [(_test(receiver, now_us), receiver) for receiver in self._directory.take_tests()]
 
     def _count(
         self, receivers: Sequence[str], at_us: int
@@ -113,6 +110,12 @@ def _message(notification: Notification, at_us: int) -> Message:
         body=notification.body,
         at_us=at_us,
     )
+
+
+def _test(receiver: str, now_us: int) -> Message:
+    name, subject = f"test/{secrets.token_hex(8)}", "Parkade reaches you here"
+    body = {"receiver": receiver}
+    return Message(name=name, kind="test", subject=subject, body=body, at_us=now_us)
 
 
 def _over(name: str, at_us: int) -> Message:

@@ -15,19 +15,21 @@ With `people`, users and orgs set receivers of their own, which hear of their ow
 queue (`messages/personal.py`).
 
 Messages follow the journal from where the queue stands, so a restart forgets none; each has the
-journal's name, its entry's position and digest in its own, so that a receiver
-knows one that comes again. Where the journal
-was restored from a backup, they follow it from the last position that both have. An alert stands in
-Alertmanager while its incident is open and its node has no person's cordon: who cordons a node
-knows of it.
+journal's name, its entry's position and digest in its own, so that a receiver knows one that comes
+again. Where the journal was restored from a backup, they follow it from the last position that both
+have. Where the journal is in PostgreSQL the queue stands beside it, and the server that leads next
+goes on with it. An alert stands in Alertmanager while its incident is open and its node has no
+person's cordon: who cordons a node knows of it.
 """
 
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import sqlalchemy as sa
 import structlog
 from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -40,7 +42,13 @@ from parkade.core.state.world import World
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import AlertError, incident_alert, post_alerts
 from parkade.messages.addresses import AddressRules
-from parkade.messages.queue import Message, MessageQueue, Sender
+from parkade.messages.queue import (
+    Message,
+    MessageQueue,
+    QueueUnreachable,
+    Sender,
+    queue_file,
+)
 from parkade.messages.receivers import Directory, MailServer, PeopleRules
 from parkade.messages.senders import Mail, Webhook
 from parkade.service.personal import Personal
@@ -123,7 +131,8 @@ class MessagesFile(_Model):
 
 
 class Telling:
-    """`file` None: nothing is told. BadSettings for a secret that cannot be used."""
+    """`file` None: nothing is told. `database`: where the queue stands; None: in a file of the
+    folder. BadSettings for a secret that cannot be used."""
 
     def __init__(
         self,
@@ -131,10 +140,13 @@ class Telling:
         file: MessagesFile | None,
         folder: Path,
         directory: Directory | None = None,
+        *,
+        database: Callable[[], sa.Engine] | None = None,
     ) -> None:
         self._plane = plane
         self._file = file
         self._path = folder / OUTBOX
+        self._database = database
         self._senders = {} if file is None else senders_of(file)
         self._personal = Personal(plane, directory or Directory(None, None))
         self._standing: dict[str, Incident] = {}
@@ -145,10 +157,13 @@ class Telling:
         """Follows the journal and sends."""
         if self._file is None:
             return
-        queue = self.queue = MessageQueue(self._path, {}, say=_not_heard)
+        begins_at = self._plane.health().sequence
+        queue = self.queue = await self._opened(stop)
+        if queue is None:
+            return
         self._personal.refresh(queue, self._senders)
         sending = asyncio.create_task(self._send(queue, stop))
-        parts = [self._follow(queue)]
+        parts = [self._follow(queue, begins_at)]
         if self._file.alertmanager is not None:
             parts.append(self._alert(self._file.alertmanager))
         tasks = [asyncio.create_task(part) for part in parts]
@@ -161,8 +176,36 @@ class Telling:
         await asyncio.gather(sending, *tasks, return_exceptions=True)
         queue.close()
 
-    async def _follow(self, queue: MessageQueue) -> None:
-        after = await self._begin(queue)
+    async def _opened(self, stop: asyncio.Event) -> MessageQueue | None:
+        """The queue, once its database answers; None where it was told to stop before."""
+        while not stop.is_set():
+            try:
+                return await asyncio.to_thread(self._open)
+            except QueueUnreachable as error:
+                _unreachable(error)
+                await _pause(stop, EVERY_S)
+        return None
+
+    def _open(self) -> MessageQueue:
+        if self._database is None:
+            return MessageQueue(queue_file(self._path), {}, say=_not_heard)
+        queue = MessageQueue(self._database(), {}, say=_not_heard)
+        queue.adopt(self._path)
+        return queue
+
+    async def _follow(self, queue: MessageQueue, begins_at: int) -> None:
+        while True:
+            try:
+                await self._follow_on(queue, begins_at)
+            except QueueUnreachable as error:
+                # What was not put in is found again: names follow from the journal.
+                _unreachable(error)
+                await asyncio.sleep(EVERY_S)
+            else:
+                return
+
+    async def _follow_on(self, queue: MessageQueue, begins_at: int) -> None:
+        after = await self._begin(queue, begins_at)
         name = await self._plane.read(lambda world, _: world.records.installation or "parkade")
         async for sequence, event in self._plane.events(after=after):
             found = message_of(event, f"{name[:12]}/{sequence}")
@@ -174,29 +217,35 @@ class Telling:
             entry = f"{name[:12]}/{sequence}/{(digest or '')[:12]}"
             self._personal.refresh(queue, self._senders)
             if found is not None:
-                queue.put(replace(found, name=entry), self._senders)
-            self._personal.put(queue, personal, entry, event.at_us)
-            queue.advance(sequence, digest)
+                named = replace(found, name=entry)
+                await asyncio.to_thread(queue.put, named, tuple(self._senders))
+            await asyncio.to_thread(self._personal.put, queue, personal, entry, event.at_us)
+            await asyncio.to_thread(queue.advance, sequence, digest)
             after = sequence
 
-    async def _begin(self, queue: MessageQueue) -> int:
-        """Where to follow the journal from: the newest position that is of this journal."""
+    async def _begin(self, queue: MessageQueue, begins_at: int) -> int:
+        """Where to follow the journal from: the newest position that is of this journal; in a new
+        queue `begins_at`."""
         end = self._plane.health().sequence
-        for sequence, digest in queue.positions():
+        for sequence, digest in await asyncio.to_thread(queue.positions):
             if sequence <= end and digest in (None, await self._plane.archive.digest_at(sequence)):
-                queue.advance(sequence, digest)
+                await asyncio.to_thread(queue.advance, sequence, digest)
                 return sequence
             _log.warning("journal_was_restored", stood_at=sequence)
-        queue.advance(end, await self._plane.archive.digest_at(end))
-        return end
+        digest = await self._plane.archive.digest_at(begins_at)
+        await asyncio.to_thread(queue.advance, begins_at, digest)
+        return begins_at
 
     async def _send(self, queue: MessageQueue, stop: asyncio.Event) -> None:
         while not stop.is_set():
             self._personal.refresh(queue, self._senders)
-            self._personal.put_tests(queue, _now_us())
-            await asyncio.to_thread(queue.send_due, _now_us(), is_over=stop.is_set)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 1.0)
+            try:
+                for message, receiver in self._personal.tests(_now_us()):
+                    await asyncio.to_thread(queue.put, message, (receiver,))
+                await asyncio.to_thread(queue.send_due, _now_us(), is_over=stop.is_set)
+            except QueueUnreachable as error:
+                _unreachable(error)
+            await _pause(stop, 1.0)
 
     async def _alert(self, url: str) -> None:
         while True:
@@ -292,6 +341,16 @@ def _ended(task: asyncio.Task[None]) -> None:
     """A part that fails is said and stops no server: what waits is sent after the next start."""
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("telling_failed", exc_info=error, done="restart the server")
+
+
+async def _pause(stop: asyncio.Event, length_s: float) -> None:
+    """So long, or until it is told to stop."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), length_s)
+
+
+def _unreachable(error: QueueUnreachable) -> None:
+    _log.warning("message_queue_unreachable", why=str(error), done="it is asked again")
 
 
 def _not_heard(receiver: str, why: str) -> None:

@@ -36,6 +36,7 @@ from parkade.store import (
     open_postgresql,
     open_sqlite,
     open_sqlite_read_only,
+    postgresql_engine,
 )
 
 _log = structlog.get_logger(__name__)
@@ -247,7 +248,14 @@ def build(
     file = read_messages_file(settings.data_folder)
     people = None if file is None or file.people is None else file.people.rules()
     directory = Directory(store, people)
-    telling = Telling(plane, file, settings.data_folder, directory)
+    database = settings.database
+    telling = Telling(
+        plane,
+        file,
+        settings.data_folder,
+        directory,
+        database=(lambda: postgresql_engine(database)) if database else None,
+    )
     app = create_app(
         plane,
         ApiSettings(

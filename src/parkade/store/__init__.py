@@ -4,7 +4,7 @@ Everything but `sqlite.py` and `postgresql.py` is the same SQL for every databas
 """
 
 from parkade.store.lock import Holder, LockWatch, PostgresqlLeadership
-from parkade.store.postgresql import open_postgresql
+from parkade.store.postgresql import open_postgresql, postgresql_engine
 from parkade.store.sql import SqlStore
 from parkade.store.sqlite import open_sqlite, open_sqlite_read_only
 
@@ -16,4 +16,5 @@ __all__ = [
     "open_postgresql",
     "open_sqlite",
     "open_sqlite_read_only",
+    "postgresql_engine",
 ]

@@ -54,17 +54,7 @@ def open_postgresql(
     """The store in this database, like `postgresql://parkade@db.example/parkade`, whose tables are
     made where they are missing. `head` is the path of its head file. StoreError where it cannot be
     used."""
-    engine = sa.create_engine(
-        url_of(address),
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "application_name": session_name(),
-            "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} {SERVER_ALIVE}",
-            **ALIVE,
-        },
-        pool_pre_ping=True,
-    )
-    sa.event.listen(engine, "connect", _on_connect)
+    engine = postgresql_engine(address)
     try:
         return SqlStore(
             engine, head=HeadFile(head), crash_point=crash_point, is_read_only=is_read_only
@@ -79,6 +69,22 @@ def open_postgresql(
     except StoreError:
         engine.dispose()
         raise
+
+
+def postgresql_engine(address: str) -> sa.Engine:
+    """Connections that notice a silent network, under the names of this process's sessions."""
+    engine = sa.create_engine(
+        url_of(address),
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": session_name(),
+            "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} {SERVER_ALIVE}",
+            **ALIVE,
+        },
+        pool_pre_ping=True,
+    )
+    sa.event.listen(engine, "connect", _on_connect)
+    return engine
 
 
 def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

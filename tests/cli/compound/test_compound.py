@@ -75,7 +75,7 @@ def test_run_answers_and_goes_on_where_it_was(folder: Path) -> None:
 def test_a_spent_budget_has_an_exit_code_of_its_own(folder: Path) -> None:
     done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o", "--max-calls", "20")
     assert done.returncode == 7
-    assert "raise it and run again" in done.stdout
+    assert "spent; of the questions 4 not begun, 1 begun and not answered: raise it" in done.stdout
     counts = re.search(r"(\d+) answered, (\d+) cut short, (\d+) not begun", done.stdout)
     assert counts is not None
     assert sum(map(int, counts.groups())) == 10

@@ -15,6 +15,7 @@ from parkade.compound.run.budget import Budget
 from parkade.compound.run.running import Settings, run
 from parkade.compound.shards.board import Board
 from parkade.compound.shards.folder import SharedFolder
+from parkade.compound.shards.progress import read
 from parkade.compound.shards.state import State
 
 K = 8
@@ -104,6 +105,9 @@ def told(results: list[dict[str, Any]]) -> list[tuple[str, str, bool]]:
 
 
 def ends(worker: "subprocess.Popen[str]", timeout: float = 120.0) -> tuple[int, str]:
-    """Its exit status and what it printed."""
+    """Its exit status and what it printed, without how far the run was."""
     printed, _ = worker.communicate(timeout=timeout)
-    return worker.returncode, printed
+    lines = printed.splitlines(keepends=True)
+    rest = [line for line in lines if read(line.rstrip()) is None]
+    assert len(lines) > len(rest), "it said how far it is"
+    return worker.returncode, "".join(rest)

@@ -299,12 +299,24 @@ def _spent(summary: Summary) -> str | None:
         if part
     )
     doubt = max(shares, default=0.0)
+    ended = f"spent; {_left(summary)}" if _left(summary) else "spent"
     if doubt < MUCH_DOUBT:
-        return "spent: raise it and run again"
+        return f"{ended}: raise it and run again"
     return (
-        f"spent, {doubt:.0%} of it for calls without an answer: raise it, or draw fewer at once "
-        "with parallel= in the network or --width, and run again"
+        f"{ended}; {doubt:.0%} of it went for calls without an answer: raise it, or draw fewer at "
+        "once with parallel= in the network or --width, and run again"
     )
+
+
+def _left(summary: Summary) -> str:
+    """What a spent budget left."""
+    parts = (
+        (summary.not_begun, "not begun"),
+        (summary.cut_short, "begun and not answered"),
+        (summary.failed, "failed"),
+    )
+    shown = [f"{count:,} {what}" for count, what in parts if count]
+    return f"of the questions {', '.join(shown)}" if shown else ""
 
 
 def _overrun(summary: Summary) -> str | None:

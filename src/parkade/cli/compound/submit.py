@@ -75,6 +75,7 @@ def submit(
     from parkade.client.errors import Failed, ParkadeError, TryAgain
     from parkade.compound.run.ownership import BATCH
     from parkade.compound.shards.folder import SharedFolder
+    from parkade.compound.shards.labels import LABELS
     from parkade.wire.spec import WorkloadSpec
     from parkade.wire.yaml import check
 
@@ -85,6 +86,7 @@ def submit(
     words += ["--drain", f"{checkpoint_needs * DRAIN_PART:g}"]
     asked: dict[str, Any] = {
         "name": name,
+        "labels": LABELS,
         "command": shlex.join([sys.executable, "-m", "parkade.cli", "compound", *words]),
         "nodes": count,
         "gpus": gpus,

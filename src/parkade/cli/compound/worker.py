@@ -54,6 +54,10 @@ def worker(
         raise SystemExit(SAVED)
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 async def _work(out: Path, terms: "Terms") -> "tuple[Ending, int]":
     """How it ended, and how many questions of finished shards failed."""
     import os
@@ -69,7 +73,8 @@ async def _work(out: Path, terms: "Terms") -> "tuple[Ending, int]":
     try:
         folder = SharedFolder(out)
         loaded = load(Path(folder.read().network))
-        ending = await work(folder, loaded, identify(os.environ), notice, terms)
+        me = identify(os.environ)
+        ending = await work(folder, loaded, me, notice, terms, say=_say)
     finally:
         await notice.close()
     board = Board(folder.log, folder.read().shards, "report")

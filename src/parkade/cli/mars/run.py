@@ -34,6 +34,8 @@ SHIPPED = (
     "marketplace-rules.yaml",
     "marketplace-dashboard.json",
 )
+OWN_FILES = 64
+"""That a run opens beside logs."""
 Config = Annotated[
     Path | None, typer.Option("--config", help="Its file. Default: this machine, observe only.")
 ]
@@ -66,6 +68,7 @@ def run(
     with _explaining_files():
         file = _file(config)
         policy = policy_from(file.policy)
+    _open_files_for(file)
     with _explaining_files(), _alone(file.journal):
         host, _, port = file.listen.rpartition(":")
         try:
@@ -92,6 +95,17 @@ def run(
                 server.server_close()
         if rounds is not None and runner.unread:
             raise typer.Exit(MARS_NOT_READ)
+
+
+def _open_files_for(file: "RunFile") -> None:
+    """Raises the limit of open files, and warns where the logs of the file do not fit."""
+    from parkade.open_files import raise_file_limit
+
+    # A log that is rotated is open twice for a while.
+    wanted = OWN_FILES + 2 * sum(entry.kernel_log is not None for entry in file.nodes)
+    limit = raise_file_limit(wanted)
+    if limit < wanted:
+        warn(f"may open {limit} files and wants {wanted} for its logs; raise `ulimit -Hn`")
 
 
 def undo(

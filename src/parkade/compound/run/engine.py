@@ -18,6 +18,7 @@ from typing import Any, assert_never
 
 from parkade.compound.network.binding import Bound
 from parkade.compound.run.added_text import AddedText
+from parkade.compound.run.admitting import Admitting
 from parkade.compound.run.budget import Account
 from parkade.compound.run.calls import Calls
 from parkade.compound.run.checking import Checking
@@ -68,6 +69,7 @@ class Engine:
             journal, self.counts, most_checks, self.heard, self.schedule, self.give_up
         )
         self._open: set[Progressing] = set()
+        self._admitting = Admitting(bound, account)
         self._is_scheduled = False
         self._stays_open = False
         self._timer: asyncio.TimerHandle | None = None
@@ -127,6 +129,7 @@ class Engine:
         machine = Machine(self._bound, question, steps_of, self._width)
         run = Progressing(machine, time.monotonic())
         self._open.add(run)
+        self._admitting.began(question)
         machine.start()
         self._take_orders(run)
         return run
@@ -199,6 +202,7 @@ class Engine:
             self._ending is None
             and self._calls.waiting() < self._room
             and len(self._open) < OPEN_PER_CALL * self._room
+            and self._admitting.may_begin(len(self._open))
             and not self._checking.is_full()
         )
 
@@ -225,6 +229,7 @@ class Engine:
         if run.machine.answer is not None and run in self._open:
             self._open.remove(run)
             self.counts.questions += 1
+            self._admitting.ended(run)
             self._answered(run, run.machine.answer)
 
     def _drop(self, run: Progressing, ticket: int) -> None:

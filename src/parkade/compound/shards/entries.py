@@ -72,6 +72,9 @@ class Finished(_Entry, frozen=True, kw_only=True, tag="finished"):
     doubtful: Amounts = NOTHING
     overrun: Amounts = NOTHING
     failed: int = 0
+    #: Of the answers, those that a verifier accepted; None: none looked, or an earlier version
+    #: finished it.
+    accepted: int | None = None
 
 
 class Merged(_Entry, frozen=True, kw_only=True, tag="merged"):

@@ -17,6 +17,7 @@ from parkade.compound.shards.board import Board
 from parkade.compound.shards.entries import Counted, Extended, Finished, GivenBack
 from parkade.compound.shards.folder import Batch, SharedFolder
 from parkade.compound.shards.liveness import Pulse
+from parkade.compound.shards.merging import accepted_of
 from parkade.compound.shards.notice import Notice
 from parkade.compound.shards.state import State
 from parkade.compound.values import Question
@@ -79,6 +80,7 @@ class Holding:
         self._notice = worker.notice
         self._shard = shard
         self._account: SharedAccount | None = None
+        self._out: Path | None = None
 
     async def answer(self) -> None:
         """Answer its questions; then it is finished or given back. LeaseLost if it was taken."""
@@ -98,7 +100,7 @@ class Holding:
         """The run of the shard; None if it was stopped."""
         worker = self._worker
         generation = self._board.state.shards[self._shard].generation
-        out = worker.folder.begin(self._shard, generation, self._name)
+        out = self._out = worker.folder.begin(self._shard, generation, self._name)
         loaded = worker.loaded
         task = asyncio.ensure_future(
             run_part(
@@ -180,6 +182,7 @@ class Holding:
         account = self._account
         assert summary is not None
         assert account is not None
+        assert self._out is not None
         return Finished(
             shard=self._shard,
             worker=self._name,
@@ -187,6 +190,7 @@ class Holding:
             doubtful=account.doubtful,
             overrun=account.overrun,
             failed=summary.failed,
+            accepted=accepted_of(self._out, self._board.state.network),
         )
 
     def _given_back(self, summary: Summary | None) -> GivenBack:

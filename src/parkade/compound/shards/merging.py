@@ -62,6 +62,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
 class _Head(msgspec.Struct, frozen=True, gc=False):
     question: str
     network: str
+    accepted: bool | None = None
 
 
 _head = msgspec.json.Decoder(_Head).decode
@@ -148,6 +149,18 @@ def _whole(path: Path, worker: str) -> Iterator[IO[bytes]]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def accepted_of(run: Path, network: str) -> int | None:
+    """Questions that this network answered in a run, and a verifier accepted; None where none
+    looked."""
+    found = {}
+    for line in _lines(run / RESULTS):
+        head = _head(line)
+        if head.network == network:
+            found[head.question] = head.accepted
+    verdicts = [it for it in found.values() if it is not None]
+    return sum(verdicts) if verdicts else None
 
 
 def _results(run: Path, network: str) -> dict[str, bytes]:

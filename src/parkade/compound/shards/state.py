@@ -72,6 +72,7 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
     doubtful: Amounts = NOTHING
     overrun: Amounts = NOTHING
     failed: int = 0
+    accepted: int | None = None
     #: What was committed when it stopped for want of budget; None otherwise.
     starved_at: Amounts | None = None
 
@@ -204,6 +205,7 @@ class State:
             doubtful=entry.doubtful,
             overrun=entry.overrun,
             failed=entry.failed,
+            accepted=entry.accepted,
         )
         self.is_merged = False
 

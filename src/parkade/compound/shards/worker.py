@@ -11,7 +11,7 @@ import enum
 import os
 import secrets
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from parkade.compound.shards.holding import Holding, Identity, LeaseLost, Terms
 from parkade.compound.shards.liveness import Lapses, Pulse
 from parkade.compound.shards.merging import merge
 from parkade.compound.shards.notice import Notice
+from parkade.compound.shards.progress import Teller
 from parkade.compound.shards.state import State
 
 #: Between two looks at the log while there is nothing to take.
@@ -83,14 +84,21 @@ def _node(environment: Mapping[str, str]) -> str:
 
 
 async def work(
-    folder: SharedFolder, loaded: Loaded, identity: Identity, notice: Notice, terms: Terms
+    folder: SharedFolder,
+    loaded: Loaded,
+    identity: Identity,
+    notice: Notice,
+    terms: Terms,
+    *,
+    say: Callable[[str], None],
 ) -> Ending:
-    """Work until all is done, the budget is spent, or there is notice.
+    """Work until all is done, the budget is spent, or there is notice. `say`: prints how far it is.
 
     Raises NetworkError, FolderError, LogError, JournalError, ResultError, RunStopped, and GivenUp
     where the same stopped workers before.
     """
     worker = _Worker(folder, loaded, identity, notice, terms)
+    worker.teller = Teller(worker.batch, say)
     try:
         return await worker.run()
     except RunStopped as error:
@@ -112,6 +120,7 @@ class _Worker:
         self.terms = terms
         self.batch = folder.read()
         self.board = Board(folder.log, self.batch.shards, identity.worker)
+        self.teller = Teller(self.batch, lambda _: None)
         #: Learnt in one shard, known in the next.
         self.added = AddedText()
         self.pulse = Pulse(folder.workers, identity.worker, terms.lease_s)
@@ -120,6 +129,13 @@ class _Worker:
         self._has_begun = False
 
     async def run(self) -> Ending:
+        """Ends with a line of how far the run is."""
+        try:
+            return await self._run()
+        finally:
+            self.teller.tell(self.board.state, is_last=True)
+
+    async def _run(self) -> Ending:
         self._check_network()
         if self.board.state.left() == 0:
             return self._end(Ending.DONE)
@@ -228,7 +244,8 @@ class _Worker:
         return self.board.state.is_given_up
 
     def report(self) -> None:
-        """Tell the marketplace that what is done so far is saved."""
+        """Tell the marketplace that what is done so far is saved, and people how far it is."""
+        self.teller.tell(self.board.state)
         if self.me.checkpoints is not None:
             done = len(self.board.state.shards) - self.board.state.left()
             at = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")

@@ -1,32 +1,58 @@
 """Reservations as their owner sees them: lending, what it earned, waits, and claims."""
 
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
+from fastapi import Query
 from pydantic import BaseModel, ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import problem
 from parkade.api.routes import pools, reservations
-from parkade.console import words
+from parkade.api.translate import amount, instant
+from parkade.console import pages, words
+from parkade.console.calendar import calendar
 from parkade.console.context import Page, PageContext, router
+from parkade.core.steps.permissions import Read
 from parkade.wire import reservations as wire
 from parkade.wire.scalars import format_amount
 
 routes = router()
 M = TypeVar("M", bound=BaseModel)
+FIRST_DAY, LAST_DAY = date(1970, 1, 8), date(9998, 12, 1)
 
 
 @routes.get("/reservations")
-async def index(context: Page) -> Response:
-    """All that the user may see, with their claims."""
+async def index(
+    context: Page,
+    view: Literal["week", "month"] = "week",
+    on: Annotated[date | None, Query(ge=FIRST_DAY, le=LAST_DAY)] = None,
+) -> Response:
+    """All that the user may see, with their claims, as a calendar and one by one."""
+    now = instant(context.api.plane.present_us())
     found = (await reservations.list_reservations(context.api)).reservations
+    claims = (await reservations.list_claims(context.api)).claims
+    may_change = context.viewer.role.value != "member"
     return context.page(
         "reservations.html",
         found=found,
-        claims=(await reservations.list_claims(context.api)).claims,
-        may_change=context.viewer.role.value != "member",
+        claims=claims,
+        may_change=may_change,
+        calendar=calendar(view, on or now.date(), now=now, reservations=found, claims=claims),
+        earned=await _earned(context, now),
+        today=now.date(),
     )
+
+
+async def _earned(context: PageContext, now: datetime) -> dict[date, str]:
+    """By day, what the org earned by lending, for those who may read its statement; operators see
+    many orgs, and a sum of all is nobody's."""
+    viewer = context.viewer
+    if viewer.is_operator or not viewer.may_read(Read.STATEMENT, org=viewer.org):
+        return {}
+    earned = await context.console.earnings.by_day(viewer.org, now)
+    return {day: pages.money(amount(micros), most=2) for day, micros in earned.items()}
 
 
 @routes.get("/reservations/{reservation}/{action}")

@@ -98,11 +98,15 @@ def _find(folder: Path, named: str | None) -> tuple[Path | None, str | None]:
         return None, elsewhere
     try:
         path = Path(f"/proc/self/fd/{found}").readlink()
-        if folder.resolve() not in path.parents:
-            return None, elsewhere
-        mark = _half_written(path.name, found)
+        is_inside = folder.resolve() in path.parents
+        mark = _half_written(path.name, found) if is_inside else None
+    except OSError:
+        # Its real name may be longer than the kernel tells.
+        is_inside = False
     finally:
         os.close(found)
+    if not is_inside:
+        return None, elsewhere
     return (path, None) if mark is None else (None, f"path {named!r} is half-written: {mark!r}")
 
 

@@ -179,8 +179,9 @@ def _is_released(state: State | None) -> bool:
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
+    """Of the file itself: a user's link may lead where a look takes for ever."""
     try:
-        found = path.stat()
+        found = path.lstat()
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns

@@ -1,0 +1,140 @@
+"""The weeks of a calendar as SVG without a viewBox: what lies across is in shares of the width, so
+that it fits a phone, and text keeps its size; what does not fit into its bar is cut off there."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from urllib.parse import quote
+
+from markupsafe import Markup, escape
+
+from parkade.console import words
+from parkade.console.calendar import Bar, Calendar, Part, Week, is_over
+
+HEAD = 24
+LANE = {"week": 46, "month": 26}
+GAP = 4
+FOOT = 22
+
+
+def week(
+    calendar: Calendar, which: Week, *, earned: Mapping[date, str], may_change: bool
+) -> Markup:
+    """One week. `earned`: by day, what lending earned, as shown."""
+    lane = LANE[calendar.view]
+    foot = HEAD + max(1, which.lanes) * lane + (FOOT if which.left_out else 0)
+    height = foot + FOOT
+    parts = [_hatch(which)]
+    for number, day in enumerate(which.days):
+        parts += _day(calendar, day, number, height, earned.get(day, ""))
+    parts += [_bar(calendar, it, lane, _id(which), may_change) for it in which.bars]
+    if which.left_out:
+        more = words.counted(which.left_out, "reservation")
+        parts.append(f'<text class="axis" x="6" y="{foot - 7}">and {more} more</text>')
+    if which.now is not None:
+        x = f"{which.now:.3%}"
+        parts.append(f'<line class="now" x1="{x}" x2="{x}" y1="{HEAD - 4}" y2="{foot}"/>')
+    label = f"Week from {which.days[0]:%-d %B %Y}: {words.counted(len(which.bars), 'reservation')}"
+    return Markup(
+        f'<svg class="week" height="{height}" role="group" aria-label="{label}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _id(which: Week) -> str:
+    return f"offered-{which.days[0]:%Y%m%d}"
+
+
+def _hatch(which: Week) -> str:
+    return (
+        f'<defs><pattern id="{_id(which)}" width="7" height="7" patternUnits="userSpaceOnUse"'
+        ' patternTransform="rotate(45)"><line class="hatch" x1="0" x2="0" y1="0" y2="7"/>'
+        "</pattern></defs>"
+    )
+
+
+def _day(calendar: Calendar, day: date, number: int, height: int, earned: str) -> Iterator[str]:
+    x = f"{number / 7:.3%}"
+    is_beside = calendar.month is not None and day.month != calendar.month
+    if is_beside:
+        yield f'<rect class="beside" x="{x}" y="0" width="{1 / 7:.3%}" height="{height}"/>'
+    if number:
+        yield f'<line class="grid" x1="{x}" x2="{x}" y1="0" y2="{height}"/>'
+    middle = f"{(number + 0.5) / 7:.3%}"
+    name = f"{day:%a} {day.day}" if calendar.view == "week" else f"{day.day}"
+    yield (
+        f'<a href="/reservations?view=week&amp;on={day}"><text class="axis" x="{middle}" y="16"'
+        f' text-anchor="middle"><title>{day:%A, %-d %B}</title>{name}</text></a>'
+    )
+    if earned:
+        yield (
+            f'<text class="axis earned" x="{middle}" y="{height - 7}" text-anchor="middle">'
+            f"+{escape(earned)}</text>"
+        )
+
+
+def _bar(calendar: Calendar, bar: Bar, lane: int, hatch: str, may_change: bool) -> str:
+    """A nested drawing, which cuts off what is longer than the bar."""
+    it, tall = bar.reservation, lane - GAP
+    width = max(bar.end - bar.start, 0.004)
+    drawn = [f'<rect class="whole" x="0" y="0" width="100%" height="{tall}"/>']
+    drawn += [_part(bar, part, tall, hatch) for part in _stacked(bar)]
+    first, second = _texts(bar)
+    drawn.append(f'<text class="name" x="7" y="16">{escape(words.shown(first))}</text>')
+    if calendar.view == "week":
+        drawn.append(f'<text class="more" x="7" y="33">{escape(words.shown(second))}</text>')
+    for is_here, x in ((bar.begins_here, "0"), (bar.ends_here, "100%")):
+        if is_here:
+            drawn.append(f'<line class="edge" x1="{x}" x2="{x}" y1="0" y2="{tall}"/>')
+    title = f"<title>{escape(words.shown(f'{first}: {second}'))}</title>"
+    svg = (
+        f'<svg class="bar {escape(it.state)}" x="{bar.start:.3%}" y="{HEAD + bar.lane * lane}"'
+        f' width="{width:.3%}" height="{tall}">{title}{"".join(drawn)}</svg>'
+    )
+    return f'<a href="{escape(_leads_to(bar, may_change))}">{svg}</a>'
+
+
+def _leads_to(bar: Bar, may_change: bool) -> str:
+    it = bar.reservation
+    name = quote(it.reservation, safe="")
+    if may_change and it.state == "in_force":
+        return f"/reservations/{name}/claim"
+    return f"#reservation-{name}"
+
+
+def _stacked(bar: Bar) -> Iterator[tuple[Part, int]]:
+    """Parts with the nodes that lie below each."""
+    below = 0
+    for part in bar.parts:
+        yield part, below
+        below += part.nodes
+
+
+def _part(bar: Bar, placed: tuple[Part, int], tall: int, hatch: str) -> str:
+    part, below = placed
+    nodes, width = bar.reservation.nodes, max(bar.end - bar.start, 1e-9)
+    x, wide = (part.start - bar.start) / width, (part.end - part.start) / width
+    height = tall * min(part.nodes, nodes) / nodes
+    y = max(0.0, tall - tall * below / nodes - height)
+    fill = f' fill="url(#{hatch})"' if part.kind == "offered" else ""
+    return (
+        f'<rect class="{part.kind}" x="{x:.3%}" width="{wide:.3%}" y="{y:.1f}"'
+        f' height="{height:.1f}"{fill}/>'
+    )
+
+
+def _texts(bar: Bar) -> tuple[str, str]:
+    """(its name and size, what is true of it) in words."""
+    it = bar.reservation
+    first = f"{it.reservation} · {words.counted(it.nodes, 'node')}"
+    if is_over(it):
+        return first, "has ended" if it.state == "ended" else "lapsed: a period was not paid"
+    says = []
+    if it.state == "sold":
+        says.append(f"starts {it.start:%-d %b %H:%M}")
+    claimed = sum(part.nodes for part in bar.parts if part.kind == "claimed")
+    if claimed:
+        says.append(f"{claimed} claimed")
+    if it.lending is not None:
+        says.append(f"lends from {it.lending.floor}")
+    says.append("open end" if it.end is None else f"ends {it.end:%-d %b %H:%M}")
+    return first, ", ".join(says)
