@@ -65,13 +65,18 @@ def mars(cluster: Slurm, folder: Path, *, act: bool) -> Iterator[str]:
     file = run_file(cluster, folder, act=act, port=port)
     words = [sys.executable, "-c", MAIN, "mars", "run", "--config", str(file)]
     child = subprocess.Popen(words, env=cluster.environment, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}/metrics"
+    url = url_of(port)
     try:
         until(lambda: "parkade_mars_last_poll_timestamp_seconds 1" in read(url))
         yield url
     finally:
         child.terminate()
         child.wait(60)
+
+
+def url_of(port: int) -> str:
+    """Where metrics are served."""
+    return f"http://127.0.0.1:{port}/metrics"
 
 
 def read(url: str) -> str:
@@ -126,6 +131,41 @@ def test_a_node_that_a_person_drained_and_returns_sick_is_drained_also_after_a_r
     words = [sys.executable, "-c", MAIN, "mars", "undo", "--config", str(tmp_path / "run.yaml")]
     subprocess.run(words, env=cluster.environment, check=True, timeout=300)
     until(lambda: cluster.state("node3") == "idle")
+
+
+@pytest.mark.slow
+def test_a_drain_that_slurm_did_after_mars_was_killed_is_found_and_undone(
+    cluster: Slurm, tmp_path: Path
+) -> None:
+    asked, frozen = tmp_path / "asked", tmp_path / "frozen"
+    wrapped = tmp_path / "set"
+    wait = f'touch "{asked}"; until [ -e "{frozen}" ]; do sleep 0.1; done'
+    wrapped.write_text(f'#!/bin/sh\n{wait}\nexec scontrol "$@"\n')
+    wrapped.chmod(0o755)
+    port = free_port()
+    file = run_file(cluster, tmp_path, act=True, port=port)
+    said = yaml.safe_load(file.read_text())
+    said["drain"]["set"][0] = str(wrapped)
+    file.write_text(yaml.safe_dump(said))
+    words = [sys.executable, "-c", MAIN, "mars", "run", "--config", str(file)]
+    child = subprocess.Popen(words, env=cluster.environment, stdout=subprocess.DEVNULL)
+    until(lambda: "parkade_mars_last_poll_timestamp_seconds 1" in read(url_of(port)))
+    add(tmp_path, "node1")
+    until(asked.exists)
+    cluster.controller.freeze()
+    try:
+        frozen.touch()
+        child.kill()
+        child.wait(60)
+    finally:
+        cluster.controller.thaw()
+    until(lambda: cluster.state("node1") == "drained")
+    with mars(cluster, tmp_path, act=True) as url:
+        until(lambda: 'parkade_mars_node_drained{node="node1"} 1.0' in read(url))
+        assert 'drains_total{result="done"} 1.0' in read(url)
+    words = [sys.executable, "-c", MAIN, "mars", "undo", "--config", str(file)]
+    subprocess.run(words, env=cluster.environment, check=True, timeout=300)
+    until(lambda: cluster.state("node1") == "idle")
 
 
 @pytest.mark.slow

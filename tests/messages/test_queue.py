@@ -2,8 +2,10 @@
 
 import http.server
 import json
+import math
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from parkade.messages import queue
 from parkade.messages.queue import Message, MessageQueue, NotHeard, QueueUnreachable, queue_file
 from parkade.messages.senders import Mail, Webhook, is_signed
 from tests.messages.conftest import Place
+from tests.waits import PATIENCE_S, until
 
 S = SECOND_US
 
@@ -48,6 +51,60 @@ def test_a_message_is_sent_once_to_each_receiver_also_if_it_is_put_in_again(plac
     messages.put(message())
     messages.send_due(2 * S)
     assert one.heard == two.heard == ["incident-1/opened"]
+    messages.close()
+
+
+class Holding(Receiver):
+    """Takes its time for each message: as long as the test likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_take = threading.Semaphore(0)
+        self.asked_s = math.inf
+
+    def send(self, message: Message, now_us: int) -> None:
+        self.asked_s = time.monotonic()
+        assert self.may_take.acquire(timeout=PATIENCE_S)
+        super().send(message, now_us)
+
+
+def test_receivers_that_take_their_time_delay_no_other(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where they take every thread there is, until they are known."""
+    monkeypatch.setattr(queue, "TURN_S", 0.05)
+    holding = {f"slow-{number}": Holding() for number in range(queue.SENT_AT_ONCE)}
+    quick = Receiver()
+    messages = MessageQueue(place(), {**holding, "quick": quick})
+    for name in ("a", "b", "c"):
+        messages.put(message(name), holding)
+    messages.send_due(S, within_s=0.0)
+    until(lambda: time.monotonic() > queue.TURN_S + max(it.asked_s for it in holding.values()))
+    for each in holding.values():
+        each.may_take.release()
+    until(lambda: not messages._busy)
+    assert all(each.heard == ["a"] for each in holding.values()), "one turn each"
+    assert messages._slow == set(holding)
+    messages.send_due(S, within_s=0.0)
+    messages.put(message("quick"), ["quick"])
+    messages.send_due(S, within_s=0.0)
+    until(lambda: quick.heard == ["quick"])
+    assert all(each.heard == ["a"] for each in holding.values())
+    for each in holding.values():
+        each.may_take.release(2)
+    until(lambda: messages.send_due(S, within_s=0.1) is None)
+    assert all(each.heard == ["a", "b", "c"] for each in holding.values())
+    messages.close()
+
+
+def test_only_the_servers_user_reads_the_file(tmp_path: Path) -> None:
+    """Others may pass the folder that it lies in, and could lock it as well."""
+    path = tmp_path / "outbox"
+    path.touch(0o644)
+    messages = MessageQueue(queue_file(path), {"one": Receiver()})
+    messages.put(message())
+    modes = {it.name: it.stat().st_mode & 0o777 for it in tmp_path.iterdir()}
+    assert len(modes) > 1 and set(modes.values()) == {0o600}, modes
     messages.close()
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from parkade.engines.slurm.doctor import Rank, judge
-from parkade.engines.slurm.finding import Found, FoundAccount, FoundNode, find
+from parkade.engines.slurm.finding import Found, FoundAccount, FoundNode, FoundReservation, find
 from parkade.ports import Transient
 from parkade.service.joining import propose
 from parkade.wire.pools import AddNodes, OpenPool
@@ -64,6 +64,46 @@ def test_nodes_accounts_and_what_accounts_hold_become_a_pool_orgs_and_reservatio
     assert "root" not in made.files["join.sh"]
     said = "\n".join(made.says)
     assert "left out: account 'LAB'" in said and "left out: account 'weird=x'" in said
+
+
+def test_an_accounts_own_nodes_are_pinned_as_a_market_of_their_own() -> None:
+    """A reservation of all nodes of a market is one of these very nodes."""
+    made = propose(find(Answering()), pool="box", site="here", pinned=("acme",))
+    pool = OpenPool.model_validate(yaml.safe_load(made.files["pool.yaml"]))
+    assert {name: list(nodes) for name, nodes in pool.fabrics.items()} == {"s2": ["n4"]}
+    own = AddNodes.model_validate(yaml.safe_load(made.files["nodes-h100-8-acme.yaml"]))
+    assert own.market == "box-acme"
+    assert own.terms is not None and own.terms.buffer_nodes == 0, "all of them can be reserved"
+    assert {name: list(nodes) for name, nodes in own.fabrics.items()} == {
+        "s1": ["n1", "n2"],
+        "s2": ["n3"],
+    }
+    assert own.instance_type == pool.instance_type
+    script = made.files["join.sh"].splitlines()
+    assert "parkade pool add-nodes box -f nodes-h100-8-acme.yaml" in script
+    assert "# parkade reserve 3 --market box-acme --org acme --name acme" in script
+    assert "# parkade reserve 2 --market box --org lab --name lab" in script
+    assert "3 nodes of h100-8, pinned for acme: n1, n2, n3" in made.says
+
+
+def test_own_nodes_of_two_kinds_are_two_markets_and_two_reservations() -> None:
+    nodes = tuple(
+        FoundNode(name=name, gpus=8, model=model, cpus=8, memory_mb=1, partitions=(), switch="")
+        for name, model in (("a1", "h100"), ("b1", "v100"), ("b2", "v100"))
+    )
+    own = FoundReservation(name="r", accounts=("acme",), nodes=("a1", "b1"))
+    account = FoundAccount(account="acme", users=(), gpus=None)
+    found = Found(nodes=nodes, accounts=(account,), reservations=(own,), partitions=(), lacks=())
+    script = propose(found, pool="box", site="here", pinned=("acme",)).files["join.sh"]
+    assert "# parkade reserve 1 --market box-acme --org acme --name acme" in script
+    assert "# parkade reserve 1 --market box-acme-2 --org acme --name acme-2" in script
+    assert "owners=account:acme=acme" in script
+
+
+@pytest.mark.parametrize("account", ["lab", "nobody", "weird=x"])
+def test_only_an_account_with_nodes_of_its_own_can_be_pinned(account: str) -> None:
+    with pytest.raises(ValueError, match="no nodes of its own"):
+        propose(find(Answering()), pool="box", site="here", pinned=(account,))
 
 
 def test_the_script_lends_nothing_before_its_reader_does() -> None:

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -78,19 +80,14 @@ def environment(cluster: Slurm, served: Served | None) -> dict[str, str]:
     return {**cluster.environment, **to}
 
 
-def join(cluster: Slurm, out: Path) -> str:
+def join(cluster: Slurm, out: Path, *words: str) -> str:
     return parkade(cluster, "agent", "join", "--engine", "slurm", "--observe", "--pool", "box",
-                   "--out", str(out))  # fmt: skip
+                   "--out", str(out), *words)  # fmt: skip
 
 
-def test_what_join_proposes_opens_a_pool_that_lends_and_stops_lending(
-    cluster: Slurm, tmp_path: Path
-) -> None:
-    os.chmod(tmp_path, 0o755)  # noqa: PTH101
-    before = cluster.run("scontrol", "show", "reservation"), cluster.run("squeue", "-h")
-    said = join(cluster, tmp_path / "join")
-    assert "4 nodes of h100-4" in said and "2 of them hold nodes" in said
-    assert before == (cluster.run("scontrol", "show", "reservation"), cluster.run("squeue", "-h"))
+@contextmanager
+def joined(cluster: Slurm, tmp_path: Path) -> Iterator[Served]:
+    """A marketplace in which what was proposed was run, and the pool's agent."""
     with serving(tmp_path) as served:
         command = tmp_path / "bin" / "parkade"
         command.parent.mkdir()
@@ -104,9 +101,6 @@ def test_what_join_proposes_opens_a_pool_that_lends_and_stops_lending(
             ("sh", "-e", str(script)), env=found, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        orgs = {it["org"] for it in served.ask("GET", "/orgs")["orgs"]}
-        assert {"acme", "lab"} <= orgs
-        assert [it["unix_name"] for it in served.ask("GET", "/users")["users"]][-1] == "ann"
         agent = subprocess.Popen(
             (sys.executable, "-m", "parkade.cli", "agent", "run", "--pool", "box", "--server",
              found["PARKADE_SERVER"], "--token-file", str(tmp_path / "join" / "agent.token"),
@@ -115,12 +109,57 @@ def test_what_join_proposes_opens_a_pool_that_lends_and_stops_lending(
             env=found, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            lent_and_taken_back(cluster, served)
+            yield served
         finally:
             agent.terminate()
             agent.wait(PATIENCE_S)
             cluster.run("scancel", "--user=root")
+            if "parkade_box" in cluster.run("scontrol", "show", "reservation"):
+                cluster.run("scontrol", "delete", "ReservationName=parkade_box")
             until(cluster.is_idle, cluster.log)
+
+
+def test_what_join_proposes_opens_a_pool_that_lends_and_stops_lending(
+    cluster: Slurm, tmp_path: Path
+) -> None:
+    os.chmod(tmp_path, 0o755)  # noqa: PTH101
+    before = cluster.run("scontrol", "show", "reservation"), cluster.run("squeue", "-h")
+    said = join(cluster, tmp_path / "join")
+    assert "4 nodes of h100-4" in said and "2 of them hold nodes" in said
+    assert before == (cluster.run("scontrol", "show", "reservation"), cluster.run("squeue", "-h"))
+    with joined(cluster, tmp_path) as served:
+        orgs = {it["org"] for it in served.ask("GET", "/orgs")["orgs"]}
+        assert {"acme", "lab"} <= orgs
+        assert [it["unix_name"] for it in served.ask("GET", "/users")["users"]][-1] == "ann"
+        lent_and_taken_back(cluster, served)
+
+
+def test_a_reservation_that_is_pinned_is_the_named_node(cluster: Slurm, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)  # noqa: PTH101
+    said = join(cluster, tmp_path / "join", "--pin", "acme")
+    assert "1 nodes of h100-4, pinned for acme: n0" in said
+    (reserves,) = [
+        line.removeprefix("# parkade ").split()
+        for line in (tmp_path / "join" / "join.sh").read_text().splitlines()
+        if line.startswith("# parkade reserve") and "--org acme" in line
+    ]
+    with joined(cluster, tmp_path) as served:
+        served.ask("POST", "/orgs/acme/deposits", {"amount": "10000"})
+        parkade(cluster, "pool", "fence", "box", served=served)
+
+        def pools() -> list[dict[str, Any]]:
+            return list(served.ask("GET", "/pools")["pools"])
+
+        until(lambda: [it["fence"] for it in pools() if it["pool"] == "box"] == ["stands"], pools)
+        parkade(cluster, "pool", "lend", "box", served=served)
+        parkade(cluster, *reserves, served=served)
+        served.ask("POST", "/reservations/acme/claims", {"nodes": 1})
+
+        def claims() -> list[dict[str, Any]]:
+            return list(served.ask("GET", "/claims")["claims"])
+
+        until(lambda: claims()[0]["seats"], claims)
+        assert claims()[0]["seats"][0].startswith("n0"), claims()
 
 
 def write_terms(file: Path) -> None:

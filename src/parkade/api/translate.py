@@ -13,6 +13,7 @@ from parkade.core.units.indexes import Spans, parse_indexes
 from parkade.core.units.money import format_amount
 from parkade.core.units.visible import has_control_characters
 from parkade.core.workloads.array import ArrayTerms
+from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.saving import CheckpointTerms, ExitZero
 from parkade.core.workloads.spec import (
@@ -24,6 +25,7 @@ from parkade.core.workloads.spec import (
 )
 from parkade.wire import pools as wire
 from parkade.wire.problems import Fault, invalid
+from parkade.wire.scalars import format_instant, parse_when
 from parkade.wire.spec import CheckpointTerms as WireCheckpointTerms
 from parkade.wire.spec import ElasticNodes, Retry, WorkloadSpec
 
@@ -81,8 +83,8 @@ def span(length_us: int) -> timedelta:
     return timedelta(microseconds=length_us)
 
 
-def spec_of(spec: WorkloadSpec) -> Spec:
-    """The core's spec of the wire's."""
+def spec_of(spec: WorkloadSpec, *, now_us: int) -> Spec:
+    """The core's spec of the wire's; `now_us`: from when a deadline like +52h counts."""
     if spec.workdir is None:
         fault = Fault(place="spec.workdir", message="say where it starts, an absolute path")
         raise ProblemError(invalid([fault]))
@@ -119,7 +121,15 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         ),
         array=_array_of(spec.array),
         image=spec.image,
+        deadline=_deadline_of(spec, now_us),
     )
+
+
+def _deadline_of(spec: WorkloadSpec, now_us: int) -> DeadlineTerms | None:
+    if spec.deadline is None or spec.duration is None:
+        return None
+    by_us = microseconds(parse_when(spec.deadline, now=instant(now_us)))
+    return DeadlineTerms(by_us=by_us, duration_us=span_us(spec.duration))
 
 
 def _array_of(text: str | None) -> ArrayTerms | None:
@@ -179,7 +189,18 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         priority=spec.priority,
         retry=Retry.model_construct(failures=spec.retry_failures),
         max_duration=None if spec.max_duration_us is None else span(spec.max_duration_us),
+        **_wire_deadline(spec.deadline),
     )
+
+
+def _wire_deadline(terms: DeadlineTerms | None) -> dict[str, Any]:
+    if terms is None:
+        return {"duration": None, "fallback": None, "deadline": None}
+    return {
+        "duration": span(terms.duration_us),
+        "fallback": "on-demand",
+        "deadline": format_instant(instant(terms.by_us)),
+    }
 
 
 def _names_in(spec: Spec, condition: Condition) -> tuple[str, ...]:

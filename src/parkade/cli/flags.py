@@ -40,6 +40,14 @@ Limit = Annotated[
     ),
 ]
 MaxSpend = Annotated[str | None, typer.Option(help="Over all attempts.", rich_help_panel=MONEY)]
+Duration = Annotated[
+    str | None,
+    typer.Option(help="How long it runs in all; for a deadline.", rich_help_panel=MONEY),
+]
+Deadline = Annotated[
+    str | None,
+    typer.Option(help="When it is done, like +52h; on-demand if it must.", rich_help_panel=MONEY),
+]
 MaxDuration = Annotated[str | None, typer.Option(help="Like 24h.", rich_help_panel=MONEY)]
 Org = Annotated[str | None, typer.Option(help="It pays; operators only.", rich_help_panel=MONEY)]
 Env = Annotated[list[str] | None, typer.Option(help="NAME=VALUE; public.", rich_help_panel=RUN)]

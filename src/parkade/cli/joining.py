@@ -41,6 +41,13 @@ def join(
     notice: Annotated[
         str, typer.Option(help="With --lend buffer: in which it has them back.", metavar="SPAN")
     ] = "30s",
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An account whose own nodes are to be a market of their own; may be repeated.",
+            metavar="ACCOUNT",
+        ),
+    ] = None,
     report_every: Annotated[
         str | None,
         typer.Option(
@@ -61,6 +68,8 @@ def join(
         from parkade.ports import EngineError
         from parkade.service.joining import propose
         from parkade.service.partnering import Offer, propose_buffer
+    if lend is not None and pin:
+        fail("--pin is of a cluster that joins whole; leave out --lend", exit_code=2)
     if lend not in (None, "buffer") or (lend is None) != (marked is None):
         fail("write --lend buffer --marked NODES --org ORG, or none of them", exit_code=2)
     names = [("--pool", pool), ("--site", site)]
@@ -79,7 +88,10 @@ def join(
     if not found.nodes:
         fail("no node of this cluster has GPUs (Gres=gpu)", exit_code=7)
     if lend is None:
-        proposal = propose(found, pool=pool, site=site)
+        try:
+            proposal = propose(found, pool=pool, site=site, pinned=tuple(pin or ()))
+        except ValueError as error:
+            fail(f"--pin: {error}", exit_code=2)
     else:
         offer = Offer(
             org=org or "", marked=frozenset(expand(marked or "")), floor=floor, notice=notice

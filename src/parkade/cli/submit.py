@@ -20,6 +20,8 @@ from parkade.cli.flags import (
     CheckpointNeeds,
     CheckpointSignal,
     Command,
+    Deadline,
+    Duration,
     Env,
     EnvFile,
     Failures,
@@ -68,6 +70,8 @@ def submit(
     limit: Limit = None,
     max_spend: MaxSpend = None,
     max_duration: MaxDuration = None,
+    deadline: Deadline = None,
+    duration: Duration = None,
     org: Org = None,
     labels: Labels = None,
     after: After = None,
@@ -109,6 +113,9 @@ def submit(
         "limit_price": limit,
         "max_spend": max_spend,
         "max_duration": max_duration,
+        "deadline": deadline,
+        "duration": duration,
+        "fallback": "on-demand" if deadline is not None else None,
         "labels": pairs(labels, "--label"),
         "after": after or None,
         "after_ok": after_ok or None,
@@ -271,12 +278,21 @@ def print_planned(answer: "wire.Plan") -> None:
             ("seats", seats(answer.seats)),
             ("price now", _price_now(answer)),
             ("price to win", answer.price_to_win),
+            ("falls back", answer.falls_back),
+            ("on-demand then", _fallback(answer)),
             ("cost", answer.cost.says),
         ]
     )
     if answer.rendered is not None:
         say("")
         say(answer.rendered.rstrip())
+
+
+def _fallback(answer: "wire.Plan") -> str | None:
+    from parkade.wire.scalars import format_amount
+
+    cost = answer.fallback_cost
+    return None if cost is None else f"costs up to {format_amount(cost)}, set aside until then"
 
 
 def _price_now(answer: "wire.Plan") -> str | None:

@@ -257,6 +257,7 @@ def one(answer: "wire.Workload") -> None:
             ("price", _prices(answer)),
             ("price to win", answer.price_to_win),
             ("spent", answer.spent),
+            ("falls back", answer.falls_back),
             ("owed if given up", answer.debt),
             ("cost", answer.cost.says),
             ("attempt", attempt and f"{attempt.attempt} on {seats(attempt.seats)}"),

@@ -215,4 +215,6 @@ def since(began: datetime, at: datetime) -> str:
 
 def _span(began: datetime, ended: datetime) -> str:
     seconds = (ended - began).total_seconds()
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"

@@ -7,8 +7,11 @@ is putting it in once, also after it was sent or given up: names are remembered 
 that. A message that fails is tried again after 5 s, 10 s, … at most 10 minutes apart. It is given
 up when it is a day old, when its receiver answers that it will never take it, when it is the oldest
 of more than `MOST_WAITING` of its receiver, and when its receiver was removed. What is given up is
-counted and told to `say`. A receiver that fails is left alone for its pause, whatever waits
-for it, so it delays no other.
+counted and told to `say`.
+
+No receiver delays another. One that fails is left alone for its pause, whatever waits for it. One
+that takes its time has a turn of a second, or of one message, and then the others have theirs; once
+it took so long for a message it is *slow*, and has its turns in threads that only slow ones share.
 
 It stands in a database: an SQLite file of its own, or, where two servers have one journal in
 PostgreSQL, in tables beside the journal, so that the one that leads next sends what waits. It is no
@@ -17,9 +20,12 @@ answer raises `QueueUnreachable`; what was asked may be asked again.
 """
 
 import json
+import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -38,6 +44,8 @@ KEPT_US = 7 * DAY_US
 MOST_WAITING = 10_000
 MOST_POSITIONS = 1_000
 SENT_AT_ONCE = 8
+SLOW_AT_ONCE = 4
+TURN_S = 1.0
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +79,15 @@ class QueueUnreachable(Exception):
 
 
 def queue_file(path: Path) -> sa.Engine:
-    """An SQLite file for a queue, made where it is missing."""
+    """An SQLite file for a queue, made where it is missing: its messages are of all orgs, and only
+    the server's own user reads them."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).chmod(0o600)
+    except OSError as error:
+        raise QueueUnreachable(f"{path}: {error.strerror}") from error
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
     sa.event.listen(engine, "connect", _write_ahead)
     return engine
@@ -107,6 +123,11 @@ class MessageQueue:
         self._resumes_us: dict[str, int] = {}
         self._say = say
         self._lock = threading.Lock()
+        self._busy: set[str] = set()
+        self._slow: set[str] = set()
+        self._troubles: list[BaseException] = []
+        self._quick_lane = ThreadPoolExecutor(SENT_AT_ONCE, "parkade-messages")
+        self._slow_lane = ThreadPoolExecutor(SLOW_AT_ONCE, "parkade-messages-slow")
         self._engine = engine
         self._do(metadata.create_all)
 
@@ -178,23 +199,30 @@ class MessageQueue:
         """How many messages are not heard yet, over all receivers."""
         return self._count(_WAITS)
 
-    def send_due(self, now_us: int, *, is_over: Callable[[], bool] = lambda: False) -> int | None:
-        """Tries what is due, oldest first for each receiver, until `is_over`. When the next is due;
-        None where nothing waits."""
+    def send_due(
+        self,
+        now_us: int,
+        *,
+        is_over: Callable[[], bool] = lambda: False,
+        within_s: float | None = None,
+    ) -> int | None:
+        """Gives each receiver for which something is due its turn, oldest messages first, until
+        `is_over`. Waits so long for the turns to end, None: until they did; those that go on are
+        left to. When the next is due; None where nothing waits."""
         self._forget_removed(now_us)
         senders = self._senders
         due = self._rows(
             sa.select(messages.c.receiver).where(_WAITS, messages.c.due_us <= now_us).distinct()
         )
-        # A receiver that takes its time delays those few that share its thread.
-        with ThreadPoolExecutor(SENT_AT_ONCE, "parkade-messages") as pool:
-            sending = [
-                pool.submit(self._send_to, name, senders[name], now_us, is_over)
-                for (name,) in due
-                if name in senders
-            ]
-        for each in sending:
-            each.result()
+        turns = []
+        for (name,) in due:
+            if name in senders and name not in self._busy:
+                lane = self._slow_lane if name in self._slow else self._quick_lane
+                self._busy.add(name)
+                turns.append(lane.submit(self._take_turn, name, senders[name], now_us, is_over))
+        wait(turns, timeout=within_s)
+        if self._troubles:
+            raise self._troubles.pop()
         self._do(
             lambda it: it.execute(messages.delete().where(messages.c.ended_us < now_us - KEPT_US))
         )
@@ -205,6 +233,17 @@ class MessageQueue:
             (max(int(row.due_us), self._resumes_us.get(row.receiver, 0)) for row in found),
             default=None,
         )
+
+    def _take_turn(
+        self, receiver: str, sender: Sender, now_us: int, is_over: Callable[[], bool]
+    ) -> None:
+        ends_s = time.monotonic() + TURN_S
+        try:
+            self._send_to(receiver, sender, now_us, lambda: is_over() or time.monotonic() >= ends_s)
+        except BaseException as error:  # noqa: BLE001 - raised by `send_due`, this one or the next
+            self._troubles.append(error)
+        finally:
+            self._busy.discard(receiver)
 
     def _send_to(
         self, receiver: str, sender: Sender, now_us: int, is_over: Callable[[], bool]
@@ -227,6 +266,7 @@ class MessageQueue:
                 body=json.loads(row.body),
                 at_us=row.at_us,
             )
+            began_s = time.monotonic()
             try:
                 sender.send(message, now_us)
             except NotHeard as error:
@@ -238,6 +278,14 @@ class MessageQueue:
             else:
                 self.sent += 1
                 self._end(receiver, row.name, now_us)
+            finally:
+                self._note_pace(receiver, time.monotonic() - began_s)
+
+    def _note_pace(self, receiver: str, took_s: float) -> None:
+        if took_s >= TURN_S:
+            self._slow.add(receiver)
+        else:
+            self._slow.discard(receiver)
 
     def _forget_removed(self, now_us: int) -> None:
         """Gives up what waits for receivers that are no more."""
@@ -258,7 +306,9 @@ class MessageQueue:
                 self._give_up(receiver, name, now_us, why=why)
 
     def close(self) -> None:
-        """Lets go of the database."""
+        """Lets go of the database, once what is being sent was heard or failed."""
+        for lane in (self._quick_lane, self._slow_lane):
+            lane.shutdown(cancel_futures=True)
         with self._lock:
             self._engine.dispose()
 

@@ -8,11 +8,15 @@ alone, or else its limit `GrpTRES`. Nodes of one kind under one switch are a fab
 Example: nodes n1-n4 of 8 H100 under two switches, account `acme` with GrpTRES=gres/gpu=16: a pool
 with the fabrics `s1` and `s2`, the org `acme`, `parkade reserve 2 --org acme --name acme`, and the
 agent's option `owners=account:acme=acme`.
+
+A reservation of Parkade is nodes of a market, and which ones is the market's choice. Where it has
+to be the very nodes that an account has in Slurm, the account is *pinned*: its nodes are a market
+of their own, and its reservation is all of them.
 """
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -33,26 +37,90 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     says: tuple[str, ...]
 
 
-def propose(found: Found, *, pool: str, site: str) -> Proposal:
-    """The first kind of node opens the pool; each other kind is a file for `pool add-nodes`."""
-    kinds = _kinds(found)
+class _Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Nodes of one kind that are a market; `account`: for which they are pinned."""
+
+    kind: str
+    market: str
+    nodes: list[FoundNode]
+    account: str | None
+
+
+class _Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account has for itself, in whole nodes; `name`: of its reservation to be."""
+
+    account: str
+    nodes: int
+    market: str
+    name: str
+
+
+def propose(found: Found, *, pool: str, site: str, pinned: Sequence[str] = ()) -> Proposal:
+    """The largest group of nodes of one kind opens the pool; each other one is a file for `pool
+    add-nodes`. ValueError where an account is to be pinned that has no nodes of its own."""
+    orgs, unclear = _orgs(found)
+    alone = {name: nodes for name, nodes in _alone(found).items() if name in orgs}
+    for account in pinned:
+        if not alone.get(account):
+            raise ValueError(
+                f"{account[:60]!r} has no nodes of its own: no standing reservation and no"
+                " partition with GPU nodes is its alone"
+            )
+    groups = _groups(found, pool, {name: alone[name] for name in pinned}, orgs)
     files = {}
-    for number, (kind, nodes) in enumerate(kinds.items()):
-        name = f"nodes-{kind}.yaml" if number else "pool.yaml"
-        body = _supply(kind, nodes, market=f"{pool}-{kind}" if number else pool)
+    for number, group in enumerate(groups):
+        of = "" if group.account is None else f"-{orgs[group.account]}"
+        name = f"nodes-{group.kind}{of}.yaml" if number else "pool.yaml"
+        body = _supply(group.kind, group.nodes, market=group.market)
+        if group.account is not None:
+            # All its nodes are sold to the account, so none is left to heal others with.
+            body["terms"] |= {"buffer_nodes": 0}
         if number == 0:
             body = {"pool": pool, "site": site, "engine": "slurm", **body}
         files[name] = HEAD + yaml.safe_dump(body, sort_keys=False)
-    orgs, unclear = _orgs(found)
-    held = {name: nodes for name, nodes in _held(found) if name in orgs}
+    held = [it for it in _held(found, groups, alone, orgs) if it.account in orgs]
     files["join.sh"] = "\n".join([*_script(found, pool, files, orgs, held), ""])
-    says = [f"{len(nodes)} nodes of {kind}" for kind, nodes in kinds.items()]
-    says += [f"{len(found.accounts)} accounts, {len(held)} of them hold nodes for themselves"]
+    says = [_words(group) for group in groups]
+    holders = {it.account for it in held}
+    says += [f"{len(found.accounts)} accounts, {len(holders)} of them hold nodes for themselves"]
     says += [f"left out: account {name[:60]!r}: {why}" for name, why in unclear]
     left = sorted({name for it in found.accounts for name in it.users if not _is_person(name)})
     says += [f"left out: user {name[:60]!r}: no person's Unix name" for name in left]
     says += [f"not found: {lack}" for lack in found.lacks]
     return Proposal(files=files, says=tuple(says))
+
+
+def _words(group: _Group) -> str:
+    words = f"{len(group.nodes)} nodes of {group.kind}"
+    if group.account is None:
+        return words
+    return f"{words}, pinned for {group.account}: {', '.join(it.name for it in group.nodes)}"
+
+
+def _groups(
+    found: Found, pool: str, pinned: Mapping[str, set[str]], orgs: Mapping[str, str]
+) -> list[_Group]:
+    """Those that no account has to itself first, the largest one before the others."""
+    of = {node: account for account, nodes in pinned.items() for node in sorted(nodes)}
+    groups: list[_Group] = []
+    for kind, nodes in _kinds(found).items():
+        others = [node for node in nodes if node.name not in of]
+        if others:
+            market = f"{pool}-{kind}" if groups else pool
+            groups.append(_Group(kind=kind, market=market, nodes=others, account=None))
+    for account in pinned:
+        number = 0
+        for kind, nodes in _kinds(found).items():
+            own = [node for node in nodes if of.get(node.name) == account]
+            if own:
+                number += 1
+                market = _numbered(f"{pool}-{orgs[account]}", number)
+                groups.append(_Group(kind=kind, market=market, nodes=own, account=account))
+    return groups
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
 
 
 def _kinds(found: Found) -> dict[str, list[FoundNode]]:
@@ -102,8 +170,8 @@ def _orgs(found: Found) -> tuple[dict[str, str], list[tuple[str, str]]]:
     return orgs, unclear
 
 
-def _held(found: Found) -> Iterator[tuple[str, int]]:
-    """(account, whole nodes) that are an account's own."""
+def _alone(found: Found) -> dict[str, set[str]]:
+    """The nodes with GPUs of partitions and standing reservations that are one account's alone."""
     nodes = {node.name for node in found.nodes}
     alone: dict[str, set[str]] = {}
     standing = [(one.accounts, one.nodes) for one in found.reservations]
@@ -111,11 +179,35 @@ def _held(found: Found) -> Iterator[tuple[str, int]]:
     for accounts, places in standing:
         if len(accounts) == 1:
             alone.setdefault(accounts[0], set()).update(nodes & set(places))
+    return alone
+
+
+def _held(
+    found: Found,
+    groups: Sequence[_Group],
+    alone: Mapping[str, set[str]],
+    orgs: Mapping[str, str],
+) -> Iterator[_Held]:
+    """What is an account's own; where it is not pinned, as many nodes of the pool's market."""
     per_node = max((node.gpus for node in found.nodes), default=1)
     for account in found.accounts:
-        held = len(alone.get(account.account, ())) or (account.gpus or 0) // per_node
-        if held:
-            yield account.account, min(held, len(nodes))
+        name = orgs.get(account.account, "")
+        own = [it for it in groups if it.account == account.account]
+        for number, group in enumerate(own, start=1):
+            yield _Held(
+                account=account.account,
+                nodes=len(group.nodes),
+                market=group.market,
+                name=_numbered(name, number),
+            )
+        nodes = len(alone.get(account.account, ())) or (account.gpus or 0) // per_node
+        if nodes and not own:
+            yield _Held(
+                account=account.account,
+                nodes=min(nodes, len(found.nodes)),
+                market=groups[0].market,
+                name=name,
+            )
 
 
 def _script(
@@ -123,7 +215,7 @@ def _script(
     pool: str,
     files: Mapping[str, str],
     orgs: Mapping[str, str],
-    held: Mapping[str, int],
+    held: Sequence[_Held],
 ) -> Iterator[str]:
     yield "#!/bin/sh -e"
     yield "# Read it first. The pool begins without guests: `parkade pool lend` lets them in."
@@ -138,7 +230,11 @@ def _script(
         if account.account in orgs:
             yield from _org(account, orgs[account.account], known)
     yield f"parkade pool agent-token {pool} --out agent.token"
-    owners = ",".join(f"account:{name}={orgs[name]}" for name in held)
+    # Of two rules for one account the first would count.
+    first = {it.account: it.name for it in reversed(held)}
+    owners = ",".join(
+        f"account:{name}={first[name]}" for name in dict.fromkeys(it.account for it in held)
+    )
     options = f" --engine-option {shlex.quote(f'owners={owners}')}" if owners else ""
     yield "# Then, beside Slurm's commands, and once it is connected the fence and what is owned:"
     yield (
@@ -146,9 +242,11 @@ def _script(
         f" --data-folder /shared/parkade/{pool} --engine slurm{options}"
     )
     yield f"# parkade pool fence {pool}"
-    for name, nodes in held.items():
-        org = orgs[name]
-        yield f"# parkade reserve {nodes} --market {pool} --org {org} --name {org}"
+    for it in held:
+        yield (
+            f"# parkade reserve {it.nodes} --market {it.market} --org {orgs[it.account]}"
+            f" --name {it.name}"
+        )
 
 
 def _org(account: FoundAccount, org: str, known: set[str]) -> Iterator[str]:

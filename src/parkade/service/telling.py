@@ -59,6 +59,7 @@ from parkade.wire.yaml import Unreadable, parse
 NAME = "messages.yaml"
 OUTBOX = "messages.sqlite3"
 EVERY_S = 5.0
+ROUND_S = 1.0
 ADVANCE_ENTRIES = 1_000
 """Where nothing is told, the position is kept each so many entries."""
 LEAST_SECRET = 16
@@ -174,7 +175,7 @@ class Telling:
             task.cancel()
         # What is being sent is waited for, or it would be sent again after the next start.
         await asyncio.gather(sending, *tasks, return_exceptions=True)
-        queue.close()
+        await asyncio.to_thread(queue.close)
 
     async def _opened(self, stop: asyncio.Event) -> MessageQueue | None:
         """The queue, once its database answers; None where it was told to stop before."""
@@ -197,7 +198,7 @@ class Telling:
         while True:
             try:
                 await self._follow_on(queue, begins_at)
-            except QueueUnreachable as error:
+            except (QueueUnreachable, RuntimeError) as error:
                 # What was not put in is found again: names follow from the journal.
                 _unreachable(error)
                 await asyncio.sleep(EVERY_S)
@@ -242,8 +243,11 @@ class Telling:
             try:
                 for message, receiver in self._personal.tests(_now_us()):
                     await asyncio.to_thread(queue.put, message, (receiver,))
-                await asyncio.to_thread(queue.send_due, _now_us(), is_over=stop.is_set)
-            except QueueUnreachable as error:
+                await asyncio.to_thread(
+                    queue.send_due, _now_us(), is_over=stop.is_set, within_s=ROUND_S
+                )
+            except (QueueUnreachable, RuntimeError) as error:
+                # RuntimeError: no room for a thread.
                 _unreachable(error)
             await _pause(stop, 1.0)
 
@@ -349,7 +353,7 @@ async def _pause(stop: asyncio.Event, length_s: float) -> None:
         await asyncio.wait_for(stop.wait(), length_s)
 
 
-def _unreachable(error: QueueUnreachable) -> None:
+def _unreachable(error: QueueUnreachable | RuntimeError) -> None:
     _log.warning("message_queue_unreachable", why=str(error), done="it is asked again")
 
 

@@ -8,6 +8,7 @@ for an operator for ever.
 
 from typing import TYPE_CHECKING
 
+from parkade.core.fleet.maintenance import MAINTENANCE
 from parkade.core.fleet.node import MARS
 from parkade.core.healing.incident import Next
 from parkade.core.state import commands
@@ -74,10 +75,12 @@ class Aftermath:
         for name in list(world.live):
             by = owner_of(world.records.workloads[name].org)
             story.ask(commands.Cancel(by=by, workload=name, now=True))
+        for name in list(world.records.maintenance):
+            story.ask(commands.CancelMaintenance(by=OPERATOR, maintenance=name))
         for node in list(world.records.nodes.values()):
             incident = world.open_incident(node.node)
             for cordon in node.cordons:
-                if cordon.holder != MARS:
+                if cordon.holder != MARS and not cordon.holder.startswith(MAINTENANCE):
                     story.ask(commands.UncordonNode(by=cordon.holder, node=node.node))
             if incident is not None and incident.next is Next.PERSON:
                 story.ask(commands.RestoreNode(by=OPERATOR, node=node.node))

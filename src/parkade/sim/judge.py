@@ -20,6 +20,7 @@ from parkade.core.units.time import SECOND_US
 from parkade.sim.auditor import Auditor, Discrepancy
 from parkade.sim.auditor.arrays import ArrayAuditor
 from parkade.sim.auditor.chains import ChainAuditor
+from parkade.sim.auditor.fallbacks import FallbackAuditor
 from parkade.sim.auditor.maintenance import MaintenanceAuditor
 from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
@@ -69,6 +70,7 @@ class Judge:
         self.mars = MarsAuditor()
         self.chains = ChainAuditor()
         self.maintenance = MaintenanceAuditor()
+        self.fallbacks = FallbackAuditor()
         self.arrays = ArrayAuditor()
         self._orders: dict[str, int] = {}
         self._submitted: set[str] = set()
@@ -229,6 +231,7 @@ class Judge:
             self._read_mars(one)
             self.owners.read(one)
             self.maintenance.read(one)
+            self.fallbacks.read(one)
         for one in expanded.chains:
             self.chains.read(one)
 

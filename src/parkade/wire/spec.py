@@ -5,6 +5,7 @@ carried out yet is refused by name (`not_yet`). `docs/schema/workload-v1.json` i
 """
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self, get_args
@@ -36,6 +37,7 @@ from parkade.wire.scalars import (
     Nodes,
     Payment,
     PositiveSpan,
+    When,
     Whole,
     as_text,
     counted,
@@ -46,8 +48,18 @@ from parkade.wire.scalars import (
 )
 
 SPOT, ON_DEMAND = "spot", "on-demand"
+AFTER = ("after", "after_ok", "after_not_ok", "after_any")
 ELASTIC_ONLY = {"interconnect": "fabric", "capacity": SPOT, "moves": "needed"}
 """What a workload with an elastic number of nodes says under these keys."""
+DEADLINE_ONLY: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "capacity": (lambda it: it == SPOT, SPOT),
+    "nodes": (lambda it: isinstance(it, int), "one number"),
+    "interconnect": (lambda it: it == "fabric", "fabric"),
+    "array": (lambda it: it is None, "left out"),
+    "max_duration": (lambda it: it is None, "left out: it is the end"),
+    **{key: (lambda it: not it, "left out") for key in AFTER},
+}
+"""What a workload with a deadline says under these keys, in words too."""
 CAPACITY = re.compile(f"{SPOT}|{ON_DEMAND}|reservation/{REFERENCE.pattern}")
 
 
@@ -312,6 +324,15 @@ class WorkloadSpec(Request):
     after_any: Others = Field((), description="starts once these have ended")
     retry: Retry = Field(default_factory=lambda: Retry(failures=0))
     max_duration: PositiveSpan | None = Field(None, validate_default=True)
+    duration: PositiveSpan | None = Field(
+        None, description="how long it runs in all, uninterrupted; for a deadline"
+    )
+    fallback: Literal["on-demand"] | None = Field(
+        None, description="what keeps the deadline where spot does not"
+    )
+    deadline: When | None = Field(
+        None, validate_default=True, description="when it is to be done, such as +52h"
+    )
 
     @field_validator("env")
     @classmethod
@@ -359,6 +380,24 @@ class WorkloadSpec(Request):
         if capacity not in (SPOT, None) and limit is not None:
             raise ValueError(f"only spot has a limit; {capacity} has the price sheet's price")
         return limit
+
+    @field_validator("deadline")
+    @classmethod
+    def _a_deadline_has_a_fallback(cls, deadline: str | None, info: ValidationInfo) -> str | None:
+        given = info.data
+        others = [key for key in ("duration", "fallback") if given.get(key) is not None]
+        if deadline is None:
+            if others:
+                raise ValueError(f"{others[0]} is for a deadline; write deadline too, like +52h")
+            return None
+        if len(others) < 2:
+            raise ValueError(
+                "say what keeps it and how long it runs: fallback: on-demand and duration: 48h"
+            )
+        for key, (is_fit, words) in DEADLINE_ONLY.items():
+            if key in given and not is_fit(given[key]):
+                raise ValueError(f"a deadline needs {key} to be {words}")
+        return deadline
 
     @field_validator("max_duration")
     @classmethod

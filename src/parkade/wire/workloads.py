@@ -148,6 +148,11 @@ class Workload(Answer):
 
     price_to_win: Amount | None
     spent: Amount
+
+    falls_back: Instant | None = None
+    """When it becomes on-demand, unless it is done by then or saves more; null: it has no deadline,
+    or is on-demand already."""
+
     debt: Amount | None = None
     submitted: Instant
     not_before: Instant | None
@@ -208,6 +213,8 @@ class Plan(Answer):
 
     `displaces`: how many attempts would get notice for it. `rendered`: the exact command
     and surroundings that its engine would launch; null where the engine is not at the server.
+    `falls_back`: when it becomes on-demand for its deadline, and `fallback_cost` what that costs at
+    most; null without a deadline.
     """
 
     market: str
@@ -218,6 +225,8 @@ class Plan(Answer):
     per_hour: Amount | None
     why: str | None
     price_to_win: Amount | None
+    falls_back: Instant | None = None
+    fallback_cost: Amount | None = None
     says: str
     rendered: str | None
     cost: Cost

@@ -48,7 +48,7 @@ def test_the_order_of_kinds_ends_before_it_begins_and_launches_last_of_the_work(
     assert [kind.name for kind in sorted(Entry)] == [
         "EXPIRY", "RESERVATION", "OVERDUE", "LAUNCH", "FORGET", "GRANT", "TERMS", "LAPSE", "REPAIR",
         "START_LIMIT", "SANITISE", "BUFFER", "DEPENDENCY", "MEMBERS", "DISABLED",
-        "USER_CAP", "ORG_CAP", "MAINTENANCE",
+        "USER_CAP", "ORG_CAP", "MAINTENANCE", "FALLBACK",
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import get_args
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from parkade.core.fleet.buffer import BufferGrowth, BufferShare
 from parkade.core.fleet.pool import TakenNode
@@ -27,6 +28,7 @@ from parkade.core.state.world import Records, World
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import EnginePhase
 from tests import builders
@@ -634,6 +636,26 @@ def nodes_in_maintenance() -> Parkade:
     return parkade
 
 
+def work_with_a_deadline() -> Parkade:
+    """One waits until it becomes on-demand, one runs and becomes it in its seats."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, public_floor_micros=MICROS)
+    parkade.org("lab")
+
+    def submit(hours: int, due: int) -> None:
+        deadline = DeadlineTerms(by_us=parkade.now_us + due * HOUR_US, duration_us=hours * HOUR_US)
+        spec = replace(parkade.spec(limit=2), deadline=deadline)
+        command = commands.Submit(by=None, org="lab", market=None, spec=spec, is_held=False)
+        parkade.do(command)
+
+    submit(2, 3)
+    parkade.run(600)
+    submit(1, 2)
+    parkade.run(30)
+    parkade.bid("rich", 50)
+    parkade.run(2 * 3600)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -814,6 +836,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-caps": caps_of_users_and_orgs,
         f"journal-v{EVENT_VERSION}-divided": reservations_that_change,
         f"journal-v{EVENT_VERSION}-maintenance": nodes_in_maintenance,
+        f"journal-v{EVENT_VERSION}-deadlines": work_with_a_deadline,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

@@ -41,7 +41,7 @@ def _command(body: wire.Submit, context: RequestContext) -> commands.Submit:
         by=context.viewer.user,
         org=context.own_org(body.org),
         market=body.market,
-        spec=spec_of(body.spec),
+        spec=spec_of(body.spec, now_us=context.plane.present_us()),
         is_held=body.hold,
     )
 

@@ -252,6 +252,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.DependenciesMet()
             | events.BidChanged()
             | events.BoundsChanged()
+            | events.FellBack()
             | events.MembersOpened()
             | events.MembersEnded()
             | events.MembersRetried()

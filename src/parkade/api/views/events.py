@@ -344,6 +344,9 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             return f"{whose}: limit now {money(limit)}", {"limit_price": money(limit)}
         case events.BoundsChanged(workload=name, members=some):
             return _bounded(f"{name}[{written(some)}]" if some else name, event)
+        case events.FellBack(workload=name, must_end_us=ends_us):
+            ends = format_instant(instant(ends_us))
+            return f"{name}: on-demand from now on, for its deadline", {"must_end": ends}
         case events.MembersOpened(workload=name, members=some):
             return f"{name}[{written(some)}]: opened", {"members": written(some)}
         case events.MembersEnded(workload=name, members=some, phase=phase, why=why):

@@ -17,6 +17,7 @@ from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat
 from parkade.core.running.expiry import folder_due_us
+from parkade.core.running.falling_back import fallback_due_us
 from parkade.core.state.world import World
 from parkade.core.steps.refusals import some_of
 from parkade.core.units.indexes import count, written
@@ -77,6 +78,10 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     accrued_micros: int
     debt_micros: int
     folder_until_us: int | None
+
+    falls_back_us: int | None
+    """When spot work with a deadline becomes on-demand."""
+
     now_us: int
 
     phase: Phase
@@ -98,6 +103,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         accrued_micros=accrued_micros(world, workload, now_us),
         debt_micros=_debt_micros(world, workload, now_us) if market else 0,
         folder_until_us=folder_due_us(world, workload),
+        falls_back_us=fallback_due_us(world, workload) if market else None,
         now_us=now_us,
         phase=shown_phase(world, workload),
         open_members=tuple(world.members.of(workload.workload).phases.items()),
@@ -139,6 +145,7 @@ def workload(known: Known) -> wire.Workload:
         node_prices=() if rate is None else tuple(amount(it) for it in rate.node_prices),
         price_to_win=_hint(workload),
         spent=amount(workload.spent_micros + known.accrued_micros),
+        falls_back=instant_or_none(known.falls_back_us),
         debt=amount_or_none(known.debt_micros or None),
         submitted=instant(workload.submitted_us),
         not_before=instant_or_none(workload.not_before_us),
@@ -249,6 +256,9 @@ def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
     says = f"{_says_members(known) or _says(workload)}{_debt(known)}"
     if moved is not None:
         says = f"{says}; it was {moved}"
+    if known.falls_back_us is not None and not workload.phase.is_ended:
+        begins = f"{instant(known.falls_back_us):%Y-%m-%d %H:%M:%S} UTC"
+        says = f"{says}; it becomes on-demand at {begins}, or later with each checkpoint"
     if not known.is_reachable and not workload.phase.is_ended:
         says = f"{says}, as its agent last reported; the agent is silent now"
         standstill = None
@@ -350,6 +360,9 @@ def plan(
     else:
         sentence = SENTENCES.get(plan.why, SENTENCES[Why.NO_ROOM])
         says = f"would wait: {standstill or sentence}{_advice(plan.price_to_win_micros)}"
+    if plan.falls_back_us is not None:
+        begins = f"{instant(plan.falls_back_us):%Y-%m-%d %H:%M:%S} UTC"
+        says += f"; becomes on-demand at {begins}, or later with each checkpoint"
     return wire.Plan(
         market=plan.workload.market,
         would_win=wins,
@@ -359,6 +372,8 @@ def plan(
         per_hour=amount(plan.rate_micros_per_hour) if wins else None,
         why=None if wins else plan.why,
         price_to_win=amount_or_none(plan.price_to_win_micros),
+        falls_back=instant_or_none(plan.falls_back_us),
+        fallback_cost=amount_or_none(plan.fallback_micros),
         says=says,
         rendered=rendered,
         cost=workload_cost(plan.workload.spec, terms, plan.workload.agreed_price_micros),

@@ -65,11 +65,13 @@ def _print(collected: "Collected", out: Path) -> None:
     answered = f"{collected.answered:,} of {collected.questions:,} answered"
     if collected.failed:
         answered += f", {collected.failed:,} failed: submit again to try them again"
+    earlier = f"{collected.of_earlier:,} answers of an earlier network, until this one's come"
     beyond = f"{format_amount(overrun.micros)}, {overrun.tokens:,} tokens"
     over = f"{beyond} billed beyond what was asked for"
     fields(
         (
             ("questions", answered),
+            ("kept", earlier if collected.of_earlier else None),
             ("shards", f"{collected.shards - collected.left} of {collected.shards} done"),
             ("used", money),
             ("overrun", over if overrun.micros or overrun.tokens else None),

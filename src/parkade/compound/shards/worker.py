@@ -44,6 +44,10 @@ class GivenUp(Exception):
     """The same stopped workers before, so that another try is of no use; the message says what."""
 
 
+class OtherNetwork(Exception):
+    """The network file is not the one that was submitted: no try with it is of any use."""
+
+
 class Ending(enum.Enum):
     """How a worker ended."""
 
@@ -94,8 +98,8 @@ async def work(
 ) -> Ending:
     """Work until all is done, the budget is spent, or there is notice. `say`: prints how far it is.
 
-    Raises NetworkError, FolderError, LogError, JournalError, ResultError, RunStopped, and GivenUp
-    where the same stopped workers before.
+    Raises NetworkError, FolderError, LogError, JournalError, ResultError, RunStopped, GivenUp where
+    the same stopped workers before, and OtherNetwork.
     """
     worker = _Worker(folder, loaded, identity, notice, terms)
     worker.teller = Teller(worker.batch, say)
@@ -222,9 +226,9 @@ class _Worker:
 
     def _check_network(self) -> None:
         if self.board.state.network != self._digest:
-            raise FolderError(
-                f"the run in {self.folder.root} was submitted with another network; "
-                "submit it again with this one"
+            raise OtherNetwork(
+                f"the run in {self.folder.root} was submitted with another network than "
+                f"{self.batch.network} holds now; submit it again with this one"
             )
 
     def is_given_up(self, error: RunStopped) -> bool:

@@ -13,8 +13,9 @@ started.
 
     owes      what is accrued, and what may be billed for a slow start (`billing.holds`)
     commits   on a reservation: what it owes · on-demand: and the rest of its window at the agreed
-              price · spot: and its earmark, or, while it leaves, its rate until the kill; each at
-              least what is missing to the minimum of what made others leave
+              price · spot: and its earmark, or, while it leaves, its rate until the kill, and the
+              window that is kept for its deadline; each at least what is missing to the minimum of
+              what made others leave
 """
 
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import NOTHING_SPENT, Cap, Spending
 from parkade.core.state.world import World
+from parkade.core.steps.fallbacks import fallback_micros
 from parkade.core.steps.holdings import is_standing
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
 from parkade.core.units.time import month_of
@@ -109,7 +111,8 @@ def committed_without_earmark(world: World, workload: Workload, now_us: int) -> 
     """As `committed_micros`, where the caller takes the earmark of a bid apart."""
     if workload.spec.capacity.kind is CapacityKind.SPOT:
         owed = owed_micros(world, workload, now_us)
-        return owed + leaving_micros(world, workload, now_us)
+        kept = fallback_micros(world.records.markets[workload.market], workload)
+        return owed + leaving_micros(world, workload, now_us) + kept
     return committed_micros(world, workload, now_us)
 
 

@@ -54,6 +54,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import Cap, Spending
 from parkade.core.state.world import World
+from parkade.core.steps.fallbacks import fallback_micros
 from parkade.core.steps.holdings import held_gpus, is_standing
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import CapacityKind
@@ -319,6 +320,7 @@ class _Turns:
                 self._budgets[name] = UNCAPPED_MICROS
             else:
                 owed = _owed(self._world, workload, self._now_us)
+                owed += fallback_micros(self._market, workload)
                 self._budgets[name] = most - whole.spent_micros - owed
         return self._budgets[name]
 

@@ -7,9 +7,11 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.market.clear import clear
 from parkade.core.market.outcome import Change, ClearingLine
 from parkade.core.running.decisions import accept
+from parkade.core.running.falling_back import fallback_due_us
 from parkade.core.running.promises import attempt_of
 from parkade.core.state import commands
 from parkade.core.state.world import World
+from parkade.core.steps.fallbacks import fallback_micros
 from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.workload import Attempt, Promise, Workload
 
@@ -40,6 +42,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     price_to_win_micros: int | None
     """The smallest limit that would win; None where none would, or it wins."""
+
+    falls_back_us: int | None
+    """When it would become on-demand, at the latest; None: it has no deadline."""
+
+    fallback_micros: int | None
+    """What that would cost at most."""
 
     attempt: Attempt
     """What it would be launched as; where it would wait, on seats that it could have."""
@@ -96,8 +104,16 @@ def _plan(
         displaces=displaces,
         why=why,
         price_to_win_micros=line.price_to_win_micros if line is not None else None,
+        falls_back_us=fallback_due_us(world, workload),
+        fallback_micros=_fallback_micros(world, workload),
         attempt=attempt_of(workload, promise, world.records.sequence + 1, workload.submitted_us),
     )
+
+
+def _fallback_micros(world: World, workload: Workload) -> int | None:
+    if workload.fallback is None:
+        return None
+    return fallback_micros(world.records.markets[workload.market], workload)
 
 
 def _rate_micros(line: ClearingLine, workload: Workload) -> int:

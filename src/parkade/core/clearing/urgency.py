@@ -45,6 +45,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
         case (
             events.Ended(workload=name)
             | events.StopOrdered(workload=name)
+            | events.FellBack(workload=name)
             | events.PhaseChanged(workload=name)
         ):
             workload_or_none = world.records.workloads.get(name)

@@ -27,6 +27,7 @@ from parkade.core.running.expiry import (
     start_limit_due_us,
     stop_unstarted,
 )
+from parkade.core.running.falling_back import fall_back, fallback_due_us
 from parkade.core.running.lapses import lapse, lapse_due_us
 from parkade.core.running.promises import (
     launch,
@@ -91,6 +92,8 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
             return note_cap(world, user=None, org=key, at_us=at_us)
         case Entry.MAINTENANCE:
             return take_maintenance(world, world.records.maintenance[key], at_us)
+        case Entry.FALLBACK:
+            return fall_back(world, world.records.workloads[key], at_us)
     assert_never(kind)
 
 
@@ -146,4 +149,7 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
         case Entry.MAINTENANCE:
             window = world.records.maintenance.get(key)
             return None if window is None else maintenance_due_us(world, window)
+        case Entry.FALLBACK:
+            workload = world.records.workloads.get(key)
+            return None if workload is None else fallback_due_us(world, workload)
     assert_never(kind)

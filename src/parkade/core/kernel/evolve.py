@@ -66,6 +66,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             running.resubmit(world, event)
         case events.BoundsChanged():
             running.change_bounds(world, event)
+        case events.FellBack():
+            running.fall_back(world, event)
         case events.EpochOpened():
             epoch.open_epoch(world, event)
         case events.ClockJumped():

@@ -76,5 +76,6 @@ def _sold_by_right(world: World, pool: str) -> list[str]:
     return rights + [
         workload.workload
         for workload in live
-        if workload.market in markets and workload.spec.capacity.kind is CapacityKind.ON_DEMAND
+        if workload.market in markets
+        and (workload.spec.capacity.kind is CapacityKind.ON_DEMAND or workload.fallback is not None)
     ]

@@ -47,10 +47,15 @@ def end(world: World, event: events.MaintenanceEnded) -> None:
 
 
 def wake_windows(world: World, at_us: int) -> None:
-    """Terms changed, so windows may begin sooner or later. Grows with the windows."""
+    """Terms changed, so windows, reservations and fallbacks may begin sooner or later. Grows with
+    all of them."""
     for name, window in world.records.maintenance.items():
         world.records.maintenance[name] = replace(window, known_us=at_us)
         world.agenda.add(Entry.MAINTENANCE, name)
+    for name in world.records.reservations:
+        world.agenda.add(Entry.RESERVATION, name)
+    for name in world.live:
+        world.agenda.add(Entry.FALLBACK, name)
 
 
 def forget_nodes(world: World, gone: Collection[str]) -> None:

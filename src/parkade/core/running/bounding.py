@@ -61,6 +61,8 @@ def change_bounds(world: World, command: commands.ChangeBounds, now_us: int) -> 
 def _bad_values(workload: Workload, command: commands.ChangeBounds) -> Refusal | None:
     """What is wrong whatever the workload does."""
     spend, duration = command.max_spend_micros, command.max_duration_us
+    if duration is not None and workload.spec.deadline is not None:
+        return invalid("max_duration", "its deadline is its end, and stays")
     if spend is None and duration is None:
         return invalid("max_spend", AS_THEY_ARE)
     if (refusal := bad_bounds(spend, duration)) is not None:

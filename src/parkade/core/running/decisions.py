@@ -17,6 +17,7 @@ from parkade.core.running.bidding import bad_bid, change_of_bid
 from parkade.core.running.capping import over_caps
 from parkade.core.running.dependencies import still_open, with_ids
 from parkade.core.running.ending import cancelled, held
+from parkade.core.running.falling_back import bad_deadline, kept_window, with_window
 from parkade.core.running.pacing import refuse_more
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -70,6 +71,7 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
     if isinstance(market, Refusal):
         return market
     refusal = bad_array(spec) or _bad_shape(world, market, spec) or _bad_terms(market, spec)
+    refusal = refusal or bad_deadline(spec, is_held=command.is_held)
     if refusal is not None:
         return refusal
     must_end_us = fabric = agreed_price_micros = None
@@ -90,7 +92,7 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
         case CapacityKind.SPOT:
             if (refusal := bad_bid(market, spec, spec.limit_price_micros)) is not None:
                 return refusal
-    return Workload(
+    accepted = Workload(
         workload=f"w{world.records.counters.get('workload', 0) + 1}",
         org=command.org,
         user=command.by or "server",
@@ -119,6 +121,10 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
         waits_for=waits_for,
         array=waiting_at_first(spec, now_us),
     )
+    if spec.deadline is None:
+        return accepted
+    kept = kept_window(world, market, accepted, now_us)
+    return kept if isinstance(kept, Refusal) else with_window(accepted, kept)
 
 
 def _why_at_first(command: commands.Submit, waits_for: tuple[Dependency, ...]) -> Why:
@@ -299,7 +305,7 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
         return Refusal(
             reason=Reason.CONFLICT, detail=f"{workload.workload} runs; cancel it or let it end"
         )
-    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
+    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND or workload.fallback is not None:
         return _on_demand_is_not_held(None)
     return held(world, Postings(world), workload, now_us)
 

@@ -20,8 +20,11 @@ from parkade.core.steps.changes import (
     step,
     vacate,
 )
+from parkade.core.steps.fallbacks import saved_until_us, saved_us
 from parkade.core.steps.members import may_open
-from parkade.core.workloads.life import Phase
+from parkade.core.workloads.life import Phase, Why
+from parkade.core.workloads.spec import Capacity, CapacityKind, Moves
+from parkade.core.workloads.workload import Workload
 
 
 def submit(world: World, event: events.Submitted) -> None:
@@ -198,10 +201,60 @@ def end(world: World, event: events.Ended) -> None:
             not_before_us=event.not_before_us,
             exit_summary=event.summary,
             exit_code=event.exit_code,
+            saved_us=_saved_us(world, workload, event),
             ended_us=event.at_us if event.phase.is_ended else None,
         ),
     )
     note_gone(world, event.workload, attempt.seats, event.at_us)
+
+
+def fall_back(world: World, event: events.FellBack) -> None:
+    """It is on-demand from now on; seats that it holds or is promised stay its own."""
+    workload = world.records.workloads[event.workload]
+    kept = workload.fallback
+    assert kept is not None and not workload.phase.is_ended, "it falls back once"
+    spec = replace(
+        workload.spec,
+        capacity=Capacity(kind=CapacityKind.ON_DEMAND),
+        limit_price_micros=None,
+        moves=Moves.NEEDED,
+    )
+    world.put_workload(
+        replace(
+            workload,
+            spec=spec,
+            fabric=event.fabric,
+            must_end_us=event.must_end_us,
+            agreed_price_micros=kept.price_micros,
+            price_to_win_micros=None,
+            fallback=None,
+        )
+    )
+    if event.withdraws:
+        _withdraw(world, event.workload)
+
+
+def _withdraw(world: World, name: str) -> None:
+    """It waits anew, or goes on to leave, without the seats that it was promised."""
+    workload = world.records.workloads[name]
+    assert workload.promise is not None
+    after = replace(workload, promise=None)
+    if workload.phase is Phase.PLACED:
+        step(world, workload, replace(after, phase=Phase.QUEUED, why=Why.NEXT_CLEARING))
+    else:
+        world.put_workload(after)
+
+
+def _saved_us(world: World, workload: Workload, event: events.Ended) -> int:
+    """What its ended attempts have saved of its running; not counted where it has no deadline."""
+    attempt = workload.attempt
+    if workload.spec.deadline is None or attempt is None:
+        return workload.saved_us
+    market = world.records.markets[workload.market]
+    if event.is_saved:
+        until_us = event.at_us if attempt.stop is None else attempt.stop.noticed_us
+        return workload.saved_us + saved_until_us(market, attempt, until_us)
+    return saved_us(market, workload)
 
 
 def note_budget(world: World, event: events.BudgetNoted) -> None:

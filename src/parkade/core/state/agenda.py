@@ -30,6 +30,7 @@ class Entry(enum.IntEnum):
     USER_CAP = 15
     ORG_CAP = 16
     MAINTENANCE = 17
+    FALLBACK = 18
 
 
 class Agenda:

@@ -455,6 +455,18 @@ class BoundsChanged(Event, frozen=True, kw_only=True):
     members: Spans = ()
 
 
+class FellBack(Event, frozen=True, kw_only=True):
+    """Spot work becomes on-demand, so that it makes its deadline: with a window in this fabric, at
+    the price that was agreed when it was submitted, until `must_end_us`."""
+
+    workload: str
+    fabric: str
+    must_end_us: int
+
+    withdraws: bool
+    """Whether it gives up seats that it was promised in another fabric."""
+
+
 class MembersOpened(Event, frozen=True, kw_only=True):
     """Members of an array take part from now on, each as a workload of its own."""
 
@@ -812,6 +824,7 @@ WorkloadStep = (
     | DependenciesMet
     | BidChanged
     | BoundsChanged
+    | FellBack
     | MembersOpened
     | MembersEnded
     | MembersRetried

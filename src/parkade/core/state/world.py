@@ -329,6 +329,8 @@ class World:
             self.agenda.add(Entry.OVERDUE, name)
         if workload.must_end_us is not None:
             self.agenda.add(Entry.EXPIRY, name)
+        if workload.fallback is not None:
+            self.agenda.add(Entry.FALLBACK, name)
         if workload.waits_for:
             for each in workload.waits_for:
                 self.waiters.setdefault(each.workload, {})[name] = None

@@ -8,10 +8,12 @@ from parkade.core.fleet.pool import Fence
 from parkade.core.reservations.calendar import Sold, room
 from parkade.core.state.world import World
 from parkade.core.steps.buffers import held_in
+from parkade.core.steps.fallbacks import falls_back_us, must_end_us
 from parkade.core.steps.refusals import not_found
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
 from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.workload import Workload
 
 MOST_NAMED = 10
 
@@ -124,6 +126,9 @@ def sold(world: World, market: Market) -> tuple[Sold, ...]:
     ]
     for name in world.live:
         workload = world.records.workloads[name]
+        if workload.fallback is not None:
+            entries.append(_kept_window(market, workload, workload.fallback.fabric))
+            continue
         if workload.spec.capacity.kind is not CapacityKind.ON_DEMAND or workload.fabric is None:
             continue
         assert workload.must_end_us is not None
@@ -132,6 +137,14 @@ def sold(world: World, market: Market) -> tuple[Sold, ...]:
         nodes = workload.spec.nodes_alone(market_of.instance_type.gpus_per_node)
         entries.append(Sold(fabric=workload.fabric, nodes=nodes, window=window))
     return tuple(entries)
+
+
+def _kept_window(market: Market, workload: Workload, fabric: str) -> Sold:
+    """What is kept for spot work with a deadline, from when it would fall back."""
+    ends_us = must_end_us(market, workload)
+    begins_us = min(falls_back_us(market, workload), ends_us - 1)
+    nodes = workload.spec.nodes_alone(market.instance_type.gpus_per_node)
+    return Sold(fabric=fabric, nodes=nodes, window=Window(start_us=begins_us, end_us=ends_us))
 
 
 def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
@@ -191,8 +204,13 @@ def rights_in(world: World, market: str, fabric: str) -> list[str]:
         name
         for name in world.live
         if world.records.workloads[name].market == market
-        and world.records.workloads[name].fabric == fabric
+        and fabric in _fabrics_of(world.records.workloads[name])
     ]
+
+
+def _fabrics_of(workload: Workload) -> tuple[str | None, ...]:
+    """Where on-demand has its window, or one is kept."""
+    return (workload.fabric, workload.fallback.fabric if workload.fallback else None)
 
 
 def not_owned(world: World, market: Market) -> dict[str, int]:

@@ -9,6 +9,7 @@ import enum
 import msgspec
 
 from parkade.core.workloads.array import ArrayTerms
+from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.saving import CheckpointTerms
 
@@ -120,6 +121,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     image: str | None = None
     """The container image that its ranks run in; None: in none, as all specs of before this key."""
+
+    deadline: DeadlineTerms | None = None
+    """By when it is to be done, on-demand in time if it must; None: whenever, as all specs of
+    before this key."""
 
     @property
     def total_gpus(self) -> int:

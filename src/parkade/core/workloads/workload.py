@@ -4,6 +4,7 @@ import msgspec
 
 from parkade.core.fleet.seat import Seat
 from parkade.core.workloads.array import ArrayState
+from parkade.core.workloads.deadline import Fallback
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.moves import MoveCause
@@ -359,6 +360,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts_before: int = 0
     """Of one that was submitted again, or a member that was retried: the number from which its
     attempts are numbered on. 0 as well where it was submitted again before this was kept of it."""
+
+    fallback: Fallback | None = None
+    """The on-demand window that is kept for it; None: it has no deadline, or has fallen back."""
+
+    saved_us: int = 0
+    """Of one with a deadline: how much of its running ended attempts have saved."""
 
     @property
     def attempts(self) -> int:

@@ -1,4 +1,4 @@
-"""The second line: what outlives its kill although it has a keeper is killed by the engine.
+"""The engine kills what outlives its kill although it has a keeper: the second line.
 
 A keeper that neither left nor was stopped, and still does not obey, hangs in a way that nobody
 foresaw. The engine then kills what runs of the attempt, and at the next look the keeper itself,

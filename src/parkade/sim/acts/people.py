@@ -11,6 +11,7 @@ from parkade.core.units.indexes import Spans
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.array import ArrayTerms
+from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Spec
 from parkade.sim.acts.stage import Stage
@@ -25,6 +26,7 @@ def bid(stage: Stage, chance: random.Random) -> None:
     limit = chance.choice((0.5, 1, 2, 3, 3, 4, 5, 6, 8, 12, 40))
     spec = _spec(stage, chance, capacity, limit_micros=round(limit * MICROS))
     spec = replace(spec, after=_after(stage, spec, org), array=_array(spec))
+    spec = _with_deadline(stage, spec)
     stage.ask(
         commands.Submit(
             by=chance.choice((owner_of(org), member_of(org))),
@@ -358,6 +360,22 @@ def _array(spec: Spec) -> ArrayTerms | None:
     if chance.random() < 0.3:
         members = (*members, (90, 92))
     return ArrayTerms(members=members, most_running=chance.choice((None, 1, 2, 4)))
+
+
+def _with_deadline(stage: Stage, spec: Spec) -> Spec:
+    """Now and then it has a deadline, or another priority, by the number in its name, as in
+    `_after`."""
+    number = int(spec.name.removeprefix("job-"), 16)
+    if number % 8 == 3:
+        return replace(spec, priority=number // 8 % 4)
+    is_fit = not spec.is_elastic and spec.interconnect is Interconnect.FABRIC
+    if number % 8 not in (2, 4) or not is_fit:
+        return spec
+    chance = random.Random(number)
+    duration_us = chance.choice((5, 20, 60)) * MINUTE_US
+    by_us = stage.present_us() + duration_us + chance.choice((1, 5, 30, 120)) * MINUTE_US
+    deadline = DeadlineTerms(by_us=by_us, duration_us=duration_us)
+    return replace(spec, max_duration_us=None, max_spend_micros=None, deadline=deadline)
 
 
 def _some(world: World, name: str, chance: random.Random) -> Spans | None:

@@ -182,6 +182,15 @@ def _change_bounds(books: Books, event: Record) -> None:
     books.workloads[name] = {**workload, "spec": {**workload["spec"], **bounds}}
 
 
+def _fall_back(books: Books, event: Record) -> None:
+    """It is on-demand from now on: it has no limit, and the price that was agreed."""
+    workload = books.workloads[event["workload"]]
+    kept = {"capacity": {"kind": "on-demand"}, "limit_price_micros": None}
+    books.workloads[event["workload"]] = {**workload, "spec": {**workload["spec"], **kept}}
+    if event["withdraws"]:
+        give_up(books, event["workload"], "its deadline")
+
+
 def _launch(books: Books, event: Record) -> None:
     attempt, workload = event["attempt"], books.workloads[event["workload"]]
     caps.begin(books, workload["org"], "starts", event["at_us"])
@@ -355,6 +364,7 @@ READERS = {
     "PhaseChanged": _change_phase,
     "BidChanged": rebid,
     "BoundsChanged": _change_bounds,
+    "FellBack": _fall_back,
     "TermsChanged": _change_terms,
     "Submitted": _submit,
     "Resubmitted": _submit,

@@ -75,6 +75,11 @@ class SeatAuditor:
                 self._submit(workload, is_again=True)
             case events.BidChanged(workload=name, limit_price_micros=limit):
                 self.demands[name].limit_micros = limit
+            case events.FellBack(workload=name, withdraws=withdraws):
+                self.demands[name].limit_micros = None
+                self.demands[name].is_on_demand = True
+                if withdraws:
+                    self.promised.pop(name, None)
             case events.Claimed(claim=claim):
                 require(claim.claim not in self.demands, 22, f"{claim.claim} was used before")
                 self.demands[claim.claim] = DemandBook(org=claim.org, market="", nodes=claim.nodes)

@@ -1,0 +1,43 @@
+"""Deadlines on the command line."""
+
+import json
+
+import pytest
+
+from tests.api.town import Town
+from tests.cli.test_cli import Run, as_user, run
+
+__all__ = ["run"]
+
+SPOT = ("--limit", "2", "--workdir", "/tmp", "--name", "due")
+
+
+def test_a_plan_says_when_and_for_how_much_and_the_workload_keeps_it(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.pool()
+    _, owner = fresh.org()
+    as_user(monkeypatch, fresh, owner)
+    asked = (*SPOT, "--deadline", "+5h", "--duration", "2h")
+    said = run("plan", *asked, "--", "true").output
+    assert "becomes on-demand at" in said and "set aside until then" in said
+    plan = json.loads(run("plan", *asked, "--json", "--", "true").stdout)
+    made = json.loads(run("submit", *asked, "--json", "--", "true").stdout)
+    assert plan["fallback_cost"] is not None and plan["falls_back"] <= made["falls_back"]
+    assert (made["spec"]["duration"], made["spec"]["fallback"]) == ("2h", "on-demand")
+    assert made["spec"]["deadline"] > made["falls_back"]
+    assert "becomes on-demand at" in run("why", "due").output
+
+
+def test_a_deadline_that_nothing_makes_is_refused(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.pool()
+    _, owner = fresh.org()
+    as_user(monkeypatch, fresh, owner)
+    late = (*SPOT, "--deadline", "+1h", "--duration", "2h")
+    assert "late" in run("submit", *late, "--", "true", exit_code=3).stderr
+    alone = (*SPOT, "--deadline", "+1h")
+    assert "duration" in run("submit", *alone, "--", "true", exit_code=3).stderr
+    held = (*SPOT, "--deadline", "+5h", "--duration", "2h", "--hold")
+    assert "may start" in run("submit", *held, "--", "true", exit_code=3).stderr
