@@ -188,7 +188,7 @@ def _fall_back(books: Books, event: Record) -> None:
     kept = {"capacity": {"kind": "on-demand"}, "limit_price_micros": None}
     books.workloads[event["workload"]] = {**workload, "spec": {**workload["spec"], **kept}}
     if event["withdraws"]:
-        give_up(books, event["workload"], "its deadline")
+        give_up(books, event["workload"], "its deadline", event["at_us"])
 
 
 def _launch(books: Books, event: Record) -> None:
