@@ -14,6 +14,8 @@ A bid that runs and is moved arrives as well where its own org, or its own choic
 Else it had no choice. Decision records 47 and 113.
 """
 
+from functools import partial
+
 from parkade.core.clearing.move_roots import MoveRoots, Root
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, MovedForFloor
@@ -37,7 +39,7 @@ class Arrivals:
             for line in outcome.lines
             if line.change is Change.RESIZE and len(line.seats) > len(demands[line.demand].seats)
         }
-        self._roots = MoveRoots(outcome.lines, demands, self._org_of_reservation)
+        self._roots = MoveRoots(outcome.lines, demands, partial(_org_of_reservation, world))
         self._reclaims = [line for line in outcome.lines if self._reclaimed_by(line)]
         self._drawn = self._drawn_by_owners(outcome)
         self._moved_by_own: frozenset[str] = frozenset()
@@ -157,5 +159,6 @@ class Arrivals:
                 nodes.setdefault(demand.reservation, set()).update(it.node for it in seats)
         return {name: len(found) for name, found in nodes.items()}
 
-    def _org_of_reservation(self, name: str) -> str:
-        return self._world.records.reservations[name].org
+
+def _org_of_reservation(world: World, name: str) -> str:
+    return world.records.reservations[name].org
