@@ -14,13 +14,16 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from parkade.cli.compound.app import compound
+from parkade.cli.exit_codes import FOR_GOOD
 from parkade.compound.evaluate.recorded_run import outcomes_of_run
 from parkade.compound.network import NetworkError
 from parkade.compound.run.affording import BudgetTooSmall
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.ownership import FolderError
+from parkade.compound.shards.board import Board
 from parkade.compound.shards.folder import SharedFolder
-from tests.compound.shards.farm import RULES, Farm, K, ends, told
+from parkade.compound.shards.merging import merge
+from tests.compound.shards.farm import NETWORK, RULES, Farm, K, ends, told
 from tests.waits import until
 
 pytestmark = pytest.mark.system
@@ -204,7 +207,7 @@ def test_a_changed_network_is_answered_anew_and_from_the_journal_where_it_asks_t
     assert ends(farm.worker())[0] == 0
     farm.network.write_text(farm.network.read_text().replace("8B", "9B"))
     status, printed = ends(farm.worker())
-    assert (status, "another network" in printed) == (3, True)
+    assert (status, "another network" in printed) == (FOR_GOOD, True)
     farm.prepare()
     assert ends(farm.worker())[0] == 0
     assert set(farm.called().values()) == {1}
@@ -372,3 +375,28 @@ def _words(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def test_a_network_from_another_file_is_answered_and_earlier_answers_stay_until_then(
+    farm: Farm,
+) -> None:
+    farm.prepare(shard_size=20)
+    assert ends(farm.worker())[0] == 0
+    earlier = farm.results()
+    farm.network = farm.folder / "net2.yaml"
+    farm.network.write_text(NETWORK.replace("E@m(m=4)", "E@m(m=5)"))
+    farm.prepare()
+    collected = merge(SharedFolder(farm.out), board(farm), "collect")
+    assert (collected.answered, collected.of_earlier) == (0, QUESTIONS)
+    assert farm.results() == earlier
+    assert SharedFolder(farm.out).read().network == str(farm.network.resolve())
+    status, printed = ends(farm.worker())
+    assert (status, "all shards are done" in printed) == (0, True)
+    networks = {row["network"] for row in farm.results()}
+    assert networks.isdisjoint(row["network"] for row in earlier)
+    collected = merge(SharedFolder(farm.out), board(farm), "collect")
+    assert (collected.answered, collected.of_earlier) == (QUESTIONS, 0)
+
+
+def board(farm: Farm) -> Board:
+    return Board(SharedFolder(farm.out).log, SharedFolder(farm.out).read().shards, "collect")

@@ -28,7 +28,8 @@ def worker(
 ) -> None:
     """Take shards and answer them; ends with 0 when all is done, with 85 when work is left.
 
-    With 78 once the same cause stopped workers again and again, so that no other is tried.
+    With 78 once the same cause stopped workers again and again, or where the network is not
+    the submitted one, so that no other is tried.
     """
     import asyncio
 
@@ -37,7 +38,7 @@ def worker(
     from parkade.compound.run.failures import FAILURES
     from parkade.compound.run.loops import fast_loop
     from parkade.compound.shards.holding import Terms
-    from parkade.compound.shards.worker import Ending, GivenUp
+    from parkade.compound.shards.worker import Ending, GivenUp, OtherNetwork
 
     terms = Terms(lease_s=lease, drain_s=drain, width=width)
     with failing(as_json=False), asyncio.Runner(loop_factory=fast_loop()) as runner:
@@ -46,6 +47,8 @@ def worker(
         except GivenUp as error:
             says = f"{error}\ngiven up: it stopped workers before; correct it, and submit again"
             fail("given_up", says, FOR_GOOD, as_json=False)
+        except OtherNetwork as error:
+            fail("other_network", str(error), FOR_GOOD, as_json=False)
     says = _SAYS[ending.value]
     if failed:
         says += f"; {failed:,} questions failed: {out / FAILURES} says why, submit to try again"

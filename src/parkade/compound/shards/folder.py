@@ -36,7 +36,7 @@ COPY_BYTES = 1 << 20
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What is run; written once."""
+    """What is run; written anew where the same questions are submitted from other files."""
 
     format: str
     version: int
@@ -106,7 +106,10 @@ class SharedFolder:
         if (found.digest, found.shard_size) != (digest, size):
             what = "other questions" if found.digest != digest else "another shard size"
             raise FolderError(f"{self.root} holds a run over {what}; choose another --out")
-        return found
+        if batch != found:
+            # Workers load the network from the file that was submitted last.
+            self._describe(batch)
+        return batch
 
     def discard(self) -> None:
         """Take away what `make` and the first entries of the log made, and the folder if it is
@@ -163,8 +166,11 @@ class SharedFolder:
         draft.rename(self.root / "questions")
         for folder in (self.log, self.workers, self.root / "shards"):
             folder.mkdir(exist_ok=True)
-        replace(self.root / BATCH, msgspec.json.format(msgspec.json.encode(batch), indent=2))
+        self._describe(batch)
         return batch
+
+    def _describe(self, batch: Batch) -> None:
+        replace(self.root / BATCH, msgspec.json.format(msgspec.json.encode(batch), indent=2))
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -3,7 +3,8 @@
 Each question stands in one shard, and of a shard the latest generation counts, which holds all
 that earlier ones left. So each answer is there once, however often the run was interrupted. The
 same holds for questions that failed: a new generation asks them again and tells anew what failed.
-Files are replaced whole; merging twice gives the same.
+An answer of an earlier network stands until the present one has answered its question. Files are
+replaced whole; merging twice gives the same.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ import msgspec
 
 from parkade.compound.questions import read_questions
 from parkade.compound.run.budget import NOTHING, Amounts
-from parkade.compound.run.described import NoSuchRun, read_described
+from parkade.compound.run.described import Described, NoSuchRun, read_described
 from parkade.compound.run.failures import FAILURES, FailedQuestion, read_failures
 from parkade.compound.run.lines import (
     FORMAT,
@@ -57,6 +58,8 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     #: What stopped workers since one got further, and whether the last of them gave the run up.
     stops: tuple[Stopped, ...] = ()
     is_given_up: bool = False
+    #: Answers of an earlier network, which stand until the present one's have come.
+    of_earlier: int = 0
 
 
 class _Head(msgspec.Struct, frozen=True, gc=False):
@@ -76,14 +79,16 @@ def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
     state = board.refresh()
     shards = range(len(state.shards))
     found = {shard: path for shard in shards if (path := folder.latest(shard)) is not None}
-    asked = answered = 0
+    asked = answered = of_earlier = 0
     with _whole(folder.root / RESULTS, worker) as results:
         for shard in shards:
             digests = [question_digest(each) for each in read_questions(folder.questions(shard))]
-            lines = _results(found[shard], state.network) if shard in found else {}
-            mine = [lines[digest] for digest in digests if digest in lines]
-            results.writelines(mine)
-            asked, answered = asked + len(digests), answered + len(mine)
+            lines, earlier = _results(found[shard], state.network) if shard in found else ({}, {})
+            told = earlier | lines
+            results.writelines(told[digest] for digest in digests if digest in told)
+            mine = sum(digest in lines for digest in digests)
+            asked, answered = asked + len(digests), answered + mine
+            of_earlier += sum(digest in told for digest in digests) - mine
     with _whole(folder.root / JOURNAL, worker) as journal:
         # Lines of shards that share calls are of the later version.
         for version in (VERSION, SHARING):
@@ -97,7 +102,7 @@ def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
         if failed.network == state.network
     ]
     reasons = _tell_failures(folder, failures, worker)
-    _describe(folder, list(found.values()), worker)
+    _describe(folder, list(found.values()), state.network, worker)
     if not state.is_merged:
         board.change(lambda now: None if now.is_merged else Merged(worker=worker))
     doubtful = sum((each.doubtful + each.lost for each in state.shards), NOTHING)
@@ -116,6 +121,7 @@ def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
         other_reasons=reasons.others,
         stops=state.stops,
         is_given_up=state.is_given_up,
+        of_earlier=of_earlier,
     )
 
 
@@ -128,15 +134,22 @@ def _tell_failures(folder: SharedFolder, failures: list[FailedQuestion], worker:
     return reasons
 
 
-def _describe(folder: SharedFolder, runs: list[Path], worker: str) -> None:
+def _describe(folder: SharedFolder, runs: list[Path], network: str, worker: str) -> None:
+    """As the first shard that has run the network describes it; else as the first that has run."""
+    first: Described | None = None
     for path in runs:
         with contextlib.suppress(NoSuchRun):
-            # Places in a shard's journal mean nothing in the one of all shards.
-            described = msgspec.structs.replace(read_described(path / RUN), starts=[])
-            content = msgspec.json.format(msgspec.json.encode(described), indent=2)
-            with _whole(folder.root / RUN, worker) as file:
-                file.write(content)
-            return
+            described = read_described(path / RUN)
+            first = first or described
+            if described.network == network:
+                first = described
+                break
+    if first is None:
+        return
+    # Places in a shard's journal mean nothing in the one of all shards.
+    content = msgspec.json.encode(msgspec.structs.replace(first, starts=[]))
+    with _whole(folder.root / RUN, worker) as file:
+        file.write(msgspec.json.format(content, indent=2))
 
 
 @contextlib.contextmanager
@@ -163,14 +176,14 @@ def accepted_of(run: Path, network: str) -> int | None:
     return sum(verdicts) if verdicts else None
 
 
-def _results(run: Path, network: str) -> dict[str, bytes]:
-    """The last line of each question that this network answered."""
-    found = {}
+def _results(run: Path, network: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The last line of each question: that this network answered, and that another did."""
+    found: dict[str, bytes] = {}
+    earlier: dict[str, bytes] = {}
     for line in _lines(run / RESULTS):
         head = _head(line)
-        if head.network == network:
-            found[head.question] = line
-    return found
+        (found if head.network == network else earlier)[head.question] = line
+    return found, earlier
 
 
 def _journal(run: Path) -> Iterator[bytes]:

@@ -33,7 +33,7 @@ from parkade.compound.shards.holding import Holding, Identity, LeaseLost, Terms
 from parkade.compound.shards.liveness import Lapses, Pulse
 from parkade.compound.shards.merging import merge
 from parkade.compound.shards.notice import Notice
-from parkade.compound.shards.progress import Teller
+from parkade.compound.shards.progress import Printer
 from parkade.compound.shards.state import State
 
 #: Between two looks at the log while there is nothing to take.
@@ -42,6 +42,10 @@ POLL_S = 0.25
 
 class GivenUp(Exception):
     """The same stopped workers before, so that another try is of no use; the message says what."""
+
+
+class OtherNetwork(Exception):
+    """The network file is not the one that was submitted: no try with it is of any use."""
 
 
 class Ending(enum.Enum):
@@ -94,11 +98,11 @@ async def work(
 ) -> Ending:
     """Work until all is done, the budget is spent, or there is notice. `say`: prints how far it is.
 
-    Raises NetworkError, FolderError, LogError, JournalError, ResultError, RunStopped, and GivenUp
-    where the same stopped workers before.
+    Raises NetworkError, FolderError, LogError, JournalError, ResultError, RunStopped, GivenUp where
+    the same stopped workers before, and OtherNetwork.
     """
     worker = _Worker(folder, loaded, identity, notice, terms)
-    worker.teller = Teller(worker.batch, say)
+    worker.printer = Printer(worker.batch, say)
     try:
         return await worker.run()
     except RunStopped as error:
@@ -120,7 +124,7 @@ class _Worker:
         self.terms = terms
         self.batch = folder.read()
         self.board = Board(folder.log, self.batch.shards, identity.worker)
-        self.teller = Teller(self.batch, lambda _: None)
+        self.printer = Printer(self.batch, lambda _: None)
         #: Learnt in one shard, known in the next.
         self.added = AddedText()
         self.pulse = Pulse(folder.workers, identity.worker, terms.lease_s)
@@ -133,7 +137,7 @@ class _Worker:
         try:
             return await self._run()
         finally:
-            self.teller.tell(self.board.state, is_last=True)
+            self.printer.show(self.board.state, is_last=True)
 
     async def _run(self) -> Ending:
         self._check_network()
@@ -222,9 +226,9 @@ class _Worker:
 
     def _check_network(self) -> None:
         if self.board.state.network != self._digest:
-            raise FolderError(
-                f"the run in {self.folder.root} was submitted with another network; "
-                "submit it again with this one"
+            raise OtherNetwork(
+                f"the run in {self.folder.root} was submitted with another network than "
+                f"{self.batch.network} holds now; submit it again with this one"
             )
 
     def is_given_up(self, error: RunStopped) -> bool:
@@ -245,7 +249,7 @@ class _Worker:
 
     def report(self) -> None:
         """Tell the marketplace that what is done so far is saved, and people how far it is."""
-        self.teller.tell(self.board.state)
+        self.printer.show(self.board.state)
         if self.me.checkpoints is not None:
             done = len(self.board.state.shards) - self.board.state.left()
             at = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
