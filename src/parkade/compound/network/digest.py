@@ -39,6 +39,11 @@ def name_of(value: Any) -> str:
     return f"{name}@{version}" if version else str(name)
 
 
+def function_name(function: Any) -> str:
+    """As its author calls a function; for what is said of it."""
+    return str(getattr(function, "__qualname__", None) or name_of(function))
+
+
 def code_name(value: Any) -> str:
     """What stands for a function or verifier in a digest and in the journal."""
     source = source_of(value)
