@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parkade.compound.models.protocol import Failure
 from parkade.compound.network import BestOf, Cluster, Filter, Generate, Operator, Route, Vote
 from parkade.compound.network.operators import Function, Verify
 from parkade.compound.run.given import Use, read
-from parkade.compound.models.protocol import Failure
 from parkade.compound.values import Candidate, Verdict
 from tests.compound.building import answers, ask, names, run_network
 
@@ -49,7 +49,9 @@ def network_of(kind: str, function: Callable[..., Any]) -> Operator:
             return BestOf(made, k=1, verify=function, fallback="abstain")
 
 
-@pytest.mark.parametrize("kind", ["key", "cluster", "filter", "function", "route", "verify", "best"])
+@pytest.mark.parametrize(
+    "kind", ["key", "cluster", "filter", "function", "route", "verify", "best"]
+)
 @pytest.mark.parametrize("told", WRONG)
 def test_a_wrong_value_fails_the_question_and_says_whose_it_is(
     kind: str, told: str, tmp_path: Path

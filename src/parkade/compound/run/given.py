@@ -36,9 +36,11 @@ class Use(enum.Enum):
 def read(use: Use, function: Any, value: Any) -> Any:
     """The value as the operators expect it, or a Failure.
 
-    VERDICT: a Verdict. MADE: a tuple of texts and Candidates. KEY: hashable. KEEP: a bool. WAY: str.
+    VERDICT: a Verdict. MADE: a tuple of texts and Candidates. KEY: hashable. KEEP: a bool. WAY: a
+    str.
     """
     value = _plain(value)
+    found: Any
     match use:
         case Use.VERDICT:
             found = _verdict(value)
@@ -74,13 +76,13 @@ def _verdict(value: Any) -> Verdict | None:
         return Verdict(is_accepted=value)
     if not isinstance(value, Verdict):
         return None
-    accepted, score = _plain(value.is_accepted), _plain(value.score)
+    accepted, score, reason = _plain(value.is_accepted), _plain(value.score), _plain(value.reason)
     is_number = isinstance(score, int | float) and not math.isnan(score)
     if not isinstance(accepted, bool) or not (score is None or is_number):
         return None
-    if not isinstance(value.reason, str):
+    if not isinstance(reason, str):
         return None
-    reason = without_surrogates(value.reason)
+    reason = without_surrogates(reason)
     return msgspec.structs.replace(value, is_accepted=accepted, score=score, reason=reason)
 
 

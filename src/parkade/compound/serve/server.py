@@ -13,6 +13,7 @@ import hmac
 import secrets
 import time
 from collections.abc import AsyncIterator
+from urllib.parse import unquote
 
 import h11
 import msgspec
@@ -34,6 +35,8 @@ KEEP_ALIVE_S = 15.0
 LAST_WORDS_S = 1.0
 RECEIVE = 64 * 1024
 
+#: What the path of one model begins with.
+ONE_MODEL = "/v1/models/"
 JSON = [(b"content-type", b"application/json")]
 CLOSING = (b"connection", b"close")
 EVENTS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
@@ -126,6 +129,12 @@ class NetworkServer:
         """The answer to `GET /v1/models`."""
         return msgspec.json.encode(protocol.models(self.model, self._created))
 
+    def one_model(self, name: str) -> bytes:
+        """The answer to `GET /v1/models/NAME`; raises Refused."""
+        if name != self.model:
+            raise protocol.other_model(name, self.model)
+        return msgspec.json.encode(protocol.one_model(self.model, self._created))
+
     async def answer(self, request: ChatRequest, identity: str) -> Result:
         """The network's result; raises Refused."""
         if self._answering.open_questions() >= MAX_QUESTIONS:
@@ -141,7 +150,13 @@ class NetworkServer:
 
 
 def _of_failure(failure: Failure) -> Refused:
-    """502: the network cannot answer this; 503 and 429: later it may."""
+    """400: the client's own; 502: the network cannot answer this; 503 and 429: later it may."""
+    if failure.is_unbounded:
+        return invalid(
+            "this server answers within a budget, and takes messages of text only: leave images, "
+            "audio and files out",
+            code="unsupported_content",
+        )
     match failure.kind:
         case FailureKind.UNAVAILABLE | FailureKind.TIMEOUT:
             return unavailable(failure.message, status=503, code="model_unavailable")
@@ -215,6 +230,9 @@ class _Connection:
         match method, path:
             case "GET", "/v1/models":
                 await self._whole(200, JSON, self.server.models())
+            case "GET", _ if path.startswith(ONE_MODEL):
+                name = unquote(path.removeprefix(ONE_MODEL))
+                await self._whole(200, JSON, self.server.one_model(name))
             case "POST", "/v1/chat/completions":
                 chat = protocol.read_request(body, self.server.model)
                 await (self._stream(chat) if chat.stream else self._chat(chat))

@@ -74,7 +74,9 @@ def _groups(frame: Frame) -> Generator[None, Event, list[tuple[int, Item]]]:
                     add(item.candidate.text.strip(), item, arrival)
                     frame.pull(source)
                 else:
-                    ticket = frame.apply(Use.KEY, frame.node.function, frame.question, item.candidate)
+                    ticket = frame.apply(
+                        Use.KEY, frame.node.function, frame.question, item.candidate
+                    )
                     keyed[ticket] = item
                     order[ticket] = arrival
             case Over(source=ended) if ended is source:

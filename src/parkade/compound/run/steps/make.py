@@ -9,7 +9,7 @@ from parkade.compound.run.frame import Frame, Steps
 from parkade.compound.run.given import Use
 from parkade.compound.run.noted import OFF_SCHEMA
 from parkade.compound.run.orders import Finished, Item
-from parkade.compound.run.steps.parts import collect
+from parkade.compound.run.steps.parts import candidate_of, collect
 from parkade.compound.values import Call, Candidate, Completion
 
 
@@ -20,7 +20,8 @@ def generate(frame: Frame) -> Steps:
     request = frame.node.writer.write(frame.values())
     first = frame.node.offset + frame.draw * frame.node.stride
     asked = broken = 0
-    why = ""
+    why = refusal = ""
+    refused = 0
     waiting: dict[int, tuple[Call, int, Request]] = {}
     while True:
         while asked < operator.n and len(waiting) < frame.demand:
@@ -29,6 +30,8 @@ def generate(frame: Frame) -> Steps:
             call = request.call(sample)
             waiting[frame.ask(call)] = (call, 0, request)
         if not waiting and asked == operator.n:
+            if refused:
+                frame.note(f"generate: {refused} of {operator.n} answers are refusals: {refusal}")
             if broken:
                 frame.note(f"generate: {broken} of {operator.n} answers {OFF_SCHEMA}: {why}")
             return
@@ -46,9 +49,9 @@ def generate(frame: Frame) -> Steps:
         elif error:
             broken, why = broken + 1, why or error
         else:
-            frame.emit(
-                Item(Candidate(text=text, model=operator.model, sample=call.sample, key=call.key))
-            )
+            made = candidate_of(event.value, text, operator.model, call.sample, call.key)
+            refused, refusal = refused + bool(made.refusal), refusal or made.refusal
+            frame.emit(Item(made))
 
 
 def _read(operator: Generate, text: str) -> tuple[str, str]:
