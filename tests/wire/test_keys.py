@@ -10,7 +10,12 @@ from parkade.wire.yaml import parse
 
 PAGE = Path(__file__).parents[2] / "docs" / "workload.md"
 # What a key needs beside it.
-BESIDE = {"resize": "nodes: {min: 2, max: 16}\n"}
+BESIDE = {
+    "resize": "nodes: {min: 2, max: 16}\n",
+    "duration": "fallback: on-demand\ndeadline: +52h\n",
+    "fallback": "duration: 48h\ndeadline: +52h\n",
+    "deadline": "fallback: on-demand\nduration: 48h\n",
+}
 BESIDE_SIGNAL = {"needs": "signal: auto", "exit_zero": "signal: auto"}
 
 

@@ -110,7 +110,8 @@ KEYS: dict[str, Key] = {
         f"{FORM}; {MARKET} where `needs` is longer than the notice (`notice_too_short`)",
     ),
     "priority": Key(
-        "order among work of one reservation, more is earlier; spot goes by `limit_price`",
+        "order among work of one reservation, and among your org's own"
+        " [spot work of one limit](market.md#an-orgs-own-order); more is earlier",
         "10",
         FORM,
     ),
@@ -136,6 +137,20 @@ KEYS: dict[str, Key] = {
         "24h",
         f"{FORM}: on-demand needs one; {MARKET} where the calendar has no such window"
         " (`no_capacity`)",
+    ),
+    "duration": Key(
+        "how long it runs in all, uninterrupted; for a deadline",
+        "48h",
+        f"{FORM} without `deadline`",
+    ),
+    "fallback": Key(
+        "what keeps the deadline where spot does not", "on-demand", f"{FORM} without `deadline`"
+    ),
+    "deadline": Key(
+        "when it is to be done; [on-demand in time](deadlines.md) if spot does not make it",
+        "+52h",
+        f"{FORM} without `duration` and `fallback`; {MARKET} where the calendar or the money does"
+        " not suffice",
     ),
 }
 
