@@ -12,7 +12,7 @@ JOBS ?= 3
 TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-system test-long demo demo-mars demo-compound demo-slurm demo-console \
-	million bench docs \
+	million bench bench-console docs \
 	fuzz model-check mutation market-days dynamics misreports compound-clients record-slurm slurm-64 trainers constraints clean
 
 help: ## show this list
@@ -88,6 +88,12 @@ docs: $(STAMP) ## the documentation as a site, in build/site
 
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py
+
+# How many nodes of 8 GPUs `bench-console` shows.
+NODES ?= 12500
+
+bench-console: $(STAMP) ## the map of 100,000 GPUs in a real browser: three minutes
+	$(BIN)/python benchmarks/console_browser.py --nodes $(NODES)
 
 # How many simulated stories `fuzz` plays, from which seed on.
 STORIES ?= 2500

@@ -327,6 +327,25 @@ async def test_a_line_that_came_between_two_agents_is_judged_and_an_old_one_is_n
     assert await told(before=None, after="03") == {"0000:03:00"}
 
 
+@in_a_loop
+async def test_lines_that_a_cut_may_have_lost_are_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = tmp_path / "kern.log"
+    log.write_text("usb 1-1: new device\n")
+    plan = HealthPlan(
+        sensors={"n1": (KernelLogFile(log, node="n1"),)}, policy=POLICY, every_s=0.02, repairs=None
+    )
+    async with running(plan, FakeControlPlane(), tmp_path):
+        log.write_text("")
+        await until(lambda: "n1: lines may have been missed" in caplog.text)
+        with log.open("a") as handle:
+            handle.write("usb 1-1: gone\n")
+        notes = tmp_path / "bookmarks.json"
+        await until(lambda: notes.exists() and f":{log.stat().st_size}:" in notes.read_text())
+    assert caplog.text.count("lines may have been missed") == 1
+
+
 class Hanging:
     """A sensor that answers no poll until it is let go."""
 

@@ -283,6 +283,16 @@ def test_a_risk_is_told_when_it_comes_to_be_and_not_again(
     assert [it.kind for it in notifications_of(bid, world)] == ["at_risk"] * is_near
 
 
+def test_work_that_becomes_on_demand_is_told_to_its_user() -> None:
+    workload = sitting(100, (10, 90))
+    fell = events.FellBack(
+        at_us=20, workload=workload.workload, fabric="a", must_end_us=30, withdraws=False
+    )
+    (told,) = notifications_of(fell, records.world(workload))
+    assert (told.kind, told.user) == ("budget", workload.user)
+    assert "on-demand now, for its deadline" in told.subject
+
+
 def sitting(limit: int, *rates: tuple[int, int]) -> Workload:
     """A workload with seats that paid these prices, each from an instant on."""
     paid = tuple(Rate(from_us=at_us, price_micros=price, shares=()) for at_us, price in rates)

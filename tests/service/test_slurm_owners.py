@@ -165,6 +165,27 @@ def test_an_agent_that_was_killed_adopts_its_guests_and_still_reclaims(market: S
     assert (told["preemptions"], told["failures"], told["attempts"]) == (1, 0, 1)
 
 
+def test_what_parkade_made_can_be_undone_and_slurm_is_as_it_was(market: SlurmMarket) -> None:
+    """In the order of the page: nothing is lent, no fence, no agent, no job; the configuration was
+    never touched."""
+    conf = market.cluster.folder / "slurm.conf"
+    before = (conf.read_bytes(), conf.stat().st_mtime_ns, market.reservations())
+    market.fence()
+    guest = market.guest()
+    market.wait_for(guest, "running")
+    market.served.ask("POST", f"/workloads/{guest}/cancel", {})
+    market.wait_for(guest, "cancelled")
+    market.served.ask("POST", f"/pools/{market.pool}/unfence")
+    until(lambda: f"parkade_{market.pool}" not in market.reservations(), market.said)
+    assert market.agent is not None
+    market.agent.terminate()
+    market.agent.wait()
+    until(lambda: not market.cluster.run("squeue", "-h", "-a"), market.said)
+    assert (conf.read_bytes(), conf.stat().st_mtime_ns, market.reservations()) == before
+    job = market.owner_job("--nodes=3", f"--gres=gpu:{GPUS}")
+    market.wait_for_job(job, "RUNNING")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dead", ["agent", "server", "both"])
 def test_where_parkade_is_dead_one_command_of_slurms_gives_an_owner_its_nodes(

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from parkade.mars.alerting import TIMEOUT_S
+from parkade.mars.run_file import DrainEntry
 from parkade.service.systemd import inherited_socket, tell
 from parkade.service.units import NAMES, unit, write_units
 from tests.crash.marketplace import POOL, is_alive
@@ -87,6 +89,15 @@ def test_the_servers_unit_has_no_rights_but_its_folder_and_its_address() -> None
     )
     assert all(keys[name] == ["yes"] for name in closed)
     assert keys["ProtectProc"] == ["invisible"]
+
+
+def test_a_stop_of_mars_lets_the_command_that_drains_end() -> None:
+    keys = sections(unit("parkade-mars.service", bin_folder=BIN))
+    assert keys["KillMode"] == ["mixed"], "the signal is for Mars, not for its commands"
+    drain = DrainEntry(set=("a",), reason=("b",), undo=("c",))
+    longest_s = 2 * drain.timeout.total_seconds() + TIMEOUT_S
+    assert float(keys["TimeoutStopSec"][0]) >= longest_s + 10
+    assert keys["StateDirectory"] == ["parkade-mars"], "where its journal stands"
 
 
 @pytest.fixture

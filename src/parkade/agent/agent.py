@@ -131,6 +131,11 @@ class Agent:
         self.clock = time.clock
         self.timer = time.timer
         self.capabilities = engine.capabilities()
+        # Asked once: a look at the methods' names costs as much as a look at the engine.
+        self._checks_journals = control_plane if isinstance(control_plane, ChecksJournals) else None
+        self._keeps_leases = engine if isinstance(engine, KeepsLeases) else None
+        self._serves_owners = engine if isinstance(engine, ServesOwners) else None
+        self._tells_changes = engine if isinstance(engine, TellsChanges) else None
         self.memory = self.memory_place.named()
         if isinstance(control_plane, KnowsAgents):
             control_plane.is_asked_by(self.memory.agent or "", place.data_folder)
@@ -199,8 +204,8 @@ class Agent:
         self.changed.set()
 
     def _tell_obeyed(self) -> None:
-        if isinstance(self.control_plane, ChecksJournals):
-            self.control_plane.obeys(self.memory.obeyed)
+        if self._checks_journals is not None:
+            self._checks_journals.obeys(self.memory.obeyed)
 
     def _tell_refusal(self, why: str | None) -> None:
         """It goes out with the next report, to whichever control plane answers there."""
@@ -248,10 +253,10 @@ class Agent:
     async def _renew_leases(self) -> None:
         """Only after an answered report, so that the control plane knows of what it renews, and
         only for a control plane that is obeyed."""
-        if not self.is_heard or not isinstance(self.engine, KeepsLeases):
+        if not self.is_heard or self._keeps_leases is None:
             return
         try:
-            await self.engine.renew_leases()
+            await self._keeps_leases.renew_leases()
         except (EngineError, OSError) as error:
             logger.warning("the leases are not renewed: %s", error)
 
@@ -274,12 +279,12 @@ class Agent:
 
     async def _serve_owners(self, observation: Observation) -> OwnerReport | None:
         """Before anything is launched: nodes that come back are ours again only then."""
-        if not isinstance(self.engine, ServesOwners) or self.desired is None:
+        if self._serves_owners is None or self.desired is None:
             return None
         if not observation.is_complete:
             return None
         try:
-            return await self.engine.serve_owners(self.desired)
+            return await self._serves_owners.serve_owners(self.desired)
         except (EngineError, OSError) as error:
             logger.warning("owners are not served: %s", error)
             return None
@@ -380,11 +385,11 @@ class Agent:
             self.to_report.set()
 
     async def _wait(self, tick_s: float) -> None:
-        if not isinstance(self.engine, TellsChanges):
+        if self._tells_changes is None:
             await self.timer.wait(self.changed, tick_s)
             return
         awaited = asyncio.ensure_future(self.changed.wait())
-        changed = asyncio.ensure_future(self.engine.wait_changed(tick_s))
+        changed = asyncio.ensure_future(self._tells_changes.wait_changed(tick_s))
         try:
             await asyncio.wait({awaited, changed}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -111,8 +111,8 @@ class HealthWatch:
         for node, log in self._logs.sensors:
             if log_name(node) in marks:
                 log.resume(marks[log_name(node)])
-                if log.missed is not None:
-                    logger.warning("%s: lines may have been missed: %s", node, log.missed)
+        self._missed: dict[str, str] = {}
+        self._tell_missed()
         self._to_tell = asyncio.Event()
         self._to_tell.set()
 
@@ -130,6 +130,13 @@ class HealthWatch:
                 both.create_task(self._rounds(self._logs, self._take_of_logs, self._logs_pause_s))
             if self._others.sensors:
                 both.create_task(self._rounds(self._others, self._take, lambda _: every_s))
+
+    def _tell_missed(self) -> None:
+        """What was not read of a log, once."""
+        for node, log in self._logs.sensors:
+            if log.missed is not None and self._missed.get(node) != log.missed:
+                self._missed[node] = log.missed
+                logger.warning("%s: lines may have been missed: %s", node, log.missed)
 
     def _logs_pause_s(self, spent_s: float) -> float:
         every_s = self._plan.every_s
@@ -169,6 +176,7 @@ class HealthWatch:
                 self._has_foreign.add(node)
                 hint = "" if others.has_own or not others.hosts[0] else FOREIGN_HINT
                 logger.warning(FOREIGN, node, others.hosts[0] or "no named machine", hint)
+        self._tell_missed()
         marks = {log_name(node): log.bookmark for node, log in self._logs.sensors}
         known = {name: mark for name, mark in marks.items() if mark is not None}
         self._marks.note(known, self._clock.now_us())

@@ -141,13 +141,8 @@ class RequestContext:
         """The same words whether it is not there or not theirs."""
         raise problem("not_found", f"there is no {what}" if what else "there is no such thing")
 
-    def require(self, read: Read) -> None:
-        """Refused where the permission for it is missing."""
-        if not self.viewer.may_read(read):
-            raise problem("denied", HOLDERS[READS[read]])
-
-    def require_of_org(self, read: Read, org: str) -> None:
-        """Refused where the permission for it is missing, of an org's."""
+    def require(self, read: Read, *, org: str | None = None) -> None:
+        """Refused where the permission for it is missing; `org`: whose things are asked for."""
         if not self.viewer.may_read(read, org=org):
             raise problem("denied", HOLDERS[READS[read]])
 

@@ -9,10 +9,11 @@ was told; what came of one is told again for a minute, for an answer may be lost
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import structlog
+from starlette.requests import Request
 
 from parkade.api.context import digest_of, new_token
 from parkade.api.problems import ProblemError, problem, refused
@@ -53,6 +54,11 @@ class _Waiting(msgspec.Struct, kw_only=True):
     ends_s: float
     asks_at_s: float
     done: NewLogin | None = None
+
+
+def logins_of(request: Request) -> "Logins":
+    """Those of the request's app."""
+    return cast(Logins, request.app.state.logins)
 
 
 class Logins:

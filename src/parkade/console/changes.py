@@ -23,36 +23,46 @@ NOTHING = Lot.model_construct(
 
 def change(before: Lot, now: Lot) -> dict[str, Any] | None:
     """Of what was told last, to what is now; None where nothing that is shown differs."""
-    nodes_before = {each.node: each for each in before.nodes}
-    holders_before = {each.holder: each for each in before.holders}
-    is_whole = before is NOTHING or nodes_before.keys() != {each.node for each in now.nodes}
+    is_whole = before is NOTHING or not _are_of_same_names(before.nodes, now.nodes)
     if is_whole:
-        nodes_before, holders_before = {}, {}
-    nodes = [_node(each) for each in now.nodes if not _is_same(nodes_before.get(each.node), each)]
-    holders = [
-        _holder(each)
-        for each in now.holders
-        if (known := holders_before.get(each.holder)) is not each and known != each
-    ]
-    gone = sorted(holders_before.keys() - {each.holder for each in now.holders})
+        changed, holders, gone = list(now.nodes), list(now.holders), set[str]()
+    else:
+        pairs = zip(before.nodes, now.nodes, strict=True)
+        changed = [each for known, each in pairs if known is not each and known != each]
+        holders, gone = _changed_holders(before.holders, now.holders)
     fabrics = [
         [each.market, each.fabric, each.buffer]
         for each in (now.fabrics if is_whole or before.fabrics != now.fabrics else ())
     ]
-    if not (is_whole or nodes or holders or gone or fabrics):
+    if not (is_whole or changed or holders or gone or fabrics):
         return None
     return {
         "whole": is_whole,
         "at": now.at.timestamp(),
-        "nodes": nodes,
-        "holders": holders,
-        "gone": gone,
+        "nodes": [_node(each) for each in changed],
+        "holders": [_holder(each) for each in holders],
+        "gone": sorted(gone),
         "fabrics": fabrics,
     }
 
 
-def _is_same(before: LotNode | None, now: LotNode) -> bool:
-    return before is now or (before is not None and before == now)
+def _are_of_same_names(before: tuple[LotNode, ...], now: tuple[LotNode, ...]) -> bool:
+    """Whether they are the same nodes in the same order; most are the same objects."""
+    if len(before) != len(now):
+        return False
+    pairs = zip(before, now, strict=True)
+    return all(known is each or known.node == each.node for known, each in pairs)
+
+
+def _changed_holders(
+    before: tuple[LotHolder, ...], now: tuple[LotHolder, ...]
+) -> tuple[list[LotHolder], set[str]]:
+    """Those that are new or other than before, and the names of those that are gone."""
+    ids_before, ids_now = {id(each) for each in before}, {id(each) for each in now}
+    left = {each.holder: each for each in before if id(each) not in ids_now}
+    fresh = [each for each in now if id(each) not in ids_before]
+    gone = left.keys() - {each.holder for each in fresh}
+    return [each for each in fresh if left.get(each.holder) != each], gone
 
 
 def _node(node: LotNode) -> dict[str, Any]:

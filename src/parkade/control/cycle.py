@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from parkade.control.answers import Decided, Idempotency, KeptOutcome, decode_outcome
 from parkade.control.recover import Recovered
 from parkade.control.rules import Rules
+from parkade.control.uncollected import uncollected
 from parkade.core.billing.charges import transfers_of
 from parkade.core.kernel.evolve import evolve
 from parkade.core.running.expiry import has_unstarted
@@ -145,7 +146,8 @@ class Cycle:
         """One clearing of a market; false where it failed an assertion and nothing changed."""
         command = RunClearing(by=None, market=market)
         try:
-            events = self._rules.decide(self.world, command, now_us)
+            with uncollected():
+                events = self._rules.decide(self.world, command, now_us)
         except Exception:  # noqa: BLE001 - a bug in a pure decision changed nothing
             _log.exception("clearing_failed", market=market, done="the market is frozen")
             return (), False

@@ -4,7 +4,7 @@ Snapshots only save time. One that cannot be read is passed over for an older on
 the whole journal; an event that cannot be read stops the start.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 import structlog
@@ -28,6 +28,10 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     world: World
     sequence: int
     digest: str
+
+
+Recovering = Callable[[Store, Rules], Recovered]
+"""Gives the world at the journal's end, as `recover` does."""
 
 
 def recover(store: Store, rules: Rules) -> Recovered:

@@ -20,7 +20,7 @@ from parkade.control.healing_figures import HealingFigures
 from parkade.control.inbox import Inbox, Waiting, WaitingCommand, WaitingView, resolve
 from parkade.control.intake import Intake
 from parkade.control.outbox import Outbox
-from parkade.control.recover import Recovered, recover
+from parkade.control.recover import Recovering, recover
 from parkade.control.rules import Rules
 from parkade.control.schedule import Schedule
 from parkade.control.settings import PlaneSettings
@@ -55,7 +55,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     leadership: Leadership
     accepted: int | None = None
     draw_name: Callable[[], str] = random_name
-    recover: Callable[[Store, Rules], Recovered] = recover
+    recover: Recovering = recover
 
 
 class LeadershipLost(Exception):

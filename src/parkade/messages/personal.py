@@ -92,6 +92,8 @@ def _notifications_of(event: events.AnyEvent, world: World) -> Iterator[Notifica
             yield from _one(world, name, "ended", phase.value, {"phase": phase.value, "why": why})
         case events.BudgetNoted(workload=name):
             yield from _one(world, name, "budget", "has spent 80 % of its max_spend", {})
+        case events.FellBack(workload=name):
+            yield from _one(world, name, "budget", "is on-demand now, for its deadline", {})
         case events.CapNoted(org=org, user=user, spent_micros=spent, cap_micros=cap):
             whose = org if user is None else user
             amounts = {"spent": format_amount(spent), "cap": format_amount(cap)}

@@ -22,7 +22,6 @@ from parkade.service.owner import join
 from parkade.service.settings import ServiceSettings
 from parkade.service.wiring import head_path
 from parkade.store import Holder, LockWatch, PostgresqlLeadership, SqlStore, open_postgresql
-from parkade.store.postgresql import SESSIONS
 from parkade.wire.problems import PROBLEM_JSON, problem
 
 LOOK_S = 0.5
@@ -93,7 +92,8 @@ class Standby:
         return False
 
     def _is_free(self) -> bool:
-        """Whether the lock may be taken; a holder that hangs is ended."""
+        """Whether the lock may be taken: no session holds it, or its holder is silent for too long;
+        `_take` ends that one. Remembers the holder of this look."""
         found = self._watch.holder()
         if found is None:
             return True
@@ -101,14 +101,14 @@ class Standby:
         is_silent = (found.silent_s or 0.0) >= self._settings.takeover_s
         self._silent_looks = self._silent_looks + 1 if is_same and is_silent else 0
         self._last = found
-        if self._silent_looks < SILENT_LOOKS or not found.session.startswith(SESSIONS):
+        if self._silent_looks < SILENT_LOOKS or not found.is_ours:
             return False
         _log.error("leader_hangs", leader=str(found), silent_s=found.silent_s, done="it is ended")
         return True
 
     def _take(self) -> bool:
         """Takes the lock; what the last holder has begun to write, and holds, is undone first."""
-        if self._last is not None and self._last.session.startswith(SESSIONS):
+        if self._last is not None and self._last.is_ours:
             self._watch.end(self._last)
         try:
             self._leadership.acquire()

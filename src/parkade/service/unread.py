@@ -50,12 +50,11 @@ class Unread:
         if timer is not None:
             timer.cancel()
 
-    def make_room(self) -> bool:
-        """Gives up the oldest; whether there was one."""
-        for oldest in self._open:
+    def make_room(self) -> None:
+        """Gives up the oldest, where there is one."""
+        oldest = next(iter(self._open), None)
+        if oldest is not None:
             self._give_up(oldest)
-            return True
-        return False
 
     def _wait(self, one: Connection) -> None:
         loop = asyncio.get_running_loop()

@@ -15,8 +15,8 @@ from parkade.console import ConsoleSettings, ConsoleState, add_console
 from parkade.control.clock import SteadyClock, SystemClock
 from parkade.control.leadership import FileLeadership, JointLeadership
 from parkade.control.plane import Plane
-from parkade.control.recover import Recovered, recover
-from parkade.control.rules import RULES, Rules
+from parkade.control.recover import Recovering, recover
+from parkade.control.rules import RULES
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Dependencies, LeadershipLost
 from parkade.messages.receivers import Directory
@@ -174,10 +174,6 @@ class Wires(msgspec.Struct, frozen=True, kw_only=True):
     make_leadership: Callable[[Path], Leadership] = file_leadership
     on_fatal: Callable[[BaseException], None] = end_process
     crash_point: Callable[[str], None] = nothing
-
-
-Recovering = Callable[[Store, Rules], Recovered]
-"""Gives the world at the journal's end."""
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ Instants are those of the loop, but for what is reported: that is dated by the w
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
@@ -78,7 +79,9 @@ class Run:
 
     def expected_end(self) -> End:
         """How it ends as things stand."""
-        ends = [self._own_end()]
+        if self.order is None and self.lost_us is None:
+            return self.own_end
+        ends = [self.own_end]
         if self.order is not None:
             ends.append(self._ordered_end(self.order))
         if self.lost_us is not None:
@@ -102,7 +105,9 @@ class Run:
             ran_us = 0 if every_us is None else ran_us - ran_us % every_us
         return self.done_us + ran_us
 
-    def _own_end(self) -> End:
+    @cached_property
+    def own_end(self) -> End:
+        """How it ends if nothing is told to it and no machine of it dies."""
         program = self.program
         if self.will_fail and program.fail_us is not None:
             return End(at_us=self.starts_us + max(0, program.fail_us - self.done_us), code=1)
@@ -224,6 +229,7 @@ class Machines:
         for run in self.runs.values():
             if run.end is not None:
                 continue
+            # Each look of each agent comes here, once for each attempt.
             end, lapses_us = run.expected_end(), run.lapses_us(self.heard_us)
             if lapses_us is not None and lapses_us <= now_us and lapses_us < end.at_us:
                 self._lapse(run, lapses_us)

@@ -61,6 +61,11 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     place: str | None
     silent_s: float | None
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a process of this program, and not another that took the same lock."""
+        return self.session.startswith(SESSIONS)
+
     def __str__(self) -> str:
         at = f" from {self.place}" if self.place else ""
         return f"{self.session or 'a session'}{at} (PostgreSQL's session {self.pid})"
@@ -154,7 +159,7 @@ class LockWatch:
 
     def end(self, found: Holder) -> None:
         """Ends all sessions of a holder, which undoes what they have not committed."""
-        assert found.session.startswith(SESSIONS), "it is one of ours"
+        assert found.is_ours, "another program is left alone"
         self._ask(lambda it: it.execute(_SESSIONS_OF, {"name": found.session}).all())
 
     def close(self) -> None:

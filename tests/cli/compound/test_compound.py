@@ -181,6 +181,14 @@ def test_draw_show_and_distil(folder: Path) -> None:
         parkade(folder, "show", "o", "q3", "--html", "p.html", "--questions", "q.jsonl").returncode
         == 0
     )
+    shown = " ".join(parkade(folder, "show", "o").stdout.split())
+    assert "questions 10 answered, 10 of them accepted" in shown
+    assert "QUESTION ANSWER CALLS COST q0 ✓ 0 1 0.000" in shown
+    overview = told(parkade(folder, "show", "o", "--json"))["overview"]
+    assert isinstance(overview, dict)
+    assert (overview["done"], overview["spent"]["calls"]) == (10, 55)
+    no_question = parkade(folder, "show", "o", "--html", "q.html")
+    assert (no_question.returncode, "give its id" in no_question.stderr) == (3, True)
     page = (folder / "p.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "what is 3" in page
@@ -207,10 +215,13 @@ def test_serve_answers_openai_s_client_and_ends_on_a_signal(folder: Path) -> Non
                 "NET_KEY",
                 "--model",
                 "net",
+                "--budget",
+                "1",
             ],
         ],
         cwd=folder,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "NET_KEY": "sesame"},
     ) as server:
@@ -224,7 +235,9 @@ def test_serve_answers_openai_s_client_and_ends_on_a_signal(folder: Path) -> Non
                     client.chat.completions.create(model="net", messages=[])
         finally:
             server.send_signal(signal.SIGTERM)
-            assert server.wait(timeout=60) == 0
+            _, errors = server.communicate(timeout=60)
+            assert server.returncode == 0
+    assert errors == ("1 request, 1 with 400; in all 0.00, 0 tokens, 0 calls; 1.00 of 1.00 left\n")
     assert b"sesame" not in (folder / "s" / "journal.jsonl").read_bytes()
 
 

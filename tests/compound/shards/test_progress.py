@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from parkade.compound.run.budget import Amounts, Budget
 from parkade.compound.shards.entries import Finished, Submitted, Taken
 from parkade.compound.shards.folder import Batch
-from parkade.compound.shards.progress import EVERY_S, Progress, Teller, progress, read
+from parkade.compound.shards.progress import EVERY_S, Printer, Progress, progress, read
 from parkade.compound.shards.state import State
 
 COUNTS = st.integers(0, 10**12)
@@ -87,11 +87,11 @@ def test_other_lines_say_nothing(line: str) -> None:
 
 def test_a_worker_says_each_thing_once_and_the_last_in_any_case() -> None:
     said: list[str] = []
-    state, teller = begun(2), Teller(batch(4, 2), said.append)
-    teller.tell(state)
+    state, printer = begun(2), Printer(batch(4, 2), said.append)
+    printer.show(state)
     finished(state, 0)
-    teller.tell(state)
+    printer.show(state)
     assert len(said) == 1, f"at most one in {EVERY_S} s"
     for _ in range(2):
-        teller.tell(state, is_last=True)
+        printer.show(state, is_last=True)
     assert len(said) == 2 and said[1].startswith("progress 2 of 4 questions")

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from parkade.compound.models.local import LocalModel
+from parkade.compound.network import Cascade, Function, Operator, Route
 from parkade.compound.network.notation import parse
 from parkade.compound.run.described import NoSuchRun, RunUnreadable
 from parkade.compound.run.ownership import RUN
@@ -221,3 +222,65 @@ def test_a_refusal_is_told_in_its_words_and_counts_as_empty(tmp_path: Path) -> N
     assert "answer   empty: I will not.\n" in shown
     assert "note     generate: 2 of 2 answers are refusals: I will not.\n" in shown
     assert shown.count("REFUSED") == 2
+
+
+def hard(question: Question) -> str:
+    return "hard" if "2" in question.prompt else "easy"
+
+
+def test_of_a_route_the_ways_are_told_that_were_not_taken(tmp_path: Path) -> None:
+    models = {name: answering(lambda call: f"it is {call.sample}", name) for name in "abj"}
+    network = Route(hard, {"easy": parse("2E@a >> 3J@j"), "hard": parse("E@b")})
+    run_network(network, [ask(1), ask(2)], names(models), tmp_path)
+    easy, difficult = (read_trace(tmp_path, name) for name in ("q1", "q2"))
+    assert [part.title for part in easy.parts] == [
+        "route: by hard",
+        "easy: generate: 2 × a",
+        "judge: j, 3 votes",
+        "hard: not taken",
+    ]
+    assert [part.title for part in difficult.parts] == [
+        "route: by hard",
+        "easy: not taken",
+        "hard: generate: b",
+    ]
+    assert "hard: not taken" in as_page(easy)
+
+
+def test_of_a_cascade_the_steps_are_told_that_were_not_reached(tmp_path: Path) -> None:
+    models = {name: answering(lambda call: str(call.sample), name) for name in "ab"}
+    network = Cascade((parse("E@a"), parse("2E@b >> M")), accept=lambda question, candidate: True)
+    run_network(network, [ask(1)], names(models), tmp_path)
+    shown = [part.title for part in read_trace(tmp_path, "q1").parts][1:]
+    assert shown == ["step 1: generate: a", "step 2: not reached"]
+
+
+def test_ways_without_calls_are_all_shown(tmp_path: Path) -> None:
+    ways: dict[str, Operator] = dict.fromkeys(("easy", "hard"), Function(lambda question: "x"))
+    run_network(Route(hard, ways), [ask(1)], names({}), tmp_path)
+    shown = [part.title for part in read_trace(tmp_path, "q1").parts]
+    assert len(shown) == 3
+    assert all("not taken" not in title for title in shown)
+
+
+def test_whom_each_vote_of_a_judge_is_for_is_told_and_what_it_ends_with(tmp_path: Path) -> None:
+    why = "I compared both of them at great length, and more than once. "
+    models = {
+        "m": answering(lambda call: f"it is {call.sample}"),
+        "j": answering(lambda call: f"{why}\nBest: 2", "j"),
+    }
+    run_network(parse("2E@m >> 3J@j"), [ask(1)], names(models), tmp_path)
+    shown = as_text(read_trace(tmp_path, "q1"))
+    assert "judge: one by one for m#1, m#0, m#1" in shown
+    assert "once. Best: 2" in shown
+
+
+def test_what_a_critic_says_is_shown_whole(tmp_path: Path) -> None:
+    critique = "It lacks the unit, and the first of its two sums is wrong by one; see the last line"
+    models = {
+        "m": answering(lambda call: "it is"),
+        "x": answering(lambda call: "better", "x"),
+        "c": answering(lambda call: critique, "c"),
+    }
+    run_network(parse("E@m >> X@x(critic=c)"), [ask(1)], names(models), tmp_path)
+    assert critique in as_text(read_trace(tmp_path, "q1"))

@@ -254,3 +254,44 @@ def test_however_a_file_is_written_and_rotated_its_lines_come_whole_and_once(
         assert follower.missed is None
         follower.close()
         assert sorted(found) == sorted(expected)
+
+
+def replace(log: Path, text: str) -> None:
+    """As rsync does: another file takes the log's name."""
+    fresh = log.with_name(".fresh")
+    fresh.write_text(text)
+    fresh.replace(log)
+
+
+def test_a_log_that_a_longer_copy_of_itself_replaces_is_read_on(tmp_path: Path) -> None:
+    log = tmp_path / "kern.log"
+    begun = "".join(f"line {number}\n" for number in range(1_000))
+    log.write_text(begun)
+    follower = Follower(log, from_end=False)
+    assert len(follower.poll()) == 1_000
+    replace(log, f"{begun}two\n")
+    assert follower.poll() == ["two"]
+    mark = follower.bookmark
+    follower.close()
+    assert mark is not None
+    replace(log, f"{begun}two\nthree\n")
+    again = Follower(log, from_end=True)
+    again.resume(mark)
+    assert again.missed is None
+    assert again.poll() == ["three"]
+    replace(log, "another\n")
+    assert again.poll() == ["another"]
+    again.close()
+
+
+def test_a_new_log_that_begins_with_the_same_few_lines_is_read_from_its_beginning(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "kern.log"
+    log.write_text("the same fault\n")
+    follower = Follower(log, from_end=False)
+    assert follower.poll() == ["the same fault"]
+    log.rename(tmp_path / "kern.log.1")
+    log.write_text("the same fault\nagain\n")
+    assert follower.poll() == ["the same fault", "again"]
+    follower.close()

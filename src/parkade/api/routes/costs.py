@@ -18,7 +18,7 @@ from parkade.api.views import focus
 from parkade.api.views.showback import Sums, months
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.world import World
-from parkade.core.steps.permissions import HOLDERS, READS, Read
+from parkade.core.steps.permissions import Read
 from parkade.core.units.time import DAY_US
 from parkade.wire.costs import Showback, ShowbackBy
 from parkade.wire.scalars import Instant
@@ -121,8 +121,7 @@ async def _scope(context: RequestContext, org: str | None) -> tuple[list[str], f
     viewer = context.viewer
     if not viewer.is_operator:
         org = context.own_org(org)
-        if not viewer.may_read(Read.STATEMENT, org=org):
-            raise problem("denied", HOLDERS[READS[Read.STATEMENT]])
+        context.require(Read.STATEMENT, org=org)
 
     def view(world: World, _: int) -> tuple[list[str], focus.Places] | None:
         records = world.records

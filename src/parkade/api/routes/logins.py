@@ -1,12 +1,11 @@
 """Logins by the provider's device code, for people who have no token yet."""
 
 from datetime import timedelta
-from typing import cast
 
 from fastapi import Request, Response
 
 from parkade.api import strict
-from parkade.api.logins import Logins, NewLogin
+from parkade.api.logins import NewLogin, logins_of
 from parkade.api.translate import instant_or_none
 from parkade.wire import people as wire
 
@@ -18,7 +17,7 @@ async def begin_login(request: Request) -> wire.Login:
     """Begins a login: a code for the person, who opens an address and types it there. Needs no
     token."""
     address = "" if request.client is None else request.client.host
-    name, code = await cast(Logins, request.app.state.logins).begin(address)
+    name, code = await logins_of(request).begin(address)
     return wire.Login(
         login=name,
         code=code.user_code,
@@ -34,7 +33,7 @@ async def finish_login(
     body: wire.FinishLogin, request: Request, response: Response
 ) -> wire.LoginState:
     """What came of a login: a token, or when to ask again. Needs no token."""
-    found = await cast(Logins, request.app.state.logins).finish(body.login)
+    found = await logins_of(request).finish(body.login)
     response.headers["Cache-Control"] = "no-store"
     if not isinstance(found, NewLogin):
         return wire.LoginState(ask_again=timedelta(seconds=max(found, 1.0)))

@@ -35,7 +35,7 @@ async def add_receiver(
     """A new one; its secret is in this answer only."""
     viewer = _person(context)
     if body.for_org:
-        context.require_of_org(Read.RECEIVERS, viewer.org)
+        context.require(Read.RECEIVERS, org=viewer.org)
     try:
         made = await asyncio.to_thread(
             _directory(request).add,
@@ -70,7 +70,7 @@ async def test_receiver(receiver: str, request: Request, context: Authenticated)
 
 def _person(context: RequestContext) -> Viewer:
     """The person that asks; refused to partners and agents, who have no work to hear of."""
-    context.require_of_org(Read.ORG, context.viewer.org)
+    context.require(Read.ORG, org=context.viewer.org)
     return context.viewer
 
 

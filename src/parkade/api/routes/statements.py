@@ -19,7 +19,7 @@ from parkade.core.ledger.accounts import (
 )
 from parkade.core.state import commands
 from parkade.core.state.world import World
-from parkade.core.steps.permissions import HOLDERS, READS, Read
+from parkade.core.steps.permissions import Read
 from parkade.wire.feed import Confirmed, Standing
 from parkade.wire.money import Statement
 from parkade.wire.scalars import Instant
@@ -53,8 +53,8 @@ async def statement(
     named = account or own
     if named != own:
         context.require(Read.HOUSE_STATEMENT)
-    elif not viewer.may_read(Read.STATEMENT, org=viewer.org):
-        raise problem("denied", HOLDERS[READS[Read.STATEMENT]])
+    else:
+        context.require(Read.STATEMENT, org=viewer.org)
 
     # First, so that the store is asked about accounts that there are.
     if not await context.plane.read(lambda world, _: named in accounts_of(world), org=viewer.org):

@@ -49,19 +49,12 @@ def collect(
 
 
 def _print(collected: "Collected", out: Path) -> None:
+    from parkade.cli.compound.bill import bill_of
     from parkade.cli.compound.progress import failure_fields
     from parkade.cli.screen import fields
-    from parkade.compound.show.trace import counted
     from parkade.core.units.money import format_amount
 
-    spent, doubtful, overrun = collected.spent, collected.doubtful, collected.overrun
-    calls = counted(spent.calls, "call")
-    money = f"{format_amount(spent.micros)}, {spent.tokens:,} tokens, {calls}"
-    if doubtful.micros:
-        most = f"at most {format_amount(doubtful.micros)} more"
-        money += f"; {most} for {counted(doubtful.calls, 'call')} without an answer"
-    elif doubtful.calls:
-        money += f"; {counted(doubtful.calls, 'call')} without an answer may be billed too"
+    overrun = collected.overrun
     answered = f"{collected.answered:,} of {collected.questions:,} answered"
     if collected.failed:
         answered += f", {collected.failed:,} failed: submit again to try them again"
@@ -73,7 +66,7 @@ def _print(collected: "Collected", out: Path) -> None:
             ("questions", answered),
             ("kept", earlier if collected.of_earlier else None),
             ("shards", f"{collected.shards - collected.left} of {collected.shards} done"),
-            ("used", money),
+            ("used", bill_of(collected.spent, collected.doubtful)),
             ("overrun", over if overrun.micros or overrun.tokens else None),
             (
                 "budget",

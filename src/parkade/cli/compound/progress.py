@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from parkade.cli.compound.bill import bill_of
 from parkade.cli.exit_codes import (
     COMPOUND_BUDGET,
     COMPOUND_DENIED,
@@ -169,7 +170,7 @@ def fields_of(summary: Summary, out: Path | None = None) -> None:
             ("waiting", _waiting(summary)),
             ("retries", summary.retries or None),
             ("cancelled", summary.cancelled or None),
-            ("spent", _amounts(summary)),
+            ("spent", bill_of(summary.spent, summary.doubtful, tail=" in all")),
             ("overrun", _overrun(summary)),
             ("budget", _spent(summary)),
             ("results", None if out is None else out / "results.jsonl"),
@@ -243,20 +244,6 @@ def _broken(summary: Summary) -> str | None:
 
 def _brief(identity: str) -> str:
     return identity if len(identity) <= MAX_ID else identity[: MAX_ID - 1] + "…"
-
-
-def _amounts(summary: Summary) -> str:
-    spent, doubtful = summary.spent, summary.doubtful
-    text = (
-        f"{format_amount(spent.micros)}, {spent.tokens:,} tokens, "
-        f"{counted(spent.calls, 'call')} in all"
-    )
-    if doubtful.micros:
-        most = f"at most {format_amount(doubtful.micros)} more"
-        text += f"; {most} for {counted(doubtful.calls, 'call')} without an answer"
-    elif doubtful.calls:
-        text += f"; {counted(doubtful.calls, 'call')} without an answer may be billed too"
-    return text
 
 
 def _share(what: str, count: int, summary: Summary) -> str | None:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from parkade.compound.loading import Loaded
+    from parkade.compound.run.budget import Account
     from parkade.compound.run.running import Settings
 
 
@@ -93,6 +96,9 @@ async def _serve(loaded: "Loaded", out: Path, settings: "Settings", at: _At) -> 
     from parkade.compound.serve.probing import probe
     from parkade.compound.serve.server import NetworkServer, serving
 
+    def tell_bill(before: str) -> None:
+        print_notice(before + in_words(answering.account))
+
     stop = asyncio.Event()
     answering = Answering(loaded.network, loaded.names, out, settings, print_notice)
     server = NetworkServer(answering, at.model, at.key)
@@ -110,6 +116,8 @@ async def _serve(loaded: "Loaded", out: Path, settings: "Settings", at: _At) -> 
     ):
         for text in await probe(answering.bound):
             print_notice(text)
+        if answering.account.spent.calls:
+            tell_bill("so far ")
         at.print_start(url)
         interrupted = asyncio.ensure_future(stop.wait())
         await asyncio.wait((interrupted, answering.stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -117,3 +125,23 @@ async def _serve(loaded: "Loaded", out: Path, settings: "Settings", at: _At) -> 
         if answering.stopped.done():
             # It can answer nothing any more: better to end, and be started anew.
             answering.stopped.result()
+    tell_bill(f"{requests_in_words(server.requests)}; in all ")
+
+
+def in_words(account: "Account") -> str:
+    """What a server has spent, and what is left of its budget."""
+    from parkade.cli.compound.bill import bill_of, left_of
+
+    left = left_of(account.budget, account.spent + account.doubtful)
+    return bill_of(account.spent, account.doubtful) + ("" if left is None else f"; {left}")
+
+
+def requests_in_words(requests: "Counter[int]") -> str:
+    """How many a server answered, and with which status it did not."""
+    from parkade.compound.show.trace import counted
+
+    others = [
+        f"{count:,} with {status}" for status, count in sorted(requests.items()) if status != 200
+    ]
+    total = counted(requests.total(), "request")
+    return f"{total}, {', '.join(others)}" if others else total

@@ -12,7 +12,12 @@ import msgspec
 from parkade.compound.run.described import read_described
 from parkade.compound.run.lines import VerdictLine
 from parkade.compound.run.ownership import JOURNAL, RUN
-from parkade.compound.run.recorded_lines import asked_calls, reading, recorded_lines
+from parkade.compound.run.recorded_lines import (
+    asked_calls,
+    decoded,
+    recorded_lines,
+    whole_lines,
+)
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
 
@@ -64,13 +69,10 @@ def gather(out: Path) -> dict[str, Kept]:
 
 def _answers(path: Path, kept: dict[str, Kept], network: str) -> None:
     decode = msgspec.json.Decoder(Result).decode
-    with reading(path) as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            result = decode(line)
-            if network not in ("", result.network):
-                continue
-            if result.accepted and result.answer is not None:
-                answer = Judged(result.answer, result.score, result.model)
-                kept.setdefault(result.id, Kept()).answer = answer
+    for place, line in whole_lines(path, b"{"):
+        result = decoded(path, place, line, decode)
+        if network not in ("", result.network):
+            continue
+        if result.accepted and result.answer is not None:
+            answer = Judged(result.answer, result.score, result.model)
+            kept.setdefault(result.id, Kept()).answer = answer

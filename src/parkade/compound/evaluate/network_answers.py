@@ -16,7 +16,7 @@ from parkade.compound.evaluate.recorded_run import Labels, is_right
 from parkade.compound.run.described import read_described
 from parkade.compound.run.lines import CallLine
 from parkade.compound.run.ownership import JOURNAL, RUN
-from parkade.compound.run.recorded_lines import reading, recorded_lines
+from parkade.compound.run.recorded_lines import decoded, recorded_lines, whole_lines
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
 
@@ -69,21 +69,18 @@ def _known(out: Path, labels: Labels | None) -> dict[str, bool | None]:
     network = read_described(out / RUN).network
     decode = msgspec.json.Decoder(Result).decode
     known: dict[str, bool | None] = {}
-    with reading(out / RESULTS) as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            result = decode(line)
-            if network not in ("", result.network):
-                continue
-            if labels is not None and result.id not in labels.references:
-                continue
-            if result.answer is None:
-                known[result.id] = None
-            elif labels is not None:
-                known[result.id] = is_right(labels, result.id, result.answer)
-            elif result.accepted is not None:
-                known[result.id] = result.accepted
+    for place, line in whole_lines(out / RESULTS, b"{"):
+        result = decoded(out / RESULTS, place, line, decode)
+        if network not in ("", result.network):
+            continue
+        if labels is not None and result.id not in labels.references:
+            continue
+        if result.answer is None:
+            known[result.id] = None
+        elif labels is not None:
+            known[result.id] = is_right(labels, result.id, result.answer)
+        elif result.accepted is not None:
+            known[result.id] = result.accepted
     if labels is None and not any(right is not None for right in known.values()):
         return {}
     return known

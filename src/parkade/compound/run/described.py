@@ -45,6 +45,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     starts: list[Start] = []
     #: As in Start.
     requests: list[str] = []
+    #: The name of each node that is a way of a route or a step of a cascade; "" of others.
+    ways: list[str] = []
     #: Functions and verifiers of Python by name: digests of their source at the last start.
     code: dict[str, str] = {}
 

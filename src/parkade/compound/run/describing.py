@@ -12,6 +12,7 @@ from parkade.compound.models.local import LOCAL
 from parkade.compound.network.binding import Bound, Node
 from parkade.compound.network.digest import code_name, name_of
 from parkade.compound.network.drawing import label
+from parkade.compound.network.operators import Cascade
 from parkade.compound.network.sources import source_of
 from parkade.compound.run.described import (
     NoSuchRun,
@@ -41,6 +42,7 @@ def describe(path: Path, bound: Bound, digest: str, size: int) -> str | None:
         "verifiers": [_verifier(node.checker) for node in bound.nodes if node.checker is not None],
         "starts": starts,
         "requests": requests,
+        "ways": _ways(bound),
         "code": _code(bound),
     }
     path.with_suffix(".new").write_bytes(
@@ -82,6 +84,17 @@ def _verifier(checker: Any) -> str:
         return code_name(checker)
     assert checker.writer is not None
     return f"{label(checker.operator)}@{checker.writer.digest}"
+
+
+def _ways(bound: Bound) -> list[str]:
+    ways = [""] * len(bound.nodes)
+    for node in bound.nodes:
+        for name, way in node.routes.items():
+            ways[way.index] = name
+        if isinstance(node.operator, Cascade):
+            for place, step in enumerate(node.children, start=1):
+                ways[step.index] = f"step {place}"
+    return ways
 
 
 def _parents(bound: Bound) -> list[int | None]:

@@ -12,6 +12,7 @@ import contextlib
 import hmac
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from urllib.parse import unquote
 
@@ -23,6 +24,7 @@ from parkade.compound.run.progressing import RunStopped
 from parkade.compound.run.results import SERVED, Result
 from parkade.compound.serve import protocol
 from parkade.compound.serve.answering import Answering, CutShort, Failed
+from parkade.compound.serve.metrics import CONTENT_TYPE, GONE, as_metrics
 from parkade.compound.serve.protocol import ChatRequest, Refused, invalid, unavailable
 
 MAX_BODY = 32 * 1024 * 1024
@@ -38,6 +40,7 @@ RECEIVE = 64 * 1024
 #: What the path of one model begins with.
 ONE_MODEL = "/v1/models/"
 JSON = [(b"content-type", b"application/json")]
+METRICS = [(b"content-type", CONTENT_TYPE)]
 CLOSING = (b"connection", b"close")
 EVENTS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
 
@@ -54,6 +57,8 @@ class NetworkServer:
         self._is_closing = False
         self._hurries = asyncio.Event()
         self._server: asyncio.Server | None = None
+        #: Requests for an answer, by status; of streams what they would have without.
+        self.requests: Counter[int] = Counter()
 
     async def start(self, host: str, port: int) -> str:
         """Listen; the base URL that clients use."""
@@ -135,8 +140,25 @@ class NetworkServer:
             raise protocol.other_model(name, self.model)
         return msgspec.json.encode(protocol.one_model(self.model, self._created))
 
+    def metrics(self) -> bytes:
+        """The answer to `GET /metrics`."""
+        answering = self._answering
+        return as_metrics(answering.account, self.requests, answering.open_questions()).encode()
+
     async def answer(self, request: ChatRequest, identity: str) -> Result:
-        """The network's result; raises Refused."""
+        """The network's result, counted; raises Refused."""
+        status = GONE
+        try:
+            result = await self._answer(request, identity)
+            status = 200
+        except Refused as refused:
+            status = refused.status
+            raise
+        finally:
+            self.requests[status] += 1
+        return result
+
+    async def _answer(self, request: ChatRequest, identity: str) -> Result:
         if self._answering.open_questions() >= MAX_QUESTIONS:
             raise unavailable("too many questions at once", status=503, code="overloaded")
         try:
@@ -233,10 +255,16 @@ class _Connection:
             case "GET", _ if path.startswith(ONE_MODEL):
                 name = unquote(path.removeprefix(ONE_MODEL))
                 await self._whole(200, JSON, self.server.one_model(name))
+            case "GET", "/metrics":
+                await self._whole(200, METRICS, self.server.metrics())
             case "POST", "/v1/chat/completions":
-                chat = protocol.read_request(body, self.server.model)
+                try:
+                    chat = protocol.read_request(body, self.server.model)
+                except Refused as refused:
+                    self.server.requests[refused.status] += 1
+                    raise
                 await (self._stream(chat) if chat.stream else self._chat(chat))
-            case _, "/v1/models" | "/v1/chat/completions":
+            case _, "/v1/models" | "/v1/chat/completions" | "/metrics":
                 raise invalid(f"{method} is not allowed here", status=405)
             case _:
                 raise invalid(f"there is nothing at {path}", status=404)

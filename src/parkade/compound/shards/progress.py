@@ -90,21 +90,21 @@ def read(line: str) -> Progress | None:
     )
 
 
-class Teller:
+class Printer:
     """Lines of one worker, at most one in `EVERY_S`, and each once; `say` prints them."""
 
     def __init__(self, batch: Batch, say: Callable[[str], None]) -> None:
         self._batch = batch
         self._say = say
-        self._told: Progress | None = None
+        self._last: Progress | None = None
         self._at_s = -EVERY_S
 
-    def tell(self, state: State, *, is_last: bool = False) -> None:
+    def show(self, state: State, *, is_last: bool = False) -> None:
         """What stands in the log now."""
         now_s = time.monotonic()
         if now_s - self._at_s < EVERY_S and not is_last:
             return
         found = progress(self._batch, state)
-        if found != self._told:
-            self._told, self._at_s = found, now_s
+        if found != self._last:
+            self._last, self._at_s = found, now_s
             self._say(str(found))

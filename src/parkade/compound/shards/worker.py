@@ -33,7 +33,7 @@ from parkade.compound.shards.holding import Holding, Identity, LeaseLost, Terms
 from parkade.compound.shards.liveness import Lapses, Pulse
 from parkade.compound.shards.merging import merge
 from parkade.compound.shards.notice import Notice
-from parkade.compound.shards.progress import Teller
+from parkade.compound.shards.progress import Printer
 from parkade.compound.shards.state import State
 
 #: Between two looks at the log while there is nothing to take.
@@ -102,7 +102,7 @@ async def work(
     the same stopped workers before, and OtherNetwork.
     """
     worker = _Worker(folder, loaded, identity, notice, terms)
-    worker.teller = Teller(worker.batch, say)
+    worker.printer = Printer(worker.batch, say)
     try:
         return await worker.run()
     except RunStopped as error:
@@ -124,7 +124,7 @@ class _Worker:
         self.terms = terms
         self.batch = folder.read()
         self.board = Board(folder.log, self.batch.shards, identity.worker)
-        self.teller = Teller(self.batch, lambda _: None)
+        self.printer = Printer(self.batch, lambda _: None)
         #: Learnt in one shard, known in the next.
         self.added = AddedText()
         self.pulse = Pulse(folder.workers, identity.worker, terms.lease_s)
@@ -137,7 +137,7 @@ class _Worker:
         try:
             return await self._run()
         finally:
-            self.teller.tell(self.board.state, is_last=True)
+            self.printer.show(self.board.state, is_last=True)
 
     async def _run(self) -> Ending:
         self._check_network()
@@ -249,7 +249,7 @@ class _Worker:
 
     def report(self) -> None:
         """Tell the marketplace that what is done so far is saved, and people how far it is."""
-        self.teller.tell(self.board.state)
+        self.printer.show(self.board.state)
         if self.me.checkpoints is not None:
             done = len(self.board.state.shards) - self.board.state.left()
             at = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")

@@ -142,7 +142,7 @@ def _part(part: TracedNode, trace: Trace) -> str:
     )
     return (
         f'<section class="part" style="--depth:{part.depth}"><header>'
-        f'<h2>{escape(part.label)}</h2><span class="soft num">{summary}</span></header>'
+        f'<h2>{escape(part.title)}</h2><span class="soft num">{summary}</span></header>'
         f"{calls}{failed}</section>"
     )
 

@@ -11,6 +11,9 @@ from parkade.core.units.money import format_amount
 MAX_SHOWN = 20
 MAX_WIDTH = 100
 MAX_FAILURE = 500
+MAX_CRITIQUE = 300
+#: Operators whose calls say at their end what they decide.
+JUDGING = ("judge", "rank", "knockout", "model verifier")
 #: Columns of a line, and of a text in it even where the rest is long.
 LINE, LEAST_TEXT = 80, 24
 
@@ -56,12 +59,17 @@ def _answer(result: Result) -> str:
 def _part(part: TracedNode, trace: Trace) -> Iterator[str]:
     indent = "  " * part.depth
     cost = f"  ({counted(len(part.candidates), 'call')}, {format_amount(part.cost)})"
-    yield f"{indent}{part.label}{cost if part.candidates else ''}"
+    yield f"{indent}{part.title}{cost if part.candidates else ''}"
     answer = "" if trace.result is None else trace.result.key
     ordered = sorted(part.candidates, key=lambda each: each.call.key != answer)
     for candidate in ordered[:MAX_SHOWN]:
         is_answer = bool(answer) and candidate.call.key == answer
-        yield _candidate(candidate, f"{indent}  ", is_answer=is_answer)
+        ends = part.label.startswith(JUDGING)
+        line = _candidate(candidate, f"{indent}  ", is_answer=is_answer, from_end=ends)
+        yield line
+        critique = _short(candidate.call.text, MAX_CRITIQUE)
+        if _is_critic(candidate, part) and critique not in line:
+            yield f"{indent}      {critique}"
         yield from (
             f"{indent}      {_short(verdict.reason)}"
             for verdict in candidate.distinct_verdicts
@@ -73,7 +81,11 @@ def _part(part: TracedNode, trace: Trace) -> Iterator[str]:
         yield f"{indent}  ! {failed.model}: {_short(failed.why)}"
 
 
-def _candidate(candidate: TracedCall, indent: str, *, is_answer: bool) -> str:
+def _is_critic(candidate: TracedCall, part: TracedNode) -> bool:
+    return f"criticized by {candidate.call.model}" in part.label
+
+
+def _candidate(candidate: TracedCall, indent: str, *, is_answer: bool, from_end: bool) -> str:
     call = candidate.call
     marks = (
         "".join("✓" if verdict.accepted else "✗" for verdict in candidate.distinct_verdicts) or "·"
@@ -86,10 +98,15 @@ def _candidate(candidate: TracedCall, indent: str, *, is_answer: bool) -> str:
     mark = f"  {mark.upper()}" if mark else ""
     mark += "  the answer" if is_answer else ""
     before, after = f"{indent}{arrow}{marks} {candidate.name}  ", f"  [{figures}]{mark}"
-    text = _short(
-        call.text or refusal_of(call.message), max(LEAST_TEXT, LINE - len(before) - len(after))
-    )
+    most = max(LEAST_TEXT, LINE - len(before) - len(after))
+    said = call.text or refusal_of(call.message)
+    text = _end(said, most) if from_end else _short(said, most)
     return f"{before}{text}{after}"
+
+
+def _end(text: str, most: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else f"…{flat[1 - most :]}"
 
 
 def _short(text: str, most: int = MAX_WIDTH) -> str:

@@ -18,13 +18,19 @@ from parkade.compound.run.described import Described, NoSuchRun, read_described
 from parkade.compound.run.failures import FAILURES, failed_question
 from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
 from parkade.compound.run.ownership import JOURNAL, RUN
-from parkade.compound.run.recorded_lines import as_given, calls_given, of_network, reading
+from parkade.compound.run.recorded_lines import (
+    LINE,
+    as_given,
+    calls_given,
+    decoded,
+    of_network,
+    whole_lines,
+)
 from parkade.compound.run.recording import RESULTS
 from parkade.compound.run.results import Result
+from parkade.compound.show.ways import PLUMBING, Ways
 
 MAX_LINES = 20_000
-#: Nodes that only hold others together are not shown.
-PLUMBING = ("chain", "ensemble")
 
 
 class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +71,13 @@ class TracedNode(msgspec.Struct, frozen=True, kw_only=True):
     depth: int
     candidates: tuple[TracedCall, ...]
     failed: tuple[FailedLine, ...]
+    #: The way of a route or the step of a cascade that begins here; "" if none does.
+    way: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its label, behind the name of its way."""
+        return f"{self.way}: {self.label}" if self.way else self.label
 
     @property
     def cost(self) -> int:
@@ -143,15 +156,15 @@ def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
 
 
 def _result(path: Path, question: str, network: str) -> Result | None:
+    decode = msgspec.json.Decoder(Result).decode
     needle = msgspec.json.encode(question)
     found: Result | None = None
-    with reading(path) as file:
-        for line in file:
-            # Most lines are another's: look before decoding.
-            if needle in line and line.endswith(b"\n"):
-                result = msgspec.json.decode(line, type=Result)
-                if result.id == question and network in ("", result.network):
-                    found = result
+    for place, line in whole_lines(path, b"{"):
+        # Most lines are another's: look before decoding.
+        if needle in line:
+            result = decoded(path, place, line, decode)
+            if result.id == question and network in ("", result.network):
+                found = result
     return found
 
 
@@ -159,20 +172,18 @@ def _lines(path: Path, question: str, described: Described) -> tuple[list[Any], 
     decode = msgspec.json.Decoder(Line).decode
     needle = msgspec.json.encode(question)
     kept: list[Any] = []
-    place = 0
-    with reading(path) as file:
-        for line in file:
-            began, place = place, place + len(line)
-            if needle in line and line.endswith(b"\n"):
-                whole = decode(line)
-                # What it was given is read where the call stands.
-                if not isinstance(whole, (CallLine, FailedLine, VerdictLine)):
-                    continue
-                decoded = of_network(whole, began, described)
-                if getattr(decoded, "question", None) == question:
-                    if len(kept) == MAX_LINES:
-                        return kept, True
-                    kept.append(decoded)
+    for place, line in whole_lines(path, LINE):
+        if needle not in line:
+            continue
+        whole = decoded(path, place, line, decode)
+        # What it was given is read where the call stands.
+        if not isinstance(whole, (CallLine, FailedLine, VerdictLine)):
+            continue
+        found = of_network(whole, place, described)
+        if found is not None and found.question == question:
+            if len(kept) == MAX_LINES:
+                return kept, True
+            kept.append(found)
     return kept, False
 
 
@@ -183,7 +194,7 @@ def _given(path: Path, question: str, described: Described) -> list[tuple[CallLi
         return []
     decode = msgspec.json.Decoder(CallLine).decode
     found = []
-    with reading(path) as file:
+    with path.open("rb") as file:
         for place in sorted(shares)[:MAX_LINES]:
             file.seek(place)
             call = decode(file.readline())
@@ -197,7 +208,18 @@ def _parts(
     verdicts = _verdicts(lines)
     by_key = {line.key: line for line in lines if isinstance(line, CallLine)}
     parts = []
+    ways = Ways(described, {line.node for line in lines if not isinstance(line, VerdictLine)})
     for node, label in enumerate(described.nodes):
+        way = ways.begun_at(node)
+        if (left := ways.left_out(node)) is not None:
+            if left:
+                depth = _depth(described, node)
+                parts.append(
+                    TracedNode(
+                        node=node, label=left, depth=depth, candidates=(), failed=(), way=way
+                    )
+                )
+            continue
         if label in PLUMBING:
             continue
         calls = sorted(
@@ -222,6 +244,7 @@ def _parts(
                 failed=tuple(
                     line for line in lines if isinstance(line, FailedLine) and line.node == node
                 ),
+                way=way,
             )
         )
     return tuple(parts)

@@ -9,17 +9,16 @@ import base64
 import hashlib
 import hmac
 import time
-from typing import cast
 
 import msgspec
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from parkade.api.logins import Logins
-from parkade.api.problems import ProblemError, problem
+from parkade.api.logins import logins_of
+from parkade.api.problems import ProblemError
 from parkade.console import pages
 from parkade.console.context import router, state_of
-from parkade.console.routes.session import own_path
+from parkade.console.routes.session import own_path, show_login
 from parkade.console.security import give_cookie
 from parkade.identity.door import Redirect, new_redirect
 from parkade.identity.errors import IdentityError
@@ -41,7 +40,7 @@ async def to_provider(request: Request, after: str = "/") -> Response:
     """The browser goes to the provider."""
     begun = new_redirect()
     try:
-        address = await _logins(request).provider.redirect_to(begun, back=_back(request))
+        address = await logins_of(request).provider.redirect_to(begun, back=_back(request))
     except IdentityError as error:
         return _failed(request, str(error))
     response = RedirectResponse(address, status_code=303)
@@ -68,7 +67,7 @@ async def from_provider(
         return _failed(request, "this browser did not begin that login, or it took too long")
     if error or not code:
         return _failed(request, f"the provider refused the login: {error[:80]}")
-    logins, console = _logins(request), state_of(request)
+    logins, console = logins_of(request), state_of(request)
     try:
         claims = await logins.provider.finish_redirect(begun.redirect, code, back=_back(request))
         made = await logins.log_in(claims)
@@ -85,18 +84,9 @@ async def from_provider(
 
 
 def _failed(request: Request, why: str) -> Response:
-    response = pages.page(
-        "login.html", 403, after="/", refused=why, has_provider=_logins(request).is_offered
-    )
+    response = show_login(request, 403, refused=why)
     response.delete_cookie(COOKIE, path=PLACE)
     return response
-
-
-def _logins(request: Request) -> Logins:
-    found = cast(Logins, request.app.state.logins)
-    if not found.is_offered:
-        raise problem("not_found", "this server has no OIDC provider")
-    return found
 
 
 def _back(request: Request) -> str:

@@ -46,8 +46,8 @@ async def index(
 
 
 async def _earned(context: PageContext, now: datetime) -> dict[date, str]:
-    """By day, what the org earned by lending, for those who may read its statement; operators see
-    many orgs, and a sum of all is nobody's."""
+    """By day, what the org of an owner earned by lending. An operator sees many orgs, and gets no
+    sum of all."""
     viewer = context.viewer
     if viewer.is_operator or not viewer.may_read(Read.STATEMENT, org=viewer.org):
         return {}

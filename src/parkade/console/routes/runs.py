@@ -27,10 +27,10 @@ async def index(
     found = await workloads.list_workloads(
         context.api, all=True, label=LABEL, limit=PAGE, after=after
     )
-    told = await asyncio.gather(*(_progress(context, it) for it in found.workloads))
+    found_progress = await asyncio.gather(*(_progress(context, it) for it in found.workloads))
     return context.page(
         "runs.html",
-        runs=tuple(zip(found.workloads, told, strict=True)),
+        runs=tuple(zip(found.workloads, found_progress, strict=True)),
         upcoming=found.next,
         orgs=await colours(context),
     )

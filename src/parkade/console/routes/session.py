@@ -1,14 +1,13 @@
 """In and out: the login with a pasted token, the logout, and the files that pages load."""
 
 import time
-from typing import cast
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.context import LONGEST_TOKEN, digest_of
-from parkade.api.logins import Logins
+from parkade.api.logins import logins_of
 from parkade.api.problems import problem
 from parkade.console import pages
 from parkade.console.context import (
@@ -31,7 +30,7 @@ async def login_page(request: Request, after: str = "/") -> Response:
     try:
         await page_context(request)
     except LoginNeeded:
-        return _login_page(request, after=own_path(after))
+        return show_login(request, after=own_path(after))
     return RedirectResponse(own_path(after), status_code=303)
 
 
@@ -52,13 +51,13 @@ async def login(request: Request) -> Response:
         wait_s = console.throttle.wait_s(address, now_s)
         if wait_s > 0:
             says = f"too many wrong tokens from here; try again in {wait_s:.0f} s"
-            return _login_page(request, 429, after=after, refused=says)
+            return show_login(request, 429, after=after, refused=says)
         console.throttle.failed(address, now_s)
         says = "this token is unknown, revoked or expired, or its user is disabled"
-        return _login_page(request, 401, after=after, refused=says)
+        return show_login(request, 401, after=after, refused=says)
     if viewer.pool is not None:
         says = f"this is the token of an agent: it runs pool {viewer.pool} and sees nothing"
-        return _login_page(request, 403, after=after, refused=says)
+        return show_login(request, 403, after=after, refused=says)
     response = RedirectResponse(after, status_code=303)
     session = console.sessions.begin(digest, time.time())
     give_cookie(response, request, session, lasts_s=console.settings.session_s)
@@ -75,7 +74,7 @@ async def logout(context: Page) -> Response:
             "You are logged out, but the server could not write that down: if it starts again, the"
             f" session is open again. Run `parkade token revoke {context.viewer.token}` to end it."
         )
-        response = _login_page(context.request, 507, refused=says)
+        response = show_login(context.request, 507, refused=says)
     take_cookie(response)
     return response
 
@@ -91,10 +90,11 @@ async def static(version: str, name: str) -> Response:
     return Response(found, media_type=kind, headers={"Cache-Control": kept})
 
 
-def _login_page(
+def show_login(
     request: Request, status: int = 200, *, after: str = "/", refused: str = ""
 ) -> Response:
-    has_provider = cast(Logins, request.app.state.logins).is_offered
+    """The page where a person logs in; `refused`: why it did not work."""
+    has_provider = logins_of(request).is_offered
     values = {"after": after, "refused": refused, "has_provider": has_provider}
     return pages.page("login.html", status, **values)
 

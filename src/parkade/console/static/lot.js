@@ -15,6 +15,8 @@ const BAY = 2, LANE = 1.5, TITLE = 1.7, GAP = 0.9, BETWEEN = 1.6, MARGIN = 0.8;
 let nodes = new Map(), holders = new Map(), buffers = new Map();
 let fabrics = [], places = new Map(), fitted = 10, size = { width: 0, height: 0 };
 let view = { x: 0, y: 0, zoom: 1 };
+const NONE = {};
+let hasLent = false;
 let cursor = null, hovered = false, colours = {}, hatch = null, isDirty = false, moved = null;
 
 // ---------------------------------------------------------------- what is known
@@ -30,7 +32,7 @@ live.addEventListener("lot", (event) => {
   for (const each of told.holders) holders.set(each.h, each);
   for (const each of told.gone) holders.delete(each);
   for (const [market, fabric, count] of told.fabrics) buffers.set(`${market} › ${fabric}`, count);
-  countLent();
+  countLent(told.nodes);
   if (told.whole) layOut();
   canvas.hidden = nodes.size === 0;
   document.getElementById("lot-empty").hidden = nodes.size > 0;
@@ -41,8 +43,13 @@ live.addEventListener("lot", (event) => {
 });
 
 // Of a guest's cars as many are hatched as owners lend it; which of them they are is not known.
-function countLent() {
+function countLent(told) {
   const left = new Map([...holders.values()].filter((each) => each.lent > 0).map((each) => [each.h, each.lent]));
+  if (left.size === 0 && !hasLent) {
+    for (const node of told) node.lent = NONE;
+    return;
+  }
+  hasLent = left.size > 0;
   for (const node of nodes.values()) {
     node.lent = {};
     for (const [holder, count] of node.s) {
@@ -80,10 +87,12 @@ function layOut() {
     if (!byFabric.has(key)) byFabric.set(key, []);
     byFabric.get(key).push(node);
   }
+  const shapes = [...byFabric].map(([key, members]) => ({ key, members, wide: Math.max(...members.map((each) => each.g)) + GAP }));
   for (let pitch = 28; ; pitch *= 0.94) {
-    const height = arrange(byFabric, size.width / pitch);
+    const { height, at } = arrange(shapes, size.width / pitch);
     if (height * pitch <= most || pitch < 1.2) {
       fitted = pitch;
+      place(at);
       size.height = Math.round(Math.max(96, Math.min(most, height * pitch)));
       break;
     }
@@ -95,14 +104,12 @@ function layOut() {
   view = { x: 0, y: 0, zoom: 1 };
 }
 
-// Places everything in lines of this width; the height that it takes.
-function arrange(byFabric, width) {
-  fabrics = [];
-  places = new Map();
-  const several = new Set([...nodes.values()].map((each) => each.m)).size > 1;
+// Where fabrics come to stand in lines of this width, and the height that it takes; nodes are not
+// looked at, since many widths are tried.
+function arrange(shapes, width) {
+  const found = [];
   let x = MARGIN, y = MARGIN / 2, tallest = 0;
-  for (const [key, members] of byFabric) {
-    const wide = Math.max(...members.map((each) => each.g)) + GAP;
+  for (const { key, members, wide } of shapes) {
     const room = Math.max(1, Math.floor((width - 2 * MARGIN) / wide));
     const across = Math.min(room, Math.max(1, Math.ceil(members.length / 2)));
     const rows = Math.ceil(members.length / across);
@@ -113,7 +120,20 @@ function arrange(byFabric, width) {
       y += tallest + BETWEEN * 0.55;
       tallest = 0;
     }
-    const fabric = { key, title: several ? key : `fabric ${members[0].f}`, x, y, width: across * wide - GAP, height: tall, lanes: [], members };
+    found.push({ key, members, wide, across, bays, x, y, height: tall });
+    x += across * wide + BETWEEN;
+    tallest = Math.max(tallest, tall);
+  }
+  return { height: y + tallest + MARGIN, at: found };
+}
+
+// Gives each node its place in fabrics that stand.
+function place(found) {
+  fabrics = [];
+  places = new Map();
+  const several = new Set(found.map((each) => each.members[0].m)).size > 1;
+  for (const { key, members, wide, across, bays, x, y, height } of found) {
+    const fabric = { key, title: several ? key : `fabric ${members[0].f}`, x, y, width: across * wide - GAP, height, lanes: [], members };
     members.forEach((node, at) => {
       const row = Math.floor(at / across), bay = Math.floor(row / 2);
       const top = y + TITLE + bay * (2 * BAY + LANE + 0.3) + (row % 2 ? BAY + LANE : 0);
@@ -121,10 +141,7 @@ function arrange(byFabric, width) {
     });
     for (let bay = 0; bay < bays; bay++) fabric.lanes.push(y + TITLE + bay * (2 * BAY + LANE + 0.3) + BAY);
     fabrics.push(fabric);
-    x += across * wide + BETWEEN;
-    tallest = Math.max(tallest, tall);
   }
-  return y + tallest + MARGIN;
 }
 
 // ---------------------------------------------------------------- drawing

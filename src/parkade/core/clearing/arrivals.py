@@ -14,6 +14,8 @@ A bid that runs and is moved arrives as well where its own org, or its own choic
 Else it had no choice. Decision records 47 and 113.
 """
 
+from functools import partial
+
 from parkade.core.clearing.move_roots import MoveRoots, Root
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, MovedForFloor
@@ -37,7 +39,7 @@ class Arrivals:
             for line in outcome.lines
             if line.change is Change.RESIZE and len(line.seats) > len(demands[line.demand].seats)
         }
-        self._roots = MoveRoots(outcome.lines, demands, self._org_of_reservation)
+        self._roots = MoveRoots(outcome.lines, demands, partial(_org_of_reservation, world))
         self._reclaims = [line for line in outcome.lines if self._reclaimed_by(line)]
         self._drawn = self._drawn_by_owners(outcome)
         self._moved_by_own: frozenset[str] = frozenset()
@@ -49,7 +51,7 @@ class Arrivals:
 
     def owes(self, workload: Workload) -> bool:
         """Whether a winner owes for those that it makes leave."""
-        return not self.is_reserved(workload.workload) and not self._is_forced(workload)
+        return not self.is_reserved(workload.workload) and not self._has_no_choice(workload)
 
     def is_reserved(self, name: str) -> bool:
         """Whether a demand is an owner's on its reservation."""
@@ -115,9 +117,9 @@ class Arrivals:
             return False
         if line.change not in TAKES_SEATS:
             return False
-        return not self._is_forced(self._world.records.workloads.get(line.demand))
+        return not self._has_no_choice(self._world.records.workloads.get(line.demand))
 
-    def _is_forced(self, workload: Workload | None) -> bool:
+    def _has_no_choice(self, workload: Workload | None) -> bool:
         """Whether the clearing itself moves or heals it, for no reason of its org's: it has an
         attempt that would have stayed, or that broke."""
         attempt = workload.attempt if workload is not None else None
@@ -131,7 +133,7 @@ class Arrivals:
         workload = self._world.records.workloads.get(line.demand)
         if workload is None or line.change is not Change.MOVE or self.is_reserved(line.demand):
             return False
-        if workload.attempt is None or not self._is_forced(workload):
+        if workload.attempt is None or not self._has_no_choice(workload):
             return False
         is_for_floor = isinstance(line.moved, MovedForFloor)
         if is_for_floor and workload.spec.moves is Moves.CHEAPER:
@@ -157,5 +159,6 @@ class Arrivals:
                 nodes.setdefault(demand.reservation, set()).update(it.node for it in seats)
         return {name: len(found) for name, found in nodes.items()}
 
-    def _org_of_reservation(self, name: str) -> str:
-        return self._world.records.reservations[name].org
+
+def _org_of_reservation(world: World, name: str) -> str:
+    return world.records.reservations[name].org

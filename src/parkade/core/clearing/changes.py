@@ -36,6 +36,7 @@ latest, and w2 is launched (`running.promises`).
 Decision records 2 (notices, displacement and its debt) and 9 (the event's form).
 """
 
+from functools import partial
 from typing import assert_never
 
 import msgspec
@@ -58,6 +59,7 @@ from parkade.core.clearing.shortfall import settle_shortages, short_demands
 from parkade.core.fleet.market import Market
 from parkade.core.market.clear import clear
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, WaitReason
+from parkade.core.market.remembered import Memory
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.running.pacing import beyond_starts
 from parkade.core.running.promises import withdrawal_charge
@@ -98,7 +100,8 @@ def _cleared(
     that have to wait are known from the outcome, and another clearing gives others their room."""
     turn = now_us // market.terms.clearing_interval_us
     given = with_evacuees(world, build_input(world, market, now_us, too_many=too_many), turn=turn)
-    state, outcome = clear_with_claims(world, given.state, clear)
+    memory = world.memories.setdefault(market.market, Memory())
+    state, outcome = clear_with_claims(world, given.state, partial(clear, memory=memory))
     return msgspec.structs.replace(given, state=state), outcome
 
 

@@ -53,12 +53,12 @@ def claim_named(demand: str) -> str:
 def demands_of(world: World, claim: Claim, open_nodes: dict[str, bool]) -> list[Demand]:
     """What a claim asks for; `open_nodes`: by node in play, whether it takes work."""
     standing = tuple(seat for seat in claim.held if seat.node in open_nodes)
+    # Most claims stand with all that they have: one demand, made once.
     if not standing:
         seats = claim.held or promised_still(world, claim.seats, open_nodes)
         return [_whole(world, claim, seats)]
     promised = promised_still(world, claim.promised, open_nodes)
-    fabrics = tuple(sorted({world.records.nodes[seat.node].fabric for seat in standing}))
-    stands = replace(_whole(world, claim, standing), nodes=len(standing), overflows_to=fabrics)
+    stands = _whole(world, claim, standing, is_handed_over=True)
     missing = [
         _part(stands, number, promised[at : at + 1])
         for at, number in enumerate(range(len(standing) + 1, claim.nodes + 1))
@@ -81,7 +81,10 @@ def is_heard(world: World, seat: Seat) -> bool:
     return world.records.pools[world.records.nodes[seat.node].pool].is_reachable
 
 
-def _whole(world: World, claim: Claim, seats: tuple[Seat, ...]) -> Demand:
+def _whole(
+    world: World, claim: Claim, seats: tuple[Seat, ...], *, is_handed_over: bool = False
+) -> Demand:
+    """`is_handed_over`: it is what stands of the claim, and goes nowhere else."""
     reservation = world.records.reservations[claim.reservation]
     assert not reservation.state.is_over, "a claim ends with its reservation"
     # One that stands elsewhere and was made whole at home is divided, whatever its shape.
@@ -90,7 +93,7 @@ def _whole(world: World, claim: Claim, seats: tuple[Seat, ...]) -> Demand:
         demand=claim.claim,
         org=claim.org,
         tier=PriorityTier.RESERVED,
-        nodes=claim.nodes,
+        nodes=len(seats) if is_handed_over else claim.nodes,
         gpus=reservation.gpus_per_node,
         any_fabric=max(len(reservation.shape), len(fabrics)) > 1,
         reservation=claim.reservation,
@@ -99,6 +102,7 @@ def _whole(world: World, claim: Claim, seats: tuple[Seat, ...]) -> Demand:
         use_7_days=0,
         submitted_us=claim.claimed_us,
         seats=seats,
+        overflows_to=tuple(sorted(fabrics)) if is_handed_over else None,
     )
 
 
@@ -150,6 +154,8 @@ def parts_of(world: World, demands: Iterable[Demand]) -> dict[str, list[Demand]]
     """The demands of each claim that stands."""
     parts: dict[str, list[Demand]] = {}
     for demand in demands:
+        if demand.tier is not PriorityTier.RESERVED:
+            continue
         name = claim_named(demand.demand)
         claim = world.records.claims.get(name)
         if claim is not None and claim.held:
@@ -160,6 +166,8 @@ def parts_of(world: World, demands: Iterable[Demand]) -> dict[str, list[Demand]]
 
 def _stands(claim: Claim, demand: Demand) -> bool:
     """Whether a part is what stands, or one node of it."""
+    if demand.seats == claim.held:
+        return bool(demand.seats)
     held = {seat.node for seat in claim.held}
     return bool(demand.seats) and all(seat.node in held for seat in demand.seats)
 

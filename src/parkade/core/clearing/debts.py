@@ -30,6 +30,7 @@ Decision records 47, 109 and 113.
 """
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -85,7 +86,12 @@ class Debts:
         self._market = market
         self._now_us = now_us
         self._demands = demands
-        self._arrivals = Arrivals(world, demands, outcome)
+        self._outcome = outcome
+
+    @cached_property
+    def _arrivals(self) -> Arrivals:
+        """Found when they are asked for: most clearings give no seats and take none."""
+        return Arrivals(self._world, self._demands, self._outcome)
 
     def is_due(self, workload: Workload) -> bool:
         """Whether what holds the debt loses its seats to its own org."""

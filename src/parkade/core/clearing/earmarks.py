@@ -154,7 +154,11 @@ class _Turns:
         for name in world.live_of_org.get(org, {}):
             workload = world.records.workloads[name]
             # What bids in this market may cost is set aside in their turn; elsewhere it is already.
-            committed = committed_without_earmark if name in self._names else committed_micros
+            is_asked = name in self._names
+            if is_asked and workload.attempt is None:
+                # It owes nothing yet, and holds nothing.
+                continue
+            committed = committed_without_earmark if is_asked else committed_micros
             cost = committed(world, workload, now_us)
             if hold := free_hold_micros(world, workload, now_us):
                 self._free_holds[org] = (workload.user, hold)

@@ -97,9 +97,13 @@ def build_input(
     `too_many` bids that have to wait because their org would start too many."""
     open_nodes: dict[str, bool] = {}
     nodes = []
+    is_heard = {pool.pool: pool.is_reachable for pool in world.records.pools.values()}
     for node in world.records.nodes.values():
-        if node.market == market.market and node.is_in_play:
-            is_open = node.is_open and world.records.pools[node.pool].is_reachable
+        if node.market != market.market:
+            continue
+        is_open = node.is_open
+        if is_open or node.is_in_play:
+            is_open = is_open and is_heard[node.pool]
             open_nodes[node.node] = is_open
             nodes.append(_in_play(world, market, node, now_us, is_open=is_open))
     candidates = [
@@ -151,9 +155,17 @@ def _terms(market: Market) -> ClearingTerms:
 
 
 def _in_play(world: World, market: Market, node: Node, now_us: int, *, is_open: bool) -> NodeInPlay:
-    free_us = _free_from_us(world, market, node, now_us)
+    free_us = _free_from_us(world, market, node, now_us) if world.held_on[node.node] else 0
+    if node.last_org is None:
+        return NodeInPlay(
+            node=node.node,
+            fabric=node.fabric,
+            gpus=node.gpus,
+            is_open=is_open,
+            free_from_us=free_us,
+        )
     dirty_us = free_us or node.vacated_us
-    if node.last_org is not None and can(world, node, RepairKind.SANITISE):
+    if can(world, node, RepairKind.SANITISE):
         dirty_us = max(dirty_us, _begins_us(world, node, now_us))
     clean_us = dirty_us + market.terms.turnaround_us
     return NodeInPlay(
@@ -163,7 +175,7 @@ def _in_play(world: World, market: Market, node: Node, now_us: int, *, is_open: 
         is_open=is_open,
         free_from_us=free_us,
         last_org=node.last_org,
-        clean_from_us=clean_us if node.last_org is not None and clean_us > now_us else 0,
+        clean_from_us=clean_us if clean_us > now_us else 0,
     )
 
 
@@ -179,12 +191,13 @@ def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
     """When the node could be free at the latest, were all its holders given notice now."""
     assert node.market == market.market
     noticed_us = now_us + market.terms.notice_us + market.terms.kill_us
-    gone = [0]
+    gone_us = 0
     for holder in world.held_on[node.node]:
         workload = world.records.workloads.get(holder)
-        stop = workload.attempt.stop if workload is not None and workload.attempt else None
-        gone.append(stop.kill_us if stop is not None else noticed_us)
-    return max(gone)
+        attempt = workload.attempt if workload is not None else None
+        stop = attempt.stop if attempt is not None else None
+        gone_us = max(gone_us, stop.kill_us if stop is not None else noticed_us)
+    return gone_us
 
 
 def _reserved(world: World, market: Market, now_us: int) -> tuple[ReservationInForce, ...]:

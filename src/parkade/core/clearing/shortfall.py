@@ -67,6 +67,9 @@ def settle_shortages(
     """Demands that are short of another number of GPUs from now on are credited up to now; `short`:
     of how many GPUs each is."""
     settled: list[events.ReservationSettled] = []
+    if not short and not _is_any_short(world):
+        return ()
+    # Grows with reservations x claims, but only while an owner is short.
     for reservation in world.records.reservations.values():
         if reservation.market != market.market or not reservation.state.takes_part:
             continue
@@ -83,6 +86,14 @@ def settle_shortages(
         }
         settled.extend(settle_short(world, postings, reservation, changed, at_us))
     return tuple(settled)
+
+
+def _is_any_short(world: World) -> bool:
+    """Whether a demand is short as far as is known."""
+    workloads = world.records.workloads
+    return any(it.short_us is not None for it in world.records.claims.values()) or any(
+        workloads[name].short_us is not None for name in world.live
+    )
 
 
 def _reservation_of(world: World, name: str) -> str | None:

@@ -12,4 +12,5 @@
 | where they sit | `seating.seat`, with the other files of that package |
 | what owners are owed | `revenue_shares` |
 | what comes out | `outcome` |
+| what is known from the last clearings | `remembered` |
 """

@@ -17,6 +17,12 @@ from parkade.core.market.layout import Layout, floors_drawn, is_too_large, shape
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, ReservationUse, WaitReason
 from parkade.core.market.prices.critical_values import Prices, price_all
+from parkade.core.market.remembered import (
+    Memory,
+    Remembered,
+    are_of_one_order,
+    with_instants_of,
+)
 from parkade.core.market.revenue_shares import RevenueShares
 from parkade.core.market.seating.fallback import GivesUpClosed
 from parkade.core.market.seating.free_room import Seats, with_seats
@@ -26,17 +32,36 @@ from parkade.core.placement.room import Shape
 from parkade.core.units.money import ceil_div
 
 
-def clear(state: MarketState) -> Clearing:
-    """The outcome of one clearing; changes nothing.
+def clear(state: MarketState, memory: Memory | None = None) -> Clearing:
+    """The outcome of one clearing; changes nothing but the memory, which changes no outcome.
 
     The order of the state's demands, nodes and reservations is irrelevant. Asserts on a state that
-    contradicts itself: a node held beyond its GPUs. Cost: decision record 3.
+    contradicts itself: a node held beyond its GPUs. Cost: decision record 3; where the memory knows
+    it, that of comparing two states.
     """
-    found = _decide(state, allocate(state))
+    known = None if memory is None else memory.counted_alike(state)
+    if known is not None and are_of_one_order(known.state.nodes, state.nodes):
+        return known.outcome
+    if known is None:
+        allocation = allocate(state)
+        prices = price_all(state, allocation)
+    else:
+        allocation, prices = with_instants_of(state, known.allocation), known.prices
+    outcome = _outcome(state, allocation, prices)
+    if memory is not None:
+        memory.keep(Remembered(state, allocation, prices, outcome), instead_of=known)
+    return outcome
+
+
+def _outcome(state: MarketState, allocation: Allocation, prices: Prices) -> Clearing:
+    """The outcome of this allocation and its prices, or, where its winners cannot all keep their
+    closed nodes, of others."""
+    found = _decide(state, allocation, prices)
     # Each round takes its closed nodes from one demand, so there are fewer rounds than demands.
     while isinstance(found, GivesUpClosed):
         state = _without_closed(state, found.demand)
-        found = _decide(state, allocate(state))
+        allocation = allocate(state)
+        found = _decide(state, allocation, price_all(state, allocation))
     allocation, prices, seating = found
     revenue = RevenueShares(state, allocation.supply.offered)
     lines = []
@@ -64,20 +89,19 @@ class _Decided(NamedTuple):
     seating: Seating
 
 
-def _decide(state: MarketState, allocation: Allocation) -> _Decided | GivesUpClosed:
-    """Prices and seats of an allocation; where bids are pinned or step aside and the next clearing
-    would have other winners, those of the plain one.
+def _decide(state: MarketState, allocation: Allocation, prices: Prices) -> _Decided | GivesUpClosed:
+    """The seats of an allocation, beside its prices; where bids are pinned or step aside and the
+    next clearing would have other winners, those of the plain one.
 
     Where bids are pinned or step aside this costs a repeated allocation.
     """
-    prices = price_all(state, allocation)
     seating = seat(state, allocation, prices)
     if isinstance(seating, GivesUpClosed):
         return seating
     if allocation.plain is not None:
         again = allocate(with_seats(state, seating.seats), allocation.layout)
         if again.parts.keys() != allocation.parts.keys():
-            return _decide(state, allocation.plain)
+            return _decide(state, allocation.plain, price_all(state, allocation.plain))
     return _Decided(allocation, prices, seating)
 
 

@@ -36,13 +36,16 @@ class Entitlement:
     )
 
     def __init__(self, terms: ReservationInForce, layout: Layout) -> None:
-        assert all(nodes >= 0 for _, nodes in terms.shape), f"{terms.reservation} has no shape"
         self.terms = terms
-        self.left = sum(nodes for _, nodes in terms.shape)
+        self.left = 0
         self.used = 0
-        self.left_in = {
-            layout.number[name]: nodes for name, nodes in terms.shape if name in layout.number
-        }
+        self.left_in: dict[int, int] = {}
+        number = layout.number
+        for name, nodes in terms.shape:
+            assert nodes >= 0, f"{terms.reservation} has no shape"
+            self.left += nodes
+            if name in number:
+                self.left_in[number[name]] = nodes
         self.abroad: dict[int, int] = {}
         self.kept: dict[int, int] = {}
         self.offered: dict[int, int] = {}
@@ -56,8 +59,10 @@ class Entitlement:
 
     def left_for_next(self) -> int:
         """What a demand may use beside those that run elsewhere; not negative."""
-        elsewhere = len(self.held_elsewhere - self.closed_nodes) + self.lost_elsewhere
-        return max(0, self.left - elsewhere)
+        left = self.left - self.lost_elsewhere
+        if self.held_elsewhere:
+            left -= len(self.held_elsewhere - self.closed_nodes)
+        return max(0, left)
 
     def hold_elsewhere(self, demand: Demand) -> None:
         """A demand, running or idle, found no room in the own fabrics."""
@@ -101,16 +106,18 @@ class Entitlement:
         `elsewhere`: nodes that demands may yet use outside the own fabrics.
         """
         assert elsewhere >= 0, "demands cannot use less than nothing"
+        terms = self.terms
+        kept = sum(self.kept.values())
+        wanted = self.left - elsewhere - kept
+        if terms.floor_micros is not None:
+            wanted = min(wanted, terms.keep - kept)
+        if wanted <= 0:
+            return
         idle = {
             fabric: min(nodes - self.kept.get(fabric, 0), room.free[fabric])
             for fabric, nodes in self.left_in.items()
         }
         idle = {fabric: nodes for fabric, nodes in idle.items() if nodes > 0}
-        terms = self.terms
-        kept = sum(self.kept.values())
-        wanted = min(sum(idle.values()), self.left - elsewhere - kept)
-        if terms.floor_micros is not None:
-            wanted = min(wanted, terms.keep - kept)
         # By the shape and not by the room, which differs once on-demand that comes later runs.
         for fabric, nodes in sorted(idle.items(), key=lambda it: (self.left_in[it[0]], it[0])):
             taken = min(nodes, wanted)
@@ -127,6 +134,8 @@ class Entitlement:
         if self.terms.floor_micros is None:
             return
         left = self.left - sum(self.kept.values())
+        if not left:
+            return
         rest = {fabric: nodes - self.kept.get(fabric, 0) for fabric, nodes in self.left_in.items()}
         for fabric, nodes in sorted(rest.items(), key=lambda it: (-it[1], it[0])):
             offered = min(nodes, left)

@@ -11,24 +11,43 @@ from parkade.core.market.market_state import Demand
 
 class FreeNow:
     """`_free[f]`: nodes of fabric f that no demand holds and that no attempt is leaving, by the
-    only org that needs no turnaround there; None: those that are clean for all."""
+    only org that needs no turnaround there; None: those that are clean for all. Counted when the
+    fabric is asked about: demands that stay where they are need not know."""
 
-    __slots__ = ("_free",)
+    __slots__ = ("_demands", "_free", "_held", "_layout")
 
     def __init__(self, layout: Layout, demands: tuple[Demand, ...]) -> None:
-        held = {seat.node for demand in demands for seat in demand.seats}
-        self._free: list[Counter[str | None]] = []
-        for nodes in layout.open_nodes:
+        self._layout = layout
+        self._demands = demands
+        self._held: set[str] | None = None
+        self._free: dict[int, Counter[str | None]] = {}
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether an answer was given, so that instants may have decided something."""
+        return bool(self._free)
+
+    def _of(self, fabric: int) -> Counter[str | None]:
+        """Grows with the fabric's nodes the first time, and once with all seats."""
+        found = self._free.get(fabric)
+        if found is None:
+            if self._held is None:
+                self._held = {seat.node for it in self._demands for seat in it.seats}
+            held = self._held
+            nodes = self._layout.open_nodes[fabric]
             free = [it for it in nodes if it.free_from_us <= 0 and it.node not in held]
             orgs = (it.last_org if it.clean_from_us > 0 else None for it in free)
-            self._free.append(Counter(orgs))
+            found = self._free[fabric] = Counter(orgs)
+        return found
 
     def count(self, fabric: int, org: str) -> int:
         """How many are free for this org; below 0 where more were taken."""
-        return self._free[fabric][None] + self._free[fabric][org]
+        free = self._of(fabric)
+        return free[None] + free[org]
 
     def take(self, fabric: int, org: str, nodes: int) -> None:
         """So many are taken by an org, those first that only it can have now."""
-        own = min(nodes, self._free[fabric][org])
-        self._free[fabric][org] -= own
-        self._free[fabric][None] -= nodes - own
+        free = self._of(fabric)
+        own = min(nodes, free[org])
+        free[org] -= own
+        free[None] -= nodes - own

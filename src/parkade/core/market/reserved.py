@@ -75,7 +75,7 @@ from parkade.core.market.running_seats import (
     is_counted_elsewhere,
     is_on_open_nodes,
 )
-from parkade.core.placement.room import Room
+from parkade.core.placement.room import Part, Room
 
 
 def allocate_reserved(
@@ -93,11 +93,15 @@ def allocate_reserved(
         it.demand for it in ordered if is_counted_elsewhere(it, layout, stage.parts.get(it.demand))
     ]
     put: frozenset[str] = frozenset()
+    asks_instants = stage.free_now.was_asked
     # All at once, because one may stand in the fabric of another; else one by one.
     for more in ([frozenset(names)] if names else []) + [frozenset({it}) for it in names]:
         tried = None if more <= put else _allocate_with(state, layout, ordered, put | more)
+        # One that came to nothing is as one that asked.
+        asks_instants = asks_instants or tried is None or tried.free_now.was_asked
         if tried is not None and _holds(tried, stage, layout, ordered, put | more):
             stage, put = tried, put | more
+    stage.asks_instants = asks_instants
     return stage
 
 
@@ -227,10 +231,14 @@ def _allocate_in_own_fabrics(
     if entitlement is None:
         stage.refused[demand.demand] = WaitReason.RESERVATION_FULL
         return True
+    if runs_there and not demand.seats:
+        return False
     closed = unused_closed(demand, layout, entitlement)
     most = entitlement.left_for_next()
-    limits = [-1] * len(layout.fabrics)
     stands = own_fabrics(demand, layout) if runs_there else {}
+    if runs_there and _stays_put(demand, layout, stage, stands, min(most, demand.nodes)):
+        return True
+    limits = [-1] * len(layout.fabrics)
     is_whole = runs_there and is_on_open_nodes(demand, layout)
     for fabric in stands if runs_there else range(len(layout.fabrics)):
         in_fabric = min(entitlement.left_in_fabric(fabric), most)
@@ -238,6 +246,25 @@ def _allocate_in_own_fabrics(
         in_fabric = min(in_fabric, stands[fabric]) if is_whole else in_fabric
         limits[fabric] = in_fabric - closed.get(fabric, 0)
     return take_within(demand, layout, stage, limits, entitlement=entitlement)
+
+
+def _stays_put(
+    demand: Demand, layout: Layout, stage: ReservedStage, stands: dict[int, int], most: int
+) -> bool:
+    """Whether a demand of whole open nodes keeps its one fabric, as most do: what `take_within`
+    comes to there, at no cost that grows with the fabrics."""
+    if len(stands) != 1 or demand.gpus != layout.node_gpus:
+        return False
+    if layout.closed and any(seat.node in layout.closed for seat in demand.seats):
+        return False
+    ((fabric, nodes),) = stands.items()
+    entitlement, room = stage.entitlements[demand.reservation or ""], stage.room
+    most = min(most, entitlement.left_in_fabric(fabric), room.free[fabric])
+    if nodes != demand.nodes or most < nodes:
+        return False
+    stage.parts[demand.demand] = (Part(fabric, room.open(fabric, nodes), ()),)
+    entitlement.use(fabric, nodes)
+    return True
 
 
 def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> None:

@@ -21,10 +21,19 @@ class ReservedStage:
 
     `room`: open nodes not taken yet. `named`: shared nodes that are counted as they are. `parts`:
     what each winner took. `overflowed`: those that asked beyond their own fabrics. `refused`: why
-    the others lost.
+    the others lost. `asks_instants`: whether it may depend on when nodes are free.
     """
 
-    __slots__ = ("entitlements", "free_now", "named", "overflowed", "parts", "refused", "room")
+    __slots__ = (
+        "asks_instants",
+        "entitlements",
+        "free_now",
+        "named",
+        "overflowed",
+        "parts",
+        "refused",
+        "room",
+    )
 
     def __init__(self, room: Room, entitlements: dict[str, Entitlement], free_now: FreeNow) -> None:
         self.room = room
@@ -34,6 +43,7 @@ class ReservedStage:
         self.parts: dict[str, Parts] = {}
         self.overflowed: set[str] = set()
         self.refused: dict[str, WaitReason] = {}
+        self.asks_instants = True
 
     def kept_room(self) -> KeptRoom:
         """What stays empty for its owners."""

@@ -25,15 +25,18 @@ class Standing(NamedTuple):
 
 def standing_fabrics(demand: Demand, layout: Layout) -> dict[int, int] | None:
     """How many open nodes of each fabric it stands on; None unless all its nodes are in play."""
-    nodes = [seat.node for seat in demand.seats if seat.node in layout.fabric_of]
-    if len(nodes) < demand.nodes:
+    if len(demand.seats) < demand.nodes:
         return None
+    fabric_of, closed = layout.fabric_of, layout.closed
     found: dict[int, int] = {}
-    for node in nodes:
-        if node not in layout.closed:
-            fabric = layout.fabric_of[node]
-            found[fabric] = found.get(fabric, 0) + 1
-    return found
+    in_play = 0
+    for seat in demand.seats:
+        fabric = fabric_of.get(seat.node)
+        if fabric is not None:
+            in_play += 1
+            if seat.node not in closed:
+                found[fabric] = found.get(fabric, 0) + 1
+    return found if in_play >= demand.nodes else None
 
 
 def is_on_open_nodes(demand: Demand, layout: Layout) -> bool:

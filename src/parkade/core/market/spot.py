@@ -16,7 +16,7 @@ by a lie only what it could have had by moving for a lower floor.
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from typing import NamedTuple
 
 from parkade.core.market.fabrics_by_offer import FabricsByOffer
@@ -267,7 +267,7 @@ def least_floor(room: Room, shape: Shape) -> int:
     """The least highest floor of any placement of the shape; FITS_NOWHERE if none holds it."""
     if shape.any_fabric:
         slots = [room.slots(fabric, shape) for fabric in range(len(room.free))]
-        levels = sorted(level for here in slots for level in here)
+        levels = sorted(chain.from_iterable(slots))
         least = levels[shape.nodes - 1] if len(levels) >= shape.nodes else FITS_NOWHERE
         if shape.held is None:
             return least

@@ -54,9 +54,10 @@ def stack_supply(state: MarketState, reserved: ReservedStage) -> Supply:
     reservations.
     """
     fee, entitlements = state.terms.fee, reserved.entitlements
+    wanted = _lent_by_fabric(entitlements, len(reserved.room.free), fee)
     lent = [
-        _lent_offers(entitlements, fabric, nodes, fee)
-        for fabric, nodes in enumerate(reserved.room.free)
+        _lent_offers(offers, nodes)
+        for offers, nodes in zip(wanted, reserved.room.free, strict=True)
     ]
     for fabric, offer in _lent_for_owners_abroad(entitlements, lent, reserved.room.free, fee):
         lent[fabric].append(offer)
@@ -118,18 +119,26 @@ def _not_offered(
     return {name: lends[name] - here.get(name, 0) for name in lends if lends[name]}
 
 
-def _lent_offers(
-    entitlements: dict[str, Entitlement], fabric: int, nodes: int, fee: Fraction
-) -> list[LentOffer]:
-    """(guest floor, reservation, nodes) of what is lent in this fabric, `nodes` in all at most.
+def _lent_by_fabric(
+    entitlements: dict[str, Entitlement], fabrics: int, fee: Fraction
+) -> list[list[LentOffer]]:
+    """Of each fabric (guest floor, reservation, nodes) of what is lent there, by name."""
+    found: list[list[LentOffer]] = [[] for _ in range(fabrics)]
+    for name, entitlement in sorted(entitlements.items()):
+        micros = entitlement.terms.floor_micros
+        if micros is not None and entitlement.offered:
+            floor = guest_floor(micros, fee)
+            for fabric, nodes in entitlement.offered.items():
+                if nodes:
+                    found[fabric].append((floor, name, nodes))
+    return found
+
+
+def _lent_offers(wanted: list[LentOffer], nodes: int) -> list[LentOffer]:
+    """What is lent in a fabric, `nodes` in all at most.
 
     Where more is lent than there is, nodes are divided pro rata by largest remainder, ties by name.
     """
-    wanted = []
-    for name, entitlement in sorted(entitlements.items()):
-        floor = entitlement.terms.floor_micros
-        if floor is not None and entitlement.offered.get(fabric):
-            wanted.append((guest_floor(floor, fee), name, entitlement.offered[fabric]))
     total = sum(count for _, _, count in wanted)
     if total <= nodes:
         return wanted

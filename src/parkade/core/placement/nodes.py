@@ -93,14 +93,17 @@ class OpenNodes:
 
     def seat(self, node: str, shape: Shape) -> None:
         """Seat one rank on this node; it must fit."""
-        assert self.can_seat(node, shape), f"{node} would be held beyond its GPUs"
-        fabric = self._nodes[node].fabric
+        named = self._nodes.get(node)
+        assert named is not None, f"{node} is no open node"
+        fabric = named.fabric
         if node in self._empty[fabric]:
             del self._empty[fabric][node]
             if shape.tenant is None:
                 return
             self._left[node] = self._node_gpus
             self._tenants.setdefault((fabric, shape.tenant), {})[node] = None
+        else:
+            assert self.can_seat(node, shape), f"{node} would be held beyond its GPUs"
         self._left[node] -= shape.gpus
         assert self._left[node] >= 0, f"{node} is held beyond its GPUs"
 

@@ -22,6 +22,7 @@ from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.turnaround import Turnaround, TurnaroundTimes
 from parkade.core.healing.wear import Wear
 from parkade.core.ledger.accounts import Ledger
+from parkade.core.market.remembered import Memory
 from parkade.core.reservations.missing import MissingNode
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
@@ -117,6 +118,9 @@ class World:
     nodes of each fabric. `waiters`: by workload, those that wait for its start or end. `counts`: by
     market/fabric, nodes with spot work and nodes out of play. `members`: by array, those that are
     open.
+
+    `memories`: by market, what its last clearings came to. They are no part of the world: a
+    clearing keeps them, and its outcome is the same with and without.
     """
 
     def __init__(self, records: Records) -> None:
@@ -133,6 +137,7 @@ class World:
         self.promised_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
         self.waiters: dict[str, dict[str, None]] = {}
         self.members = MembersOfArrays()
+        self.memories: dict[str, Memory] = {}
         self.agenda = Agenda()
         for name in records.orgs:
             self.agenda.add(Entry.GRANT, name)
@@ -179,6 +184,7 @@ class World:
         made.promised_on = {key: value.copy() for key, value in self.promised_on.items()}
         made.waiters = {key: value.copy() for key, value in self.waiters.items()}
         made.members = self.members.copy()
+        made.memories = self.memories
         made.agenda = self.agenda.copy()
         return made
 

@@ -9,8 +9,8 @@ file without an end of line is given out when that file is let go.
 
 A **bookmark** names each open file (device and inode), how far it was read, a checksum of the bytes
 before that place, and when its last line was read. The checksum tells a file that only grew from
-one that was cut and grew past the old place, and finds the copy that was made before a cut, as it
-finds a file whose inode another one has by now. What stands behind a bookmark and cannot be found
+one that was cut and grew past the old place; it finds the copy that was made before a cut, and
+knows a log that a longer copy of itself replaced. What stands behind a bookmark and cannot be found
 is said in `missed`.
 
 Worked example. `kern.log` was read to byte 900. It is copied to `kern.log.1` and cut, and 2,000
@@ -199,6 +199,14 @@ class Follower:
         found = next((each for each in (first, *rest) if each.is_in(self._path)), None)
         self._open_path(found)
 
+    def _open_other(self, place: Place) -> None:
+        """The path names another file now, which may be a longer copy of the one that was read, as
+        `rsync` makes it: that one is read on."""
+        is_copy = place.is_in(self._path)
+        if is_copy:
+            self._files.pop().close()
+        self._open_path(place if is_copy else None)
+
     def _open_rotated(self, paths: tuple[Path, ...], places: tuple[Place, ...]) -> None:
         """The first from its place on, the others from theirs, or whole."""
         for at, path in enumerate(paths):
@@ -245,8 +253,10 @@ class Follower:
         except OSError as error:
             self.unread = _why(self._path, error)
             return
-        if not self._files or self._files[-1].identity != (now.st_dev, now.st_ino):
+        if not self._files:
             self._open_path()
+        elif self._files[-1].identity != (now.st_dev, now.st_ino):
+            self._open_other(self._files[-1].place())
         elif self._files[-1].is_cut(now.st_size):
             self._go_on([it.place() for it in self._files])
 

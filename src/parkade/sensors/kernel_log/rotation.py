@@ -1,8 +1,8 @@
 """Where the lines of a log are that was rotated, or copied and cut, while its reader was down.
 
-A rotation renames: the file that was read to a bookmark keeps its inode under a name such as
-`kern.log.1` or `kern.log-20261127`. A copy has another inode and the same bytes before the
-bookmark's place. Either is read on from there, then the whole files that were rotated after it,
+A rotation renames the file that was read to a bookmark, to a name such as `kern.log.1` or
+`kern.log-20261127`, or copies it there. Either has the same bytes before the bookmark's place and
+is read on from there, then the whole files that were rotated after it,
 then the log. What was compressed or removed is not read: that it may have been missed is said.
 """
 
@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 MOST_FILES = 1_000
 """Of a folder that are looked at."""
 MOST_NAMED = 3
-MOST_CHECKED = 256
+MOST_CHECKED = 4_096
 """Bytes before a place of which its checksum is."""
 _SUFFIX = re.compile(r"(?:\.\d{1,6}|-\d{6,14})(\.(?:gz|xz|bz2|zst|lz4))?")
 
@@ -46,20 +46,21 @@ class Place(NamedTuple):
         return ":".join(map(str, (self.device, self.inode, self.offset, *more)))
 
     def is_in(self, path: Path) -> bool:
-        """Whether a path is the file of this place, and holds what was read of it."""
+        """Whether a path is what was read: the same file, or one that holds so many of the same
+        bytes that it is no other log, such as `rsync` puts in its place."""
+        return self.holds(path, is_same=self.offset < MOST_CHECKED)
+
+    def holds(self, path: Path, *, is_same: bool) -> bool:
+        """Whether a path holds the bytes that were read before this place. `is_same`: in the same
+        file; without a checksum, or where nothing was read, only that can be told."""
         try:
             seen = path.stat()
-        except OSError:
-            return False
-        is_same = (seen.st_dev, seen.st_ino) == (self.device, self.inode)
-        return is_same and self.offset <= seen.st_size and self.fits(path, if_unknown=True)
-
-    def fits(self, path: Path, *, if_unknown: bool) -> bool:
-        """Whether the bytes before this place are the same in a file."""
-        if self.check is None or self.offset == 0:
-            return if_unknown
-        begin = max(0, self.offset - MOST_CHECKED)
-        try:
+            is_this = (seen.st_dev, seen.st_ino) == (self.device, self.inode)
+            if seen.st_size < self.offset or (is_same and not is_this):
+                return False
+            if self.check is None or self.offset == 0:
+                return is_this
+            begin = max(0, self.offset - MOST_CHECKED)
             with path.open("rb") as handle:
                 held = os.pread(handle.fileno(), self.offset - begin, begin)
         except OSError:
@@ -94,10 +95,10 @@ def rotated_since(log: Path, place: Place) -> Rotated:
             (compressed if suffix[1] else plain).append((seen.st_mtime_ns, path))
     plain.sort()
     compressed.sort()
-    read = next((each for each in plain if place.is_in(each[1])), None)
-    # A copy; the newest, since one that was copied twice holds less behind the place.
-    copies = (each for each in reversed(plain) if place.fits(each[1], if_unknown=False))
-    read = read or next(copies, None)
+    renamed = (each for each in plain if place.holds(each[1], is_same=True))
+    # A copy: the newest, since one that was copied twice holds less behind the place.
+    copies = (each for each in reversed(plain) if place.holds(each[1], is_same=False))
+    read = next(renamed, None) or next(copies, None)
     if read is None:
         return Rotated((), tuple(path for _, path in compressed[-MOST_NAMED:]))
     at_ns, first = read

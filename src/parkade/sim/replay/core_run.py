@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from parkade.control.schedule import Schedule
+from parkade.control.uncollected import uncollected
 from parkade.core.clearing.urgency import urgent_markets
 from parkade.core.kernel.check import check
 from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
@@ -178,7 +179,8 @@ class CoreRun:
 
     def _clear(self, market: str) -> None:
         begun_s = time.thread_time()
-        made = decide(self.world, commands.RunClearing(by=None, market=market), self.now_us)
+        with uncollected():
+            made = decide(self.world, commands.RunClearing(by=None, market=market), self.now_us)
         cpu_s = time.thread_time() - begun_s
         self.clearing_cpu_s += cpu_s
         assert not isinstance(made, Refusal), made

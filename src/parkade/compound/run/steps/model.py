@@ -20,6 +20,8 @@ from parkade.compound.run.steps.parts import (
 from parkade.compound.values import MAX_REASON, Candidate, Completion, Verdict
 
 MAX_JUDGED = 1_000
+#: Votes of a judge that a note tells one by one.
+MAX_VOTES = 20
 #: Characters of a reply in a reason.
 MAX_SHOWN = 100
 
@@ -43,15 +45,20 @@ def judge(frame: Frame) -> Steps:
     )
     counts: Counter[int] = Counter()
     unread = 0
+    votes_for: list[str] = []
     for order, reply in zip(orders, replies, strict=True):
         choice = None if reply is None else wording.read_choice(reply, len(items))
         if choice is not None:
             counts[order[choice - 1]] += 1
+        chosen = None if choice is None else items[order[choice - 1]].candidate
+        votes_for.append("none" if chosen is None else f"{chosen.model}#{chosen.sample}")
         unread += reply is not None and choice is None
     if unread:
         frame.note(f"judge: {unread} of {votes} replies name no candidate, and count for none")
     if counts:
         frame.note(f"judge: {tally(list(counts.values()))}")
+        more = ", …" if votes > MAX_VOTES else ""
+        frame.note(f"judge: one by one for {', '.join(votes_for[:MAX_VOTES])}{more}")
     frame.emit(items[max(range(len(items)), key=lambda i: (counts[i], -i))])
 
 

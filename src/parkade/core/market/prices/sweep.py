@@ -173,6 +173,8 @@ class CounterfactualSweep:
         for counterfactual in self._counterfactuals.values():
             for fit in counterfactual.fits.values():
                 self._answer(chain.from_iterable(fit.queries.values()), (fit.floor, None))
+            # A fit knows its counterfactual: the sweep ends without a cycle.
+            counterfactual.fits.clear()
         return self.answers
 
     def _candidates(

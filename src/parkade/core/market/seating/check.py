@@ -7,12 +7,11 @@ second clearing moves what it has to.
 
 from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.entitlement import KeptRoom
-from parkade.core.market.layout import Layout, floors_drawn, shape_of
+from parkade.core.market.layout import Layout, floors_drawn
 from parkade.core.market.prices.critical_values import price_all
 from parkade.core.market.seating.free_room import (
     Seats,
     Winner,
-    empty_open_nodes,
     find_block,
     with_seats,
 )
@@ -198,9 +197,9 @@ def _fabrics_of(seats: Seats, layout: Layout) -> dict[int, int]:
 def leaves_room(problem: Problem, seats: dict[str, Seats], kept: KeptRoom) -> bool:
     """Whether the kept nodes fit beside these seats, with no demand moved."""
     layout = problem.layout
-    nodes = empty_open_nodes(layout)
+    nodes = problem.empty.copy()
     for winner in problem.winners:
-        shape = shape_of(winner.demand, layout)
+        shape = problem.shapes[winner.demand.demand]
         for seat in seats[winner.demand.demand]:
             if seat.node not in layout.closed:
                 nodes.seat(seat.node, shape)

@@ -122,9 +122,11 @@ def fabrics_counted(winner: Winner) -> dict[int, int]:
 
 def own_nodes_free(demand: Demand, shape: Shape, nodes: OpenNodes) -> list[str]:
     """The own node of each rank that can keep it."""
+    if shape.ranks_per_node == 1:
+        return [seat.node for seat in demand.seats if nodes.can_seat(seat.node, shape)]
     found: list[str] = []
     for seat in demand.seats:
-        before = found.count(seat.node) if shape.ranks_per_node > 1 else 0
+        before = found.count(seat.node)
         if nodes.can_seat(seat.node, shape, before + 1):
             found.append(seat.node)
     return found
@@ -137,8 +139,10 @@ def surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) ->
 
 def staying(demand: Demand, layout: Layout, found: list[str]) -> list[str]:
     """Which of its own free nodes it keeps; see `surviving`."""
-    if not demand.any_fabric and len({layout.fabric_of[node] for node in found}) > 1:
-        return []
+    if len(found) > 1 and not demand.any_fabric:
+        fabrics = {layout.fabric_of[node] for node in found}
+        if len(fabrics) > 1:
+            return []
     return found[: demand.nodes]
 
 

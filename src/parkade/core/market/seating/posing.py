@@ -28,6 +28,7 @@ def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> P
         shapes[winner.demand.demand] = shape_of(winner.demand, layout)
     by_name = {it.demand.demand: it for it in winners}
     in_turn = by_turn(allocation, winners)
+    counted = {it.demand.demand: fabrics_counted(it) for it in winners}
     return Problem(
         state,
         allocation,
@@ -39,7 +40,7 @@ def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> P
         kept,
         allocation.supply.floors,
         highest_floor(state),
-        {it.demand.demand: fabrics_counted(it) for it in winners},
+        counted,
         shapes,
         place,
         {it.demand.demand: at for at, it in enumerate(in_turn)},
@@ -49,7 +50,9 @@ def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> P
             if it.demand.tier is PriorityTier.RESERVED
             and it.demand.demand not in allocation.reserved.overflowed
         ),
-        frozenset(it.demand.demand for it in winners if _must_move(it, layout)),
+        frozenset(
+            it.demand.demand for it in winners if _must_move(it, counted[it.demand.demand], layout)
+        ),
         {},
         {},
         set(),
@@ -62,12 +65,11 @@ def by_turn(allocation: Allocation, winners: list[Winner]) -> list[Winner]:
     return sorted(winners, key=lambda it: it.demand.demand not in pinned)
 
 
-def _must_move(winner: Winner, layout: Layout) -> bool:
+def _must_move(winner: Winner, counted: dict[int, int], layout: Layout) -> bool:
     """Whether it stands in some fabric on more open nodes than the allocation counted there; never
     so for one of one fabric that stands in two, which is broken."""
-    if winner.stays:
+    if winner.stays or not winner.demand.seats:
         return False
-    counted = fabrics_counted(winner)
     stands: dict[int, int] = {}
     for seat in winner.demand.seats:
         fabric = layout.fabric_of.get(seat.node)

@@ -157,6 +157,8 @@ def seat(state: MarketState, allocation: Allocation, prices: Prices) -> Seating 
     ]
     problem = pose(state, allocation, winners)
     found = _search_all(problem)
+    # A start knows its problem: the seating ends without a cycle.
+    problem.starts.clear()
     if isinstance(found, GivesUpClosed):
         return found
     seats = found.seats
@@ -323,8 +325,11 @@ def _reasons(problem: Problem, found: _Found) -> dict[str, MoveReason]:
     reasons: dict[str, MoveReason] = {}
     for winner in problem.winners:
         demand = winner.demand
-        now, before = found.seats[demand.demand], [it.node for it in demand.seats]
-        if not before or now is demand.seats or sorted(before) == sorted(it.node for it in now):
+        now = found.seats[demand.demand]
+        if not demand.seats or now is demand.seats:
+            continue
+        before = [it.node for it in demand.seats]
+        if sorted(before) == sorted(it.node for it in now):
             continue
         if len(before) < demand.nodes or any(it not in problem.layout.fabric_of for it in before):
             reasons[demand.demand] = MovedBroken()

@@ -12,7 +12,6 @@ promised yet. An owner's does: it left the allocation's fabric for nodes that ar
 """
 
 from collections.abc import Iterable
-from copy import copy
 from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
@@ -142,8 +141,10 @@ class SeatsInMaking:
     def copy(self, rules: Rules) -> "SeatsInMaking":
         """An independent state with the same seats, under other rules; grows with nodes, but costs
         far less than seating all anew."""
-        twin = copy(self)
-        twin._rules = rules
+        twin = SeatsInMaking.__new__(SeatsInMaking)
+        twin._problem, twin._rules = self._problem, rules
+        twin.layout, twin.winners = self.layout, self.winners
+        twin.place, twin.shapes = self.place, self.shapes
         twin.nodes = self.nodes.copy()
         twin.floors = self.floors.copy()
         twin.where = self.where.copy()
@@ -162,18 +163,19 @@ class SeatsInMaking:
         """Let ranks of a winner, or a kept block, stand on these nodes."""
         shape = self.shapes[key]
         is_spot = self.price(key) is not None
-        where = self.where.get(key, ())
+        fabric_of, holders_on, here = self.layout.fabric_of, self._holders, self._here
+        where = list(self.where.get(key, ()))
         for node in nodes:
-            fabric = self.layout.fabric_of[node]
+            fabric = fabric_of[node]
             self.nodes.seat(node, shape)
-            holders = self._holders.get(node, ())
+            holders = holders_on.get(node, ())
             if key not in holders:
-                self._holders[node] = (*holders, key)
+                holders_on[node] = (*holders, key)
             if is_spot:
                 self.floors.draw(fabric, node)
-            where = (*where, node)
-            self._here[fabric][key] = None
-        self.where[key] = where
+            where.append(node)
+            here[fabric][key] = None
+        self.where[key] = tuple(where)
         self._forget_candidates(where)
 
     def leave(self, key: Key) -> None:

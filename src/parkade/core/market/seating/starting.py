@@ -62,7 +62,8 @@ def _keep_seats(problem: Problem, rules: Rules) -> Start:
         kept: list[str] = []
         if demand.seats:
             free = own_nodes_free(demand, now.shapes[name], now.nodes)
-            is_disputed = is_disputed or len(free) < _open_seats(winner, layout)
+            if len(free) < len(demand.seats):
+                is_disputed = is_disputed or len(free) < _open_seats(winner, layout)
             kept = staying(demand, layout, free)
         if name in rules.to_counted and now.fabrics_of(kept) != now.counted(name):
             kept = []
