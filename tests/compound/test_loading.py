@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import sys
 from pathlib import Path
 
 import msgspec
@@ -100,6 +101,19 @@ def test_a_python_file_is_a_network_too(tmp_path: Path) -> None:
         "network = '3E@m >> M'\n"
     )
     assert load(tmp_path / "net.py").network == parse("3E@m >> M")
+
+
+def test_a_python_file_imports_and_names_what_stands_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "beside_the_network.py").write_text("def guess(call): return 'x'\n")
+    (tmp_path / "net.py").write_text(
+        "from beside_the_network import guess\n"
+        "models = {'a': guess, 'b': {'function': 'beside_the_network.py:guess'}}\n"
+        "network = 'E@a + E@b'\n"
+    )
+    assert set(load(tmp_path / "net.py").names.models) == {"a", "b"}
 
 
 @pytest.mark.parametrize(

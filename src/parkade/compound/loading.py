@@ -163,10 +163,10 @@ def loaded_from(
     models: Mapping[str, Any],
     verifiers: Mapping[str, Any],
     functions: Mapping[str, Any],
+    folder: Path = Path(),
 ) -> Loaded:
     """What a program gives in place of a file: each name stands for a value, or for what a file
-    would say of it. A function may stand for a model; paths are relative to the working folder."""
-    folder = Path()
+    would say of it. A function may stand for a model; paths are relative to the folder."""
     made = {name: _model(name, given, folder) for name, given in models.items()}
     checks = {
         name: _verifier(name, given, folder) if isinstance(given, (str, dict)) else given
@@ -314,6 +314,10 @@ def _made(name: str, given: dict[str, Any], folder: Path) -> Any:
 
 
 def _from_python(path: Path) -> Loaded:
+    # It may import what stands beside it, as a script may; last, so that it hides nothing.
+    beside = str(path.parent.resolve())
+    if beside not in sys.path:
+        sys.path.append(beside)
     try:
         module = _module(path.name, path.parent)
     except OSError as error:
@@ -327,7 +331,7 @@ def _from_python(path: Path) -> Loaded:
     for name, its in given.items():
         if not isinstance(its, dict):
             raise NetworkError(f"{path}: {name} must be a dict from names, not {_kind(its)}")
-    return loaded_from(network, given["models"], given["verifiers"], given["functions"])
+    return loaded_from(network, **given, folder=path.parent)
 
 
 def _module(name: str, folder: Path) -> Any:

@@ -99,8 +99,8 @@ def _candidate(candidate: TracedCall, indent: str, *, is_answer: bool, from_end:
     mark += "  the answer" if is_answer else ""
     before, after = f"{indent}{arrow}{marks} {candidate.name}  ", f"  [{figures}]{mark}"
     most = max(LEAST_TEXT, LINE - len(before) - len(after))
-    said = call.text or refusal_of(call.message)
-    text = _end(said, most) if from_end else _short(said, most)
+    words = call.text or refusal_of(call.message)
+    text = _end(words, most) if from_end else _short(words, most)
     return f"{before}{text}{after}"
 
 
