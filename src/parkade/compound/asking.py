@@ -219,8 +219,10 @@ def _loaded(network: Network, options: AskOptions) -> Loaded:
 
 def file_of(network: Network) -> Path | None:
     """The network file that is meant, if one is; NetworkError for a text that means two things."""
-    if isinstance(network, Path) or not isinstance(network, str):
-        return network if isinstance(network, Path) else None
+    if isinstance(network, Path):
+        return network
+    if not isinstance(network, str):
+        return None
     ends_as_file = network.endswith(FILES)
     try:
         parse(network)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.compound.distil.examples import Choice, ExampleCounts, examples
-from parkade.compound.distil.gather import gather
+from parkade.compound.distil.examples import Choice, ExampleCounts, examples, why_none
+from parkade.compound.distil.gather import Judged, Kept, gather
 from parkade.compound.distil.similar import TestSet, fingerprint
 from parkade.compound.distil.writing import WritingError, write
 from parkade.compound.network import BestOf, Generate, Rank
@@ -146,3 +146,27 @@ def test_parquet_says_what_it_needs_or_holds_the_rows(tmp_path: Path) -> None:
     else:
         write(tmp_path / "x.parquet", rows)
         assert parquet.read_table(tmp_path / "x.parquet").to_pylist() == rows
+
+
+def test_why_nothing_was_written_is_told(out: Path) -> None:
+    kept = gather(out)
+    other = [Question(id="other", prompt="what is it")]
+    nothing_accepted = {"0": Kept(rejected=[Judged("b", None, "m")])}
+    one = QUESTIONS[:1]
+    for questions, found, keep, says in (
+        ([], kept, "verified", "the file of questions is empty"),
+        (one, {}, "verified", "the run has no verdicts: give its network a verifier"),
+        (other, kept, "verified", "no verdict on any of these questions"),
+        (one, nothing_accepted, "verified", "no candidate was accepted"),
+        (one, nothing_accepted, "pairs", "both an accepted and a rejected"),
+        (one, kept, "verified", None),
+    ):
+        counted = ExampleCounts()
+        choice = Choice(keep=keep, form="dpo" if keep == "pairs" else "sft")
+        list(examples(questions, found, choice, None, counted))
+        why = why_none(counted, found, choice)
+        assert (why is None) if says is None else says in str(why)
+    counted = ExampleCounts()
+    tests = TestSet([QUESTIONS[0].prompt], words=2)
+    list(examples(one, kept, Choice(), tests, counted))
+    assert why_none(counted, kept, Choice()) == "every question touches the test set"

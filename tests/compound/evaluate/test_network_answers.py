@@ -100,3 +100,23 @@ def test_a_network_whose_verifier_judges_no_sample_is_evaluated_all_the_same(
     told = json.loads(CliRunner().invoke(compound, ["evaluate", str(tmp_path), "--json"]).stdout)
     assert told["version"] == 2
     assert told["answers"]["abstained"] == 1
+
+
+def test_questions_that_failed_are_counted_as_such(tmp_path: Path) -> None:
+    def broken(call: Call) -> tuple[str, int, int]:
+        if prompt(call) != "question 1":
+            raise ZeroDivisionError("oops")
+        return guess(call)
+
+    known = names({"m": priced(broken)})
+    run_network(parse("E@m"), [ask(n) for n in range(1, 6)], known, tmp_path)
+    found = network_answers(tmp_path, LABELS)
+    assert found is not None
+    assert (found.questions, found.failed) == (1, 4)
+    (tmp_path / "labels.jsonl").write_text(
+        "".join(json.dumps({"id": f"q{n}", "answer": n % 3}) + "\n" for n in range(1, 7))
+    )
+    words = ["evaluate", str(tmp_path), "--labels", str(tmp_path / "labels.jsonl")]
+    shown = " ".join(CliRunner().invoke(compound, words).output.split())
+    assert "failed, not counted 4 of 5" in shown
+    assert "labels 6 in the file" in shown

@@ -259,7 +259,7 @@ def test_the_minimum_charge_is_what_is_missing_to_the_minimum_time(
 def test_a_withdrawal_costs_the_minimum_for_the_gpus_of_the_promise(
     price: int, minimum_s: int, expected: list[tuple[str, str, int]] | None
 ) -> None:
-    one = workload(promise=promise(seats=seats(a1=2), rates=(rate(price),)))
+    one = workload(promise=promise(seats=seats(a1=2), rates=(rate(price),), displaces=True))
     event = Postings(world(one, balances={"org/lab": 100})).post_withdrawal(
         one, minimum_us=minimum_s * S, at_us=7 * S
     )

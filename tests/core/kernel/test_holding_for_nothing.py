@@ -344,8 +344,9 @@ def test_a_gang_waits_for_room_from_its_first_real_bid_on() -> None:
     assert parkade.replayed() == encode_snapshot(parkade.world)
 
 
-def test_known_limit_a_promise_holds_idle_seats_unbilled_while_an_own_run_leaves() -> None:
-    """The figures of docs/market.md: nobody was outbid, so nothing is owed for the idle nodes."""
+def test_a_promise_pays_for_seats_that_are_idle_while_an_own_run_leaves() -> None:
+    """Nobody was outbid, so nothing was owed: 7 nodes were kept from a bid at three times the floor
+    for 9 minutes."""
     parkade = Parkade(
         fabrics={"a": 8}, gpus=4, buffer_nodes=0, public_floor_micros=MICROS,
         notice_us=600 * SECOND_US, minimum_charge_us=600 * SECOND_US,
@@ -364,7 +365,9 @@ def test_known_limit_a_promise_holds_idle_seats_unbilled_while_an_own_run_leaves
     assert parkade.workload(gang).promise is not None
     parkade.do(commands.Cancel(by=None, workload=gang, now=True))
     parkade.ended(small, code=85)
-    assert paid(parkade, "cheat") == 600_000, "the small run alone: 4 GPUs at 1 for 9 minutes"
+    bid = -(-3 * MICROS * 100 // 105)
+    idle = 7 * 4 * bid * 540 // 3600
+    assert idle - 32 <= paid(parkade, "cheat") - 600_000 <= idle, "7 nodes at the rival's bid"
     audited(parkade)
 
 

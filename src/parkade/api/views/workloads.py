@@ -9,6 +9,7 @@ from parkade.api.translate import amount, amount_or_none, instant, instant_or_no
 from parkade.api.views.clearings import node_names
 from parkade.api.views.costs import workload_cost
 from parkade.api.views.moves import says_move
+from parkade.core.billing.holds import promised_wait_micros
 from parkade.core.billing.metering import accrued_micros
 from parkade.core.billing.minimum import debt_micros
 from parkade.core.clearing.plan import Plan
@@ -100,13 +101,19 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         terms=market.terms if market else None,
         is_reachable=pool is None or pool.is_reachable,
         accrued_micros=accrued_micros(world, workload, now_us),
-        debt_micros=0 if market is None else debt_micros(world, workload, now_us),
+        debt_micros=_debt_micros(world, workload, now_us) if market else 0,
         folder_until_us=folder_due_us(world, workload),
         falls_back_us=fallback_due_us(world, workload) if market else None,
         now_us=now_us,
         phase=shown_phase(world, workload),
         open_members=tuple(world.members.of(workload.workload).phases.items()),
     )
+
+
+def _debt_micros(world: World, workload: Workload, now_us: int) -> int:
+    """What giving its seats up costs now: for others that had to leave, or for idle seats."""
+    idle = promised_wait_micros(workload, now_us)
+    return debt_micros(world, workload, now_us) + idle
 
 
 def shown_phase(world: World, workload: Workload) -> Phase:
@@ -246,7 +253,7 @@ def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
     """
     workload = known.workload
     moved = _move(workload, None if sees_all else workload.org)
-    says = f"{_says_members(known) or _says(workload)}{_debt(known.debt_micros)}"
+    says = f"{_says_members(known) or _says(workload)}{_debt(known)}"
     if moved is not None:
         says = f"{says}; it was {moved}"
     if known.falls_back_us is not None and not workload.phase.is_ended:
@@ -298,6 +305,10 @@ def _says(workload: Workload) -> str:
     if attempt is not None:
         return f"{name} is {workload.phase} on {node_names(attempt.seats)}"
     if workload.promise is not None:
+        wait = workload.promise.own_wait
+        if wait is not None and wait.names:
+            leaving = some_of(wait.names, most=5)
+            return f"{name} waits until {leaving} has left; its idle seats count as held"
         return f"{name} has its seats promised and waits until they are free"
     is_held = workload.phase is Phase.HELD and workload.why != Why.DEPENDENCY
     key = Why.HELD if is_held else workload.why
@@ -317,11 +328,13 @@ def _move(workload: Workload, org: str | None) -> str | None:
     return says_move(workload.moved, org)
 
 
-def _debt(micros: int) -> str:
-    if micros == 0:
+def _debt(known: Known) -> str:
+    if known.debt_micros == 0:
         return ""
-    cost = f"giving its seats up now costs {format_amount(micros)}"
-    return f"; others were told to leave for it, so {cost}"
+    cost = f"giving its seats up now costs {format_amount(known.debt_micros)}"
+    holder = known.workload.promise or known.workload.attempt
+    has_displaced = holder is not None and holder.owes_minimum
+    return f"; others were told to leave for it, so {cost}" if has_displaced else f"; {cost}"
 
 
 def _hint(workload: Workload) -> Decimal | None:

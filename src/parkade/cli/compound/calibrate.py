@@ -59,6 +59,7 @@ def _show(found: "Calibration", recorded: "Recorded") -> None:
             ("cost of a candidate", money(found.cost_micros)),
             ("drawn alone", alone),
             ("latency of a candidate", milliseconds(found.latency_us)),
+            ("labels", recorded.labels_in_words()),
             ("labels compared as", recorded.rule),
             ("candidates are", recorded.bias_in_words()),
         ]

@@ -31,9 +31,10 @@ def distil(
 
     from parkade.cli.compound.failing import fail, failing
     from parkade.cli.compound.overwriting import EXAMPLES, may_write
+    from parkade.cli.compound.reports import note
     from parkade.cli.exit_codes import COMPOUND_WRONG
     from parkade.cli.screen import fields
-    from parkade.compound.distil.examples import Choice, ExampleCounts, examples
+    from parkade.compound.distil.examples import Choice, ExampleCounts, examples, why_none
     from parkade.compound.distil.gather import gather
     from parkade.compound.distil.similar import TestSet
     from parkade.compound.distil.writing import WritingError, write
@@ -49,12 +50,14 @@ def distil(
             if test_set is not None:
                 prompts = (each.prompt for each in read_questions(test_set))
                 tests = TestSet(prompts, words=words)
-            rows = read_questions(questions)
-            write(to, examples(rows, gather(out), choice, tests, counted))
+            rows, kept = read_questions(questions), gather(out)
+            write(to, examples(rows, kept, choice, tests, counted))
         except QuestionError:
             raise
         except (WritingError, ValueError) as error:
             fail("invalid", str(error), COMPOUND_WRONG, as_json=as_json)
+    if (why := why_none(counted, kept, choice)) is not None:
+        note(f"nothing was written: {why}")
     counts = msgspec.to_builtins(counted)
     if as_json:
         print(msgspec.json.encode({"v": 1, **counts, "file": str(to)}).decode())

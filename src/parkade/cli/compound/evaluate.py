@@ -91,10 +91,12 @@ def _show(
 def _of_answers(answers: "NetworkAnswers") -> list[tuple[str, str | None]]:
     from parkade.cli.compound.reports import money, percent
 
+    asked = answers.questions + answers.failed
     of_answered = percent(answers.right_of_answered) if answers.abstained else None
     return [
         ("answers of the network", f"{answers.questions - answers.abstained:,}"),
         ("abstained", f"{answers.abstained:,}" if answers.abstained else None),
+        ("failed, not counted", f"{answers.failed:,} of {asked:,}" if answers.failed else None),
         ("the network is right", percent(answers.right)),
         ("right where it answers", of_answered),
         ("cost of all its calls", money(answers.cost_micros)),
@@ -123,6 +125,7 @@ def _of_all_candidates(found: "Evaluation | None") -> list[tuple[str, str | None
 
 def _of_record(recorded: "Recorded") -> list[tuple[str, str | None]]:
     return [
+        ("labels", recorded.labels_in_words()),
         ("labels compared as", recorded.rule),
         ("candidates are", recorded.bias_in_words()),
     ]

@@ -60,6 +60,10 @@ class Recorded(NamedTuple):
     #: Of a run: its labels; None without any.
     labels: "Known | None" = None
 
+    def labels_in_words(self) -> str | None:
+        """How many there are, where a run has labels."""
+        return None if self.labels is None else f"{len(self.labels.references):,} in the file"
+
     def bias_in_words(self) -> str | None:
         """What is wrong with the choice of candidates, if something is."""
         return "few of easy questions: the network stops early" if self.stops_early else None

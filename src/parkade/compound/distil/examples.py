@@ -41,6 +41,8 @@ class ExampleCounts(msgspec.Struct):
     duplicates: int = 0
     contaminated: int = 0
     nothing_kept: int = 0
+    #: Of those: questions of which the run has no verdict and no accepted answer.
+    without_verdict: int = 0
 
 
 def examples(
@@ -71,6 +73,24 @@ def examples(
             yield example
         counted.written += written
         counted.nothing_kept += not written
+        counted.without_verdict += not written and question.id not in kept
+
+
+def why_none(counted: ExampleCounts, kept: dict[str, Kept], choice: Choice) -> str | None:
+    """Why nothing was written, and what to do; None where something was."""
+    if counted.written:
+        return None
+    if not counted.questions:
+        return "the file of questions is empty"
+    if not kept:
+        return "the run has no verdicts: give its network a verifier, such as >> V@number"
+    if counted.contaminated == counted.questions:
+        return "every question touches the test set"
+    if counted.without_verdict == counted.questions - counted.contaminated:
+        return "the run has no verdict on any of these questions: are they the ones it ran over?"
+    if choice.keep == "pairs":
+        return "no question has both an accepted and a rejected candidate"
+    return "no candidate was accepted"
 
 
 def _check(choice: Choice) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from parkade.compound.evaluate.measures import Measure, mean_share
 from parkade.compound.evaluate.recorded_run import Labels, is_right
 from parkade.compound.run.described import read_described
+from parkade.compound.run.failures import FAILURES, read_failures
 from parkade.compound.run.lines import CallLine
 from parkade.compound.run.ownership import JOURNAL, RUN
 from parkade.compound.run.recorded_lines import decoded, recorded_lines, whole_lines
@@ -33,6 +34,8 @@ class NetworkAnswers(msgspec.Struct, frozen=True, kw_only=True):
     #: Of these questions.
     cost_micros: int
     cost_per_solved_micros: float | None
+    #: Questions with a label that failed in the latest start: they have no result to count.
+    failed: int = 0
 
 
 def network_answers(out: Path, labels: Labels | None) -> NetworkAnswers | None:
@@ -61,6 +64,16 @@ def network_answers(out: Path, labels: Labels | None) -> NetworkAnswers | None:
         ),
         cost_micros=cost,
         cost_per_solved_micros=cost / solved if solved else None,
+        failed=_failed(out, labels, known),
+    )
+
+
+def _failed(out: Path, labels: Labels | None, known: dict[str, bool | None]) -> int:
+    network = read_described(out / RUN).network
+    of_network = (each for each in read_failures(out / FAILURES) if each.network == network)
+    return sum(
+        each.id not in known and (labels is None or each.id in labels.references)
+        for each in of_network
     )
 
 

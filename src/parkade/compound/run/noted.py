@@ -7,7 +7,9 @@ import msgspec
 #: Words of notes; what stands around them says how many and why.
 GIVEN_UP = "given up"
 OFF_SCHEMA = "do not meet the schema"
-UNREAD = ("count for none", "count as rejections")
+COUNT_FOR_NONE = "count for none"
+COUNT_AS_REJECTIONS = "count as rejections"
+UNREAD = (COUNT_FOR_NONE, COUNT_AS_REJECTIONS)
 
 
 class Noted(msgspec.Struct, kw_only=True):

@@ -84,11 +84,11 @@ def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
         for shard in shards:
             digests = [question_digest(each) for each in read_questions(folder.questions(shard))]
             lines, earlier = _results(found[shard], state.network) if shard in found else ({}, {})
-            kept = earlier | lines
-            results.writelines(kept[digest] for digest in digests if digest in kept)
+            known = earlier | lines
+            results.writelines(known[digest] for digest in digests if digest in known)
             mine = sum(digest in lines for digest in digests)
             asked, answered = asked + len(digests), answered + mine
-            of_earlier += sum(digest in kept for digest in digests) - mine
+            of_earlier += sum(digest in known for digest in digests) - mine
     with _whole(folder.root / JOURNAL, worker) as journal:
         # Lines of shards that share calls are of the later version.
         for version in (VERSION, SHARING):

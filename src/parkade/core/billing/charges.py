@@ -153,12 +153,22 @@ class Postings:
     def post_withdrawal(
         self, workload: Workload, *, minimum_us: int, at_us: int
     ) -> events.WithdrawalCharged | None:
-        """Charges the minimum for a promise for which others had to leave and that is given up;
-        the use of an attempt that still runs elsewhere is another matter."""
+        """Charges a promise that is given up: the minimum where others had to leave for it, and at
+        least the time in which its seats were idle for its own org. The use of an attempt that
+        still runs elsewhere is another matter."""
         promise = workload.promise
         assert promise is not None
         posting = _Posting(workload, gpus=promise.gpus, attempt=None, numerator=0)
-        return self._post_minimum(posting, *minimum_rate(workload, promise), minimum_us, at_us)
+        waited_us = promise.waited_us(at_us)
+        if promise.owes_minimum:
+            least_us = max(minimum_us, waited_us)
+            return self._post_minimum(posting, *minimum_rate(workload, promise), least_us, at_us)
+        rate = promise.rates[-1]
+        if not waited_us or not rate.price_micros:
+            return None
+        span = Span(rate=rate, start_us=at_us - waited_us, end_us=at_us)
+        self._charge(posting, span, TransferKind.LATE_START)
+        return self._given_up(posting, at_us)
 
     def post_lowering(
         self, workload: Workload, *, missing_us: int, at_us: int
@@ -176,6 +186,9 @@ class Postings:
         if missing_us <= 0 or rate.price_micros == 0:
             return None
         self._charge_minimum(posting, gpus, rate, missing_us, at_us)
+        return self._given_up(posting, at_us)
+
+    def _given_up(self, posting: "_Posting", at_us: int) -> events.WithdrawalCharged:
         self._pay(posting)
         return events.WithdrawalCharged(
             at_us=at_us,

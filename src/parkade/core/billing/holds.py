@@ -5,6 +5,8 @@ a hold counts as owed, so that caps and balances are not passed by it:
 
 - It grows until the first process, and falls by a quarter of the run that follows. What is left is
   the last of that time, at the prices of then: a price that rises later makes no hold dearer.
+- The time in which its promise held idle seats for its own org comes before it
+  (`clearing.own_waits`), counted on all its GPUs, at the price with which it was launched.
 - What is within the start grace is in the earmark until the first process, and counts from then on.
 - What is beyond does not count where it would be the free hold of its org in a day: of the only
   workload of the org that has seats. Before another gets seats it counts (`clearing.earmarks`).
@@ -34,18 +36,26 @@ class Hold(NamedTuple):
     """It is the last of the time up to here."""
 
     within_us: int
-    """As much of it as the start grace is long; never free."""
+    """As much of it as the start grace is long."""
 
     beyond_us: int
-    """The rest; free for one attempt of an org in a day."""
+    """What is before that, up to the launch; free for one attempt of an org in a day."""
+
+    waited_us: int
+    """What is before the launch."""
 
     @property
     def us(self) -> int:
         """All of it."""
-        return self.within_us + self.beyond_us
+        return self.due_us + self.beyond_us
+
+    @property
+    def due_us(self) -> int:
+        """What is never free."""
+        return self.within_us + self.waited_us
 
 
-NO_HOLD = Hold(ends_us=0, within_us=0, beyond_us=0)
+NO_HOLD = Hold(ends_us=0, within_us=0, beyond_us=0, waited_us=0)
 
 
 def hold_of(attempt: Attempt, start_grace_us: int, until_us: int) -> Hold:
@@ -54,11 +64,17 @@ def hold_of(attempt: Attempt, start_grace_us: int, until_us: int) -> Hold:
     ends_us = began_us_of(attempt, until_us)
     if attempt.displaced:
         ends_us = min(ends_us, late_from_us(attempt, start_grace_us))
-    took_us = ends_us - late_from_us(attempt, 0)
+    took_us = max(0, ends_us - late_from_us(attempt, 0))
     run_us = until_us - began_us_of(attempt, until_us)
-    us = max(0, took_us - run_us // RUNS_PER_HOLD)
-    within_us = min(us, start_grace_us)
-    return Hold(ends_us=ends_us, within_us=within_us, beyond_us=us - within_us)
+    us = max(0, took_us + attempt.waited_us - run_us // RUNS_PER_HOLD)
+    within_us = min(us, took_us, start_grace_us)
+    beyond_us = min(us, took_us) - within_us
+    return Hold(
+        ends_us=ends_us,
+        within_us=within_us,
+        beyond_us=beyond_us,
+        waited_us=us - within_us - beyond_us,
+    )
 
 
 def began_us_of(attempt: Attempt, until_us: int) -> int:
@@ -72,18 +88,20 @@ def has_free_hold(world: World, org: str, at_us: int) -> bool:
     return first is None or at_us - first.at_us >= DAY_US
 
 
-def _hold_micros(world: World, workload: Workload, now_us: int) -> tuple[int, int]:
+def _hold_micros(world: World, workload: Workload, now_us: int) -> tuple[int, int, int]:
     """What would be billed for its hold if its org ended it now: (within the start grace, beyond it
-    where that is not the free one of the day)."""
+    where that is not the free one of the day, before the launch)."""
     attempt = workload.attempt
     if attempt is None or attempt.broken_us is not None or not attempt.rates:
-        return 0, 0
+        return 0, 0, 0
     grace_us = world.records.markets[workload.market].terms.start_grace_us
     hold = hold_of(attempt, grace_us, billed_to_us(attempt, now_us))
     within_from_us = hold.ends_us - hold.within_us
+    beyond_from_us = within_from_us - hold.beyond_us
     return (
         _rounded_up(attempt, within_from_us, hold.ends_us),
-        _rounded_up(attempt, within_from_us - hold.beyond_us, within_from_us),
+        _rounded_up(attempt, beyond_from_us, within_from_us),
+        _rounded_up(attempt, beyond_from_us - hold.waited_us, beyond_from_us),
     )
 
 
@@ -97,7 +115,7 @@ def _rounded_up(attempt: Attempt, from_us: int, to_us: int) -> int:
 
 def free_hold_micros(world: World, workload: Workload, now_us: int) -> int:
     """What does not count as owed for its hold, because it is the free one of the day for now."""
-    _, beyond = _hold_micros(world, workload, now_us)
+    _, beyond, _ = _hold_micros(world, workload, now_us)
     return beyond if beyond and is_free_hold(world, workload, now_us) else 0
 
 
@@ -117,11 +135,21 @@ def _has_seats(workload: Workload) -> bool:
 
 
 def owed_hold_micros(world: World, workload: Workload, now_us: int) -> int:
-    """What counts as owed for its hold."""
+    """What counts as owed for its hold, and for seats that are promised to it and idle."""
     attempt = workload.attempt
-    within, beyond = _hold_micros(world, workload, now_us)
+    within, beyond, waited = _hold_micros(world, workload, now_us)
     if beyond and is_free_hold(world, workload, now_us):
         beyond = 0
     if attempt is not None and attempt.started_us is None and attempt.stop is None:
         within = 0
-    return within + beyond
+    return within + beyond + waited + promised_wait_micros(workload, now_us)
+
+
+def promised_wait_micros(workload: Workload, now_us: int) -> int:
+    """What it would cost now to give up a promise whose seats were idle for its own org; 0 where
+    the minimum charge has it."""
+    promise = workload.promise
+    if promise is None or promise.owes_minimum:
+        return 0
+    rate = promise.rates[-1].per_hour_micros(promise.gpus)
+    return ceil_div(rate * promise.waited_us(now_us), MICROSECONDS_PER_HOUR)

@@ -114,7 +114,7 @@ def debt_micros(world: World, workload: Workload, now_us: int) -> int:
     attempt, promise = workload.attempt, workload.promise
     if promise is not None and promise.owes_minimum:
         gpus, rate = minimum_rate(workload, promise)
-        length_us = terms.minimum_charge_us
+        length_us = max(terms.minimum_charge_us, promise.waited_us(now_us))
     elif attempt is not None and (length_us := owed_us(workload, terms, now_us)):
         gpus, rate = minimum_rate(workload, attempt)
     else:

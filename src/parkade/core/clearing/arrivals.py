@@ -48,6 +48,8 @@ class Arrivals:
             line.demand for line in outcome.lines if self._is_moved_by_own(line)
         )
         self._arriving = [line for line in outcome.lines if self._arrives(line)]
+        self._orgs_that_take = {demands[it.demand].org for it in (*self._arriving, *self._reclaims)}
+        self._orgs_that_take.update(it.org for it in world.records.reservations.values())
 
     def owes(self, workload: Workload) -> bool:
         """Whether a winner owes for those that it makes leave."""
@@ -73,6 +75,8 @@ class Arrivals:
         grows with the arrivals, the owners that come back and the reservations."""
         holder = workload.promise or workload.attempt
         assert holder is not None
+        if workload.org not in self._orgs_that_take:
+            return False
         stronger = self._before(workload)
         nodes = {seat.node for seat in holder.seats}
         takers = [it for it in stronger if any(seat.node in nodes for seat in it.seats)]

@@ -54,6 +54,7 @@ from parkade.core.clearing.displacement import Displacement
 from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import ClearingInput, build_input
 from parkade.core.clearing.move_causes import moved
+from parkade.core.clearing.own_waits import with_own_waits
 from parkade.core.clearing.rates import Rates, present_rate
 from parkade.core.clearing.shortfall import settle_shortages, short_demands
 from parkade.core.fleet.market import Market
@@ -168,7 +169,9 @@ class _Changes:
             at_us=self._now_us,
             market=self._market.market,
             left=tuple(self._left),
-            won=self._debts.marked(self._won, self._left),
+            won=with_own_waits(
+                self._world, self._debts.marked(self._won, self._left), self._left, self._now_us
+            ),
             repriced=tuple(self._repriced),
             waiting=tuple(self._waiting),
             ladder=self._outcome.ladder,
@@ -285,7 +288,12 @@ class _Changes:
             stop = self._displacement.notice(attempt, cause)
             leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
             why_moved = moved(self._world, line, self._given.evacuees)
-            self._left.append(msgspec.structs.replace(leaving, moved=why_moved))
+            is_choice = cause in (Cause.MOVED, Cause.RESIZED) and self._debts.is_own_choice(
+                workload
+            )
+            self._left.append(
+                msgspec.structs.replace(leaving, moved=why_moved, is_own_choice=is_choice)
+            )
         self._won.append(self._win(line, self._rates.of(line)))
 
     def _cause_of_size(self, workload: Workload, line: ClearingLine) -> Cause:
@@ -308,8 +316,12 @@ class _Changes:
             line = self._without_credit(line)
             leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
             may_owe = attempt.displaced or attempt.started_us is None
-            is_due = may_owe and self._debts.is_due(workload)
-            self._left.append(msgspec.structs.replace(leaving, is_due=is_due))
+            is_own = self._debts.is_due(workload)
+            self._left.append(
+                msgspec.structs.replace(
+                    leaving, is_due=is_own and may_owe, is_own_choice=is_own and not may_owe
+                )
+            )
             return
         self._withdraw(workload, _reason(line), line)
 
@@ -330,7 +342,8 @@ class _Changes:
         not."""
         promise = workload.promise
         assert promise is not None
-        is_due = line is not None and promise.displaces and self._debts.is_due(workload)
+        may_owe = promise.displaces or promise.own_wait is not None
+        is_due = line is not None and may_owe and self._debts.is_due(workload)
         if why in OWN_FAULT or is_due:
             self._charges.extend(
                 withdrawal_charge(self._world, workload, self._postings, self._now_us)

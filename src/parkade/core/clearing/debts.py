@@ -93,6 +93,10 @@ class Debts:
         """Found when they are asked for: most clearings give no seats and take none."""
         return Arrivals(self._world, self._demands, self._outcome)
 
+    def is_own_choice(self, workload: Workload) -> bool:
+        """Whether a winner that leaves its seats for others does so for its own org."""
+        return self._arrivals.owes(workload)
+
     def is_due(self, workload: Workload) -> bool:
         """Whether what holds the debt loses its seats to its own org."""
         return self._arrivals.loses_to_own(workload)

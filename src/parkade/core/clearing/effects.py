@@ -64,7 +64,8 @@ def _leave(world: World, leaving: lines.Leaving, at_us: int) -> None:
         debt = attempt.debt
         if leaving.is_due and debt is not None:
             debt = replace(debt, is_due=True)
-        attempt = replace(attempt, stop=leaving.stop, debt=debt, is_lost_to_own=leaving.is_due)
+        is_own = leaving.is_due or leaving.is_own_choice
+        attempt = replace(attempt, stop=leaving.stop, debt=debt, is_lost_to_own=is_own)
     step(
         world,
         workload,

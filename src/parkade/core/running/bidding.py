@@ -57,6 +57,13 @@ def change_of_bid(
             reason=Reason.CONFLICT,
             detail="it has its seats and starts; its bid can be lowered once it runs, or cancelled",
         )
+    wait = None if workload.promise is None else workload.promise.own_wait
+    if wait is not None and wait.names:
+        return Refusal(
+            reason=Reason.CONFLICT,
+            detail=f"its seats wait for {', '.join(wait.names)}; it can be lowered once it has"
+            " started, or cancelled",
+        )
     if _has_to_start(workload):
         return Refusal(
             reason=Reason.CONFLICT,

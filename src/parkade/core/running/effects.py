@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from parkade.core.running.idle import note_gone
 from parkade.core.running.member_effects import (
     change_bid_of_waiting,
     change_bounds_of_waiting,
@@ -204,6 +205,7 @@ def end(world: World, event: events.Ended) -> None:
             ended_us=event.at_us if event.phase.is_ended else None,
         ),
     )
+    note_gone(world, event.workload, attempt.seats, event.at_us)
 
 
 def fall_back(world: World, event: events.FellBack) -> None:

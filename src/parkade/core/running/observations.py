@@ -233,7 +233,11 @@ def _ended(
         found.extend((used, *_note_budget(world, workload, used)))
     judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
     judged = replace(
-        judged, is_unstarted=has_none, held_us=hold.beyond_us, held_in_grace_us=hold.within_us
+        judged,
+        is_unstarted=has_none,
+        held_us=hold.beyond_us,
+        held_in_grace_us=hold.within_us,
+        held_idle_us=hold.waited_us,
     )
     if judged.phase is not Phase.PLACED:
         found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))

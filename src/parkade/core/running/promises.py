@@ -153,6 +153,7 @@ def attempt_of(workload: Workload, promise: Promise, launch_sequence: int, at_us
         checkpoint_step=None,
         checkpoint_us=None,
         launch_sequence=launch_sequence,
+        waited_us=promise.waited_us(at_us),
     )
 
 
@@ -204,10 +205,11 @@ def _node_overdue_us(world: World, node: str) -> int | None:
 def withdrawal_charge(
     world: World, workload: Workload, postings: Postings, at_us: int
 ) -> tuple[events.WithdrawalCharged, ...]:
-    """What is owed where a promise for which others had to leave is given up before it started,
-    also by a workload that still leaves other seats; not by one with a broken node."""
+    """What is owed where a promise is given up before it started for which others had to leave, or
+    whose seats were idle for its own org; also by a workload that still leaves other seats, not by
+    one with a broken node."""
     promise, attempt = workload.promise, workload.attempt
-    if promise is None or not promise.owes_minimum:
+    if promise is None or not (promise.owes_minimum or promise.waited_us(at_us)):
         return ()
     if attempt is not None and attempt.broken_us is not None:
         return ()

@@ -12,7 +12,8 @@ The rest is billed as a late start, where the attempt ended by its org's own doi
 
     own doing   it ended by itself, was cancelled, did not start within `start_limit`, failed to
                 launch, or its org cannot pay any more, or a bid or a right of its org took its
-                seats; nothing that others, the platform or a broken node did
+                seats or moved it, or it left by its own choice; nothing that others, the platform
+                or a broken node did
 
 Example (computed by `tests/core/kernel/test_unstarted.py`), a start grace of 2 minutes:
 
@@ -79,7 +80,7 @@ class Holds:
         )
         if hold.beyond_us:
             self._noted.add(workload.org)
-        return hold.within_us if is_free else hold.us
+        return hold.due_us if is_free else hold.us
 
 
 def note_hold(world: World, workload: Workload, event: Ended) -> None:

@@ -247,8 +247,9 @@ class UsePosted(Event, frozen=True, kw_only=True):
 
 
 class WithdrawalCharged(Event, frozen=True, kw_only=True):
-    """A workload gave up a promise for which others had to leave, or lowered the bid of such an
-    attempt; `owed` as in `UsePosted`. `attempt` is None for a promise."""
+    """A workload gave up a promise for which others had to leave, or whose seats were idle for its
+    own org, or lowered the bid of an attempt for which others had to leave; `owed` as in
+    `UsePosted`. `attempt` is None for a promise."""
 
     market: str
     workload: str
@@ -590,8 +591,9 @@ class Ended(Event, frozen=True, kw_only=True):
     `exit_code`: as `exit_code_of` has it; None where it is not known, and in journals of before it
     was kept. `held_us`: for how long it held its seats before its first process beyond what is
     free; billed unless it is the first of its org in a day. None in journals in which only
-    `is_unstarted` counted. `held_in_grace_us`: the part of that time which is within the start
-    grace; billed always. None in journals of before it was.
+    `is_unstarted` counted. `held_in_grace_us`: the part of that time which is within the
+    start grace, `held_idle_us`: that before the launch, in which its promise held idle seats for
+    its own org; both are always billed. None in journals of before they were.
     """
 
     workload: str
@@ -608,6 +610,7 @@ class Ended(Event, frozen=True, kw_only=True):
     exit_code: int | None = None
     held_us: int | None = None
     held_in_grace_us: int | None = None
+    held_idle_us: int | None = None
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):

@@ -68,6 +68,10 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     moved: MoveCause | None = None
     """Why it is moved; None where it is not, and in journals that did not say."""
 
+    is_own_choice: bool = False
+    """Whether it leaves because its own org outbids or moves it, for a lower floor, or to grow,
+    where `is_due` does not say so; False in journals that did not say."""
+
 
 class ClaimKept(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a claim that was handed over has after a clearing that changed it: the seats that it

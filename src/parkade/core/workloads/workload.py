@@ -91,6 +91,29 @@ class Debt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return dict(zip(self.nodes, self.outbid_micros, strict=False)).get(node, 0)
 
 
+class OwnWait(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Idle seats of a promise that work of its own org keeps from starting."""
+
+    names: tuple[str, ...]
+    """Workloads of its org that still leave, by their org's own doing, seats that it is promised;
+    itself, where it leaves its seats for these by its own choice. Empty: they have left."""
+
+    gpus: int
+    """GPUs of its seats that are free meanwhile."""
+
+    since_us: int
+    """Since when so many."""
+
+    gpu_us: int
+    """GPUs x microseconds that it held so before."""
+
+    def held_gpu_us(self, now_us: int) -> int:
+        """GPUs x microseconds up to now."""
+        if not self.names:
+            return self.gpu_us
+        return self.gpu_us + self.gpus * max(0, now_us - self.since_us)
+
+
 class Promise(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Seats that a workload will have once they are free."""
 
@@ -111,6 +134,13 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     debt: Debt | None = None
     """Where it displaces; None there in journals of before debts followed the seats."""
+
+    own_wait: OwnWait | None = None
+    """Where it waits, or waited, for work of its own org; None in journals of before this was."""
+
+    def waited_us(self, now_us: int) -> int:
+        """For how long it held its seats idle for its own org, counted on all its GPUs."""
+        return 0 if self.own_wait is None else self.own_wait.held_gpu_us(now_us) // self.gpus
 
     @property
     def owes_minimum(self) -> bool:
@@ -181,13 +211,17 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How long its agent was not heard between the order and the first process."""
 
     is_lost_to_own: bool = False
-    """Its notice came because a bid or a right of its own org took its seats."""
+    """Its notice came because a bid or a right of its own org took its seats or moved it, or by its
+    own choice."""
 
     lease_us: int | None = None
     """How long it runs on without the control plane; None: for ever."""
 
     charged_micros: int = 0
     """What was charged for it so far; not counted in journals of before this was kept."""
+
+    waited_us: int = 0
+    """For how long its promise held its seats idle for its own org, counted on all its GPUs."""
 
     @property
     def owes_minimum(self) -> bool:

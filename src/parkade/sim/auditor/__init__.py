@@ -13,6 +13,8 @@ what it found. The rules it holds:
 - An attempt that made others leave owes at least the minimum charge, unless the platform or a
   stronger right ended it; what is used before its first process is a late start.
 - What is told to leave for a bid is owed for: by that bid, or by what moved it (`evictions`).
+- Seats of a promise that are idle while work of its own org leaves the others count as held
+  (`own_waits`); where it is given up they are charged at once.
 - An attempt that its own org ended owes for the time before its first process beyond a quarter of
   its run; what is beyond the start grace too where another attempt of the org had held seats so
   that day.
@@ -30,7 +32,7 @@ what it found. The rules it holds:
 import json
 from collections.abc import Iterable
 
-from parkade.sim.auditor import caps, evictions, reservations
+from parkade.sim.auditor import caps, evictions, own_waits, reservations
 from parkade.sim.auditor.books import (
     HOUR_US,
     Books,
@@ -110,7 +112,7 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
         caps.spend(books.caps, books.workloads[transfer["workload"]], micros, event["at_us"])
         run = books.runs.get(transfer["attempt"] or "")
         if run is None:
-            require(transfer["kind"] == "minimum_charge", "use without an attempt")
+            require(transfer["kind"] != "usage", "use without an attempt")
             books.given_up[market] += micros
             return
         require(debit == f"org/{run.org}", f"{debit} paid for {run.org}")
@@ -186,7 +188,7 @@ def _fall_back(books: Books, event: Record) -> None:
     kept = {"capacity": {"kind": "on-demand"}, "limit_price_micros": None}
     books.workloads[event["workload"]] = {**workload, "spec": {**workload["spec"], **kept}}
     if event["withdraws"]:
-        give_up(books, event["workload"], "its deadline")
+        give_up(books, event["workload"], "its deadline", event["at_us"])
 
 
 def _launch(books: Books, event: Record) -> None:
@@ -207,6 +209,12 @@ def _launch(books: Books, event: Record) -> None:
         pool=books.pools.get(attempt["seats"][0]["node"], ""),
     )
     promise = books.promises.pop(event["workload"], None)
+    run = books.runs[attempt["attempt"]]
+    if promise is not None:
+        run.waited_us = own_waits.waited_us(books, event["workload"], promise, event["at_us"])
+    known_us = attempt.get("waited_us", 0)
+    says = f"its promise held seats idle for {known_us} us, not {run.waited_us}"
+    require(known_us == run.waited_us, says)
     debt = attempt.get("debt")
     if debt is not None:
         books.runs[attempt["attempt"]].notice_ends_us = debt["notice_ends_us"]
@@ -259,13 +267,14 @@ def _break(books: Books, event: Record) -> None:
     books.runs[event["attempt"]].broken_us = event["at_us"]
 
 
-def _order_stop(books: Books, workload: str, stop: Record | None) -> None:
+def _order_stop(books: Books, workload: str, stop: Record | None, *, is_own: bool = False) -> None:
     attempt = books.live.get(workload)
     if attempt is None or stop is None:
         return
     run = books.runs[attempt]
     require(run.kill_us is None or stop["kill_us"] <= run.kill_us, "a notice was withdrawn")
     run.kill_us = stop["kill_us"]
+    own_waits.note_stop(run, stop["cause"], is_own=is_own)
 
 
 def _clear(books: Books, event: Record) -> None:
@@ -278,7 +287,8 @@ def _clear(books: Books, event: Record) -> None:
 def _take_clearing(books: Books, event: Record) -> None:
     for leaving in event["left"]:
         if leaving["demand"]["kind"] == "workload":
-            _order_stop(books, leaving["demand"]["workload"], leaving["stop"])
+            is_own = leaving.get("is_due", False) or leaving.get("is_own_choice", False)
+            _order_stop(books, leaving["demand"]["workload"], leaving["stop"], is_own=is_own)
             lose(books, leaving, event)
             run = books.runs.get(books.live.get(leaving["demand"]["workload"], ""))
             if run is not None and leaving.get("is_due"):
@@ -288,6 +298,7 @@ def _take_clearing(books: Books, event: Record) -> None:
         if name is not None:
             books.promises[name] = won["promise"]
             books.paid_promises.discard(name)
+            own_waits.promise(books, won, event["at_us"])
     for repriced in event["repriced"]:
         promise = books.promises.get(repriced["workload"])
         if promise is not None:
@@ -307,8 +318,9 @@ def _end(books: Books, event: Record) -> None:
     note_hold(books, run, event)
     books.failures[event["workload"]] = event.get("failures", 0)
     if event.get("phase") != "placed":
-        give_up(books, event["workload"], "its end")
+        give_up(books, event["workload"], "its end", event["at_us"])
     del books.live[event["workload"]]
+    own_waits.gone(books, event["workload"], run, event["at_us"])
 
 
 def _claim(books: Books, event: Record) -> None:
@@ -321,12 +333,12 @@ def _unclaim(books: Books, event: Record) -> None:
 
 def _change_phase(books: Books, event: Record) -> None:
     reservations.end_demand(books, event["workload"])
-    give_up(books, event["workload"], event["phase"])
+    give_up(books, event["workload"], event["phase"], event["at_us"])
 
 
 def _order(books: Books, event: Record) -> None:
     _order_stop(books, event["workload"], event["stop"])
-    give_up(books, event["workload"], event["stop"]["cause"])
+    give_up(books, event["workload"], event["stop"]["cause"], event["at_us"])
     if event["stop"]["cause"] == "expired":
         _check_expiry(books, event)
 

@@ -46,6 +46,12 @@ class Run:
     node_gpus: dict[str, int] = field(default_factory=dict)
     """Its GPUs on each node."""
 
+    leaves_by_own: bool = False
+    """Whether its org's own doing, or its own choice, made it leave."""
+
+    waited_us: int = 0
+    """For how long its promise held its seats idle for its own org, counted on all its GPUs."""
+
     is_held_again: bool = False
     held_us: int = 0
     """How much of the time before its first process is billed."""
@@ -112,6 +118,8 @@ class Books:
     """The org of each claim."""
     reservation_paid: dict[str, tuple[int, int]] = field(default_factory=dict)
     caps: CapBooks = field(default_factory=CapBooks)
+    own_waits: dict[str, Any] = field(default_factory=dict)
+    """By workload, what its promise waits for (`own_waits.Wait`)."""
 
 
 def require(claim: bool, text: str) -> None:

@@ -1,5 +1,6 @@
 """What is owed for making others leave: promises that are given up, lost, lowered, launched."""
 
+from parkade.sim.auditor import own_waits
 from parkade.sim.auditor.books import (
     HOUR_US,
     Books,
@@ -25,12 +26,16 @@ def check_withdrawal(books: Books, event: Record) -> None:
     name, at_us = event["workload"], event["at_us"]
     least_us = books.terms[event["market"]]["minimum_charge_us"]
     limit_micros = books.workloads[name]["spec"]["limit_price_micros"]
-    paid = sum(it["micros"] for it in event["transfers"] if it["kind"] == "minimum_charge")
+    kinds = ("minimum_charge", "late_start")
+    paid = sum(it["micros"] for it in event["transfers"] if it["kind"] in kinds)
     attempt = event.get("attempt")
     if attempt is None:
         promise = books.promises[name]
-        require(promise["displaces"], f"{name} made none leave and was charged for it")
-        require(not is_settled(promise), f"{name} was charged for what was paid before")
+        waited_us = own_waits.waited_us(books, name, promise, at_us)
+        if not promise["displaces"] or is_settled(promise):
+            _check_idle(books, name, promise, waited_us, paid)
+            return
+        least_us = max(least_us, waited_us)
         require(name not in books.paid_promises, f"{name} was charged twice")
         books.paid_promises.add(name)
         node_gpus = gpus_by_node(promise["seats"])
@@ -59,6 +64,20 @@ def check_withdrawal(books: Books, event: Record) -> None:
     require(paid == due, f"{name} was charged {paid} and owed {due} for having made others leave")
 
 
+def _check_idle(books: Books, name: str, promise: Record, waited_us: int, paid: int) -> None:
+    """What a promise owes that is given up and made none leave: its idle seats, as far as its org
+    and its `max_spend` have it."""
+    gpus = sum(gpus_by_node(promise["seats"]).values())
+    due = per_hour(promise["rates"][-1], gpus) * waited_us // HOUR_US
+    workload = books.workloads[name]
+    purse = workload.get("member_of") or name
+    most = books.workloads[purse].get("spec", {}).get("max_spend_micros")
+    has_none = books.balances[f"org/{workload['org']}"] == 0
+    is_over = has_none or (most is not None and books.spent[purse] >= most)
+    is_right = waited_us > 0 and (paid == due or (paid < due and is_over))
+    require(is_right, f"{name} was charged {paid} and owed {due} for idle seats")
+
+
 def is_settled(promise: Record) -> bool:
     """Whether the minimum was paid before the promise was taken over."""
     debt = promise.get("debt") or {}
@@ -77,9 +96,14 @@ def _is_broken(books: Books, name: str) -> bool:
     return attempt is not None and books.runs[attempt].broken_us is not None
 
 
-def give_up(books: Books, name: str, what: str) -> None:
-    """A promise that made others leave falls away by its holder's own doing: it must be paid."""
+def give_up(books: Books, name: str, what: str, at_us: int) -> None:
+    """A promise that made others leave, or held idle seats, falls away by its holder's own doing:
+    it must be paid. What was charged for idle seats is not told again here."""
     promise = books.promises.pop(name, None)
+    if promise is not None and not _is_broken(books, name):
+        waited_us = own_waits.waited_us(books, name, promise, at_us)
+        require(waited_us == 0, f"{name} gave up idle seats, by {what}")
+    books.own_waits.pop(name, None)
     is_paid = name in books.paid_promises
     books.paid_promises.discard(name)
     if promise is None or not promise["displaces"] or is_paid or is_settled(promise):
@@ -98,6 +122,7 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
     comes later in the order, has taken nothing."""
     name = leaving["demand"]["workload"]
     promise = books.promises.pop(name, None)
+    books.own_waits.pop(name, None)
     is_paid = name in books.paid_promises
     books.paid_promises.discard(name)
     if promise is None or not promise["displaces"] or is_paid or is_settled(promise):

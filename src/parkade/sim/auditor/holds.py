@@ -22,7 +22,7 @@ def note_hold(books: Books, run: Run, event: Record) -> None:
         run.is_held_again = is_noted and _holds_again(books, run, event["at_us"])
     else:
         _check_hold(books, run, event)
-        run.held_us = event.get("held_in_grace_us") or 0
+        run.held_us = (event.get("held_in_grace_us") or 0) + (event.get("held_idle_us") or 0)
         run.held_us += held_us if has_held(books, run, event["at_us"]) else 0
     counts = is_noted if held_us is None else held_us > 0
     if counts and not has_held(books, run, event["at_us"]):
@@ -64,14 +64,18 @@ def _check_hold(books: Books, run: Run, event: Record) -> None:
     is_unstarted = is_own and run.started_us is None
     says = "an end before its start is forgotten, or others made it leave"
     require(event.get("is_unstarted", False) == is_unstarted, says)
-    due_us = _unused_us(books, run, event) if is_own else 0
-    within_us = min(due_us, int(books.terms[run.market]["start_grace_us"]))
-    known = [event["held_us"], event.get("held_in_grace_us")]
+    took_us, free_us = _before_us(books, run, event)
+    due_us = max(0, took_us + run.waited_us - free_us) if is_own else 0
+    within_us = min(due_us, took_us, int(books.terms[run.market]["start_grace_us"]))
+    beyond_us = min(due_us, took_us) - within_us
+    idle_us = due_us - within_us - beyond_us
+    known = [event["held_us"], event.get("held_in_grace_us"), event.get("held_idle_us")]
     is_unknown = "lost" in event["summary"] or "unknown" in event["summary"]
     is_spared = is_unknown and run.started_us is not None and event["cause"] is not None
-    is_right = known[0] == due_us - within_us and known[1] in (None, within_us)
+    is_right = known[0] == beyond_us and known[1:] in ([None, None], [within_us, idle_us])
     is_right = is_right or (is_spared and not any(known))
-    require(is_right, f"{known} us were held for nothing, not {due_us}, {within_us} in the grace")
+    right = [beyond_us, within_us, idle_us]
+    require(is_right, f"{known} us were held for nothing beyond, in the grace and idle: {right}")
 
 
 def _is_own(run: Run, event: Record) -> bool:
@@ -82,14 +86,14 @@ def _is_own(run: Run, event: Record) -> bool:
     if event["cause"] is None:
         is_saved = event.get("is_saved", False)
         return run.has_failed or is_saved or event["phase"] == "succeeded"
-    return run.is_due or event["cause"] in OWN_DOING
+    return run.leaves_by_own
 
 
-def _unused_us(books: Books, run: Run, event: Record) -> int:
-    """The time before its first process that neither its agent's silence nor its run makes free;
-    what made others leave is billed from the end of the start grace on anyway."""
+def _before_us(books: Books, run: Run, event: Record) -> tuple[int, int]:
+    """(the time before its first process in which its agent was heard, how much of that its run
+    makes free); what made others leave is billed from the end of the start grace on anyway."""
     ends = (event["at_us"], run.kill_us, run.unseen_us)
     ended_us = min(end for end in ends if end is not None)
     to_us = held_to_us(run, ended_us, int(books.terms[run.market]["start_grace_us"]))
     started_us = ended_us if run.started_us is None else min(run.started_us, ended_us)
-    return max(0, to_us - begins_us(run) - (ended_us - started_us) // RUNS_PER_HOLD)
+    return max(0, to_us - begins_us(run)), (ended_us - started_us) // RUNS_PER_HOLD

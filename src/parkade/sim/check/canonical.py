@@ -396,6 +396,7 @@ def _promise(promise: Promise, number: dict[str, int], now_us: int) -> tuple[Any
         _seats(promise.seats, number),
         promise.rates[-1].floor_micros if promise.rates else None,
         _debt(promise.debt, number, now_us) if promise.displaces else None,
+        promise.own_wait is not None and bool(promise.own_wait.names),
     )
 
 

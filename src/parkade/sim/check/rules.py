@@ -67,9 +67,12 @@ def _look_at_report(
 
 
 def _look_at_withdrawal(workload: Workload, decided: Sequence[events.AnyEvent]) -> None:
-    """A promise for which others had to leave is paid for when it is given up."""
+    """A promise for which others had to leave, or whose seats were idle for its own org, is paid
+    for when it is given up."""
     promise, attempt = workload.promise, workload.attempt
-    if promise is None or not promise.owes_minimum or not decided:
+    if promise is None or not decided:
+        return
+    if not (promise.owes_minimum or promise.waited_us(decided[0].at_us)):
         return
     if attempt is not None and attempt.broken_us is not None:
         return
@@ -78,7 +81,7 @@ def _look_at_withdrawal(workload: Workload, decided: Sequence[events.AnyEvent]) 
         return
     is_charged = any(isinstance(event, events.WithdrawalCharged) for event in decided)
     name = workload.workload
-    require(is_charged, 19, f"{name} gave up seats that others had to leave, and paid nothing")
+    require(is_charged, 19, f"{name} gave up seats that it kept from others, and paid nothing")
 
 
 def look_at(world: World, event: events.AnyEvent) -> None:

@@ -8,6 +8,7 @@ from parkade.compound.network import wording
 from parkade.compound.network.drawing import label
 from parkade.compound.network.request import Request
 from parkade.compound.run.frame import Frame, Steps
+from parkade.compound.run.noted import COUNT_AS_REJECTIONS, COUNT_FOR_NONE
 from parkade.compound.run.orders import Event, Finished, Item, Judged
 from parkade.compound.run.steps.choose import tally
 from parkade.compound.run.steps.parts import (
@@ -54,7 +55,7 @@ def judge(frame: Frame) -> Steps:
         votes_for.append("none" if chosen is None else f"{chosen.model}#{chosen.sample}")
         unread += reply is not None and choice is None
     if unread:
-        frame.note(f"judge: {unread} of {votes} replies name no candidate, and count for none")
+        frame.note(f"judge: {unread} of {votes} replies name no candidate, and {COUNT_FOR_NONE}")
     if counts:
         frame.note(f"judge: {tally(list(counts.values()))}")
         more = ", …" if votes > MAX_VOTES else ""
@@ -85,7 +86,7 @@ def rank(frame: Frame) -> Steps:
             verdict = Verdict(is_accepted=verdict.is_accepted, score=score)
         scored.append(Item(item.candidate, verdict, score))
     if unread:
-        frame.note(f"rank: {unread} of {len(asks)} replies give no score, and count for none")
+        frame.note(f"rank: {unread} of {len(asks)} replies give no score, and {COUNT_FOR_NONE}")
     scored.sort(key=lambda item: -(item.score or 0.0))
     for item in scored[: frame.node.operator.keep]:
         frame.emit(item)
@@ -114,7 +115,7 @@ def knockout(frame: Frame) -> Steps:
         ]
         items = [*winners, *items[len(pairs) * 2 :]]
     if unread:
-        frame.note(f"knockout: {unread} of {asked} replies name no candidate, and count for none")
+        frame.note(f"knockout: {unread} of {asked} replies name no candidate, and {COUNT_FOR_NONE}")
     for item in items:
         frame.emit(item)
 
@@ -200,7 +201,9 @@ def model_verifier(frame: Frame) -> Steps:
             )
         )
     if unread:
-        frame.note(f"verify: {unread} of {votes} replies give no verdict, and count as rejections")
+        frame.note(
+            f"verify: {unread} of {votes} replies give no verdict, and {COUNT_AS_REJECTIONS}"
+        )
     frame.emit(Item(frame.given.candidate, verdict))
 
 
