@@ -42,6 +42,9 @@ class LastWords:
             # A program may never end its line.
             self._rest = rest[-READ_BYTES:]
             self._lines.extend(filter(None, map(self._shown, whole[-4 * MOST_LINES :])))
+        if self._rest:
+            # What is printed next begins a line of its own.
+            _write(b"\n")
 
     @staticmethod
     def _shown(line: bytes) -> str:
