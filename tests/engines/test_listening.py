@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,3 +47,15 @@ def test_a_program_whose_memory_never_comes_holds_nobody_up(tmp_path: Path) -> N
         assert len(listening._readers) == 1
         for name in ("environ", "cmdline", "stat", "status"):
             assert Path(f"/proc/{pid}/{name}").read_bytes()
+
+
+def test_where_there_is_no_room_for_a_thread_no_set_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with waiting(tmp_path / "none") as pid:
+        until(lambda: listening.taken(pid) & USR1)
+        monkeypatch.setattr(threading.Thread, "start", no_room)
+        assert not listening.taken(pid) & USR1

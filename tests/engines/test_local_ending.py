@@ -4,7 +4,6 @@ import asyncio
 import errno
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from subprocess import PIPE
 
@@ -13,7 +12,7 @@ from typer.testing import CliRunner
 
 from parkade.cli.app import app
 from parkade.control.leadership import FileLeadership
-from parkade.engines.local import listening, overdue, processes, records, spawn
+from parkade.engines.local import overdue, processes, records, spawn
 from parkade.engines.local.ending import end_everything
 from parkade.engines.local.gang import Gang
 from parkade.engines.local.leaving import Leaving
@@ -179,7 +178,6 @@ def test_a_program_that_left_no_room_for_a_process_saves_nothing_and_leaves_as_a
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(spawn, "run_beside", no_room)
-    monkeypatch.setattr(threading.Thread, "start", no_thread)
     rank = records.RankState(pid=1, start_ticks=0, has_ended=False, code=None, signal=None)
     leaving = object.__new__(Leaving)
     leaving.folder = Path()
@@ -187,9 +185,3 @@ def test_a_program_that_left_no_room_for_a_process_saves_nothing_and_leaves_as_a
     leaving.gang = Gang((rank,), marks=(), guards=(), is_parent=True)
     leaving._run_beside("save")
     assert leaving.gang.beside == {}
-    monkeypatch.setattr(listening, "_wait_addresses", lambda _: [0])
-    assert listening._waited_for(1) == 0
-
-
-def no_thread(_: threading.Thread) -> None:
-    raise RuntimeError("can't start new thread")

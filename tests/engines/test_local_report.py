@@ -128,7 +128,9 @@ def test_a_path_whose_real_name_is_too_long_to_be_told_is_not_believed(tmp_path:
         place, above = os.open(names[-1], os.O_PATH, dir_fd=place), place
         os.close(above)
     (tmp_path / "l0").symlink_to("/".join(names[:10]))
-    os.symlink("/".join(names[10:]), "l1", dir_fd=os.open(tmp_path / "l0", os.O_PATH))
+    half = os.open(tmp_path / "l0", os.O_PATH)
+    os.symlink("/".join(names[10:]), "l1", dir_fd=half)
+    os.close(half)
     os.close(place)
     write(tmp_path, path="l0/l1")
     assert "leads out" in (report.read(tmp_path).problem or "")

@@ -22,8 +22,6 @@ as one that does not listen. (Of `environ` and `cmdline` Linux reads no page of 
 """
 
 import contextlib
-import functools
-import operator
 import os
 import platform
 import threading
@@ -37,7 +35,7 @@ MOST_THREADS = 512
 SET_BYTES = 8
 READ_S = 1.0
 MOST_READERS = 4
-_readers: set[threading.Thread] = set()
+_readers: dict[int, threading.Thread] = {}
 
 
 def caught(pid: int) -> int:
@@ -95,20 +93,23 @@ def _from_descriptors(pid: int) -> int:
 
 def _waited_for(pid: int) -> int:
     addresses = list(_wait_addresses(pid))
+    for awake in [it for it, reader in _readers.items() if not reader.is_alive()]:
+        del _readers[awake]
+    if not addresses or pid in _readers or len(_readers) >= MOST_READERS:
+        return 0
     found: list[int] = []
-    _readers.intersection_update(threading.enumerate())
-    if addresses and len(_readers) < MOST_READERS:
-        name = f"parkade-memory-{pid}"
-        if all(it.name != name for it in _readers):
-            reader = threading.Thread(
-                target=_read, args=(pid, addresses, found), name=name, daemon=True
-            )
-            # No room for a thread is an error of no kind of its own.
-            with contextlib.suppress(RuntimeError):
-                reader.start()
-                reader.join(READ_S)
-                _readers.add(reader)
-    return functools.reduce(operator.or_, found, 0)
+    reader = threading.Thread(target=_read, args=(pid, addresses, found), daemon=True)
+    try:
+        reader.start()
+    except RuntimeError:
+        # The workload left no room for a thread.
+        return 0
+    _readers[pid] = reader
+    reader.join(READ_S)
+    mask = 0
+    for one in found:
+        mask |= one
+    return mask
 
 
 def _read(pid: int, addresses: list[int], found: list[int]) -> None:

@@ -1,7 +1,7 @@
 """The engine kills what outlives its kill although it has a keeper: the second line.
 
-A keeper that neither left nor was stopped, and still does not obey, hangs in a way that was not
-foreseen. The engine then kills what runs of the attempt, and at the next look the keeper itself,
+A keeper that runs and still does not obey hangs in a way that was not foreseen. The engine kills
+the attempt's processes `OVERDUE_US` after the kill was due, and after as long again the keeper too,
 which is replaced like any lost one.
 """
 

@@ -46,7 +46,7 @@ import msgspec
 
 from parkade.sim.observe import planning
 from parkade.sim.observe.fleet import Fleet
-from parkade.sim.observe.free_nodes import NO_LIMIT, FreeNodes, bits
+from parkade.sim.observe.free_nodes import NO_LIMIT, FreeNodes, as_set
 from parkade.sim.observe.jobs import NEVER, Jobs, Kind
 from parkade.sim.observe.planning import Plan, Release
 
@@ -121,6 +121,7 @@ class PolicyRun:
         self._free = FreeNodes(jobs, fleet)
         self._queues: dict[int, list[Key]] = {}
         self._seats: dict[int, list[int]] = {}
+        self._coming: list[Release] = []
         self._running: list[tuple[float, int]] = []
         self._leaving: list[tuple[int, int]] = []
         self._gone: set[int] = set()
@@ -221,6 +222,7 @@ class PolicyRun:
             self._free.take(node, gpus, cpus)
         self._used[jobs.account[job]] += jobs.gpus[job]
         self._starts[job] = jobs.start_s[job]
+        bisect.insort(self._coming, self._by_its_limit(job))
         ends_s = jobs.start_s[job] + self._length_s(job)
         heapq.heappush(self._running, (max(self._begin_s, ends_s), job))
 
@@ -231,6 +233,7 @@ class PolicyRun:
             self._free.take(node, gpus, cpus)
         self._seats[job] = nodes
         self._starts[job] = int(self._now_s)
+        bisect.insort(self._coming, self._by_its_limit(job))
         self._used[jobs.account[job]] += jobs.gpus[job]
         ends_s = self._starts[job] + self._length_s(job) + self._cut_s[self._place[job]]
         heapq.heappush(self._running, (max(self._now_s, ends_s), job))
@@ -238,10 +241,15 @@ class PolicyRun:
     def _release(self, job: int) -> None:
         jobs = self._jobs
         gpus, cpus = jobs.gpus_per_node(job), jobs.cpus_per_node(job)
+        del self._coming[bisect.bisect_left(self._coming, self._by_its_limit(job))]
         for node in self._seats.pop(job):
             self._free.take(node, -gpus, -cpus)
         self._used[jobs.account[job]] -= jobs.gpus[job]
         self._changed()
+
+    def _by_its_limit(self, job: int) -> Release:
+        """Of a job that runs."""
+        return Release(self._starts[job] + self._job_limit_s(job), job, as_set(self._seats[job]))
 
     def _length_s(self, job: int) -> int:
         """As long as it ran in the trace; one without an end runs as long as it may."""
@@ -313,41 +321,33 @@ class PolicyRun:
             may_start.pop()
         now_s = int(self._now_s)
         plans: list[Plan] = []
-        coming: list[Release] | None = None
         for key in keys[: len(may_start)]:
             job = key[2]
             if len(plans) >= self._rules.depth:
                 break
             if self._is_kept_back(job):
                 continue
-            if coming is None:
-                coming = self._releases()
+            limit_s = self._job_limit_s(job)
+            nodes = None
+            if fits[self._shape(job)]:
+                nodes = self._free.find(job, planning.kept(now_s, now_s + limit_s, plans))
+            if nodes is not None:
+                if self._jobs.kind[job] != Kind.LEFT:
+                    self._start(job, nodes)
+                    queue = self._queues[self._jobs.partition[job]]
+                    del queue[bisect.bisect_left(queue, key)]
+                continue
             found = planning.plan(
                 job,
-                self._job_limit_s(job),
+                limit_s,
                 now_s,
                 jobs=self._jobs,
                 free=self._free,
                 plans=plans,
-                coming=coming,
+                coming=self._coming,
             )
-            if found is None:
-                continue
-            if found.start_s > now_s:
+            if found is not None:
                 plans.append(found)
-            elif self._jobs.kind[job] != Kind.LEFT:
-                self._start(job, list(bits(found.nodes)))
-                queue = self._queues[self._jobs.partition[job]]
-                del queue[bisect.bisect_left(queue, key)]
-                coming = None
-
-    def _releases(self) -> list[Release]:
-        """Of what runs, as if each job used up its limit."""
-        soonest_s = int(self._now_s) + 1
-        ends_s = {
-            job: max(soonest_s, self._starts[job] + self._job_limit_s(job)) for job in self._seats
-        }
-        return planning.releases(self._seats, ends_s)
 
     def _ahead(self) -> list[Key]:
         """The first jobs of all queues in order, without those that an account's limit keeps."""
