@@ -300,7 +300,7 @@ def test_what_is_told_of_an_event_comes_to_its_receivers(tmp_path: Path) -> None
     async def body() -> None:
         async with house(tmp_path) as here:
             await here.open()
-            receiver = here.add("http://127.0.0.1:9/", "acme", "ann")
+            receiver = here.add("http://127.0.0.1:9090/", "acme", "ann")
             decided = await here.do(builders.submit("acme", "ann"))
             (made,) = (it for it in decided.events if isinstance(it, events.Submitted))
             fell = events.FellBack(

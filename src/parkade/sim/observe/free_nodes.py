@@ -47,10 +47,10 @@ class FreeNodes:
         """Every node that its partition and model allow."""
         return self._may.get((self._jobs.partition[job], self._jobs.model[job]), 0)
 
-    def find(self, job: int) -> list[int] | None:
-        """Nodes for it now; None: it does not fit."""
+    def find(self, job: int, kept: int = 0) -> list[int] | None:
+        """Nodes for it now, none of those that are `kept`; None: it does not fit."""
         count = self._jobs.nodes[job]
-        fit = self.fit(job)
+        fit = self.fit(job) & ~kept
         if fit.bit_count() < count:
             return None
         return self.choose(fit, count)
