@@ -11,6 +11,7 @@ from parkade.compound.models.local import LocalModel
 from parkade.compound.models.protocol import Model, Price, RateLimits
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Names, bind
+from parkade.compound.run.given import read
 from parkade.compound.run.machine import Machine
 from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop
 from parkade.compound.run.results import Result
@@ -122,8 +123,8 @@ class Driver:
                         said = verifier(self.machine.question, candidate)
                         verdict = said if isinstance(said, Verdict) else Verdict(is_accepted=said)
                         self.machine.tell(ticket, verdict)
-                    case Apply(ticket=ticket, function=function, arguments=arguments):
-                        self.machine.tell(ticket, function(*arguments))
+                    case Apply(ticket=ticket, use=use, function=function, arguments=arguments):
+                        self.machine.tell(ticket, read(use, function, function(*arguments)))
                     case Drop(ticket=ticket):
                         self.dropped.append(ticket)
                         self._flying.pop(ticket, None)

@@ -6,9 +6,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import numpy as np
 import pytest
 
-from parkade.compound.answered import AllFailed, Answers
+from parkade.compound.answered import LEFT, AllFailed, Answers
 from parkade.compound.asking import AskOptions, ask, ask_async, chosen_of, questions_of
 from parkade.compound.models.local import LocalModel
 from parkade.compound.models.protocol import Price
@@ -114,8 +115,14 @@ def test_names_left_out_may_be_none_and_each_option_is_told_by_help() -> None:
 def test_a_budget_says_which_questions_it_left() -> None:
     answers = ask("E@m", ["a", "b", "c"], models={"m": numbered}, budget=Budget(calls=2))
     assert answers.summary.is_budget_spent
-    assert len(answers) == 2
-    assert len(answers.left) == 1
+    assert len(answers) == 3
+    (left,) = answers.left
+    # Each answer stands in the place of its question.
+    told = [None if id == left else f"{row}: 0" for id, row in zip("123", "abc", strict=True)]
+    assert answers.texts == told
+    assert answers[left].notes == (LEFT,)
+    assert "2 of 3 answered, 1 left by the budget" in repr(answers)
+    assert f"{left}  {LEFT}" in repr(answers)
     with pytest.raises(NetworkError, match="budget: 'much' is not an amount"):
         ask("E@m", "a", models={"m": numbered}, budget="much")
 
@@ -270,3 +277,27 @@ def test_a_file_of_questions_is_read_and_not_asked(tmp_path: Path) -> None:
 def test_no_questions_at_all_is_a_clear_error() -> None:
     with pytest.raises(TypeError, match="questions are a prompt"):
         questions_of(None)
+
+
+def test_a_function_with_a_price_is_a_model_that_a_budget_bounds() -> None:
+    model = {"function": numbered, "price": {"input": 1, "output": 1}, "max_tokens": 8}
+    answers = ask("E@m", ["a", "b"], models={"m": model}, budget="0.01")
+    assert answers.texts == ["a: 0", "b: 0"]
+    assert answers.summary.spent.micros > 0
+
+
+def test_a_score_is_accepted_from_its_threshold_on() -> None:
+    def score(question: Question, candidate: Candidate) -> float:
+        return np.float64(int(candidate.text[-1]) / 10)
+
+    verifiers = {"f": {"function": score, "threshold": 0.4}}
+    (first,) = ask("9B(E@m)@f(parallel=1)", ["a"], models={"m": numbered}, verifiers=verifiers)
+    assert (first.answer, first.score) == ("a: 4", 0.4)
+    (best,) = ask("9B(E@m)@f(stop=all)", ["a"], models={"m": numbered}, verifiers=verifiers)
+    assert (best.answer, best.score) == ("a: 8", 0.8)
+    with pytest.raises((AllFailed, VerifierBroken), match=r"gave 0\.. \(float\).*threshold"):
+        ask("2B(E@m)@f", ["a"], models={"m": numbered}, verifiers={"f": lambda q, c: 0.5})
+    with pytest.raises(NetworkError, match=r"verifiers.f: no field 'treshold'"):
+        ask(
+            "E@m", ["a"], models={"m": numbered}, verifiers={"f": {**verifiers["f"], "treshold": 1}}
+        )

@@ -2,13 +2,17 @@
 
 import gzip
 import io
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from parkade.compound.loading import load
 from parkade.compound.models.openai import OpenAIModel
 from parkade.compound.network import NetworkError
+from parkade.compound.network.binding import bind
+from parkade.compound.network.digest import network_digest
 from parkade.compound.network.notation import parse
 from parkade.compound.questions import QuestionError, count_questions, read_questions
 from tests.compound.building import run_network
@@ -97,6 +101,19 @@ def test_a_python_file_is_a_network_too(tmp_path: Path) -> None:
         "network = '3E@m >> M'\n"
     )
     assert load(tmp_path / "net.py").network == parse("3E@m >> M")
+
+
+def test_a_python_file_imports_and_names_what_stands_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "beside_the_network.py").write_text("def guess(call): return 'x'\n")
+    (tmp_path / "net.py").write_text(
+        "from beside_the_network import guess\n"
+        "models = {'a': guess, 'b': {'function': 'beside_the_network.py:guess'}}\n"
+        "network = 'E@a + E@b'\n"
+    )
+    assert set(load(tmp_path / "net.py").names.models) == {"a", "b"}
 
 
 @pytest.mark.parametrize(
@@ -307,3 +324,49 @@ def test_the_sections_of_a_python_file_may_say_what_a_file_would(folder: Path) -
     (folder / "wrong.py").write_text('network = "E@m"\nmodels = ["m"]\n')
     with pytest.raises(NetworkError, match=r"wrong\.py: models must be a dict from names, not a l"):
         load(folder / "wrong.py")
+
+
+def test_a_model_whose_options_have_the_limit_is_asked_with_that_name(tmp_path: Path) -> None:
+    text = """
+models:
+  o: {url: "http://x/v1", model: o4-mini, options: {max_completion_tokens: 256, top_p: 0.5}}
+network: "E@o + E@o(m=9)"
+"""
+    (tmp_path / "net.yaml").write_text(text)
+    loaded = load(tmp_path / "net.yaml")
+    bound = bind(loaded.network, loaded.names)
+    calls = [
+        node.writer.write({"prompt": "x"}).call(0)
+        for node in bound.nodes
+        if node.writer is not None
+    ]
+    bodies = [msgspec.json.decode(each.body) for each in calls]
+    assert [body["max_completion_tokens"] for body in bodies] == [256, 9]
+    assert [each.most_output_tokens for each in calls] == [256, 9]
+    assert all("max_tokens" not in body and body["top_p"] == 0.5 for body in bodies)
+    (tmp_path / "net.yaml").write_text(text.replace("0.5", "0.6"))
+    other = load(tmp_path / "net.yaml")
+    assert network_digest(bind(other.network, other.names)) != network_digest(bound)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ("options: {max_tokens: 5}", "write max_tokens at the model itself"),
+        ("max_tokens: 5, options: {max_completion_tokens: 5}", "leave one out"),
+        ("options: {max_completion_tokens: many}", "must be a whole number"),
+        ("options: {stream: true}", "options may not hold 'stream'"),
+    ],
+)
+def test_options_of_a_model_that_cannot_be_are_refused(
+    fields: str, says: str, tmp_path: Path
+) -> None:
+    text = f"network: E@a\nmodels: {{a: {{url: 'http://x/v1', model: m, {fields}}}}}"
+    (tmp_path / "net.yaml").write_text(text)
+
+    def loaded_and_bound() -> None:
+        loaded = load(tmp_path / "net.yaml")
+        bind(loaded.network, loaded.names)
+
+    with pytest.raises(NetworkError, match=says):
+        loaded_and_bound()

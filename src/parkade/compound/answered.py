@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from html import escape
 
-from parkade.compound.run.results import Result
+from parkade.compound.run.results import VERSION, Result
 from parkade.compound.run.running import Summary
 from parkade.core.units.money import format_amount
 
@@ -14,12 +14,19 @@ MAX_TEXT = 70
 MAX_REASON = 300
 
 
+#: What stands in the notes of a result that is none.
+LEFT = "not answered: the budget left it"
+
+
 class Answers:
-    """The results of the questions that have one, in the order of the questions."""
+    """A result for each question, in the order of the questions.
+
+    One that the budget left has a result too, without an answer, and stands in `left`.
+    """
 
     def __init__(self, results: tuple[Result, ...], left: tuple[str, ...], summary: Summary):
         self.results = results
-        #: Ids of questions that the budget left without a result.
+        #: Ids of questions that the budget left: their results have no answer, and say so in notes.
         self.left = left
         self.summary = summary
         self._by_id = {result.id: result for result in results}
@@ -36,7 +43,7 @@ class Answers:
 
     @property
     def texts(self) -> list[str | None]:
-        """The answers alone; None where a network abstained or failed."""
+        """The answers alone; None where a network abstained or failed, or the budget left it."""
         return [result.answer for result in self.results]
 
     @property
@@ -67,8 +74,8 @@ class Answers:
     def _head(self) -> str:
         answered = sum(result.answer is not None for result in self.results)
         failed, left = len(self.failed), len(self.left)
-        abstained = len(self.results) - answered - failed
-        parts = [f"Answers: {answered:,} of {len(self.results) + left:,} answered"]
+        abstained = len(self.results) - answered - failed - left
+        parts = [f"Answers: {answered:,} of {len(self.results):,} answered"]
         for count, what in (
             (abstained, "abstained"),
             (failed, "failed"),
@@ -76,6 +83,25 @@ class Answers:
         ):
             parts += [f"{count:,} {what}"] if count else []
         return ", ".join(parts)
+
+
+def left_result(identity: str, question: str, network: str) -> Result:
+    """What stands for a question that the budget left, by its id and the digests."""
+    return Result(
+        v=VERSION,
+        id=identity,
+        answer=None,
+        accepted=None,
+        calls=0,
+        cached=0,
+        cost=0,
+        input=0,
+        output=0,
+        us=0,
+        question=question,
+        network=network,
+        notes=(LEFT,),
+    )
 
 
 class AllFailed(Exception):
@@ -97,6 +123,7 @@ def _outcome(result: Result) -> str:
     """In one line: the answer with its verdict, or why there is none."""
     if result.answer is None:
         text = f"failed: {result.failures[0]}" if result.failures else "abstained"
+        text = LEFT if LEFT in result.notes else text
     else:
         mark = "" if result.accepted is None else "✓ " if result.accepted else "✗ not accepted: "
         text = f"{mark}{result.answer}"

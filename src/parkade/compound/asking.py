@@ -22,7 +22,7 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 import msgspec
 
 from parkade.compound.amounts import micros_of
-from parkade.compound.answered import AllFailed, Answers
+from parkade.compound.answered import AllFailed, Answers, left_result
 from parkade.compound.loading import Loaded, load, loaded_from
 from parkade.compound.network import NetworkError, Operator
 from parkade.compound.network.binding import bind
@@ -99,8 +99,9 @@ def ask(network: Network, questions: Questions, **options: Unpack[AskOptions]) -
     `models`, `verifiers` and `functions` say what the network's names mean, each as a network file
     would, or by a Python value. `out` is a folder in which the run is kept and goes on; `budget` is
     the most money, as "0.50" or 0.5, or a `Budget`; `width` bounds the calls in flight for one
-    question; `patience_s` is for how long a server may answer nothing; `on_result` hears each
-    result.
+    question. A question that the budget leaves keeps its place among the answers, without one, and
+    stands in `answers.left`. `patience_s` is for how long a server may answer nothing; `on_result`
+    hears each result.
 
     Works in a notebook too: where a loop runs already, it runs in a thread of its own. Raises what
     `run_async` does (BudgetTooSmall before the first call if the budget holds not even one),
@@ -177,10 +178,13 @@ async def answers_of(loaded: Loaded, asked: list[Question], chosen: Chosen) -> A
     wanted = {question_digest(question): question.id for question in asked}
     if summary.skipped and chosen.out is not None:
         found = _done_before(chosen.out / RESULTS, network_digest(bound)) | found
-    results = tuple(found[digest] for digest in wanted if digest in found)
+    network = network_digest(bound)
+    results = tuple(
+        found.get(digest) or left_result(name, digest, network) for digest, name in wanted.items()
+    )
     left = tuple(name for digest, name in wanted.items() if digest not in found)
     answers = Answers(results, left, summary)
-    if results and len(answers.failed) == len(results):
+    if answers.failed and len(answers.failed) + len(left) == len(results):
         raise AllFailed(answers)
     if summary.broken and not summary.verdicts:
         verifier, _, why = summary.broken[0].reason.partition(": ")

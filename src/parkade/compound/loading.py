@@ -11,7 +11,8 @@
       past: {recorded: answers.jsonl}
     verifiers:
       tests: {function: "checks.py:passes"}
-      number: {make: "package.module:Class", field: answer}   # a verifier object, with its fields
+      good: {function: "checks.py:score", threshold: 0.8}      # a score, accepted from there on
+  number: {make: "package.module:Class", field: answer}   # a verifier object, with its fields
       sum: {number: {relative: 0.01}}        # a short name, of those in `verify.short`
     functions:
       normal: "checks.py:normal"
@@ -41,8 +42,10 @@ from parkade.compound.models.protocol import Model
 from parkade.compound.models.providers import providers_from
 from parkade.compound.network import NetworkError, Operator
 from parkade.compound.network.binding import Names
+from parkade.compound.network.sources import source_of
 from parkade.compound.network.yaml import from_plain, name_in_yaml
 from parkade.compound.verify import short
+from parkade.compound.verify.function import FunctionVerifier
 
 MAX_BYTES = 1_000_000
 #: What stands in a section, for errors.
@@ -160,10 +163,10 @@ def loaded_from(
     models: Mapping[str, Any],
     verifiers: Mapping[str, Any],
     functions: Mapping[str, Any],
+    folder: Path = Path(),
 ) -> Loaded:
     """What a program gives in place of a file: each name stands for a value, or for what a file
-    would say of it. A function may stand for a model; paths are relative to the working folder."""
-    folder = Path()
+    would say of it. A function may stand for a model; paths are relative to the folder."""
     made = {name: _model(name, given, folder) for name, given in models.items()}
     checks = {
         name: _verifier(name, given, folder) if isinstance(given, (str, dict)) else given
@@ -198,7 +201,10 @@ def _model(name: str, given: Any, folder: Path) -> Model:
 
 
 def function_at(named: Any, folder: Path) -> Callable[..., Any]:
-    """The function at `file.py:name` or `package.module:name`."""
+    """The function at `file.py:name` or `package.module:name`; a function itself, from Python."""
+    if callable(named):
+        function: Callable[..., Any] = named
+        return function
     module, _, attribute = str(named).partition(":")
     if not attribute:
         raise NetworkError(f"{named!r} names no function; write file.py:function")
@@ -214,8 +220,8 @@ def function_at(named: Any, folder: Path) -> Callable[..., Any]:
         found = getattr(found, part)
     if not callable(found):
         raise NetworkError(f"{named!r} is no function")
-    function: Callable[..., Any] = found
-    return function
+    its: Callable[..., Any] = found
+    return its
 
 
 def _raised(error: Exception) -> str:
@@ -264,8 +270,8 @@ def _kind(given: Any) -> str:
 def _verifier(name: str, given: Any, folder: Path) -> Any:
     if isinstance(given, str):
         return function_at(given, folder)
-    if isinstance(given, dict) and set(given) == {"function"}:
-        return function_at(given["function"], folder)
+    if isinstance(given, dict) and "function" in given:
+        return _of_function(name, given, folder)
     if isinstance(given, dict) and set(given) == {"model_verifier"}:
         return from_plain(given, where=f"verifiers.{name}")
     if short.is_short(given):
@@ -273,10 +279,27 @@ def _verifier(name: str, given: Any, folder: Path) -> Any:
     if isinstance(given, dict) and "make" in given:
         return _made(name, given, folder)
     raise NetworkError(
-        f"verifiers.{name}: write {{function: file.py:name}}, {{model_verifier: {{model: …}}}}, "
+        f"verifiers.{name}: write {{function: file.py:name}} (with a threshold: … where it gives a "
+        "score), {model_verifier: {model: …}}, "
         f"a short name ({', '.join(short.SHORT)}) with its fields, "
         "or {make: package.module:Class, …} with the fields of the class"
     )
+
+
+def _of_function(name: str, given: dict[str, Any], folder: Path) -> Any:
+    """A function that gives a verdict, or with a threshold one that gives a score."""
+    where = f"verifiers.{name}"
+    if unknown := sorted({str(key) for key in given} - {"function", "threshold"}):
+        raise NetworkError(f"{where}: no field {unknown[0]!r}; there are: function, threshold")
+    function = function_at(given["function"], folder)
+    if "threshold" not in given:
+        return function
+    threshold = given["threshold"]
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        raise NetworkError(f"{where}: threshold must be a number, the least score that it accepts")
+    # With all of its file, as functions count everywhere.
+    version = source_of(function) or version_of(function)
+    return FunctionVerifier(function, threshold=float(threshold), version=version)
 
 
 def _made(name: str, given: dict[str, Any], folder: Path) -> Any:
@@ -291,6 +314,10 @@ def _made(name: str, given: dict[str, Any], folder: Path) -> Any:
 
 
 def _from_python(path: Path) -> Loaded:
+    # It may import what stands beside it, as a script may; last, so that it hides nothing.
+    beside = str(path.parent.resolve())
+    if beside not in sys.path:
+        sys.path.append(beside)
     try:
         module = _module(path.name, path.parent)
     except OSError as error:
@@ -304,7 +331,7 @@ def _from_python(path: Path) -> Loaded:
     for name, its in given.items():
         if not isinstance(its, dict):
             raise NetworkError(f"{path}: {name} must be a dict from names, not {_kind(its)}")
-    return loaded_from(network, given["models"], given["verifiers"], given["functions"])
+    return loaded_from(network, **given, folder=path.parent)
 
 
 def _module(name: str, folder: Path) -> Any:

@@ -34,6 +34,10 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     sample: int
     #: The content address of the call that made it; empty if a function did.
     key: str
+    #: How that call ended, as in Completion.
+    finish: str = "stop"
+    #: The model's words where it refused; "" otherwise.
+    refusal: str = ""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from parkade.compound.models.answers import completion_from, completions_from, failure_from, shared
+from parkade.compound.models.answers import (
+    completion_from,
+    completions_from,
+    failure_from,
+    refusal_of,
+    shared,
+)
 from parkade.compound.models.protocol import Failure, Price
 from parkade.compound.values import Call, Completion, Usage
 
@@ -162,3 +168,22 @@ def test_the_wait_that_a_server_asks_for_is_read_in_each_form(
     else:
         assert wait_us is not None
         assert least_s * 1e6 <= wait_us <= most_s * 1e6
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "refusal"),
+    [
+        ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "ab", ""),
+        ({"content": [{"type": "refusal", "refusal": "No."}]}, "", "No."),
+        ({"content": None, "refusal": "I will not."}, "", "I will not."),
+        ({"content": None, "reasoning_content": "hm"}, "", ""),
+        ({"content": "a", "refusal": None}, "a", ""),
+    ],
+)
+def test_parts_are_joined_and_the_words_of_a_refusal_are_found(
+    message: dict[str, Any], text: str, refusal: str
+) -> None:
+    told = {"choices": [{"message": {"role": "assistant", **message}}]}
+    found = completion_from(msgspec.json.encode(told), call(), None, 0)
+    assert isinstance(found, Completion)
+    assert (found.text, refusal_of(found.message)) == (text, refusal)

@@ -82,6 +82,8 @@ def test_a_network_survives_yaml(text: str, network: Operator) -> None:
         "0E@a",
         "E@a(t=)",
         "E@a(oops=1)",
+        "E@a(t=0.7,t=0.8)",
+        "E@a(t=0.7,temperature=0.7)",
         "3B@v",
         "E@a E@b",
         "(" * 60 + "E@a" + ")" * 60,

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import openai
 import pytest
 
@@ -27,7 +28,7 @@ from parkade.compound.run.running import Settings
 from parkade.compound.serve import server as network_server
 from parkade.compound.serve.answering import Answering
 from parkade.compound.serve.server import NetworkServer, serving
-from parkade.compound.values import Call, Candidate, Question, Verdict
+from parkade.compound.values import Call, Candidate, Completion, Question, Usage, Verdict
 from tests.compound.building import answering, names, priced, prompt
 from tests.compound.server import Asked, completion, reply, scripted
 
@@ -341,6 +342,63 @@ def test_an_abstaining_network_refuses_in_words(tmp_path: Path) -> None:
             told = await asked.chat.completions.create(model="net", messages=say("hi"))
             assert told.choices[0].message.content is None
             assert told.choices[0].message.refusal == "no candidate was accepted"
+
+    in_loop(work)
+
+
+def test_a_cut_answer_and_a_refusal_are_told_as_such(tmp_path: Path) -> None:
+    message = msgspec.Raw(b'{"role":"assistant","content":null,"refusal":"I will not."}')
+
+    def ends(call: Call) -> Completion:
+        is_refused = prompt(call) == "no"
+        return Completion(
+            text="" if is_refused else "the beginn",
+            usage=Usage(input_tokens=1, output_tokens=1),
+            cost_micros=0,
+            finish="stop" if is_refused else "length",
+            latency_us=0,
+            message=message if is_refused else None,
+        )
+
+    async def work() -> None:
+        model = LocalModel("m", ends)
+        async with served(tmp_path, Generate("m"), model) as url, client(url) as asked:
+            told = await asked.chat.completions.create(model="net", messages=say("hi"))
+            assert (told.choices[0].finish_reason, told.choices[0].message.content) == (
+                "length",
+                "the beginn",
+            )
+            told = await asked.chat.completions.create(model="net", messages=say("no"))
+            assert told.choices[0].message.refusal == "I will not."
+            assert told.choices[0].message.content is None
+            stream = await asked.chat.completions.create(
+                model="net", messages=say("hi"), stream=True
+            )
+            finishes = [piece.choices[0].finish_reason async for piece in stream]
+            assert finishes[-1] == "length"
+
+    in_loop(work)
+
+
+def test_an_image_that_a_budget_cannot_bound_is_the_clients_mistake(tmp_path: Path) -> None:
+    image: Any = {"type": "image_url", "image_url": {"url": "data:,"}}
+    messages: Any = [{"role": "user", "content": [{"type": "text", "text": "hi"}, image]}]
+
+    async def work() -> None:
+        async with served(tmp_path, budget=Budget(tokens=1_000)) as url, client(url) as asked:
+            with pytest.raises(openai.BadRequestError, match="messages of text only") as told:
+                await asked.chat.completions.create(model="net", messages=messages)
+            assert "attachment_tokens" not in str(told.value)
+
+    in_loop(work)
+
+
+def test_the_one_model_is_told_of_by_its_name(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with served(tmp_path) as url, client(url) as asked:
+            assert (await asked.models.retrieve("net")).id == "net"
+            with pytest.raises(openai.NotFoundError, match="this server has 'net'"):
+                await asked.models.retrieve("other/one")
 
     in_loop(work)
 

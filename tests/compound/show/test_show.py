@@ -3,8 +3,10 @@
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from parkade.compound.models.local import LocalModel
 from parkade.compound.network import Cascade, Function, Operator, Route
 from parkade.compound.network.notation import parse
 from parkade.compound.run.described import NoSuchRun, RunUnreadable
@@ -12,7 +14,7 @@ from parkade.compound.run.ownership import RUN
 from parkade.compound.show.page import as_page
 from parkade.compound.show.text import as_text
 from parkade.compound.show.trace import read_trace
-from parkade.compound.values import Candidate, Question, Verdict
+from parkade.compound.values import Call, Candidate, Completion, Question, Usage, Verdict
 from tests.compound.building import answering, ask, names, priced, run_network
 
 
@@ -200,6 +202,26 @@ def test_votes_that_are_alike_are_numbered_and_a_ranks_calls_name_their_candidat
         assert f"sample 0, vote {vote}" in page
     for sample in (0, 1, 2):
         assert f"j#1 on m#{sample}" in shown
+
+
+def test_a_refusal_is_told_in_its_words_and_counts_as_empty(tmp_path: Path) -> None:
+    def refuses(call: Call) -> Completion:
+        return Completion(
+            text="",
+            usage=Usage(input_tokens=1, output_tokens=1),
+            cost_micros=0,
+            finish="stop",
+            latency_us=0,
+            message=msgspec.Raw(b'{"content":null,"refusal":"I will not."}'),
+        )
+
+    known = names({"m": LocalModel("m", refuses)})
+    summary, results = run_network(parse("2E@m >> M"), [ask(1)], known, tmp_path)
+    assert (summary.empty, results["q1"].refusal) == (2, "I will not.")
+    shown = as_text(read_trace(tmp_path, "q1"))
+    assert "answer   empty: I will not.\n" in shown
+    assert "note     generate: 2 of 2 answers are refusals: I will not.\n" in shown
+    assert shown.count("REFUSED") == 2
 
 
 def hard(question: Question) -> str:

@@ -1,5 +1,6 @@
 """Following a log: no line is lost that can be read, whatever becomes of its file."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -294,4 +295,18 @@ def test_a_new_log_that_begins_with_the_same_few_lines_is_read_from_its_beginnin
     log.rename(tmp_path / "kern.log.1")
     log.write_text("the same fault\nagain\n")
     assert follower.poll() == ["the same fault", "again"]
+    follower.close()
+
+
+def test_what_is_no_regular_file_is_told_and_waited_for_by_nobody(tmp_path: Path) -> None:
+    """A pipe has no places to go on from, and its opening waits for a writer."""
+    path = tmp_path / "kern.log"
+    os.mkfifo(path)
+    follower = Follower(path, from_end=False)
+    assert follower.poll() == []
+    assert follower.unread is not None and "no regular file" in follower.unread
+    assert Follower(Path("/dev/null"), from_end=True).unread is not None
+    path.unlink()
+    path.write_text("a line\n")
+    assert follower.poll() == ["a line"] and follower.unread is None
     follower.close()

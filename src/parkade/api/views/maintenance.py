@@ -64,8 +64,8 @@ def told(event: events.MaintenanceEvent) -> tuple[str, dict[str, Any]]:
 
 
 def _window(window: Window) -> dict[str, Any]:
-    assert window.end_us is not None
+    end_us = window.end_us
     return {
         "start": format_instant(instant(window.start_us)),
-        "end": format_instant(instant(window.end_us)),
+        "end": "open" if end_us is None else format_instant(instant(end_us)),
     }

@@ -153,8 +153,28 @@ def _content(choice: _Choice) -> tuple[str, msgspec.Raw | None]:
     if choice.message is NO_MESSAGE:
         return choice.text or "", None
     message = _decode_message(choice.message)
-    text = message.content if isinstance(message.content, str) else ""
+    text = _joined(message.content, "text")
     return text, msgspec.Raw(bytes(choice.message)) if message.has_more() else None
+
+
+def _joined(content: Any, of: str) -> str:
+    """The text of a message's content; of a list the parts of that kind, one after the other."""
+    if isinstance(content, str):
+        return content if of == "text" else ""
+    parts = content if isinstance(content, list) else ()
+    texts = (part.get(of) for part in parts if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def refusal_of(kept: msgspec.Raw | None) -> str:
+    """The model's words in a message that refuses; "" for any other."""
+    if kept is None or not bytes(kept):
+        return ""
+    try:
+        message = _decode_message(kept)
+    except msgspec.DecodeError:
+        return ""
+    return str(message.refusal) if message.refusal else _joined(message.content, "refusal")
 
 
 def _usages(

@@ -10,7 +10,7 @@ answer what no answer file has and writes it down instead; give the file to the 
 again with the answers. Each round goes one step deeper into the network.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +113,13 @@ class BatchModel:
         price: Price | None = None,
         max_output_tokens: int | None = None,
         bounds: TokenBounds = PLAIN_BOUNDS,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.identity = model
         self.price = price
         self.max_output_tokens = max_output_tokens
         self.bounds = bounds
+        self.options = dict(options or {})
         self.limits = RateLimits(concurrency=1_024, initial=1_024)
         self._path = requests
         self._written: set[str] = set()

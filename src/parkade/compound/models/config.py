@@ -56,7 +56,8 @@ class _Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class FunctionGiven(_Given, frozen=True, kw_only=True):
     """A Python function."""
 
-    function: str
+    #: `file.py:name`; from Python also the function itself.
+    function: Any
     #: Yours to raise; None: the function's own source stands for it.
     version: str | int | None = None
 
@@ -71,6 +72,8 @@ class ServerGiven(_Given, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     #: Samples of one prompt that one request may ask for, as `n`.
     samples_per_request: Annotated[int, msgspec.Meta(ge=1, le=MOST_SAMPLES)] = 1
+    #: Further keys of each request; an operator's own come first.
+    options: dict[str, Any] = {}
 
 
 class RecordedGiven(_Given, frozen=True, kw_only=True):
@@ -86,6 +89,8 @@ class BatchGiven(_Given, frozen=True, kw_only=True):
     batch: str
     model: str
     answers: list[str] = []
+    #: As in ServerGiven.
+    options: dict[str, Any] = {}
 
 
 GIVEN: dict[str, type[_Given]] = {
@@ -102,7 +107,7 @@ SECRETS = ("key", "api_key", "token", "authorization")
 def model_from(
     name: str,
     given: Any,
-    function_at: Callable[[str], Callable[..., Any]],
+    function_at: Callable[[Any], Callable[..., Any]],
     folder: Path,
     providers: Mapping[str, ProviderGiven] | None = None,
 ) -> Model:
@@ -153,6 +158,7 @@ def model_from(
                 price=price_from(parsed.price, where),
                 max_output_tokens=parsed.max_tokens,
                 bounds=bounds_from(parsed),
+                options=_options(parsed, where),
             )
         case _:
             raise AssertionError(f"no model is made of {type(parsed).__name__}")
@@ -199,7 +205,20 @@ def _server(given: ServerGiven, where: str, provider: ProviderLimits | None) -> 
         timeout_s=given.timeout,
         headers=given.headers,
         samples_per_request=given.samples_per_request,
+        options=_options(given, where),
     )
+
+
+def _options(given: ServerGiven | BatchGiven, where: str) -> dict[str, Any]:
+    """Keys of each request; one limit of output, in one place."""
+    if "max_tokens" in given.options:
+        raise NetworkError(f"{where}.options: write max_tokens at the model itself")
+    if "max_completion_tokens" in given.options and given.max_tokens is not None:
+        raise NetworkError(
+            f"{where}: has max_tokens and options.max_completion_tokens: servers differ in which "
+            "of two limits they keep, so leave one out"
+        )
+    return given.options
 
 
 def price_from(given: PriceGiven | str | None, where: str) -> Price | None:

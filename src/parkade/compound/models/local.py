@@ -67,10 +67,11 @@ class LocalModel:
         if not inspect.isawaitable(answer):
             done(self._completion(call, answer, began))
             return _nothing
-        task = asyncio.ensure_future(self._wait(call, answer, began, done))
+        turn = _Turn(answer)
+        task = asyncio.ensure_future(self._wait(call, turn, began, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return lambda: _cancel(task)
+        return lambda: turn.cancel(task)
 
     async def close(self) -> None:
         """Cancel what still runs."""
@@ -78,9 +79,10 @@ class LocalModel:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _wait(self, call: Call, answer: Awaitable[Any], began: int, done: Done) -> None:
+    async def _wait(self, call: Call, turn: "_Turn", began: int, done: Done) -> None:
+        turn.has_come = True
         try:
-            outcome = self._completion(call, await answer, began)
+            outcome = self._completion(call, await turn.answer, began)
         except Exception as error:  # noqa: BLE001 - the function is the user's
             outcome = _broken(error)
         done(outcome)
@@ -106,6 +108,24 @@ class LocalModel:
         )
 
 
+class _Turn:
+    """An asynchronous answer, and whether its task has had a turn of the loop."""
+
+    __slots__ = ("answer", "has_come")
+
+    def __init__(self, answer: Awaitable[Any]) -> None:
+        self.answer = answer
+        self.has_come = False
+
+    def cancel(self, task: "asyncio.Task[None]") -> bool:
+        """Whether nothing of the function has run: a coroutine begins with its first turn."""
+        task.cancel()
+        if self.has_come or not inspect.iscoroutine(self.answer):
+            return False
+        self.answer.close()
+        return True
+
+
 def version_of(function: Callable[..., Any]) -> str:
     """The version of a function that is given none: its source, or "1" where it has none."""
     return own_source_of(function) or "1"
@@ -120,7 +140,3 @@ def _broken(error: Exception) -> Failure:
 
 def _nothing() -> None:
     """A call that has ended already needs no cancelling."""
-
-
-def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()

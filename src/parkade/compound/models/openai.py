@@ -8,7 +8,8 @@ its prefix cache holds them, unless that one has far more to do than another.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 from zlib import crc32
@@ -64,6 +65,7 @@ class OpenAIModel:
         timeout_s: float = 600.0,
         headers: dict[str, str] | None = None,
         samples_per_request: int = 1,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         assert urls, "a model needs at least one URL"
         assert samples_per_request >= 1
@@ -72,6 +74,7 @@ class OpenAIModel:
         self.max_output_tokens = max_output_tokens
         self.bounds = bounds
         self.limits = limits or RateLimits()
+        self.options = dict(options or {})
         self._key_env = key_env
         self._headers = headers or {}
         self._timeout_s = timeout_s

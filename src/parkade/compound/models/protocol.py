@@ -6,8 +6,8 @@ server was never asked.
 """
 
 import enum
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -53,6 +53,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     #: The server was not reached at all.
     is_unreached: bool = False
+    #: It was not sent, since nothing bounds what it may take and there is a budget.
+    is_unbounded: bool = False
 
 
 Outcome: TypeAlias = Completion | Failure
@@ -123,7 +125,7 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(Protocol):
-    """Answers calls."""
+    """Answers calls. It may have `options` too: see `options_of`."""
 
     #: Stands under "model" in the request body, and so in every content address.
     identity: str
@@ -141,6 +143,12 @@ class Model(Protocol):
     async def close(self) -> None:
         """Give back connections and processes."""
         ...
+
+
+def options_of(model: Model) -> Mapping[str, Any]:
+    """Keys that each request to a model has, where its operator says nothing else of them."""
+    options: Mapping[str, Any] = getattr(model, "options", {})
+    return options
 
 
 def bounded(message: str, most: int = MAX_MESSAGE) -> str:

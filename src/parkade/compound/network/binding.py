@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from parkade.compound.models.protocol import Model
+from parkade.compound.models.protocol import Model, options_of
 from parkade.compound.network import wording
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.network.operators import (
@@ -246,8 +246,9 @@ class _Binder:
         model = self.names.models.get(operator.model)
         if model is None:
             raise _unknown("model", operator.model, self.names.models)
+        options = {**options_of(model), **operator.options}
         for key, instead in RESERVED.items():
-            self._need(key not in operator.options, f"options may not hold {key!r}: {instead}")
+            self._need(key not in options, f"options may not hold {key!r}: {instead}")
         return Writer(operator, prompt or DEFAULT_PROMPTS[type(operator)], model)
 
     def _checker(self, checker: Checker) -> Any:

@@ -193,6 +193,9 @@ class _Parser:
             if found is None:
                 self.fail("expected field=value, with texts in double quotes")
             name = SHORT.get(found["field"], found["field"])
+            if name in fields:
+                self.place = found.start("field")
+                self.fail(f"{name} is given twice")
             fields[name] = _value(found["word"], found["text"])
             places[name] = found.start("field")
             self.place = found.end()

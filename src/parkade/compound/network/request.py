@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from parkade.compound.models.protocol import Model
+from parkade.compound.models.protocol import Model, options_of
 from parkade.compound.network.bounding import (
+    LIMITS,
     attachments,
     most_input,
     output_limit,
@@ -60,11 +61,10 @@ class Writer:
     def __init__(self, operator: Asking, prompt: str, model: Model) -> None:
         self.model_name = operator.model
         self.kind = operator.kind if isinstance(operator, Generate) else "chat"
-        self.most_output_tokens = output_limit(
-            operator.options, operator.max_tokens, model.max_output_tokens
-        )
+        options, own = _options_and_limit(operator, options_of(model))
+        self.most_output_tokens = output_limit(options, own, model.max_output_tokens)
         self._bounds = model.bounds
-        self._options = operator.options
+        self._options = options
         self._prompt = Template(prompt)
         self._system = None if operator.system is None else Template(operator.system)
         given = operator.messages if isinstance(operator, Generate) else None
@@ -77,7 +77,7 @@ class Writer:
             and not operator.prompt
             and operator.system is None
         )
-        self._fixed = _fixed(operator, model, self.most_output_tokens)
+        self._fixed = _fixed(operator, options, model, self.most_output_tokens)
         self.signature = canonical(
             {
                 **self._fixed,
@@ -154,8 +154,23 @@ class Writer:
         return [{"role": "system", "content": self._system.render(values)}, user]
 
 
-def _fixed(operator: Asking, model: Model, most_output: int | None) -> dict[str, Any]:
-    body: dict[str, Any] = {**operator.options, "model": model.identity}
+def _options_and_limit(
+    operator: Asking, of_model: Mapping[str, Any]
+) -> tuple[dict[str, Any], int | None]:
+    """The model's options under the operator's, and the operator's own limit of output: that goes
+    by the name of the model's, where the model's options have one."""
+    has_own = any(name in operator.options for name in LIMITS)
+    common = {key: it for key, it in of_model.items() if not (has_own and key in LIMITS)}
+    options = {**common, **operator.options}
+    if operator.max_tokens is not None and "max_completion_tokens" in common:
+        return {**options, "max_completion_tokens": operator.max_tokens}, None
+    return options, operator.max_tokens
+
+
+def _fixed(
+    operator: Asking, options: Mapping[str, Any], model: Model, most_output: int | None
+) -> dict[str, Any]:
+    body: dict[str, Any] = {**options, "model": model.identity}
     if operator.temperature is not None:
         body["temperature"] = operator.temperature
     if most_output is not None and "max_completion_tokens" not in body:

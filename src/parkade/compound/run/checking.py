@@ -11,10 +11,13 @@ import inspect
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from parkade.compound.models.protocol import Failure, FailureKind, bounded
-from parkade.compound.network.digest import code_name, name_of
+from parkade.compound.network.digest import code_name, function_name, name_of
+from parkade.compound.run.given import Use
+from parkade.compound.run.given import read as read_given
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.lines import VerdictLine
 from parkade.compound.run.orders import Apply, Check, Judged
@@ -75,7 +78,7 @@ class Checking:
                 return
 
         def given(value: Any) -> Any:
-            verdict = _as_verdict(value)
+            verdict = read_given(Use.VERDICT, verifier, value)
             if isinstance(verdict, Verdict):
                 took_us = (time.perf_counter_ns() - began) // 1_000
                 self._journal_verdict(run, order, key, verdict, took_us)
@@ -157,7 +160,9 @@ class Checking:
         return name
 
     def apply(self, run: Progressing, order: Apply) -> None:
-        self._call(run, order.ticket, order.function, order.arguments, _as_it_is, _nothing)
+        function = order.function
+        given = partial(read_given, order.use, function)
+        self._call(run, order.ticket, function, order.arguments, given, _nothing)
 
     def _call(
         self,
@@ -236,23 +241,6 @@ def _nothing(failure: Failure) -> None:
     """A function that fails is told of with its question."""
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _as_verdict(value: Any) -> Verdict | Failure:
-    """What a verifier or a plain function said."""
-    if isinstance(value, Verdict):
-        return value
-    if isinstance(value, bool):
-        return Verdict(is_accepted=value)
-    return Failure(
-        kind=FailureKind.BROKEN,
-        message=f"a verifier gave {type(value).__name__}; it must give a Verdict, True or False",
-    )
-
-
 def _raised(function: Any, error: Exception) -> Failure:
-    name = getattr(function, "__qualname__", type(function).__name__)
-    message = f"{name} raised {type(error).__name__}: {error}"
+    message = f"{function_name(function)} raised {type(error).__name__}: {error}"
     return Failure(kind=FailureKind.BROKEN, message=bounded(message[:MAX_REASON]))

@@ -155,11 +155,14 @@ class Engine:
                 self._over.set_exception(error)
 
     def _work(self, until: float) -> None:
+        before = self.counts.questions
         while True:
-            before = self.counts.questions
             moved = self._tell_all()
             # The places of questions that ended together are filled in one pass.
-            begun = self._begin_more(max(1, self.counts.questions - before))
+            ended, before = self.counts.questions - before, self.counts.questions
+            begun = self._begin_more(max(1, ended))
+            # What the journal answers is told before a call starts that it makes needless.
+            self._tell_inbox()
             self._start_calls()
             if not (moved or begun or self._calls.has_ended() or self._inbox):
                 break
@@ -183,6 +186,12 @@ class Engine:
             else:
                 return count > 0
         return True
+
+    def _tell_inbox(self) -> None:
+        for _ in range(min(256, len(self._inbox))):
+            run, ticket, value = self._inbox.popleft()
+            run.machine.tell(ticket, value)
+            self._take_orders(run)
 
     def _begin_more(self, most: int) -> int:
         """How many questions began, at most so many."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from parkade.compound.network.binding import Node
+from parkade.compound.run.given import Use
 from parkade.compound.run.orders import Apply, Ask, Check, Event, Item, Judged
 from parkade.compound.values import Call, Candidate, Question
 
@@ -84,10 +85,11 @@ class Frame:
         self.machine.orders.append(Check(ticket, checker, candidate, self.node.index))
         return ticket
 
-    def apply(self, function: Callable[..., Any], *arguments: Any) -> int:
-        """Call a function; `Finished` brings what it gave or a Failure."""
+    def apply(self, use: Use, function: Callable[..., Any], *arguments: Any) -> int:
+        """Call a function; `Finished` brings what `given.read` makes of what it gave, or a
+        Failure."""
         ticket = self._ticket()
-        self.machine.orders.append(Apply(ticket, function, arguments, self.node.index))
+        self.machine.orders.append(Apply(ticket, use, function, arguments, self.node.index))
         return ticket
 
     def open(self, node: Node, draw: int, given: Item | None = None) -> "Frame":

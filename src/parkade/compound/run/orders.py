@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from parkade.compound.models.protocol import Failure
+from parkade.compound.run.given import Use
 from parkade.compound.values import Call, Candidate, Verdict
 
 MAX_ITEMS = 10_000
@@ -44,9 +45,10 @@ class Check(msgspec.Struct, frozen=True, gc=False):
 
 
 class Apply(msgspec.Struct, frozen=True, gc=False):
-    """Call this function."""
+    """Call this function; `use` says what it must give."""
 
     ticket: int
+    use: Use
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     node: int

@@ -81,7 +81,7 @@ class Counts(msgspec.Struct):
     broken_verdicts: int = 0
     broken: Reasons = msgspec.field(default_factory=Reasons)
     is_budget_spent: bool = False
-    #: Answers that `max_tokens` cut, that a filter stopped, and that hold no text and nothing else.
+    #: Answers that `max_tokens` cut, that a filter stopped, and that hold no text.
     cut_answers: int = 0
     filtered: int = 0
     empty: int = 0
@@ -96,5 +96,5 @@ class Counts(msgspec.Struct):
             self.cut_answers += 1
         elif completion.finish == "content_filter":
             self.filtered += 1
-        elif not completion.text and completion.message is None:
+        elif not completion.text:
             self.empty += 1

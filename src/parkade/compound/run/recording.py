@@ -138,6 +138,8 @@ def result_of(run: Progressing, answer: Answer, network: str) -> Result:
         score=None if first is None else first.score if verdict is None else verdict.score,
         model="" if first is None else first.candidate.model,
         key="" if first is None else first.candidate.key,
+        finish="stop" if first is None else first.candidate.finish,
+        refusal="" if first is None else first.candidate.refusal,
         candidates=tuple(item.candidate.text for item in answer.items) if many else (),
         failures=tuple(f"{failure.kind.value}: {failure.message}" for failure in answer.failures),
         notes=answer.notes,

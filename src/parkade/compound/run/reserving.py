@@ -63,6 +63,7 @@ class Reserving:
                 message=f"a budget in money or tokens needs models.{call.model}.attachment_tokens: "
                 "the question's messages have parts that are no text (images, audio, files), and "
                 "this is the most tokens that one of them may be billed as",
+                is_unbounded=True,
             )
         if budget.micros is not None and model.price is None:
             return Failure(

@@ -48,6 +48,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failures: tuple[str, ...] = ()
     #: How its operators chose: the tally of a vote, a tie, replies that name no candidate.
     notes: tuple[str, ...] = ()
+    #: How the call that made the answer ended, such as "length"; and the model's words where it
+    #: refused.
+    finish: str = "stop"
+    refusal: str = ""
 
     @property
     def has_failed(self) -> bool:
@@ -61,6 +65,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         parts += [f"calls={self.calls}", f"cost={format_amount(self.cost)}"]
         parts += [f"candidates={len(self.candidates)}"] if self.candidates else []
         parts += [f"failures={self.failures}"] if self.failures else []
+        parts += [f"notes={self.notes}"] if self.notes and self.answer is None else []
         return f"Result({', '.join(parts)})"
 
 

@@ -84,11 +84,7 @@ def read_request(body: bytes, model: str) -> ChatRequest:
     except msgspec.DecodeError as error:
         raise invalid(f"the request is not valid: {in_words(error)}") from None
     if request.model != model:
-        raise invalid(
-            f"there is no model {request.model!r}; this server has {model!r}",
-            status=404,
-            code="model_not_found",
-        )
+        raise other_model(request.model, model)
     if request.n not in (None, 1):
         raise invalid("a network gives one answer; send n = 1 or leave it out")
     if request.tools:
@@ -150,11 +146,11 @@ def completion(result: Result, *, identity: str, model: str, created: int) -> di
                 "index": 0,
                 "message": {
                     "role": "assistant",
-                    "content": result.answer,
+                    "content": None if result.refusal else result.answer,
                     "refusal": _refusal(result),
                 },
                 "logprobs": None,
-                "finish_reason": "stop",
+                "finish_reason": _finish(result),
             }
         ],
         "usage": usage(result),
@@ -182,7 +178,7 @@ def chunks(
             "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}],
         }
 
-    text = result.answer or ""
+    text = "" if result.refusal else result.answer or ""
     pieces = [piece({"role": "assistant", "content": ""})]
     pieces += [
         piece({"content": text[place : place + PIECE]}) for place in range(0, len(text), PIECE)
@@ -190,7 +186,7 @@ def chunks(
     refusal = _refusal(result)
     if refusal is not None:
         pieces.append(piece({"refusal": refusal}))
-    pieces.append(piece({}, "stop"))
+    pieces.append(piece({}, _finish(result)))
     if wants_usage:
         pieces.append({**piece({}), "choices": [], "usage": usage(result)})
     return pieces
@@ -212,9 +208,30 @@ def event(content: dict[str, Any]) -> bytes:
 
 def models(model: str, created: int) -> dict[str, Any]:
     """What `GET /v1/models` says."""
-    one = {"id": model, "object": "model", "created": created, "owned_by": "parkade"}
-    return {"object": "list", "data": [one]}
+    return {"object": "list", "data": [one_model(model, created)]}
+
+
+def one_model(model: str, created: int) -> dict[str, Any]:
+    """What `GET /v1/models/NAME` says."""
+    return {"id": model, "object": "model", "created": created, "owned_by": "parkade"}
+
+
+def other_model(asked: str, model: str) -> Refused:
+    """A client asks for a model that is not here."""
+    return invalid(
+        f"there is no model {asked!r}; this server has {model!r}",
+        status=404,
+        code="model_not_found",
+    )
 
 
 def _refusal(result: Result) -> str | None:
+    """The model's own words, or that there is no answer."""
+    if result.refusal:
+        return result.refusal
     return None if result.answer is not None else "no candidate was accepted"
+
+
+def _finish(result: Result) -> str:
+    """Whether the call that made the answer was cut or filtered."""
+    return result.finish if result.finish in ("length", "content_filter") else "stop"

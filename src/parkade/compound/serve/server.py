@@ -14,6 +14,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from urllib.parse import unquote
 
 import h11
 import msgspec
@@ -36,6 +37,8 @@ KEEP_ALIVE_S = 15.0
 LAST_WORDS_S = 1.0
 RECEIVE = 64 * 1024
 
+#: What the path of one model begins with.
+ONE_MODEL = "/v1/models/"
 JSON = [(b"content-type", b"application/json")]
 METRICS = [(b"content-type", CONTENT_TYPE)]
 CLOSING = (b"connection", b"close")
@@ -131,6 +134,12 @@ class NetworkServer:
         """The answer to `GET /v1/models`."""
         return msgspec.json.encode(protocol.models(self.model, self._created))
 
+    def one_model(self, name: str) -> bytes:
+        """The answer to `GET /v1/models/NAME`; raises Refused."""
+        if name != self.model:
+            raise protocol.other_model(name, self.model)
+        return msgspec.json.encode(protocol.one_model(self.model, self._created))
+
     def metrics(self) -> bytes:
         """The answer to `GET /metrics`."""
         answering = self._answering
@@ -163,7 +172,13 @@ class NetworkServer:
 
 
 def _of_failure(failure: Failure) -> Refused:
-    """502: the network cannot answer this; 503 and 429: later it may."""
+    """400: the client's own; 502: the network cannot answer this; 503 and 429: later it may."""
+    if failure.is_unbounded:
+        return invalid(
+            "this server answers within a budget, and takes messages of text only: leave images, "
+            "audio and files out",
+            code="unsupported_content",
+        )
     match failure.kind:
         case FailureKind.UNAVAILABLE | FailureKind.TIMEOUT:
             return unavailable(failure.message, status=503, code="model_unavailable")
@@ -237,6 +252,9 @@ class _Connection:
         match method, path:
             case "GET", "/v1/models":
                 await self._whole(200, JSON, self.server.models())
+            case "GET", _ if path.startswith(ONE_MODEL):
+                name = unquote(path.removeprefix(ONE_MODEL))
+                await self._whole(200, JSON, self.server.one_model(name))
             case "GET", "/metrics":
                 await self._whole(200, METRICS, self.server.metrics())
             case "POST", "/v1/chat/completions":

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from parkade.compound.models.answers import refusal_of
+from parkade.compound.run.results import Result
 from parkade.compound.show.trace import Trace, TracedCall, TracedNode, counted, fault_of
 from parkade.core.units.money import format_amount
 
@@ -30,7 +32,7 @@ def _lines(trace: Trace) -> Iterator[str]:
         yield "failed; the next run asks it again" if trace.failures else "no answer yet"
     else:
         mark = "" if result.accepted is None else (" ✓" if result.accepted else " ✗ not accepted")
-        yield f"answer   {_short(result.answer or 'none: it abstained')}{mark}"
+        yield f"answer   {_answer(result)}{mark}"
     if trace.origin:
         yield f"from     {trace.origin}"
     if result is not None:
@@ -44,6 +46,14 @@ def _lines(trace: Trace) -> Iterator[str]:
         yield from _part(part, trace)
     if trace.is_cut:
         yield "… the rest of a long trace is left out"
+
+
+def _answer(result: Result) -> str:
+    if result.answer is None:
+        return "none: it abstained"
+    if result.answer.strip():
+        return _short(result.answer)
+    return f"empty: {_short(result.refusal)}" if result.refusal else "empty"
 
 
 def _part(part: TracedNode, trace: Trace) -> Iterator[str]:
@@ -89,7 +99,8 @@ def _candidate(candidate: TracedCall, indent: str, *, is_answer: bool, from_end:
     mark += "  the answer" if is_answer else ""
     before, after = f"{indent}{arrow}{marks} {candidate.name}  ", f"  [{figures}]{mark}"
     most = max(LEAST_TEXT, LINE - len(before) - len(after))
-    text = _end(call.text, most) if from_end else _short(call.text, most)
+    words = call.text or refusal_of(call.message)
+    text = _end(words, most) if from_end else _short(words, most)
     return f"{before}{text}{after}"
 
 

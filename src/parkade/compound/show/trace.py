@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from parkade.compound.models.answers import refusal_of
 from parkade.compound.run.described import Described, NoSuchRun, read_described
 from parkade.compound.run.failures import FAILURES, failed_question
 from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
@@ -307,7 +308,7 @@ def fault_of(call: CallLine) -> str:
         case "content_filter":
             return "filtered"
         case _:
-            return "" if call.text or bytes(call.message) else "empty"
+            return "" if call.text else "refused" if refusal_of(call.message) else "empty"
 
 
 def _depth(described: Described, node: int) -> int:

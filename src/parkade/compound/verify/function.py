@@ -64,7 +64,13 @@ class FunctionVerifier:
                 f"verifier {self.name} gave a score of type {type(judged).__name__}; say from which"
                 " threshold on it is accepted, or return True or False"
             )
-        score = float(judged)
+        try:
+            score = float(judged)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"verifier {self.name} gave a value of type {type(judged).__name__}, which is no "
+                "score; give a number, True, False or a Verdict"
+            ) from None
         if math.isnan(score):
             return Verdict(is_accepted=False, reason="the score is not a number")
         return Verdict(is_accepted=score >= self._threshold, score=score)

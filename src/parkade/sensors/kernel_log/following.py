@@ -18,7 +18,9 @@ bytes are written into it. The bytes before place 900 differ, so it was cut; tho
 are the same: that is read on from 900, then `kern.log` from its beginning.
 """
 
+import errno
 import os
+import stat
 import time
 import zlib
 from collections import deque
@@ -32,6 +34,7 @@ from parkade.sensors.kernel_log.rotation import MOST_CHECKED, Place, missed, rot
 
 QUIET_S = 60.0
 """A renamed file that nobody wrote into for so long is let go, once the new one has begun."""
+NO_FILE = "it is no regular file; `local: true` reads the ring of this machine's kernel"
 MOST_OPEN = 1_000
 MOST_LINES = 10_000
 """In one look."""
@@ -213,14 +216,14 @@ class Follower:
             known = next((each for each in places[at > 0 :] if each.is_in(path)), None)
             place = places[0] if at == 0 else known
             try:
-                handle = path.open("rb")
+                handle = _opened(path)
             except OSError:
                 continue
             self._files.append(_OpenFile(handle, place, self._steady()))
 
     def _open_path(self, place: Place | None = None) -> None:
         try:
-            handle = self._path.open("rb")
+            handle = _opened(self._path)
         except OSError as error:
             self.unread = _why(self._path, error)
             return
@@ -265,6 +268,15 @@ def checksum(descriptor: int, offset: int) -> int:
     """Of the bytes before a place in a file, at most MOST_CHECKED."""
     begin = max(0, offset - MOST_CHECKED)
     return zlib.crc32(os.pread(descriptor, offset - begin, begin))
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A regular file; OSError for anything else, which would be waited for, or has no places."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, NO_FILE)
 
 
 def _why(path: Path, error: OSError) -> str:

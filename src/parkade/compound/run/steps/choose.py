@@ -9,6 +9,7 @@ from typing import Any
 
 from parkade.compound.models.protocol import Failure
 from parkade.compound.run.frame import Frame, Steps
+from parkade.compound.run.given import Use
 from parkade.compound.run.orders import Came, Event, Finished, Item, Over
 
 MAX_GROUPS = 1_000_000
@@ -73,7 +74,9 @@ def _groups(frame: Frame) -> Generator[None, Event, list[tuple[int, Item]]]:
                     add(item.candidate.text.strip(), item, arrival)
                     frame.pull(source)
                 else:
-                    ticket = frame.apply(frame.node.function, frame.question, item.candidate)
+                    ticket = frame.apply(
+                        Use.KEY, frame.node.function, frame.question, item.candidate
+                    )
                     keyed[ticket] = item
                     order[ticket] = arrival
             case Over(source=ended) if ended is source:

@@ -3,7 +3,11 @@
 from collections import deque
 from collections.abc import Iterator
 
+from parkade.compound.models.protocol import Failure
+from parkade.compound.network.digest import function_name
+from parkade.compound.network.errors import NetworkError
 from parkade.compound.run.frame import Frame, Steps
+from parkade.compound.run.given import Use
 from parkade.compound.run.orders import Came, Finished, Item, Over, Pulled
 from parkade.compound.run.steps.parts import verdict_of
 
@@ -171,14 +175,19 @@ def cascade(frame: Frame) -> Steps:
 
 
 def route(frame: Frame) -> Steps:
-    """The way that the function names; a name without a way ends the question without an answer."""
+    """The way that the function names; a name without a way is an error of the function."""
     assert frame.node.function is not None
-    frame.apply(frame.node.function, frame.question)
+    frame.apply(Use.WAY, frame.node.function, frame.question)
     event = yield
     assert isinstance(event, Finished)
-    child = frame.node.routes.get(event.value) if isinstance(event.value, str) else None
-    if child is None:
+    if isinstance(event.value, Failure):
         return
+    child = frame.node.routes.get(event.value)
+    if child is None:
+        raise NetworkError(
+            f"{function_name(frame.node.function)} names the way {event.value!r}; "
+            f"there are: {', '.join(sorted(frame.node.routes))}"
+        )
     source = frame.open(child, frame.draw, frame.given)
     for _ in range(frame.width):
         frame.pull(source)

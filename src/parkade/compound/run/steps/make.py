@@ -1,16 +1,15 @@
 """Steps of what makes candidates: a model's samples, a function."""
 
-from collections.abc import Iterable
-from typing import Any
-
 from parkade.compound.models import structured
+from parkade.compound.models.protocol import Failure
 from parkade.compound.network import wording
 from parkade.compound.network.operators import Generate
 from parkade.compound.network.request import Request
 from parkade.compound.run.frame import Frame, Steps
+from parkade.compound.run.given import Use
 from parkade.compound.run.noted import OFF_SCHEMA
 from parkade.compound.run.orders import Finished, Item
-from parkade.compound.run.steps.parts import collect
+from parkade.compound.run.steps.parts import candidate_of, collect
 from parkade.compound.values import Call, Candidate, Completion
 
 
@@ -21,7 +20,8 @@ def generate(frame: Frame) -> Steps:
     request = frame.node.writer.write(frame.values())
     first = frame.node.offset + frame.draw * frame.node.stride
     asked = broken = 0
-    why = ""
+    why = refusal = ""
+    refused = 0
     waiting: dict[int, tuple[Call, int, Request]] = {}
     while True:
         while asked < operator.n and len(waiting) < frame.demand:
@@ -30,6 +30,8 @@ def generate(frame: Frame) -> Steps:
             call = request.call(sample)
             waiting[frame.ask(call)] = (call, 0, request)
         if not waiting and asked == operator.n:
+            if refused:
+                frame.note(f"generate: {refused} of {operator.n} answers are refusals: {refusal}")
             if broken:
                 frame.note(f"generate: {broken} of {operator.n} answers {OFF_SCHEMA}: {why}")
             return
@@ -47,9 +49,9 @@ def generate(frame: Frame) -> Steps:
         elif error:
             broken, why = broken + 1, why or error
         else:
-            frame.emit(
-                Item(Candidate(text=text, model=operator.model, sample=call.sample, key=call.key))
-            )
+            made = candidate_of(event.value, text, operator.model, call.sample, call.key)
+            refused, refusal = refused + bool(made.refusal), refusal or made.refusal
+            frame.emit(Item(made))
 
 
 def _read(operator: Generate, text: str) -> tuple[str, str]:
@@ -63,24 +65,19 @@ def function(frame: Frame) -> Steps:
     node = frame.node
     assert node.function is not None
     if frame.upstream is None:
-        ticket = frame.apply(node.function, frame.question)
+        ticket = frame.apply(Use.MADE, node.function, frame.question)
     else:
         items = yield from collect(frame, frame.upstream)
-        ticket = frame.apply(node.function, frame.question, tuple(i.candidate for i in items))
+        candidates = tuple(item.candidate for item in items)
+        ticket = frame.apply(Use.MADE, node.function, frame.question, candidates)
     event = yield
     assert isinstance(event, Finished)
     assert event.ticket == ticket
+    if isinstance(event.value, Failure):
+        return
     name = getattr(node.function, "__name__", "function")
-    for sample, made in enumerate(_made(event.value)):
+    for sample, made in enumerate(event.value):
         if isinstance(made, Candidate):
             frame.emit(Item(made))
-        elif isinstance(made, str):
+        else:
             frame.emit(Item(Candidate(text=made, model=name, sample=sample, key="")))
-
-
-def _made(value: Any) -> Iterable[Any]:
-    if value is None:
-        return ()
-    if isinstance(value, (str, Candidate)):
-        return (value,)
-    return value if isinstance(value, (list, tuple)) else ()

@@ -11,8 +11,14 @@ from parkade.compound.run.frame import Frame, Steps
 from parkade.compound.run.noted import COUNT_AS_REJECTIONS, COUNT_FOR_NONE
 from parkade.compound.run.orders import Event, Finished, Item, Judged
 from parkade.compound.run.steps.choose import tally
-from parkade.compound.run.steps.parts import ask_all, collect, complete_all, verdict_of
-from parkade.compound.values import MAX_REASON, Candidate, Verdict
+from parkade.compound.run.steps.parts import (
+    ask_all,
+    candidate_of,
+    collect,
+    complete_all,
+    verdict_of,
+)
+from parkade.compound.values import MAX_REASON, Candidate, Completion, Verdict
 
 MAX_JUDGED = 1_000
 #: Votes of a judge that a note tells one by one.
@@ -164,7 +170,7 @@ def _improved(frame: Frame, current: Item) -> Generator[None, Event, Item | None
         (finished,) = yield from ask_all(frame, [(critique, frame.draw)])
         reason = finished or reason
     request = _write(frame, candidate=text, reason=reason)
-    (written,) = yield from ask_all(frame, [(request, frame.draw)])
+    (written,) = yield from complete_all(frame, [(request, frame.draw)])
     return None if written is None else Item(_candidate(frame, written, request))
 
 
@@ -231,15 +237,11 @@ def _write(frame: Frame, **more: object) -> Request:
 
 
 def _answer(frame: Frame, request: Request) -> Generator[None, Event, None]:
-    (text,) = yield from ask_all(frame, [(request, frame.draw)])
-    if text is not None:
-        frame.emit(Item(_candidate(frame, text, request)))
+    (written,) = yield from complete_all(frame, [(request, frame.draw)])
+    if written is not None:
+        frame.emit(Item(_candidate(frame, written, request)))
 
 
-def _candidate(frame: Frame, text: str, request: Request) -> Candidate:
-    return Candidate(
-        text=text,
-        model=frame.node.operator.model,
-        sample=frame.draw,
-        key=request.call(frame.draw).key,
-    )
+def _candidate(frame: Frame, written: Completion, request: Request) -> Candidate:
+    key = request.call(frame.draw).key
+    return candidate_of(written, written.text, frame.node.operator.model, frame.draw, key)

@@ -3,10 +3,12 @@
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from parkade.compound.models.answers import refusal_of
+from parkade.compound.models.protocol import bounded
 from parkade.compound.network.request import Request
 from parkade.compound.run.frame import Frame
 from parkade.compound.run.orders import Came, Event, Finished, Item, Over
-from parkade.compound.values import Completion, Verdict
+from parkade.compound.values import Candidate, Completion, Verdict
 
 MAX_COLLECTED = 100_000
 
@@ -60,6 +62,18 @@ def complete_all(
             if isinstance(event.value, Completion):
                 found[place] = event.value
     return found
+
+
+def candidate_of(completion: Completion, text: str, model: str, sample: int, key: str) -> Candidate:
+    """What a completion is as a candidate, with its text as it was read."""
+    return Candidate(
+        text=text,
+        model=model,
+        sample=sample,
+        key=key,
+        finish=completion.finish,
+        refusal="" if completion.message is None else bounded(refusal_of(completion.message)),
+    )
 
 
 def verdict_of(value: Any) -> Verdict:

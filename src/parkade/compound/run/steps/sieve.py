@@ -4,9 +4,9 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from parkade.compound.models.protocol import Failure
 from parkade.compound.network.operators import BestOf
 from parkade.compound.run.frame import Frame, Steps
+from parkade.compound.run.given import Use
 from parkade.compound.run.noted import GIVEN_UP
 from parkade.compound.run.orders import Came, Finished, Item, Over
 from parkade.compound.run.steps.parts import verdict_of
@@ -22,8 +22,8 @@ def filter_(frame: Frame) -> Steps:
     function = frame.node.function
     return _sieve(
         frame,
-        begin=lambda item: frame.apply(function, frame.question, item.candidate),
-        passed=lambda item, value: item if _is_true(value) else None,
+        begin=lambda item: frame.apply(Use.KEEP, function, frame.question, item.candidate),
+        passed=lambda item, value: item if value is True else None,
     )
 
 
@@ -39,10 +39,6 @@ def verify(frame: Frame) -> Steps:
         begin=lambda item: frame.check(frame.node.checker, item.candidate),
         passed=passed,
     )
-
-
-def _is_true(value: object) -> bool:
-    return bool(value) and not isinstance(value, Failure)
 
 
 def _sieve(
