@@ -3,7 +3,7 @@
 import pytest
 
 from parkade.api.views.moves import move_details, says_move
-from parkade.core.workloads.moves import Cheaper, FellBack, ForWorkload, Healed, MoveCause
+from parkade.core.workloads.moves import AsCounted, Cheaper, ForWorkload, Healed, MoveCause
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from parkade.core.workloads.moves import Cheaper, FellBack, ForWorkload, Healed,
         ),
         (Cheaper(), "lab", "moved for a lower floor, as its spec asks"),
         (Healed(), "lab", "moved because a node of it failed or takes no work"),
-        (FellBack(), "lab", "moved because no smaller change seats all winners"),
+        (AsCounted(), "lab", "moved because no smaller change seats all winners"),
     ],
 )
 def test_names_of_other_orgs_are_told_to_operators_only(

@@ -1,6 +1,8 @@
 """People are told of their own work and of nothing else, by receivers that they set themselves."""
 
+import ast
 import asyncio
+import inspect
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,8 +21,9 @@ from parkade.core.state.people import CapPeriod, Role
 from parkade.core.state.world import World
 from parkade.core.workloads.observed import EnginePhase, RankExit
 from parkade.core.workloads.workload import Rate, Workload
+from parkade.messages import personal as messages_personal
 from parkade.messages.addresses import AddressRules
-from parkade.messages.personal import hears, is_at_risk, notifications_of
+from parkade.messages.personal import HEARD, hears, is_at_risk, notifications_of
 from parkade.messages.receivers import KINDS, Directory, MailServer, PeopleRules, Refused
 from parkade.messages.senders import is_signed
 from parkade.ports import Observation, ObservedAttempt
@@ -288,9 +291,37 @@ def test_work_that_becomes_on_demand_is_told_to_its_user() -> None:
     fell = events.FellBack(
         at_us=20, workload=workload.workload, fabric="a", must_end_us=30, withdraws=False
     )
-    (told,) = notifications_of(fell, records.world(workload))
-    assert (told.kind, told.user) == ("budget", workload.user)
-    assert "on-demand now, for its deadline" in told.subject
+    (one,) = notifications_of(fell, records.world(workload))
+    assert (one.kind, one.user) == ("budget", workload.user)
+    assert "on-demand now, for its deadline" in one.subject
+
+
+def test_what_is_told_of_an_event_comes_to_its_receivers(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with house(tmp_path) as here:
+            await here.open()
+            receiver = here.add("http://127.0.0.1:9090/", "acme", "ann")
+            decided = await here.do(builders.submit("acme", "ann"))
+            (made,) = (it for it in decided.events if isinstance(it, events.Submitted))
+            fell = events.FellBack(
+                at_us=20,
+                workload=made.workload.workload,
+                fabric="a",
+                must_end_us=30,
+                withdraws=False,
+            )
+            found = await personal.Personal(here.plane, here.directory).of_event(fell, None)
+            assert [(it.kind, to) for it, to in found] == [("budget", (receiver,))]
+
+    asyncio.run(body())
+
+
+def test_each_event_of_which_something_is_told_is_heard() -> None:
+    source = ast.parse(inspect.getsource(messages_personal))
+    cases = [it.pattern for it in ast.walk(source) if isinstance(it, ast.match_case)]
+    named = {ast.unparse(it.cls) for it in cases if isinstance(it, ast.MatchClass)}
+    assert len(named) > 5
+    assert named == {f"events.{kind.__name__}" for kind in HEARD}
 
 
 def sitting(limit: int, *rates: tuple[int, int]) -> Workload:

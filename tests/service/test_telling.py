@@ -5,6 +5,7 @@ import json
 import secrets
 import shutil
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from parkade.control.plane import Plane
 from parkade.control.rules import RULES
 from parkade.core.state import commands
 from parkade.core.state.people import Role
+from parkade.messages.queue import QueueUnreachable
 from parkade.service import telling
 from parkade.service.message_metrics import MessageCollector
 from parkade.service.settings import BadSettings
-from parkade.service.telling import Telling, read_messages_file, senders_of
+from parkade.service.telling import Telling, in_thread, read_messages_file, senders_of
 from parkade.store import open_sqlite
 from tests import builders
 from tests.agent.test_agent import until
@@ -223,3 +225,17 @@ def test_a_secret_that_others_read_or_that_is_short_is_refused(tmp_path: Path) -
 
 def test_without_a_file_nothing_is_told(tmp_path: Path) -> None:
     assert read_messages_file(tmp_path) is None
+
+
+def test_a_thread_that_cannot_be_started_is_a_queue_that_is_not_reached() -> None:
+    class Full(ThreadPoolExecutor):
+        def submit(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("can't start new thread")
+
+    async def body() -> None:
+        assert await in_thread(divmod, 7, 2) == (3, 1)
+        asyncio.get_running_loop().set_default_executor(Full())
+        with pytest.raises(QueueUnreachable, match="no room for a thread"):
+            await in_thread(divmod, 7, 2)
+
+    asyncio.run(body())

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
-from parkade.api.problems import ProblemError
+from parkade.api.problems import ProblemError, problem
 from parkade.core.fleet.buffer import BufferGrowth, BufferPolicy, BufferShare
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.state import commands
@@ -73,6 +73,14 @@ def instant_or_none(at_us: int | None) -> datetime | None:
     return None if not at_us else instant(at_us)
 
 
+def when(text: str, now_us: int) -> int:
+    """An instant as people write it, such as +2h; the problem `invalid` where it is none."""
+    try:
+        return microseconds(parse_when(text, now=instant(now_us)))
+    except ValueError as error:
+        raise problem("invalid", str(error)) from None
+
+
 def span_us(span: timedelta) -> int:
     """Whole microseconds of a span."""
     return span // MICROSECOND
@@ -128,7 +136,7 @@ def spec_of(spec: WorkloadSpec, *, now_us: int) -> Spec:
 def _deadline_of(spec: WorkloadSpec, now_us: int) -> DeadlineTerms | None:
     if spec.deadline is None or spec.duration is None:
         return None
-    by_us = microseconds(parse_when(spec.deadline, now=instant(now_us)))
+    by_us = when(spec.deadline, now_us)
     return DeadlineTerms(by_us=by_us, duration_us=span_us(spec.duration))
 
 
@@ -386,9 +394,7 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         window_deposit=None if terms.window_deposit is None else str(terms.window_deposit),
         assemble=None if terms.assemble_us is None else span(terms.assemble_us),
         regrow=None if terms.regrow_us is None else span(terms.regrow_us),
-        folder_retention=(
-            None if terms.folder_retention_us is None else span(terms.folder_retention_us)
-        ),
+        folder_retention=None if (kept := terms.folder_retention_us) is None else span(kept),
         shared_nodes=terms.shared_nodes,
         file_systems=list(terms.file_systems),
     )

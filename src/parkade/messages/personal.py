@@ -71,6 +71,20 @@ def hearing_incidents(receivers: Iterable[Receiver], world: World) -> tuple[str,
     return tuple(it.receiver for it in about if is_operators(it))
 
 
+HEARD = (
+    events.StopOrdered,
+    events.Cleared,
+    events.BidChanged,
+    events.Started,
+    events.Ended,
+    events.PhaseChanged,
+    events.BudgetNoted,
+    events.FellBack,
+    events.CapNoted,
+)
+"""Of these alone something may be told; the same as the cases below."""
+
+
 def _notifications_of(event: events.AnyEvent, world: World) -> Iterator[Notification]:
     match event:
         case events.StopOrdered(workload=name, stop=stop):

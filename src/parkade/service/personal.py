@@ -13,21 +13,17 @@ from parkade.control.plane import Plane
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import HOUR_US
-from parkade.messages.personal import Notification, hearing_incidents, hears, notifications_of
+from parkade.messages.personal import (
+    HEARD,
+    Notification,
+    hearing_incidents,
+    hears,
+    notifications_of,
+)
 from parkade.messages.queue import Message, MessageQueue, Sender
 from parkade.messages.receivers import Directory, Receiver
 
 MOST_AN_HOUR = 240
-HEARD = (
-    events.StopOrdered,
-    events.Cleared,
-    events.BidChanged,
-    events.Started,
-    events.Ended,
-    events.PhaseChanged,
-    events.BudgetNoted,
-    events.CapNoted,
-)
 Personally = list[tuple[Message, tuple[str, ...]]]
 """Messages without their names, and the receivers of each."""
 

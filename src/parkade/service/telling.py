@@ -27,7 +27,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -64,6 +64,9 @@ ADVANCE_ENTRIES = 1_000
 """Where nothing is told, the position is kept each so many entries."""
 LEAST_SECRET = 16
 AHEAD_US = 60 * SECOND_US
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -181,7 +184,7 @@ class Telling:
         """The queue, once its database answers; None where it was told to stop before."""
         while not stop.is_set():
             try:
-                return await asyncio.to_thread(self._open)
+                return await in_thread(self._open)
             except QueueUnreachable as error:
                 _unreachable(error)
                 await _pause(stop, EVERY_S)
@@ -198,7 +201,7 @@ class Telling:
         while True:
             try:
                 await self._follow_on(queue, begins_at)
-            except (QueueUnreachable, RuntimeError) as error:
+            except QueueUnreachable as error:
                 # What was not put in is found again: names follow from the journal.
                 _unreachable(error)
                 await asyncio.sleep(EVERY_S)
@@ -219,22 +222,22 @@ class Telling:
             self._personal.refresh(queue, self._senders)
             if found is not None:
                 named = replace(found, name=entry)
-                await asyncio.to_thread(queue.put, named, tuple(self._senders))
-            await asyncio.to_thread(self._personal.put, queue, personal, entry, event.at_us)
-            await asyncio.to_thread(queue.advance, sequence, digest)
+                await in_thread(queue.put, named, tuple(self._senders))
+            await in_thread(self._personal.put, queue, personal, entry, event.at_us)
+            await in_thread(queue.advance, sequence, digest)
             after = sequence
 
     async def _begin(self, queue: MessageQueue, begins_at: int) -> int:
         """Where to follow the journal from: the newest position that is of this journal; in a new
         queue `begins_at`."""
         end = self._plane.health().sequence
-        for sequence, digest in await asyncio.to_thread(queue.positions):
+        for sequence, digest in await in_thread(queue.positions):
             if sequence <= end and digest in (None, await self._plane.archive.digest_at(sequence)):
-                await asyncio.to_thread(queue.advance, sequence, digest)
+                await in_thread(queue.advance, sequence, digest)
                 return sequence
             _log.warning("journal_was_restored", stood_at=sequence)
         digest = await self._plane.archive.digest_at(begins_at)
-        await asyncio.to_thread(queue.advance, begins_at, digest)
+        await in_thread(queue.advance, begins_at, digest)
         return begins_at
 
     async def _send(self, queue: MessageQueue, stop: asyncio.Event) -> None:
@@ -242,14 +245,11 @@ class Telling:
             self._personal.refresh(queue, self._senders)
             try:
                 for message, receiver in self._personal.tests(_now_us()):
-                    await asyncio.to_thread(queue.put, message, (receiver,))
-                await asyncio.to_thread(
-                    queue.send_due, _now_us(), is_over=stop.is_set, within_s=ROUND_S
-                )
-            except (QueueUnreachable, RuntimeError) as error:
-                # RuntimeError: no room for a thread.
+                    await in_thread(queue.put, message, (receiver,))
+                await in_thread(queue.send_due, _now_us(), is_over=stop.is_set, within_s=ROUND_S)
+            except QueueUnreachable as error:
                 _unreachable(error)
-            await _pause(stop, 1.0)
+            await _pause(stop, ROUND_S)
 
     async def _alert(self, url: str) -> None:
         while True:
@@ -259,8 +259,8 @@ class Telling:
             alerts = [incident_alert(it, ends_us=now_us + AHEAD_US) for it in incidents.values()]
             alerts += [incident_alert(it, ends_us=now_us) for it in over]
             try:
-                await asyncio.to_thread(post_alerts, url, alerts)
-            except AlertError as error:
+                await in_thread(post_alerts, url, alerts)
+            except (AlertError, QueueUnreachable) as error:
                 _log.warning("alerts_not_sent", why=str(error))
             else:
                 self._standing = incidents
@@ -347,13 +347,22 @@ def _ended(task: asyncio.Task[None]) -> None:
         _log.error("telling_failed", exc_info=error, done="restart the server")
 
 
+async def in_thread(call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """What the call gives, made in a thread; QueueUnreachable also where no thread can be started,
+    for it or for what it sends."""
+    try:
+        return await asyncio.to_thread(call, *args, **named)
+    except RuntimeError as error:
+        raise QueueUnreachable("no room for a thread") from error
+
+
 async def _pause(stop: asyncio.Event, length_s: float) -> None:
     """So long, or until it is told to stop."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), length_s)
 
 
-def _unreachable(error: QueueUnreachable | RuntimeError) -> None:
+def _unreachable(error: QueueUnreachable) -> None:
     _log.warning("message_queue_unreachable", why=str(error), done="it is asked again")
 
 

@@ -8,7 +8,7 @@ for an operator for ever.
 
 from typing import TYPE_CHECKING
 
-from parkade.core.fleet.maintenance import MAINTENANCE
+from parkade.core.fleet.maintenance import is_window
 from parkade.core.fleet.node import MARS
 from parkade.core.healing.incident import Next
 from parkade.core.state import commands
@@ -80,7 +80,7 @@ class Aftermath:
         for node in list(world.records.nodes.values()):
             incident = world.open_incident(node.node)
             for cordon in node.cordons:
-                if cordon.holder != MARS and not cordon.holder.startswith(MAINTENANCE):
+                if cordon.holder != MARS and not is_window(cordon.holder):
                     story.ask(commands.UncordonNode(by=cordon.holder, node=node.node))
             if incident is not None and incident.next is Next.PERSON:
                 story.ask(commands.RestoreNode(by=OPERATOR, node=node.node))

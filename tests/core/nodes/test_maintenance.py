@@ -2,6 +2,7 @@
 
 from parkade.core.fleet.node import Health
 from parkade.core.state import commands, events
+from parkade.core.steps.capacity import begins_us
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Reason
 from parkade.core.units.time import HOUR_US, SECOND_US
@@ -114,6 +115,34 @@ def test_the_buffer_may_be_maintained_and_what_is_sold_later_leaves_the_window_o
     refusal = parkade.refused(command(parkade, "a2", start=1.5, end=3))
     assert refusal.reason is Reason.CONFLICT and "maintenance" in refusal.detail
     assert parkade.do(command(parkade, "a2", start=2.5, end=3))
+
+
+def test_a_refusal_counts_each_window_once_and_names_whose_nodes_would_be_short() -> None:
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=1)
+    parkade.reserve("acme", 2)
+    parkade.do(command(parkade, "a3"))
+    refusal = parkade.refused(command(parkade, "a2", start=1.5, end=3))
+    assert refusal.detail.startswith(
+        "up to 3 nodes of fabric 'a' are sold or in maintenance in this time, to acme"
+    )
+    assert "and 2 would be left: " in refusal.detail
+
+
+def test_a_window_that_has_begun_keeps_when_its_nodes_had_their_notice() -> None:
+    parkade = Parkade()
+    parkade.do(command(parkade, "a1"))
+    parkade.tick(3600 - LEAD_S + 60)
+    before = notice_at_us(parkade)
+    assert before == parkade.now_us - 60 * SECOND_US
+    parkade.do(change(parkade, end=3))
+    assert notice_at_us(parkade) == before
+    longer = commands.TermsChange(notice_us=600 * SECOND_US)
+    parkade.do(commands.ChangeTerms(by=None, market="pool", change=longer, from_us=None))
+    assert notice_at_us(parkade) == before
+
+
+def notice_at_us(parkade: Parkade) -> int:
+    return begins_us(parkade.world, parkade.world.records.maintenance["m1"])
 
 
 def test_an_owner_that_is_short_by_force_is_credited() -> None:

@@ -220,6 +220,7 @@ def test_it_is_not_held_and_its_end_is_not_changed() -> None:
     name = submit(parkade, hours=1, due=3)
     hold = parkade.refused(commands.Hold(by=None, workload=name))
     assert hold.reason is Reason.UNSUPPORTED
+    assert "its on-demand window is kept for its deadline, so it is not held" in hold.detail
     bound = commands.NewBound(value=HOUR_US)
     change = commands.ChangeBounds(
         by=None, workload=name, max_spend_micros=None, max_duration_us=bound, members=None
@@ -235,6 +236,24 @@ def test_a_cancel_gives_its_window_back() -> None:
     parkade.run(60)
     assert parkade.do(command(parkade, hours=2, due=5))
     assert not fell_back(parkade)
+
+
+def test_what_missed_its_deadline_is_not_submitted_again_as_it_was() -> None:
+    parkade = market()
+    parkade.org("lab")
+    name = submit(parkade, hours=1, due=3)
+    parkade.run(4 * 3600)
+    assert parkade.workload(name).phase.is_ended
+    refusal = parkade.refused(
+        commands.Resubmit(
+            by=None,
+            workload=name,
+            limit_price_micros=None,
+            max_spend_micros=None,
+            max_duration_us=None,
+        )
+    )
+    assert "its deadline is past: submit it anew with a later one" in refusal.detail
 
 
 def test_where_it_runs_in_another_fabric_it_leaves_that_for_its_owner_and_goes_to_its_window() -> (

@@ -37,7 +37,7 @@ def run(
         limits={jobs.accounts.find(name) or 0: gpus for name, gpus in (limits or {}).items()},
         seed=0,
     ).run()
-    return jobs, [None if at == NEVER else at - BEGIN_S for at in found.start_s]
+    return jobs, [None if at == NEVER else at - BEGIN_S for at in found]
 
 
 def test_the_first_that_does_not_fit_stops_its_queue(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from parkade.api import context as contexts
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
-from parkade.api.routes.reservations import when
+from parkade.api.translate import when
 from parkade.api.views import maintenance as views
 from parkade.control.answers import Decided
 from parkade.core.fleet.maintenance import Maintenance

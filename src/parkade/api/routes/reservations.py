@@ -5,8 +5,7 @@ from collections.abc import Callable
 from parkade.api import context as contexts
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
-from parkade.api.problems import problem
-from parkade.api.translate import instant, micros_or_none, microseconds
+from parkade.api.translate import micros_or_none, when
 from parkade.api.views import reservations as views
 from parkade.control.answers import Decided
 from parkade.core.kernel.decide import decide
@@ -15,7 +14,6 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.wire import reservations as wire
-from parkade.wire.scalars import parse_when
 
 router = strict.router("reservations")
 
@@ -60,14 +58,6 @@ def _command(body: wire.Reserve, context: RequestContext) -> commands.Reserve:
         start_us=None if body.start == "now" else when(body.start, now_us),
         end_us=None if body.end is None else when(body.end, now_us),
     )
-
-
-def when(text: str, now_us: int) -> int:
-    """An instant as people write it, such as +2h; the problem `invalid` where it is none."""
-    try:
-        return microseconds(parse_when(text, now=instant(now_us)))
-    except ValueError as error:
-        raise problem("invalid", str(error)) from None
 
 
 @router.get("/reservations")

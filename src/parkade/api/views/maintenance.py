@@ -6,7 +6,7 @@ from parkade.api.translate import instant
 from parkade.core.fleet.maintenance import Maintenance
 from parkade.core.state import events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import empties_us
+from parkade.core.steps.capacity import begins_us
 from parkade.core.steps.refusals import some_of
 from parkade.core.units.time import Window
 from parkade.wire import maintenance as wire
@@ -21,7 +21,6 @@ def maintenance(world: World, it: Maintenance, *, is_whole: bool) -> wire.Mainte
         node = world.records.nodes[name]
         takes[node.market, node.fabric] = takes.get((node.market, node.fabric), 0) + 1
         holders |= dict.fromkeys((*world.held_on[name], *world.promised_on[name]))
-    assert it.window.end_us is not None
     return wire.Maintenance(
         maintenance=it.maintenance,
         state=_state(it, bool(holders)),
@@ -29,9 +28,9 @@ def maintenance(world: World, it: Maintenance, *, is_whole: bool) -> wire.Mainte
             wire.Away(market=market, fabric=fabric, nodes=nodes)
             for (market, fabric), nodes in takes.items()
         ),
-        empties=instant(max(it.known_us, empties_us(world, it))),
+        empties=instant(begins_us(world, it)),
         start=instant(it.window.start_us),
-        end=instant(it.window.end_us),
+        end=instant(it.end_us),
         nodes=it.nodes if is_whole else (),
         reason=it.reason if is_whole else "",
         waits_for=tuple(holders) if is_whole and it.has_begun else (),

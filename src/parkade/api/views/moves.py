@@ -3,9 +3,9 @@
 from typing import Any, assert_never
 
 from parkade.core.workloads.moves import (
+    AsCounted,
     Cheaper,
     Drained,
-    FellBack,
     ForClaim,
     ForFloors,
     ForKeptNodes,
@@ -35,7 +35,7 @@ def says_move(cause: MoveCause, org: str | None) -> str:
             return "moved because a node of it failed or takes no work"
         case Drained():
             return "moved because a node of it is being drained"
-        case FellBack():
+        case AsCounted():
             return "moved because no smaller change seats all winners"
         case _:
             assert_never(cause)

@@ -204,7 +204,7 @@ def node(seated: Seated, *, sees_guests: bool = True) -> wire.Node:
         guests=seated.guests,
         maintenance=window and window.maintenance,
         maintenance_start=window and instant(window.window.start_us),
-        maintenance_end=window and instant_or_none(window.window.end_us),
+        maintenance_end=window and instant(window.end_us),
     )
 
 

@@ -256,9 +256,8 @@ def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
     says = f"{_says_members(known) or _says(workload)}{_debt(known)}"
     if moved is not None:
         says = f"{says}; it was {moved}"
-    if known.falls_back_us is not None and not workload.phase.is_ended:
-        begins = f"{instant(known.falls_back_us):%Y-%m-%d %H:%M:%S} UTC"
-        says = f"{says}; it becomes on-demand at {begins}, or later with each checkpoint"
+    if known.falls_back_us is not None:
+        says = f"{says}; it {_falls_back_says(known.falls_back_us)}"
     if not known.is_reachable and not workload.phase.is_ended:
         says = f"{says}, as its agent last reported; the agent is silent now"
         standstill = None
@@ -273,6 +272,11 @@ def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
         not_before=instant_or_none(workload.not_before_us),
         moved=moved,
     )
+
+
+def _falls_back_says(at_us: int) -> str:
+    begins = f"{instant(at_us):%Y-%m-%d %H:%M:%S} UTC"
+    return f"becomes on-demand at {begins}, or later with each checkpoint"
 
 
 def _says_members(known: Known) -> str:
@@ -361,8 +365,7 @@ def plan(
         sentence = SENTENCES.get(plan.why, SENTENCES[Why.NO_ROOM])
         says = f"would wait: {standstill or sentence}{_advice(plan.price_to_win_micros)}"
     if plan.falls_back_us is not None:
-        begins = f"{instant(plan.falls_back_us):%Y-%m-%d %H:%M:%S} UTC"
-        says += f"; becomes on-demand at {begins}, or later with each checkpoint"
+        says += f"; {_falls_back_says(plan.falls_back_us)}"
     return wire.Plan(
         market=plan.workload.market,
         would_win=wins,

@@ -18,9 +18,9 @@ from parkade.core.market.outcome import (
 from parkade.core.state.world import World
 from parkade.core.steps.holdings import is_standing
 from parkade.core.workloads.moves import (
+    AsCounted,
     Cheaper,
     Drained,
-    FellBack,
     ForClaim,
     ForFloors,
     ForKeptNodes,
@@ -80,7 +80,7 @@ def move_cause(world: World, demand: str, reason: MoveReason) -> MoveCause:
         case MovedBroken():
             return Drained() if _is_drained(world, demand) else Healed()
         case MovedAsCounted():
-            return FellBack()
+            return AsCounted()
         case _:
             assert_never(reason)
 

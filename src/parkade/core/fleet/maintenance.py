@@ -24,10 +24,16 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
 
     known_us: int
     """When its time, or the notice that its nodes give, was last changed: it begins no sooner, so
-    that every notice has its whole time."""
+    that every notice has its whole time. Of one that has begun: when it did."""
 
     has_begun: bool = False
     """Whether its nodes are being emptied, or are empty already."""
+
+    @property
+    def end_us(self) -> int:
+        """When its nodes take work again."""
+        assert self.window.end_us is not None, "a window of maintenance has an end"
+        return self.window.end_us
 
     @property
     def holder(self) -> str:
@@ -35,6 +41,11 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
         return f"{MAINTENANCE}{self.maintenance}"
 
 
+def is_window(holder: str) -> bool:
+    """Whether the holder of a cordon is a window."""
+    return holder.startswith(MAINTENANCE)
+
+
 def is_maintained(node: Node) -> bool:
     """Whether the node is being emptied for a window, or is out of use in it."""
-    return any(cordon.holder.startswith(MAINTENANCE) for cordon in node.cordons)
+    return any(is_window(cordon.holder) for cordon in node.cordons)

@@ -35,7 +35,7 @@ from parkade.core.fleet.node import Cordon, Node
 from parkade.core.reservations.calendar import peak_nodes
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import empties_us, maintained, rights_in, sold
+from parkade.core.steps.capacity import begins_us, empties_us, maintained, rights_in, sold
 from parkade.core.steps.notices import order_stop
 from parkade.core.steps.refusals import Decision, conflict, invalid, not_found, some_of
 from parkade.core.units import bounds
@@ -107,9 +107,8 @@ def cancel_maintenance(world: World, command: commands.CancelMaintenance, now_us
 def maintenance_due_us(world: World, maintenance: Maintenance) -> int:
     """When something next happens to the window by itself."""
     if maintenance.has_begun:
-        assert maintenance.window.end_us is not None
-        return maintenance.window.end_us
-    return max(maintenance.known_us, empties_us(world, maintenance))
+        return maintenance.end_us
+    return begins_us(world, maintenance)
 
 
 def take_maintenance(
@@ -154,8 +153,7 @@ def _ended(
 def _refused(world: World, window: Maintenance, now_us: int, *, is_forced: bool) -> Refusal | None:
     """A window that is over before it begins, that shares a node with another, or that takes
     nodes which were sold."""
-    end_us = window.window.end_us
-    assert end_us is not None
+    end_us = window.end_us
     if end_us <= max(now_us, window.window.start_us):
         return invalid("end", "the end must lie after the start, and after now")
     span = Window(start_us=empties_us(world, window), end_us=end_us)
@@ -184,11 +182,11 @@ def _short(world: World, window: Maintenance, span: Window) -> Refusal | None:
         peak = peak_nodes((*sold(world, market), *others), fabric, span)
         left = world.sizes[market_name][fabric] - leaving
         if peak > left:
-            away = f" and {len(others)} in maintenance" if others else ""
+            rights = rights_in(world, market_name, fabric)
+            to = f", to {some_of(rights)}" if rights else ""
             return conflict(
-                f"up to {peak} nodes of fabric {fabric!r} are sold{away} in this time, to"
-                f" {some_of(rights_in(world, market_name, fabric)) or 'nobody'}, and {max(0, left)}"
-                " would be left: take fewer nodes at once, choose another time, or force it; then"
-                " owners that are short are credited"
+                f"up to {peak} nodes of fabric {fabric!r} are sold or in maintenance in this"
+                f" time{to}, and {max(0, left)} would be left: take fewer nodes at once, choose"
+                " another time, or force it; then owners that are short are credited"
             )
     return None

@@ -24,8 +24,9 @@ def change(world: World, event: events.MaintenanceChanged) -> None:
     """Another time for it."""
     before = world.records.maintenance[event.maintenance]
     assert not before.has_begun or before.window.start_us == event.window.start_us
+    known_us = before.known_us if before.has_begun else event.at_us
     world.records.maintenance[event.maintenance] = replace(
-        before, window=event.window, known_us=event.at_us
+        before, window=event.window, known_us=known_us
     )
     world.agenda.add(Entry.MAINTENANCE, event.maintenance)
 
@@ -34,7 +35,9 @@ def begin(world: World, event: events.MaintenanceBegun) -> None:
     """Its nodes are being emptied."""
     before = world.records.maintenance[event.maintenance]
     assert not before.has_begun, "a window begins once"
-    world.records.maintenance[event.maintenance] = replace(before, has_begun=True)
+    world.records.maintenance[event.maintenance] = replace(
+        before, has_begun=True, known_us=event.at_us
+    )
     world.agenda.add(Entry.MAINTENANCE, event.maintenance)
 
 
@@ -50,7 +53,8 @@ def wake_windows(world: World, at_us: int) -> None:
     """Terms changed, so windows, reservations and fallbacks may begin sooner or later. Grows with
     all of them."""
     for name, window in world.records.maintenance.items():
-        world.records.maintenance[name] = replace(window, known_us=at_us)
+        if not window.has_begun:
+            world.records.maintenance[name] = replace(window, known_us=at_us)
         world.agenda.add(Entry.MAINTENANCE, name)
     for name in world.records.reservations:
         world.agenda.add(Entry.RESERVATION, name)

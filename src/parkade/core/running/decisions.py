@@ -305,7 +305,13 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
         return Refusal(
             reason=Reason.CONFLICT, detail=f"{workload.workload} runs; cancel it or let it end"
         )
-    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND or workload.fallback is not None:
+    if workload.fallback is not None:
+        return Refusal(
+            reason=Reason.UNSUPPORTED,
+            detail="its on-demand window is kept for its deadline, so it is not held; cancel it and"
+            " submit it when it may start",
+        )
+    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
         return _on_demand_is_not_held(None)
     return held(world, Postings(world), workload, now_us)
 

@@ -64,6 +64,8 @@ def _bad_state(world: World, before: Workload, now_us: int) -> Refusal | None:
         )
     if not before.phase.is_ended:
         return conflict(f"{name} is {before.phase}; only what ended is submitted again")
+    if before.spec.deadline is not None and before.spec.deadline.by_us <= now_us:
+        return conflict("its deadline is past: submit it anew with a later one")
     if before.spec.capacity.kind is CapacityKind.ON_DEMAND:
         return Refusal(
             reason=Reason.UNSUPPORTED,

@@ -174,8 +174,7 @@ def maintained(world: World, market: Market, *, besides: str | None = None) -> t
     for window in world.records.maintenance.values():
         if window.maintenance == besides:
             continue
-        end_us = window.window.end_us
-        span = Window(start_us=empties_us(world, window), end_us=end_us)
+        span = Window(start_us=empties_us(world, window), end_us=window.end_us)
         nodes = (world.records.nodes[name] for name in window.nodes)
         entries.extend(
             Sold(fabric=node.fabric, nodes=1, window=span)
@@ -191,6 +190,14 @@ def empties_us(world: World, maintenance: Maintenance) -> int:
     markets = {world.records.nodes[name].market: None for name in maintenance.nodes}
     terms = [world.records.markets[name].terms for name in markets]
     return maintenance.window.start_us - max(it.notice_us + it.kill_us for it in terms)
+
+
+def begins_us(world: World, maintenance: Maintenance) -> int:
+    """When a window's nodes get their cordons and their notice: so that they are empty in time, and
+    no sooner than it was known; once it has begun, when that was."""
+    if maintenance.has_begun:
+        return maintenance.known_us
+    return max(maintenance.known_us, empties_us(world, maintenance))
 
 
 def rights_in(world: World, market: str, fabric: str) -> list[str]:

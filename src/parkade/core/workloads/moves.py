@@ -52,13 +52,13 @@ class Drained(msgspec.Struct, frozen=True, kw_only=True, tag="drained", tag_fiel
     """A node of it is being drained."""
 
 
-class FellBack(
+class AsCounted(
     msgspec.Struct, frozen=True, kw_only=True, tag="fallback", tag_field="kind", gc=False
 ):
     """No repair seated all winners, so they went where the allocation counted them."""
 
 
 MoveCause = (
-    ForWorkload | ForClaim | ForKeptNodes | ForFloors | Cheaper | Healed | Drained | FellBack
+    ForWorkload | ForClaim | ForKeptNodes | ForFloors | Cheaper | Healed | Drained | AsCounted
 )
 """Every cause of a move."""

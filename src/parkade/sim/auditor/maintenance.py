@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from parkade.core.fleet.maintenance import MAINTENANCE
+from parkade.core.fleet.maintenance import MAINTENANCE, is_window
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Reservation
 from parkade.core.state import events, lines
@@ -61,7 +61,7 @@ class MaintenanceAuditor:
                     window.known_us = event.at_us
             case events.NodeCordoned(node=node, cordon=cordon):
                 self._cordon(node, cordon.holder)
-            case events.NodeUncordoned(node=node, holder=holder) if holder.startswith(MAINTENANCE):
+            case events.NodeUncordoned(node=node, holder=holder) if is_window(holder):
                 self._windows[holder.removeprefix(MAINTENANCE)].cordons.discard(node)
             case events.Launched(workload=name, attempt=attempt):
                 self._held[name] = {seat.node for seat in attempt.seats}
@@ -84,12 +84,11 @@ class MaintenanceAuditor:
     def _of_window(self, event: events.MaintenanceEvent) -> None:
         match event:
             case events.MaintenanceScheduled(maintenance=made):
-                assert made.window.end_us is not None
                 require(made.maintenance not in self._windows, 22, f"{made.maintenance} is twice")
                 self._windows[made.maintenance] = Planned(
                     nodes=list(made.nodes),
                     start_us=made.window.start_us,
-                    end_us=made.window.end_us,
+                    end_us=made.end_us,
                     known_us=event.at_us,
                 )
             case events.MaintenanceChanged(maintenance=name, window=window):
@@ -115,7 +114,7 @@ class MaintenanceAuditor:
         window.has_begun = True
 
     def _cordon(self, node: str, holder: str) -> None:
-        if not holder.startswith(MAINTENANCE):
+        if not is_window(holder):
             return
         window = self._windows[holder.removeprefix(MAINTENANCE)]
         is_its = window.has_begun and node in window.nodes

@@ -10,7 +10,7 @@ can be named keeps it: an order under way, work on the node, a guard, a person. 
 by itself is done within `PATIENCE_US`.
 """
 
-from parkade.core.fleet.maintenance import MAINTENANCE
+from parkade.core.fleet.maintenance import is_window
 from parkade.core.fleet.node import MARS, Health
 from parkade.core.healing.incident import (
     IncidentOutcome,
@@ -185,7 +185,7 @@ class MarsAuditor:
         if holder == MARS:
             is_mars = event.by is not None or node.open is not None
             require(is_mars, 17, f"the cordon of Mars on {event.node} was lifted by nothing")
-        elif not holder.startswith(MAINTENANCE):
+        elif not is_window(holder):
             # Those of maintenance windows are judged by `auditor.maintenance`.
             is_its_own = event.by == holder
             require(is_its_own, 17, f"{holder}'s cordon of {event.node} was lifted by {event.by}")

@@ -4,7 +4,7 @@ Apart from what it audits, like the auditor of money: it reads no record of the 
 of its own. Each rule names the invariant of docs/simulation.md that it holds.
 """
 
-from parkade.core.fleet.maintenance import MAINTENANCE
+from parkade.core.fleet.maintenance import is_window
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.node import MARS
 from parkade.core.fleet.seat import Seat
@@ -130,7 +130,7 @@ class SeatAuditor:
         setter = self.nodes[node].cordons.pop(holder, None)
         # Mars' own may also be lifted where a person gives the node back: `auditor.mars` judges it.
         # A window's own are lifted at its end, or where an operator cancels it.
-        is_of_others = holder == MARS or holder.startswith(MAINTENANCE)
+        is_of_others = holder == MARS or is_window(holder)
         is_its_own = by is None or by == holder or setter == by or is_of_others
         require(is_its_own, 17, f"the cordon of {holder} on {node} was lifted by {by}")
 

@@ -155,12 +155,12 @@ def accuracy(
     used_again, again = [], []
     seen: list[int] = []
     for seed in range(replays):
-        run = PolicyRun(
+        starts_s = PolicyRun(
             jobs, fleet, rules, which=which, window=window, limits=limits, seed=seed
         ).run()
-        seen = [job for job in _waiting(jobs, which, window) if run.start_s[job] != NEVER]
-        used_again.append(utilisation(jobs, fleet, which, run.start_s, window))
-        again.append(waits_of([run.start_s[job] - jobs.eligible_s[job] for job in seen]))
+        seen = [job for job in _waiting(jobs, which, window) if starts_s[job] != NEVER]
+        used_again.append(utilisation(jobs, fleet, which, starts_s, window))
+        again.append(waits_of([starts_s[job] - jobs.eligible_s[job] for job in seen]))
     waits = waits_of([jobs.start_s[job] - jobs.eligible_s[job] for job in seen])
     used = utilisation(jobs, fleet, which, jobs.start_s, window)
     replayed = Waits(

@@ -85,14 +85,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return f"backfill {order}" if self.has_backfill else f"{order}, without backfill"
 
 
-class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out: for each job of the trace its start, `NEVER` where it has none."""
-
-    start_s: array[int]
-    begin_s: int
-    end_s: int
-
-
 Key = tuple[float, int, int]
 Shape = tuple[int, int, int, int, int]
 
@@ -139,8 +131,8 @@ class PolicyRun:
         self._partition_limit_s = {part.name: part.limit_s for part in fleet.partitions}
         self._tier = {part.name: part.tier for part in fleet.partitions}
 
-    def run(self) -> Schedule:
-        """All of it."""
+    def run(self) -> array[int]:
+        """All of it: for each job of the trace its start in seconds, `NEVER` where it has none."""
         arrivals = iter(self._arrivals())
         coming = next(arrivals, None)
         while coming is not None or self._running or any(self._queues.values()):
@@ -165,7 +157,7 @@ class PolicyRun:
             while self._running and self._running[0][0] <= self._now_s:
                 self._release(heapq.heappop(self._running)[1])
             self._pass()
-        return Schedule(start_s=self._starts, begin_s=self._begin_s, end_s=self._end_s)
+        return self._starts
 
     def _changed(self) -> None:
         """Something happened that each of the passes looks at, once it has rested."""

@@ -355,12 +355,11 @@ def _of_operators(world: World, event: events.AnyEvent) -> Guesses:
         case events.NodeUndrained(node=node):
             yield commands.UndrainNode(by=by, node=node)
         case events.MaintenanceScheduled(maintenance=planned):
-            assert planned.window.end_us is not None
             yield commands.ScheduleMaintenance(
                 by=by,
                 nodes=planned.nodes,
                 start_us=planned.window.start_us,
-                end_us=planned.window.end_us,
+                end_us=planned.end_us,
                 reason=planned.reason,
                 is_forced=True,
             )
