@@ -222,7 +222,7 @@ def test_logins_that_nobody_asks_about_make_room_for_others(
             await logins.begin(address.format(at))
             assert isinstance(await logins.finish(of_a_person), float)
         assert len(logins._waiting) == 16
-        with pytest.raises(ProblemError, match="over"):
+        with pytest.raises(ProblemError, match="not_found"):
             await logins.finish(forgotten)
 
     asyncio.run(whole())

@@ -184,7 +184,8 @@ class World:
         made.promised_on = {key: value.copy() for key, value in self.promised_on.items()}
         made.waiters = {key: value.copy() for key, value in self.waiters.items()}
         made.members = self.members.copy()
-        made.memories = self.memories
+        # What a memory holds changes no outcome, and two threads may not share one.
+        made.memories = {}
         made.agenda = self.agenda.copy()
         return made
 

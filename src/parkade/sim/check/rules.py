@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from parkade.core.billing.minimum import minimum_rate
 from parkade.core.fleet.seat import Seat
+from parkade.core.ledger.accounts import TransferKind
 from parkade.core.reservations.reservation import Claim
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
@@ -391,7 +392,9 @@ def _look_at_use(world: World, event: events.UsePosted) -> None:
         use = transfer.use
         is_part = any(rate.node_prices for rate in attempt.rates)
         is_all = use.gpus == attempt.gpus or is_part
-        is_whole = use.start_us >= attempt.charged_until_us and is_all
+        # What its promise held idle is charged with its start, as time before it.
+        waited_us = attempt.waited_us if transfer.kind is TransferKind.LATE_START else 0
+        is_whole = use.start_us >= attempt.charged_until_us - waited_us and is_all
         require(is_whole, 13, f"{name} is charged for a time that it was charged for")
         if transfer.kind.value == "usage":
             is_before = kill_us is None or use.end_us <= kill_us
