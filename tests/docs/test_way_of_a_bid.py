@@ -36,6 +36,8 @@ MOST_LIVES = 30
 OF_SHOWING = {"cli/choosing.py", "cli/login.py", "cli/workloads.py"}
 # `check` sums the ledger after each event in tests; it is named where it moves money.
 NAMED_LATER = {"core/ledger/accounts.py"}
+# A look at the writer's clock, before a token is believed; and what waits for others' changes.
+NO_STEPS = {"present_us", "wait_until"}
 
 
 class Passed:
@@ -49,7 +51,9 @@ class Passed:
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
         name = frame.f_code.co_filename
         is_ours = self.is_on and event == "call" and name.startswith(f"{SOURCE}/")
-        if is_ours and not frame.f_code.co_name.startswith("<"):
+        functions = {frame.f_code.co_name, frame.f_back.f_code.co_name if frame.f_back else ""}
+        is_step = not frame.f_code.co_name.startswith("<") and not functions & NO_STEPS
+        if is_ours and is_step:
             self.files[name.removeprefix(f"{SOURCE}/")] = None
 
 
