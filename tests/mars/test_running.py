@@ -527,10 +527,16 @@ def test_the_journal_of_the_first_version_is_still_read(scene: Scene) -> None:
     assert drains.own == ()
 
 
+LINE = '{"version": 1, "event": "drained", "node": "n", "mark": "m", "verdict": "v", "at_us": 1}'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("junk\n{}\n", "line 1 is damaged"),
+        (f"\0\0\0{LINE}\n", "line 1 is damaged"),
+        (f"{LINE}\n{{'not json\n", "line 2 is damaged"),
+        (LINE.replace("drained", "drXined") + "\n", "line 1 is damaged"),
         (('{"version": 9, "event": "drained", "node": "n", "mark": "m", "verdict": "v",'
          ' "at_us": 1}\n'), "version 9"),
     ],
@@ -566,6 +572,22 @@ HEAD = "format: 1\nnodes: [{node: n1, local: true}]\n"
         (HEAD.replace("}]", "}, {node: n2}, {node: n3, gpus: 8}]"), "nothing reads n2, n3: give"),
         ("format: 1\nnodes: [{node: n1, local: true, host: x}]\n", "`host` says whose lines"),
         ("format: 1\nnodes: [{node: 'a b'}]\n", "nodes"),
+        (
+            "format: 1\nnodes: [{node: h, host: nat, kernel_log: l}, {node: nat, kernel_log: l}]\n",
+            "nat is nodes",
+        ),
+        (
+            "format: 1\nnodes: [{node: gpu-2, kernel_log: l}, {node: GPU-2, kernel_log: l}]\n",
+            "gpu-2 is nodes.0.",
+        ),
+        (
+            "format: 1\nnodes: [{node: a, kernel_log: l}, {node: a.example.org, kernel_log: l}]\n",
+            "a.example.org is nodes.0.",
+        ),
+        (
+            "format: 1\nnodes: [{node: a.example.org, kernel_log: l}, {node: a, kernel_log: l}]\n",
+            "a is nodes.0.",
+        ),
         (HEAD + "drain: {set: [a], reason: [b], undo: [c], most: 3}\n", "belong together"),
     ],
 )

@@ -79,6 +79,9 @@ def test_an_alert_has_labels_that_stay_and_says_what_is_held() -> None:
         "signal": "xid/79",
     }
     assert alert["endsAt"] == "1970-01-01T00:01:00+00:00"
+    later = msgspec.structs.replace(verdict("a"), since_us=90_000_000)
+    set_back = alert_of(later, ends_us=60_000_000, held=None)
+    assert set_back["startsAt"] == set_back["endsAt"], "of a clock that was a day ahead"
     annotations = alert["annotations"]
     assert isinstance(annotations, dict)
     assert annotations["held"] == "observe_only"

@@ -151,6 +151,8 @@ def test_slurms_words_for_its_nodes_are_read() -> None:
     text = (
         "n1|idle|none\nn1|idle|none\nn2|down*|Not responding\nn3|drained|bad GPU\n"
         "n4|mixed*|none\nn5|draining@|reboot\nn6|allocated|none\n\n|down|x\n"
+        "n7|powered_down|none\nn8|POWERING_DOWN|none\nn9|idle~|none\nn10|down~|none\n"
+        "n11|down+powered_down|failed to resume\n"
     )
     found = {
         each.node: each.fact.condition
@@ -162,6 +164,7 @@ def test_slurms_words_for_its_nodes_are_read() -> None:
         "n3": NodeCondition.ENGINE_NODE_DRAINING,
         "n4": NodeCondition.ENGINE_NODE_DOWN,
         "n5": NodeCondition.ENGINE_NODE_DRAINING,
+        "n11": NodeCondition.ENGINE_NODE_DOWN,
     }
 
 

@@ -46,7 +46,8 @@ def alert_of(verdict: Verdict, *, ends_us: int, held: str | None) -> dict[str, o
             "policy": verdict.policy,
             "runbook": f"parkade mars explain {verdict.signal}",
         },
-        "startsAt": _instant(verdict.since_us),
+        # A clock that was set back would have it begin after its end, which no receiver takes.
+        "startsAt": _instant(min(verdict.since_us, ends_us)),
         "endsAt": _instant(ends_us),
     }
 
@@ -73,7 +74,7 @@ def incident_alert(incident: Incident, *, ends_us: int) -> dict[str, object]:
             "evidence": last.evidence[0].line if last is not None and last.evidence else "",
             "runbook": f"parkade mars incidents {incident.incident}",
         },
-        "startsAt": _instant(incident.opened_us),
+        "startsAt": _instant(min(incident.opened_us, ends_us)),
         "endsAt": _instant(ends_us),
     }
 

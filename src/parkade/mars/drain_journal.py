@@ -13,12 +13,13 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, Literal, NamedTuple, get_args
 
 VERSION = 1
 MOST_ROW = 65_536
 """Bytes of a line of the journal."""
 Event = Literal["intended", "drained", "undone"]
+EVENTS = frozenset(get_args(Event))
 
 
 class DrainError(Exception):
@@ -101,17 +102,23 @@ def _end_last_line(handle: IO[bytes]) -> None:
 def _rows(journal: Path) -> Iterator[tuple[str, OwnDrain]]:
     """The events of a journal, in their order. Raises DrainError for one of a newer version."""
     try:
-        lines = journal.read_text("utf-8", errors="replace").splitlines()
+        content = journal.read_text("utf-8", errors="replace")
     except FileNotFoundError:
         return
     except OSError as error:
         raise DrainError(f"{journal} cannot be read: {error.strerror}") from error
+    lines = content.split("\n")
     for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
         try:
             row = json.loads(line)
             version, event = row["version"], row["event"]
             drained = OwnDrain(row["node"], row["mark"], row["verdict"], row["at_us"])
+            if version == VERSION and event not in EVENTS:
+                raise ValueError(event)
         except (ValueError, KeyError, TypeError):
+            # Only what has no end was torn off; anything else was a line once.
             if number == len(lines):
                 break
             raise DrainError(

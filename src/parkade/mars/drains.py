@@ -108,9 +108,10 @@ class Drains:
         """Those of them that may still come."""
         return tuple(it for it in self._journal.unsure if now_us - it.at_us < EXPECTED_US)
 
-    def begun_since(self, at_us: int) -> tuple[tuple[str, int], ...]:
-        """The nodes whose drains began from then on, by the journal, and when."""
-        return tuple(each for each in self._journal.begun if each[1] >= at_us)
+    def begun_within(self, window_us: int, now_us: int) -> tuple[tuple[str, int], ...]:
+        """The nodes whose drains began within so long of now, by the journal, and when. One that
+        is further ahead was noted by a clock that was wrong."""
+        return tuple(it for it in self._journal.begun if abs(now_us - it[1]) <= window_us)
 
     def find(self, node: str) -> OwnDrain | None:
         """Asks the cluster for a drain of ours on a node: one that came late is done by now, one

@@ -7,7 +7,7 @@ where it would be started on a node's behalf, with `act: true`.
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -78,6 +78,7 @@ def _of_nodes(written: Mapping[str, object]) -> Iterator[Fault]:
         yield from _of_url(f"{place}.dcgm", entry.get("dcgm"))
         if not any(entry.get(key) for key in READERS):
             blind.append(str(name))
+    yield from _of_hosts(nodes)
     if blind and written.get("engine") is None:
         more = f" and {len(blind) - MOST_NAMED} more" if len(blind) > MOST_NAMED else ""
         message = (
@@ -85,6 +86,38 @@ def _of_nodes(written: Mapping[str, object]) -> Iterator[Fault]:
             " or `local: true`, or the file an `engine`"
         )
         yield Fault(place="nodes", message=message)
+
+
+def _of_hosts(nodes: Sequence[object]) -> Iterator[Fault]:
+    """Two nodes of one log under one name: each line of it would be blamed on both."""
+    owners: dict[tuple[object, str], int] = {}
+    for at, entry in enumerate(nodes):
+        if not isinstance(entry, dict) or entry.get("kernel_log") is None:
+            continue
+        log = str(entry["kernel_log"])
+        for name in _names_of(entry):
+            first, _, rest = name.partition(".")
+            # A short name is also that of the full ones that begin with it (`hosts.Hosts`).
+            asked, kept = {name, first}, {name}
+            if rest:
+                kept.add(f"{first}.")
+            else:
+                asked.add(f"{first}.")
+            if first.isdecimal():
+                asked = kept = {name}
+            other = min((owners[log, it] for it in asked if (log, it) in owners), default=at)
+            if other != at:
+                message = f"{name} is nodes[{other}] in this log too; give each node its own names"
+                yield Fault(place=f"nodes[{at}].host", message=message)
+            for it in kept:
+                owners.setdefault((log, it), at)
+
+
+def _names_of(entry: Mapping[object, object]) -> Iterator[str]:
+    given = entry.get("host") or entry.get("node")
+    for name in given if isinstance(given, list) else (given,):
+        if isinstance(name, str) and name:
+            yield name.lower().rstrip(".")
 
 
 def _of_drain(drain: Mapping[object, object]) -> Iterator[Fault]:

@@ -365,8 +365,8 @@ class MarsRunner:
         if file.drain is None or file.journal is None:
             return None
         drains = Drains(file.drain, file.journal)
-        since_us = self._now() - self._watch.settings.guards.window_us
-        self._watch.acted_before(drains.begun_since(since_us))
+        window_us = self._watch.settings.guards.window_us
+        self._watch.acted_before(drains.begun_within(window_us, self._now()))
         stands, words = self._standing.stands, self._words
         return Draining(drains, self._watch, self.metrics, stands=stands, words=words)
 

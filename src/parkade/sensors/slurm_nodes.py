@@ -4,6 +4,7 @@ A node that Slurm calls down or not responding is *not proof* of a failed node: 
 slurmd may be at fault. A drain with a reason is a person's decision: it is shown, never undone.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ MOST_NODES = 100_000
 MOST_NAMED = 3
 _DOWN = ("down", "fail", "unknown", "not_responding")
 _DRAINS = ("drain", "maint")
+# Of power saving: a node that is off because nobody needs it, or goes there.
+_ASLEEP = re.compile(r"power(ed|ing)_down|^down(?=[~%]$)")
 
 
 class NodesSeen(NamedTuple):
@@ -102,7 +105,8 @@ def _some(names: Collection[str]) -> str:
 
 
 def _condition(state: str) -> NodeCondition | None:
-    """A trailing `*` means that the node does not answer."""
+    """A trailing `*` means that the node does not answer. One that Slurm put to sleep is well."""
+    state = _ASLEEP.sub("", state)
     if state.endswith("*") or any(word in state for word in _DOWN):
         return NodeCondition.ENGINE_NODE_DOWN
     if any(word in state for word in _DRAINS):
