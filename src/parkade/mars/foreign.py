@@ -20,6 +20,10 @@ from parkade.sensors.polling import SensorGroup
 MOST_NAMED = 5
 UNNAMED = "these lines name no machine, and several nodes share the log"
 UNPLACED = "these lines name no machine in a form that is known, and others of the log name theirs"
+TWO_DOMAINS = (
+    "{node} is the short name of two machines in this log, and no line of either is taken; write"
+    " the full name as its `host`"
+)
 ELSEWHERE = "it is in the file, with another log or none"
 UNKNOWN = "add it to `nodes` to watch it"
 MAYBE = "where it is {node} by another name, give {node} `host: {host}`; else add it to `nodes`"
@@ -62,6 +66,8 @@ class ForeignLines:
     def _tell(self, node: str, path: Path, host: str, *, has_own: bool) -> None:
         if not host:
             why = UNNAMED if self._of_log[path] > 1 else UNPLACED
+        elif Hosts((node,)).has(host):
+            why = TWO_DOMAINS.format(node=node)
         elif self._names.has(host):
             why = ELSEWHERE
         elif self._of_log[path] > 1 or has_own:

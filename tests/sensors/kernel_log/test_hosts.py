@@ -161,3 +161,14 @@ def test_in_a_shared_log_a_line_is_its_machines_and_one_without_a_name_nobodys(
         assert [each.device for each in sensor.poll(MINUTE_US)] == [device]
         assert sensor.others == OtherLines(2, ("ghost", ""), 2, has_own=True)
         sensor.close()
+
+
+def test_two_full_names_under_one_short_one_are_neither() -> None:
+    """Else a node would be drained for the fault of another domain's machine."""
+    hosts = Hosts(["gpu-1", "gpu-2.prod.example.org", "10.0.0.7"])
+    assert hosts.has("gpu-1.prod.example.org") and hosts.has("GPU-1.prod.example.org.")
+    assert not hosts.has("gpu-1.test.example.org")
+    assert not hosts.has("gpu-1.prod.example.org")
+    assert hosts.has("gpu-1"), "the name itself is"
+    assert hosts.has("gpu-2.prod.example.org") and not hosts.has("gpu-2.test.example.org")
+    assert hosts.has("gpu-2.prod.example.org")
