@@ -162,6 +162,19 @@ def test_of_a_shared_log_each_unknown_machine_is_told_once_and_at_most_five(
     assert found['parkade_mars_kernel_lines_of_other_hosts{node="n0"}'] == 0
 
 
+def test_of_two_machines_under_a_nodes_short_name_neither_is_the_node(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = scene.runner(shared_log(scene, nodes=3))
+    scene.write("all", "Nov 27 10:00:00 n1.prod.example.org kernel: usb 1-1: a new device")
+    scene.write("all", f"Nov 27 10:00:00 n1.test.example.org kernel: {XID}")
+    runner.round()
+    scene.write("all", f"Nov 27 10:00:00 n1.prod.example.org kernel: {XID}")
+    runner.round()
+    assert "n1 is the short name of two machines" in capsys.readouterr().out
+    assert scene.is_drained("n1") == ""
+
+
 def test_a_line_without_a_machine_in_a_shared_log_blames_none(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
