@@ -66,8 +66,8 @@ class ForeignLines:
     def _tell(self, node: str, path: Path, host: str, *, has_own: bool) -> None:
         if not host:
             why = UNNAMED if self._of_log[path] > 1 else UNPLACED
-        elif Hosts((node,)).has(host):
-            why = TWO_DOMAINS.format(node=node)
+        elif (short := self._short_name(path, host)) is not None:
+            why = TWO_DOMAINS.format(node=short)
         elif self._names.has(host):
             why = ELSEWHERE
         elif self._of_log[path] > 1 or has_own:
@@ -75,3 +75,8 @@ class ForeignLines:
         else:
             why = MAYBE.format(node=node, host=host)
         self._log.warning("lines left out", log=str(path), machine=host or "unnamed", why=why)
+
+    def _short_name(self, path: Path, host: str) -> str | None:
+        """The node of this log whose name is the short one of a machine that was left out."""
+        of_log = (node for node, log in self._logs.items() if log == path)
+        return next((node for node in of_log if Hosts((node,)).has(host)), None)
