@@ -15,6 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
@@ -24,9 +25,14 @@ from parkade.sim.check.frontier import Shelves
 from parkade.sim.check.root import root_of
 from parkade.sim.check.scenarios import Scenario
 
+LOOK_S = 1.0
 PARTS_AHEAD = 4
 """Parts of each process that are made before their answers are asked for."""
 
+ENDED = (
+    "a process of the search ended before the search did: it was killed, or the machine is short"
+    " of memory; search again, with fewer --jobs if it was memory"
+)
 Expand = Callable[[Iterator[Work]], Iterator[tuple[int, Expanded]]]
 """Work in parts, answered in order: (process, what came of it)."""
 
@@ -58,6 +64,10 @@ def expanders(scenario: Scenario, folder: Path, processes: int) -> Iterator[Expa
     )
     try:
         yield lambda work: _in_order(pool, work, processes * PARTS_AHEAD)
+    except BaseException:
+        # One that waits for a lock which a killed one held takes no milder signal.
+        _kill(pool)
+        raise
     finally:
         # Parts that were handed out are finished, a fraction of a second's work each.
         pool.shutdown(cancel_futures=True)
@@ -71,14 +81,37 @@ def _in_order(
     try:
         waiting.extend(pool.submit(_expand_mine, part) for part in islice(work, ahead))
         while waiting:
-            answer = waiting.popleft().result()
+            answer = _answer(pool, waiting.popleft())
             waiting.extend(pool.submit(_expand_mine, part) for part in islice(work, 1))
             yield answer
     except BrokenProcessPool as error:
-        raise ProcessEnded(
-            "a process of the search ended before the search did: it was killed, or the machine"
-            " is short of memory; search again, with fewer --jobs if it was memory"
-        ) from error
+        raise ProcessEnded(ENDED) from error
+    except OSError as error:
+        # The pool closes its pipes as it breaks, and says so where work was just handed in.
+        if str(error) != "handle is closed":
+            raise
+        raise ProcessEnded(ENDED) from error
+
+
+def _answer(pool: ProcessPoolExecutor, asked: Future[tuple[int, Expanded]]) -> tuple[int, Expanded]:
+    """What came of a part. A process that was killed in the middle of its answer leaves half of it
+    in the pipe that all write to, and the pool waits for the rest: until no other holds the pipe
+    open. So the others are killed too."""
+    while True:
+        try:
+            return asked.result(timeout=LOOK_S)
+        except TimeoutError:
+            if any(each.exitcode is not None for each in _processes(pool)):
+                _kill(pool)
+
+
+def _processes(pool: ProcessPoolExecutor) -> list[BaseProcess]:
+    return list((pool._processes or {}).values())
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    for each in _processes(pool):
+        each.kill()
 
 
 def _expander(scenario: Scenario, folder: Path, writer: int) -> Expander:
