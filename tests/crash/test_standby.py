@@ -419,7 +419,10 @@ def test_a_standby_sends_to_the_leader_and_keeps_its_folder_for_this_journal(two
     two.start()
     leader, other = two.leader()
     assert httpx.get(f"{other.url}/healthz").json()["role"] == "standby"
-    answer = httpx.get(f"{other.url}/v1/whoami", headers={"Authorization": "Bearer pk_any"})
+    bearer = {"Authorization": "Bearer pk_any"}
+    # It names the leader once it has read its address.
+    until(lambda: "Parkade-Leader" in httpx.get(f"{other.url}/v1/whoami", headers=bearer).headers)
+    answer = httpx.get(f"{other.url}/v1/whoami", headers=bearer)
     assert (answer.status_code, answer.json()["code"]) == (503, "standby")
     assert answer.headers["Parkade-Leader"] == leader.url and leader.url in answer.json()["detail"]
     page = httpx.get(f"{other.url}/market?node=n1")
