@@ -60,6 +60,7 @@ def test_a_restored_server_is_refused_by_agents_until_an_operator_looked_and_acc
     process = wait_for_process(served, forgotten)
     served.stop()
     printed = admin(served, "restore", str(backup))
+    assert "revoke and disable anew what was since" in printed
     assert "entries more, is in" in printed
     assert "Agents have obeyed orders that this journal lacks: box" in printed
     assert f"{forgotten}.1" in printed and "lab" in printed

@@ -33,7 +33,7 @@ from parkade.engines.local.records import Guard, Launch, RankState
 from parkade.engines.local.state_file import StateFile, last_state, never_started
 from parkade.ports import Phase
 
-LOOK_US = 100_000
+LOOK_US = spawn.LOOK_MS * 1_000
 STOPPED_FIRST = "it was stopped before it began"
 EXIT_UNKNOWN = "exit status unknown: the keeper was lost"
 
