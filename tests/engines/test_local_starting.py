@@ -9,6 +9,7 @@ import pytest
 
 from parkade.engines.local import spawn
 from parkade.engines.local.keeper import STOPPED_FIRST
+from parkade.engines.local.processes import look
 from tests.engines.conftest import LocalPlace
 from tests.engines.trial import FOR_EVER, attempt_of, order_in, released, run, until
 
@@ -84,6 +85,8 @@ def test_a_rank_that_is_stopped_before_its_command_keeps_the_gang_from_no_kill(
         await until(lambda: len(ranks_in(place, "wait_for_partner")) == 2)
         first, second = ranks_in(place, "wait_for_partner")
         os.kill(second, signal.SIGSTOP)
+        # A stop that is only pending lets the open of the pipe succeed at the write below.
+        await until(lambda: (it := look(second)) is not None and it.state == "T")
         await asyncio.to_thread(pipe.write_text, "A=1\n")
         await until(lambda: ranks_in(place, "pipe_read") == [first])
         os.kill(first, signal.SIGSTOP)
