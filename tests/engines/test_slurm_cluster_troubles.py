@@ -104,8 +104,7 @@ def test_a_node_whose_spool_is_full_interrupts_a_job_and_serves_the_next_once_it
             seen = await released(engine, attempt)
         assert all(one.code is None and one.signal is None for one in seen.exits)
         assert seen.launch_error is None
-        if cluster.state("n1").startswith("drain"):
-            cluster.run("scontrol", "update", "NodeName=n1", "State=RESUME")
+        cluster.resume("n1")
         await until(lambda: cluster.state("n1") == "idle")
         again = attempt_of("exit 0", ranks=(Seat(node="n1", gpus=1),))
         await engine.launch(again)

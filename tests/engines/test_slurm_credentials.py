@@ -107,8 +107,7 @@ def test_a_guest_that_an_administrator_requeues_is_interrupted_and_does_not_run_
 
 async def serves_again(cluster: Slurm, place: SlurmPlace, nodes: int) -> None:
     """The same node, once it takes credentials again."""
-    if cluster.state("n1").startswith(("drain", "down")):
-        cluster.run("scontrol", "update", "NodeName=n1", "State=RESUME")
+    cluster.resume("n1")
     await until(lambda: cluster.is_idle())
     again = attempt_of("exit 0", ranks=tuple(Seat(node=f"n{it}", gpus=1) for it in range(2)))
     engine = place.engine()

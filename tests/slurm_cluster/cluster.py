@@ -75,6 +75,18 @@ class Slurm:
         """Why it is drained or down; `none` where it is not."""
         return self.run("sinfo", "-h", "-N", "-n", node, "-o", "%E").partition("\n")[0]
 
+    def resume(self, node: str) -> None:
+        """Ends its drain. A node that was down may be back by itself between a look and the
+        order, which is refused then."""
+
+        def serves() -> bool:
+            if not self.state(node).startswith(("drain", "down")):
+                return True
+            self._succeeds("scontrol", "update", f"NodeName={node}", "State=RESUME")
+            return False
+
+        until(serves, self.log)
+
     def stop_node(self, node: str) -> None:
         """Its daemon is gone without a word; what it started lives on."""
         self.daemons[node].stop(signal.SIGKILL)
