@@ -126,7 +126,7 @@ async def page_context(request: Request) -> PageContext:
 
 
 def session_of(request: Request) -> PageContext:
-    """Whose session it is, whatever is asked; `LoginNeeded` where there is none."""
+    """The page's user, whatever is asked; `LoginNeeded` where there is no session."""
     console = state_of(request)
     session = request.cookies.get(COOKIE, "")
     found = console.sessions.find(session, time.time()) if session else None

@@ -71,8 +71,8 @@ def _notices(lot: Lot) -> list[Need]:
         if len(those) > 1:
             says = f"{len(those)} called {name} of {org} leave {gpus}: {cause}"
         found.append(Need("notice", says, those[0].holder, deadline))
-    told = sum(len(those) for _, those in groups[:MOST_OF_A_KIND])
-    rest = len(leaving) - told
+    named = sum(len(those) for _, those in groups[:MOST_OF_A_KIND])
+    rest = len(leaving) - named
     return found + ([Need("more", f"{rest} more were told to leave")] if rest else [])
 
 
