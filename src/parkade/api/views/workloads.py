@@ -37,6 +37,7 @@ SENTENCES: dict[str, str] = {
     Why.NO_ROOM: "no fabric has room for its whole shape",
     Why.OUTBID: "others bid more for the room that there is",
     Why.BELOW_FLOOR: "its limit is below what the capacity goes for at least",
+    Why.PROTECTED: "the room is held by workloads that may run for the market's min_runtime first",
     Why.RESERVATION_FULL: "its org uses all of the reservation already",
     Why.RESERVATION_NOT_IN_FORCE: "its reservation has not begun, or is over",
     Why.INSUFFICIENT_FUNDS: "its account cannot set aside what the next minutes may cost",

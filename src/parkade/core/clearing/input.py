@@ -24,6 +24,7 @@ from parkade.core.market.market_state import (
     MarketState,
     NodeInPlay,
     PriorityTier,
+    Protection,
     ReservationInForce,
 )
 from parkade.core.reservations.reservation import Claim, Reservation, ReservationState
@@ -269,6 +270,7 @@ def _demand(
         most_nodes=most_nodes,
         grows_by=grows_by,
         array=workload.member_of,
+        protection=_protection(workload, now_us),
     )
 
 
@@ -286,6 +288,22 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
     if attempt.broken_us is None:
         return attempt.seats
     return tuple(seat for seat in attempt.seats if open_nodes.get(seat.node) is not False)
+
+
+def _protection(workload: Workload, now_us: int) -> Protection | None:
+    """What protects the seats of a bid that runs whole and has no notice, until it ran for
+    `min_runtime`. A limit below the price with which it was seated gives that up."""
+    attempt, limit = workload.attempt, workload.spec.limit_price_micros
+    if attempt is None or attempt.admission is None or limit is None:
+        return None
+    until_us, agreed = attempt.protected_until_us, attempt.admission
+    if attempt.stop is not None or attempt.broken_us is not None:
+        return None
+    if until_us is None or until_us <= now_us:
+        return None
+    if limit < max((agreed.price_micros, *agreed.node_prices)):
+        return None
+    return Protection(price_micros=agreed.price_micros, node_prices=agreed.node_prices)
 
 
 def _moves_if_cheaper(workload: Workload, now_us: int) -> bool:
