@@ -159,3 +159,14 @@ def test_a_local_nodes_clock_is_told_beside_the_servers(tmp_path: Path) -> None:
 
 def signals(sensor: Sensor) -> list[str]:
     return [signals_of(it.fact)[0] for it in sensor.poll(WallClock().now_us())]
+
+
+def test_a_path_that_only_a_shell_would_understand_is_refused(tmp_path: Path) -> None:
+    text = "format: 1\npolicy: ~/p.yaml\nsteps: ~/s.jsonl\n"
+    text += "nodes: {n1: {kernel_log: '/var/log/*'}}\n"
+    with pytest.raises(Unreadable) as refused:
+        read_pool_file(written(tmp_path, text))
+    found = {fault.place: fault.message for fault in refused.value.problem.errors}
+    assert "`~` is replaced by nothing" in found["policy"]
+    assert "name one file" in found["nodes.n1.kernel_log"]
+    assert any("`~` is replaced by nothing" in each for at, each in found.items() if "steps" in at)

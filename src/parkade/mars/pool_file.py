@@ -33,6 +33,7 @@ from parkade.core.healing.incident import RepairKind
 from parkade.core.healing.policy import Policy
 from parkade.core.healing.topology import Surroundings
 from parkade.core.units.time import SECOND_US
+from parkade.mars.paths import GivenPath
 from parkade.mars.policy_file import load_policy, shipped_policy
 from parkade.mars.run_file import Command as Words
 from parkade.mars.run_file import EngineEntry, Hosts, NodeName
@@ -67,7 +68,7 @@ class WatchedNode(_Model):
     by default its own."""
 
     gpus: Annotated[int, Field(ge=1, le=1_024)] | None = None
-    kernel_log: Path | None = None
+    kernel_log: GivenPath | None = None
     host: Hosts | None = None
     dcgm: str | None = None
     local: bool = False
@@ -88,9 +89,9 @@ class PoolFile(_Model):
 
     format: Literal[1]
     every: PositiveSpan = parse_span("5s")
-    policy: Path | None = None
+    policy: GivenPath | None = None
     engine: EngineEntry | None = None
-    steps: Literal["checkpoints"] | Path | None = None
+    steps: Literal["checkpoints"] | GivenPath | None = None
     nodes: Annotated[dict[NodeName, WatchedNode], Field(max_length=20_000)] = {}
     burn_in: Annotated[Span, Field(ge=timedelta(0), le=timedelta(days=7))] = parse_span("5m")
     repairs: dict[RepairKind, RepairCommand | Literal["shipped", "simulated"]] = {}
