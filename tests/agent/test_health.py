@@ -338,7 +338,7 @@ async def test_lines_that_a_cut_may_have_lost_are_told_once(
     )
     async with running(plan, FakeControlPlane(), tmp_path):
         log.write_text("")
-        await until(lambda: "n1: lines may have been missed" in caplog.text)
+        await until(lambda: f"{log}: lines may have been missed, from 2" in caplog.text)
         with log.open("a") as handle:
             handle.write("usb 1-1: gone\n")
         notes = tmp_path / "bookmarks.json"
