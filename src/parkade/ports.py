@@ -153,10 +153,21 @@ class SensorState(msgspec.Struct, frozen=True, kw_only=True):
     state: str
 
 
+class LogStates(msgspec.Struct, frozen=True, kw_only=True):
+    """How an agent keeps up with the logs that it reads. `behind_us`: since when the one that is
+    most behind was not read to its end; `gaps`: spans that may hold lines which were not read,
+    since the agent began; `gap_end_us`: when the last of them was noticed."""
+
+    unread_bytes: int = 0
+    behind_us: int = 0
+    gaps: int = 0
+    gap_end_us: int | None = None
+
+
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent says of its nodes' health. Repeated until it was heard, which changes nothing:
     verdicts and repairs are known by their names. `symptoms`: (source, how many were seen since
-    the agent began)."""
+    the agent began). `logs`: None from an agent that reads none, or that says nothing of it."""
 
     pool: str
     at_us: int
@@ -166,6 +177,7 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     sensors: tuple[SensorState, ...] = ()
     symptoms: tuple[tuple[str, int], ...] = ()
     surroundings: tuple[Surroundings, ...] = ()
+    logs: LogStates | None = None
 
 
 class Clock(Protocol):

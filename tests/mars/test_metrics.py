@@ -37,15 +37,18 @@ def test_of_nodes_that_share_a_log_the_one_that_is_most_behind_is_shown() -> Non
 
 def test_spans_that_may_have_been_missed_are_counted_with_their_begin_and_end() -> None:
     metrics = Metrics(policy="site", acts=False)
-    metrics.missed(Gap("/a", "it was cut", 100, 200, 1))
-    metrics.missed(Gap("/a", "it was cut", 300, 400, 2))
-    metrics.missed(Gap("ring of n1", "it ran over", 0, 500, 1))
+    metrics.followed("/b")
+    metrics.missed(Gap("/a", "it was cut", 100, 200, 1, 1))
+    metrics.missed(Gap("/a", "it was cut", 300, 400, 3, 2))
+    metrics.missed(Gap("ring of n1", "it ran over", 0, 500, 1, 1))
     text = generate_latest(metrics.registry).decode()
     for row in (
-        'parkade_mars_log_gaps_total{log="/a"} 2.0',
+        'parkade_mars_log_gaps_total{log="/a"} 3.0',
         'parkade_mars_log_gap_start_timestamp_seconds{log="/a"} 300.0',
         'parkade_mars_log_gap_end_timestamp_seconds{log="/a"} 400.0',
         'parkade_mars_log_gap_end_timestamp_seconds{log="ring of n1"} 500.0',
+        'parkade_mars_log_gaps_total{log="/b"} 0.0',
+        'parkade_mars_log_gap_end_timestamp_seconds{log="/b"} 0.0',
     ):
         assert row in text, row
     assert 'start_timestamp_seconds{log="ring' not in text, "it is not known"

@@ -35,6 +35,7 @@ from parkade.ports import (
     Clock,
     DesiredState,
     HealthReport,
+    LogStates,
     Repairs,
     Sensor,
     SensorState,
@@ -114,6 +115,7 @@ class HealthWatch:
             if log_name(node) in marks:
                 log.resume(marks[log_name(node)])
         self._gaps = Gaps()
+        self._log_states: LogStates | None = None
         self._tell_missed()
         self._to_tell = asyncio.Event()
         self._to_tell.set()
@@ -177,6 +179,8 @@ class HealthWatch:
                 hint = "" if others.has_own or not others.hosts[0] else FOREIGN_HINT
                 logger.warning(FOREIGN, node, others.hosts[0] or "no named machine", hint)
         self._tell_missed()
+        # Here and not in a report: meanwhile another thread may read them.
+        self._log_states = self._gaps.states([log for _, log in self._logs.sensors])
         marks = {log_name(node): log.bookmark for node, log in self._logs.sensors}
         known = {name: mark for name, mark in marks.items() if mark is not None}
         self._marks.note(known, self._clock.now_us())
@@ -288,6 +292,7 @@ class HealthWatch:
             ),
             symptoms=tuple(sorted(self._symptoms.items())),
             surroundings=self._plan.surroundings,
+            logs=self._log_states,
         )
 
     def _ended(self, order: RepairOrder, report: RepairReport) -> None:

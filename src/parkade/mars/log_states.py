@@ -23,7 +23,21 @@ class LogStates:
         self._metrics = metrics
         self._log = structlog.get_logger("parkade.mars")
 
-    def tell_missed(self, logs: SensorGroup[LogSensor], now_us: int) -> None:
+    def begin(self, logs: SensorGroup[LogSensor], now_us: int) -> None:
+        """What is followed, and what of it a start found missing."""
+        for _, log in logs.sensors:
+            self._metrics.followed(log.reads)
+        self._tell_missed(logs, now_us)
+
+    def show(self, logs: SensorGroup[LogSensor], now_us: int) -> None:
+        """After each look at the logs."""
+        self._tell_missed(logs, now_us)
+        self._metrics.unknown.set(sum(log.unknown for _, log in logs.sensors))
+        self._foreign.tell(logs)
+        files = (log for _, log in logs.sensors if log.reads in self._files)
+        self._metrics.backlogs((log.reads, log.backlog) for log in files)
+
+    def _tell_missed(self, logs: SensorGroup[LogSensor], now_us: int) -> None:
         """Spans that were noticed since the last call; once for all nodes that share a log."""
         for gap in self._gaps.new((log for _, log in logs.sensors), now_us):
             self._log.warning(
@@ -34,11 +48,3 @@ class LogStates:
                 **{"from": gap.since},
             )
             self._metrics.missed(gap)
-
-    def show(self, logs: SensorGroup[LogSensor], now_us: int) -> None:
-        """After each look at the logs."""
-        self.tell_missed(logs, now_us)
-        self._metrics.unknown.set(sum(log.unknown for _, log in logs.sensors))
-        self._foreign.tell(logs)
-        files = (log for _, log in logs.sensors if log.reads in self._files)
-        self._metrics.backlogs((log.reads, log.backlog) for log in files)

@@ -119,7 +119,7 @@ class Metrics:
         )
         self._gap_ends = Gauge(
             "parkade_mars_log_gap_end_timestamp_seconds",
-            "When the last such span was noticed.",
+            "When the last such span was noticed; 0 for never.",
             ("log",),
             registry=self.registry,
         )
@@ -162,9 +162,14 @@ class Metrics:
         self.unread.now(unread)
         self.behind.now(behind)
 
+    def followed(self, log: str) -> None:
+        """A log that is followed; nothing of it was missed."""
+        self._gaps.labels(log)
+        self._gap_ends.labels(log)
+
     def missed(self, gap: Gap) -> None:
-        """Another span whose lines may have been missed."""
-        self._gaps.labels(gap.log).inc()
+        """Spans of a log whose lines may have been missed."""
+        self._gaps.labels(gap.log).inc(gap.more)
         self._gap_ends.labels(gap.log).set(gap.until_s)
         if gap.since_s:
             self._gap_starts.labels(gap.log).set(gap.since_s)

@@ -101,7 +101,7 @@ class MarsRunner:
             logs=self._logs,
         )
         self._keeping.resume(now())
-        self._log_states.tell_missed(self._logs, now())
+        self._log_states.begin(self._logs, now())
         if not file.act:
             asking = filter(asks, self._standing.verdicts())
             self._observed = {each.verdict: held_by(HoldReason.OBSERVE_ONLY) for each in asking}
