@@ -165,3 +165,46 @@ def test_a_link_to_a_journal_is_that_journal(tmp_path: Path) -> None:
     (tmp_path / "drains.jsonl").symlink_to(tmp_path / "real" / "j.jsonl")
     file = read_run_file(HEAD + "journal: drains.jsonl\n")
     assert rooted(file, tmp_path).journal == tmp_path / "real" / "j.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("~/kern.log", "`~` is replaced by nothing here; write the whole path"),
+        ("~root/kern.log", "`~` is replaced"),
+        ("/var/log/*/kern.log", "`*` and `?` are replaced by nothing here; name one file"),
+        ("$LOGS/kern.log", "`$` is replaced by nothing here"),
+    ],
+)
+def test_a_path_that_only_a_shell_would_understand_is_refused(name: str, message: str) -> None:
+    text = f"format: 1\njournal: '{name}'\npolicy: '{name}'\n"
+    text += f"nodes: [{{node: n1, kernel_log: '{name}'}}]\n"
+    found = faults_of(text)
+    assert sorted(found) == ["journal", "nodes[0].kernel_log", "policy"]
+    assert all(message in each for each in found.values()), found
+    named = read_run_file(HEAD + "journal: /var/log/mars~/a[1].jsonl\n")
+    assert named.journal == Path("/var/log/mars~/a[1].jsonl"), "nothing else is special"
+
+
+def test_a_journal_that_would_be_written_over_a_file_that_is_read_is_refused(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "kern.log").touch()
+    (tmp_path / "link.log").symlink_to(tmp_path / "kern.log")
+    (tmp_path / "second-name.log").hardlink_to(tmp_path / "kern.log")
+    logs = "nodes: [{node: n0, local: true}, {node: n1, kernel_log: kern.log}]\n"
+    for text, says in {
+        f"journal: kern.log\n{logs}": "the journal is `nodes[1].kernel_log` too",
+        f"journal: ./x/../kern.log\n{logs}": "the journal is `nodes[1].kernel_log` too",
+        f"journal: link.log\n{logs}": "the journal is `nodes[1].kernel_log` too",
+        f"journal: second-name.log\n{logs}": "the journal is `nodes[1].kernel_log` too",
+        f"journal: kern\n{logs.replace('kern.log', 'kern.read')}": "kern.read, kept beside the",
+        f"journal: kern\n{logs.replace('kern.log', 'kern.standing')}": "kern.standing, kept",
+        f"journal: kern\n{logs.replace('kern.log', 'kern.lock')}": "kern.lock, kept beside the",
+        f"journal: p.yaml\npolicy: p.yaml\n{logs}": "the journal is `policy` too",
+    }.items():
+        with pytest.raises(Unreadable) as refused:
+            rooted(read_run_file(f"format: 1\n{text}"), tmp_path)
+        (fault,) = refused.value.problem.errors
+        assert fault.place == "journal" and says in fault.message, (text, fault.message)
+    rooted(read_run_file(f"format: 1\njournal: kern\n{logs}"), tmp_path)

@@ -13,6 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
+def lock_beside(journal: Path) -> Path:
+    """Where the lock file of a journal stands."""
+    return journal.with_name(f"{journal.name}.lock")
+
+
 class JournalInUse(Exception):
     """Another program works on the journal; the message says which."""
 
@@ -27,7 +32,7 @@ def only_one(journal: Path | None) -> Iterator[None]:
     journal = journal.resolve()
     journal.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        holder = _opened(stack, journal.with_name(f"{journal.name}.lock"))
+        holder = _opened(stack, lock_beside(journal))
         # The file itself too, since it may have several names; the lock file alone, an earlier
         # version locks.
         for descriptor in (holder, _opened(stack, journal)):

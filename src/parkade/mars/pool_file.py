@@ -6,6 +6,7 @@
     nodes:
       gpu-001: {kernel_log: /var/log/gpu-001.log, dcgm: "http://gpu-001:9400/metrics"}
       gpu-002: {local: true, rack: r7, switch: leaf-3, driver: 570.86.10}
+    olddir: old                       # optional: into which logs are rotated, from their own folder
     engine: {}                        # optional: what Slurm says of its nodes
     steps: /shared/steps.jsonl        # optional: step times that programs tell
     burn_in: 5m                       # how long the shipped `validate` loads a repeater
@@ -33,6 +34,7 @@ from parkade.core.healing.incident import RepairKind
 from parkade.core.healing.policy import Policy
 from parkade.core.healing.topology import Surroundings
 from parkade.core.units.time import SECOND_US
+from parkade.mars.paths import GivenPath
 from parkade.mars.policy_file import load_policy, shipped_policy
 from parkade.mars.run_file import Command as Words
 from parkade.mars.run_file import EngineEntry, Hosts, NodeName
@@ -67,7 +69,7 @@ class WatchedNode(_Model):
     by default its own."""
 
     gpus: Annotated[int, Field(ge=1, le=1_024)] | None = None
-    kernel_log: Path | None = None
+    kernel_log: GivenPath | None = None
     host: Hosts | None = None
     dcgm: str | None = None
     local: bool = False
@@ -88,9 +90,10 @@ class PoolFile(_Model):
 
     format: Literal[1]
     every: PositiveSpan = parse_span("5s")
-    policy: Path | None = None
+    policy: GivenPath | None = None
+    olddir: GivenPath | None = None
     engine: EngineEntry | None = None
-    steps: Literal["checkpoints"] | Path | None = None
+    steps: Literal["checkpoints"] | GivenPath | None = None
     nodes: Annotated[dict[NodeName, WatchedNode], Field(max_length=20_000)] = {}
     burn_in: Annotated[Span, Field(ge=timedelta(0), le=timedelta(days=7))] = parse_span("5m")
     repairs: dict[RepairKind, RepairCommand | Literal["shipped", "simulated"]] = {}
@@ -144,7 +147,12 @@ def sensors_of_pool(file: PoolFile, read_clock: ReadClock) -> dict[str, tuple[Se
     shared = sharers(file.nodes.items())
     return {
         node: node_sensors(
-            node, entry, nvml_every_us=NVML_EVERY_US, read_clock=read_clock, sharing=shared
+            node,
+            entry,
+            nvml_every_us=NVML_EVERY_US,
+            read_clock=read_clock,
+            sharing=shared,
+            olddir=file.olddir,
         )
         for node, entry in file.nodes.items()
     }

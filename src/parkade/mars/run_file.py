@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from parkade.mars.paths import GivenPath, journal_faults
 from parkade.mars.run_checks import program_from, run_faults
 from parkade.sensors.slurm_nodes import COMMAND
 from parkade.wire.problems import Fault, faults, invalid
@@ -45,7 +46,7 @@ class NodeEntry(_Model):
     gpus: Annotated[int, Field(ge=1, le=1_024)] | None = Field(
         None, description="how many GPUs it should have; fewer are a symptom"
     )
-    kernel_log: Path | None = Field(
+    kernel_log: GivenPath | None = Field(
         None, description="a file with its kernel's lines, such as `kern.log`"
     )
     host: Hosts | None = Field(
@@ -107,7 +108,14 @@ class RunFile(_Model):
     listen: Annotated[str, Field(pattern=r"^[0-9a-zA-Z.:_-]+:[0-9]{1,5}$")] = Field(
         "127.0.0.1:9464", description="where metrics are served; port 0 is a free one"
     )
-    policy: Path | None = Field(None, description="the site's policy; by default the shipped one")
+    policy: GivenPath | None = Field(
+        None, description="the site's policy; by default the shipped one"
+    )
+    olddir: GivenPath | None = Field(
+        None,
+        description="the folder into which logs are rotated, where that is not their own; it counts"
+        " from the folder of each log, as logrotate's does",
+    )
     resolve_after: PositiveSpan = Field(
         parse_span("1h"), description="a verdict is over when nothing more was seen for so long"
     )
@@ -115,7 +123,7 @@ class RunFile(_Model):
     engine: EngineEntry | None = Field(None, description="asks the engine about all nodes")
     act: bool = Field(default=False, description="`true`: drain nodes, by `drain`")
     drain: DrainEntry | None = Field(None, description="the commands that drain and undo")
-    journal: Path | None = Field(
+    journal: GivenPath | None = Field(
         None,
         description="a file that remembers drains; beside it what stands, and how far logs"
         " were read",
@@ -145,7 +153,8 @@ def read_run_file(text: str, folder: Path = Path()) -> RunFile:
 def rooted(file: RunFile, folder: Path) -> RunFile:
     """The file with its paths counted from its own folder, those of programs too. Raises Unreadable
     where its journal stands in the folder where the program was started, from where paths counted
-    before: what it remembers would be lost without a word."""
+    before: what it remembers would be lost without a word; or would be written over a file that is
+    read."""
     journal = file.journal
     if journal is not None:
         at = folder / journal
@@ -158,11 +167,19 @@ def rooted(file: RunFile, folder: Path) -> RunFile:
             raise Unreadable(invalid([Fault(place="journal", message=message)]))
         # A symbolic link is the journal that it leads to, with what stands beside that.
         journal = at.resolve() if at.is_symlink() else at
+    nodes = tuple(_rooted_node(entry, folder) for entry in file.nodes)
+    policy = None if file.policy is None else folder / file.policy
+    if journal is not None:
+        read = {f"nodes[{at}].kernel_log": it.kernel_log for at, it in enumerate(nodes)}
+        read["policy"] = policy
+        found = journal_faults(journal, {at: path for at, path in read.items() if path})
+        if wrong := tuple(found):
+            raise Unreadable(invalid(wrong))
     return file.model_copy(
         update={
             "journal": journal,
-            "policy": None if file.policy is None else folder / file.policy,
-            "nodes": tuple(_rooted_node(entry, folder) for entry in file.nodes),
+            "policy": policy,
+            "nodes": nodes,
             "drain": None if file.drain is None else _rooted_commands(file.drain, folder),
             "engine": None if file.engine is None else _rooted_commands(file.engine, folder),
         }
