@@ -18,7 +18,13 @@ from parkade.core.market.allocation import Allocation
 from parkade.core.market.layout import Parts, floors_drawn
 from parkade.core.market.market_state import Protection
 from parkade.core.market.prices.bounded import ask_by_node, bound_by_node, bound_price
-from parkade.core.market.prices.counterfactuals import Difference, GapKey, Name, PriceQuery
+from parkade.core.market.prices.counterfactuals import (
+    Difference,
+    Name,
+    PriceQuery,
+    count_in,
+    shifted,
+)
 from parkade.core.market.prices.reruns import CriticalValue, price_by_rerun, rivals_of
 from parkade.core.market.prices.sweep import Answer, CounterfactualSweep
 from parkade.core.market.spot import Bid, least_floor
@@ -38,8 +44,7 @@ def ask_protected(sweep: CounterfactualSweep, allocation: Allocation) -> None:
             ask_by_node(sweep, bid, bid.sizes, parts, taken)
         else:
             query = PriceQuery(bid.factor, False, bid.name)
-            without = {key: -count for key, count in taken.items()}
-            sweep.add_query(without, bid.shape, query, bid.array)
+            sweep.add_query(shifted({}, {}, taken), bid.shape, query, bid.array)
 
 
 def price_protected(
@@ -54,7 +59,7 @@ def price_protected(
         if bid.sizes is not None:
             prices = bound_by_node(bid, parts, dict(answers))
         elif bid.shape.any_fabric:
-            prices = (bound_price(_by_rerun(allocation, bid, parts), bid, parts),)
+            prices = (bound_price(critical_value(allocation, bid, parts), bid, parts),)
         else:
             prices = (bound_price(CriticalValue(*answers[bid.name]), bid, parts),)
         found[bid.name] = _at_most(prices, protection, bid, parts)
@@ -87,19 +92,17 @@ def _taken(start: Room, shape: Shape, parts: Parts) -> Difference:
             now = gap_of.get(token, 0)
             alone = now + part.tokens.count(token) * shape.gpus
             if now:
-                _count(found, (part.fabric, shape.tenant, level, now), 1)
+                count_in(found, (part.fabric, shape.tenant, level, now), 1)
             if alone == start.node_gpus:
-                _count(found, part.fabric, 1)
+                count_in(found, part.fabric, 1)
             else:
-                _count(found, (part.fabric, shape.tenant, level, alone), -1)
+                count_in(found, (part.fabric, shape.tenant, level, alone), -1)
     return found
 
 
-def _count(found: Difference, key: int | GapKey, by: int) -> None:
-    found[key] = found.get(key, 0) + by
-
-
-def _by_rerun(allocation: Allocation, bid: Bid, parts: Parts) -> CriticalValue:
+def critical_value(allocation: Allocation, bid: Bid, parts: Parts) -> CriticalValue:
+    """The critical value of a protected bid, by running all turns again without it; grows with the
+    bids x fabrics."""
     room = allocation.start.copy()
     for part in parts:
         if part.tokens:
