@@ -270,7 +270,7 @@ def _demand(
         most_nodes=most_nodes,
         grows_by=grows_by,
         array=workload.member_of,
-        protection=_protection(workload, now_us),
+        protection=_protection(workload, open_nodes, now_us),
     )
 
 
@@ -290,9 +290,9 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
     return tuple(seat for seat in attempt.seats if open_nodes.get(seat.node) is not False)
 
 
-def _protection(workload: Workload, now_us: int) -> Protection | None:
-    """What protects the seats of a bid that runs whole and has no notice, until it ran for
-    `min_runtime`. A limit below the price with which it was seated gives that up."""
+def _protection(workload: Workload, open_nodes: dict[str, bool], now_us: int) -> Protection | None:
+    """What protects the seats of a bid that runs whole on open nodes and has no notice, until it
+    ran for `min_runtime`. A limit below the price with which it was seated gives that up."""
     attempt, limit = workload.attempt, workload.spec.limit_price_micros
     if attempt is None or attempt.admission is None or limit is None:
         return None
@@ -302,6 +302,8 @@ def _protection(workload: Workload, now_us: int) -> Protection | None:
     if until_us is None or until_us <= now_us:
         return None
     if limit < max((agreed.price_micros, *agreed.node_prices)):
+        return None
+    if not all(open_nodes.get(seat.node, False) for seat in attempt.seats):
         return None
     return Protection(price_micros=agreed.price_micros, node_prices=agreed.node_prices)
 
