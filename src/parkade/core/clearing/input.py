@@ -293,15 +293,15 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
 def _protection(workload: Workload, open_nodes: dict[str, bool], now_us: int) -> Protection | None:
     """What protects the seats of a bid that runs whole on open nodes and has no notice, until it
     ran for `min_runtime`. A limit below the price with which it was seated gives that up."""
-    attempt, limit = workload.attempt, workload.spec.limit_price_micros
-    if attempt is None or attempt.admission is None or limit is None:
+    attempt = workload.attempt
+    if attempt is None or attempt.admission is None:
         return None
     until_us, agreed = attempt.protected_until_us, attempt.admission
     if attempt.stop is not None or attempt.broken_us is not None:
         return None
     if until_us is None or until_us <= now_us:
         return None
-    if limit < max((agreed.price_micros, *agreed.node_prices)):
+    if not agreed.is_met_by(workload.spec.limit_price_micros):
         return None
     if not all(open_nodes.get(seat.node, False) for seat in attempt.seats):
         return None

@@ -165,6 +165,13 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     node_prices: tuple[int, ...] = ()
     """Of each node of an elastic workload; empty for others."""
 
+    def is_met_by(self, limit_micros: int | None) -> bool:
+        """Whether a bid is still as high as what it agreed to pay; a lower one gives its seats
+        up, and so does what bids no more."""
+        return limit_micros is not None and limit_micros >= max(
+            (self.price_micros, *self.node_prices)
+        )
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One run on given seats, fenced by its generation."""
