@@ -91,9 +91,9 @@ def test_what_is_over_while_a_call_hangs_is_told_however_much_was_over_before(
     telling.tell([], [alert(f"late{number}") for number in range(5)])
     manager.may_answer.set()
     telling.finish()
-    told = [each for round_ in manager.sent for each in round_]
-    assert told[-5:] == [alert(f"late{number}") for number in range(5)]
-    assert len(told) == MOST_OVER + 5, "each is told once"
+    taken = [each for round_ in manager.sent for each in round_]
+    assert taken[-5:] == [alert(f"late{number}") for number in range(5)]
+    assert len(taken) == MOST_OVER + 5, "each is told once"
 
 
 def test_the_end_waits_for_the_call_under_way_and_sends_no_more(

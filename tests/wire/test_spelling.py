@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from parkade import wire
+from parkade.wire import pools
 from parkade.wire.model import Request
 from parkade.wire.spelling import LATER, explain_unknown_key
 
@@ -26,4 +26,4 @@ def test_no_key_that_is_carried_out_is_called_one_for_later() -> None:
 
 @pytest.mark.parametrize("key", ["payout_cap", "shared_nodes"])
 def test_a_term_of_a_market_beside_its_terms_is_no_such_key(key: str) -> None:
-    assert explain_unknown_key((key,), wire.OpenPool) == ("invalid", "no such key")
+    assert explain_unknown_key((key,), pools.OpenPool) == ("invalid", "no such key")

@@ -13,6 +13,7 @@ from parkade.core.healing.guards import HoldReason, Rejected
 from parkade.core.healing.verdict import Level, Verdict
 from parkade.mars.drains import RefusalReason
 from parkade.ports import Backlog
+from parkade.sensors.gaps import Gap
 
 DRAINS = ("done", "refused", "failed")
 ALERT_ROUNDS = ("sent", "failed")
@@ -89,6 +90,24 @@ class Metrics:
         self.behind = self._present(
             "log_behind_seconds", "Since when a log file was not read to its end.", "log"
         )
+        self._gaps = Counter(
+            "parkade_mars_log_gaps",
+            "Spans of a log whose lines may have been missed.",
+            ("log",),
+            registry=self.registry,
+        )
+        self._gap_starts = Gauge(
+            "parkade_mars_log_gap_start_timestamp_seconds",
+            "When the last line before the last such span was read.",
+            ("log",),
+            registry=self.registry,
+        )
+        self._gap_ends = Gauge(
+            "parkade_mars_log_gap_end_timestamp_seconds",
+            "When the last such span was noticed; 0 for never.",
+            ("log",),
+            registry=self.registry,
+        )
         self.drained = self._gauge("drained_nodes", "Drains of ours that stand.")
         self.drained_nodes = self._present("node_drained", "Drains of ours by node.", "node")
         self.waits = self._present(
@@ -132,6 +151,18 @@ class Metrics:
             behind[(path,)] = max(behind_s, behind.get((path,), 0.0))
         self.unread.now(unread)
         self.behind.now(behind)
+
+    def followed(self, log: str) -> None:
+        """A log that is followed; nothing of it was missed."""
+        self._gaps.labels(log)
+        self._gap_ends.labels(log)
+
+    def missed(self, gap: Gap) -> None:
+        """Spans of a log whose lines may have been missed."""
+        self._gaps.labels(gap.log).inc(gap.more)
+        self._gap_ends.labels(gap.log).set(gap.until_s)
+        if gap.since_s:
+            self._gap_starts.labels(gap.log).set(gap.since_s)
 
     def _present(self, name: str, text: str, *labels: str) -> Present:
         found = Present(name, text, *labels)

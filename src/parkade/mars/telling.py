@@ -72,7 +72,7 @@ class AlertTelling:
     def _take(self) -> None:
         if self._under_way is None or not self._under_way[0].is_done:
             return
-        (call, told), self._under_way = self._under_way, None
+        (call, sent), self._under_way = self._under_way, None
         address = address_of(self._url)
         try:
             call.take()
@@ -82,7 +82,7 @@ class AlertTelling:
             if self._answers:
                 self._log.warning("Alertmanager does not take alerts", why=str(error))
             self._answers = False
-            self._over = [*told, *self._over][-MOST_OVER:]
+            self._over = [*sent, *self._over][-MOST_OVER:]
             return
         self._metrics.alerts.labels("sent").inc()
         self._metrics.alertmanager_up.labels(address).set(1)
