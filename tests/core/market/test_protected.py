@@ -168,7 +168,7 @@ def test_its_price_is_that_of_playing_all_turns_without_it(seed: int) -> None:
     allocation = allocate(state)
     prices = price_all(state, allocation)
     agreed = {it.demand: it.protection for it in state.demands}
-    for turn, parts in allocation.protected.turns:
+    for turn, parts in allocation.protected.counted:
         value = critical_value(allocation, turn, parts).micros
         assert value is not None, "its shape fits without it"
         protection = agreed[turn.name]

@@ -792,7 +792,8 @@ def test_a_kept_journal_has_debts_for_what_those_that_left_had_bid() -> None:
 
 def a_shortest_run() -> Parkade:
     """A gang that no higher bid pushes out before it ran for ten minutes."""
-    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, min_runtime_us=600 * SECOND_US)
+    given = {"public_floor_micros": MICROS, "min_runtime_us": 600 * SECOND_US}
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, **given)
     rival = parkade.bid("rich", 3, nodes=2)
     parkade.bid("lab", 5, nodes=2)
     parkade.clear()

@@ -165,7 +165,7 @@ def _consolidate(allocation: Allocation, gang: Bid) -> Allocation | None:
     Costs at most `MOST_CONSOLIDATIONS` times the turns of spot.
     """
     answered = list(zip(allocation.bids, allocation.bid_parts, strict=True))
-    answered[:0] = allocation.protected.turns
+    answered[:0] = allocation.protected.counted
     bounds = _floors_of_winners(allocation) | {gang.name: gang.limit}
     for scattered in consolidations(
         allocation.ordered, allocation.layout, answered, allocation.room, gang.shape
@@ -256,7 +256,7 @@ def _turns_anew(
         return None
     demands = {demand.demand: demand for demand in before.ordered}
     parts = dict(before.reserved.parts)
-    first = (*before.protected.turns, *pinned)
+    first = (*before.protected.counted, *pinned)
     parts |= {bid.name: taken for bid, taken in (*first, *answered) if taken is not None}
     spot = [demands[bid.name] for bid, _ in (*first, *answered)]
     return before._replace(
@@ -374,7 +374,7 @@ def _allocate(state: MarketState, layout: Layout, before: Allocation | None = No
     names = protected.names
     room = start.copy()
     answered = allocate_spot(room, [it for it in bids if it.name not in names])
-    taken_by = (*protected.turns, *answered)
+    taken_by = (*protected.counted, *answered)
     parts |= {bid.name: taken for bid, taken in taken_by if taken is not None}
     assert all(left >= 0 for left in room.free), "more nodes were taken than a fabric has"
     return Allocation(

@@ -36,7 +36,7 @@ from parkade.core.placement.room import Room
 class Protected(NamedTuple):
     """Bids that are counted where they stand, and the shared nodes on which they stand."""
 
-    turns: tuple[tuple[Bid, Parts], ...]
+    counted: tuple[tuple[Bid, Parts], ...]
     """In priority order."""
 
     named: NamedNodes

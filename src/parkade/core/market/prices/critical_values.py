@@ -142,7 +142,7 @@ def _price_turns(
     if asks_winners:
         protected = price_protected(allocation, answers)
         paid |= {name: prices[-1] for name, prices in protected.items()}
-        elastic = (bid.name for bid, _ in allocation.protected.turns if bid.sizes is not None)
+        elastic = (bid.name for bid, _ in allocation.protected.counted if bid.sizes is not None)
         by_node |= {name: protected[name] for name in elastic}
     assert all(name in allocation.parts for name in paid), "a loser pays"
     ladder = tuple((shape.nodes, answers[shape, newcomer][0]) for shape in sizes)

@@ -36,7 +36,7 @@ NodePrices = tuple[tuple[int, str | None], ...]
 
 def ask_protected(sweep: CounterfactualSweep, allocation: Allocation) -> None:
     """Asks before the first turn what each protected bid would need; grows with their seats."""
-    for bid, parts in allocation.protected.turns:
+    for bid, parts in allocation.protected.counted:
         if bid.shape.any_fabric:
             continue
         taken = _taken(allocation.start, bid.shape, parts)
@@ -53,7 +53,7 @@ def price_protected(
     """(price, rival) of each node of an elastic one; of another, one for all."""
     protections = {it.demand: it.protection for it in allocation.ordered}
     found = {}
-    for bid, parts in allocation.protected.turns:
+    for bid, parts in allocation.protected.counted:
         protection = protections[bid.name]
         assert protection is not None, "a protected bid without a bound"
         if bid.sizes is not None:

@@ -63,7 +63,7 @@ def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> P
 
 def by_turn(allocation: Allocation, winners: list[Winner]) -> list[Winner]:
     """Winners in the order in which an allocation lets them draw floors."""
-    protected = {bid.name: -2 for bid, _ in allocation.protected.turns}
+    protected = {bid.name: -2 for bid, _ in allocation.protected.counted}
     first = protected | {bid.name: -1 for bid, _ in allocation.pinned}
     return sorted(winners, key=lambda it: first.get(it.demand.demand, 0))
 
