@@ -44,7 +44,7 @@ class Protected(NamedTuple):
     @property
     def names(self) -> frozenset[str]:
         """Their names."""
-        return frozenset(bid.name for bid, _ in self.turns)
+        return frozenset(bid.name for bid, _ in self.counted)
 
 
 def take_protected(
