@@ -453,6 +453,11 @@ class InvalidSpec(EngineError):
     """The workload can never run on this engine; the message names the key."""
 
 
+class Misconfigured(InvalidSpec):
+    """Nothing would run on these seats, of any user: the pool's settings do not fit its machines
+    or its cluster. The message says what the operator has to look at."""
+
+
 class Unsupported(EngineError):
     """The engine has no such capability; the message names it."""
 

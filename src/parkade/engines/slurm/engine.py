@@ -187,7 +187,7 @@ class SlurmEngine:
         try:
             await self._in_thread(partial(self._submit, home, launch))
         except InvalidSpec as error:
-            await self._in_thread(partial(self.watching.refuse, home, launch, str(error)))
+            await self._in_thread(partial(self.watching.refuse, home, launch, error))
 
     async def observe(self) -> Observation:
         """One look at everything, by one `squeue`. Jobs that Slurm lost are submitted again, and

@@ -24,7 +24,7 @@ from parkade.engines.slurm.homes import Homes
 from parkade.engines.slurm.standing import Facts, Standing
 from parkade.engines.slurm.submitting import Submitting
 from parkade.engines.slurm.view import Attempt
-from parkade.ports import Clock, EngineError, InvalidSpec, ObservedAttempt, Stop
+from parkade.ports import Clock, EngineError, InvalidSpec, Misconfigured, ObservedAttempt, Stop
 
 logger = logging.getLogger(__name__)
 
@@ -113,11 +113,13 @@ class Watching:
             attempts=tuple(sorted(seen, key=lambda it: it.attempt)), is_complete=is_complete
         )
 
-    def refuse(self, home: Path, launch: Launch, why: str) -> None:
-        """Slurm refused the job for good: it ends before it began."""
-        attempt = Attempt(home, launch)
+    def refuse(self, home: Path, launch: Launch, error: InvalidSpec) -> None:
+        """Slurm refused the job for good: it ends before it began. What sbatch says may be the
+        user's doing, as whom it runs."""
+        attempt, why = Attempt(home, launch), str(error)
         seen = attempt.observed((), released_us=self.clock.now_us(), detail=why)
-        self._end(home, msgspec.structs.replace(seen, launch_error=why))
+        is_refused = isinstance(error, Misconfigured)
+        self._end(home, msgspec.structs.replace(seen, launch_error=why, is_refused=is_refused))
 
     def _refresh(self) -> list[str]:
         names = self.homes.names()
@@ -244,7 +246,7 @@ class Watching:
                 attempt.submissions,
             )
         except InvalidSpec as error:
-            self.refuse(attempt.home, attempt.launch, str(error))
+            self.refuse(attempt.home, attempt.launch, error)
         except EngineError as error:
             logger.warning("attempt %s is not submitted: %s", attempt.home.name, error)
 
