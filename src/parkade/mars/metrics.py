@@ -19,24 +19,6 @@ DRAINS = ("done", "refused", "failed")
 ALERT_ROUNDS = ("sent", "failed")
 
 
-class _Standing(Collector):
-    """A gauge for each standing verdict; one that is over is gone from the next scrape."""
-
-    def __init__(self) -> None:
-        self.verdicts: tuple[Verdict, ...] = ()
-
-    def collect(self) -> Iterable[Metric]:
-        levels = GaugeMetricFamily(
-            "parkade_mars_verdict_level",
-            "Standing verdicts: 1 warn, 2 degraded, 3 fatal.",
-            labels=("node", "device", "signal", "action"),
-        )
-        for each in self.verdicts:
-            names = (each.node, each.device or "", each.signal, each.action.value)
-            levels.add_metric(names, each.level.rank)
-        yield levels
-
-
 class Present(Collector):
     """A gauge for what is so now, by its labels; what is so no more is gone from the next
     scrape."""
@@ -61,8 +43,11 @@ class Metrics:
 
     def __init__(self, *, policy: str, acts: bool) -> None:
         self.registry = CollectorRegistry()
-        self._standing = _Standing()
-        self.registry.register(self._standing)
+        self._standing = self._present(
+            "verdict_level",
+            "Standing verdicts: 1 warn, 2 degraded, 3 fatal.",
+            *("node", "device", "signal", "action"),
+        )
         self.symptoms = self._counter("symptoms", "Symptoms seen.", "node", "source")
         self.verdicts = self._counter("verdicts", "Verdicts told.", "level", values=Level)
         self.rejected = self._counter(
@@ -144,7 +129,12 @@ class Metrics:
 
     def stand(self, verdicts: tuple[Verdict, ...]) -> None:
         """What stands now."""
-        self._standing.verdicts = verdicts
+        self._standing.now(
+            {
+                (each.node, each.device or "", each.signal, each.action.value): each.level.rank
+                for each in verdicts
+            }
+        )
 
     def sensors(self, states: Mapping[tuple[str, str], str]) -> None:
         """States by node and sensor."""
