@@ -41,8 +41,8 @@ class _Org:
         if line.transfer.kind is TransferKind.PAYOUT and line.transfer.credit == account:
             self.by_day[self.last] += line.transfer.micros
 
-    def has_told(self, day: date) -> bool:
-        """Whether the day is read whole, or as far as it is over."""
+    def has_read(self, day: date) -> bool:
+        """Whether a day is read whole, or as far as it is over."""
         return self.is_complete or (self.last is not None and day < self.last)
 
 
@@ -57,7 +57,7 @@ class Earnings:
     async def by_day(self, org: str, now: datetime) -> dict[date, int]:
         """Micro-units by day, as far as they are read; days without any are left out."""
         found = await self._of(org, now, self._most_pages)
-        return {day: micros for day, micros in found.by_day.items() if found.has_told(day)}
+        return {day: micros for day, micros in found.by_day.items() if found.has_read(day)}
 
     async def of_all(self, orgs: Sequence[str], now: datetime) -> dict[date, int]:
         """By day, what all of these earned; a day is left out until it is read of each. Of more
@@ -70,7 +70,7 @@ class Earnings:
         return {
             day: sum(each.by_day.get(day, 0) for each in found)
             for day in days
-            if all(each.has_told(day) for each in found)
+            if all(each.has_read(day) for each in found)
         }
 
     async def _of(self, org: str, now: datetime, most_pages: int) -> _Org:
