@@ -6,6 +6,7 @@
     nodes:
       gpu-001: {kernel_log: /var/log/gpu-001.log, dcgm: "http://gpu-001:9400/metrics"}
       gpu-002: {local: true, rack: r7, switch: leaf-3, driver: 570.86.10}
+    olddir: old                       # optional: into which logs are rotated, from their own folder
     engine: {}                        # optional: what Slurm says of its nodes
     steps: /shared/steps.jsonl        # optional: step times that programs tell
     burn_in: 5m                       # how long the shipped `validate` loads a repeater
@@ -90,6 +91,7 @@ class PoolFile(_Model):
     format: Literal[1]
     every: PositiveSpan = parse_span("5s")
     policy: GivenPath | None = None
+    olddir: GivenPath | None = None
     engine: EngineEntry | None = None
     steps: Literal["checkpoints"] | GivenPath | None = None
     nodes: Annotated[dict[NodeName, WatchedNode], Field(max_length=20_000)] = {}
@@ -145,7 +147,12 @@ def sensors_of_pool(file: PoolFile, read_clock: ReadClock) -> dict[str, tuple[Se
     shared = sharers(file.nodes.items())
     return {
         node: node_sensors(
-            node, entry, nvml_every_us=NVML_EVERY_US, read_clock=read_clock, sharing=shared
+            node,
+            entry,
+            nvml_every_us=NVML_EVERY_US,
+            read_clock=read_clock,
+            sharing=shared,
+            olddir=file.olddir,
         )
         for node, entry in file.nodes.items()
     }

@@ -46,12 +46,13 @@ def node_sensors(
     nvml_every_us: int = 0,
     read_clock: ReadClock = kernel_clock,
     sharing: Mapping[Path, Hosts] = NONE_SHARE,
+    olddir: Path | None = None,
 ) -> tuple[Sensor, ...]:
     """The sensors of a node in the order in which they are polled. A log of its own is read in
-    place of this machine's, with `sharing` as `sharers` gives it; NVML is asked at most each
-    `nvml_every_us`."""
+    place of this machine's, with `sharing` as `sharers` gives it; `olddir`: the folder into which
+    it is rotated. NVML is asked at most each `nvml_every_us`."""
     found: list[Sensor] = []
-    log = log_sensor(node, entry, sharing=sharing)
+    log = log_sensor(node, entry, sharing=sharing, olddir=olddir)
     if log is not None:
         found.append(log)
     if entry.dcgm is not None:
@@ -64,13 +65,17 @@ def node_sensors(
 
 
 def log_sensor(
-    node: str, entry: ReadNode, *, sharing: Mapping[Path, Hosts] = NONE_SHARE
+    node: str,
+    entry: ReadNode,
+    *,
+    sharing: Mapping[Path, Hosts] = NONE_SHARE,
+    olddir: Path | None = None,
 ) -> LogSensor | None:
     """What reads the kernel's log of a node; None where the file names none."""
     path = entry.kernel_log
     if path is not None:
         hosts = _hosts(node, entry)
-        return KernelLogFile(path, node=node, hosts=hosts, sharing=sharing.get(path))
+        return KernelLogFile(path, node=node, hosts=hosts, sharing=sharing.get(path), olddir=olddir)
     return own_log(node) if entry.local else None
 
 

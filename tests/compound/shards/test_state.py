@@ -113,7 +113,8 @@ def test_failed_questions_are_tried_again_when_it_is_submitted_again() -> None:
 def test_workers_that_follow_the_rules_never_pass_the_budget(
     seed: int, limit: int, shards: int
 ) -> None:
-    """Workers that take, spend, fall silent, are replaced while they still spend, and finish."""
+    """Workers that take, spend, give back, fall silent, are replaced while they still spend, and
+    finish."""
     chance = random.Random(seed)
     state = state_of(shards, begun(limit))
     # What each worker may still spend on a shard, and what its journal says of the shard.
@@ -123,7 +124,7 @@ def test_workers_that_follow_the_rules_never_pass_the_budget(
     for step in range(60):
         number = chance.randrange(shards)
         shard, held = state.shards[number], state.shards[number].holder
-        move = chance.choice(("take", "extend", "spend", "zombie", "end"))
+        move = chance.choice(("take", "extend", "spend", "zombie", "return", "end"))
         if move == "take" and not shard.is_done and (held or state.may_take(number)):
             worker = f"w{step}"
             state.apply(taken(number, worker, is_sure=not held))
@@ -140,6 +141,10 @@ def test_workers_that_follow_the_rules_never_pass_the_budget(
             purses[number, held] -= 1
             journals[number] += 1
             spent += 1
+        elif move == "return" and held:
+            rest = chance.randint(0, purses[number, held])
+            state.apply(extended(number, held, -rest))
+            purses[number, held] -= rest
         elif move == "zombie":
             lost = [key for key, left in purses.items() if left and not state.is_held(*key)]
             if lost:

@@ -21,6 +21,10 @@ TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529})
 #: Said when the model may have worked: a gateway lost the answer, or waited no longer.
 BILLED = frozenset({408, 500, 502, 504, 520, 524})
 DENIED = frozenset({401, 403, 404})
+#: Said of a request that is not valid or too long; another one may be answered.
+REFUSING = frozenset({400, 413, 422})
+#: What a server's code of an error may look like.
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 #: Of an error inside a success, its codes that are said before a model works.
 UNBILLED_CODES = frozenset({"400", "401", "402", "403", "404", "422", "429", "503", "529"})
 #: Codes under which a provider says with 429 that waiting does not help.
@@ -280,7 +284,15 @@ def failure_from(status: int, headers: Any, body: bytes, secret: str) -> Failure
         retry_after_us=_retry_after_us(headers),
         may_be_billed=status in BILLED,
         usage=_usage_beside(body),
+        refused_as=_refused_as(status, code, secret),
     )
+
+
+def _refused_as(status: int, code: str, secret: str) -> str | None:
+    if status not in REFUSING:
+        return None
+    is_code = _CODE.fullmatch(code) and not (secret and secret in code)
+    return code if is_code and not code.isdigit() and code != "None" else ""
 
 
 def _retry_after_us(headers: Any) -> int | None:

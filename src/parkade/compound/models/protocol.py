@@ -55,6 +55,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     is_unreached: bool = False
     #: It was not sent, since nothing bounds what it may take and there is a budget.
     is_unbounded: bool = False
+    #: Of an answer that refuses this request alone, since it is too long or not valid: the code
+    #: that the server gives it, "" for none. None for any other failure.
+    refused_as: str | None = None
 
 
 Outcome: TypeAlias = Completion | Failure

@@ -23,6 +23,8 @@ Example, limit 100: three calls of worst case 30 start (reserved 90), a fourth w
 cost of 8: spent 8, reserved 60, and the fourth starts, since 8 + 60 + 30 is not above 100.
 """
 
+import enum
+
 import msgspec
 
 from parkade.core.units.money import format_amount
@@ -76,6 +78,16 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         return self.micros is None and self.tokens is None and self.calls is None
 
 
+class Admission(enum.Enum):
+    """Whether one more question may begin."""
+
+    NOW = "now"
+    #: Once questions that have begun are done.
+    LATER = "later"
+    #: Not in this run: the rest is left.
+    NEVER = "never"
+
+
 class Account:
     """What a run has used of its budget."""
 
@@ -112,6 +124,13 @@ class Account:
     def has_room(self, amounts: Amounts) -> bool:
         """Whether so much more would fit now; nothing is set aside."""
         return self.budget.holds(self.spent + self.doubtful + self.reserved + amounts)
+
+    def admits(self, amounts: Amounts, *, is_first: bool) -> Admission:
+        """Whether a question begins where it and those that have begun may need so much in all;
+        `is_first`: none has."""
+        if is_first or self.budget.holds(self.spent + self.doubtful + amounts):
+            return Admission.NOW
+        return Admission.LATER
 
     def renew(self, was: Amounts, now: Amounts) -> None:
         """A call in flight may cost more than was thought; it counts, whether it fits or not."""

@@ -19,12 +19,13 @@ from typing import Any, assert_never
 from parkade.compound.network.binding import Bound
 from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.admitting import Admitting
-from parkade.compound.run.budget import Account
+from parkade.compound.run.budget import Account, Admission
 from parkade.compound.run.calls import Calls
 from parkade.compound.run.checking import Checking
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.lane import Lane
 from parkade.compound.run.machine import Machine
+from parkade.compound.run.needs import Needs
 from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop, Judged
 from parkade.compound.run.outages import Outages
 from parkade.compound.run.progressing import (
@@ -57,6 +58,7 @@ class Engine:
         answered: Callable[[Progressing, Answer], None],
         outages: Outages | None = None,
         added: AddedText | None = None,
+        needs: Needs | None = None,
     ) -> None:
         self.counts = Counts()
         self._bound = bound
@@ -69,7 +71,7 @@ class Engine:
             journal, self.counts, most_checks, self.heard, self.schedule, self.give_up
         )
         self._open: set[Progressing] = set()
-        self._admitting = Admitting(bound, account)
+        self._admitting = Admitting(bound, account, needs)
         self._is_scheduled = False
         self._stays_open = False
         self._timer: asyncio.TimerHandle | None = None
@@ -77,6 +79,8 @@ class Engine:
         self._ending: RunStopped | None = None
         self._last_calls: asyncio.TimerHandle | None = None
         self._questions: Iterator[Question] | None = None
+        #: Read, and not begun yet.
+        self._next: Question | None = None
         self._room = sum(lane.limiter.most for lane in self.lanes.values()) or 64
 
     @property
@@ -124,12 +128,15 @@ class Engine:
         """Questions that have begun and have no answer."""
         return len(self._open)
 
+    def has_next(self) -> bool:
+        """Whether a question was read and did not begin."""
+        return self._next is not None
+
     def begin(self, question: Question) -> Progressing:
         """Start one question; its answer comes through the callback."""
         machine = Machine(self._bound, question, steps_of, self._width)
         run = Progressing(machine, time.monotonic())
         self._open.add(run)
-        self._admitting.began(question)
         machine.start()
         self._take_orders(run)
         return run
@@ -196,14 +203,28 @@ class Engine:
     def _begin_more(self, most: int) -> int:
         """How many questions began, at most so many."""
         count = 0
-        while self._questions is not None and count < most and self._has_room():
-            question = None if self._calls.is_spent else next(self._questions, None)
-            if question is None:
+        while count < most and self._has_room() and (question := self._peek()) is not None:
+            admission = self._admitting.admits(question, len(self._open))
+            if admission is Admission.NEVER:
                 self._questions = None
+            if admission is not Admission.NOW:
                 break
+            self._next = None
             self.begin(question)
             count += 1
         return count
+
+    def _peek(self) -> Question | None:
+        """The next question; None if none is to begin any more."""
+        if self._calls.is_spent:
+            self._questions = None
+        if self._questions is None:
+            return None
+        if self._next is None:
+            self._next = next(self._questions, None)
+            if self._next is None:
+                self._questions = None
+        return self._next
 
     def _has_room(self) -> bool:
         """Whether calls of one more question could soon start."""
@@ -211,7 +232,6 @@ class Engine:
             self._ending is None
             and self._calls.waiting() < self._room
             and len(self._open) < OPEN_PER_CALL * self._room
-            and self._admitting.may_begin(len(self._open))
             and not self._checking.is_full()
         )
 

@@ -24,6 +24,7 @@ from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.hanging import look
 from parkade.compound.run.loops import fast_loop
+from parkade.compound.run.needs import Needs
 from parkade.compound.run.noted import Noted
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.outages import PATIENCE_S, Outages
@@ -52,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     counts_not_begun: bool = False
     #: What servers were heard to add to prompts; parts of a larger run share it.
     added: AddedText | None = None
+    #: What questions took so far; parts of a larger run share it.
+    needs: Needs | None = None
     #: A model whose calls fail for so long, and none of them is answered, ends the run.
     patience_s: float = PATIENCE_S
 
@@ -238,7 +241,7 @@ async def run_part(
         try:
             await session.engine.run(asked)
             if settings.counts_not_begun and session.progress.counts.is_budget_spent:
-                session.progress.not_begun = sum(1 for _ in asked)
+                session.progress.not_begun = session.engine.has_next() + sum(1 for _ in asked)
         finally:
             looking.cancel()
         return session.progress.summary()
@@ -280,6 +283,7 @@ class _Session:
             answered=self.answered,
             outages=Outages(settings.patience_s, watch.on_notice),
             added=settings.added,
+            needs=settings.needs,
         )
         self.progress = Progress(self.engine.counts, account)
         self.progress.kept_aside = recording.results.of_others

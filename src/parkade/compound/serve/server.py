@@ -179,6 +179,11 @@ def _of_failure(failure: Failure) -> Refused:
             "audio and files out",
             code="unsupported_content",
         )
+    if failure.refused_as is not None:
+        return invalid(
+            f"a model refuses the request: {failure.message}",
+            code=failure.refused_as or "request_refused",
+        )
     match failure.kind:
         case FailureKind.UNAVAILABLE | FailureKind.TIMEOUT:
             return unavailable(failure.message, status=503, code="model_unavailable")

@@ -16,6 +16,17 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", omit_def
     """Base of the entries."""
 
 
+class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What questions took, of those that ended since the worker last said so."""
+
+    ended: int = 0
+    #: The most that one took.
+    most: Amounts = NOTHING
+
+
+NONE_SEEN = Seen()
+
+
 class Submitted(_Entry, frozen=True, kw_only=True, tag="submitted"):
     """The run was submitted: the first entry, and another each time it is submitted again."""
 
@@ -46,11 +57,12 @@ class Counted(_Entry, frozen=True, kw_only=True, tag="counted"):
 
 
 class Extended(_Entry, frozen=True, kw_only=True, tag="extended"):
-    """More of the budget was set aside for a shard."""
+    """More of the budget was set aside for a shard; below zero, less."""
 
     shard: int
     worker: str
     by: Amounts
+    seen: Seen = NONE_SEEN
 
 
 class GivenBack(_Entry, frozen=True, kw_only=True, tag="given_back"):
@@ -61,6 +73,9 @@ class GivenBack(_Entry, frozen=True, kw_only=True, tag="given_back"):
     #: All that the shard used, over its generations; None where that is not known.
     used: Amounts | None = None
     is_budget_spent: bool = False
+    #: What is left would not pay a whole question beside those of other workers.
+    is_short: bool = False
+    seen: Seen = NONE_SEEN
 
 
 class Finished(_Entry, frozen=True, kw_only=True, tag="finished"):
@@ -75,6 +90,7 @@ class Finished(_Entry, frozen=True, kw_only=True, tag="finished"):
     #: Of the answers, those that a verifier accepted; None: none looked, or an earlier version
     #: finished it.
     accepted: int | None = None
+    seen: Seen = NONE_SEEN
 
 
 class Merged(_Entry, frozen=True, kw_only=True, tag="merged"):

@@ -11,14 +11,16 @@ from parkade.compound.loading import Loaded
 from parkade.compound.questions import read_questions
 from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.budget import Account, Amounts, Budget
+from parkade.compound.run.needs import Needs
 from parkade.compound.run.running import Settings, Summary, run_part
 from parkade.compound.shards.account import SharedAccount
 from parkade.compound.shards.board import Board
-from parkade.compound.shards.entries import Counted, Extended, Finished, GivenBack
+from parkade.compound.shards.entries import Counted, Finished, GivenBack
 from parkade.compound.shards.folder import Batch, SharedFolder
 from parkade.compound.shards.liveness import Pulse
 from parkade.compound.shards.merging import accepted_of
 from parkade.compound.shards.notice import Notice
+from parkade.compound.shards.share import Share
 from parkade.compound.shards.state import State
 from parkade.compound.values import Question
 
@@ -64,6 +66,7 @@ class Tools(Protocol):
     pulse: Pulse
     terms: Terms
     added: AddedText
+    needs: Needs
 
     def report(self) -> None:
         """Tell the marketplace that what is done so far is saved."""
@@ -80,6 +83,14 @@ class Holding:
         self._notice = worker.notice
         self._shard = shard
         self._account: SharedAccount | None = None
+        self._share = Share(
+            worker.board,
+            shard,
+            self._name,
+            worker.needs,
+            may_call=worker.pulse.is_certain,
+            has_notice=worker.notice.given.is_set,
+        )
         self._out: Path | None = None
 
     async def answer(self) -> None:
@@ -109,7 +120,10 @@ class Holding:
                 names=loaded.names,
                 out=out,
                 settings=Settings(
-                    width=worker.terms.width, account=self._open_account, added=worker.added
+                    width=worker.terms.width,
+                    account=self._open_account,
+                    added=worker.added,
+                    needs=worker.needs,
                 ),
             )
         )
@@ -151,21 +165,9 @@ class Holding:
             state.budget,
             state.shards[self._shard].allowed,
             (spent, doubtful),
-            self._extend,
-            self._worker.pulse.is_certain,
+            self._share,
         )
         return self._account
-
-    def _extend(self, need: Amounts) -> Amounts | None:
-        def decide(state: State) -> Extended | None:
-            if not state.is_held(self._shard, self._name):
-                return None
-            by = state.extension(self._shard, need)
-            return None if by is None else Extended(shard=self._shard, worker=self._name, by=by)
-
-        if self._board.change(decide) is None:
-            return None
-        return self._board.state.shards[self._shard].allowed
 
     def _check_held(self, state: State) -> None:
         if not state.is_held(self._shard, self._name):
@@ -191,16 +193,22 @@ class Holding:
             overrun=account.overrun,
             failed=summary.failed,
             accepted=accepted_of(self._out, self._board.state.network),
+            seen=self._share.unsaid(),
         )
 
     def _given_back(self, summary: Summary | None) -> GivenBack:
-        account = self._account
+        account, share = self._account, self._share
+        is_refused = (
+            summary is not None
+            and summary.is_budget_spent
+            and account is not None
+            and account.is_starved
+        )
         return GivenBack(
             shard=self._shard,
             worker=self._name,
             used=None if account is None else account.spent + account.doubtful,
-            is_budget_spent=summary is not None
-            and summary.is_budget_spent
-            and account is not None
-            and account.is_starved,
+            is_budget_spent=is_refused or share.is_dry,
+            is_short=share.is_short,
+            seen=share.unsaid(),
         )

@@ -21,6 +21,12 @@ and no worker spends what is not in it. A finished shard's `allowed` becomes wha
 lease was taken from a worker that may still call (it stopped to show life, and nothing says that it
 ended), what that worker could use beyond its journal is `lost`: set aside for ever.
 
+**Whole questions.** A worker sets aside what a question may need before it begins it (`share`), so
+that what is left pays for whole ones. Where that is refused, it leaves its shard (`GivenBack` with
+`is_short`) to those that have begun, and no shard is taken until one of them gave something back,
+or it became known that a question needs less. A worker that is alone begins all the same: so one
+question at most is begun in vain.
+
 Example, budget 100, two shards: worker a takes shard 0 and sets 25 aside, b takes shard 1 and 20.
 a ends with 22 used and gives back 3: 58 are free. b goes silent with 5 in its journal; c takes
 shard 1, counts 5 as allowed and 15 as lost, so 58 stay free. Were b an earlier attempt of c's own
@@ -33,13 +39,16 @@ on two machines, or three times, and no worker got further in between, another t
 import msgspec
 
 from parkade.compound.run.budget import NOTHING, Amounts, Budget
+from parkade.compound.run.needs import ENOUGH, largest
 from parkade.compound.shards.entries import (
+    NONE_SEEN,
     Counted,
     Entry,
     Extended,
     Finished,
     GivenBack,
     Merged,
+    Seen,
     Stopped,
     Submitted,
     Taken,
@@ -87,6 +96,10 @@ class State:
         self.is_merged = False
         #: Sum over the shards of what is allowed and lost.
         self.committed = NOTHING
+        #: What questions took, over all workers.
+        self.seen = NONE_SEEN
+        #: What was committed when a worker could not set aside what a whole question may need.
+        self.short_at: Amounts | None = None
         #: What stopped workers since one got further, the latest last.
         self.stops: tuple[Stopped, ...] = ()
 
@@ -104,11 +117,14 @@ class State:
             case Extended(shard=number, by=by):
                 shard = self._held(number, entry.worker)
                 self._put(number, allowed=shard.allowed + by)
+                self._see(entry.seen)
             case GivenBack(shard=number, used=used):
                 shard = self._held(number, entry.worker)
                 self._put(number, holder="", allowed=shard.allowed if used is None else used)
                 starved_at = self.committed if entry.is_budget_spent else None
                 self._put(number, starved_at=starved_at)
+                self.short_at = self.committed if entry.is_short else self.short_at
+                self._see(entry.seen)
                 self.is_merged = False
             case Finished(shard=number):
                 self._finish(entry)
@@ -128,9 +144,17 @@ class State:
     def may_take(self, number: int) -> bool:
         """Whether a free shard has something to do that the budget may still pay."""
         shard = self.shards[number]
-        if shard.is_done or shard.holder:
+        if shard.is_done or shard.holder or self._is_starved(shard):
             return False
-        return shard.starved_at is None or not shard.starved_at.is_within(self.committed)
+        is_short = self.short_at is not None and self.short_at.is_within(self.committed)
+        return not is_short or not any(each.holder for each in self.shards)
+
+    def is_dry(self) -> bool:
+        """Whether a call was refused, and nothing has become free since."""
+        return any(map(self._is_starved, self.shards))
+
+    def _is_starved(self, shard: Shard) -> bool:
+        return shard.starved_at is not None and shard.starved_at.is_within(self.committed)
 
     def is_starved(self) -> bool:
         """Whether only money is missing: nothing is held, and nothing left may be taken."""
@@ -164,10 +188,27 @@ class State:
             _more(need.calls, has.calls, budget.calls, committed.calls, parts),
         )
 
+    def is_fair(self, need: Amounts, unused: Amounts) -> bool:
+        """Whether a shard with so much unused may set more aside for a question beside others: no
+        more than an equal share of what is free."""
+        holders = sum(bool(shard.holder) for shard in self.shards) or 1
+        budget, free = self.budget, unused - self.committed
+        wanted = unused + need
+        return all(
+            limit is None or each * holders <= limit + rest
+            for limit, each, rest in (
+                (budget.micros, wanted.micros, free.micros),
+                (budget.tokens, wanted.tokens, free.tokens),
+                (budget.calls, wanted.calls, free.calls),
+            )
+        )
+
     def _submit(self, entry: Submitted) -> None:
         is_other = self.network not in ("", entry.network)
         self.network, self.budget, self.is_merged = entry.network, entry.budget, False
         self.stops = ()
+        self.short_at = None
+        self.seen = NONE_SEEN if is_other else self.seen
         for number, shard in enumerate(self.shards):
             is_open_again = is_other or shard.failed > 0
             self._put(
@@ -207,7 +248,18 @@ class State:
             failed=entry.failed,
             accepted=entry.accepted,
         )
+        self._see(entry.seen)
         self.is_merged = False
+
+    def _see(self, seen: Seen) -> None:
+        """More is known of what a question needs."""
+        if not seen.ended:
+            return
+        ended = self.seen.ended + seen.ended
+        if self.seen.ended < ENOUGH <= ended:
+            # What was too much for a whole question may pay for one now.
+            self.short_at = None
+        self.seen = Seen(ended=ended, most=largest(self.seen.most, seen.most))
 
     def _held(self, number: int, worker: str) -> Shard:
         shard = self.shards[number]

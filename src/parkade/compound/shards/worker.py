@@ -23,6 +23,7 @@ from parkade.compound.models.local_server import serving
 from parkade.compound.network.binding import bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.run.added_text import AddedText
+from parkade.compound.run.needs import Needs
 from parkade.compound.run.ownership import FolderError
 from parkade.compound.run.progressing import ModelDenied, RunStopped, ServerFailed, VerifierBroken
 from parkade.compound.run.running import close
@@ -127,6 +128,7 @@ class _Worker:
         self.printer = Printer(self.batch, lambda _: None)
         #: Learnt in one shard, known in the next.
         self.added = AddedText()
+        self.needs = Needs()
         self.pulse = Pulse(folder.workers, identity.worker, terms.lease_s)
         self._lapses = Lapses(folder.workers, terms.lease_s)
         self._digest = network_digest(bind(loaded.network, loaded.names))

@@ -364,6 +364,10 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fallback: Fallback | None = None
     """The on-demand window that is kept for it; None: it has no deadline, or has fallen back."""
 
+    window_from_us: int | None = None
+    """Since when its on-demand window is in the calendar, where it fell back; None: since it was
+    submitted, or it has none."""
+
     saved_us: int = 0
     """Of one with a deadline: how much of its running ended attempts have saved."""
 

@@ -11,7 +11,7 @@ A **bookmark** names each open file (device and inode), how far it was read, a c
 before that place, and when its last line was read. The checksum tells a file that only grew from
 one that was cut and grew past the old place; it finds the copy that was made before a cut, and
 knows a log that a longer copy of itself replaced. What stands behind a bookmark and cannot be found
-is said in `missed`.
+is told in `missed`. `rotation` knows where a rotation puts files.
 
 Worked example. `kern.log` was read to byte 900. It is copied to `kern.log.1` and cut, and 2,000
 bytes are written into it. The bytes before place 900 differ, so it was cut; those of `kern.log.1`
@@ -24,30 +24,41 @@ import stat
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import BinaryIO
 
-from parkade.ports import NO_BACKLOG, Backlog
+from parkade.ports import NO_BACKLOG, Backlog, Missed
 from parkade.sensors.kernel_log.reading import MOST_LINE
-from parkade.sensors.kernel_log.rotation import MOST_CHECKED, Place, missed, rotated_since
+from parkade.sensors.kernel_log.rotation import (
+    MOST_CHECKED,
+    Place,
+    Rotated,
+    missed,
+    rotated_since,
+)
 
 QUIET_S = 60.0
 """A renamed file that nobody wrote into for so long is let go, once the new one has begun."""
 NO_FILE = "it is no regular file; `local: true` reads the ring of this machine's kernel"
+LONG_S = 10.0
+"""Between two looks; in less time no log is rotated twice."""
 MOST_OPEN = 1_000
 MOST_LINES = 10_000
 """In one look."""
 
+Identity = tuple[int, int]
+"""Device and inode."""
+
 
 class _OpenFile:
     """One file and how far it was read. `quiet_s`: the steady clock when it had last grown;
-    `read_s`: the wall clock when its last line was read, 0 for none."""
+    `read_s`: the wall clock when its last line was read or skipped, 0 for none."""
 
     def __init__(self, handle: BinaryIO, place: Place | None, now_s: float) -> None:
         self._handle = handle
         found = os.fstat(handle.fileno())
-        self.identity = (found.st_dev, found.st_ino)
+        self.identity: Identity = (found.st_dev, found.st_ino)
         self._part, self._part_bytes = b"", 0
         self._checked: tuple[int, int] | None = None
         self.read_s = 0 if place is None else place.read_s
@@ -114,6 +125,7 @@ class _OpenFile:
     def skip(self) -> None:
         """Nothing of what it holds now is given out."""
         self._at = self._handle.seek(0, os.SEEK_END)
+        self.read_s = int(time.time())
 
     def close(self) -> None:
         """Ends it."""
@@ -125,21 +137,25 @@ class Follower:
 
     `unread` says why the path cannot be read now, None where it can; a file that comes later is
     read from its beginning. `missed`: what was not read, behind the bookmark that it went on from
-    or before a cut. `steady` is a clock in seconds."""
+    or before a cut. `olddir`: into which the log is rotated, from its own folder on. `steady` is a
+    clock in seconds."""
 
     def __init__(
         self,
         path: Path,
         *,
         from_end: bool,
+        olddir: Path | None = None,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
+        self._olddir = olddir
         self._steady = steady
+        self._looked_s = steady()
         self._files: deque[_OpenFile] = deque()
         self._behind_s: float | None = None
         self.unread: str | None = None
-        self.missed: str | None = None
+        self.missed: Missed | None = None
         self._open_path()
         if from_end and self._files:
             self._files[-1].skip()
@@ -192,8 +208,8 @@ class Follower:
         current = self._files.pop()
         first, rest = places[0], places[1:]
         while not first.is_in(self._path):
-            rotated = rotated_since(self._path, first)
-            self.missed = missed(self._path, first, rotated) or self.missed
+            rotated = rotated_since(self._path, first, self._olddir)
+            self._miss(first, rotated)
             if rotated.files or not rest:
                 self._open_rotated(rotated.files, (first, *rest))
                 break
@@ -202,24 +218,43 @@ class Follower:
         found = next((each for each in (first, *rest) if each.is_in(self._path)), None)
         self._open_path(found)
 
-    def _open_other(self, place: Place) -> None:
+    def _miss(self, place: Place, rotated: Rotated) -> None:
+        """Notes what of it is not read."""
+        why = missed(place, rotated)
+        if why is not None:
+            before = 0 if self.missed is None else self.missed.spans
+            self.missed = Missed(why, place.read_s, before + 1)
+
+    def _open_other(self, place: Place, unlooked_s: float) -> None:
         """The path names another file now, which may be a longer copy of the one that was read, as
-        `rsync` makes it: that one is read on."""
+        `rsync` makes it: that one is read on. After a time without a look it may have been rotated
+        more than once."""
         is_copy = place.is_in(self._path)
         if is_copy:
             self._files.pop().close()
+        elif unlooked_s >= LONG_S:
+            rotated = rotated_since(self._path, place, self._olddir)
+            if rotated.files:
+                self._miss(place, rotated)
+            known = {it.identity for it in self._files}
+            self._open_rotated(rotated.files, (), known)
         self._open_path(place if is_copy else None)
 
-    def _open_rotated(self, paths: tuple[Path, ...], places: tuple[Place, ...]) -> None:
-        """The first from its place on, the others from theirs, or whole."""
+    def _open_rotated(
+        self, paths: tuple[Path, ...], places: tuple[Place, ...], known: Container[Identity] = ()
+    ) -> None:
+        """The first from its place on, the others from theirs, or whole; those that are `known` are
+        open."""
         for at, path in enumerate(paths):
-            known = next((each for each in places[at > 0 :] if each.is_in(path)), None)
-            place = places[0] if at == 0 else known
+            place = next((each for each in places[at > 0 :] if at == 0 or each.is_in(path)), None)
             try:
-                handle = _opened(path)
+                opened = _OpenFile(_opened(path), place, self._steady())
             except OSError:
                 continue
-            self._files.append(_OpenFile(handle, place, self._steady()))
+            if opened.identity in known:
+                opened.close()
+            else:
+                self._files.append(opened)
 
     def _open_path(self, place: Place | None = None) -> None:
         try:
@@ -251,6 +286,8 @@ class Follower:
 
     def _look_at_path(self) -> None:
         """Opens what the path names now, where that is another file, or was cut."""
+        unlooked_s = self._steady() - self._looked_s
+        self._looked_s = self._steady()
         try:
             now = self._path.stat()
         except OSError as error:
@@ -259,7 +296,7 @@ class Follower:
         if not self._files:
             self._open_path()
         elif self._files[-1].identity != (now.st_dev, now.st_ino):
-            self._open_other(self._files[-1].place())
+            self._open_other(self._files[-1].place(), unlooked_s)
         elif self._files[-1].is_cut(now.st_size):
             self._go_on([it.place() for it in self._files])
 
