@@ -200,3 +200,29 @@ def test_names_of_other_logs_are_none_of_a_rotation() -> None:
     }.items():
         for other in others:
             assert names_of(log).fullmatch(other) is None, (log, other)
+
+
+def test_a_second_rotation_that_was_compressed_is_one_span_with_the_file_to_look_in(
+    tmp_path: Path,
+) -> None:
+    """The bookmark has two places: the renamed file, which is not quiet yet, and the new one."""
+    log, old = tmp_path / "syslog", tmp_path / "syslog-20261128-1795836000"
+    log.write_text("one\n")
+    first = Follower(log, from_end=False)
+    assert first.poll() == ["one"]
+    log.rename(old)
+    log.write_text("two\n")
+    assert first.poll() == ["two"]
+    mark = first.bookmark
+    first.close()
+    assert mark is not None and ";" in mark
+    aged(old, 1)
+    log.unlink()
+    (tmp_path / "syslog-20261128-1795837000.gz").write_bytes(b"compressed")
+    log.write_text("three, which is longer than what there was\n")
+    again = resumed(log, mark)
+    assert again.missed is not None and again.missed.spans == 1
+    assert again.missed.why.endswith("not read; look in syslog-20261128-1795837000.gz")
+    assert again.missed.since_s == int(mark.rpartition(":")[2])
+    assert again.poll() == ["three, which is longer than what there was"]
+    again.close()

@@ -257,10 +257,9 @@ class Follower:
         first, rest = places[0], places[1:]
         while not first.is_in(self._path):
             rotated = rotated_since(self._path, first, self._olddir)
-            self._miss(first, rotated)
+            self._miss_of((first, *rest), rotated)
             if rotated.files or not rest:
                 self._open_rotated(rotated.files, (first, *rest))
-                self._miss_rest(rest, rotated.files)
                 break
             first, rest = rest[0], rest[1:]
         current.close()
@@ -275,12 +274,17 @@ class Follower:
             return
         self.missed = Missed(why, place.read_s, 1 if known is None else known.spans + 1)
 
-    def _miss_rest(self, places: tuple[Place, ...], rotated: tuple[Path, ...]) -> None:
-        """Notes those of the later places that stand in no file any more."""
-        for place in places:
-            is_held = any(place.holds(path, is_same=False) for path in rotated)
+    def _miss_of(self, places: tuple[Place, ...], rotated: Rotated) -> None:
+        """What of the first place is not read; where that one is found, of the later ones that
+        stand in no file any more: what was compressed since is theirs."""
+        is_lost = False
+        for place in places[1:] if rotated.files else ():
+            is_held = any(place.holds(path, is_same=False) for path in rotated.files)
             if not is_held and not place.is_in(self._path):
-                self._miss(place, Rotated((), ()))
+                self._miss(place, Rotated((), rotated.unread))
+                is_lost = True
+        if not is_lost:
+            self._miss(places[0], rotated)
 
     def _open_other(self, place: Place, unlooked_s: float) -> None:
         """The path names another file now, which may be a longer copy of the one that was read, as
