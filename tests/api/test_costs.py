@@ -141,6 +141,33 @@ def test_each_row_has_what_focus_wants_of_it(books: list[Book]) -> None:
                     assert row["SubAccountId"] and row["Tags"] is not None
 
 
+MANDATORY = (
+    *("BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency"),
+    *("BillingPeriodEnd", "BillingPeriodStart", "ChargeCategory", "ChargeClass"),
+    *("ChargeDescription", "ChargePeriodEnd", "ChargePeriodStart", "ContractedCost"),
+    *("EffectiveCost", "InvoiceIssuerName", "ListCost", "PricingQuantity", "PricingUnit"),
+    *("ProviderName", "PublisherName", "ServiceCategory", "ServiceName"),
+)
+"""Columns of feature level "Mandatory" in FOCUS 1.2 (specification/columns/*.md of FOCUS_Spec)."""
+
+
+def test_each_column_that_focus_wants_of_everyone_is_there(books: list[Book]) -> None:
+    assert len(MANDATORY) == 21 and set(MANDATORY) <= set(focus.COLUMNS)
+    for book in books:
+        for org in book.orgs:
+            for row in asyncio.run(_rows(book, org)):
+                is_priced = row["ChargeCategory"] in ("Usage", "Purchase")
+                # pricingunit.md, pricingquantity.md: not null of use and of purchases.
+                assert not is_priced or row["PricingUnit"] == focus.GPU_HOURS
+                # chargedescription.md, billingaccountname.md: should not be null.
+                assert row["ChargeDescription"] and row["BillingAccountName"]
+                # chargeclass.md: "Correction" or null.
+                assert row["ChargeClass"] in (None, "Correction")
+                # servicecategory.md, chargecategory.md: closed lists.
+                assert row["ServiceCategory"] == "Compute"
+                assert row["ChargeCategory"] in ("Usage", "Purchase", "Credit", "Adjustment")
+
+
 def test_a_payout_names_no_guest(books: list[Book]) -> None:
     payouts = [
         row
