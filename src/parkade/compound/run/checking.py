@@ -15,7 +15,8 @@ from functools import partial
 from typing import Any
 
 from parkade.compound.models.protocol import Failure, FailureKind, bounded
-from parkade.compound.network.digest import code_name, function_name, name_of
+from parkade.compound.network.digest import code_name, name_of
+from parkade.compound.network.raising import raised
 from parkade.compound.run.given import Use
 from parkade.compound.run.given import read as read_given
 from parkade.compound.run.journal import Journal
@@ -254,5 +255,5 @@ def _nothing(failure: Failure) -> None:
 
 
 def _raised(function: Any, error: Exception) -> Failure:
-    message = f"{function_name(function)} raised {type(error).__name__}: {error}"
-    return Failure(kind=FailureKind.BROKEN, message=bounded(message[:MAX_REASON]))
+    message = bounded(raised(function, error), MAX_REASON)
+    return Failure(kind=FailureKind.BROKEN, message=message)
