@@ -16,7 +16,7 @@ TYPED := $(wildcard src tests examples demo benchmarks)
 	fuzz model-check mutation market-days dynamics misreports compound-clients record-slurm slurm-64 trainers constraints clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## make the virtual environment in .venv
 

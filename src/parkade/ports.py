@@ -60,6 +60,16 @@ class Backlog(NamedTuple):
 NO_BACKLOG = Backlog(0, 0.0)
 
 
+class Missed(NamedTuple):
+    """The last span of a log that may hold lines which were not read. `why`: which, in words;
+    `since_s`: the second of the wall clock when the last line before it was read, 0 unknown;
+    `spans`: how many there have been."""
+
+    why: str
+    since_s: int
+    spans: int
+
+
 class OtherLines(NamedTuple):
     """Lines of a log that were left out, since they name a machine that is none of those that the
     log is of, or where several write into it, none. `hosts` are the first few names, in the order
@@ -82,6 +92,11 @@ class LogSensor(Sensor, Protocol):
     goes on where it was."""
 
     @property
+    def reads(self) -> str:
+        """What it reads, for people: a path, or whose ring or journal."""
+        ...
+
+    @property
     def bookmark(self) -> str | None:
         """How far it has read; None where it cannot say."""
         ...
@@ -101,8 +116,8 @@ class LogSensor(Sensor, Protocol):
         ...
 
     @property
-    def missed(self) -> str | None:
-        """What came behind the bookmark and was not read, in words; None where all was."""
+    def missed(self) -> Missed | None:
+        """What came and was not read; None where all was."""
         ...
 
     @property
@@ -138,10 +153,21 @@ class SensorState(msgspec.Struct, frozen=True, kw_only=True):
     state: str
 
 
+class LogStates(msgspec.Struct, frozen=True, kw_only=True):
+    """How an agent keeps up with the logs that it reads. `behind_us`: since when the one that is
+    most behind was not read to its end; `gaps`: spans that may hold lines which were not read,
+    since the agent began; `gap_end_us`: when the last of them was noticed."""
+
+    unread_bytes: int = 0
+    behind_us: int = 0
+    gaps: int = 0
+    gap_end_us: int | None = None
+
+
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent says of its nodes' health. Repeated until it was heard, which changes nothing:
     verdicts and repairs are known by their names. `symptoms`: (source, how many were seen since
-    the agent began)."""
+    the agent began). `logs`: None from an agent that reads none, or that says nothing of it."""
 
     pool: str
     at_us: int
@@ -151,6 +177,7 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     sensors: tuple[SensorState, ...] = ()
     symptoms: tuple[tuple[str, int], ...] = ()
     surroundings: tuple[Surroundings, ...] = ()
+    logs: LogStates | None = None
 
 
 class Clock(Protocol):
@@ -424,6 +451,11 @@ class EngineError(Exception):
 
 class InvalidSpec(EngineError):
     """The workload can never run on this engine; the message names the key."""
+
+
+class Misconfigured(InvalidSpec):
+    """Nothing would run on these seats, of any user: the pool's settings do not fit its machines
+    or its cluster. The message says what the operator has to look at."""
 
 
 class Unsupported(EngineError):

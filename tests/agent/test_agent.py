@@ -18,13 +18,17 @@ from parkade.agent.timer import LoopTimer
 from parkade.engines.local.devices import Machine
 from parkade.engines.local.engine import LocalEngine
 from parkade.ports import (
+    Conflict,
     DesiredAttempt,
     Engine,
+    EngineError,
     InvalidSpec,
     LogRequest,
+    Misconfigured,
     NodeShape,
     Phase,
     Transient,
+    Unsupported,
 )
 from tests.agent.fakes import FakeControlPlane, FakeEngine
 from tests.agent.test_plan import ORDER, wanted
@@ -125,10 +129,21 @@ def test_while_nobody_is_heard_everything_goes_on_and_nothing_is_stopped(tmp_pat
     asyncio.run(body())
 
 
-def test_a_launch_that_can_never_work_is_reported_and_not_repeated(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "is_refused"),
+    [
+        (InvalidSpec, False),
+        (Unsupported, False),
+        (Conflict, True),
+        (Misconfigured, True),
+    ],
+)
+def test_a_launch_that_can_never_work_is_reported_and_not_repeated(
+    tmp_path: Path, error: type[EngineError], is_refused: bool
+) -> None:
     async def body() -> None:
         engine, control = FakeEngine(), FakeControlPlane()
-        engine.troubles["a"] = [InvalidSpec("gpus: too many")]
+        engine.troubles["a"] = [error("gpus: too many")]
         control.desire(wanted("a"), sequence=1)
         for _ in range(2):
             async with running(engine, control, tmp_path):
@@ -138,6 +153,7 @@ def test_a_launch_that_can_never_work_is_reported_and_not_repeated(tmp_path: Pat
                 assert refused is not None
                 assert refused.phase is Phase.RELEASED
                 assert refused.launch_error == "gpus: too many"
+                assert refused.is_refused is is_refused, "it is told so after a restart, too"
         assert engine.launches == ["a"]
 
     asyncio.run(body())

@@ -21,7 +21,8 @@ from parkade.core.healing.policy import Windows
 from parkade.core.healing.symptom import Symptom
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.units.time import SECOND_US
-from parkade.ports import DesiredState, NodeShape, Repairs, Seat
+from parkade.ports import DesiredState, LogStates, NodeShape, Repairs, Seat
+from parkade.sensors.gaps import Gaps
 from parkade.sensors.kernel_log.live import KernelLogFile
 from tests import builders
 from tests.agent.fakes import FakeControlPlane
@@ -336,14 +337,35 @@ async def test_lines_that_a_cut_may_have_lost_are_told_once(
     plan = HealthPlan(
         sensors={"n1": (KernelLogFile(log, node="n1"),)}, policy=POLICY, every_s=0.02, repairs=None
     )
-    async with running(plan, FakeControlPlane(), tmp_path):
+    plane = FakeControlPlane()
+    async with running(plan, plane, tmp_path):
+        await until(lambda: any(it.logs is not None for it in plane.health))
+        assert next(it.logs for it in plane.health if it.logs is not None) == LogStates()
         log.write_text("")
-        await until(lambda: "n1: lines may have been missed" in caplog.text)
+        await until(lambda: f"{log}: lines may have been missed, from 2" in caplog.text)
         with log.open("a") as handle:
             handle.write("usb 1-1: gone\n")
         notes = tmp_path / "bookmarks.json"
         await until(lambda: notes.exists() and f":{log.stat().st_size}:" in notes.read_text())
+        await until(lambda: plane.health[-1].logs is not None and plane.health[-1].logs.gaps)
+        assert plane.health[-1].logs is not None and plane.health[-1].logs.gaps == 1
+        assert plane.health[-1].logs.gap_end_us is not None
     assert caplog.text.count("lines may have been missed") == 1
+
+
+def test_of_several_logs_the_one_that_is_most_behind_counts(tmp_path: Path) -> None:
+    logs = []
+    for name, lines in (("a", 5), ("b", 2)):
+        (tmp_path / name).write_text("line\n" * 20_000 * lines)
+        logs.append(KernelLogFile(tmp_path / name, node=name, from_end=False))
+        logs[-1].poll(0)
+    states = Gaps().states(logs)
+    assert states is not None
+    assert states.unread_bytes == sum(log.backlog.unread_bytes for log in logs) > 0
+    assert states.behind_us > 0 and (states.gaps, states.gap_end_us) == (0, None)
+    assert Gaps().states([]) is None, "of no log nothing is said"
+    for log in logs:
+        log.close()
 
 
 class Hanging:

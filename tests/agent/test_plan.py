@@ -103,6 +103,7 @@ def test_a_refusal_is_reported_as_released_while_it_is_desired() -> None:
     refused = told.attempts[1]
     assert refused.phase is Phase.RELEASED
     assert refused.launch_error == "no such node"
+    assert not refused.is_refused, "not said to be by no doing of its org"
     assert with_refusals(observed, None, memory) == observed
 
 

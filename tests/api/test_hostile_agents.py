@@ -18,6 +18,7 @@ from parkade.ports import (
     FolderReport,
     HealthReport,
     KeptOfOrg,
+    LogStates,
     Observation,
     Phase,
     SensorState,
@@ -96,6 +97,7 @@ class Liar:
                 kinds=(RepairKind.VALIDATE,),
                 sensors=(SensorState(node="lab-1", sensor="nvml", state="read"),),
                 symptoms=(("kernel_log", 3),),
+                logs=LogStates(unread_bytes=1, gaps=1, gap_end_us=now_us),
                 surroundings=(Surroundings(node="lab-1", rack="r", switch="s", driver="d"),),
             ),
             "folders": FolderReport(

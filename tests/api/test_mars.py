@@ -9,7 +9,7 @@ from parkade.cli.app import app
 from parkade.control.clock import SystemClock
 from parkade.core.healing.incident import RepairKind, RepairReport
 from parkade.core.healing.verdict import Verdict
-from parkade.ports import HealthReport, SensorState
+from parkade.ports import HealthReport, LogStates, SensorState
 from tests.api.town import Town
 from tests.core.repairing.sick import verdict
 from tests.waits import until
@@ -33,6 +33,7 @@ class Reporter:
             kinds=tuple(RepairKind),
             sensors=(SensorState(node="lab-1", sensor="kernel_log", state="read"),),
             symptoms=(("kernel_log", 7),),
+            logs=LogStates(unread_bytes=9, behind_us=2_500_000, gaps=2, gap_end_us=1_000_000),
         )
         answer = self.town.http.post(
             f"/v1/pools/{self.pool}/health",

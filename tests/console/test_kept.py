@@ -1,10 +1,15 @@
 """What the console keeps: sessions, failures of a login, samples."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
-from parkade.console.history import Sample, _read, _write, points
+from parkade.console.history import History, Sample, _read, _write, points
 from parkade.console.sessions import MOST_OF_A_TOKEN, Sessions
 from parkade.console.throttle import Throttle
+from tests.api.town import town
+from tests.console.visitor import visitor
+from tests.waits import until
 
 KEPT = Path(__file__).parent / "kept"
 HOUR_S = 3_600.0
@@ -52,6 +57,29 @@ def test_a_kept_file_of_sessions_and_samples_is_still_read(tmp_path: Path) -> No
     assert samples[1].orgs == {"acme": (16, 0, 8)} and samples[1].prices == {"h100": 2_100_000}
     _write(tmp_path / "again.jsonl", tuple(samples))
     assert _read(tmp_path / "again.jsonl", 1_001) == samples[1:]
+
+
+def test_the_chart_goes_on_where_its_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "console-history.jsonl").mkdir()
+    with town(tmp_path) as server:
+        person = visitor(server.url, server.operator)
+        until(lambda: 'class="chart"' in person.text("/"))
+
+
+def test_a_file_that_can_be_written_again_has_what_it_missed(tmp_path: Path) -> None:
+    file = tmp_path / "late" / "history.jsonl"
+    nothing: Any = None
+    history = History(nothing, nothing, file=file, every_s=1.0)
+    samples = _read(KEPT / "console-history-v1.jsonl", 0)
+
+    async def keep(sample: Sample) -> None:
+        history._minutes.append(sample)
+        await history._keep(sample)
+
+    asyncio.run(keep(samples[0]))
+    file.parent.mkdir()
+    asyncio.run(keep(samples[1]))
+    assert _read(file, 0) == samples
 
 
 def test_samples_show_an_org_its_own_part() -> None:

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from parkade.control.health_intake import (
     AT_ONCE,
+    MOST_COUNT,
     MOST_REPAIRS_OF_NODE,
     PER_MINUTE,
     HealthIntake,
@@ -21,7 +22,7 @@ from parkade.core.state.commands import (
 )
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import MINUTE_US
-from parkade.ports import HealthReport
+from parkade.ports import HealthReport, LogStates
 from tests.core.repairing.sick import verdict
 
 KINDS = (RepairKind.RESET, RepairKind.VALIDATE)
@@ -74,6 +75,17 @@ def test_counts_of_symptoms_are_of_known_sources_once_and_small_enough_to_show()
     lies = (("nvml", 10**400), ("x" * 2_000_000, 1), ("dcgm", -1), ("kernel_log", 1))
     intake.take(replace(report(), symptoms=(*lies, ("kernel_log", 2))), nodes=NODES, steady_us=0)
     assert intake.symptoms["pool"] == (("kernel_log", 2),)
+
+
+def test_numbers_of_logs_are_bounded_and_go_with_the_agent_that_tells_them() -> None:
+    intake = HealthIntake()
+    lies = LogStates(unread_bytes=-5, behind_us=10**400, gaps=3, gap_end_us=-1)
+    intake.take(replace(report(), logs=lies), nodes=NODES, steady_us=0)
+    assert intake.logs["pool"] == LogStates(
+        unread_bytes=0, behind_us=MOST_COUNT, gaps=3, gap_end_us=0
+    )
+    intake.take(report(), nodes=NODES, steady_us=0)
+    assert intake.logs == {}
 
 
 def test_invented_nodes_and_repeated_repairs_cost_the_writer_nothing() -> None:

@@ -44,6 +44,10 @@ def test_an_incident_shows_in_every_number_that_it_changes(fresh: Town) -> None:
     assert after['parkade_mars_budget_taken_nodes{budget="fleet"}'] == 1
     assert after['parkade_buffer_held_nodes{fabric="f1",market="lab"}'] == 2
     assert after['parkade_mars_sensors{pool="lab",state="read"}'] == 1
+    assert after['parkade_mars_reported_log_unread_bytes{pool="lab"}'] == 9
+    assert after['parkade_mars_reported_log_behind_seconds{pool="lab"}'] == 2.5
+    assert after['parkade_mars_reported_log_gaps_total{pool="lab"}'] == 2
+    assert after['parkade_mars_reported_log_gap_end_timestamp_seconds{pool="lab"}'] == 1
 
 
 def test_what_a_guard_holds_and_what_is_not_believed_is_counted(fresh: Town) -> None:
@@ -63,7 +67,7 @@ def expressions() -> list[str]:
     rules = yaml.safe_load(shipped_text("marketplace-rules.yaml"))
     asked = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
     asked = [each.removeprefix("absent(parkade_up) or ") for each in asked]
-    bare = [re.split(r" (?:>|==) \d+$", each)[0] for each in asked]
+    bare = [re.split(r" (?:>|<|==) \d+$", each)[0] for each in asked]
     board = json.loads(shipped_text("marketplace-dashboard.json"))
     return bare + [target["expr"] for panel in board["panels"] for target in panel["targets"]]
 

@@ -18,7 +18,7 @@ from parkade.mars.pool_file import (
     shared_sensors_of_pool,
     surroundings_of_pool,
 )
-from parkade.ports import Sensor
+from parkade.ports import LogSensor, Sensor
 from parkade.sensors.clock import HeardClock
 from parkade.sensors.live import MachineSensor
 from parkade.sensors.step_times import CheckpointSteps
@@ -54,6 +54,31 @@ def test_the_file_in_the_documentation_can_be_used(tmp_path: Path) -> None:
     assert places["gpu-002"].rack == "r7"
     repairs = repairs_of_pool(file, engine_folder=tmp_path, clock=WallClock())
     assert set(repairs.kinds) == set(RepairKind)
+
+
+def test_a_log_that_was_rotated_into_the_olddir_of_the_file_is_read_on(tmp_path: Path) -> None:
+    log = tmp_path / "kern.log"
+    log.touch()
+    (tmp_path / "old").mkdir()
+    text = f"format: 1\nolddir: old\nnodes: {{n1: {{kernel_log: {log}}}}}\n"
+    file = read_pool_file(written(tmp_path, text))
+    xid = "NVRM: Xid (PCI:0000:3b:00): {}, pid=1\n"
+    (sensor,) = sensors_of_pool(file, HeardClock().read)["n1"]
+    assert isinstance(sensor, LogSensor)
+    log.write_text(xid.format(79))
+    sensor.poll(0)
+    mark = sensor.bookmark
+    sensor.close()
+    assert mark is not None
+    with log.open("a") as handle:
+        handle.write(xid.format(63))
+    log.rename(tmp_path / "old" / "kern.log-20261128")
+    log.write_text(xid.format(74))
+    (again,) = sensors_of_pool(file, HeardClock().read)["n1"]
+    assert isinstance(again, LogSensor)
+    again.resume(mark)
+    assert [signals_of(it.fact)[0] for it in again.poll(0)] == ["xid/63", "xid/74"]
+    again.close()
 
 
 def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:

@@ -254,11 +254,25 @@ def test_a_fatal_verdict_is_scraped_fires_arrives_and_resolves(stack: Stack) -> 
     stack.webhook.wait({(name, "resolved") for name in names})
 
 
+def test_lines_that_may_have_been_missed_are_scraped_and_fire(stack: Stack) -> None:
+    with stack.log.open("a") as handle:
+        handle.write(f"{XID}\n")
+    until = time.monotonic() + PATIENCE_S
+    while not stack.query("parkade_mars_verdict_level == 3"):
+        assert time.monotonic() < until, "the line is not read"
+        time.sleep(BETWEEN_S)
+    assert stack.query("parkade_mars_log_gaps_total == 0")
+    stack.log.write_text("")
+    stack.webhook.wait({("ParkadeMarsLinesMissed", "firing")})
+    (gaps,) = stack.query("parkade_mars_log_gaps_total")
+    assert gaps["metric"]["log"] == str(stack.log) and gaps["value"][1] == "1"
+
+
 def expressions() -> list[str]:
     """Every expression of the rules, without what it is compared with, and of the dashboard."""
     rules = yaml.safe_load(shipped_text("prometheus-rules.yaml"))
     asked = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
-    bare = [re.split(r" (?:>|==) \d+$", each)[0] for each in asked]
+    bare = [re.split(r" (?:>|<|==) \d+$", each)[0] for each in asked]
     board = json.loads(shipped_text("grafana-dashboard.json"))
     return bare + [target["expr"] for panel in board["panels"] for target in panel["targets"]]
 

@@ -7,7 +7,7 @@ import pytest
 
 from parkade.mars.alerting import AlertError
 from parkade.mars.metrics import Metrics
-from parkade.mars.telling import Alert, AlertTelling
+from parkade.mars.telling import MOST_OVER, Alert, AlertTelling
 from tests.mars.scene import Scene, shown
 from tests.waits import until
 
@@ -81,6 +81,19 @@ def test_what_is_over_is_sent_until_it_was_taken(telling: AlertTelling, manager:
     telling.tell([], [])
     telling.finish()
     assert manager.sent == [[alert("over"), alert("on")], []]
+
+
+def test_what_is_over_while_a_call_hangs_is_told_however_much_was_over_before(
+    telling: AlertTelling, manager: Manager
+) -> None:
+    manager.may_answer.clear()
+    telling.tell([], [alert(f"early{number}") for number in range(MOST_OVER)])
+    telling.tell([], [alert(f"late{number}") for number in range(5)])
+    manager.may_answer.set()
+    telling.finish()
+    taken = [each for round_ in manager.sent for each in round_]
+    assert taken[-5:] == [alert(f"late{number}") for number in range(5)]
+    assert len(taken) == MOST_OVER + 5, "each is told once"
 
 
 def test_the_end_waits_for_the_call_under_way_and_sends_no_more(

@@ -158,7 +158,10 @@ def test_what_was_compressed_meanwhile_is_said_to_be_missed(tmp_path: Path, rota
     again = KernelLogFile(log, node="n1")
     again.resume(mark.replace(":", ":9", 1))
     assert again.missed is not None
-    assert f"behind byte {len(line(79))}" in again.missed and f"look in {rotated}" in again.missed
+    assert (
+        f"behind byte {len(line(79))}" in again.missed.why
+        and f"look in {rotated}" in again.missed.why
+    )
     assert codes(again) == ["xid/74"]
     again.close()
 
@@ -172,7 +175,8 @@ def test_a_file_between_that_was_compressed_is_said_to_be_missed(tmp_path: Path)
     log.write_text(line(74))
     again = KernelLogFile(log, node="n1")
     again.resume(mark)
-    assert again.missed == f"{log} was rotated, and kern.log.1.gz is compressed and was not read"
+    assert again.missed is not None
+    assert again.missed.why == "it was rotated, and kern.log.1.gz was compressed and not read"
     assert codes(again) == ["xid/63", "xid/74"]
     again.close()
 
@@ -183,7 +187,7 @@ def test_a_log_that_was_cut_meanwhile_says_what_may_be_missed(tmp_path: Path) ->
     log.write_text("")
     again = KernelLogFile(log, node="n1")
     again.resume(mark)
-    assert again.missed is not None and "was cut" in again.missed
+    assert again.missed is not None and "was cut" in again.missed.why
     again.close()
 
 
@@ -192,4 +196,18 @@ def test_a_ring_that_ran_over_meanwhile_says_how_many_records_are_gone() -> None
     ring = KernelRing(node="n1", records=lambda: HeldRecords(records), boot=lambda: "b1")
     ring.resume("b1:1")
     ring.reread(0)
-    assert ring.missed == "the kernel's ring ran over, and 3 records of it were not read"
+    assert ring.missed is not None
+    assert ring.missed.why == "the kernel's ring ran over, and 3 records of it were not read"
+    ring.poll(0)
+    assert ring.missed.spans == 1, "it is told once"
+    records += [f"4,{number},1000,-;{XID}" for number in (8, 12)]
+    ring.poll(0)
+    assert ring.missed == ("the kernel's ring ran over, and 3 records of it were not read", 0, 2)
+
+
+def test_a_ring_that_ran_over_is_told_also_where_it_is_not_read_again() -> None:
+    records = [f"4,{number},1000,-;{XID}" for number in range(5, 8)]
+    ring = KernelRing(node="n1", records=lambda: HeldRecords(records), boot=lambda: "b1")
+    ring.resume("b1:1")
+    ring.poll(0)
+    assert ring.missed is not None and ring.missed.spans == 1

@@ -82,8 +82,8 @@ def test_a_restored_server_is_refused_by_agents_until_an_operator_looked_and_acc
     shown = served.ask("GET", f"/workloads/{forgotten}")
     assert "submit it anew" in str(shown)
     assert "process" not in served.attempt_to("GET", f"/workloads/{forgotten}/logs").text
-    # A start that fails is billed as long as it lasted (decision 161), also this one.
-    assert float(shown["spent"]) < 0.1, shown
+    # Its org brought nothing of that about (decision 168).
+    assert float(shown["spent"]) == 0, shown
     again = submit(served, "acme", "echo I am acme")
     until(lambda: served.ask("GET", f"/workloads/{again}")["phase"] == "succeeded")
     assert served.ask("GET", f"/workloads/{again}/logs") == "I am acme\n"

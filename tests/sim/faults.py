@@ -16,7 +16,9 @@ import parkade.control.cycle as cycle
 import parkade.control.recover as recovering
 import parkade.core.clearing.changes as changes
 import parkade.core.clearing.displacement as displacement
+import parkade.core.clearing.input as clearing_input
 import parkade.core.kernel.deadlines as deadlines
+import parkade.core.market.prices.protected as protected_prices
 import parkade.core.running.dependencies as dependencies
 import parkade.core.running.ending as ending
 import parkade.core.running.expiry as expiry
@@ -38,7 +40,7 @@ from parkade.core.workloads.dependency import Condition, Settled, settled
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.spec import CapacityKind
-from parkade.core.workloads.workload import Workload
+from parkade.core.workloads.workload import Attempt, Workload
 from parkade.sim import story
 
 Patch = pytest.MonkeyPatch
@@ -239,10 +241,10 @@ def counts_silence_as_failures(patch: Patch) -> None:
 def forgets_holds_that_end_in_silence(patch: Patch) -> None:
     """What never started and ends while its agent is silent has held nothing."""
 
-    def forgetful(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> Hold:
+    def forgetful(world: World, workload: Workload, until_us: int, **ends: bool) -> Hold:
         pool = world.pool_of(workload.attempt.seats) if workload.attempt is not None else None
         is_silent = pool is not None and not pool.is_reachable
-        return NO_HOLD if is_silent else hold_at_end(world, workload, until_us, is_lost=is_lost)
+        return NO_HOLD if is_silent else hold_at_end(world, workload, until_us, **ends)
 
     patch.setattr(observations, "hold_at_end", forgetful)
 
@@ -261,9 +263,9 @@ def frees_every_hold_of_a_report(patch: Patch) -> None:
 def frees_a_hold_that_runs_a_moment(patch: Patch) -> None:
     """A first process, however late, makes the time before it free."""
 
-    def free(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> Hold:
+    def free(world: World, workload: Workload, until_us: int, **ends: bool) -> Hold:
         started_us = workload.attempt.started_us if workload.attempt is not None else None
-        return NO_HOLD if started_us else hold_at_end(world, workload, until_us, is_lost=is_lost)
+        return NO_HOLD if started_us else hold_at_end(world, workload, until_us, **ends)
 
     patch.setattr(observations, "hold_at_end", free)
 
@@ -271,10 +273,29 @@ def frees_a_hold_that_runs_a_moment(patch: Patch) -> None:
 def frees_the_start_grace(patch: Patch) -> None:
     """What is held within the start grace costs nothing, whatever follows."""
 
-    def free(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> Hold:
-        return hold_at_end(world, workload, until_us, is_lost=is_lost)._replace(within_us=0)
+    def free(world: World, workload: Workload, until_us: int, **ends: bool) -> Hold:
+        return hold_at_end(world, workload, until_us, **ends)._replace(within_us=0)
 
     patch.setattr(observations, "hold_at_end", free)
+
+
+def bills_what_the_engine_refused(patch: Patch) -> None:
+    """A start that the engine refused by no doing of its org is billed like one that failed."""
+    truly = observations._billed_until_us
+
+    def until(attempt: Attempt, at_us: int, is_lost: bool) -> int:
+        return truly(attempt, at_us, is_lost and attempt.started_us is not None)
+
+    def billed(world: World, workload: Workload, until_us: int, **ends: bool) -> Hold:
+        return hold_at_end(world, workload, until_us, **ends | {"is_refused": False})
+
+    patch.setattr(observations, "_billed_until_us", until)
+    patch.setattr(observations, "hold_at_end", billed)
+
+
+def takes_every_failed_start_for_refused(patch: Patch) -> None:
+    """What ends before its first process was refused by the engine, so that it costs nothing."""
+    patch.setattr(observations, "_is_refused", lambda attempt, _seen: attempt.started_us is None)
 
 
 def drops_claims_that_waited_too_long(patch: Patch) -> None:
@@ -382,6 +403,16 @@ def displaces_on_demand(patch: Patch) -> None:
         return replace(event, left=(*event.left, *_sent_away(world, event, named)))
 
     in_clearings(patch, change)
+
+
+def forgets_the_shortest_run(patch: Patch) -> None:
+    """What started is outbid as if its market said nothing of a shortest run."""
+    patch.setattr(clearing_input, "_protection", lambda *_given: None)
+
+
+def reprices_what_no_bid_takes(patch: Patch) -> None:
+    """Seats that no bid takes cost what a rival would pay for them."""
+    patch.setattr(protected_prices, "_at_most", lambda prices, *_given: prices)
 
 
 def _sent_away(world: World, event: events.Cleared, named: set[str]) -> Iterator[lines.Leaving]:
@@ -524,6 +555,8 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
         (frees_every_hold_of_a_report, ("network", "engine")),
         (frees_a_hold_that_runs_a_moment, ("network", "engine")),
         (frees_the_start_grace, ("network", "engine")),
+        (bills_what_the_engine_refused, ("engine",)),
+        (takes_every_failed_start_for_refused, ("network", "engine")),
         (drops_claims_that_waited_too_long, ()),
         (gives_no_notice, ()),
         (kills_before_the_deadline, ()),
@@ -533,6 +566,8 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
         (waits_without_a_reason, ()),
         (moves_without_a_cause, ()),
         (displaces_on_demand, ()),
+        (forgets_the_shortest_run, ()),
+        (reprices_what_no_bid_takes, ()),
         (forgets_what_it_answered, SERVER),
         (recovers_without_promises, SERVER),
         (believes_a_clock_that_was_set_back, ("clock",)),

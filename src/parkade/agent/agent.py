@@ -36,6 +36,7 @@ from parkade.ports import (
     Engine,
     EngineError,
     InvalidSpec,
+    Misconfigured,
     NodeShape,
     Observation,
     OwnerReport,
@@ -339,7 +340,9 @@ class Agent:
                 return
             try:
                 await self.engine.launch(attempt)
-            except (InvalidSpec, Unsupported, Conflict) as error:
+            except (Conflict, Misconfigured) as error:
+                self._refuse(attempt.attempt, str(error), is_blameless=True)
+            except (InvalidSpec, Unsupported) as error:
                 self._refuse(attempt.attempt, str(error))
             except (EngineError, OSError) as error:
                 logger.warning("launch of %s, again soon: %s", attempt.attempt, error)
@@ -359,9 +362,12 @@ class Agent:
             for one in wanted
         )
 
-    def _refuse(self, attempt: str, why: str) -> None:
+    def _refuse(self, attempt: str, why: str, *, is_blameless: bool = False) -> None:
+        """`is_blameless`: by no doing of its org."""
         logger.warning("attempt %s is not started: %s", attempt, why)
         self.memory.refused[attempt] = why[:MOST_WORDS]
+        if is_blameless:
+            self.memory.blameless.add(attempt)
         self._remember()
 
     def _remember(self) -> None:

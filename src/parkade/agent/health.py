@@ -35,12 +35,14 @@ from parkade.ports import (
     Clock,
     DesiredState,
     HealthReport,
+    LogStates,
     Repairs,
     Sensor,
     SensorState,
     Timer,
 )
 from parkade.sensors.bookmarks import ReadSoFar, log_name
+from parkade.sensors.gaps import Gaps
 from parkade.sensors.polling import Polled, SensorGroup, grouped, logs_pause_s
 
 T = TypeVar("T")
@@ -51,6 +53,7 @@ SHORTEST_S = 0.01
 SEEN = "seen.json"
 BOOKMARKS = "bookmarks.json"
 FOREIGN = "%s: its log has lines of %s, which are left out%s"
+MISSED = "%s: lines may have been missed, from %s until %s: %s"
 FOREIGN_HINT = "; where that is the node by another name, name it as `host`"
 WHOLE_POOL = ""
 """The node of a sensor that speaks for several."""
@@ -111,7 +114,8 @@ class HealthWatch:
         for node, log in self._logs.sensors:
             if log_name(node) in marks:
                 log.resume(marks[log_name(node)])
-        self._missed: dict[str, str] = {}
+        self._gaps = Gaps()
+        self._log_states: LogStates | None = None
         self._tell_missed()
         self._to_tell = asyncio.Event()
         self._to_tell.set()
@@ -133,10 +137,8 @@ class HealthWatch:
 
     def _tell_missed(self) -> None:
         """What was not read of a log, once."""
-        for node, log in self._logs.sensors:
-            if log.missed is not None and self._missed.get(node) != log.missed:
-                self._missed[node] = log.missed
-                logger.warning("%s: lines may have been missed: %s", node, log.missed)
+        for gap in self._gaps.new((log for _, log in self._logs.sensors), self._clock.now_us()):
+            logger.warning(MISSED, gap.log, gap.since, gap.until, gap.why)
 
     def _logs_pause_s(self, spent_s: float) -> float:
         every_s = self._plan.every_s
@@ -177,6 +179,8 @@ class HealthWatch:
                 hint = "" if others.has_own or not others.hosts[0] else FOREIGN_HINT
                 logger.warning(FOREIGN, node, others.hosts[0] or "no named machine", hint)
         self._tell_missed()
+        # Here and not in a report: meanwhile another thread may read them.
+        self._log_states = self._gaps.states([log for _, log in self._logs.sensors])
         marks = {log_name(node): log.bookmark for node, log in self._logs.sensors}
         known = {name: mark for name, mark in marks.items() if mark is not None}
         self._marks.note(known, self._clock.now_us())
@@ -288,6 +292,7 @@ class HealthWatch:
             ),
             symptoms=tuple(sorted(self._symptoms.items())),
             surroundings=self._plan.surroundings,
+            logs=self._log_states,
         )
 
     def _ended(self, order: RepairOrder, report: RepairReport) -> None:

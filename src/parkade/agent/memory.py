@@ -24,7 +24,8 @@ class Memory(msgspec.Struct, kw_only=True):
     """`last` is the (epoch, sequence) of the newest state accepted, `lineage` that epoch's.
     `agent`: a random name of this folder's agent. `obeyed`: the entry of the journal that it came
     from, shown to every control plane from then on.
-    `refused` maps attempts to why they were not started; `ordered` were told to leave by us."""
+    `refused` maps attempts to why they were not started, of these `blameless` are refused by no
+    doing of their org; `ordered` were told to leave by us."""
 
     last: tuple[int, int] | None = None
     installation: str | None = None
@@ -32,6 +33,7 @@ class Memory(msgspec.Struct, kw_only=True):
     obeyed: Obeyed | None = None
     agent: str | None = None
     refused: dict[str, str] = {}
+    blameless: set[str] = set()
     ordered: set[str] = set()
 
     def why_refused(self, state: DesiredState) -> str | None:
@@ -62,6 +64,7 @@ class Memory(msgspec.Struct, kw_only=True):
     def keep_only(self, attempts: set[str]) -> None:
         """Forgets what concerns none of these."""
         self.refused = {name: why for name, why in self.refused.items() if name in attempts}
+        self.blameless &= attempts
         self.ordered &= attempts
 
 

@@ -117,7 +117,12 @@ def with_refusals(
         return observation
     seen = {one.attempt for one in observation.attempts}
     refused = tuple(
-        _refused(one, memory.refused[one.attempt], at_us=observation.at_us)
+        _refused(
+            one,
+            memory.refused[one.attempt],
+            at_us=observation.at_us,
+            is_blameless=one.attempt in memory.blameless,
+        )
         for one in desired.attempts
         if one.attempt in memory.refused and one.attempt not in seen
     )
@@ -138,7 +143,9 @@ def _start(attempt: DesiredAttempt) -> Action:
     return Launch(attempt=attempt)
 
 
-def _refused(attempt: DesiredAttempt, why: str, *, at_us: int) -> ObservedAttempt:
+def _refused(
+    attempt: DesiredAttempt, why: str, *, at_us: int, is_blameless: bool
+) -> ObservedAttempt:
     return ObservedAttempt(
         attempt=attempt.attempt,
         generation=attempt.generation,
@@ -150,4 +157,5 @@ def _refused(attempt: DesiredAttempt, why: str, *, at_us: int) -> ObservedAttemp
         devices=(),
         launch_error=why,
         engine_state="refused",
+        is_refused=is_blameless,
     )

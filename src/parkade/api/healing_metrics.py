@@ -30,6 +30,7 @@ class HealingCollector(Collector):
             *self._buffers(),
             *self._turnarounds(),
             *self._sensors(),
+            *self._logs(),
         ]
 
     def _nodes(self) -> list[Metric]:
@@ -147,6 +148,32 @@ class HealingCollector(Collector):
             symptoms,
             _counter("rejected", "Reports not believed", "reason", reasons, self._intake.rejected),
         ]
+
+    def _logs(self) -> list[Metric]:
+        """How agents keep up with logs; of a pool without any, or before its first report, none."""
+        name = "parkade_mars_reported_log"
+        unread = GaugeMetricFamily(
+            f"{name}_unread_bytes", "What waits in a pool's logs to be read", labels=["pool"]
+        )
+        behind = GaugeMetricFamily(
+            f"{name}_behind_seconds",
+            "Since when the log that is most behind was not read to its end",
+            labels=["pool"],
+        )
+        gaps = CounterMetricFamily(
+            f"{name}_gaps", "Spans of logs whose lines may have been missed", labels=["pool"]
+        )
+        ends = GaugeMetricFamily(
+            f"{name}_gap_end_timestamp_seconds",
+            "When the last such span was noticed; 0 for never",
+            labels=["pool"],
+        )
+        for pool, logs in list(self._intake.logs.items()):
+            unread.add_metric([pool], logs.unread_bytes)
+            behind.add_metric([pool], logs.behind_us / SECOND_US)
+            gaps.add_metric([pool], logs.gaps)
+            ends.add_metric([pool], (logs.gap_end_us or 0) / SECOND_US)
+        return [unread, behind, gaps, ends]
 
 
 def _counter(

@@ -198,9 +198,7 @@ def overview(answer: "wire.Pools") -> None:
                 ", ".join(supply.market for supply in each.supplies),
                 each.nodes,
                 each.nodes_in_play,
-                f"{each.nodes_draining} ({each.nodes_drained} drained)"
-                if each.nodes_draining
-                else None,
+                _draining(each),
                 each.agent,
             )
             for each in answer.pools

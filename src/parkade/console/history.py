@@ -5,13 +5,17 @@ ones are held for half an hour, one a minute for a day; those are also appended 
 restart of the server leaves a gap and not an empty chart. What was not measured is a gap.
 
 The file has one JSON object a line, `Sample` with its version. Lines of a version that is not known
-and lines that cannot be read are passed over.
+and lines that cannot be read are passed over. While the file cannot be written, as on a full disk,
+the samples are held in memory alone; the next write that succeeds has them all.
 """
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +34,7 @@ MINUTE_S = 60
 MOST_FINE = 3_600
 MOST_ORGS = 64
 VERSION = 1
+logger = logging.getLogger(__name__)
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +74,8 @@ class History:
         self._minutes: deque[Sample] = deque(maxlen=DAY_S // MINUTE_S)
         self._task: asyncio.Task[None] | None = None
         self._appended = 0
+        self._is_file_whole = True
+        """Whether the file has what `_minutes` has."""
 
     def start(self) -> None:
         """Begins to sample; twice is once."""
@@ -79,7 +86,7 @@ class History:
         if self._file is not None and not self._minutes:
             now_s = self._plane.present_us() // 1_000_000
             self._minutes.extend(await asyncio.to_thread(_read, self._file, now_s - DAY_S))
-            await asyncio.to_thread(_write, self._file, tuple(self._minutes))
+            await self._put(partial(_write, self._file, tuple(self._minutes)))
         before = -1
         while self._plane.health().is_running:
             sequence = self._plane.health().sequence
@@ -106,10 +113,20 @@ class History:
         if self._file is None:
             return
         self._appended += 1
-        if self._appended % (DAY_S // MINUTE_S) == 0:
-            await asyncio.to_thread(_write, self._file, tuple(self._minutes))
+        if self._is_file_whole and self._appended % (DAY_S // MINUTE_S):
+            await self._put(partial(_append, self._file, sample))
         else:
-            await asyncio.to_thread(_append, self._file, sample)
+            await self._put(partial(_write, self._file, tuple(self._minutes)))
+
+    async def _put(self, put: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(put)
+        except OSError as error:
+            if self._is_file_whole:
+                logger.warning("the console's chart is not kept over a restart: %s", error)
+            self._is_file_whole = False
+        else:
+            self._is_file_whole = True
 
     def samples(self, now_s: int) -> list[Sample]:
         """Those of the last day, the fine ones for the last half hour. The last one holds until

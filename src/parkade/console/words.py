@@ -8,7 +8,6 @@ from parkade.core.units.visible import visible
 from parkade.wire.lot import Lot, LotHolder
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-USES = ("owner", "lent", "spot", "on_demand", "idle", "out")
 
 
 class Headline(NamedTuple):

@@ -24,7 +24,7 @@ from parkade.core.state.commands import (
 )
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import MINUTE_US
-from parkade.ports import HealthReport, SensorState
+from parkade.ports import HealthReport, LogStates, SensorState
 
 AT_ONCE = 32
 """Verdicts of one node at once, and a minute after that."""
@@ -43,13 +43,14 @@ WHOLE_POOL = ""
 
 
 class HealthIntake:
-    """`rejected` counts what was dropped, by reason; `sensors` and `symptoms` are each pool's last
-    word, for metrics."""
+    """`rejected` counts what was dropped, by reason; `sensors`, `symptoms` and `logs` are each
+    pool's last word, for metrics."""
 
     def __init__(self) -> None:
         self.rejected: dict[str, int] = {"too_many": 0}
         self.sensors: dict[str, tuple[SensorState, ...]] = {}
         self.symptoms: dict[str, tuple[tuple[str, int], ...]] = {}
+        self.logs: dict[str, LogStates] = {}
         self._kinds: dict[str, tuple[RepairKind, ...]] = {}
         self._places: dict[str, tuple[Surroundings, ...]] = {}
         self._allowances: dict[tuple[str, str], tuple[int, int]] = {}
@@ -65,6 +66,10 @@ class HealthIntake:
             if each.node in nodes or each.node == WHOLE_POOL
         )
         self.symptoms[report.pool] = _counts(report.symptoms)
+        if report.logs is None:
+            self.logs.pop(report.pool, None)
+        else:
+            self.logs[report.pool] = _bounded_states(report.logs)
         found: list[AnyCommand] = []
         has_changed = self._kinds.get(report.pool) != report.kinds
         if has_changed and self._is_allowed(report.pool, WHOLE_POOL, steady_us):
@@ -150,6 +155,21 @@ def _counts(symptoms: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     known = frozenset(Source)
     found = {name: count for name, count in symptoms if name in known and 0 <= count <= MOST_COUNT}
     return tuple(found.items())
+
+
+def _bounded_states(logs: LogStates) -> LogStates:
+    """Numbers that a float can hold: they become series."""
+    end_us = logs.gap_end_us
+    return LogStates(
+        unread_bytes=_count(logs.unread_bytes),
+        behind_us=_count(logs.behind_us),
+        gaps=_count(logs.gaps),
+        gap_end_us=None if end_us is None else _count(end_us),
+    )
+
+
+def _count(given: int) -> int:
+    return min(max(given, 0), MOST_COUNT)
 
 
 def cut(verdict: Verdict) -> Verdict:

@@ -10,9 +10,7 @@ What a kernel's ring still holds from before is judged again beside that, withou
 follows, so that bursts count on.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -21,7 +19,7 @@ from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Symptom, signals_of
 from parkade.core.healing.verdict import Verdict
 from parkade.core.healing.watch import Decision, FleetWatch
-from parkade.core.units.time import MINUTE_US, SECOND_US
+from parkade.core.units.time import MINUTE_US
 from parkade.mars.bookmarks import bookmarks_beside, load_bookmarks, save_bookmarks
 from parkade.mars.draining import Draining
 from parkade.mars.holding import Held
@@ -43,8 +41,6 @@ from parkade.sensors.kernel_log.files import boot_id
 from parkade.sensors.polling import SensorGroup
 
 SEEN_EVERY_US = MINUTE_US
-MOST_MISSED = 1_000
-"""Of what was told as missed, remembered so that it is told once."""
 Boot = Callable[[], str | None]
 
 
@@ -74,7 +70,6 @@ class Keeping:
         self._marks_saved: dict[str, str] = {}
         self._stood: tuple[object, ...] = ((), {})
         self._stood_us = 0
-        self._missed: deque[str] = deque(maxlen=MOST_MISSED)
 
     def resume(self, now_us: int) -> None:
         """Goes on where the program before this one ended, and saves where that is."""
@@ -89,7 +84,6 @@ class Keeping:
                     self._remember(log.reread(now_us), now_us)
             if kept is not None:
                 self._restore(kept, now_us)
-        self._tell_missed(now_us)
         begun = self._read_so_far()
         self._marks = ReadSoFar(begun, coalesce_us=self._policy.windows.coalesce_us)
         self.save(now_us)
@@ -97,7 +91,6 @@ class Keeping:
     def note(self, now_us: int) -> None:
         """Logs were read, and all that they gave was judged."""
         self._marks.note(self._read_so_far(), now_us)
-        self._tell_missed(now_us)
 
     def save(self, now_us: int, *, is_end: bool = False) -> None:
         """What stands; and how far logs were judged, where every window that a line opened has
@@ -154,19 +147,6 @@ class Keeping:
             self._draining.resume(verdicts, {each.verdict: _held(each) for each in unfinished})
         if verdicts:
             self._log.info("verdicts stand from before", verdicts=len(verdicts))
-
-    def _tell_missed(self, now_us: int) -> None:
-        """What was not read of each log; once for all nodes that share one."""
-        for node, log in self._logs.sensors:
-            if log.missed is not None and log.missed not in self._missed:
-                self._missed.append(log.missed)
-                until = datetime.fromtimestamp(now_us / SECOND_US, UTC)
-                self._log.warning(
-                    "lines may have been missed",
-                    node=node,
-                    why=log.missed,
-                    until=f"{until:%Y-%m-%dT%H:%M:%SZ}",
-                )
 
     def _remember(self, symptoms: Sequence[Symptom], now_us: int) -> None:
         """Old symptoms, at the times when they came; their verdicts stand and nothing follows."""

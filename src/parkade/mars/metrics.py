@@ -13,27 +13,10 @@ from parkade.core.healing.guards import HoldReason, Rejected
 from parkade.core.healing.verdict import Level, Verdict
 from parkade.mars.drains import RefusalReason
 from parkade.ports import Backlog
+from parkade.sensors.gaps import Gap
 
 DRAINS = ("done", "refused", "failed")
 ALERT_ROUNDS = ("sent", "failed")
-
-
-class _Standing(Collector):
-    """A gauge for each standing verdict; one that is over is gone from the next scrape."""
-
-    def __init__(self) -> None:
-        self.verdicts: tuple[Verdict, ...] = ()
-
-    def collect(self) -> Iterable[Metric]:
-        levels = GaugeMetricFamily(
-            "parkade_mars_verdict_level",
-            "Standing verdicts: 1 warn, 2 degraded, 3 fatal.",
-            labels=("node", "device", "signal", "action"),
-        )
-        for each in self.verdicts:
-            names = (each.node, each.device or "", each.signal, each.action.value)
-            levels.add_metric(names, each.level.rank)
-        yield levels
 
 
 class Present(Collector):
@@ -60,8 +43,11 @@ class Metrics:
 
     def __init__(self, *, policy: str, acts: bool) -> None:
         self.registry = CollectorRegistry()
-        self._standing = _Standing()
-        self.registry.register(self._standing)
+        self._standing = self._present(
+            "verdict_level",
+            "Standing verdicts: 1 warn, 2 degraded, 3 fatal.",
+            *("node", "device", "signal", "action"),
+        )
         self.symptoms = self._counter("symptoms", "Symptoms seen.", "node", "source")
         self.verdicts = self._counter("verdicts", "Verdicts told.", "level", values=Level)
         self.rejected = self._counter(
@@ -104,6 +90,24 @@ class Metrics:
         self.behind = self._present(
             "log_behind_seconds", "Since when a log file was not read to its end.", "log"
         )
+        self._gaps = Counter(
+            "parkade_mars_log_gaps",
+            "Spans of a log whose lines may have been missed.",
+            ("log",),
+            registry=self.registry,
+        )
+        self._gap_starts = Gauge(
+            "parkade_mars_log_gap_start_timestamp_seconds",
+            "When the last line before the last such span was read.",
+            ("log",),
+            registry=self.registry,
+        )
+        self._gap_ends = Gauge(
+            "parkade_mars_log_gap_end_timestamp_seconds",
+            "When the last such span was noticed; 0 for never.",
+            ("log",),
+            registry=self.registry,
+        )
         self.drained = self._gauge("drained_nodes", "Drains of ours that stand.")
         self.drained_nodes = self._present("node_drained", "Drains of ours by node.", "node")
         self.waits = self._present(
@@ -125,7 +129,12 @@ class Metrics:
 
     def stand(self, verdicts: tuple[Verdict, ...]) -> None:
         """What stands now."""
-        self._standing.verdicts = verdicts
+        self._standing.now(
+            {
+                (each.node, each.device or "", each.signal, each.action.value): each.level.rank
+                for each in verdicts
+            }
+        )
 
     def sensors(self, states: Mapping[tuple[str, str], str]) -> None:
         """States by node and sensor."""
@@ -142,6 +151,18 @@ class Metrics:
             behind[(path,)] = max(behind_s, behind.get((path,), 0.0))
         self.unread.now(unread)
         self.behind.now(behind)
+
+    def followed(self, log: str) -> None:
+        """A log that is followed; nothing of it was missed."""
+        self._gaps.labels(log)
+        self._gap_ends.labels(log)
+
+    def missed(self, gap: Gap) -> None:
+        """Spans of a log whose lines may have been missed."""
+        self._gaps.labels(gap.log).inc(gap.more)
+        self._gap_ends.labels(gap.log).set(gap.until_s)
+        if gap.since_s:
+            self._gap_starts.labels(gap.log).set(gap.since_s)
 
     def _present(self, name: str, text: str, *labels: str) -> Present:
         found = Present(name, text, *labels)

@@ -6,6 +6,7 @@
     nodes:
       gpu-001: {kernel_log: /var/log/gpu-001.log, dcgm: "http://gpu-001:9400/metrics"}
       gpu-002: {local: true, rack: r7, switch: leaf-3, driver: 570.86.10}
+    olddir: old                       # optional: into which logs are rotated, from their own folder
     engine: {}                        # optional: what Slurm says of its nodes
     steps: /shared/steps.jsonl        # optional: step times that programs tell
     burn_in: 5m                       # how long the shipped `validate` loads a repeater
@@ -20,6 +21,7 @@ which command. So the file must be its owner's alone to write. Without a file no
 nothing is done.
 """
 
+import logging
 import os
 import stat
 import sys
@@ -37,7 +39,7 @@ from parkade.mars.paths import GivenPath
 from parkade.mars.policy_file import load_policy, shipped_policy
 from parkade.mars.run_file import Command as Words
 from parkade.mars.run_file import EngineEntry, Hosts, NodeName
-from parkade.mars.sensing import engine_sensor, node_sensors, sharers
+from parkade.mars.sensing import engine_sensor, must_rest, node_sensors, sharers
 from parkade.ports import Clock, Sensor
 from parkade.repairs import commands
 from parkade.repairs.commands import CommandRepairs
@@ -51,9 +53,12 @@ NAME = "mars.yaml"
 SIMULATED_S = 1.0
 CHECK_S = 600.0
 """Within which a shipped check ends, beside the time of its load."""
+OWN_FILES = 256
+"""That an agent opens beside logs."""
 NVML_EVERY_US = 20 * SECOND_US
 SHIPPED = (RepairKind.VALIDATE, RepairKind.SANITISE)
 
+logger = logging.getLogger("parkade.agent.health")
 
 Shared = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -90,6 +95,7 @@ class PoolFile(_Model):
     format: Literal[1]
     every: PositiveSpan = parse_span("5s")
     policy: GivenPath | None = None
+    olddir: GivenPath | None = None
     engine: EngineEntry | None = None
     steps: Literal["checkpoints"] | GivenPath | None = None
     nodes: Annotated[dict[NodeName, WatchedNode], Field(max_length=20_000)] = {}
@@ -143,9 +149,18 @@ def policy_of_pool(file: PoolFile, folder: Path) -> Policy:
 def sensors_of_pool(file: PoolFile, read_clock: ReadClock) -> dict[str, tuple[Sensor, ...]]:
     """The sensors of each node; `read_clock` tells this machine's clock beside the server's."""
     shared = sharers(file.nodes.items())
+    why_rests = must_rest(file.nodes.values(), own_files=OWN_FILES)
+    if why_rests is not None:
+        logger.warning("%s", why_rests)
     return {
         node: node_sensors(
-            node, entry, nvml_every_us=NVML_EVERY_US, read_clock=read_clock, sharing=shared
+            node,
+            entry,
+            nvml_every_us=NVML_EVERY_US,
+            read_clock=read_clock,
+            sharing=shared,
+            olddir=file.olddir,
+            rests=why_rests is not None,
         )
         for node, entry in file.nodes.items()
     }

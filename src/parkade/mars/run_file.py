@@ -111,6 +111,11 @@ class RunFile(_Model):
     policy: GivenPath | None = Field(
         None, description="the site's policy; by default the shipped one"
     )
+    olddir: GivenPath | None = Field(
+        None,
+        description="the folder into which logs are rotated, where that is not their own; it counts"
+        " from the folder of each log, as logrotate's does",
+    )
     resolve_after: PositiveSpan = Field(
         parse_span("1h"), description="a verdict is over when nothing more was seen for so long"
     )

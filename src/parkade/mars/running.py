@@ -29,9 +29,9 @@ from parkade.mars.alerting import ROUNDS_AHEAD, TIMEOUT_S, alert_of
 from parkade.mars.aside import Aside
 from parkade.mars.draining import Draining
 from parkade.mars.drains import Drains
-from parkade.mars.foreign import ForeignLines
 from parkade.mars.holding import GuardWords, Held, held_by, some
 from parkade.mars.keeping import Keeping
+from parkade.mars.log_states import LogStates
 from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
 from parkade.mars.sensing import engine_sensor, node_sensors, sharers
@@ -65,8 +65,7 @@ class MarsRunner:
         self._file = file
         self._logs, self._others = grouped(sensors)
         self._states: dict[tuple[str, str], str] = {}
-        self._paths = {it.node: str(it.kernel_log) for it in file.nodes if it.kernel_log}
-        self._foreign = ForeignLines(file.nodes, self.metrics)
+        self._log_states = LogStates(file.nodes, self.metrics)
         self._now = now
         self._log = structlog.get_logger("parkade.mars")
         settings = WatchSettings(
@@ -102,6 +101,7 @@ class MarsRunner:
             logs=self._logs,
         )
         self._keeping.resume(now())
+        self._log_states.begin(self._logs, now())
         if not file.act:
             asking = filter(asks, self._standing.verdicts())
             self._observed = {each.verdict: held_by(HoldReason.OBSERVE_ONLY) for each in asking}
@@ -180,10 +180,7 @@ class MarsRunner:
         self._keeping.note(self._now())
         self._sensed(polled)
         self.metrics.looked.set(self._now() / SECOND_US)
-        self.metrics.unknown.set(sum(log.unknown for _, log in self._logs.sensors))
-        self._foreign.tell(self._logs)
-        paths, logs = self._paths, self._logs.sensors
-        self.metrics.backlogs((paths[at], log.backlog) for at, log in logs if at in paths)
+        self._log_states.show(self._logs, self._now())
         return decisions
 
     def _see_others(self, polled: Polled) -> list[Decision]:
@@ -371,10 +368,14 @@ class MarsRunner:
         return Draining(drains, self._watch, self.metrics, stands=stands, words=words)
 
 
-def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
-    """The sensors that a file asks for, by node; the engine's stands under its own name."""
+def sensors_of(file: RunFile, *, rests: bool = False) -> dict[str, tuple[Sensor, ...]]:
+    """The sensors that a file asks for, by node; the engine's stands under its own name. `rests`:
+    no log stays open between two looks."""
     shared = sharers((entry.node, entry) for entry in file.nodes)
-    found = {entry.node: node_sensors(entry.node, entry, sharing=shared) for entry in file.nodes}
+    found = {
+        entry.node: node_sensors(entry.node, entry, sharing=shared, olddir=file.olddir, rests=rests)
+        for entry in file.nodes
+    }
     if file.engine is not None:
         watched = frozenset(entry.node for entry in file.nodes)
         needed = tuple(entry.node for entry in file.nodes if not entry.has_sensor)

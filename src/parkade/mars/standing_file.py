@@ -24,7 +24,7 @@ class StandingEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnfinishedDrain(msgspec.Struct, frozen=True, kw_only=True):
-    """A drain by the name of its verdict; `code` and `words` as in `draining.Held`, None where
+    """A drain by the name of its verdict; `code` and `words` as in `holding.Held`, None where
     nothing was known to hold it."""
 
     verdict: str

@@ -2,8 +2,8 @@
 
 While a call is under way nothing queues but what is to be sent next: a later round takes the place
 of an earlier one that was not begun, since it tells all that stands. What is over is told once, so
-it is kept until a call with it was answered; at most `MOST_OVER` of these. An address that does not
-answer is told when that begins, and when it ends.
+it is kept until a call with it was taken; at most `MOST_OVER` of these wait. An address that does
+not answer is told when that begins, and when it ends.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ class AlertTelling:
         self._answers = True
         self._standing: list[Alert] | None = None
         self._over: list[Alert] = []
-        self._under_way: tuple[Aside[None], int] | None = None
+        self._under_way: tuple[Aside[None], list[Alert]] | None = None
 
     @property
     def is_under_way(self) -> bool:
@@ -54,7 +54,7 @@ class AlertTelling:
             alerts = [*self._over, *self._standing]
             self._standing = None
             call = Aside[None](lambda: self._post(self._url, alerts))
-            self._under_way = (call, len(self._over))
+            self._under_way, self._over = (call, self._over), []
             call.start()
 
     def finish(self) -> None:
@@ -72,7 +72,7 @@ class AlertTelling:
     def _take(self) -> None:
         if self._under_way is None or not self._under_way[0].is_done:
             return
-        (call, count), self._under_way = self._under_way, None
+        (call, sent), self._under_way = self._under_way, None
         address = address_of(self._url)
         try:
             call.take()
@@ -82,8 +82,8 @@ class AlertTelling:
             if self._answers:
                 self._log.warning("Alertmanager does not take alerts", why=str(error))
             self._answers = False
+            self._over = [*sent, *self._over][-MOST_OVER:]
             return
-        self._over = self._over[count:]
         self._metrics.alerts.labels("sent").inc()
         self._metrics.alertmanager_up.labels(address).set(1)
         if not self._answers:

@@ -19,7 +19,7 @@ def mark_read(file: RunFile, journal: Path, nodes: frozenset[str], now_us: int) 
     path = bookmarks_beside(journal)
     marks = load_bookmarks(path)
     for entry in file.nodes:
-        sensor = log_sensor(entry.node, entry) if entry.node in nodes else None
+        sensor = log_sensor(entry.node, entry, olddir=file.olddir) if entry.node in nodes else None
         if sensor is None:
             continue
         sensor.poll(now_us)

@@ -13,15 +13,12 @@ import asyncio
 import functools
 from typing import Any
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from parkade.open_files import raise_file_limit
 from parkade.service.unread import MOST_UNREAD, UNREAD_S, Unread
-
-_log = structlog.get_logger(__name__)
 
 HEAD_S = 10.0
 MOST_HALF_OPEN = 256

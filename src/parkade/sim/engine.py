@@ -15,6 +15,7 @@ from parkade.ports import (
     DesiredAttempt,
     InvalidSpec,
     LogRequest,
+    Misconfigured,
     Observation,
     Stop,
     Transient,
@@ -72,6 +73,8 @@ class SimulatedEngine:
         now_us = self._clock.steady_us()
         weather, machines = self._weather, self._machines
         if weather.is_so(weather.refuses_until_us, now_us, 300):
+            if weather.chance.randrange(2):
+                raise Misconfigured("nodes: simulated, they are none of this pool")
             raise InvalidSpec("workdir: simulated, it is not there")
         if weather.is_so(weather.engine_until_us, now_us, 300):
             raise Transient("simulated: the engine is busy")

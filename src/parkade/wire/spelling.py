@@ -12,10 +12,6 @@ LATER = {
     "suppliers": "naming suppliers",
     "cpus_per_gpu": "asking for CPUs",
     "memory_per_gpu": "asking for memory",
-    "array": "an array of members",
-    "payout_cap": "a cap on payouts",
-    "min_runtime": "a shortest run",
-    "shared_nodes": "orgs that share a node",
 }
 KNOWN_KEYS: set[str] = set()
 # The longest key that is compared with those that there are.

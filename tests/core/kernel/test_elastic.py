@@ -85,7 +85,7 @@ def test_it_grows_back_once_it_has_run_for_regrow_and_not_before() -> None:
     assert len(parkade.nodes_of(name)) == 2 and parkade.attempt(name).generation == 1
     parkade.run(90)
     assert parkade.attempt(name).generation == 2
-    assert parkade.nodes_of(name) == ("a1", "a2", "a3", "a4") or len(parkade.nodes_of(name)) == 4
+    assert len(parkade.nodes_of(name)) == 4
     grown = [
         it.stop.cause
         for event in parkade.journal

@@ -5,7 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from parkade.core.running.observations import NEVER_RAN
-from parkade.core.state import commands
+from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_event
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
@@ -290,6 +290,63 @@ def test_a_launch_that_fails_costs_the_seconds_in_which_it_had_its_seats() -> No
         gone(parkade, name, launch_error="env_file line 1 is not KEY=VALUE")
         assert parkade.phase(name) is Phase.FAILED
     assert 0 <= 16 * MICROS * 15 // 3600 - paid(parkade) <= 2
+
+
+def test_a_start_that_the_engine_refuses_costs_nothing_and_is_not_the_one_of_the_day() -> None:
+    parkade = given_parkade()
+    for _ in range(2):
+        name = holding(parkade)
+        parkade.run(20 * MINUTE, obey=False)
+        gone(parkade, name, launch_error="it ended here before", is_refused=True)
+        assert parkade.phase(name) is Phase.FAILED
+    assert paid(parkade) == 0
+    assert parkade.world.records.unstarted == {}
+    audit(encode_event(event) for event in parkade.journal)
+
+
+def test_a_refused_start_that_made_others_leave_owes_no_minimum() -> None:
+    parkade = given_parkade(nodes=1)
+    guest = parkade.bid("rich", 9)
+    parkade.clear()
+    parkade.started(guest)
+    name = parkade.bid("lab", 20)
+    parkade.clear()
+    parkade.ended(guest, code=85)
+    parkade.run(10 * MINUTE, obey=False)
+    assert parkade.phase(name) is Phase.STARTING
+    gone(parkade, name, launch_error="it ended here before", is_refused=True)
+    assert paid(parkade) == 0
+    audit(encode_event(event) for event in parkade.journal)
+
+
+@pytest.mark.parametrize("cause", [True, False])
+def test_a_refused_start_costs_nothing_also_if_it_is_cancelled_before_that_is_heard(
+    cause: bool,
+) -> None:
+    parkade = given_parkade()
+    name = holding(parkade)
+    parkade.run(20 * MINUTE, obey=False)
+    parkade.do(commands.Cancel(by=None, workload=name, now=cause))
+    gone(parkade, name, launch_error="it ended here before", is_refused=True)
+    assert (parkade.phase(name), paid(parkade)) == (Phase.CANCELLED, 0)
+
+
+@pytest.mark.parametrize("had_process", [True, False])
+def test_what_had_a_process_or_did_not_fail_at_its_launch_was_not_refused(
+    had_process: bool,
+) -> None:
+    parkade = given_parkade()
+    name = holding(parkade)
+    parkade.run(20 * MINUTE, obey=False)
+    if had_process:
+        parkade.started(name)
+        parkade.run(1 * MINUTE, obey=False)
+    error = "it ended here before" if had_process else None
+    exits = (RankExit(rank=0, code=1, signal=None),)
+    gone(parkade, name, launch_error=error, is_refused=True, exits=exits)
+    assert paid(parkade) >= GRACE_MICROS
+    ended = [it for it in parkade.journal if isinstance(it, events.Ended)]
+    assert [it.is_refused for it in ended] == [False]
 
 
 def test_a_bid_is_not_lowered_to_be_outbid_while_it_starts() -> None:

@@ -62,7 +62,6 @@ ORDER = "the price decides who is first; a running bid is changed by `parkade bi
 BINDING = "programs see all processors of their seats"
 TELLING = "`parkade events` and webhooks tell of it"
 ALONE = "ask for all GPUs of a node to have it alone"
-TASKS = "say --ntasks-per-node"
 OF_SLURM = "it is a matter of Slurm's own"
 REQUEUED = "a workload that was moved is always started again"
 

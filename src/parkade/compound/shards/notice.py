@@ -29,7 +29,6 @@ class Notice:
         name = environment.get("PARKADE_NOTICE_FILE")
         self._file = Path(name) if name else None
         self._drain_s = drain_s
-        self._ends_at = 0.0
         #: Set when there is notice.
         self.given = asyncio.Event()
         #: Set when the time for what has begun is over.

@@ -10,11 +10,15 @@ still leaves, no seats are promised to it: else the promise would cancel the wai
     first wait  the market's `backoff`, from the second preemption, the second failure or the first
                 85 on
     then        twice as long each time, at most 2 ** MOST_BACKOFF_DOUBLINGS of the first
+
+On-demand waits for no preemption: no bid takes its seats, and what fell back from spot to keep its
+deadline has no time to wait.
 """
 
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Cause
+from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Workload
 
 QUICK_RUNS = 10
@@ -30,6 +34,8 @@ def not_before_us(
     attempt = workload.attempt
     assert attempt is not None
     is_own = cause in (None, Cause.NOT_STARTED)
+    if cause in PREEMPTED and workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
+        return 0
     terms = world.records.markets[workload.market].terms
     if not _is_early(attempt, terms, at_us):
         return 0

@@ -228,6 +228,8 @@ def fall_back(world: World, event: events.FellBack) -> None:
             agreed_price_micros=kept.price_micros,
             price_to_win_micros=None,
             fallback=None,
+            window_from_us=event.at_us,
+            not_before_us=0,
         )
     )
     if event.withdraws:
@@ -246,15 +248,17 @@ def _withdraw(world: World, name: str) -> None:
 
 
 def _saved_us(world: World, workload: Workload, event: events.Ended) -> int:
-    """What its ended attempts have saved of its running; not counted where it has no deadline."""
+    """What its ended attempts have saved of its running, by the last checkpoint or by the notice
+    after which it said so; not counted where it has no deadline."""
     attempt = workload.attempt
     if workload.spec.deadline is None or attempt is None:
         return workload.saved_us
     market = world.records.markets[workload.market]
-    if event.is_saved:
-        until_us = event.at_us if attempt.stop is None else attempt.stop.noticed_us
-        return workload.saved_us + saved_until_us(market, attempt, until_us)
-    return saved_us(market, workload)
+    reported_us = saved_us(market, workload)
+    if not event.is_saved:
+        return reported_us
+    until_us = event.at_us if attempt.stop is None else attempt.stop.noticed_us
+    return max(reported_us, saved_until_us(market, workload, until_us))
 
 
 def note_budget(world: World, event: events.BudgetNoted) -> None:

@@ -21,7 +21,7 @@ from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import not_owned, refuse_unfenced, sellable
-from parkade.core.steps.fallbacks import fallback_micros, falls_back_us, must_end_us
+from parkade.core.steps.fallbacks import fallback_micros, falls_back_us, must_end_us, terms_now
 from parkade.core.steps.notices import order_stop
 from parkade.core.steps.refusals import invalid
 from parkade.core.units.money import format_amount
@@ -77,7 +77,8 @@ def kept_window(
         )
     room_now = not_owned(world, market)
     fabric = min((room_now.get(f, 0) < nodes, n, f) for n, f in fitting)[2]
-    kept = Fallback(fabric=fabric, price_micros=market.terms.pay_as_you_go_micros)
+    price = market.terms.pay_as_you_go_micros
+    kept = Fallback(fabric=fabric, price_micros=price, terms=terms_now(market))
     return _bad_money(world, market, workload, kept, now_us) or kept
 
 

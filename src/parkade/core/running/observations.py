@@ -218,16 +218,18 @@ def _ended(
     at_us = min(max(released_us, began_us), now_us)
     billed_us = at_us if seen_us is None else max(seen_us, began_us)
     is_lost = attempt.broken_us is not None or _is_lost(attempt, seen, is_seen=seen_us is None)
+    is_refused = _is_refused(attempt, seen)
     found: list[events.AnyEvent] = []
-    has_none = is_unstarted(attempt, is_lost=is_lost)
-    until_us = _billed_until_us(attempt, billed_us, is_lost and not has_none)
-    hold = hold_at_end(world, workload, until_us, is_lost=is_lost)
+    has_none = is_unstarted(attempt, is_lost=is_lost, is_refused=is_refused)
+    is_others = (is_lost and not has_none) or is_refused
+    until_us = _billed_until_us(attempt, billed_us, is_others)
+    hold = hold_at_end(world, workload, until_us, is_lost=is_lost, is_refused=is_refused)
     used = postings.post_use(
         workload,
         held_us=deciding.holds.billed_us(workload, hold, at_us),
         until_us=until_us,
         at_us=at_us,
-        minimum_us=_minimum_us(world, workload, is_lost=is_lost),
+        minimum_us=_minimum_us(world, workload, is_lost=is_lost or is_refused),
     )
     if used is not None:
         found.extend((used, *_note_budget(world, workload, used)))
@@ -238,6 +240,7 @@ def _ended(
         held_us=hold.beyond_us,
         held_in_grace_us=hold.within_us,
         held_idle_us=hold.waited_us,
+        is_refused=is_refused,
     )
     if judged.phase is not Phase.PLACED:
         found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
@@ -260,7 +263,13 @@ def _is_lost(attempt: Attempt, seen: ObservedAttempt, *, is_seen: bool) -> bool:
         return False
     if attempt.started_us is not None or attempt.stop is None:
         return True
-    return not is_seen and not is_unstarted(attempt, is_lost=True)
+    return not is_seen and not is_unstarted(attempt, is_lost=True, is_refused=False)
+
+
+def _is_refused(attempt: Attempt, seen: ObservedAttempt) -> bool:
+    """Whether the engine did not start it, by no doing of its org. What had a process was
+    started, whatever is said of it later."""
+    return seen.is_refused and seen.launch_error is not None and attempt.started_us is None
 
 
 def _is_known(seen: ObservedAttempt) -> bool:
@@ -270,8 +279,8 @@ def _is_known(seen: ObservedAttempt) -> bool:
 
 
 def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
-    """Its end; where it was stopped without the notice it was promised, its last checkpoint, at
-    most an hour before."""
+    """Its end; where it was stopped without the notice it was promised or not started at all, its
+    last checkpoint, at most an hour before."""
     until_us = billed_to_us(attempt, at_us)
     assert until_us <= at_us, "nothing after the end is billed"
     if not is_lost:

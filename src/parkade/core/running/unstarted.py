@@ -13,7 +13,7 @@ The rest is billed as a late start, where the attempt ended by its org's own doi
     own doing   it ended by itself, was cancelled, did not start within `start_limit`, failed to
                 launch, or its org cannot pay any more, or a bid or a right of its org took its
                 seats or moved it, or it left by its own choice; nothing that others, the platform
-                or a broken node did
+                or a broken node did, nor a start that the engine refused by no doing of its org
 
 Example (computed by `tests/core/kernel/test_unstarted.py`), a start grace of 2 minutes:
 
@@ -25,7 +25,7 @@ Example (computed by `tests/core/kernel/test_unstarted.py`), a start grace of 2 
 
 The one surprising rule: work for which others had to leave is billed from the start grace on
 anyway (`billing.metering`), so only what is within it is added here. What may be billed counts as
-owed before (`billing.holds`). Decision records 60, 95 and 161.
+owed before (`billing.holds`). Decision records 60, 95, 161 and 168.
 """
 
 from parkade.core.billing.holds import NO_HOLD, Hold, has_free_hold, hold_of
@@ -37,27 +37,30 @@ from parkade.core.workloads.workload import Attempt, Unstarted, Workload
 OWN_DOING = frozenset({Cause.CANCELLED, Cause.NOT_STARTED, Cause.BUDGET, Cause.EXPIRED})
 
 
-def is_unstarted(attempt: Attempt, *, is_lost: bool) -> bool:
+def is_unstarted(attempt: Attempt, *, is_lost: bool, is_refused: bool) -> bool:
     """Whether an attempt that ends now held its seats without a first process, by its org's own
     doing. `is_lost`: it is unknown how its ranks ended, which says nothing where it was stopped
-    before it had any."""
-    return attempt.started_us is None and _is_own_doing(attempt, is_lost=is_lost)
+    before it had any; `is_refused`: the engine did not start it, by no doing of its org."""
+    is_own = _is_own_doing(attempt, is_lost=is_lost, is_refused=is_refused)
+    return attempt.started_us is None and is_own
 
 
-def _is_own_doing(attempt: Attempt, *, is_lost: bool) -> bool:
-    if attempt.broken_us is not None:
+def _is_own_doing(attempt: Attempt, *, is_lost: bool, is_refused: bool) -> bool:
+    if attempt.broken_us is not None or is_refused:
         return False
     if attempt.stop is None:
         return not is_lost
     return attempt.stop.cause in OWN_DOING or attempt.is_lost_to_own
 
 
-def hold_at_end(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> Hold:
+def hold_at_end(
+    world: World, workload: Workload, until_us: int, *, is_lost: bool, is_refused: bool
+) -> Hold:
     """The time before its first process that an attempt which is billed to this instant has to pay
     for; none where others ended it."""
     attempt = workload.attempt
     assert attempt is not None
-    if not _is_own_doing(attempt, is_lost=is_lost):
+    if not _is_own_doing(attempt, is_lost=is_lost, is_refused=is_refused):
         return NO_HOLD
     if is_lost and attempt.started_us is not None:
         return NO_HOLD

@@ -593,7 +593,9 @@ class Ended(Event, frozen=True, kw_only=True):
     free; billed unless it is the first of its org in a day. None in journals in which only
     `is_unstarted` counted. `held_in_grace_us`: the part of that time which is within the
     start grace, `held_idle_us`: that before the launch, in which its promise held idle seats for
-    its own org; both are always billed. None in journals of before they were.
+    its own org; both are always billed. None in journals of before they were. `is_refused`: the
+    engine did not start it by no doing of its org, and nothing is billed; False in journals of
+    before this was told.
     """
 
     workload: str
@@ -611,6 +613,7 @@ class Ended(Event, frozen=True, kw_only=True):
     held_us: int | None = None
     held_in_grace_us: int | None = None
     held_idle_us: int | None = None
+    is_refused: bool = False
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):

@@ -132,7 +132,9 @@ def sold(world: World, market: Market) -> tuple[Sold, ...]:
         if workload.spec.capacity.kind is not CapacityKind.ON_DEMAND or workload.fabric is None:
             continue
         assert workload.must_end_us is not None
-        window = Window(start_us=workload.submitted_us, end_us=workload.must_end_us)
+        from_us = workload.window_from_us
+        since_us = workload.submitted_us if from_us is None else from_us
+        window = Window(start_us=since_us, end_us=workload.must_end_us)
         market_of = world.records.markets[workload.market]
         nodes = workload.spec.nodes_alone(market_of.instance_type.gpus_per_node)
         entries.append(Sold(fabric=workload.fabric, nodes=nodes, window=window))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from parkade.core.units.names import ENV_KEY
-from parkade.ports import DesiredAttempt, InvalidSpec, NodeShape
+from parkade.ports import DesiredAttempt, InvalidSpec, Misconfigured, NodeShape
 
 MOST_NAME_BYTES = 200
 MOST_RANKS = 256
@@ -13,7 +13,8 @@ UNCATCHABLE = ("SIGKILL", "SIGSTOP")
 
 
 def validate(attempt: DesiredAttempt, nodes: Sequence[NodeShape]) -> None:
-    """Raises InvalidSpec; whether its user may run here is the engine's to say."""
+    """Raises InvalidSpec, or Misconfigured where the seats that it was given are none here; whether
+    its user may run here is the engine's to say."""
     for key in ("attempt", "workload", "org"):
         folder_name(getattr(attempt, key), key=key)
     if not attempt.command.strip():
@@ -52,7 +53,7 @@ def _check_ranks(attempt: DesiredAttempt, nodes: Sequence[NodeShape]) -> None:
     left = {shape.node: shape.gpus for shape in nodes}
     for rank in attempt.ranks:
         if rank.node not in left:
-            raise InvalidSpec(f"nodes: {rank.node} is no node of this pool")
+            raise Misconfigured(f"nodes: {rank.node} is no node of this pool")
         left[rank.node] -= rank.gpus
         if rank.gpus < 0 or left[rank.node] < 0:
-            raise InvalidSpec(f"gpus: node {rank.node} has fewer GPUs than its ranks ask for")
+            raise Misconfigured(f"gpus: node {rank.node} has fewer GPUs than its ranks ask for")

@@ -90,14 +90,6 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
 
 
-class _Allocated(msgspec.Struct):
-    nodename: str = ""
-
-
-class _Resources(msgspec.Struct):
-    allocated_nodes: Any = None
-
-
 class _Job(msgspec.Struct):
     job_id: Any
     job_state: Any

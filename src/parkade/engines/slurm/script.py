@@ -9,7 +9,7 @@ from urllib.parse import quote
 from parkade.engines.slurm.answers import MARK
 from parkade.engines.slurm.planning import Part
 from parkade.engines.slurm.settings import SlurmSettings
-from parkade.ports import DesiredAttempt, InvalidSpec
+from parkade.ports import DesiredAttempt, Misconfigured
 
 WORD = re.compile(r"[A-Za-z0-9_.,@+:-]+")
 HEAD = "parkade.engines.slurm.head"
@@ -48,7 +48,7 @@ def batch(
     for key in ("partition", "account", "qos", "reservation"):
         value = getattr(settings, key)
         if value and not WORD.fullmatch(value):
-            raise InvalidSpec(f"engine option {key}: {value!r} is not one word")
+            raise Misconfigured(f"engine option {key}: {value!r} is not one word")
         common += [f"--{key}={value}"] if value else []
     lines = ["#!/bin/bash"]
     for number, part in enumerate(parts):

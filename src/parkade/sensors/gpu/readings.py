@@ -4,7 +4,6 @@ import msgspec
 
 from parkade.sensors.gpu.metric import Metric
 
-INTEGER_BLANK = 0x7FFFFFFFFFFFFFF0
 SMALL_BLANK = range(0x7FFFFFF0, 0x80000000)
 FLOAT_BLANK = 140_737_488_355_328.0
 """DCGM's values for 'blank', 'not found', 'not supported' and 'no permission' begin here."""

@@ -11,7 +11,10 @@ A **bookmark** names each open file (device and inode), how far it was read, a c
 before that place, and when its last line was read. The checksum tells a file that only grew from
 one that was cut and grew past the old place; it finds the copy that was made before a cut, and
 knows a log that a longer copy of itself replaced. What stands behind a bookmark and cannot be found
-is said in `missed`.
+is told in `missed`. `rotation` knows where a rotation puts files.
+
+A follower that **rests** holds no file open between two looks, for programs that may open few: it
+goes on as after a restart, and looks at a log that has not changed by its size and times alone.
 
 Worked example. `kern.log` was read to byte 900. It is copied to `kern.log.1` and cut, and 2,000
 bytes are written into it. The bytes before place 900 differ, so it was cut; those of `kern.log.1`
@@ -24,30 +27,43 @@ import stat
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import BinaryIO
 
-from parkade.ports import NO_BACKLOG, Backlog
+from parkade.ports import NO_BACKLOG, Backlog, Missed
 from parkade.sensors.kernel_log.reading import MOST_LINE
-from parkade.sensors.kernel_log.rotation import MOST_CHECKED, Place, missed, rotated_since
+from parkade.sensors.kernel_log.rotation import (
+    MOST_CHECKED,
+    Place,
+    Rotated,
+    missed,
+    rotated_since,
+)
 
 QUIET_S = 60.0
 """A renamed file that nobody wrote into for so long is let go, once the new one has begun."""
 NO_FILE = "it is no regular file; `local: true` reads the ring of this machine's kernel"
+LONG_S = 10.0
+"""Between two looks; in less time no log is rotated twice."""
 MOST_OPEN = 1_000
 MOST_LINES = 10_000
 """In one look."""
 
+Identity = tuple[int, int]
+"""Device and inode."""
+Look = tuple[int, int, int, int]
+"""Device, inode, size, and when it was written last: equal where nothing was written."""
+
 
 class _OpenFile:
     """One file and how far it was read. `quiet_s`: the steady clock when it had last grown;
-    `read_s`: the wall clock when its last line was read, 0 for none."""
+    `read_s`: the wall clock when its last line was read or skipped, 0 for none."""
 
     def __init__(self, handle: BinaryIO, place: Place | None, now_s: float) -> None:
         self._handle = handle
         found = os.fstat(handle.fileno())
-        self.identity = (found.st_dev, found.st_ino)
+        self.identity: Identity = (found.st_dev, found.st_ino)
         self._part, self._part_bytes = b"", 0
         self._checked: tuple[int, int] | None = None
         self.read_s = 0 if place is None else place.read_s
@@ -111,9 +127,14 @@ class _OpenFile:
         self._part, self._part_bytes = b"", 0
         self.close()
 
+    def look(self) -> Look:
+        """How it stands now."""
+        return _look(os.fstat(self._handle.fileno()))
+
     def skip(self) -> None:
         """Nothing of what it holds now is given out."""
         self._at = self._handle.seek(0, os.SEEK_END)
+        self.read_s = int(time.time())
 
     def close(self) -> None:
         """Ends it."""
@@ -125,34 +146,47 @@ class Follower:
 
     `unread` says why the path cannot be read now, None where it can; a file that comes later is
     read from its beginning. `missed`: what was not read, behind the bookmark that it went on from
-    or before a cut. `steady` is a clock in seconds."""
+    or before a cut. `olddir`: into which the log is rotated, from its own folder on. `rests`: see
+    the module. `steady` is a clock in seconds."""
 
     def __init__(
         self,
         path: Path,
         *,
         from_end: bool,
+        olddir: Path | None = None,
+        rests: bool = False,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
+        self._olddir = olddir
         self._steady = steady
+        self._rests = rests
+        self._resting: tuple[Place, ...] | None = None
+        self._looked_s = steady()
         self._files: deque[_OpenFile] = deque()
         self._behind_s: float | None = None
+        self._seen: Look | None = None
+        self._left = 0
         self.unread: str | None = None
-        self.missed: str | None = None
+        self.missed: Missed | None = None
         self._open_path()
         if from_end and self._files:
             self._files[-1].skip()
+        self._rest()
 
     def poll(self, most_lines: int = MOST_LINES) -> list[str]:
         """The whole lines since the last call, at most `most_lines`; [] where there are none."""
         found: list[str] = []
+        if self._resting is not None and not self._wake():
+            return found
         self._look_at_path()
         is_whole = self._take(found, most_lines)
         if is_whole:
             self._behind_s = None
         elif self._behind_s is None:
             self._behind_s = self._steady()
+        self._rest()
         return found
 
     @property
@@ -160,13 +194,14 @@ class Follower:
         """What the last look left unread."""
         if self._behind_s is None:
             return NO_BACKLOG
-        return Backlog(sum(it.left for it in self._files), self._steady() - self._behind_s)
+        left = self._left if self._resting else sum(it.left for it in self._files)
+        return Backlog(left, self._steady() - self._behind_s)
 
     @property
     def bookmark(self) -> str | None:
         """How far its files were given out as whole lines, oldest first; those of which nothing was
-        are left out. None where none is open."""
-        places = [it.place() for it in self._files]
+        are left out. None where none is followed."""
+        places = self._resting or [it.place() for it in self._files]
         kept = [it for at, it in enumerate(places) if at == 0 or it.offset > 0]
         return ";".join(it.text() for it in kept) or None
 
@@ -175,51 +210,108 @@ class Follower:
         What is not found is told, and the path is read from its beginning."""
         places = [Place.of(text) for text in bookmark.split(";")]
         known = [each for each in places if each is not None]
-        if self._files and len(known) == len(places):
-            self._go_on(known)
+        if len(known) == len(places):
+            self._go_on(tuple(known))
+            self._rest()
 
     def close(self) -> None:
         """Ends it."""
         while self._files:
             self._files.popleft().close()
 
-    def _go_on(self, places: list[Place]) -> None:
-        """With the files as they are now: those behind the first place that can be found."""
+    def _rest(self) -> None:
+        """Lets go of the files until the next look, where that is wanted."""
+        if not self._rests or not self._files:
+            return
+        self._resting = tuple(it.place() for it in self._files)
+        self._left = sum(it.left for it in self._files)
+        is_done = len(self._files) == 1 and not self._left
+        self._seen = self._files[-1].look() if is_done else None
+        self.close()
+
+    def _wake(self) -> bool:
+        """Opens the files again; whether there may be anything new, and the path can be read."""
+        try:
+            seen = _look(self._path.stat())
+        except OSError as error:
+            self.unread = _why(self._path, error)
+            return False
+        places = self._resting
+        assert places is not None
+        if seen == self._seen:
+            self.unread = None
+            return False
+        self._go_on(places)
+        return bool(self._files)
+
+    def _go_on(self, places: tuple[Place, ...]) -> None:
+        """With the files as they are now: those behind the first place that can be found. Where the
+        path cannot be read now, later."""
         self.close()
         self._open_path()
+        self._resting, self._seen, self._left = None, None, 0
         if not self._files:
+            self._resting = places
             return
         current = self._files.pop()
         first, rest = places[0], places[1:]
         while not first.is_in(self._path):
-            rotated = rotated_since(self._path, first)
-            self.missed = missed(self._path, first, rotated) or self.missed
+            rotated = rotated_since(self._path, first, self._olddir)
+            self._miss(first, rotated)
             if rotated.files or not rest:
                 self._open_rotated(rotated.files, (first, *rest))
+                self._miss_rest(rest, rotated.files)
                 break
             first, rest = rest[0], rest[1:]
         current.close()
         found = next((each for each in (first, *rest) if each.is_in(self._path)), None)
         self._open_path(found)
 
-    def _open_other(self, place: Place) -> None:
+    def _miss(self, place: Place, rotated: Rotated) -> None:
+        """Notes what of it is not read; once."""
+        why = missed(place, rotated)
+        known = self.missed
+        if why is None or (known is not None and known[:2] == (why, place.read_s)):
+            return
+        self.missed = Missed(why, place.read_s, 1 if known is None else known.spans + 1)
+
+    def _miss_rest(self, places: tuple[Place, ...], rotated: tuple[Path, ...]) -> None:
+        """Notes those of the later places that stand in no file any more."""
+        for place in places:
+            is_held = any(place.holds(path, is_same=False) for path in rotated)
+            if not is_held and not place.is_in(self._path):
+                self._miss(place, Rotated((), ()))
+
+    def _open_other(self, place: Place, unlooked_s: float) -> None:
         """The path names another file now, which may be a longer copy of the one that was read, as
-        `rsync` makes it: that one is read on."""
+        `rsync` makes it: that one is read on. After a time without a look it may have been rotated
+        more than once."""
         is_copy = place.is_in(self._path)
         if is_copy:
             self._files.pop().close()
+        elif unlooked_s >= LONG_S:
+            rotated = rotated_since(self._path, place, self._olddir)
+            if rotated.files:
+                self._miss(place, rotated)
+            known = {it.identity for it in self._files}
+            self._open_rotated(rotated.files, (), known)
         self._open_path(place if is_copy else None)
 
-    def _open_rotated(self, paths: tuple[Path, ...], places: tuple[Place, ...]) -> None:
-        """The first from its place on, the others from theirs, or whole."""
+    def _open_rotated(
+        self, paths: tuple[Path, ...], places: tuple[Place, ...], known: Container[Identity] = ()
+    ) -> None:
+        """The first from its place on, the others from theirs, or whole; those that are `known` are
+        open."""
         for at, path in enumerate(paths):
-            known = next((each for each in places[at > 0 :] if each.is_in(path)), None)
-            place = places[0] if at == 0 else known
+            place = next((each for each in places[at > 0 :] if at == 0 or each.is_in(path)), None)
             try:
-                handle = _opened(path)
+                opened = _OpenFile(_opened(path), place, self._steady())
             except OSError:
                 continue
-            self._files.append(_OpenFile(handle, place, self._steady()))
+            if opened.identity in known:
+                opened.close()
+            else:
+                self._files.append(opened)
 
     def _open_path(self, place: Place | None = None) -> None:
         try:
@@ -251,6 +343,8 @@ class Follower:
 
     def _look_at_path(self) -> None:
         """Opens what the path names now, where that is another file, or was cut."""
+        unlooked_s = self._steady() - self._looked_s
+        self._looked_s = self._steady()
         try:
             now = self._path.stat()
         except OSError as error:
@@ -259,9 +353,9 @@ class Follower:
         if not self._files:
             self._open_path()
         elif self._files[-1].identity != (now.st_dev, now.st_ino):
-            self._open_other(self._files[-1].place())
+            self._open_other(self._files[-1].place(), unlooked_s)
         elif self._files[-1].is_cut(now.st_size):
-            self._go_on([it.place() for it in self._files])
+            self._go_on(tuple(it.place() for it in self._files))
 
 
 def checksum(descriptor: int, offset: int) -> int:
@@ -277,6 +371,10 @@ def _opened(path: Path) -> BinaryIO:
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
     raise OSError(errno.EINVAL, NO_FILE)
+
+
+def _look(seen: os.stat_result) -> Look:
+    return (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
 
 
 def _why(path: Path, error: OSError) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import MINUTE_US, SECOND_US
-from parkade.ports import NO_BACKLOG, NO_OTHERS, Backlog, OtherLines
+from parkade.ports import NO_BACKLOG, NO_OTHERS, Backlog, Missed, OtherLines
 from parkade.sensors.bookmarks import KERNEL_LOG
 from parkade.sensors.kernel_log.journal import ComingLines, KernelJournalError, journal_lines
 from parkade.sensors.kernel_log.live import symptoms_of_lines
@@ -60,6 +60,11 @@ class KernelJournal:
         self._failed_us: int | None = None
 
     @property
+    def reads(self) -> str:
+        """See `ports.LogSensor`."""
+        return f"journal of {self._node}"
+
+    @property
     def bookmark(self) -> str | None:
         """See `ports.LogSensor`."""
         return None if self._cursor is None else f"{PREFIX}{self._cursor}"
@@ -75,7 +80,7 @@ class KernelJournal:
         return NO_OTHERS
 
     @property
-    def missed(self) -> str | None:
+    def missed(self) -> Missed | None:
         """See `ports.LogSensor`; what journald dropped is not known."""
         return None
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import SECOND_US
-from parkade.ports import NO_BACKLOG, Backlog, OtherLines
+from parkade.ports import NO_BACKLOG, Backlog, Missed, OtherLines
 from parkade.sensors.bookmarks import KERNEL_LOG
 from parkade.sensors.kernel_log.files import KernelRecords, boot_id
 from parkade.sensors.kernel_log.following import Follower
@@ -43,13 +43,17 @@ class KernelLogFile:
         from_end: bool = True,
         hosts: tuple[str, ...] = (),
         sharing: Hosts | None = None,
+        olddir: Path | None = None,
+        rests: bool = False,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.tally = LineTally()
-        self._node = node
+        self._node, self._path = node, path
         self._hosts = Hosts(hosts or (node,))
         self._sharing = sharing
-        self._follower = Follower(path, from_end=from_end, steady=steady)
+        self._follower = Follower(
+            path, from_end=from_end, olddir=olddir, rests=rests, steady=steady
+        )
         self.state = self._state()
 
     def poll(self, now_us: int) -> list[Symptom]:
@@ -63,6 +67,11 @@ class KernelLogFile:
         return symptoms_of_lines(
             lines, self.tally, self._node, now_us, hosts=self._hosts, sharing=self._sharing
         )
+
+    @property
+    def reads(self) -> str:
+        """See `ports.LogSensor`."""
+        return str(self._path)
 
     @property
     def bookmark(self) -> str | None:
@@ -80,7 +89,7 @@ class KernelLogFile:
         return self.tally.others
 
     @property
-    def missed(self) -> str | None:
+    def missed(self) -> Missed | None:
         """See `ports.LogSensor`."""
         return self._follower.missed
 
@@ -120,8 +129,7 @@ class Records(Protocol):
 
 class KernelRing:
     """New records of /dev/kmsg, known by their sequence numbers within one life of the kernel; the
-    first poll gives all of them, or those behind what it resumed from. `missed`: see
-    `ports.LogSensor`; known once the ring was read again."""
+    first poll gives all of them, or those behind what it resumed from."""
 
     name = KERNEL_LOG
 
@@ -139,8 +147,14 @@ class KernelRing:
         self._open = records
         self._records = records()
         self._last = -1
-        self.missed: str | None = None
+        self._is_begun = False
+        self.missed: Missed | None = None
         self.backlog = NO_BACKLOG
+
+    @property
+    def reads(self) -> str:
+        """See `ports.LogSensor`."""
+        return f"ring of {self._node}"
 
     @property
     def bookmark(self) -> str | None:
@@ -172,7 +186,7 @@ class KernelRing:
         """See `ports.LogSensor`."""
         boot, _, number = bookmark.rpartition(":")
         if boot == self._boot and number.isdecimal():
-            self._last = int(number)
+            self._last, self._is_begun = int(number), True
 
     def reread(self, now_us: int) -> list[Symptom]:
         """See `ports.LogSensor`: what the kernel still holds."""
@@ -184,10 +198,16 @@ class KernelRing:
         finally:
             again.close()
         if self._last >= 0 and held and held[0][0] > self._last + 1:
-            lost = held[0][0] - self._last - 1
-            self.missed = f"the kernel's ring ran over, and {lost} records of it were not read"
+            self._miss(held[0][0] - self._last - 1)
+            self._is_begun = False
         lines = [record for number, record in held if number <= self._last]
         return symptoms_of_lines(lines, LineTally(), self._node, now_us)
+
+    def _miss(self, records: int) -> None:
+        """Notes how many records were overwritten before they were read."""
+        before = 0 if self.missed is None else self.missed.spans
+        why = f"the kernel's ring ran over, and {records} records of it were not read"
+        self.missed = Missed(why, 0, before + 1)
 
     def poll(self, now_us: int) -> list[Symptom]:
         """See `ports.Sensor`."""
@@ -195,7 +215,9 @@ class KernelRing:
         try:
             for number, record in numbered(self._records.new()):
                 if number > self._last:
-                    self._last = number
+                    if self._is_begun and number > self._last + 1:
+                        self._miss(number - self._last - 1)
+                    self._last, self._is_begun = number, True
                     lines.append(record)
             self.state = READ
         except FileNotFoundError:

@@ -84,10 +84,13 @@ def is_settled(promise: Record) -> bool:
     return bool(debt.get("is_paid", False))
 
 
-def _costs_nothing(promise: Record) -> bool:
-    """Whether its price is 0, and so is what those that it outbid had bid."""
+def _costs_nothing(books: Books, name: str, promise: Record) -> bool:
+    """Whether its price is 0, and so is what those that it outbid had bid; on-demand, which bids
+    nothing, owes its price alone."""
     debt = promise.get("debt") or {}
-    return promise["rates"][-1]["price_micros"] == 0 and not any(debt.get("outbid_micros") or ())
+    is_bid = books.workloads[name].get("spec", {}).get("limit_price_micros") is not None
+    is_more = is_bid and any(debt.get("outbid_micros") or ())
+    return promise["rates"][-1]["price_micros"] == 0 and not is_more
 
 
 def _is_broken(books: Books, name: str) -> bool:
@@ -111,7 +114,7 @@ def give_up(books: Books, name: str, what: str, at_us: int) -> None:
     if _is_broken(books, name):
         return
     minimum_us = books.terms[books.workloads[name]["market"]]["minimum_charge_us"]
-    is_free = minimum_us == 0 or _costs_nothing(promise)
+    is_free = minimum_us == 0 or _costs_nothing(books, name, promise)
     require(is_free, f"{name} gave up a promise for which others left, by {what}")
 
 
@@ -128,7 +131,7 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
     if promise is None or not promise["displaces"] or is_paid or is_settled(promise):
         return
     minimum_us = books.terms[event["market"]]["minimum_charge_us"]
-    if minimum_us == 0 or _costs_nothing(promise) or _is_broken(books, name):
+    if minimum_us == 0 or _costs_nothing(books, name, promise) or _is_broken(books, name):
         return
     why = leaving["why"]
     require(why not in OWN_FAULT, f"{name} lost a promise for which others left by {why}, unpaid")

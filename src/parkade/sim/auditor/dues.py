@@ -38,6 +38,8 @@ def _billed_to_us(run: Run) -> int:
 def is_lost(run: Run) -> bool:
     """Whether the platform or a node ended it, or it is not known what did."""
     assert run.end is not None
+    if run.end.get("is_refused", False):
+        return True
     summary = run.end["summary"]
     if run.has_failed and run.broken_us is None:
         return False

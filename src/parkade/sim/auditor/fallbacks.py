@@ -3,7 +3,8 @@
 It becomes on-demand at the last moment at which on-demand makes the deadline, neither sooner nor
 later: the deadline, less what is left to run, less notice, kill, turnaround, the pause between two
 clearings, and the start grace. What was saved counts: of each attempt from its first process to its
-last checkpoint, or to the notice after which it said that it saved, less the start grace.
+last checkpoint, or to the notice after which it said that it saved, the later of both, less the
+start grace. The terms are those of its submission.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ class Due:
     """Work that has a deadline and is not on-demand yet."""
 
     market: str
+
+    terms: MarketTerms | None
+    """Those of its sale; None: those in force, in journals of before they held."""
+
     submitted_us: int
     by_us: int
     duration_us: int
@@ -77,6 +82,7 @@ class FallbackAuditor:
         if deadline is not None and workload.spec.capacity.kind is CapacityKind.SPOT:
             self._due[workload.workload] = Due(
                 market=workload.market,
+                terms=self._terms[workload.market] if _keeps_terms(workload) else None,
                 submitted_us=workload.submitted_us,
                 by_us=deadline.by_us,
                 duration_us=deadline.duration_us,
@@ -89,22 +95,24 @@ class FallbackAuditor:
             return
         due.saved_us = self._saved_us(due)
         if event.is_saved:
-            grace_us = self._terms[due.market].start_grace_us
             until_us = event.at_us if due.noticed_us is None else due.noticed_us
-            before_us = due.saved_us - self._by_checkpoint_us(due)
-            due.saved_us = before_us + due.ran_us(until_us, grace_us)
+            ran_us = due.ran_us(until_us, self._terms_of(due).start_grace_us)
+            due.saved_us += max(0, ran_us - self._by_checkpoint_us(due))
         due.started_us = due.checkpoint_us = due.noticed_us = None
 
     def _by_checkpoint_us(self, due: Due) -> int:
         if due.checkpoint_us is None:
             return 0
-        return due.ran_us(due.checkpoint_us, self._terms[due.market].start_grace_us)
+        return due.ran_us(due.checkpoint_us, self._terms_of(due).start_grace_us)
+
+    def _terms_of(self, due: Due) -> MarketTerms:
+        return self._terms[due.market] if due.terms is None else due.terms
 
     def _saved_us(self, due: Due) -> int:
         return due.saved_us + self._by_checkpoint_us(due)
 
     def _falls_back_us(self, due: Due) -> int:
-        terms = self._terms[due.market]
+        terms = self._terms_of(due)
         left_us = max(0, due.duration_us - self._saved_us(due))
         leave_us = terms.notice_us + terms.kill_us + terms.turnaround_us
         lead_us = leave_us + terms.clearing_pause_us + terms.start_grace_us
@@ -118,3 +126,8 @@ class FallbackAuditor:
         for name, due in self._due.items():
             is_late = self._falls_back_us(due) < event.at_us
             require(not is_late, INVARIANT, f"{name} bids still, past its last moment")
+
+
+def _keeps_terms(workload: Workload) -> bool:
+    """Whether the terms of its sale hold for it."""
+    return workload.fallback is not None and workload.fallback.terms is not None

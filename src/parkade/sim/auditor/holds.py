@@ -11,6 +11,7 @@ from parkade.sim.auditor.books import Books, Record, Run, begins_us, require
 DAY_US = 86_400_000_000
 OWN_DOING = ("cancelled", "not_started", "budget", "expired")
 RUNS_PER_HOLD = 4
+NOT_LAUNCHED = "could not be launched: "
 
 
 def note_hold(books: Books, run: Run, event: Record) -> None:
@@ -81,12 +82,21 @@ def _check_hold(books: Books, run: Run, event: Record) -> None:
 def _is_own(run: Run, event: Record) -> bool:
     """Whether its org's own doing ended it. What ended by itself succeeded, failed or saved; else
     it is not known what ended it."""
-    if run.broken_us is not None:
+    if run.broken_us is not None or _is_refused(run, event):
         return False
     if event["cause"] is None:
         is_saved = event.get("is_saved", False)
         return run.has_failed or is_saved or event["phase"] == "succeeded"
     return run.leaves_by_own
+
+
+def _is_refused(run: Run, event: Record) -> bool:
+    """Whether the engine did not start it, by no doing of its org: only what had no process and is
+    said to have failed at its launch."""
+    is_refused: bool = event.get("is_refused", False)
+    is_so = run.started_us is None and event["summary"].startswith(NOT_LAUNCHED)
+    require(is_so or not is_refused, "a start is said to be refused, and is none")
+    return is_refused
 
 
 def _before_us(books: Books, run: Run, event: Record) -> tuple[int, int]:

@@ -31,7 +31,6 @@ A_PERSONS = frozenset({Health.FAILED, Health.RETIRED})
 """Nodes whose faults are noted only."""
 PATIENCE_US = 10 * MINUTE_US
 """What may go on goes on within this; the server may be down for minutes."""
-SEVERAL = "*"
 
 
 class MarsAuditor:

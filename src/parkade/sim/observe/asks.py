@@ -18,7 +18,6 @@ from parkade.sim.replay.demand import PERCENT
 from parkade.sim.replay.quotes import draw_limit
 
 SAVING_S = (5, 110)
-BUSIEST_DAY_S = 86_400
 HOUR_S = 3_600
 
 

@@ -107,7 +107,7 @@ class PolicyRun:
         limits: dict[int, int],
         seed: int,
     ) -> None:
-        self._jobs, self._fleet, self._rules = jobs, fleet, rules
+        self._jobs, self._rules = jobs, rules
         self._which = which
         self._begin_s, self._end_s = window
         self._limits = limits
