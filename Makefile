@@ -129,7 +129,7 @@ slurm-64: $(STAMP) ## a real Slurm of 64 slurmd: rate of submissions, reclaims, 
 compound-clients: $(STAMP) ## other clients ask a served network, and are measured beside ours
 	tools/make-venv build/clients
 	tools/make-venv build/curator
-	for package in openai aiohttp httpx dspy inspect-ai litellm; do \
+	for package in openai aiohttp httpx dspy inspect-ai litellm langchain-openai; do \
 		build/clients/bin/python -m pip install --quiet --disable-pip-version-check $$package || \
 			echo "left out: $$package cannot be installed"; \
 	done

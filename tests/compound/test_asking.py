@@ -186,11 +186,9 @@ def test_a_verifier_that_failed_on_every_candidate_raises() -> None:
 
 def test_answers_print_readably_and_as_a_table_in_a_notebook() -> None:
     answers = ask("3B(E@m)@two", ["<a>", "b"], models={"m": broken_for_b}, verifiers=TWO)
-    assert repr(answers).splitlines() == [
-        "<Answers: 1 of 2 answered, 1 failed>",
-        "  1  ✓ <a>: 2",
-        "  2  failed: broken: it raised ZeroDivisionError: oops",
-    ]
+    *others, failed = repr(answers).splitlines()
+    assert others == ["<Answers: 1 of 2 answered, 1 failed>", "  1  ✓ <a>: 2"]
+    assert failed.startswith("  2  failed: broken: broken_for_b raised ZeroDivisionError: oops")
     shown = answers._repr_html_()
     assert "<td>✓ &lt;a&gt;: 2</td><td>3</td><td>0.00</td>" in shown
     assert repr(answers[0]) == "Result(id='1', answer='<a>: 2', accepted=True, calls=3, cost=0.00)"
@@ -257,7 +255,7 @@ def test_a_function_that_gives_no_text_fails_its_question_alone(
 
     answers = ask("2E@m >> M", ["bad", "fine"], models={"m": waited if is_async else plain})
     assert answers.texts == [None, "good"]
-    assert f"it returned {type(wrong).__name__} and not a text" in str(answers[0].failures)
+    assert f"gave {type(wrong).__name__} and not a text" in str(answers[0].failures)
 
 
 @pytest.mark.parametrize("budget", [0.01, Decimal("0.01"), "0.01", 1])

@@ -24,10 +24,11 @@ def printed(*command: str) -> str:
 
 
 def test_clients_that_are_not_installed_are_left_out_and_said_so() -> None:
-    if find_spec("dspy") or find_spec("inspect_ai"):
+    if any(map(find_spec, ("dspy", "inspect_ai", "litellm", "langchain_openai"))):
         pytest.skip("they are installed here")
     lines = printed("tools/clients/ask.py", "http://127.0.0.1:9/v1").splitlines()
-    assert [line.split(",")[0] for line in lines] == ["DSPy: left out", "Inspect: left out"]
+    names = ("DSPy", "Inspect", "LiteLLM", "LangChain")
+    assert [line.split(",")[0] for line in lines] == [f"{name}: left out" for name in names]
 
 
 @pytest.mark.slow

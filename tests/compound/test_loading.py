@@ -16,6 +16,7 @@ from parkade.compound.network.digest import network_digest
 from parkade.compound.network.notation import parse
 from parkade.compound.questions import QuestionError, count_questions, read_questions
 from tests.compound.building import run_network
+from tests.compound.verify.asking import question, verdict
 
 FULL = """
 models:
@@ -116,6 +117,15 @@ def test_a_python_file_imports_and_names_what_stands_beside_it(
     assert set(load(tmp_path / "net.py").names.models) == {"a", "b"}
 
 
+def test_a_verifier_of_ones_own_name_may_be_a_short_name_with_all_its_defaults(
+    folder: Path,
+) -> None:
+    (folder / "net.yaml").write_text("network: E@a >> V@right\nverifiers: {right: number}\n")
+    right = load(folder / "net.yaml").names.verifiers["right"]
+    assert verdict(right, question(answer=42), "6 × 7 = 42").is_accepted
+    assert not verdict(right, question(answer=42), "6 × 7 = 41").is_accepted
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -142,6 +152,8 @@ def test_a_python_file_imports_and_names_what_stands_beside_it(
         ("network: E@a\nmodels: {a: {function: rules.py}}", "file.py:function"),
         ("network: E@a\nmodels: {a: {recorded: nothing.jsonl}}", "nothing.jsonl"),
         ("network: E@a\nverifiers: {v: {exact: 1}}", "verifiers.v"),
+        ("network: E@a\nverifiers: {v: jsn}", "verifiers.v: .*short name"),
+        ("network: E@a\nverifiers: {v: command}", "verifiers.v.command"),
         ("network: E@a\nverifiers: {v: {make: 'rules.py:Ends', oops: 1}}", "oops"),
     ],
 )

@@ -194,12 +194,18 @@ async def answers_of(loaded: Loaded, asked: list[Question], chosen: Chosen) -> A
 
 def waited_for(work: Coroutine[Any, Any, Answers]) -> Answers:
     """Run it to its end, in a thread of its own where a loop runs in this one."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _has_loop():
         return _run(work)
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(_run, work).result()
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _run(work: Coroutine[Any, Any, Answers]) -> Answers:

@@ -268,8 +268,13 @@ def _kind(given: Any) -> str:
 
 
 def _verifier(name: str, given: Any, folder: Path) -> Any:
-    if isinstance(given, str):
-        return function_at(given, folder)
+    if isinstance(given, str) and given in short.SHORT:
+        given = {given: {}}
+    if isinstance(given, str) and ":" in given:
+        try:
+            return function_at(given, folder)
+        except NetworkError as error:
+            raise NetworkError(f"verifiers.{name}: {error}") from None
     if isinstance(given, dict) and "function" in given:
         return _of_function(name, given, folder)
     if isinstance(given, dict) and set(given) == {"model_verifier"}:
@@ -279,9 +284,9 @@ def _verifier(name: str, given: Any, folder: Path) -> Any:
     if isinstance(given, dict) and "make" in given:
         return _made(name, given, folder)
     raise NetworkError(
-        f"verifiers.{name}: write {{function: file.py:name}} (with a threshold: … where it gives a "
-        "score), {model_verifier: {model: …}}, "
-        f"a short name ({', '.join(short.SHORT)}) with its fields, "
+        f"verifiers.{name}: write file.py:name, {{function: file.py:name}} (with a threshold: … "
+        "where it gives a score), {model_verifier: {model: …}}, "
+        f"a short name ({', '.join(short.SHORT)}), alone or with its fields, "
         "or {make: package.module:Class, …} with the fields of the class"
     )
 

@@ -278,7 +278,9 @@ def test_a_failed_question_says_why_and_is_asked_again(folder: Path) -> None:
     done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
     assert done.returncode == 8
     assert "9 answered, 1 failed" in done.stdout
-    assert "1 × broken: it raised RuntimeError: CUDA oom (q1)" in done.stdout
+    assert "1 × broken: answer raised RuntimeError: CUDA oom (rules.py, line 3) (q1)" in " ".join(
+        done.stdout.split()
+    )
     lines = [json.loads(line) for line in (folder / "o/failures.jsonl").read_text().splitlines()]
     assert [(line["v"], line["id"]) for line in lines] == [(1, "q1")]
     shown = parkade(folder, "show", "o", "q1").stdout

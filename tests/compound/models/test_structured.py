@@ -1,5 +1,6 @@
 """Answers that must be JSON of a schema."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import msgspec
 import pytest
 
 from parkade.compound.models.structured import read
-from parkade.compound.network import Generate
+from parkade.compound.network import Generate, NetworkError
+from parkade.compound.network.binding import bind
 from parkade.compound.values import Call
 from tests.compound.building import answering, ask, names, run_network
 
@@ -68,3 +70,28 @@ def test_an_answer_that_stays_broken_is_no_candidate(tmp_path: Path) -> None:
     summary, results = run_network(network, [ask()], names({"m": model}), tmp_path)
     assert results["q1"].answer is None
     assert summary.calls == 3
+
+
+def test_a_schema_without_its_library_is_refused_before_a_call_is_paid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    with pytest.raises(NetworkError, match=r"generate: .*jsonschema: pip install .*compound"):
+        bind(Generate("m", schema={"type": "object"}), names({"m": answering(str)}))
+    # Nothing else needs it.
+    bind(Generate("m"), names({"m": answering(str)}))
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ({"type": "strng"}, r"generate: its schema is no JSON Schema: \$\.type: 'strng'"),
+        ({"type": "object", "required": "a"}, r"\$\.required"),
+        ({"$schema": 3}, "no JSON Schema"),
+    ],
+)
+def test_what_is_no_schema_is_refused_before_a_call_is_paid(
+    schema: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(NetworkError, match=says):
+        bind(Generate("m", schema=schema), names({"m": answering(str)}))

@@ -97,7 +97,7 @@ def test_a_failed_call_of_an_abandoned_question_is_not_sent_again(tmp_path: Path
         for _ in range(3):
             await asyncio.sleep(0)
         waiting = engine.lanes["m"].waiting()
-        engine.close()
+        await engine.close()
         journal.close()
         return waiting, account.reserved.calls
 

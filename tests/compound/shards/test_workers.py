@@ -235,9 +235,8 @@ def test_failed_questions_are_merged_with_their_reasons_and_tried_again(
     told_failures = json.loads(collected.stdout)
     assert (collected.exit_code, told_failures["failed"], told_failures["answered"]) == (8, 3, 57)
     assert told_failures["reasons"][0]["count"] == 3
-    assert (
-        "CUDA oom (20, 40, 60)" in CliRunner().invoke(compound, ["collect", str(farm.out)]).stdout
-    )
+    plainly = CliRunner().invoke(compound, ["collect", str(farm.out)]).stdout
+    assert "CUDA oom (rules.py, line 12) (20, 40, 60)" in " ".join(plainly.split())
     shown = CliRunner().invoke(compound, ["show", str(farm.out), "40"]).stdout
     assert "CUDA oom" in shown
     farm.rules.write_text(RULES)

@@ -25,6 +25,8 @@ from parkade.compound.models.protocol import (
     TokenBounds,
     bounded,
 )
+from parkade.compound.network.digest import function_name
+from parkade.compound.network.raising import raised
 from parkade.compound.network.sources import own_source_of
 from parkade.compound.values import Call, Completion, Usage, without_surrogates
 
@@ -62,7 +64,7 @@ class LocalModel:
         try:
             answer = self._function(call)
         except Exception as error:  # noqa: BLE001 - the function is the user's
-            done(_broken(error))
+            done(self._broken(error))
             return _nothing
         if not inspect.isawaitable(answer):
             done(self._completion(call, answer, began))
@@ -84,8 +86,11 @@ class LocalModel:
         try:
             outcome = self._completion(call, await turn.answer, began)
         except Exception as error:  # noqa: BLE001 - the function is the user's
-            outcome = _broken(error)
+            outcome = self._broken(error)
         done(outcome)
+
+    def _broken(self, error: Exception) -> Failure:
+        return Failure(kind=FailureKind.BROKEN, message=bounded(raised(self._function, error)))
 
     def _completion(self, call: Call, answer: Any, began: int) -> Completion | Failure:
         """What the function's answer is worth; one that is no answer fails its question alone."""
@@ -93,8 +98,9 @@ class LocalModel:
             text = without_surrogates(answer.text)
             return answer if text == answer.text else msgspec.structs.replace(answer, text=text)
         if not isinstance(answer, str):
-            kind = type(answer).__name__
-            return Failure(kind=FailureKind.BROKEN, message=f"it returned {kind} and not a text")
+            name, kind = function_name(self._function), type(answer).__name__
+            message = bounded(f"{name} gave {kind} and not a text")
+            return Failure(kind=FailureKind.BROKEN, message=message)
         usage = Usage(
             input_tokens=len(call.prompt.split()) if self._price is not FREE else 0,
             output_tokens=len(answer.split()) if self._price is not FREE else 0,
@@ -129,13 +135,6 @@ class _Turn:
 def version_of(function: Callable[..., Any]) -> str:
     """The version of a function that is given none: its source, or "1" where it has none."""
     return own_source_of(function) or "1"
-
-
-def _broken(error: Exception) -> Failure:
-    return Failure(
-        kind=FailureKind.BROKEN,
-        message=bounded(f"it raised {type(error).__name__}: {error}"),
-    )
 
 
 def _nothing() -> None:

@@ -26,14 +26,25 @@ def read(text: str, schema: dict[str, Any]) -> tuple[str, str]:
     return (text, error_text) if error_text else (inner, "")
 
 
-def check(value: Any, schema: dict[str, Any]) -> str:
-    """What is wrong with a value, or ""; RuntimeError where no checker is installed."""
+def fault(schema: dict[str, Any]) -> str:
+    """Why no answer can be held against a schema, or ""."""
     try:
         import jsonschema
     except ImportError:
-        raise RuntimeError(
-            f"a schema needs the library jsonschema: {install('compound')}"
-        ) from None
+        return f"a schema needs the library jsonschema: {install('compound')}"
+    if not isinstance(schema.get("$schema", ""), str):
+        return "its schema is no JSON Schema: $.$schema must be a text"
+    try:
+        jsonschema.validators.validator_for(schema).check_schema(schema)
+    except jsonschema.SchemaError as error:
+        return f"its schema is no JSON Schema: {error.json_path}: {error.message}"[:MAX_ERROR]
+    return ""
+
+
+def check(value: Any, schema: dict[str, Any]) -> str:
+    """What is wrong with a value, or ""; of a schema without a `fault`."""
+    import jsonschema
+
     best = jsonschema.exceptions.best_match(
         jsonschema.validators.validator_for(schema)(schema).iter_errors(value)
     )

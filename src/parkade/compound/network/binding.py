@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from parkade.compound.models import structured
 from parkade.compound.models.protocol import Model, options_of
 from parkade.compound.network import wording
 from parkade.compound.network.errors import NetworkError
@@ -164,6 +165,9 @@ class _Binder:
         _check_numbers(operator)
         node = Node(_flattened(operator), len(self.nodes))
         self.nodes.append(node)
+        if isinstance(node.operator, Generate) and node.operator.schema is not None:
+            why = structured.fault(node.operator.schema)
+            self._need(not why, f"{NAMES[Generate]}: {why}")
         if isinstance(node.operator, Asking):
             node.writer = self._writer(node.operator, node.operator.prompt)
         self._bind_parts(node, node.operator)

@@ -15,7 +15,8 @@ from functools import partial
 from typing import Any
 
 from parkade.compound.models.protocol import Failure, FailureKind, bounded
-from parkade.compound.network.digest import code_name, function_name, name_of
+from parkade.compound.network.digest import code_name, name_of
+from parkade.compound.network.raising import raised
 from parkade.compound.run.given import Use
 from parkade.compound.run.given import read as read_given
 from parkade.compound.run.journal import Journal
@@ -26,6 +27,8 @@ from parkade.compound.values import MAX_REASON, Verdict, verdict_key
 
 #: Verdicts of a verifier that all fail until a run stops.
 MAX_BROKEN = 20
+#: At the end, checks that were cancelled have so long to end what they started.
+LAST_CHECKS_S = 5.0
 #: Instead of a count, for a verifier that has given a verdict.
 WORKS = -1
 
@@ -54,6 +57,8 @@ class Checking:
         self._names: dict[int, str] = {}
         self._waiting: deque[tuple[Callable[[], None], Any]] = deque()
         self._running = 0
+        #: All that run, also those that are cancelled and not over.
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def is_full(self) -> bool:
         """Whether more waits than may run."""
@@ -63,6 +68,12 @@ class Checking:
         """Lets go of what has not begun."""
         while self._waiting:
             _close(self._waiting.popleft()[1])
+
+    async def ended(self) -> None:
+        """Returns when what was cancelled is over, so that no process of it is left; or after
+        `LAST_CHECKS_S`, since it is a user's code."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_CHECKS_S)
 
     def check(self, run: Progressing, order: Check) -> None:
         question, verifier = run.machine.question, order.verifier
@@ -191,6 +202,8 @@ class Checking:
             waiting = self._wait(run, ticket, value, read, function, broke)
             task = asyncio.get_running_loop().create_task(waiting)
             run.tasks[ticket] = task
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
             # A task that is cancelled before it began has never awaited what it was given.
             task.add_done_callback(lambda _: _close(value))
             task.add_done_callback(lambda _: self._checked(run, ticket))
@@ -242,5 +255,5 @@ def _nothing(failure: Failure) -> None:
 
 
 def _raised(function: Any, error: Exception) -> Failure:
-    message = f"{function_name(function)} raised {type(error).__name__}: {error}"
-    return Failure(kind=FailureKind.BROKEN, message=bounded(message[:MAX_REASON]))
+    message = bounded(raised(function, error), MAX_REASON)
+    return Failure(kind=FailureKind.BROKEN, message=message)

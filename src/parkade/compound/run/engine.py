@@ -97,6 +97,7 @@ class Engine:
             await over
         finally:
             self._stop()
+            await self._checking.ended()
 
     def open(self) -> "asyncio.Future[None]":
         """Wait for questions that `ask` brings; the future ends only if the engine cannot go on."""
@@ -118,11 +119,12 @@ class Engine:
             self._take_orders(run)
             self.schedule()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End an open engine."""
         if not self._over.done():
             self._over.set_result(None)
         self._stop()
+        await self._checking.ended()
 
     def open_questions(self) -> int:
         """Questions that have begun and have no answer."""

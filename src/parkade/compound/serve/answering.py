@@ -113,7 +113,7 @@ class Answering:
     async def close(self) -> None:
         """End what runs, sandboxes of verifiers too, and write the journal."""
         self._looking.cancel()
-        self._engine.close()
+        await self._engine.close()
         await close(self._names)
         self._recording.close()
 
