@@ -25,8 +25,8 @@ def idle_gpus(world: World, workload: Workload, promise: Promise) -> int:
 
 
 def note_gone(world: World, gone: str, seats: tuple[Seat, ...], at_us: int) -> None:
-    """An attempt has left these seats: promises that wait for it or others hold more of theirs idle,
-    or have waited. Cost grows with what is promised there."""
+    """An attempt has left these seats: promises that wait for it or others hold more of theirs
+    idle, or have waited. Cost grows with what is promised there."""
     holders = {gone: None}
     for seat in by_node(seats):
         holders.update(dict.fromkeys(world.promised_on[seat.node]))

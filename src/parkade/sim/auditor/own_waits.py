@@ -2,8 +2,8 @@
 who sits where.
 
 A promise says in `own_wait` for which workloads it waits. Here these are found from the runs on its
-nodes, the causes of their notices and the nodes for which it owes; how long its other seats were idle meanwhile is counted from
-the ends of runs, and has to be what the launch says.
+nodes, the causes of their notices and the nodes for which it owes; how long its other seats were
+idle meanwhile is counted from the ends of runs, and has to be what the launch says.
 """
 
 from dataclasses import dataclass
