@@ -50,7 +50,11 @@ MONEY = {
     "deposit, `max_spend`": bounds.PAYMENT_MICROS,
     "grant, cap of a user or an org": bounds.BALANCE_MICROS,
 }
-SPANS = {"interval of a grant": bounds.GRANT_INTERVAL_US, "span": bounds.SPAN_US}
+SPANS = {
+    "interval of a grant": bounds.GRANT_INTERVAL_US,
+    "span": bounds.SPAN_US,
+    "deadline, from the submission, beyond the duration": bounds.DEADLINE_SLACK_US,
+}
 
 
 def test_the_page_names_each_grammar_with_its_length() -> None:

@@ -132,8 +132,9 @@ def test_a_seat_held_in_starting_is_billed_from_the_end_of_the_notice() -> None:
     before = parkade.balance("org/second")
     parkade.tick(10)
     parkade.ended(second)
-    # An hour and two minutes before the first process, less the notice and a quarter of 10 s.
-    held_s = 3720 - 30 - 2.5
+    # An hour and two minutes before the first process, less the notice: a quarter of the run is
+    # free of that, and the rest as the first hold of its org in a day.
+    held_s = 3720 - 30
     paid = before - parkade.balance("org/second")
     assert paid == int(price * 2 * (held_s + 10) / 3600)
 

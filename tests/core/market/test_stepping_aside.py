@@ -42,6 +42,29 @@ def test_a_newcomer_takes_the_idle_node_beside_a_gang_that_it_would_outbid() -> 
     assert set(changes(clear(incumbents(market, found))).values()) == {Change.KEEP}
 
 
+GUEST = on(bid("guest", 4, 2), "birch-0", "birch-1")
+ONE = bid("one", 8)
+TWO = bid("two", 6, 2)
+
+
+def test_two_newcomers_change_places_where_neither_has_room_alone() -> None:
+    """One is counted in amber, which leaves two no room there; birch holds one and the gang."""
+    market = given_market(GUEST, ONE, TWO, fabrics=FABRICS)
+    found = clear(market)
+    assert changes(found) == {"one": Change.START, "two": Change.START, "guest": Change.KEEP}
+    assert nodes_of(found, "one") == ("birch-2",)
+    assert nodes_of(found, "two") == ("amber-0", "amber-1")
+    assert winners(found) == {"one": 0, "two": 0, "guest": 0}
+    assert set(changes(clear(incumbents(market, found))).values()) == {Change.KEEP}
+
+
+def test_they_do_not_where_the_running_work_would_still_lack_a_node() -> None:
+    """Whatever they do, five nodes hold no six."""
+    big = on(bid("guest", 4, 3), "birch-0", "birch-1", "birch-2")
+    found = clear(given_market(big, ONE, TWO, fabrics=FABRICS))
+    assert changes(found)["guest"] is Change.PREEMPT
+
+
 def test_elastic_work_does_not_shrink_for_it() -> None:
     elastic = on(bid("elastic", 1, most_nodes=2), "amber-0", "amber-1")
     found = clear(given_market(elastic, OTHER, NEW, fabrics=FABRICS))

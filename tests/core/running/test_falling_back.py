@@ -195,6 +195,25 @@ def test_a_deadline_that_even_on_demand_would_miss_is_refused() -> None:
     assert refusal.field == "deadline" and "156 s late" in refusal.detail
 
 
+def test_a_deadline_keeps_no_window_for_longer_than_two_weeks() -> None:
+    """Jobs of a second that were due in a year stopped all open-ended reservations until then."""
+    parkade = market()
+    parkade.org("lab")
+    second, day = 1 / 3600, 24
+    refusal = parkade.refused(command(parkade, hours=second, due=365 * day))
+    assert (refusal.reason, refusal.field) == (Reason.INVALID, "deadline")
+    assert "at most 14 days and its duration ahead" in refusal.detail
+    parkade.refused(command(parkade, hours=day, due=15 * day + second))
+    assert submit(parkade, hours=day, due=15 * day)
+
+
+@pytest.mark.parametrize(("hours", "due"), [(1, 24), (48, 52), (7 * 24, 14 * 24), (1, 7 * 24)])
+def test_usual_deadlines_are_near_enough(hours: float, due: float) -> None:
+    parkade = market()
+    parkade.org("lab")
+    assert submit(parkade, hours=hours, due=due)
+
+
 @pytest.mark.parametrize(
     ("shape", "field"),
     [

@@ -323,6 +323,9 @@ def _says(workload: Workload) -> str:
     if workload.promise is not None:
         wait = workload.promise.own_wait
         if wait is not None and wait.names:
+            if workload.promise.owes_minimum:
+                leaving = "what leaves for it"
+                return f"{name} waits until {leaving} is gone; its idle seats count as held"
             leaving = some_of(wait.names, most=5)
             return f"{name} waits until {leaving} has left; its idle seats count as held"
         return f"{name} has its seats promised and waits until they are free"

@@ -5,8 +5,10 @@ a hold counts as owed, so that caps and balances are not passed by it:
 
 - It grows until the first process, and falls by a quarter of the run that follows. What is left is
   the last of that time, at the prices of then: a price that rises later makes no hold dearer.
-- The time in which its promise held idle seats for its own org comes before it
-  (`clearing.own_waits`), counted on all its GPUs, at the price with which it was launched.
+- What made others leave holds its seats from the launch too, though it starts late only after the
+  notice of those: where they leave at once, their seats are its own until that notice ends.
+- The time in which its promise held idle seats comes before it (`clearing.own_waits`), counted on
+  all its GPUs, at the price with which it was launched.
 - What is within the start grace is in the earmark until the first process, and counts from then on.
 - What is beyond does not count where it would be the free hold of its org in a day: of the only
   workload of the org that has seats. Before another gets seats it counts (`clearing.earmarks`).
@@ -59,12 +61,12 @@ NO_HOLD = Hold(ends_us=0, within_us=0, beyond_us=0, waited_us=0)
 
 
 def hold_of(attempt: Attempt, start_grace_us: int, until_us: int) -> Hold:
-    """Of an attempt that is billed to this instant. What made others leave is billed from the start
-    grace on anyway, so that only the time within it is a hold."""
+    """Of an attempt that is billed to this instant. What made others leave is billed anyway from
+    when it is late, so that only the time before that is a hold."""
     ends_us = began_us_of(attempt, until_us)
     if attempt.displaced:
         ends_us = min(ends_us, late_from_us(attempt, start_grace_us))
-    took_us = max(0, ends_us - late_from_us(attempt, 0))
+    took_us = max(0, ends_us - attempt.ordered_us - attempt.silent_us)
     run_us = until_us - began_us_of(attempt, until_us)
     us = max(0, took_us + attempt.waited_us - run_us // RUNS_PER_HOLD)
     within_us = min(us, took_us, start_grace_us)

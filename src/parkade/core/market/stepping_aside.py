@@ -13,8 +13,13 @@ Example: gang runs on the 2 nodes of amber; birch has 3 nodes, on 2 of which oth
 newcomer of 1 node bids more than gang. Amber is the tighter, so it is counted there, and gang finds
 2 nodes nowhere. If it takes birch first, it is counted on the idle node there, and gang stays.
 
-The one surprising rule: only nodes that all turns left idle are a place to step aside to, so that
-no other bid is touched. Decision record 97.
+Where no fabric has idle nodes enough for one in its way, other newcomers may leave theirs to it and
+take what it leaves, as far as the running work does not need that. So a newcomer of 2 nodes in
+birch goes to amber, of whose 2 nodes one is idle, and the newcomer of 1 node there goes to birch.
+
+The one surprising rule: only nodes that all turns left idle, or that another newcomer leaves in
+exchange, are a place to step aside to, so that no other bid is touched. Decision records 97 and
+185.
 """
 
 from collections.abc import Iterator, Sequence
@@ -85,7 +90,40 @@ def _aside_for(loser: Bid, taken: Parts | None, here: list[_InFabric], room: Roo
                 left[other] -= bid.shape.nodes_for(bid.shape.nodes)
                 missing -= len(set(parts[0].tokens)) or bid.shape.nodes
                 goes_to[bid.name] = other
+    if missing > 0 and not goes_to:
+        goes_to = _exchange(fabric, missing, here, left)
+        missing = 0
     return Aside(loser, goes_to) if goes_to and missing <= 0 else None
+
+
+def _exchange(home: int, missing: int, here: list[_InFabric], left: list[int]) -> dict[str, int]:
+    """A newcomer of whole nodes in the way, and those that make room for it in another fabric and
+    fit into what it leaves beside the `missing` nodes; empty: none. Floors are not looked at: all
+    turns tell. Cost: newcomers of the fabric x fabrics x newcomers there, up to the first."""
+    for bid, _ in reversed(here[home].newcomers):
+        nodes = bid.shape.nodes
+        if bid.shape.tenant is not None or nodes <= missing:
+            continue
+        for other in range(len(here)):
+            if other == home or left[other] >= nodes:
+                continue
+            short, spare = nodes - left[other], nodes + left[home] - missing
+            coming = _as_many(here[other].newcomers, short, min(spare, nodes - 1))
+            if coming:
+                return {bid.name: other} | dict.fromkeys(coming, home)
+    return {}
+
+
+def _as_many(newcomers: list[tuple[Bid, Parts]], short: int, spare: int) -> list[str]:
+    """The weakest of whole nodes that hold at least `short` nodes and at most `spare`."""
+    found, held = list[str](), 0
+    for bid, _ in reversed(newcomers):
+        if bid.shape.tenant is None and held + bid.shape.nodes <= spare:
+            found.append(bid.name)
+            held += bid.shape.nodes
+        if held >= short:
+            return found
+    return []
 
 
 def _nodes_lost(loser: Bid, taken: Parts | None, fabric: int) -> int:

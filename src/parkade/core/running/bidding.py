@@ -57,18 +57,18 @@ def change_of_bid(
             reason=Reason.CONFLICT,
             detail="it has its seats and starts; its bid can be lowered once it runs, or cancelled",
         )
+    if _has_to_start(workload):
+        return Refusal(
+            reason=Reason.CONFLICT,
+            detail="others got their notice for this bid; it can be lowered once it has started,"
+            " or cancelled for the minimum charge",
+        )
     wait = None if workload.promise is None else workload.promise.own_wait
     if wait is not None and wait.names:
         return Refusal(
             reason=Reason.CONFLICT,
             detail=f"its seats wait for {', '.join(wait.names)}; it can be lowered once it has"
             " started, or cancelled",
-        )
-    if _has_to_start(workload):
-        return Refusal(
-            reason=Reason.CONFLICT,
-            detail="others got their notice for this bid; it can be lowered once it has started,"
-            " or cancelled for the minimum charge",
         )
     return (*_charge_of_lowering(world, postings, workload, now_us), change)
 

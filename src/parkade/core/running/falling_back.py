@@ -24,9 +24,10 @@ from parkade.core.steps.capacity import not_owned, refuse_unfenced, sellable
 from parkade.core.steps.fallbacks import fallback_micros, falls_back_us, must_end_us, terms_now
 from parkade.core.steps.notices import order_stop
 from parkade.core.steps.refusals import invalid
+from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.units.time import SECOND_US, Window
+from parkade.core.units.time import DAY_US, SECOND_US, Window
 from parkade.core.workloads.deadline import Fallback
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Spec
@@ -64,6 +65,14 @@ def kept_window(
         return invalid(
             "deadline",
             f"even on-demand from now on would be {late_s} s late: give a later deadline",
+        )
+    slack_us = workload.spec.deadline.by_us - now_us - workload.spec.deadline.duration_us
+    if slack_us > bounds.DEADLINE_SLACK_US.most:
+        days = bounds.DEADLINE_SLACK_US.most // DAY_US
+        return invalid(
+            "deadline",
+            f"a deadline is at most {days} days and its duration ahead: give an earlier one, or"
+            " submit it later",
         )
     nodes = workload.spec.nodes_alone(market.instance_type.gpus_per_node)
     window = Window(start_us=begins_us, end_us=must_end_us(market, workload))

@@ -1,4 +1,4 @@
-"""Which seats of a promise are idle while work of its own org leaves the others.
+"""Which seats of a promise are idle while work that it waits for leaves the others.
 
 The rule is told in `clearing.own_waits`, which says what a promise waits for. Here the end of each
 attempt is noted: what it held may be idle from then on, and with the last one the wait is over.
@@ -25,7 +25,7 @@ def idle_gpus(world: World, workload: Workload, promise: Promise) -> int:
 
 
 def note_gone(world: World, gone: str, seats: tuple[Seat, ...], at_us: int) -> None:
-    """An attempt has left these seats: promises that wait for their own org hold more of theirs
+    """An attempt has left these seats: promises that wait for it or others hold more of theirs
     idle, or have waited. Cost grows with what is promised there."""
     holders = {gone: None}
     for seat in by_node(seats):

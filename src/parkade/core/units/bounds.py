@@ -47,6 +47,8 @@ POSITIVE_SPAN_US = Range(least=1, most=36_500 * DAY_US)
 GRANT_INTERVAL_US = Range(least=MINUTE_US, most=36_500 * DAY_US)
 TOKEN_LIFE_US = Range(least=MINUTE_US, most=36_500 * DAY_US)
 BUFFER_HORIZON_US = Range(least=60 * MINUTE_US, most=30 * DAY_US)
+# From the submission to a deadline, beyond the duration: so long is a window kept for it at most.
+DEADLINE_SLACK_US = Range(least=0, most=14 * DAY_US)
 # The spans among a market's terms.
 TERMS_US = {
     "notice": POSITIVE_SPAN_US,

@@ -92,11 +92,12 @@ class Debt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class OwnWait(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Idle seats of a promise that work of its own org keeps from starting."""
+    """Idle seats of a promise that work of its own org, or that it outbid, keeps from starting."""
 
     names: tuple[str, ...]
-    """Workloads of its org that still leave, by their org's own doing, seats that it is promised;
-    itself, where it leaves its seats for these by its own choice. Empty: they have left."""
+    """Workloads of its org that still leave, by their org's own doing, seats that it is promised,
+    and those that leave the nodes of its debt; itself, where it leaves its seats for these by its
+    own choice. Empty: they have left."""
 
     gpus: int
     """GPUs of its seats that are free meanwhile."""
@@ -136,7 +137,7 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where it displaces; None there in journals of before debts followed the seats."""
 
     own_wait: OwnWait | None = None
-    """Where it waits, or waited, for work of its own org; None in journals of before this was."""
+    """Where it waits, or waited, for such work; None in journals of before this was."""
 
     def waited_us(self, now_us: int) -> int:
         """For how long it held its seats idle for its own org, counted on all its GPUs."""

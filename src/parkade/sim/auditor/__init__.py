@@ -13,8 +13,8 @@ what it found. The rules it holds:
 - An attempt that made others leave owes at least the minimum charge, unless the platform or a
   stronger right ended it; what is used before its first process is a late start.
 - What is told to leave for a bid is owed for: by that bid, or by what moved it (`evictions`).
-- Seats of a promise that are idle while work of its own org leaves the others count as held
-  (`own_waits`); where it is given up they are charged at once.
+- Seats of a promise that are idle while work of its own org, or what it made leave, leaves the
+  others count as held (`own_waits`); where it is given up they are charged at once.
 - An attempt that its own org ended owes for the time before its first process beyond a quarter of
   its run; what is beyond the start grace too where another attempt of the org had held seats so
   that day.

@@ -32,7 +32,8 @@ def note_hold(books: Books, run: Run, event: Record) -> None:
 
 def held_to_us(run: Run, ended_us: int, start_grace_us: int) -> int:
     """Until when a run that is billed to an instant held its seats without being billed for it
-    anyway: its first process, or, where it made others leave, the end of its start grace."""
+    anyway: its first process, or, where it made others leave, the start grace after its launch or
+    the end of their notice."""
     began_us = ended_us if run.started_us is None else min(run.started_us, ended_us)
     if run.displaced:
         return min(began_us, begins_us(run) + start_grace_us)
@@ -106,4 +107,5 @@ def _before_us(books: Books, run: Run, event: Record) -> tuple[int, int]:
     ended_us = min(end for end in ends if end is not None)
     to_us = held_to_us(run, ended_us, int(books.terms[run.market]["start_grace_us"]))
     started_us = ended_us if run.started_us is None else min(run.started_us, ended_us)
-    return max(0, to_us - begins_us(run)), (ended_us - started_us) // RUNS_PER_HOLD
+    from_us = run.ordered_us + run.silent_us
+    return max(0, to_us - from_us), (ended_us - started_us) // RUNS_PER_HOLD

@@ -1,8 +1,9 @@
-"""Idle seats of promises that wait for work of their own org, told again from who sits where.
+"""Idle seats of promises that wait for work of their own org, or that they outbid, told again from
+who sits where.
 
 A promise says in `own_wait` for which workloads it waits. Here these are found from the runs on its
-nodes and the causes of their notices; how long its other seats were idle meanwhile is counted from
-the ends of runs, and has to be what the launch says.
+nodes, the causes of their notices and the nodes for which it owes; how long its other seats were
+idle meanwhile is counted from the ends of runs, and has to be what the launch says.
 """
 
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ def promise(books: Books, won: Record, at_us: int) -> None:
     if before is not None:
         before.settle(at_us)
         carried = before.gpu_us
-    names = _waits_for(books, name, promised)
+    names = _waits_for(books, name, promised) | _owed_for(books, name, promised)
     known = set((promised.get("own_wait") or {}).get("names", ()))
     require(known == names, f"{name} waits for {sorted(names)} of its org, not {sorted(known)}")
     if names or carried:
@@ -88,6 +89,20 @@ def _waits_for(books: Books, name: str, promised: Record) -> set[str]:
         if (run := books.runs[attempt]).org == org
         and _leaves(run)
         and not nodes.keys().isdisjoint(run.node_gpus)
+    }
+
+
+def _owed_for(books: Books, name: str, promised: Record) -> set[str]:
+    """What leaves the nodes for which it owes, where it runs nowhere itself."""
+    debt = promised.get("debt") or {}
+    if name in books.live or not promised["displaces"] or debt.get("is_paid", False):
+        return set()
+    nodes = set(debt.get("nodes", ()))
+    runs = {other: books.runs[attempt] for other, attempt in books.live.items()}
+    return {
+        other
+        for other, run in runs.items()
+        if run.kill_us is not None and run.broken_us is None and nodes & run.node_gpus.keys()
     }
 
 
