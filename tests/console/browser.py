@@ -1,5 +1,6 @@
 """A real Chromium, driven by Playwright; skipped by name where there is none."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ class Tab:
         self.page.goto(f"{self.url}/login")
         self.page.fill("#token", token)
         self.page.click("button[type=submit]")
-        self.page.wait_for_url(f"{self.url}/")
+        self.page.wait_for_url(re.compile(f"{re.escape(self.url)}/(supply)?$"))
 
     def open(self, path: str) -> None:
         """A page, once it is live."""

@@ -20,6 +20,8 @@ class Stage:
             town.done(town.post("/users", {"user": f"{org}-{role}", "org": org, "role": role}))
             secret = town.done(town.post("/tokens", {"user": f"{org}-{role}"}))["secret"]
             self.tokens[org] = secret
+        town.done(town.post("/users", {"user": "paul", "org": "bertram", "role": "partner"}))
+        self.tokens["partner"] = town.done(town.post("/tokens", {"user": "paul"}))["secret"]
         town.done(town.post("/reservations", {"nodes": 2}, self.tokens["aurelia"]))
         town.done(town.post("/reservations/aurelia/lend", {"floor": "1"}, self.tokens["aurelia"]))
         size = {"nodes": 8, "gpus": 2, "labels": {"compound": "batch"}}

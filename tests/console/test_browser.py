@@ -31,6 +31,7 @@ PAGES = {
         "/workloads/{guest}",
     ),
     "aurelia": (*BOTH, "/money", "/reservations/aurelia/lend", "/reservations?view=month"),
+    "partner": ("/supply", "/money", "/workloads"),
     "bertram": (*BOTH, "/workloads/{guest}", "/workloads/{waiting}/bid?limit_price=2"),
 }
 WIDTHS = (1440, 768, 390)

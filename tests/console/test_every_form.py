@@ -22,6 +22,7 @@ from parkade.console.routes import (
     reservations,
     session,
     submit,
+    supply,
     workloads,
 )
 from parkade.control.clock import SystemClock
@@ -33,7 +34,7 @@ from tests.console.visitor import Visitor, visitor
 
 MODULES = (
     events, front, incidents, live, market, money,
-    operate, people, reservations, session, submit, workloads,
+    operate, people, reservations, session, submit, supply, workloads,
 )  # fmt: skip
 FORMS = sorted(
     route.path

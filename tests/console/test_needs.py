@@ -1,17 +1,18 @@
-"""What needs a person: caps of which four fifths are spent."""
+"""What needs a person: caps of which four fifths are spent, and work that was told to leave."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from parkade.console.needs import MOST_OF_A_KIND, needs
-from parkade.wire.lot import Lot
+from parkade.wire.lot import Lot, LotHolder, LotNotice
 from parkade.wire.people import Capped
 
+AT = datetime(2026, 1, 31, tzinfo=UTC)
 
-def said(*capped: tuple[str, Capped]) -> list[str]:
-    at = datetime(2026, 1, 31, tzinfo=UTC)
-    lot = Lot(sequence=1, at=at, nodes=(), holders=(), fabrics=(), sums=None, promises=None)
+
+def said(*capped: tuple[str, Capped], holders: tuple[LotHolder, ...] = ()) -> list[str]:
+    lot = Lot(sequence=1, at=AT, nodes=(), holders=holders, fabrics=(), sums=None, promises=None)
     return [it.says for it in needs(lot, (), (), user=None, capped=capped)]
 
 
@@ -34,3 +35,36 @@ def test_a_monthly_cap_counts_this_month() -> None:
 def test_no_more_than_a_few_are_named() -> None:
     found = said(*((f"u{it}", spent("9")) for it in range(MOST_OF_A_KIND + 2)))
     assert len(found) == MOST_OF_A_KIND + 1 and found[-1].startswith("2 more")
+
+
+def leaving(holder: str, **changes: Any) -> LotHolder:
+    notice = LotNotice(
+        noticed=AT,
+        deadline=AT + timedelta(seconds=changes.pop("left_s", 30)),
+        kill=AT + timedelta(seconds=90),
+        cause="outbid",
+    )
+    values: dict[str, Any] = {
+        "holder": holder, "kind": "workload", "name": "sweep", "org": "lab", "user": "ann",
+        "use": "spot", "capacity": "spot", "phase": "preempting", "gpus": 2, "price": None,
+        "limit_price": None, "price_to_win": None, "lent": None, "notice": notice, "since": AT,
+        "says": "",
+    }  # fmt: skip
+    return LotHolder(**{**values, **changes})
+
+
+def test_members_that_leave_together_are_one_line() -> None:
+    members = tuple(leaving(f"w3_{it}") for it in range(9))
+    assert said(holders=members) == ["9 called sweep of lab leave 18 GPUs: outbid"]
+    other = (leaving("w4", name="tune"), leaving("w5", left_s=40), *members)
+    assert said(holders=other) == [
+        "9 called sweep of lab leave 18 GPUs: outbid",
+        "tune of lab leaves 2 GPUs: outbid",
+        "sweep of lab leaves 2 GPUs: outbid",
+    ]
+
+
+def test_those_left_out_are_counted_one_by_one() -> None:
+    named = tuple(leaving(f"w{it}", name=f"job{it}") for it in range(MOST_OF_A_KIND))
+    found = said(holders=(*named, leaving("w8", left_s=50), leaving("w9", left_s=50)))
+    assert found[-1] == "2 more were told to leave"

@@ -19,6 +19,7 @@ from parkade.console.routes import (
     runs,
     session,
     submit,
+    supply,
     workloads,
 )
 from parkade.console.settings import ConsoleSettings
@@ -39,6 +40,7 @@ NOUNS = (
     events,
     incidents,
     operate,
+    supply,
     people,
 )
 

@@ -16,13 +16,14 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from parkade.api.context import RequestContext, refuse_if_it_only_looks, refuse_partner
+from parkade.api.context import RequestContext, refuse_if_it_only_looks
 from parkade.api.problems import ProblemError, problem
 from parkade.console import pages
 from parkade.console.security import COOKIE, form_secret, is_own_form, secure
 from parkade.console.settings import ConsoleSettings
 from parkade.console.state import ConsoleState
 from parkade.control.answers import Idempotency, LogsUnavailable, PlaneStopped, TooMany
+from parkade.core.state.people import Role
 from parkade.wire.problems import Problem
 from parkade.wire.problems import problem as problem_of
 
@@ -30,6 +31,9 @@ MOST_FIELDS = 64
 MOST_CHARACTERS = 65_536
 """Of a form in all: what is wrong with it is told on a page that shows it again, and quotes take
 five times their size there."""
+
+OF_PARTNERS = frozenset({"/", "/supply", "/money", "/logout"})
+"""Pages of a partner: what the API answers it, and nothing else."""
 
 
 class LoginNeeded(Exception):
@@ -52,6 +56,11 @@ class PageContext:
     def settings(self) -> ConsoleSettings:
         """The console's."""
         return self.console.settings
+
+    @property
+    def is_partner(self) -> bool:
+        """Whether it may only look at what its org supplies, and at its statement."""
+        return self.viewer.role is Role.PARTNER
 
     def is_open(self) -> bool:
         """Whether the session still is, for answers that take long."""
@@ -79,7 +88,8 @@ class PageContext:
         common = {
             "viewer": self.viewer,
             "is_operator": self.viewer.is_operator,
-            "is_owner": self.viewer.role.value == "owner",
+            "is_owner": self.viewer.role is Role.OWNER,
+            "is_partner": self.is_partner,
             "path": self.request.url.path,
             "unit": self.settings.unit,
             "form_secret": form_secret(self.session),
@@ -107,14 +117,22 @@ def state_of(request: Request) -> ConsoleState:
 
 
 async def page_context(request: Request) -> PageContext:
-    """Finds the session; `LoginNeeded` where there is none, or its token was revoked."""
+    """Finds the session; `LoginNeeded` where there is none, or its token was revoked. The problem
+    `denied` where a partner asks for more than is its to see."""
+    found = session_of(request)
+    if found.is_partner and request.url.path not in OF_PARTNERS:
+        raise problem("denied", "a partner sees its nodes and its statement, and nothing else")
+    return found
+
+
+def session_of(request: Request) -> PageContext:
+    """The page's user, whatever is asked; `LoginNeeded` where there is no session."""
     console = state_of(request)
     session = request.cookies.get(COOKIE, "")
     found = console.sessions.find(session, time.time()) if session else None
     viewer = None if found is None else console.plane.viewer(found.token_digest)
     if found is None or viewer is None or viewer.pool is not None:
         raise LoginNeeded
-    refuse_partner(viewer, request.url.path)
     console.history.start()
     return PageContext(
         request, session, RequestContext(request.app.state, found.token_digest, viewer)
@@ -166,7 +184,7 @@ async def _refusal(request: Request, refused: Problem) -> Response:
     """The page of a refusal: of the user, where there is a session."""
     values = {"problem": refused, "faults": refused.errors[:10]}
     try:
-        context = await page_context(request)
+        context = session_of(request)
     except LoginNeeded:
         return pages.page("problem_alone.html", refused.status, **values)
     return context.page("problem.html", refused.status, **values)

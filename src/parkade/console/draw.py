@@ -14,7 +14,9 @@ from parkade.console.history import Point
 from parkade.wire.pools import Step
 
 WIDTH, HEIGHT = 960, 240
-LEFT, RIGHT, TOP, BOTTOM = 44, 60, 10, 24
+LEFT, RIGHT, TOP, BOTTOM = 52, 60, 10, 28
+CLEAR = 60
+"""Beside the name of the values' axis, which no time is written over."""
 LONGEST_GAP_S = 180
 LONG, EDGE = 1_320, 64
 MOST_POINTS = 480
@@ -99,8 +101,10 @@ def _time_axis(plot: Plot) -> Iterator[str]:
     for at in range(-(-plot.start_s // tick) * tick, plot.end_s + 1, tick):
         x = plot.x(at)
         yield f'<line class="grid" x1="{x}" x2="{x}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+        if x < LEFT + CLEAR:
+            continue
         yield (
-            f'<text class="axis" x="{x}" y="{HEIGHT - 7}" text-anchor="middle">'
+            f'<text class="axis" x="{x}" y="{HEIGHT - 6}" text-anchor="middle">'
             f"{_time(at, with_seconds=tick < 60)}</text>"
         )
 
@@ -109,15 +113,19 @@ def _value_axis(plot: Plot, top: int, dear: float, unit: str) -> Iterator[str]:
     for share in (0.0, 0.5, 1.0):
         y = plot.y(share)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>'
-        gpus = round(top * share)
-        yield f'<text class="axis" x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{gpus:,}</text>'
+        gpus = _short(round(top * share))
+        yield f'<text class="axis" x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{gpus}</text>'
         if dear and share:
             price = f"{dear * share:.2f}"
             yield f'<text class="axis price" x="{WIDTH - RIGHT + 6}" y="{y + 4}">{price}</text>'
-    yield f'<text class="axis" x="{LEFT - 6}" y="{HEIGHT - 7}" text-anchor="end">GPUs</text>'
+    yield f'<text class="axis" x="2" y="{HEIGHT - 6}">GPUs</text>'
     if dear:
         x, y = WIDTH - RIGHT + 6, plot.y(0.0) + 4
         yield f'<text class="axis price" x="{x}" y="{y}">{escape(unit)}</text>'
+
+
+def _short(gpus: int) -> str:
+    return f"{gpus:,}" if gpus < 10_000 else f"{gpus / 1_000:,.3g}k"
 
 
 def _without_gaps(points: Sequence[Point]) -> Iterator[list[Point]]:
@@ -190,7 +198,7 @@ def timeline(life: Life) -> Markup:
     """Attempts as bars, notices marked at their ends, checkpoints as ticks, the price below."""
     scale = Scale(life.start_s, max(life.end_s - life.start_s, 1.0))
     bottom = 30 + max(1, len(life.runs)) * 26
-    height = bottom + 88
+    height = bottom + (88 if any(price for _, price in life.prices) else 26)
     parts = [*_hours(scale, life, height)]
     for index, run in enumerate(life.runs):
         parts += _run(run, 26 + index * 26, life.end_s, scale)

@@ -6,6 +6,7 @@ Read from the lot, the workloads and the standing as their user may see them.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import NamedTuple
 
 from parkade.console import words
@@ -58,20 +59,26 @@ def troubles(standing: Standing) -> list[str]:
 
 
 def _notices(lot: Lot) -> list[Need]:
+    """Work of one name that leaves at one time for one cause, as the members of an array do, is one
+    line."""
     leaving = [each for each in lot.holders if each.notice is not None]
-    leaving.sort(key=lambda each: (_deadline(each), each.holder))
+    leaving.sort(key=lambda each: (*_reason(each), each.holder))
+    groups = [(each, list(those)) for each, those in groupby(leaving, _reason)]
     found = []
-    for each in leaving[:MOST_OF_A_KIND]:
-        notice = each.notice
-        assert notice is not None
-        says = f"{each.name} of {each.org} leaves {words.counted(each.gpus, 'GPU')}: {notice.cause}"
-        found.append(Need("notice", says, each.holder, notice.deadline))
-    return found + _more(len(leaving), "more were told to leave")
+    for (deadline, name, org, cause), those in groups[:MOST_OF_A_KIND]:
+        gpus = words.counted(sum(each.gpus for each in those), "GPU")
+        says = f"{name} of {org} leaves {gpus}: {cause}"
+        if len(those) > 1:
+            says = f"{len(those)} called {name} of {org} leave {gpus}: {cause}"
+        found.append(Need("notice", says, those[0].holder, deadline))
+    named = sum(len(those) for _, those in groups[:MOST_OF_A_KIND])
+    rest = len(leaving) - named
+    return found + ([Need("more", f"{rest} more were told to leave")] if rest else [])
 
 
-def _deadline(each: LotHolder) -> datetime:
+def _reason(each: LotHolder) -> tuple[datetime, str, str, str]:
     assert each.notice is not None
-    return each.notice.deadline
+    return each.notice.deadline, each.name, each.org, each.notice.cause
 
 
 def _incidents(incidents: Iterable[Incident]) -> list[Need]:

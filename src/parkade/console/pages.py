@@ -74,6 +74,7 @@ def _environment() -> Environment:
         "money": money,
         "clock": clock,
         "stamp": stamp,
+        "day": day,
         "span": span,
         "name": words.shown,
         "path": lambda value: quote(str(value), safe=""),
@@ -109,6 +110,11 @@ def cap(value: Capped) -> str:
 def clock(value: datetime | None) -> str:
     """The time of a day, in UTC."""
     return "–" if value is None else f"{value:%H:%M:%S}"
+
+
+def day(value: datetime | None) -> str:
+    """A day, in UTC."""
+    return "–" if value is None else f"{value:%-d %b %Y}"
 
 
 def stamp(value: datetime | None) -> str:

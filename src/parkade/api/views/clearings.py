@@ -91,9 +91,13 @@ def _says(line: Detail) -> str:
             return f"{name} pays {line['price']}"
         case "left":
             moved = line.get("moved")
-            return f"{name} leaves ({moved['says'] if moved else line['why']})"
+            return f"{name} leaves ({moved['says'] if moved else _words(line['why'])})"
         case _:
-            return f"{name} waits ({line['why']})"
+            return f"{name} waits ({_words(line['why'])})"
+
+
+def _words(why: str) -> str:
+    return why.replace("_", " ")
 
 
 def _money(micros: int | None) -> str | None:

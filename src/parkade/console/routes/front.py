@@ -1,6 +1,6 @@
 """The lot now: one sentence, the map, the last 24 hours, what needs a person, the price ladder."""
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from parkade.api.routes import mars, people, pools, statements, workloads
 from parkade.console import needs, words
@@ -17,7 +17,10 @@ COLOURS = 8
 
 @routes.get("/")
 async def front(context: Page, market: str = "") -> Response:
-    """The page; its parts marked live are asked for again by the page's script."""
+    """The page; its parts marked live are asked for again by the page's script. A partner's first
+    page is another."""
+    if context.is_partner:
+        return RedirectResponse("/supply", status_code=303)
     lot = await context.console.lots.look(context.viewer)
     prices = (await pools.list_prices(context.api)).prices
     names = [each.market for each in prices]

@@ -25,7 +25,7 @@ async def money(
     statement = await statements.statement(
         context.api, account=account or None, start=now - timedelta(hours=hours), end=None
     )
-    orgs = (await people.list_orgs(context.api)).orgs
+    orgs = (await people.list_orgs(context.api)).orgs if context.viewer.is_operator else ()
     return context.page(
         "money.html",
         it=statement,

@@ -9,6 +9,7 @@ from parkade.api.routes import people, pools, statements
 from parkade.console import needs
 from parkade.console.context import Page, router
 from parkade.console.routes.reservations import checked
+from parkade.console.routes.supply import is_usual
 from parkade.core.steps.permissions import Read
 from parkade.wire import pools as wire
 from parkade.wire.scalars import format_amount
@@ -34,7 +35,7 @@ async def index(context: Page) -> Response:
     context.api.require(Read.NODES)
     listed = await pools.list_pools(context.api)
     nodes = (await pools.list_nodes(context.api)).nodes
-    nodes = tuple(sorted(nodes, key=_is_usual))
+    nodes = tuple(sorted(nodes, key=is_usual))
     return context.page(
         "operate.html",
         pools=listed.pools,
@@ -45,11 +46,6 @@ async def index(context: Page) -> Response:
         users=(await people.list_users(context.api)).users,
         troubles=needs.troubles(await statements.server(context.api)),
     )
-
-
-def _is_usual(node: wire.Node) -> bool:
-    """Sick, cordoned and draining nodes come first."""
-    return node.health == "healthy" and not node.cordons and node.drain is None
 
 
 @routes.get("/nodes/{node}/{action}")

@@ -14,6 +14,7 @@ from parkade.api.translate import amount, instant
 from parkade.console import pages, words
 from parkade.console.calendar import calendar
 from parkade.console.context import Page, PageContext, router
+from parkade.console.routes.supply import supplied
 from parkade.core.steps.permissions import Read
 from parkade.wire import reservations as wire
 from parkade.wire.scalars import format_amount
@@ -42,6 +43,7 @@ async def index(
         calendar=calendar(view, on or now.date(), now=now, reservations=found, claims=claims),
         earned=await _earned(context, now),
         today=now.date(),
+        supplies=len(await supplied(context)),
     )
 
 

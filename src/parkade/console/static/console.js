@@ -158,7 +158,14 @@ function countDown() {
 }
 
 document.querySelector("nav a[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
-says("", "connecting");
-listen();
+const everyS = Number(document.body.dataset.every || 0);
+if (everyS) {
+  // The user may not hear of events: what it may see is asked for again and again.
+  says("live", `every ${everyS} s`);
+  setInterval(async () => ((await refresh()) ? says("live", `every ${everyS} s`) : says("lost", "no answer")), everyS * 1000);
+} else {
+  says("", "connecting");
+  listen();
+}
 countDown();
 setInterval(countDown, 1000);

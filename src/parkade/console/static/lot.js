@@ -345,7 +345,7 @@ function paintRings(inSight, pitch) {
         any = true;
         const whole = Math.max(0.001, notice.to - notice.from);
         const share = Math.max(0, Math.min(1, (notice.to - now) / whole));
-        ring(at.x + (from + count / 2) * pitch, at.y + (BAY * pitch) / 2, Math.max(4, Math.min(15, pitch * 0.8)), share);
+        ring(at.x + (from + count / 2) * pitch, at.y + (BAY * pitch) / 2, Math.max(4, Math.min(15, pitch * 0.8, (count * pitch) / 2)), share);
       }
       from += count;
     }
