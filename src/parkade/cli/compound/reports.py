@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+
+from parkade.compound.amounts import micros_of
+from parkade.core.units.money import MICROS
 
 if TYPE_CHECKING:
     from parkade.compound.evaluate.measures import Measure
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from parkade.compound.evaluate.recorded_run import Labels as Known
     from parkade.compound.plots.chart import Chart
 
-MICROS = 1_000_000
 
 Outcomes = Annotated[
     Path,
@@ -143,12 +144,12 @@ def micros(text: str, name: str) -> int:
     from parkade.compound.theory.domain import DomainError
 
     try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise DomainError(f"{name} must be an amount such as 12.50, got {text!r}") from None
-    if not value.is_finite() or value < 0 or value > 10**12:
+        value = micros_of(text)
+    except ValueError as error:
+        raise DomainError(f"{name}: {error}") from None
+    if value > 10**12 * MICROS:
         raise DomainError(f"{name} must lie in 0..10^12, got {text}")
-    return int(value * MICROS)
+    return value
 
 
 def percent(measure: "Measure | None") -> str:

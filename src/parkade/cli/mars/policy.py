@@ -10,6 +10,7 @@ from parkade.cli.calling import AsJson, explaining
 from parkade.cli.exit_codes import MARS_CANNOT
 from parkade.cli.mars.choose import PolicyOption, policy_from
 from parkade.cli.mars.show import LEVEL_STYLES
+from parkade.core.units.phrases import counted, some_of
 
 if TYPE_CHECKING:
     from parkade.core.healing.policy import PolicyRule
@@ -85,8 +86,7 @@ def _say_never_asked(rows: tuple["NeverAsked", ...]) -> None:
     from parkade.cli import screen
 
     for row in rows:
-        more = f" and {len(row.signals) - MOST_SIGNALS} more" * (len(row.signals) > MOST_SIGNALS)
-        signals = ", ".join(row.signals[:MOST_SIGNALS]) + more
+        signals = some_of(row.signals, MOST_SIGNALS)
         screen.say(f"{row.place} is never asked of {signals}: {row.by} comes first")
 
 
@@ -101,7 +101,7 @@ def test(file: File) -> None:
     with explaining(), named_in_faults(file):
         written = read_policy_file(read_text(file, exit_code=MARS_CANNOT))
         loaded = policy_of(written)
-        screen.say(f"{file}: well-formed, {screen.count(len(loaded.rules), 'signal')}")
+        screen.say(f"{file}: well-formed, {counted(len(loaded.rules), 'signal')}")
         screen.say(f"policy {loaded.version}")
         _say_never_asked(never_asked(written))
 

@@ -22,6 +22,7 @@ from parkade.cli.exit_codes import (
     MARS_NOT_READ,
 )
 from parkade.cli.mars.choose import policy_from
+from parkade.core.units.phrases import counted
 from parkade.extras import install
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run(
             fail(f"cannot start: {error}", exit_code=MARS_CANNOT)
         acts = "drains where it may" if file.act else "observes only"
         address = f"http://{host}:{server.server_port}/metrics"
-        screen.say(f"{screen.count(len(file.nodes), 'node')}, {acts}, metrics at {address}")
+        screen.say(f"{counted(len(file.nodes), 'node')}, {acts}, metrics at {address}")
         if len(file.nodes) > 1 and not file.names_fabrics:
             screen.say("no node has a `fabric`: all count as one, suspected by what befalls any")
         with _stopping(runner) as stopped:
