@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from parkade.compound.amounts import micros_of
-from parkade.core.units.money import MICROS
-
 if TYPE_CHECKING:
     from parkade.compound.evaluate.measures import Measure
     from parkade.compound.evaluate.outcomes import Outcome
@@ -141,7 +138,9 @@ def write_plot(chart: "Chart", path: Path) -> None:
 
 def micros(text: str, name: str) -> int:
     """An amount of money, such as 12.50, in whole micro-units."""
+    from parkade.compound.amounts import micros_of
     from parkade.compound.theory.domain import DomainError
+    from parkade.core.units.money import MICROS
 
     try:
         value = micros_of(text)

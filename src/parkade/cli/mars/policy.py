@@ -10,7 +10,6 @@ from parkade.cli.calling import AsJson, explaining
 from parkade.cli.exit_codes import MARS_CANNOT
 from parkade.cli.mars.choose import PolicyOption, policy_from
 from parkade.cli.mars.show import LEVEL_STYLES
-from parkade.core.units.phrases import counted, some_of
 
 if TYPE_CHECKING:
     from parkade.core.healing.policy import PolicyRule
@@ -84,6 +83,7 @@ def _show_difference(found: "Difference") -> None:
 
 def _say_never_asked(rows: tuple["NeverAsked", ...]) -> None:
     from parkade.cli import screen
+    from parkade.core.units.phrases import some_of
 
     for row in rows:
         signals = some_of(row.signals, MOST_SIGNALS)
@@ -95,6 +95,7 @@ def test(file: File) -> None:
     """Check a policy file; every error, and each row that is never asked, has its place."""
     from parkade.cli import screen
     from parkade.cli.files import named_in_faults, read_text
+    from parkade.core.units.phrases import counted
     from parkade.mars.comparing import never_asked
     from parkade.mars.policy_file import policy_of, read_policy_file
 

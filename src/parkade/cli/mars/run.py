@@ -22,7 +22,6 @@ from parkade.cli.exit_codes import (
     MARS_NOT_READ,
 )
 from parkade.cli.mars.choose import policy_from
-from parkade.core.units.phrases import counted
 from parkade.extras import install
 
 if TYPE_CHECKING:
@@ -62,6 +61,7 @@ def run(
         from parkade.service.logs import configure
     except ImportError as error:
         fail(f"{error.name} is missing: {install('server')}", exit_code=MARS_NO_EXTRA)
+    from parkade.core.units.phrases import counted
     from parkade.mars.drain_journal import DrainError
     from parkade.mars.kept_file import KeptFileError
 

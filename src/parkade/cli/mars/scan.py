@@ -15,7 +15,6 @@ from parkade.cli.calling import AsJson, explaining, fail, warn
 from parkade.cli.exit_codes import MARS_CANNOT
 from parkade.cli.mars.choose import PolicyOption, policy_from
 from parkade.cli.mars.show import LEVEL_STYLES, evidence_line
-from parkade.core.units.phrases import counted
 
 if TYPE_CHECKING:
     from parkade.core.healing.verdict import Verdict
@@ -114,6 +113,7 @@ def _announced(sensor: str) -> Iterator[None]:
 
 def _show(found: "Scan") -> None:
     from parkade.cli import screen
+    from parkade.core.units.phrases import counted
 
     for sensor in found.sensors:
         screen.say(f"{sensor.sensor}: {sensor.state}")
@@ -142,6 +142,7 @@ def _show(found: "Scan") -> None:
 
 def _left_out(found: "Scan") -> str:
     """How many lines are not the node's, and of which machines they are."""
+    from parkade.core.units.phrases import counted
 
     lines = counted(found.other_lines, "line")
     some = found.other_machines[:MOST_OTHERS]
@@ -177,6 +178,7 @@ def _show_verdicts(found: "Scan") -> None:
 def _show_machines(found: "Scan") -> None:
     """The worst of each machine; of those without a finding, how many they are."""
     from parkade.cli import screen
+    from parkade.core.units.phrases import counted
 
     sick = [each for each in found.machines if each.worst is not None]
     screen.table(
