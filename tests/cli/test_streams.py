@@ -1,5 +1,6 @@
 """No text of a user is obeyed by the terminal of who reads it."""
 
+import csv
 import io
 import os
 import subprocess
@@ -92,3 +93,24 @@ def test_bytes_of_a_workload_pass_unchanged() -> None:
     stream.buffer.write(b"\x1b[31mred")
     print(ATTACK, file=stream)
     assert raw.getvalue() == b"\x1b[31mred" + SHOWN.encode() + b"\n"
+
+
+@pytest.mark.system
+def test_every_csv_has_the_same_ends_of_lines_and_is_read_by_the_csv_module(town: Town) -> None:
+    pool, (org, owner) = town.pool(), town.org()
+    attempt = town.wait_for_attempt(pool, town.submit(pool, owner))
+    assert town.observe(pool, town.running(attempt)).is_success
+    environment = {**os.environ, "PARKADE_SERVER": town.url, "PARKADE_TOKEN": town.operator}
+    for words, last in (
+        (("statement", "--account", f"org/{org}", "--csv"), "end"),
+        (("showback", "--csv"), "net"),
+        (("costs",), None),
+    ):
+        done = subprocess.run(
+            [*PARKADE, *words], env=environment, capture_output=True, timeout=PATIENCE_S
+        )
+        lines = done.stdout.split(b"\r\n")
+        assert done.returncode == 0 and lines.pop() == b"", (words, done)
+        assert not any(mark in line for line in lines for mark in (b"\\x", b"\r", b"\n")), words
+        head, *rows = csv.reader(io.StringIO(done.stdout.decode(), newline=""))
+        assert last in (None, head[-1]) and {len(row) for row in rows} <= {len(head)}, words

@@ -59,11 +59,9 @@ def showback(
 
 
 def _as_csv(answer: "wire.Showback") -> None:
-    import csv
+    from parkade.cli.screen import print_csv
 
-    lines = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore")
-    lines.writeheader()
-    lines.writerows(each.model_dump(mode="json") for each in answer.lines)
+    print_csv(COLUMNS, (each.model_dump(mode="json") for each in answer.lines))
 
 
 def _render(answer: "wire.Showback") -> None:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -63,6 +63,15 @@ def show(answer: M, render: Callable[[M], None], *, as_json: bool) -> None:
         print(answer.model_dump_json(indent=2))
     else:
         render(answer)
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Rows as CSV with a head, byte by byte as the API writes it."""
+    from parkade.wire.csv_text import csv_head, csv_lines
+
+    sys.stdout.flush()
+    sys.stdout.buffer.write((csv_head(columns) + csv_lines(columns, rows)).encode())
+    sys.stdout.buffer.flush()
 
 
 def table(

@@ -1,6 +1,5 @@
 """Statements: every movement of an account."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,11 +41,9 @@ def statement(
 
 def _as_csv(answer: "wire.Statement") -> None:
     """Instants in RFC 3339, amounts from the account's side; nothing stands for null."""
-    import csv
+    from parkade.cli.screen import print_csv
 
-    lines = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore")
-    lines.writeheader()
-    lines.writerows(each.model_dump(mode="json") for each in answer.transfers)
+    print_csv(COLUMNS, (each.model_dump(mode="json") for each in answer.transfers))
 
 
 def _render(answer: "wire.Statement") -> None:

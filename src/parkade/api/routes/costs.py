@@ -1,7 +1,5 @@
 """What orgs were charged: every charge as a row of FOCUS, and sums by org, user or label."""
 
-import csv
-import io
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -21,6 +19,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
 from parkade.core.units.time import DAY_US
 from parkade.wire.costs import Showback, ShowbackBy
+from parkade.wire.csv_text import csv_head, csv_lines
 from parkade.wire.scalars import Instant
 from parkade.wire.spec import LabelKey
 
@@ -155,15 +154,9 @@ async def _rows(
 
 
 async def _csv(pages: AsyncIterator[list[focus.Row]]) -> AsyncIterator[str]:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, focus.COLUMNS, lineterminator="\r\n")
-    writer.writeheader()
-    yield text.getvalue()
+    yield csv_head(focus.COLUMNS)
     async for page in pages:
-        text.seek(0)
-        text.truncate()
-        writer.writerows(page)
-        yield text.getvalue()
+        yield csv_lines(focus.COLUMNS, page)
 
 
 async def _json(pages: AsyncIterator[list[focus.Row]]) -> AsyncIterator[str]:
