@@ -166,7 +166,7 @@ def workload(known: Known) -> wire.Workload:
         member_of=workload.member_of,
         index=workload.index,
         cost=workload_cost(spec, known.terms, workload.agreed_price_micros),
-        spec=wire_spec(spec),
+        spec=wire_spec(spec).model_copy(update={"market": workload.market}),
     )
 
 
