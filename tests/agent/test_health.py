@@ -262,7 +262,7 @@ async def test_a_reboot_of_the_machine_is_done_when_the_agent_is_back(
         await until(lambda: repairs.orders)
     boot = tmp_path / "boot"
     boot.write_text("another boot")
-    monkeypatch.setattr("parkade.agent.repairs.BOOT_ID", boot)
+    monkeypatch.setattr("parkade.boots.BOOT_ID", boot)
     async with keeping(plane, tmp_path, repairs=repairs) as keeper:
         keeper.desire(state(order()))
         await until(lambda: plane.health and plane.health[-1].repairs)

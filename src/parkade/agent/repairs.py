@@ -9,16 +9,15 @@ whose journal was put back gives its name once more.
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
 from parkade.agent.notes import Notes
+from parkade.boots import boot_id
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.ports import Clock, Repairs
 
 FILE = "repairs.json"
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 logger = logging.getLogger("parkade.agent.repairs")
 
@@ -90,7 +89,7 @@ class OrderedRepairs:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def _begin(self, order: RepairOrder) -> None:
-        self._begun[order] = _Begun(order=order, boot=_boot(), report=None)
+        self._begun[order] = _Begun(order=order, boot=boot_id() or "", report=None)
         if not self._save():
             # What is not written down could be done twice; it begins once there is room.
             del self._begun[order]
@@ -142,17 +141,10 @@ def _failed(order: RepairOrder, says: str, now_us: int) -> RepairReport:
 def _interrupted(begun: _Begun, now_us: int) -> RepairReport:
     """What became of an order in whose middle the agent ended."""
     report = _failed(begun.order, "the agent ended in its middle", now_us)
-    if begun.order.kind is RepairKind.REBOOT and begun.boot != _boot():
+    if begun.order.kind is RepairKind.REBOOT and begun.boot != (boot_id() or ""):
         says = "the machine was started anew"
         return msgspec.structs.replace(report, is_done=True, exit_code=0, says=says)
     return report
-
-
-def _boot() -> str:
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 def _load(notes: Notes) -> dict[RepairOrder, _Begun]:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import fail
-from parkade.extras import install
+from parkade.cli.calling import fail, server_extra
 
 if TYPE_CHECKING:
     from parkade.control.whole import WholeJournal
@@ -185,11 +184,9 @@ def verify_place(place: Path | None, database: str | None = None) -> None:
 @contextmanager
 def explained() -> Iterator[None]:
     """Ends the program with what to do instead of a traceback."""
-    try:
+    with server_extra():
         from parkade.ports import AlreadyLed, StoreError
         from parkade.service.settings import BadSettings
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     try:
         yield
     except (AlreadyLed, BadSettings, StoreError) as error:

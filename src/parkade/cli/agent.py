@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from parkade.cli.calling import fail
-from parkade.extras import install
+from parkade.cli.calling import fail, server_extra
 
 agent = typer.Typer(help="Agents, which run a pool's engine.", no_args_is_help=True)
 LogFormat = Literal["console", "json"]
@@ -38,14 +37,12 @@ def run(
     ] = False,
 ) -> None:
     """Run a pool's agent until it is stopped; what runs on the nodes goes on without it."""
-    try:
+    with server_extra():
         from parkade.ports import AlreadyLed
         from parkade.service.agent import AgentSettings
         from parkade.service.agent import run as run_agent
         from parkade.service.engines import read_options
         from parkade.service.settings import BadSettings
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     try:
         settings = AgentSettings(
             pool=pool,
@@ -73,11 +70,9 @@ def end(
     timeout: Annotated[float, typer.Option(help="Seconds to wait until all are gone.")] = 120.0,
 ) -> None:
     """End whatever the local engine still runs, as when Parkade is removed from a machine."""
-    try:
+    with server_extra():
         from parkade.ports import AlreadyLed
         from parkade.service.agent import end as end_all
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     place = data_folder / "engine"
     if not place.is_dir():
         fail(f"{place} is no engine's folder; give the data folder of an agent", exit_code=2)

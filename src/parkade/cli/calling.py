@@ -73,6 +73,17 @@ def explaining(*, as_json: bool = False) -> Iterator[None]:
         fail(f"the server's address cannot be read: {error}", exit_code=2)
 
 
+@contextmanager
+def server_extra() -> Iterator[None]:
+    """Around the imports that need the extra `server`: says how it is installed where it is not."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        from parkade.extras import install
+
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
+
+
 def refuse(problem: "Problem", *, as_json: bool, source: str | None = None) -> NoReturn:
     """Prints a problem to stderr, all its errors, and ends with its exit code. `source`: the file
     that it is about."""

@@ -47,8 +47,7 @@ def meant(client: "Client", text: str) -> str:
         if len(named) == 1:
             return f"{array}_{named[0]}"
         raise Invalid(problem("invalid", f"{text} names {len(named)} members; name one"))
-    found = client.list_workloads(name=text, limit=MOST_LISTED).workloads
-    found = found or client.list_workloads(name=text, all=True, limit=MOST_LISTED).workloads
+    found = _named(client, text)
     if not found:
         raise NotFound(problem("not_found", f"there is no workload {text}"))
     if len(found) > 1:
@@ -82,10 +81,14 @@ def members_meant(client: "Client", text: str) -> tuple[str, str] | None:
         return array, members
     if PATTERN.search(array):
         return None
-    named = client.list_workloads(name=array, limit=MOST_LISTED).workloads
-    named = named or client.list_workloads(name=array, all=True, limit=MOST_LISTED).workloads
-    arrays = [it.workload for it in named if it.members is not None]
+    arrays = [it.workload for it in _named(client, array) if it.members is not None]
     return (arrays[0], members) if len(arrays) == 1 else None
+
+
+def _named(client: "Client", name: str) -> "tuple[wire.Workload, ...]":
+    """The workloads of a name: the live ones, else those that ended."""
+    found = client.list_workloads(name=name, limit=MOST_LISTED).workloads
+    return found or client.list_workloads(name=name, all=True, limit=MOST_LISTED).workloads
 
 
 def chosen_members(

@@ -6,9 +6,15 @@ server, a file of Mars, a run of compound. From 7 on a family has codes of its o
 `docs/command-line.md` prints the table; `wire.problems` has that of the server's refusals.
 """
 
-# As in `wire.problems`, which loads too much for a command's start; a test holds them equal.
-EXIT_OTHER, EXIT_USAGE, EXIT_INVALID, EXIT_NOT_FOUND = 1, 2, 3, 4
-EXIT_DENIED, EXIT_TRY_AGAIN, EXIT_REFUSED = 5, 6, 7
+from parkade.wire.exits import (
+    EXIT_DENIED,
+    EXIT_INVALID,
+    EXIT_NOT_FOUND,
+    EXIT_OTHER,
+    EXIT_REFUSED,
+    EXIT_TRY_AGAIN,
+    EXIT_USAGE,
+)
 
 # Mars: a file, a port or a journal is not to be had, or a drain could not be lifted; a sensor could
 # not be read.

@@ -10,8 +10,8 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from parkade.cli.calling import fail
-from parkade.cli.exit_codes import EXIT_INVALID
 from parkade.core.units.bounds import MOST_DOCUMENT_BYTES
+from parkade.wire.exits import EXIT_INVALID
 from parkade.wire.yaml import Unreadable, parse
 
 M = TypeVar("M", bound=BaseModel)

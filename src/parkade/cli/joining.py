@@ -1,15 +1,12 @@
 """`parkade agent join` and `parkade pool doctor`: a Slurm cluster looked at, nothing changed."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, fail
-from parkade.extras import install
+from parkade.cli.calling import AsJson, fail, server_extra
 
 if TYPE_CHECKING:
     from parkade.engines.slurm.settings import SlurmSettings
@@ -59,7 +56,7 @@ def join(
     """Propose how a Slurm cluster joins, as files; report what it could lend; change nothing."""
     if engine != "slurm" or not observe:
         fail("write --engine slurm --observe: it looks, and you run what it proposes", exit_code=2)
-    with _server_extra():
+    with server_extra():
         from parkade.cli.daily import keep_reporting, seconds_of
         from parkade.core.units.names import NAME
         from parkade.engines.slurm.commands import Commands
@@ -128,7 +125,7 @@ def doctor(
 
     if gang and folder is None:
         fail("--gang needs --data-folder, where its ranks meet", exit_code=2)
-    with _server_extra():
+    with server_extra():
         import msgspec
 
         from parkade.engines.slurm.doctor import examine
@@ -154,7 +151,7 @@ def launcher(
     conf: Annotated[str | None, typer.Option(help="slurm.conf, if not Slurm's own.")] = None,
 ) -> None:
     """Print the one command that lets an agent without root run each workload as its user."""
-    with _server_extra():
+    with server_extra():
         from parkade.core.units.names import UNIX_NAME
         from parkade.engines.slurm.installing import install_command
     for option, name in (("--agent", agent), ("--group", group)):
@@ -166,16 +163,8 @@ def launcher(
     typer.echo(install_command(agent=agent, group=group, folder=into.rstrip("/"), conf=conf))
 
 
-@contextmanager
-def _server_extra() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
-
-
 def _settings(options: list[str] | None) -> "SlurmSettings":
-    with _server_extra():
+    with server_extra():
         import msgspec
 
         from parkade.engines.slurm.settings import SlurmSettings

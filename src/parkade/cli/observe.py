@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from parkade.cli.calling import explaining, fail
+from parkade.cli.calling import explaining, fail, server_extra
 from parkade.cli.exit_codes import OBSERVE_INVALID
-from parkade.extras import install
 
 MOST_FLOORS = 8
 HIGHEST_PRICE = 10_000
@@ -23,10 +22,8 @@ observing = typer.Typer(
 @observing.command("commands")
 def commands() -> None:
     """Print the two commands whose output `parkade observe sacct` reads; neither needs root."""
-    try:
+    with server_extra():
         from parkade.sim.observe.asking import SACCT, SINFO
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     print(SACCT)
     print(SINFO)
 
@@ -68,7 +65,7 @@ def sacct(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Say what a Slurm cluster could have lent, who would have waited less, and what was paid."""
-    try:
+    with server_extra():
         import msgspec
 
         from parkade.cli import screen
@@ -78,8 +75,6 @@ def sacct(
         from parkade.sim.observe.page import observe_page
         from parkade.sim.observe.tables import observe_tables
         from parkade.sim.replay.tables import BadData
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     try:
         is_fee = parse_fraction(fee).is_fee
     except ValueError:

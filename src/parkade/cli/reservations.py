@@ -173,12 +173,13 @@ def _state_of(claim: "wire.Claim") -> str:
 
 
 def _claim(claim: "wire.Claim") -> None:
-    from parkade.cli.screen import count, say
+    from parkade.cli.screen import say
+    from parkade.core.units.phrases import counted
 
     state = f"yours: {' '.join(claim.seats)}" if claim.seated else "waits for its nodes"
     if claim.missing:
-        state += f"; {count(claim.missing, 'node')} missing"
-    say(f"{claim.claim}: {count(claim.nodes, 'node')} of {claim.reservation}, {state}")
+        state += f"; {counted(claim.missing, 'node')} missing"
+    say(f"{claim.claim}: {counted(claim.nodes, 'node')} of {claim.reservation}, {state}")
 
 
 def _lending(lending: "wire.Lending | None") -> str | None:

@@ -168,11 +168,6 @@ def brief(span: timedelta) -> str:
     return "".join(parts[:2]) or "0s"
 
 
-def count(number: int, noun: str) -> str:
-    """`1 node`, `2 nodes`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def storage(count: int) -> str:
     """Bytes in the largest unit of which there is one: `12.3 GiB`."""
     held = float(count)

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from parkade.cli.calling import fail
-from parkade.extras import install
+from parkade.cli.calling import fail, server_extra
 
 LogFormat = Literal["console", "json"]
 
@@ -59,13 +58,11 @@ def up(
     ] = False,
 ) -> None:
     """Run the marketplace: server, journal, and an agent for each local pool."""
-    try:
+    with server_extra():
         from parkade.ports import AlreadyLed, StoreError
         from parkade.service.settings import BadSettings, read_settings
         from parkade.service.up import UpOptions
         from parkade.service.up import up as run
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     if demo:
         _play(host, port, others=(data_folder, database, token_file))
         return

@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import httpx
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from parkade.client.errors import Failed, Invalid, error_of
 from parkade.wire.problems import faults, invalid, problem
+from parkade.wire.scalars import format_instant
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -70,9 +72,15 @@ def post(path: str, answer: type[M], body: BaseModel | None = None) -> Call[M]:
 
 
 def texts(params: dict[str, object]) -> dict[str, str]:
-    """Query parameters as text."""
-    return {
-        name: str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in params.items()
-        if value is not None
-    }
+    """Query parameters as text; what is None is left out."""
+    return {name: _text(value) for name, value in params.items() if value is not None}
+
+
+def _text(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case datetime():
+            return format_instant(value)
+        case _:
+            return str(value)

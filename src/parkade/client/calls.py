@@ -19,7 +19,6 @@ from parkade.wire import (
     workloads,
 )
 from parkade.wire import lot as lots
-from parkade.wire.scalars import format_instant
 from parkade.wire.spec import WorkloadSpec
 
 
@@ -434,8 +433,7 @@ def list_workloads(
     asked = {"all": all, "org": org, "name": name, "user": user, "limit": limit, "after": after}
     asked["array"] = array
     chosen = {"phase": ",".join(phases) or None, "label": ",".join(labels) or None}
-    instant = None if since is None else format_instant(since)
-    return get("/workloads", workloads.Workloads, **asked, **chosen, since=instant)
+    return get("/workloads", workloads.Workloads, **asked, **chosen, since=since)
 
 
 def workload(workload: str) -> Call[workloads.Workload]:
@@ -500,22 +498,14 @@ def showback(
 ) -> Call[costs.Showback]:
     """What each month cost by `user`, `org`, or the values of a `label`; without `start` of this
     month."""
-    first, last = (None if each is None else format_instant(each) for each in (start, end))
-    asked = {"by": by, "label": label, "org": org, "start": first, "end": last}
-    return get("/showback", costs.Showback, **asked)
+    return get("/showback", costs.Showback, by=by, label=label, org=org, start=start, end=end)
 
 
 def statement(
     *, account: str | None = None, start: datetime | None = None, end: datetime | None = None
 ) -> Call[money.Statement]:
     """An account's movements; the caller's org's where none is named."""
-    return get(
-        "/statement",
-        money.Statement,
-        account=account,
-        start=None if start is None else format_instant(start),
-        end=None if end is None else format_instant(end),
-    )
+    return get("/statement", money.Statement, account=account, start=start, end=end)
 
 
 def confirm_clock() -> Call[feed.Confirmed]:

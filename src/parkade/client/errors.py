@@ -3,8 +3,7 @@
 import httpx
 from pydantic import ValidationError
 
-from parkade.wire.problems import (
-    CODES,
+from parkade.wire.exits import (
     EXIT_DENIED,
     EXIT_INVALID,
     EXIT_NOT_FOUND,
@@ -12,10 +11,8 @@ from parkade.wire.problems import (
     EXIT_REFUSED,
     EXIT_TRY_AGAIN,
     EXIT_USAGE,
-    UNKNOWN,
-    Problem,
-    problem,
 )
+from parkade.wire.problems import CODES, UNKNOWN, Problem, problem
 
 
 class ParkadeError(Exception):

@@ -9,11 +9,11 @@ import httpx_sse
 import msgspec
 
 from parkade import __version__
+from parkade.client.call import texts
 from parkade.client.errors import Unauthenticated, error_of, unreachable
 from parkade.client.flow import AWAY, pause, tries
 from parkade.wire.feed import Event
 from parkade.wire.problems import problem
-from parkade.wire.scalars import format_instant
 from parkade.wire.servers import Servers
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
@@ -87,13 +87,10 @@ class EventStream(_Resumed):
 
     def request(self) -> dict[str, Any]:
         """What to ask for next, as arguments of `connect_sse`."""
-        params = {"follow": str(self.follow).lower()}
-        if self.after is not None:
-            params["after"] = str(self.after)
         return {
             "method": "GET",
             "url": "/v1/events",
-            "params": params,
+            "params": texts({"follow": self.follow, "after": self.after}),
             "timeout": stream_timeout(),
         }
 
@@ -127,16 +124,11 @@ class LogStream(_Resumed):
     def request(self) -> dict[str, Any]:
         """What to ask for next, as arguments of `stream`."""
         part = self._part
-        params = {
-            "rank": part.rank,
-            "offset": self._offset,
-            "follow": str(part.follow).lower(),
-            **({} if part.attempt is None else {"attempt": part.attempt}),
-        }
+        asked = {"rank": part.rank, "offset": self._offset}
         return {
             "method": "GET",
             "url": self._path,
-            "params": params,
+            "params": texts({**asked, "follow": part.follow, "attempt": part.attempt}),
             "timeout": stream_timeout(is_quiet=part.follow),
         }
 
@@ -152,7 +144,5 @@ def costs_request(
 ) -> dict[str, Any]:
     """What to ask for as arguments of `stream`. The file is not resumed: it is told as of one
     commit."""
-    first, last = (None if each is None else format_instant(each) for each in (start, end))
-    asked = {"org": org, "start": first, "end": last, "format": form}
-    params = {name: value for name, value in asked.items() if value is not None}
+    params = texts({"org": org, "start": start, "end": end, "format": form})
     return {"method": "GET", "url": "/v1/costs", "params": params, "timeout": TIMEOUT}

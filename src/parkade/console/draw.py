@@ -11,6 +11,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from parkade.console.history import Point
+from parkade.core.units.phrases import counted
 from parkade.wire.pools import Step
 
 WIDTH, HEIGHT = 960, 240
@@ -153,7 +154,7 @@ def ladder(steps: Sequence[Step]) -> Markup:
     parts = []
     for index, step in enumerate(steps):
         y = index * row
-        nodes = f"{step.nodes:,} node{'' if step.nodes == 1 else 's'}"
+        nodes = counted(step.nodes, "node")
         parts.append(
             f'<text class="axis" x="{left - 8}" y="{y + 16}" text-anchor="end">{nodes}</text>'
         )

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from parkade.console import words
 from parkade.console.calendar import Bar, Calendar, Part, Week, is_over
+from parkade.core.units.phrases import counted
 
 HEAD = 24
 LANE = {"week": 46, "month": 26}
@@ -28,12 +29,12 @@ def week(
         parts += _day(calendar, day, number, height, earned.get(day, ""))
     parts += [_bar(calendar, it, lane, _id(which), may_change) for it in which.bars]
     if which.left_out:
-        more = words.counted(which.left_out, "reservation")
+        more = counted(which.left_out, "reservation")
         parts.append(f'<text class="axis" x="6" y="{foot - 7}">and {more} more</text>')
     if which.now is not None:
         x = f"{which.now:.3%}"
         parts.append(f'<line class="now" x1="{x}" x2="{x}" y1="{HEAD - 4}" y2="{foot}"/>')
-    label = f"Week from {which.days[0]:%-d %B %Y}: {words.counted(len(which.bars), 'reservation')}"
+    label = f"Week from {which.days[0]:%-d %B %Y}: {counted(len(which.bars), 'reservation')}"
     return Markup(
         f'<svg class="week" height="{height}" role="group" aria-label="{label}">'
         f"{''.join(parts)}</svg>"
@@ -117,7 +118,7 @@ def _part(bar: Bar, part: Part, tall: int, hatch: str) -> str:
 def _texts(bar: Bar) -> tuple[str, str]:
     """(its name and size, what is true of it) in words."""
     it = bar.reservation
-    first = f"{it.reservation} · {words.counted(it.nodes, 'node')}"
+    first = f"{it.reservation} · {counted(it.nodes, 'node')}"
     if is_over(it):
         return first, "has ended" if it.state == "ended" else "lapsed: a period was not paid"
     says = []

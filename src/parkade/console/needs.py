@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from parkade.console import words
+from parkade.core.units.phrases import counted
 from parkade.wire.feed import Standing
 from parkade.wire.lot import Lot, LotHolder
 from parkade.wire.mars import Incident
@@ -66,7 +67,7 @@ def _notices(lot: Lot) -> list[Need]:
     groups = [(each, list(those)) for each, those in groupby(leaving, _reason)]
     found = []
     for (deadline, name, org, cause), those in groups[:MOST_OF_A_KIND]:
-        gpus = words.counted(sum(each.gpus for each in those), "GPU")
+        gpus = counted(sum(each.gpus for each in those), "GPU")
         says = f"{name} of {org} leaves {gpus}: {cause}"
         if len(those) > 1:
             says = f"{len(those)} called {name} of {org} leave {gpus}: {cause}"

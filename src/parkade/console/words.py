@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import NamedTuple
 
+from parkade.core.units.phrases import counted
 from parkade.core.units.visible import visible
 from parkade.wire.lot import Lot, LotHolder
 
@@ -68,11 +69,6 @@ def holds(holder: LotHolder) -> bool:
 
 def _verb(count: int) -> str:
     return "works" if count == 1 else "work"
-
-
-def counted(count: int, thing: str) -> str:
-    """`1 GPU`, `1,024 GPUs`."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def span(length: timedelta) -> str:

@@ -1,6 +1,5 @@
 """Why an action waits, as codes for metrics and words for people."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from parkade.core.healing.guards import HoldReason
@@ -19,7 +18,6 @@ class Held(NamedTuple):
 
 
 FAILED = "drain_failed"
-MOST_NAMED = 5
 HELD_BY_GUARD: dict[HoldReason, str] = {
     HoldReason.OBSERVE_ONLY: "the file does not say `act: true`",
     HoldReason.PARENT_SUSPECTED: "its rack, switch, fabric or driver version is suspected; look"
@@ -74,10 +72,3 @@ class GuardWords:
                 " at each, Mars does not drain it later"
             )
         return f"{words}; look there, Mars does not drain it later"
-
-
-def some(nodes: Iterable[str]) -> str:
-    """The first few names, and how many more."""
-    names = list(nodes)
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more

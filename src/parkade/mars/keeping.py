@@ -10,11 +10,12 @@ What a kernel's ring still holds from before is judged again beside that, withou
 follows, so that bursts count on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
+from parkade.boots import boot_id
 from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Symptom, signals_of
 from parkade.core.healing.verdict import Verdict
@@ -37,11 +38,9 @@ from parkade.mars.standing_file import (
 )
 from parkade.ports import LogSensor
 from parkade.sensors.bookmarks import ReadSoFar, log_name
-from parkade.sensors.kernel_log.files import boot_id
 from parkade.sensors.polling import SensorGroup
 
 SEEN_EVERY_US = MINUTE_US
-Boot = Callable[[], str | None]
 
 
 class Keeping:
@@ -57,14 +56,13 @@ class Keeping:
         standing: StandingVerdicts,
         draining: Draining | None,
         logs: SensorGroup[LogSensor],
-        boot: Boot = boot_id,
     ) -> None:
         self._log = structlog.get_logger("parkade.mars")
         self._nodes = {entry.node: entry.local for entry in file.nodes}
         self._policy = policy
         self._watch, self._standing, self._draining = watch, standing, draining
         self._logs = logs
-        self._boot = boot()
+        self._boot = boot_id()
         self._paths = None if file.journal is None else _beside(file.journal)
         self._marks = ReadSoFar[str]({}, coalesce_us=policy.windows.coalesce_us)
         self._marks_saved: dict[str, str] = {}

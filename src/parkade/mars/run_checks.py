@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from parkade.core.units.phrases import some_of
 from parkade.wire.problems import Fault
 
 NEEDED = (("set", "{node}"), ("set", "{reason}"), ("reason", "{node}"), ("undo", "{node}"))
@@ -80,9 +81,8 @@ def _of_nodes(written: Mapping[str, object]) -> Iterator[Fault]:
             blind.append(str(name))
     yield from _of_hosts(nodes)
     if blind and written.get("engine") is None:
-        more = f" and {len(blind) - MOST_NAMED} more" if len(blind) > MOST_NAMED else ""
         message = (
-            f"nothing reads {', '.join(blind[:MOST_NAMED])}{more}: give each `kernel_log`, `dcgm`"
+            f"nothing reads {some_of(blind, MOST_NAMED)}: give each `kernel_log`, `dcgm`"
             " or `local: true`, or the file an `engine`"
         )
         yield Fault(place="nodes", message=message)

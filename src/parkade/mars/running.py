@@ -24,12 +24,13 @@ from parkade.core.healing.symptom import Symptom, signals_of
 from parkade.core.healing.topology import NodePlace, ParentKind
 from parkade.core.healing.verdict import Level, Verdict
 from parkade.core.healing.watch import Decision, FleetWatch, WatchSettings, asks
+from parkade.core.units.phrases import some_of
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import ROUNDS_AHEAD, TIMEOUT_S, alert_of
 from parkade.mars.aside import Aside
 from parkade.mars.draining import Draining
 from parkade.mars.drains import Drains
-from parkade.mars.holding import GuardWords, Held, held_by, some
+from parkade.mars.holding import GuardWords, Held, held_by
 from parkade.mars.keeping import Keeping
 from parkade.mars.log_states import LogStates
 from parkade.mars.metrics import Metrics
@@ -42,6 +43,7 @@ from parkade.sensors.live import ENGINE_REPORTER
 from parkade.sensors.polling import READ, Polled, grouped, logs_pause_s
 from parkade.sensors.slurm_nodes import drained_in
 
+MOST_NAMED = 5
 SHORTEST_S = 0.01
 """Between two looks for windows that close, whatever the clocks say."""
 BUSY_S = 0.05
@@ -248,7 +250,8 @@ class MarsRunner:
         self.metrics.parents.now({(kind.value, name): 1 for kind, name in found})
         for key, each in found.items():
             if key not in self._suspected:
-                self._log.error("suspected", what=self._words.name(each), nodes=some(each.nodes))
+                nodes = some_of(each.nodes, MOST_NAMED)
+                self._log.error("suspected", what=self._words.name(each), nodes=nodes)
         for key, each in self._suspected.items():
             if key not in found:
                 self._log.info("suspected no more", what=self._words.name(each))

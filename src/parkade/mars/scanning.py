@@ -16,6 +16,7 @@ from parkade.core.healing.verdict import Level, Verdict, worst
 from parkade.core.units.time import HOUR_US
 from parkade.mars.machines import Lines
 from parkade.sensors.kernel_log.reading import LineTally, read, symptom_of
+from parkade.wire.exits import EXIT_TRY_AGAIN
 
 VERSION = 2
 """Of the JSON that `mars scan` prints; version 1 had neither machines nor lines of others."""
@@ -27,7 +28,7 @@ EXIT_CODES: dict[Level | None, int] = {
     Level.FATAL: 12,
 }
 """The exit code of the worst verdict; 1 to 7 are the program's own errors."""
-EXIT_NOT_READ = 6
+EXIT_NOT_READ = EXIT_TRY_AGAIN
 """Nothing was found, but not every sensor could be read: try again."""
 MOST_VERDICTS = 1_000
 """Of each level."""

@@ -39,23 +39,23 @@ class MachineLimits(msgspec.Struct, frozen=True, kw_only=True):
     skew_us: int = 2 * SECOND_US
 
 
-def machine_symptoms(
-    reading: MachineReading, *, node: str, limits: MachineLimits | None = None
-) -> list[Symptom]:
+LIMITS = MachineLimits()
+
+
+def machine_symptoms(reading: MachineReading, *, node: str) -> list[Symptom]:
     """The symptoms of a reading."""
-    limits = limits or MachineLimits()
     found: list[tuple[str | None, NodeCondition, int | None, str]] = []
     for mount, used, inodes in reading.disks:
-        if max(used, inodes) >= limits.disk_used:
+        if max(used, inodes) >= LIMITS.disk_used:
             text = f"{mount}: {used} % used, {inodes} % of inodes"
             found.append((bounded(mount, 64), NodeCondition.DISK_FULL, max(used, inodes), text))
     available = reading.memory_available
-    if available is not None and available < limits.memory_available:
+    if available is not None and available < LIMITS.memory_available:
         found.append(
             (None, NodeCondition.MEMORY_LOW, available, f"{available} % of memory is left")
         )
     skew_us = reading.clock.skew_us
-    if skew_us is not None and abs(skew_us) >= limits.skew_us:
+    if skew_us is not None and abs(skew_us) >= LIMITS.skew_us:
         text = f"the clock is {skew_us / SECOND_US:+.1f} s off at least"
         found.append((None, NodeCondition.CLOCK_SKEW, abs(skew_us) // SECOND_US, text))
     if reading.clock.is_kept is False:

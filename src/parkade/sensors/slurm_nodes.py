@@ -17,6 +17,7 @@ from parkade.core.healing.symptom import (
     Symptom,
     bounded,
 )
+from parkade.core.units.phrases import some_of
 
 PARSER = "slurm_nodes/1"
 COMMAND = ("sinfo", "-N", "-h", "-o", "%N|%T|%E")
@@ -92,16 +93,11 @@ def _why_not(
     if not named:
         return f"no line of it is `node|state|reason`; the first is {bounded(first, 60)!r}"
     if watched and not any(node in named for node in watched):
-        return f"it names none of the nodes that are watched; it names {_some(named)}"
+        return f"it names none of the nodes that are watched; it names {some_of(named)}"
     missing = [node for node in needed if node not in named]
     if missing:
-        return f"it does not name {_some(missing)}, which nothing else reads"
+        return f"it does not name {some_of(missing)}, which nothing else reads"
     return None
-
-
-def _some(names: Collection[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(list(names)[:MOST_NAMED]) + more
 
 
 def _condition(state: str) -> NodeCondition | None:

@@ -50,17 +50,17 @@ class StepTimes:
 
     name = "steps"
 
-    def __init__(self, path: Path, *, from_end: bool = True) -> None:
+    def __init__(self, path: Path) -> None:
         self.bad_lines = 0
-        self._follower = Follower(path, from_end=from_end)
+        self._follower = Follower(path, from_end=True)
         self._gangs = _Gangs()
-        self.state = self._state()
+        self.state = self._follower.state
 
     def poll(self, now_us: int) -> list[Symptom]:
         """See `ports.Sensor`. A step of the future counts as one of now."""
         try:
             lines = self._follower.poll()
-            self.state = self._state()
+            self.state = self._follower.state
         except OSError as error:
             self.state = f"failed: {error.strerror}"
             return []
@@ -76,10 +76,6 @@ class StepTimes:
     def close(self) -> None:
         """See `ports.Sensor`."""
         self._follower.close()
-
-    def _state(self) -> str:
-        why = self._follower.unread
-        return READ if why is None else f"failed: {why}"
 
 
 class CheckpointSteps:

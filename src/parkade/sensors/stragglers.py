@@ -35,6 +35,9 @@ class StragglerLimits(msgspec.Struct, frozen=True, kw_only=True):
     forget_us: int = 60 * 60 * 1_000_000
 
 
+LIMITS = StragglerLimits()
+
+
 class SlowNode(msgspec.Struct, frozen=True, kw_only=True):
     """A node that has been slow in every step since."""
 
@@ -55,22 +58,20 @@ def straggler_symptoms(
     step: GangStep,
     *,
     reporter: str,
-    limits: StragglerLimits | None = None,
 ) -> tuple[GangMemory, list[Symptom]]:
     """What to remember and which nodes have been slow for long; grows with the gang's ranks."""
-    limits = limits or StragglerLimits()
-    is_stale = memory is not None and step.at_us - memory.last_us > limits.forget_us
+    is_stale = memory is not None and step.at_us - memory.last_us > LIMITS.forget_us
     before = {} if memory is None or is_stale else {each.node: each for each in memory.slow}
     if len(step.work_us) < LEAST_RANKS:
         return GangMemory(job=step.job, slow=(), last_us=step.at_us), []
     median = statistics.median(work for _, work in step.work_us)
     slow, symptoms = [], []
     for node, work in sorted(dict(step.work_us).items()):
-        if work * 1_000 <= median * limits.slow_per_mille:
+        if work * 1_000 <= median * LIMITS.slow_per_mille:
             continue
         each = before.get(node) or SlowNode(node=node, since_us=step.at_us)
         slow.append(each)
-        if step.at_us - each.since_us >= limits.sustained_us:
+        if step.at_us - each.since_us >= LIMITS.sustained_us:
             factor = round(work * 1_000 / median) if median else 0
             symptoms.append(_symptom(node, step, factor, reporter))
     return GangMemory(job=step.job, slow=tuple(slow), last_us=step.at_us), symptoms

@@ -43,12 +43,12 @@ from parkade.service.healing import health_plan
 from parkade.service.place import settle
 from parkade.service.settings import BadSettings
 from parkade.service.shielding import shield
+from parkade.wire.exits import EXIT_USAGE
 from parkade.wire.servers import Servers
 
 T = TypeVar("T")
 LOCK_WAIT_S = 0.1
 POLL_S = 20.0
-EXIT_USAGE = 2
 
 _log = logging.getLogger("parkade.agent")
 

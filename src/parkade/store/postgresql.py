@@ -17,7 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from parkade.ports import StoreError
 from parkade.store.driver_error import line_of
 from parkade.store.head import HeadFile
-from parkade.store.sql import SqlStore
+from parkade.store.sql import SqlStore, no_crash_point
 
 SESSIONS = "parkade process "
 """How the names of the program's sessions begin."""
@@ -40,15 +40,11 @@ def session_name() -> str:
     return f"{SESSIONS}{os.getpid()} ({_RANDOM}) on {host}"[:63]
 
 
-def _nothing(_name: str) -> None:
-    """The default: nothing is called at the seams of a commit."""
-
-
 def open_postgresql(
     address: str,
     *,
     head: Path,
-    crash_point: Callable[[str], None] = _nothing,
+    crash_point: Callable[[str], None] = no_crash_point,
     is_read_only: bool = False,
 ) -> SqlStore:
     """The store in this database, like `postgresql://parkade@db.example/parkade`, whose tables are

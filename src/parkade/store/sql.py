@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 import structlog
 
@@ -43,6 +44,10 @@ _log = structlog.get_logger(__name__)
 # Marks a transaction that writes; `sqlite.py` begins such a one with the lock already taken.
 WRITES = {"parkade_writes": True}
 _PAGE = 2_000
+
+
+def no_crash_point(_name: str) -> None:
+    """Nothing is called at the seams of a commit."""
 
 
 class SqlStore:
@@ -316,7 +321,7 @@ class SqlStore:
         with self._writing() as connection:
             same = snapshots.c.sequence == snapshot.sequence
             connection.execute(snapshots.delete().where(same))
-            row = {"digest": _digest(snapshot.body), **row_of_snapshot(snapshot)}
+            row = {"digest": _digest(snapshot.body), **msgspec.structs.asdict(snapshot)}
             connection.execute(snapshots.insert(), [row])
             newest = sa.select(snapshots.c.sequence).order_by(snapshots.c.sequence.desc())
             kept = connection.execute(newest.limit(keep)).scalars().all()
@@ -352,15 +357,6 @@ class SqlStore:
         """Lets go of the files."""
         self._readers.dispose()
         self._head.close()
-
-
-def row_of_snapshot(snapshot: StoredSnapshot) -> dict[str, int | bytes]:
-    """A snapshot's own columns."""
-    return {
-        "sequence": snapshot.sequence,
-        "version": snapshot.version,
-        "body": snapshot.body,
-    }
 
 
 def _is_torn(row: "sa.Row[Any]") -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from parkade.ports import StoreError
 from parkade.store.driver_error import line_of
 from parkade.store.head import HeadFile
-from parkade.store.sql import SqlStore
+from parkade.store.sql import SqlStore, no_crash_point
 
 _BUSY_TIMEOUT_MS = 5_000
 _PRAGMAS = (
@@ -27,11 +27,7 @@ _PRAGMAS = (
 )
 
 
-def _nothing(_name: str) -> None:
-    """The default: nothing is called at the seams of a commit."""
-
-
-def open_sqlite(path: Path, *, crash_point: Callable[[str], None] = _nothing) -> SqlStore:
+def open_sqlite(path: Path, *, crash_point: Callable[[str], None] = no_crash_point) -> SqlStore:
     """The store in this file, made if it is missing; only its owner can read it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -60,7 +56,7 @@ def open_sqlite_read_only(path: Path) -> SqlStore:
     )
     sa.event.listen(engine, "connect", _on_connect_to_read)
     sa.event.listen(engine, "begin", _on_begin)
-    return _opened(engine, path, crash_point=_nothing, is_read_only=True)
+    return _opened(engine, path, crash_point=no_crash_point, is_read_only=True)
 
 
 def _opened(

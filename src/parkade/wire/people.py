@@ -19,7 +19,7 @@ from parkade.wire.scalars import (
     Reference,
     Span,
     TokenLife,
-    counted,
+    bounded,
     named,
 )
 
@@ -98,7 +98,7 @@ class SetGrant(Request):
     every: GrantInterval
 
 
-OrgBound = Annotated[int, Strict(), counted(ORG_BOUND)]
+OrgBound = Annotated[int, Strict(), bounded(ORG_BOUND)]
 
 
 class SetOrgBounds(Request):
@@ -128,7 +128,7 @@ class SetCap(Request):
 
     cap: Money | None
     period: CapPeriod = "total"
-    most_gpus: Annotated[int, Strict(), counted(CAP_GPUS)] | None = None
+    most_gpus: Annotated[int, Strict(), bounded(CAP_GPUS)] | None = None
 
 
 class SetUnixName(Request):

@@ -23,7 +23,7 @@ from parkade.wire.scalars import (
     Share,
     Span,
     Whole,
-    counted,
+    bounded,
     named,
 )
 
@@ -44,8 +44,8 @@ class InstanceType(Request):
     name: Name
     gpu_model: Annotated[str, Strict(), named(GPU_MODEL)]
     gpus_per_node: Gpus
-    memory_gib: Annotated[Whole, counted(bounds.MEMORY_GIB_PER_NODE)]
-    cpus: Annotated[Whole, counted(bounds.CPUS_PER_NODE)]
+    memory_gib: Annotated[Whole, bounded(bounds.MEMORY_GIB_PER_NODE)]
+    cpus: Annotated[Whole, bounded(bounds.CPUS_PER_NODE)]
 
 
 class BufferShare(Request):

@@ -8,6 +8,16 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from parkade.wire.exits import (
+    EXIT_DENIED,
+    EXIT_INVALID,
+    EXIT_NOT_FOUND,
+    EXIT_OTHER,
+    EXIT_REFUSED,
+    EXIT_TRY_AGAIN,
+    EXIT_USAGE,
+)
+
 PROBLEM_JSON = "application/problem+json"
 # So many faults are told of one request; the rest are counted.
 MOST_FAULTS = 20
@@ -21,9 +31,6 @@ class Code(NamedTuple):
     status: int
     exit: int
 
-
-EXIT_OTHER, EXIT_USAGE, EXIT_INVALID, EXIT_NOT_FOUND = 1, 2, 3, 4
-EXIT_DENIED, EXIT_TRY_AGAIN, EXIT_REFUSED = 5, 6, 7
 
 CODES: dict[str, Code] = {
     "invalid": Code(422, EXIT_INVALID),

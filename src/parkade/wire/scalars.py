@@ -198,7 +198,7 @@ def named(grammar: Grammar) -> Any:
     return Field(pattern=whole(grammar), max_length=grammar.longest)
 
 
-def counted(within: Range) -> Any:
+def bounded(within: Range) -> Any:
     """A field that holds a whole number within a bound."""
     return Field(ge=within.least, le=within.most)
 
@@ -301,9 +301,9 @@ Share = Annotated[str, BeforeValidator(_share), WithJsonSchema(_FRACTION_TEXT)]
 Multiple = Annotated[str, BeforeValidator(_multiple), WithJsonSchema(_FRACTION_TEXT)]
 Fee = Annotated[str, BeforeValidator(_fee), WithJsonSchema(_FRACTION_TEXT)]
 Whole = Annotated[int, Strict()]
-Nodes = Annotated[Whole, counted(bounds.NODES)]
-NodesKept = Annotated[Whole, counted(bounds.NODES_KEPT)]
-Gpus = Annotated[Whole, counted(bounds.GPUS_PER_NODE)]
+Nodes = Annotated[Whole, bounded(bounds.NODES)]
+NodesKept = Annotated[Whole, bounded(bounds.NODES_KEPT)]
+Gpus = Annotated[Whole, bounded(bounds.GPUS_PER_NODE)]
 Name = Annotated[str, Strict(), named(NAME)]
 Reference = Annotated[str, Strict(), named(REFERENCE)]
 Reasoning = Annotated[str, Strict(), written(bounds.REASON_CHARACTERS)]

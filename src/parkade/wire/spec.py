@@ -40,7 +40,7 @@ from parkade.wire.scalars import (
     When,
     Whole,
     as_text,
-    counted,
+    bounded,
     named,
     not_yet,
     whole,
@@ -245,7 +245,7 @@ class CheckpointTerms(Request):
 class Retry(Request):
     """How many failures of its own a workload survives; preemptions are unlimited and free."""
 
-    failures: Annotated[Whole, counted(bounds.FAILURES)]
+    failures: Annotated[Whole, bounded(bounds.FAILURES)]
 
 
 def _form_of_nodes(value: Any) -> str:
@@ -318,7 +318,7 @@ class WorkloadSpec(Request):
     )
     max_spend: Payment | None = Field(None, description="all attempts together")
     checkpoint: CheckpointTerms | None = None
-    priority: Annotated[Whole, counted(bounds.PRIORITY)] = 0
+    priority: Annotated[Whole, bounded(bounds.PRIORITY)] = 0
     after: Others = Field((), description="starts once these have started, or ended")
     after_ok: Others = Field((), description="starts once these have succeeded")
     after_not_ok: Others = Field((), description="starts once these have ended without success")

@@ -91,7 +91,8 @@ def test_a_plan_says_k_and_whether_more_calls_help(outcomes: Path, tmp_path: Pat
     [
         (("plan", "OUTCOMES"), "exactly one of --budget, --target and --worth"),
         (("plan", "OUTCOMES", "--budget", "1", "--target", "0.5"), "exactly one of"),
-        (("plan", "OUTCOMES", "--budget", "many"), "an amount such as 12.50"),
+        (("plan", "OUTCOMES", "--budget", "many"), "--budget: 'many' is not an amount"),
+        (("plan", "OUTCOMES", "--budget", "0.0000004"), "more than six decimals"),
         (("plan", "OUTCOMES", "--target", "200"), "strictly between 0 and 1"),
         (("plan", "OUTCOMES", "--target", "95"), "write 0.95 for 95 %"),
         (("plan", "OUTCOMES", "--target", "much"), "'much' is no share; write 0.9, or 90%"),

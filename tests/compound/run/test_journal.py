@@ -200,7 +200,7 @@ def test_a_killed_process_loses_what_was_told_and_a_crashed_machine_what_was_pro
 ) -> None:
     boot = tmp_path / "boot"
     boot.write_text("one")
-    monkeypatch.setattr("parkade.compound.run.journal.BOOT_FILE", boot)
+    monkeypatch.setattr("parkade.boots.BOOT_ID", boot)
     journal = Journal(tmp_path / "j")
     journal.promise(Amounts(500, 50, 5))
     journal.tell = lambda: Amounts(100, 10, 1)

@@ -39,7 +39,7 @@ def boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file that names the start of this machine."""
     file = tmp_path / "boot"
     file.write_text("before the crash")
-    monkeypatch.setattr("parkade.compound.run.journal.BOOT_FILE", file)
+    monkeypatch.setattr("parkade.boots.BOOT_ID", file)
     return file
 
 

@@ -9,6 +9,7 @@ from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.state.events import Cleared
 from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
 from parkade.core.units.money import format_amount
+from parkade.core.units.phrases import some_of
 from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.workload import Stop
 from parkade.wire.scalars import format_instant
@@ -125,6 +126,4 @@ def seat_details(seats: tuple[Seat, ...]) -> list[Detail]:
 
 def node_names(seats: tuple[Seat, ...]) -> str:
     """The nodes by name, each once, the first few of many."""
-    names = [seat.node for seat in by_node(seats)]
-    rest = f" and {len(names) - 6} more" if len(names) > 6 else ""
-    return ", ".join(names[:6]) + rest
+    return some_of((seat.node for seat in by_node(seats)), most=6)

@@ -7,7 +7,7 @@ from parkade.core.fleet.maintenance import Maintenance
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import begins_us
-from parkade.core.steps.refusals import some_of
+from parkade.core.units.phrases import some_of
 from parkade.core.units.time import Window
 from parkade.wire import maintenance as wire
 from parkade.wire.scalars import format_instant

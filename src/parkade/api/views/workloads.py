@@ -19,9 +19,9 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.running.falling_back import fallback_due_us
 from parkade.core.state.world import World
-from parkade.core.steps.refusals import some_of
 from parkade.core.units.indexes import count, written
 from parkade.core.units.money import format_amount
+from parkade.core.units.phrases import some_of
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
 from parkade.wire import workloads as wire

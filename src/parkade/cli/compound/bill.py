@@ -1,8 +1,8 @@
 """What a run or a server has used of its budget, in words; one place for all commands."""
 
 from parkade.compound.run.budget import Amounts, Budget
-from parkade.compound.show.trace import counted
 from parkade.core.units.money import format_amount
+from parkade.core.units.phrases import counted
 
 
 def bill_of(spent: Amounts, doubtful: Amounts, *, tail: str = "") -> str:

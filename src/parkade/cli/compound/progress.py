@@ -26,8 +26,8 @@ from parkade.compound.run.budget import Budget
 from parkade.compound.run.failures import FAILURES
 from parkade.compound.run.reasons import Reason
 from parkade.compound.run.running import Progress, Summary
-from parkade.compound.show.trace import counted
 from parkade.core.units.money import format_amount
+from parkade.core.units.phrases import counted
 
 REFRESH_S = 0.25
 BAR_WIDTH = 20

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from parkade.compound.evaluate.recorded_run import Labels as Known
     from parkade.compound.plots.chart import Chart
 
-MICROS = 1_000_000
 
 Outcomes = Annotated[
     Path,
@@ -140,15 +138,17 @@ def write_plot(chart: "Chart", path: Path) -> None:
 
 def micros(text: str, name: str) -> int:
     """An amount of money, such as 12.50, in whole micro-units."""
+    from parkade.compound.amounts import micros_of
     from parkade.compound.theory.domain import DomainError
+    from parkade.core.units.money import MICROS
 
     try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise DomainError(f"{name} must be an amount such as 12.50, got {text!r}") from None
-    if not value.is_finite() or value < 0 or value > 10**12:
+        value = micros_of(text)
+    except ValueError as error:
+        raise DomainError(f"{name}: {error}") from None
+    if value > 10**12 * MICROS:
         raise DomainError(f"{name} must lie in 0..10^12, got {text}")
-    return int(value * MICROS)
+    return value
 
 
 def percent(measure: "Measure | None") -> str:

@@ -138,7 +138,7 @@ def in_words(account: "Account") -> str:
 
 def requests_in_words(requests: "Counter[int]") -> str:
     """How many a server answered, and with which status it did not."""
-    from parkade.compound.show.trace import counted
+    from parkade.core.units.phrases import counted
 
     others = [
         f"{count:,} with {status}" for status, count in sorted(requests.items()) if status != 200

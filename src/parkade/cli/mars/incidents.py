@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling, fail, warn
-from parkade.cli.exit_codes import EXIT_TRY_AGAIN, EXIT_USAGE, MARS_CANNOT
+from parkade.cli.exit_codes import MARS_CANNOT
 from parkade.cli.mars.show import LEVEL_STYLES
+from parkade.wire.exits import EXIT_TRY_AGAIN, EXIT_USAGE
 
 if TYPE_CHECKING:
     from rich.text import Text

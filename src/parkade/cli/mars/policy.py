@@ -83,10 +83,10 @@ def _show_difference(found: "Difference") -> None:
 
 def _say_never_asked(rows: tuple["NeverAsked", ...]) -> None:
     from parkade.cli import screen
+    from parkade.core.units.phrases import some_of
 
     for row in rows:
-        more = f" and {len(row.signals) - MOST_SIGNALS} more" * (len(row.signals) > MOST_SIGNALS)
-        signals = ", ".join(row.signals[:MOST_SIGNALS]) + more
+        signals = some_of(row.signals, MOST_SIGNALS)
         screen.say(f"{row.place} is never asked of {signals}: {row.by} comes first")
 
 
@@ -95,13 +95,14 @@ def test(file: File) -> None:
     """Check a policy file; every error, and each row that is never asked, has its place."""
     from parkade.cli import screen
     from parkade.cli.files import named_in_faults, read_text
+    from parkade.core.units.phrases import counted
     from parkade.mars.comparing import never_asked
     from parkade.mars.policy_file import policy_of, read_policy_file
 
     with explaining(), named_in_faults(file):
         written = read_policy_file(read_text(file, exit_code=MARS_CANNOT))
         loaded = policy_of(written)
-        screen.say(f"{file}: well-formed, {screen.count(len(loaded.rules), 'signal')}")
+        screen.say(f"{file}: well-formed, {counted(len(loaded.rules), 'signal')}")
         screen.say(f"policy {loaded.version}")
         _say_never_asked(never_asked(written))
 

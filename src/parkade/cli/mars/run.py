@@ -62,6 +62,7 @@ def run(
         from parkade.service.logs import configure
     except ImportError as error:
         fail(f"{error.name} is missing: {install('server')}", exit_code=MARS_NO_EXTRA)
+    from parkade.core.units.phrases import counted
     from parkade.mars.drain_journal import DrainError
     from parkade.mars.kept_file import KeptFileError
 
@@ -82,7 +83,7 @@ def run(
             fail(f"cannot start: {error}", exit_code=MARS_CANNOT)
         acts = "drains where it may" if file.act else "observes only"
         address = f"http://{host}:{server.server_port}/metrics"
-        screen.say(f"{screen.count(len(file.nodes), 'node')}, {acts}, metrics at {address}")
+        screen.say(f"{counted(len(file.nodes), 'node')}, {acts}, metrics at {address}")
         if len(file.nodes) > 1 and not file.names_fabrics:
             screen.say("no node has a `fabric`: all count as one, suspected by what befalls any")
         with _stopping(runner) as stopped:

@@ -113,17 +113,18 @@ def _announced(sensor: str) -> Iterator[None]:
 
 def _show(found: "Scan") -> None:
     from parkade.cli import screen
+    from parkade.core.units.phrases import counted
 
     for sensor in found.sensors:
         screen.say(f"{sensor.sensor}: {sensor.state}")
-    lines = screen.count(found.lines, "line")
-    symptoms = screen.count(found.symptoms, "symptom")
-    of = found.node or screen.count(len(found.machines), "machine")
+    lines = counted(found.lines, "line")
+    symptoms = counted(found.symptoms, "symptom")
+    of = found.node or counted(len(found.machines), "machine")
     screen.say(f"{of}: {lines}, {symptoms}, policy {found.policy}")
     if found.other_lines:
         screen.say(f"left out: {_left_out(found)}")
     if found.unknown:
-        screen.say(f"{screen.count(found.unknown, 'line')} of drivers that no rule knows:")
+        screen.say(f"{counted(found.unknown, 'line')} of drivers that no rule knows:")
         for line in found.unknown_lines[-MOST_UNKNOWN_SHOWN:]:
             screen.say(f"  {screen.short(line, 110)}")
     screen.say("")
@@ -141,9 +142,9 @@ def _show(found: "Scan") -> None:
 
 def _left_out(found: "Scan") -> str:
     """How many lines are not the node's, and of which machines they are."""
-    from parkade.cli import screen
+    from parkade.core.units.phrases import counted
 
-    lines = screen.count(found.other_lines, "line")
+    lines = counted(found.other_lines, "line")
     some = found.other_machines[:MOST_OTHERS]
     named = ", ".join(name for name in some if name)
     if not named:
@@ -177,6 +178,7 @@ def _show_verdicts(found: "Scan") -> None:
 def _show_machines(found: "Scan") -> None:
     """The worst of each machine; of those without a finding, how many they are."""
     from parkade.cli import screen
+    from parkade.core.units.phrases import counted
 
     sick = [each for each in found.machines if each.worst is not None]
     screen.table(
@@ -192,7 +194,7 @@ def _show_machines(found: "Scan") -> None:
         screen.say(f"and {len(sick) - MOST_MACHINES_SHOWN} more; --json prints all")
     well = len(found.machines) - len(sick)
     if well:
-        screen.say(f"{screen.count(well, 'machine')} without a finding")
+        screen.say(f"{counted(well, 'machine')} without a finding")
     if sick:
         screen.say(f"all of one machine: the same with `--node {sick[0].node}`")
 

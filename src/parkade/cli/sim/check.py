@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from parkade.cli.calling import fail
-from parkade.cli.exit_codes import EXIT_USAGE, SIM_FOUND
+from parkade.cli.calling import fail, server_extra
+from parkade.cli.exit_codes import SIM_FOUND
 from parkade.cli.sim.results import keep_results, make_folder
-from parkade.extras import install
+from parkade.wire.exits import EXIT_USAGE
 
 if TYPE_CHECKING:
     from parkade.sim.check.search import Found, Level
@@ -55,14 +55,12 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Search every state that small worlds can reach, and tell the shortest way to a breach."""
-    try:
+    with server_extra():
         from parkade.sim.check.frontier import NoRoom
         from parkade.sim.check.processes import ProcessEnded
         from parkade.sim.check.scenarios import SCENARIOS
         from parkade.sim.check.search import Bounds, Search
         from parkade.sim.check.story import story
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     if world != "all" and world not in SCENARIOS:
         fail(f"no world {world!r}; there are: {', '.join(SCENARIOS)}", exit_code=2)
     if depth is None and states is None and seconds is None:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import fail
+from parkade.cli.calling import fail, server_extra
 from parkade.cli.exit_codes import SIM_FOUND, SIM_INVALID
 from parkade.cli.sim.replay import show, write
-from parkade.extras import install
 
 if TYPE_CHECKING:
     from parkade.sim.dynamics.figures import DynamicsReport
@@ -36,12 +35,10 @@ def dynamics(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Simulate a market over days at several loads: use, moves, waits, prices, starvation."""
-    try:
+    with server_extra():
         import msgspec
 
         from parkade.sim.dynamics.market import LOADS, measure
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     kept = None if ranges is None else _read(ranges)
     tells = not as_json and sys.stderr.isatty()
     report, found = measure(

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import fail
-from parkade.cli.exit_codes import EXIT_USAGE, SIM_FOUND
+from parkade.cli.calling import fail, server_extra
+from parkade.cli.exit_codes import SIM_FOUND
 from parkade.cli.sim.results import keep_results, make_folder
-from parkade.extras import install
+from parkade.wire.exits import EXIT_USAGE
 
 if TYPE_CHECKING:
     from parkade.sim.fuzz import FuzzReport
@@ -53,15 +53,13 @@ def fuzz(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Play random stories of people, owners and failures; end with 1 where a promise is broken."""
-    try:
+    with server_extra():
         import msgspec
 
         from parkade.sim import fuzz as fuzzing
         from parkade.sim.acts.choosing import ALL_FAMILIES
         from parkade.sim.shrink import tell
         from parkade.sim.story import StoryPlan
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     families = None
     if troubles is not None:
         families = () if troubles == "none" else tuple(troubles.split(","))

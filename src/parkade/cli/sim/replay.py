@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
-from parkade.cli.calling import explaining, fail
+from parkade.cli.calling import explaining, fail, server_extra
 from parkade.cli.exit_codes import SIM_INVALID
-from parkade.extras import install
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -28,7 +27,7 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Replay a trace of a real fleet, and show what it would have earned, waited and cost."""
-    try:
+    with server_extra():
         import msgspec
 
         from parkade.cli.files import read_text
@@ -36,8 +35,6 @@ def replay(
         from parkade.sim.replay.running import page_of, run_replay
         from parkade.sim.replay.scenario import parse_scenario
         from parkade.sim.replay.tables import BadData
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     with explaining(as_json=as_json):
         asked = parse_scenario(read_text(scenario))
         folder = data if data is not None else scenario.parent
@@ -62,10 +59,8 @@ def example(
     folder: Annotated[Path, typer.Argument(help="A new folder for the files.")],
 ) -> None:
     """Write a small trace, prices and two scenarios, all made up, for `parkade sim replay`."""
-    try:
+    with server_extra():
         from parkade.sim.replay.example import FILES
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     try:
         folder.mkdir(parents=True, exist_ok=False)
     except FileExistsError:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from parkade.cli.calling import fail, warn
-from parkade.cli.exit_codes import EXIT_USAGE
+from parkade.wire.exits import EXIT_USAGE
 
 
 def make_folder(folder: Path) -> None:

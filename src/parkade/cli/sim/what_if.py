@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from parkade.cli.admin import explained
-from parkade.cli.calling import fail
+from parkade.cli.calling import fail, server_extra
 from parkade.cli.exit_codes import SIM_INVALID
 from parkade.cli.sim.replay import show, write
-from parkade.extras import install
 
 NONE_FOUND = "the journal is empty: start the server once, so that it has something to tell"
 
@@ -35,7 +34,7 @@ def what_if(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Decide a journal again under other terms: who would have won, paid, waited and moved."""
-    try:
+    with server_extra():
         import msgspec
 
         from parkade.service.settings import read_settings
@@ -44,8 +43,6 @@ def what_if(
         from parkade.sim.whatif.comparing import compare
         from parkade.sim.whatif.reading import read_journal
         from parkade.sim.whatif.report import page_of, proof_of, tables_of
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     try:
         change = parse_change(changes or ())
     except BadChange as error:

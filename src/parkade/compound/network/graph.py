@@ -26,6 +26,7 @@ from parkade.compound.network.operators import (
     Verify,
     Vote,
 )
+from parkade.core.units.phrases import counted
 
 
 class Box(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ def describe(operator: Operator) -> tuple[str, str]:
         case Route(choose=choose):
             return title, f"by {name_of(choose)}"
         case Refine(model=model, rounds=rounds, critic=critic, verify=verify):
-            parts = [model, f"at most {rounds} round{'' if rounds == 1 else 's'}"]
+            parts = [model, f"at most {counted(rounds, 'round')}"]
             parts += [f"criticized by {critic}"] if critic is not None else []
             parts += [_checker(verify)] if verify is not None else []
             return title, ", ".join(parts)

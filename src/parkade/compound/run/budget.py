@@ -28,6 +28,7 @@ import enum
 import msgspec
 
 from parkade.core.units.money import format_amount
+from parkade.core.units.phrases import counted
 
 
 class Amounts(msgspec.Struct, frozen=True):
@@ -187,4 +188,4 @@ class Account:
 
 
 def _counting(count: int, unit: str) -> str:
-    return f"{count:,} {unit}{'' if count == 1 else 's'}" if unit else f"{count:,}"
+    return counted(count, unit) if unit else f"{count:,}"

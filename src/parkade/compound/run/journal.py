@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from parkade.boots import boot_id
 from parkade.compound.run.budget import NOTHING, Amounts
 from parkade.compound.run.index import Places, address_of
 from parkade.compound.run.lines import (
@@ -42,7 +43,6 @@ from parkade.compound.values import Completion, Usage
 FLUSH_BYTES = 256 * 1024
 FLUSH_S = 0.05
 READ_BYTES = 64 * 1024
-BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 _encoder = msgspec.json.Encoder()
 _head = msgspec.json.Decoder(Head).decode
@@ -68,7 +68,7 @@ class Journal:
         self.noted = NOTHING
         #: What to tell of what is in flight with each batch of lines; None: nothing.
         self.tell: Callable[[], Amounts] | None = None
-        self._boot = _boot()
+        self._boot = boot_id() or ""
         #: What lines cost that are still in this process and would be lost with it.
         self.unwritten = NOTHING
         #: What lines cost that a crash of the machine would lose: unwritten, or written and not
@@ -387,13 +387,6 @@ def _lock(file: int, path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise JournalError(f"{path} is in use by another run; wait for it or stop it") from None
-
-
-def _boot() -> str:
-    try:
-        return BOOT_FILE.read_text().strip()
-    except OSError:
-        return ""
 
 
 def _fsync(file: int) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from html import escape
 
 from parkade.compound.amounts import plain
-from parkade.compound.show.trace import Trace, TracedCall, TracedNode, counted, fault_of
+from parkade.compound.show.trace import Trace, TracedCall, TracedNode, fault_of
 from parkade.core.units.money import format_amount
+from parkade.core.units.phrases import counted
 
 MAX_SHOWN = 500
 MAX_TEXT = 20_000

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from parkade.compound.models.answers import refusal_of
 from parkade.compound.run.results import Result
-from parkade.compound.show.trace import Trace, TracedCall, TracedNode, counted, fault_of
+from parkade.compound.show.trace import Trace, TracedCall, TracedNode, fault_of
 from parkade.core.units.money import format_amount
+from parkade.core.units.phrases import counted
 
 MAX_SHOWN = 20
 MAX_WIDTH = 100

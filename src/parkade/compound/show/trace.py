@@ -295,11 +295,6 @@ def _verdicts(lines: list[Any]) -> dict[str, list[VerdictLine]]:
     return found
 
 
-def counted(count: int, thing: str) -> str:
-    """`1 call`, `2 calls`."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
 def fault_of(call: CallLine) -> str:
     """Why an answer is not whole, in a word or two; "" if it is."""
     match call.finish:

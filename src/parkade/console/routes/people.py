@@ -4,9 +4,9 @@ from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import problem
 from parkade.api.routes import people, reservations, workloads
-from parkade.console import words
 from parkade.console.context import Page, PageContext, router
 from parkade.core.steps.permissions import Read
+from parkade.core.units.phrases import counted
 from parkade.wire import people as wire
 from parkade.wire.scalars import format_amount
 
@@ -33,13 +33,13 @@ _ENABLED = ["its tokens are taken again; what has ended stays so"]
 async def _of_org(context: PageContext, org: wire.Org) -> list[str]:
     listed = await workloads.list_workloads(context.api, org=org.org, limit=MOST_COUNTED)
     count = len(listed.workloads)
-    counted = words.counted(count, "workload") + (" or more" if listed.next else "")
+    works = counted(count, "workload") + (" or more" if listed.next else "")
     claims = (await reservations.list_claims(context.api)).claims
     held = [each for each in claims if each.org == org.org]
     return [
         "the tokens of its users are refused from now on",
-        f"{counted} get the notice of their market, and end",
-        f"{words.counted(len(held), 'claim')} of its own are given back",
+        f"{works} get the notice of their market, and end",
+        f"{counted(len(held), 'claim')} of its own are given back",
         "what it reserved stays its own and is lent as before; checkpoints are kept as ever",
         f"its account keeps {format_amount(org.balance)}",
     ]

@@ -18,6 +18,7 @@ from parkade.console.claims import EndedClaim
 from parkade.console.context import Page, PageContext, router
 from parkade.console.routes.supply import supplied
 from parkade.core.steps.permissions import Read
+from parkade.core.units.phrases import counted
 from parkade.wire import reservations as wire
 from parkade.wire.scalars import format_amount
 
@@ -101,7 +102,7 @@ async def _lending(context: PageContext, found: wire.Reservation) -> list[str]:
 
 async def _claiming(context: PageContext, found: wire.Reservation) -> list[str]:
     market = await _market(context, found.market)
-    says = [f"it holds {words.counted(found.nodes, 'node')}, {found.nodes_used} in use by you"]
+    says = [f"it holds {counted(found.nodes, 'node')}, {found.nodes_used} in use by you"]
     if market is not None:
         length = market.notice + market.kill + market.turnaround
         says.append(

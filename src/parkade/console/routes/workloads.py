@@ -17,6 +17,7 @@ from parkade.console import lives, words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.journal import about
 from parkade.console.routes.front import colours
+from parkade.core.units.phrases import counted
 from parkade.wire import workloads as wire
 from parkade.wire.pools import Sheet
 
@@ -139,7 +140,7 @@ def _echo(
         case "bid":
             if limit is None:
                 return []
-            says = [f"at most {limit * gpus:f} an hour for its {words.counted(gpus, 'GPU')}"]
+            says = [f"at most {limit * gpus:f} an hour for its {counted(gpus, 'GPU')}"]
             if found.price is not None:
                 says.append(
                     f"it pays {found.price:f} per GPU-hour now; a bid is a limit, not a price"

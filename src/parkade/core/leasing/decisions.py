@@ -15,11 +15,11 @@ from parkade.core.steps.names import bad_new_name
 from parkade.core.steps.refusals import (
     Decision,
     invalid,
-    some_of,
 )
 from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.names import numbered, scoped
+from parkade.core.units.phrases import some_of
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.life import Why

@@ -12,8 +12,8 @@ from parkade.core.steps.refusals import (
     Decision,
     conflict,
     not_found,
-    some_of,
 )
+from parkade.core.units.phrases import some_of
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
 from parkade.core.workloads.life import Cause, Phase

@@ -10,7 +10,8 @@ from parkade.core.fleet.node import OTHERS, Cordon
 from parkade.core.fleet.pool import Fence
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.refusals import Decision, conflict, not_found, some_of
+from parkade.core.steps.refusals import Decision, conflict, not_found
+from parkade.core.units.phrases import some_of
 from parkade.core.workloads.spec import CapacityKind
 
 

@@ -37,8 +37,9 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import begins_us, empties_us, maintained, rights_in, sold
 from parkade.core.steps.notices import order_stop
-from parkade.core.steps.refusals import Decision, conflict, invalid, not_found, some_of
+from parkade.core.steps.refusals import Decision, conflict, invalid, not_found
 from parkade.core.units import bounds
+from parkade.core.units.phrases import some_of
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.life import Cause, Phase

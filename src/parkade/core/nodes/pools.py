@@ -18,10 +18,10 @@ from parkade.core.steps.refusals import (
     conflict,
     invalid,
     not_found,
-    some_of,
 )
 from parkade.core.units import bounds
 from parkade.core.units.names import GPU_MODEL, NAME, NODE_NAME, same_host
+from parkade.core.units.phrases import some_of
 from parkade.core.units.refusal import Reason, Refusal
 
 

@@ -1,7 +1,5 @@
 """The refusals that decisions share, in the same words everywhere."""
 
-from collections.abc import Sequence
-
 from parkade.core.state import events
 from parkade.core.units.names import NAME, Grammar
 from parkade.core.units.refusal import Reason, Refusal
@@ -23,12 +21,6 @@ def not_found(kind: str, name: str) -> Refusal:
 def already_exists(kind: str, name: str) -> Refusal:
     """The refusal of a name that is taken."""
     return Refusal(reason=Reason.ALREADY_EXISTS, detail=f"{kind} {name!r} exists")
-
-
-def some_of(names: Sequence[str], most: int = 3) -> str:
-    """The first names, and how many more there are."""
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
 
 
 def conflict(detail: str) -> Refusal:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from parkade.boots import BOOT_ID
+
 PR_SET_CHILD_SUBREAPER = 36
 PROC = Path("/proc")
 DEAD_STATES = ("Z", "X")
@@ -33,7 +35,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 @functools.cache
 def boot_id() -> str:
     """Another one after each boot of the machine."""
-    return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+    return BOOT_ID.read_text().strip()
 
 
 def booted_us() -> int:

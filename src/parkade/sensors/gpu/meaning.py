@@ -45,6 +45,9 @@ class GpuLimits(msgspec.Struct, frozen=True, kw_only=True):
     nvlink_crc_per_second: int = 100
 
 
+LIMITS = GpuLimits()
+
+
 def gpu_symptoms(
     before: NodeReading | None,
     now: NodeReading,
@@ -53,19 +56,17 @@ def gpu_symptoms(
     source: Source,
     parser: str,
     expected: int | None = None,
-    limits: GpuLimits | None = None,
 ) -> list[Symptom]:
     """The symptoms of a reading. `expected` is how many GPUs the node should have."""
-    limits = limits or GpuLimits()
     previous = {} if before is None else {gpu.device: gpu for gpu in before.gpus}
     is_same_driver = before is not None and before.driver == now.driver
     span_us = 0 if before is None else now.at_us - before.at_us
     found: list[tuple[str | None, Fact, str]] = []
     for gpu in now.gpus:
-        found += [(gpu.device, *each) for each in _levels(gpu, limits)]
+        found += [(gpu.device, *each) for each in _levels(gpu)]
         old = previous.get(gpu.device)
         if old is not None and is_same_driver and span_us > 0:
-            found += [(gpu.device, *each) for each in _rises(old, gpu, span_us, limits)]
+            found += [(gpu.device, *each) for each in _rises(old, gpu, span_us)]
         found += [(gpu.device, *each) for each in _changes(old, gpu)]
     found += _absences(previous, now, expected)
     return [
@@ -82,15 +83,15 @@ def gpu_symptoms(
     ]
 
 
-def _levels(gpu: GpuReading, limits: GpuLimits) -> Iterator[tuple[Fact, str]]:
+def _levels(gpu: GpuReading) -> Iterator[tuple[Fact, str]]:
     values = gpu.values
     for metric, condition, least in (
-        (Metric.TEMPERATURE, NodeCondition.GPU_TEMPERATURE, limits.temperature),
-        (Metric.MEMORY_TEMPERATURE, NodeCondition.MEMORY_TEMPERATURE, limits.memory_temperature),
+        (Metric.TEMPERATURE, NodeCondition.GPU_TEMPERATURE, LIMITS.temperature),
+        (Metric.MEMORY_TEMPERATURE, NodeCondition.MEMORY_TEMPERATURE, LIMITS.memory_temperature),
         (Metric.ROW_REMAP_PENDING, NodeCondition.ROW_REMAP_PENDING, 1),
         (Metric.ROW_REMAP_FAILURE, NodeCondition.ROW_REMAP_FAILURE, 1),
         (Metric.SRAM_THRESHOLD, NodeCondition.SRAM_THRESHOLD, 1),
-        (Metric.ROWS_REMAPPED, NodeCondition.ROW_REMAPS_MANY, limits.rows_remapped),
+        (Metric.ROWS_REMAPPED, NodeCondition.ROW_REMAPS_MANY, LIMITS.rows_remapped),
     ):
         value = values.get(metric)
         if value is not None and value >= least:
@@ -111,9 +112,7 @@ def _levels(gpu: GpuReading, limits: GpuLimits) -> Iterator[tuple[Fact, str]]:
         yield _condition(NodeCondition.PCIE_WIDTH, width), f"PCIe x{width} of x{most}"
 
 
-def _rises(
-    old: GpuReading, gpu: GpuReading, span_us: int, limits: GpuLimits
-) -> Iterator[tuple[Fact, str]]:
+def _rises(old: GpuReading, gpu: GpuReading, span_us: int) -> Iterator[tuple[Fact, str]]:
     generation = gpu.values.get(Metric.PCIE_GENERATION, 0)
     per_minute = REPLAYS_PER_LANE_MINUTE.get(generation, OTHER_GENERATION) * LANES
     for metric, condition, rate, rate_span_us in (
@@ -121,14 +120,14 @@ def _rises(
         (
             Metric.ECC_CORRECTABLE,
             NodeCondition.ECC_CORRECTABLE_RATE,
-            float(limits.corrected_per_minute),
+            float(LIMITS.corrected_per_minute),
             MINUTE_US,
         ),
         (Metric.PCIE_REPLAYS, NodeCondition.PCIE_REPLAYS, per_minute, MINUTE_US),
         (
             Metric.NVLINK_CRC,
             NodeCondition.NVLINK_ERRORS,
-            float(limits.nvlink_crc_per_second),
+            float(LIMITS.nvlink_crc_per_second),
             SECOND_US,
         ),
         (Metric.NVLINK_RECOVERIES, NodeCondition.NVLINK_ERRORS, 0.0, MINUTE_US),

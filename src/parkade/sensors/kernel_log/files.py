@@ -8,7 +8,6 @@ from typing import IO
 from parkade.sensors.kernel_log.reading import MOST_LINE
 
 KMSG = Path("/dev/kmsg")
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 MOST_RECORD = 8_192
 """The kernel gives one record a read, never longer than this."""
 MOST_RECORDS = 100_000
@@ -59,11 +58,3 @@ class KernelRecords:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-
-def boot_id(path: Path = BOOT_ID) -> str | None:
-    """The random name of the kernel's present life; None where it has none."""
-    try:
-        return path.read_text("ascii").strip() or None
-    except (OSError, UnicodeDecodeError):
-        return None

@@ -25,7 +25,6 @@ import errno
 import os
 import stat
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Container
 from pathlib import Path
@@ -34,12 +33,13 @@ from typing import BinaryIO
 from parkade.ports import NO_BACKLOG, Backlog, Missed
 from parkade.sensors.kernel_log.reading import MOST_LINE
 from parkade.sensors.kernel_log.rotation import (
-    MOST_CHECKED,
     Place,
     Rotated,
+    checksum,
     missed,
     rotated_since,
 )
+from parkade.sensors.polling import READ
 
 QUIET_S = 60.0
 """A renamed file that nobody wrote into for so long is let go, once the new one has begun."""
@@ -174,6 +174,11 @@ class Follower:
         if from_end and self._files:
             self._files[-1].skip()
         self._rest()
+
+    @property
+    def state(self) -> str:
+        """As a sensor tells it."""
+        return READ if self.unread is None else f"failed: {self.unread}"
 
     def poll(self, most_lines: int = MOST_LINES) -> list[str]:
         """The whole lines since the last call, at most `most_lines`; [] where there are none."""
@@ -360,12 +365,6 @@ class Follower:
             self._open_other(self._files[-1].place(), unlooked_s)
         elif self._files[-1].is_cut(now.st_size):
             self._go_on(tuple(it.place() for it in self._files))
-
-
-def checksum(descriptor: int, offset: int) -> int:
-    """Of the bytes before a place in a file, at most MOST_CHECKED."""
-    begin = max(0, offset - MOST_CHECKED)
-    return zlib.crc32(os.pread(descriptor, offset - begin, begin))
 
 
 def _opened(path: Path) -> BinaryIO:

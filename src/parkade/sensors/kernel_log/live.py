@@ -10,11 +10,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
+from parkade.boots import boot_id
 from parkade.core.healing.symptom import Symptom
 from parkade.core.units.time import SECOND_US
 from parkade.ports import NO_BACKLOG, Backlog, Missed, OtherLines
 from parkade.sensors.bookmarks import KERNEL_LOG
-from parkade.sensors.kernel_log.files import KernelRecords, boot_id
+from parkade.sensors.clock import steady_now
+from parkade.sensors.kernel_log.files import KernelRecords
 from parkade.sensors.kernel_log.following import Follower
 from parkade.sensors.kernel_log.hosts import Hosts
 from parkade.sensors.kernel_log.reading import LineTally, ReadLine, read, symptom_of
@@ -54,13 +56,13 @@ class KernelLogFile:
         self._follower = Follower(
             path, from_end=from_end, olddir=olddir, rests=rests, steady=steady
         )
-        self.state = self._state()
+        self.state = self._follower.state
 
     def poll(self, now_us: int) -> list[Symptom]:
         """See `ports.Sensor`."""
         try:
             lines = self._follower.poll()
-            self.state = self._state()
+            self.state = self._follower.state
         except OSError as error:
             self.state = f"failed: {error.strerror}"
             return []
@@ -109,10 +111,6 @@ class KernelLogFile:
     def close(self) -> None:
         """See `ports.Sensor`."""
         self._follower.close()
-
-    def _state(self) -> str:
-        why = self._follower.unread
-        return READ if why is None else f"failed: {why}"
 
 
 class Records(Protocol):
@@ -265,7 +263,7 @@ def symptoms_of_lines(
     """Symptoms of lines that came by `now_us`; stamps since boot are put on the wall clock. Lines
     of other machines than `hosts` are left out; without any, each line is the node's. `sharing`:
     see `KernelLogFile`."""
-    boot_us = now_us - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
+    boot_us = now_us - steady_now()
     year = datetime.fromtimestamp(now_us / SECOND_US, UTC).year
     found = []
     read_line = read if sharing is None else _read_once

@@ -90,7 +90,7 @@ def _fact(text: str) -> tuple[str | None, Fact] | None:
 
 
 def symptom_of(
-    seen: ReadLine, line: str, *, node: str, reporter: str, at_us: int, job: str | None = None
+    seen: ReadLine, line: str, *, node: str, reporter: str, at_us: int
 ) -> Symptom | None:
     """The symptom of a line that was read, None where there is none."""
     if seen.fact is None:
@@ -102,7 +102,7 @@ def symptom_of(
         parser=PARSER,
         at_us=at_us,
     )
-    return Symptom(node=node, device=seen.device, fact=seen.fact, job=job, evidence=evidence)
+    return Symptom(node=node, device=seen.device, fact=seen.fact, job=None, evidence=evidence)
 
 
 class LineTally:

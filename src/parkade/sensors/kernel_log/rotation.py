@@ -75,12 +75,16 @@ class Place(NamedTuple):
                 return False
             if self.check is None or self.offset == 0:
                 return is_this
-            begin = max(0, self.offset - MOST_CHECKED)
             with path.open("rb") as handle:
-                held = os.pread(handle.fileno(), self.offset - begin, begin)
+                return checksum(handle.fileno(), self.offset) == self.check
         except OSError:
             return False
-        return len(held) == self.offset - begin and zlib.crc32(held) == self.check
+
+
+def checksum(descriptor: int, offset: int) -> int:
+    """Of the bytes before a place in a file, at most MOST_CHECKED."""
+    begin = max(0, offset - MOST_CHECKED)
+    return zlib.crc32(os.pread(descriptor, offset - begin, begin))
 
 
 class Rotated(NamedTuple):

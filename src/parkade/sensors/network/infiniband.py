@@ -59,6 +59,9 @@ class PortLimits(msgspec.Struct, frozen=True, kw_only=True):
     missing_readings: int = 3
 
 
+LIMITS = PortLimits()
+
+
 class PortMemory(msgspec.Struct, frozen=True, kw_only=True):
     """`down_since_us` None while active; `flaps_us` are returns after being down for long
     enough."""
@@ -102,10 +105,8 @@ def port_symptoms(
     now_us: int,
     *,
     node: str,
-    limits: PortLimits | None = None,
 ) -> tuple[tuple[PortMemory, ...], list[Symptom]]:
     """What to remember and what is seen; grows with the ports."""
-    limits = limits or PortLimits()
     known = {memory.port: memory for memory in before}
     memories, symptoms = [], []
 
@@ -114,14 +115,14 @@ def port_symptoms(
 
     for reading in readings:
         old = known.pop(reading.port, None)
-        memory = _remember(old, reading, now_us, limits)
+        memory = _remember(old, reading, now_us)
         memories.append(memory)
         down_us = memory.down_since_us
-        if down_us is not None and now_us - down_us >= limits.drop_us:
+        if down_us is not None and now_us - down_us >= LIMITS.drop_us:
             seconds = (now_us - down_us) // SECOND_US
             see(reading.port, NodeCondition.LINK_DOWN, seconds, f"down for {seconds} s")
         came_back = old is not None and memory.flaps_us[-1:] != old.flaps_us[-1:]
-        if came_back and len(memory.flaps_us) >= limits.flaps:
+        if came_back and len(memory.flaps_us) >= LIMITS.flaps:
             count = len(memory.flaps_us)
             see(reading.port, NodeCondition.LINK_FLAPPING, count, f"back for the {count}th time")
         if old is not None:
@@ -130,21 +131,19 @@ def port_symptoms(
     for gone in known.values():
         missing = gone.missing + 1
         memories.append(msgspec.structs.replace(gone, missing=missing))
-        if missing >= limits.missing_readings:
+        if missing >= LIMITS.missing_readings:
             text = f"not there in {missing} readings"
             see(gone.port, NodeCondition.ADAPTER_MISSING, missing, text)
     return tuple(memories), symptoms
 
 
-def _remember(
-    old: PortMemory | None, reading: PortReading, now_us: int, limits: PortLimits
-) -> PortMemory:
+def _remember(old: PortMemory | None, reading: PortReading, now_us: int) -> PortMemory:
     since_us = None if old is None else old.down_since_us
     flaps = () if old is None else old.flaps_us
-    flaps = tuple(at_us for at_us in flaps if now_us - at_us < limits.flap_window_us)
+    flaps = tuple(at_us for at_us in flaps if now_us - at_us < LIMITS.flap_window_us)
     if reading.is_active:
-        if since_us is not None and now_us - since_us >= limits.flap_us:
-            flaps = (*flaps, now_us)[-limits.flaps * 4 :]
+        if since_us is not None and now_us - since_us >= LIMITS.flap_us:
+            flaps = (*flaps, now_us)[-LIMITS.flaps * 4 :]
         since_us = None
     elif reading.is_disabled:
         since_us = None

@@ -9,6 +9,7 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.indexes import Spans, written
 from parkade.core.units.money import format_amount
+from parkade.core.units.phrases import counted
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
@@ -134,7 +135,7 @@ def _command(command: commands.AnyCommand) -> str:
         case commands.Release(workload=name):
             return f"{name} is released"
         case commands.MakeClaim(reservation=name, nodes=nodes):
-            return f"{name} claims {_nodes(nodes)} of its reservation"
+            return f"{name} claims {counted(nodes, 'node')} of its reservation"
         case commands.Unclaim(claim=name):
             return f"claim {name} is given up"
         case commands.Lend(reservation=name, floor_micros=None):
@@ -142,13 +143,13 @@ def _command(command: commands.AnyCommand) -> str:
         case commands.Lend(reservation=name, floor_micros=int(floor)):
             return f"{name} lends what is idle, from {format_amount(floor)}"
         case commands.Reserve(org=org, nodes=nodes):
-            return f"{org} reserves {_nodes(nodes)}"
+            return f"{org} reserves {counted(nodes, 'node')}"
         case commands.SplitReservation(reservation=name, nodes=nodes, org=None):
-            return f"{_nodes(nodes)} of the reservation {name} is split off"
+            return f"{counted(nodes, 'node')} of the reservation {name} is split off"
         case commands.SplitReservation(reservation=name, nodes=nodes, org=org):
-            return f"{_nodes(nodes)} of the reservation {name} is handed over to {org}"
+            return f"{counted(nodes, 'node')} of the reservation {name} is handed over to {org}"
         case commands.ShrinkReservation(reservation=name, nodes=nodes):
-            return f"{_nodes(nodes)} of the reservation {name} is given up"
+            return f"{counted(nodes, 'node')} of the reservation {name} is given up"
         case commands.EndReservation(reservation=name):
             return f"the reservation {name} is to end with its period"
         case commands.ExtendReservation(reservation=name):
@@ -178,14 +179,10 @@ def _members(array: str, some: Spans | None) -> str:
     return array if some is None else f"{array}[{written(some)}]"
 
 
-def _nodes(count: int) -> str:
-    return "1 node" if count == 1 else f"{count} nodes"
-
-
 def _submission(command: commands.Submit) -> str:
     spec = command.spec
     each = "" if spec.array is None else f"each member of {spec.array}, "
-    shape = _nodes(spec.nodes) if spec.gpus == 1 else f"{_nodes(spec.nodes)} × {spec.gpus} GPUs"
+    shape = counted(spec.nodes, "node") + (f" × {spec.gpus} GPUs" if spec.gpus != 1 else "")
     match spec.capacity.kind:
         case CapacityKind.SPOT:
             assert spec.limit_price_micros is not None
