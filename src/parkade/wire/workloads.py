@@ -163,6 +163,10 @@ class Workload(Answer):
     """When it becomes on-demand, unless it is done by then or saves more; null: it has no deadline,
     or is on-demand already."""
 
+    protected_until: Instant | None = None
+    """No bid takes its seats before that, by its market's `min_runtime`; null: any higher one
+    does."""
+
     debt: Amount | None = None
     submitted: Instant
     not_before: Instant | None

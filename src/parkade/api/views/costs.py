@@ -3,7 +3,7 @@ it can come to."""
 
 from parkade.api.translate import amount
 from parkade.core.fleet.market import MarketTerms
-from parkade.core.reservations.reservation import Reservation
+from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, amount_of, ceil_div, format_amount
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.wire.money import Cost
@@ -38,25 +38,26 @@ def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | No
 
 
 def reservation_cost(reservation: Reservation) -> Cost:
-    """The whole window's price, used or not; without an end, by the hour."""
+    """The whole window's price, used or not; without an end, by the hour. What is over costs what
+    was paid."""
     gpus = reservation.nodes * reservation.gpus_per_node
     window, rate = reservation.window, reservation.rate_micros_per_hour
+    if reservation.state.is_over and reservation.paid_micros is not None:
+        return _cost(reservation.rate_micros, gpus, reservation.paid_micros, "paid; it is over")
     if window.end_us is None:
         says = "no bound: it is open-ended, and paid ahead by billing period until it is ended"
-        return _cost(reservation.rate_micros, gpus, None, says + _deposit(reservation, None))
-    length_us = window.end_us - window.start_us
-    most = ceil_div(rate * length_us, MICROSECONDS_PER_HOUR)
+        return _cost(reservation.rate_micros, gpus, None, says + _kept(reservation))
+    most = ceil_div(rate * (window.end_us - window.start_us), MICROSECONDS_PER_HOUR)
     says = "owed for the whole window, used or not"
-    return _cost(reservation.rate_micros, gpus, most, says + _deposit(reservation, length_us))
+    return _cost(reservation.rate_micros, gpus, most, says + _kept(reservation))
 
 
-def _deposit(reservation: Reservation, length_us: int | None) -> str:
-    paid_us = reservation.deposit_us
-    paid_us = paid_us if length_us is None else min(paid_us, length_us)
-    if paid_us <= 0:
+def _kept(reservation: Reservation) -> str:
+    """Of a window that begins later: what is not given back where it is given up."""
+    if reservation.state is not ReservationState.SOLD or not reservation.paid_micros:
         return ""
-    paid = format_amount(amount_of(reservation.rate_micros_per_hour, paid_us))
-    return f"; at least {paid} is paid at the sale for its first time, and kept if it is given up"
+    paid = format_amount(reservation.paid_micros)
+    return f"; {paid} is paid at the sale, and kept if it is given up before it begins"
 
 
 def _cost(price_micros: int, gpus: int, most_micros: int | None, says: str) -> Cost:

@@ -27,6 +27,7 @@ class Attempt:
         self.claimed: int | None = None
         self.over_us: int | None = None
         self.cancelled_us = 0
+        self.was_ordered = False
         self.has_run = False
         self._stamps: dict[str, tuple[int, int]] = {}
 
