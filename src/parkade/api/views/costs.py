@@ -4,7 +4,7 @@ it can come to."""
 from parkade.api.translate import amount
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Reservation, ReservationState
-from parkade.core.units.money import MICROSECONDS_PER_HOUR, amount_of, ceil_div, format_amount
+from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div, format_amount
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.wire.money import Cost
 
