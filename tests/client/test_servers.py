@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from parkade.client import AsyncClient, Client, Unreachable
+from parkade.client import AsyncClient, Client, Unauthenticated, Unreachable
 from parkade.client.flow import pause
 from parkade.wire.problems import problem
 from parkade.wire.servers import Servers, addresses
@@ -138,3 +138,25 @@ def test_two_callers_that_fail_at_one_server_turn_away_from_it_once() -> None:
 )
 def test_addresses_are_told_apart_by_commas(text: str, found: tuple[str, ...]) -> None:
     assert addresses(text) == found
+
+
+@pytest.mark.parametrize("token", ["pk_one\npk_two", "pk_one two", "pk_ö"])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_what_no_token_can_be_is_refused_without_showing_it(
+    kind: type[Client | AsyncClient], token: str
+) -> None:
+    with pytest.raises(Unauthenticated) as refused:
+        kind("http://one", token=token)
+    assert "pk_" not in str(refused.value) and "paste it anew" in str(refused.value)
+
+
+def test_a_line_break_behind_a_token_is_not_of_it() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Authorization"])
+        return httpx.Response(201, json=ORG)
+
+    with Client("http://one", token="pk_t\n", transport=httpx.MockTransport(answer)) as client:
+        client.create_org("acme")
+    assert seen == ["Bearer pk_t"]

@@ -25,12 +25,14 @@ def is_beyond(made: "wire.Capped") -> bool:
     return made.cap is not None and spent >= made.cap
 
 
-def charged_work(client: "Client", asked: "wire.SetCap", **whose: str) -> list[str]:
+def charged_work(
+    client: "Client", asked: "wire.SetCap", *, org: str | None = None, user: str | None = None
+) -> list[str]:
     """Before a cap is set: the ids of work with seats that would be charged to it, the first of
     them. A clearing may follow the cap at once, and what it tells to leave runs no more."""
     if asked.cap is None:
         return []
-    found = client.list_workloads(phases=SEATED, limit=MOST_NAMED + 1, **whose)
+    found = client.list_workloads(phases=SEATED, limit=MOST_NAMED + 1, org=org, user=user)
     return [it.workload for it in found.workloads if not it.capacity.startswith("reservation/")]
 
 

@@ -9,9 +9,10 @@ import httpx_sse
 import msgspec
 
 from parkade import __version__
-from parkade.client.errors import error_of, unreachable
+from parkade.client.errors import Unauthenticated, error_of, unreachable
 from parkade.client.flow import AWAY, pause, tries
 from parkade.wire.feed import Event
+from parkade.wire.problems import problem
 from parkade.wire.scalars import format_instant
 from parkade.wire.servers import Servers
 
@@ -28,9 +29,17 @@ def stream_timeout(*, is_quiet: bool = False) -> httpx.Timeout:
 
 
 def headers_of(token: str | None) -> dict[str, str]:
-    """Those of every request."""
+    """Those of every request; spaces and line breaks around the token are not of it.
+    Unauthenticated where there are such within it: no header can hold them, and httpx would show
+    the token in its error."""
     headers = {"User-Agent": f"parkade/{__version__}"}
-    return headers if token is None else {**headers, "Authorization": f"Bearer {token}"}
+    if token is None:
+        return headers
+    bare = token.strip()
+    if not (bare.isascii() and bare.isprintable() and " " not in bare):
+        says = "the token holds a space, a line break or a letter that no token has; paste it anew"
+        raise Unauthenticated(problem("unauthenticated", says))
+    return {**headers, "Authorization": f"Bearer {bare}"}
 
 
 class _Resumed:

@@ -119,7 +119,9 @@ def undo(
     with explaining():
         file = _file(config)
     if file.drain is None or file.journal is None:
-        fail("the file names no `drain` and `journal`", exit_code=MARS_INVALID)
+        keys = (("drain", file.drain), ("journal", file.journal))
+        missing = " and no ".join(f"`{key}`" for key, given in keys if given is None)
+        fail(f"the file names no {missing}: Mars drains nothing by it", exit_code=MARS_INVALID)
     failed = False
     with explaining(), _alone(file.journal):
         try:

@@ -162,11 +162,12 @@ function paint() {
   pen.fillStyle = colours.lot;
   pen.fillRect(0, 0, size.width, size.height);
   const isNear = pitch >= 7;
-  const inSight = [];
+  const inSight = [], seen = [];
   for (const fabric of fabrics) {
     const box = toScreen(fabric.x, fabric.y, pitch);
     if (box.y > size.height || box.y + fabric.height * pitch < 0) continue;
     if (box.x > size.width || box.x + fabric.width * pitch < 0) continue;
+    seen.push(fabric);
     if (pitch >= 4) paintFabric(fabric, pitch);
     for (const known of fabric.members) {
       const node = nodes.get(known.n), place = places.get(known.n);
@@ -185,7 +186,7 @@ function paint() {
     for (const [x, y, w, h] of rects) isNear ? round(x, y, w, h, Math.min(4, w / 3)) : pen.fillRect(x, y, w, h);
   }
   for (const mark of marks) mark();
-  for (const fabric of fabrics) paintBuffer(fabric, pitch);
+  for (const fabric of seen) paintBuffer(fabric, pitch);
   for (const [node, , at] of inSight) if (node.st === "out" || node.st === "closed") paintClosed(node, at, pitch);
   paintRings(inSight, pitch);
   paintCursor(pitch);
@@ -205,11 +206,15 @@ function paintFabric(fabric, pitch) {
   pen.strokeStyle = colours.paint;
   pen.lineWidth = Math.max(1, pitch * 0.07);
   pen.setLineDash([pitch * 0.7, pitch * 0.6]);
+  const dash = pitch * 1.3;
   for (const lane of fabric.lanes) {
     const y = toScreen(0, lane + LANE / 2, pitch).y;
+    if (y < 0 || y > size.height) continue;
+    // From a dash on that is left of what is in sight: a long line of dashes is slow to draw.
+    const skipped = Math.max(0, Math.floor(-at.x / dash) * dash);
     pen.beginPath();
-    pen.moveTo(at.x, y);
-    pen.lineTo(at.x + fabric.width * pitch, y);
+    pen.moveTo(at.x + skipped, y);
+    pen.lineTo(Math.min(size.width, at.x + fabric.width * pitch), y);
     pen.stroke();
   }
   pen.setLineDash([]);
