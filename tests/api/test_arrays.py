@@ -1,5 +1,6 @@
 """Arrays as callers see them: one record with counts, members on demand, commands on some."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -106,3 +107,18 @@ def test_what_is_not_open_is_explained_and_an_array_has_no_output(
     stranger = town.org()[1]
     hidden = town.get(f"/workloads/{array}_7", stranger).json()["detail"]
     assert "not open" not in hidden
+
+
+def test_the_cost_of_an_array_is_that_of_its_members(town: Town) -> None:
+    pool, (_, owner) = town.pool(), town.org(money="9000")
+    one = town.spec(limit_price="4", max_duration="1h")
+
+    def cost(**keys: object) -> Any:
+        body = {"spec": one | keys, "market": pool}
+        return town.done(town.post("/workloads/plan", body, owner))["cost"]
+
+    alone, some, all_of = cost(), cost(array="0-5%3"), cost(array="0-5")
+    assert (alone["per_hour"], some["per_hour"], all_of["per_hour"]) == ("4.00", "12.00", "24.00")
+    assert Decimal(some["at_most"]) == pytest.approx(6 * Decimal(alone["at_most"]))
+    assert "all 6 members, of which at most 3 run at once" in some["says"]
+    assert cost(array="0-5", max_spend="5")["at_most"] == "5.00"

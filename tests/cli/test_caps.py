@@ -1,6 +1,7 @@
 """Caps of orgs and users on the command line."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -36,3 +37,31 @@ def test_an_owner_caps_its_users_and_lifts_the_cap(
     made = json.loads(run("user", "cap", name, "--json").stdout)
     assert (made["cap"], made["most_gpus"], made["gpus_held"]) == (None, None, None)
     assert "period" in run("user", "cap", name, "2", "--per", "week", exit_code=3).stderr
+
+
+def test_what_runs_counts_as_spent_and_the_answer_of_a_cap_names_what_it_stops(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = fresh.pool()
+    org, owner = fresh.org(money="1000000")
+    as_user(monkeypatch, fresh, owner)
+    workload = fresh.submit(pool, owner, gpus=2, limit_price="1000")
+    attempt = fresh.wait_for_attempt(pool, workload)
+    assert fresh.observe(pool, fresh.running(attempt)).is_success
+
+    def spent() -> Decimal:
+        found = json.loads(run("status", workload, "--json").stdout)
+        return Decimal(found["spent"])
+
+    while not spent():
+        pass
+    least = spent()
+    listed = json.loads(run("org", "list", "--json").stdout)["orgs"]
+    assert all(Decimal(it["spent"]) >= least for it in listed if it["org"] == org)
+    users = json.loads(run("user", "list", "--json").stdout)["users"]
+    (mine,) = [it for it in users if it["org"] == org]
+    assert Decimal(mine["spent"]) >= least and Decimal(mine["spent_this_month"]) >= least
+    refused = run("change", workload, "--max-spend", "0.000001", exit_code=3).stderr
+    assert "it has spent 0.00 " not in refused
+    said = run("user", "cap", mine["user"], "0.000001").output
+    assert f"the next clearing gives notice to {workload}" in said

@@ -42,3 +42,16 @@ def test_what_ended_goes_on_under_its_id_or_is_submitted_anew(run: Run, train: s
     other = told(run, "resubmit", train, "--limit-price", "0.02")
     assert other["workload"] != train and other["limit_price"] == "0.02"
     assert other["spec"]["command"] == again["spec"]["command"]
+
+
+def test_a_limit_below_what_is_paid_says_what_that_may_cost(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    as_user(monkeypatch, fresh, owner)
+    workload = fresh.submit(pool, owner, limit_price="9")
+    attempt = fresh.wait_for_attempt(pool, workload)
+    assert fresh.observe(pool, fresh.running(attempt)).is_success
+    assert "lose its seats" not in run("bid", workload, "8").output
+    said = " ".join(run("bid", workload, "0.01").output.split())
+    assert "more than 0.01: it may lose its seats in the next clearing, with notice" in said

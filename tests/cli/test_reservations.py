@@ -28,3 +28,37 @@ def test_a_reservation_costs_what_its_plan_says_and_changes(
     assert part["nodes"] == 1 and part["end"] == later["end"]
     assert "owed as a whole" in run("shrink", "right", "1", exit_code=3).stderr
     assert "ask an operator" in run("split", "right", "1", "--org", "x", exit_code=5).stderr
+
+
+def test_a_window_that_is_given_up_names_what_is_kept_before_and_after(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.pool()
+    _, owner = fresh.org()
+    as_user(monkeypatch, fresh, owner)
+    window = ("1", "--name", "later", "--start", "+2h", "--end", "+5h")
+    plan = json.loads(run("reserve", *window, "--plan", "--json").stdout)
+    now = plan["now"]
+    kept = f"{now} is paid at the sale, and kept if it is given up before it begins"
+    assert kept in plan["cost"]["says"]
+    sold = json.loads(run("reserve", *window, "--json").stdout)
+    assert sold["paid"] == now and kept in sold["cost"]["says"]
+    money = [json.loads(run("statement", "--json").stdout)["balance"]]
+    asked = run("end", "later", stdin="n\n", exit_code=1)
+    assert f"{now} is paid for it and kept" in asked.output
+    assert json.loads(run("reservations", "--json").stdout)["reservations"][0]["state"] == "sold"
+    said = run("end", "later", "--yes").output
+    assert f"given up; {now} that was paid for it is kept" in said
+    assert f"at most {now}; paid; it is over" in said
+    money.append(json.loads(run("statement", "--json").stdout)["balance"])
+    assert money[0] == money[1], "nothing more is charged and nothing is given back"
+
+
+def test_all_of_a_reservation_is_ended_and_not_shrunk(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.pool()
+    _, owner = fresh.org()
+    as_user(monkeypatch, fresh, owner)
+    run("reserve", "1", "--name", "one")
+    assert "parkade end ends it" in run("shrink", "one", "1", exit_code=3).stderr

@@ -77,7 +77,7 @@ def test_a_member_cannot_change_the_work_of_another_user(scene) -> None:  # type
     token = town.user("aurelia")
     other = visitor(town.url, token)
     assert f"/workloads/{mine}/cancel" not in other.text(f"/workloads/{mine}")
-    assert other.get(f"/workloads/{mine}/cancel").status_code == 404
+    assert other.get(f"/workloads/{mine}/cancel").status_code == 403
     refused = other.submit(f"/workloads/{mine}/cancel", other.text("/"))
     assert refused.status_code == 403
 
@@ -206,3 +206,24 @@ def test_an_org_and_a_user_are_disabled_with_what_it_does_said_first(scene) -> N
     assert owner.get("/orgs/aurelia/disable").status_code == 403
     assert owner.submit("/orgs/bertram/disable", owner.text("/")).status_code == 403
     assert operator.get("/orgs/nowhere/disable").status_code == 404
+
+
+def test_a_workload_is_found_by_its_id_and_in_small_letters_or_capitals(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    mine, other = _workload(town, "job-aurelia"), _workload(town, "job-bertram")
+    person = people["aurelia-member"]
+    for text in (mine, "AURELIA", "Job-aur", "job*"):
+        assert f'href="/workloads/{mine}"' in person.text("/workloads", name=text), text
+    for text in (other, "w99999", "BERTRAM"):
+        assert "None has such a name" in person.text("/workloads", name=text), text
+
+
+def test_what_may_not_be_done_is_not_said_to_be_missing(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    mine = _workload(town, "job-aurelia")
+    (org,) = {it["org"] for it in town.done(town.get("/workloads"))["workloads"]} - {"bertram"}
+    stranger = visitor(town.url, town.user(org))
+    refused = stranger.get(f"/workloads/{mine}/cancel")
+    assert refused.status_code == 403 and "is aurelia-member" in refused.text
+    assert people["aurelia-member"].get(f"/workloads/{mine}/release").status_code == 409
+    assert people["aurelia-member"].get(f"/workloads/{mine}/nonsense").status_code == 404

@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling
+from parkade.cli.caps import (
+    CapAmount,
+    CapGpus,
+    Per,
+    asked_cap,
+    capped,
+    charged_work,
+    short_cap,
+)
 
 if TYPE_CHECKING:
     from parkade.wire import people as wire
@@ -17,13 +26,6 @@ tokens = typer.Typer(help="What users and agents log in with.", no_args_is_help=
 
 Amount = Annotated[str, typer.Argument(help="Like 500 or 12.50.")]
 Reason = Annotated[str, typer.Option(help="Shown to the org.")]
-CapAmount = Annotated[
-    str | None, typer.Argument(help="The most they may cost, like 500; none: no cap on money.")
-]
-Per = Annotated[str, typer.Option(help="total, or month: each calendar month anew (UTC).")]
-CapGpus = Annotated[
-    int | None, typer.Option(help="The most GPUs they may hold at once; none: no cap on GPUs.")
-]
 
 
 @orgs.command("create")
@@ -95,11 +97,12 @@ def cap_org(
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
-        asked = _asked_cap(amount, per, gpus)
+        asked = asked_cap(amount, per, gpus)
+        stops = charged_work(client, asked, org=org)
         made = client.set_org_cap(
             org, cap=asked.cap, period=asked.period, most_gpus=asked.most_gpus
         )
-        show(made, lambda made: _capped(made.org, made), as_json=as_json)
+        show(made, lambda made: capped(made.org, made, stops), as_json=as_json)
 
 
 @orgs.command("bounds")
@@ -135,16 +138,10 @@ def cap(
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
-        asked = _asked_cap(amount, per, gpus)
+        asked = asked_cap(amount, per, gpus)
+        stops = charged_work(client, asked, user=user)
         made = client.set_cap(user, cap=asked.cap, period=asked.period, most_gpus=asked.most_gpus)
-        show(made, lambda made: _capped(made.user, made), as_json=as_json)
-
-
-def _asked_cap(amount: str | None, per: str, gpus: int | None) -> "wire.SetCap":
-    from parkade.wire.people import SetCap
-    from parkade.wire.yaml import check
-
-    return check({"cap": amount, "period": per, "most_gpus": gpus}, SetCap)
+        show(made, lambda made: capped(made.user, made, stops), as_json=as_json)
 
 
 @users.command("unix-name")
@@ -287,22 +284,6 @@ def _balance(org: "wire.Org") -> None:
     say(f"{org.org}: balance {format_amount(org.balance)}{granted}")
 
 
-def _capped(name: str, made: "wire.Capped") -> None:
-    from parkade.cli.screen import say
-    from parkade.wire.scalars import format_amount
-
-    if made.cap is None:
-        says = f"no cap on money, spent {format_amount(made.spent)}"
-    elif made.cap_period == "month":
-        spent = format_amount(made.spent_this_month)
-        says = f"cap {format_amount(made.cap)} a month, spent {spent} this month"
-    else:
-        says = f"cap {format_amount(made.cap)}, spent {format_amount(made.spent)}"
-    say(f"{name}: {says}")
-    if made.most_gpus is not None:
-        say(f"{name}: at most {made.most_gpus} GPUs at once, {made.gpus_held} held")
-
-
 def _bounds(org: "wire.Org") -> None:
     from parkade.cli.screen import say
 
@@ -313,16 +294,6 @@ def _bounds(org: "wire.Org") -> None:
         say(f"{org.org}: {says} and {may.starts_per_minute:,} starts a minute")
 
 
-def _short_cap(made: "wire.Capped") -> str:
-    from parkade.wire.scalars import format_amount
-
-    parts = [] if made.cap is None else [format_amount(made.cap)]
-    if parts and made.cap_period == "month":
-        parts = [f"{parts[0]} a month"]
-    parts += [] if made.most_gpus is None else [f"{made.gpus_held} of {made.most_gpus} GPUs"]
-    return ", ".join(parts)
-
-
 def _orgs(answer: "wire.Orgs") -> None:
     from parkade.cli.screen import table
 
@@ -330,7 +301,7 @@ def _orgs(answer: "wire.Orgs") -> None:
         (
             org.org,
             org.balance,
-            _short_cap(org),
+            short_cap(org),
             *_kept(org.kept),
             org.created,
             "disabled" if org.disabled is not None else "",
@@ -383,7 +354,7 @@ def _users(answer: "wire.Users") -> None:
             user.org,
             user.role,
             user.spent,
-            _short_cap(user),
+            short_cap(user),
             user.unix_name,
             "disabled" if user.is_disabled else "",
         )

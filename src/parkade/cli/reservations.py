@@ -1,5 +1,6 @@
 """Reservations, lending and claims."""
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,9 +40,32 @@ def reservations(as_json: AsJson = False) -> None:
     call(lambda client: client.list_reservations(), _table, as_json=as_json)
 
 
-def end(reservation: str, as_json: AsJson = False) -> None:
-    """End an open-ended reservation with the period that is paid."""
-    call(lambda client: client.end_reservation(reservation), _one, as_json=as_json)
+def end(
+    reservation: str,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """End an open-ended reservation, or give up one that has not begun.
+
+    The first ends with the period that is paid; the other ends at once, and what is paid for it is
+    kept, so that asks before."""
+    from parkade.cli.screen import say, show
+    from parkade.wire.scalars import format_amount
+
+    with calling(as_json=as_json) as client:
+        before = client.get_reservation(reservation)
+        is_given_up = before.state == "sold"
+        paid = format_amount(before.paid or Decimal())
+        if is_given_up and not yes:
+            typer.confirm(
+                f"{before.reservation} has not begun. {paid} is paid for it and kept. Give it up?",
+                abort=True,
+                err=True,
+            )
+        ended = client.end_reservation(reservation)
+        if is_given_up and not as_json:
+            say(f"{ended.reservation}: given up; {paid} that was paid for it is kept")
+        show(ended, _one, as_json=as_json)
 
 
 def extend(

@@ -203,13 +203,24 @@ def _change(
             refuse(refusals[0], as_json=as_json)
 
 
+def _below_its_price(answer: "wire.Workload") -> str:
+    """What a new limit means that is below what is paid: the next clearing may decide otherwise."""
+    from parkade.wire.scalars import format_amount
+
+    price, limit = answer.price, answer.limit_price
+    if price is None or limit is None or limit >= price:
+        return ""
+    pays = f"it pays {format_amount(price)} per GPU-hour, more than {format_amount(limit)}"
+    return f"; {pays}: it may lose its seats in the next clearing, with notice"
+
+
 def _line(answer: "wire.Workload") -> None:
     from parkade.cli.screen import say
 
     stop = answer.attempt.stop if answer.attempt else None
     until = f", gone by {stop.kill:%H:%M:%S} UTC" if stop else ""
     counts = f"; {says_members(answer.members)}" if answer.members else ""
-    say(f"{answer.workload} {answer.name}: {answer.phase}{until}{counts}")
+    say(f"{answer.workload} {answer.name}: {answer.phase}{until}{counts}{_below_its_price(answer)}")
     if not answer.phase.startswith(("cancelled", "stopping", "succeeded", "failed", "expired")):
         say(f"  {answer.cost.says}")
 

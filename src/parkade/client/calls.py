@@ -362,8 +362,13 @@ def list_reservations() -> Call[reservations.Reservations]:
     return get("/reservations", reservations.Reservations)
 
 
+def get_reservation(reservation: str) -> Call[reservations.Reservation]:
+    """One reservation."""
+    return get(f"/reservations/{_id(reservation)}", reservations.Reservation)
+
+
 def end_reservation(reservation: str) -> Call[reservations.Reservation]:
-    """An open-ended reservation ends with the period that is paid."""
+    """An open-ended reservation ends with the period that is paid; one that has not begun, now."""
     return post(f"/reservations/{_id(reservation)}/end", reservations.Reservation)
 
 

@@ -114,6 +114,7 @@ class Methods:
     set_prices = Method(calls.set_prices)
     reserve = Method(calls.reserve)
     list_reservations = Method(calls.list_reservations)
+    get_reservation = Method(calls.get_reservation)
     plan_reservation = Method(calls.plan_reservation)
     extend_reservation = Method(calls.extend_reservation)
     split_reservation = Method(calls.split_reservation)

@@ -214,7 +214,7 @@ async def list_users(context: Authenticated) -> wire.Users:
 
     def view(world: World, now_us: int) -> wire.Users:
         seen = [user for user in world.records.users.values() if context.viewer.may_see(user.org)]
-        return wire.Users(users=tuple(views.user(world, user, now_us) for user in seen))
+        return views.users(world, seen, now_us)
 
     return await context.read(view)
 

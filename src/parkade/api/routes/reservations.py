@@ -68,7 +68,9 @@ async def list_reservations(context: Authenticated) -> wire.Reservations:
         used = _used(context, world)
         return wire.Reservations(
             reservations=tuple(
-                views.reservation(each, nodes_used=used.get(each.reservation, 0))
+                views.reservation(
+                    views.as_charged(world, each), nodes_used=used.get(each.reservation, 0)
+                )
                 for each in world.records.reservations.values()
                 if context.viewer.may_see(each.org)
             )
@@ -90,7 +92,8 @@ async def get_reservation(reservation: str, context: Authenticated) -> wire.Rese
 
 @router.post("/reservations/{reservation}/end")
 async def end(reservation: str, context: Authenticated) -> wire.Reservation:
-    """An open-ended reservation ends with the period that is paid."""
+    """An open-ended reservation ends with the period that is paid; one that has not begun is given
+    up at once, for what is paid."""
     command = commands.EndReservation(by=context.viewer.user, reservation=reservation)
     return await _change(context, command, reservation)
 
@@ -206,7 +209,7 @@ def _look(context: RequestContext, name: str) -> Callable[[World, int], Reservat
 
 def _shown(context: RequestContext, world: World, found: Reservation) -> wire.Reservation:
     used = _used(context, world).get(found.reservation, 0)
-    return views.reservation(found, nodes_used=used)
+    return views.reservation(views.as_charged(world, found), nodes_used=used)
 
 
 def _used(context: RequestContext, world: World) -> dict[str, int]:

@@ -3,18 +3,22 @@ it can come to."""
 
 from parkade.api.translate import amount
 from parkade.core.fleet.market import MarketTerms
-from parkade.core.reservations.reservation import Reservation
-from parkade.core.units.money import MICROSECONDS_PER_HOUR, amount_of, ceil_div, format_amount
+from parkade.core.reservations.reservation import Reservation, ReservationState
+from parkade.core.units.indexes import count
+from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div, format_amount
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.wire.money import Cost
 
 
 def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | None) -> Cost:
-    """The bound of a workload: its limit or the agreed price, its budget, its duration.
+    """The bound of a workload: its limit or the agreed price, its budget, its duration; of an
+    array, of all its members.
 
     `terms` None: not known yet in which market it runs.
     """
-    gpus = max(spec.nodes, spec.most_nodes) * spec.gpus
+    each_gpus = max(spec.nodes, spec.most_nodes) * spec.gpus
+    members, at_once = _members(spec)
+    gpus = each_gpus * at_once
     match spec.capacity.kind:
         case CapacityKind.RESERVATION:
             return _cost(0, gpus, 0, f"paid for by {spec.capacity}")
@@ -26,37 +30,52 @@ def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | No
     if spec.max_duration_us is not None and terms is not None:
         # Who makes others leave pays the minimum charge however short its run is.
         longest_us = spec.max_duration_us + terms.minimum_charge_us
-        rate = price * gpus
+        rate = price * each_gpus * members
         bounds.append((ceil_div(rate * longest_us, MICROSECONDS_PER_HOUR), "max_duration"))
     if spec.max_spend_micros is not None:
         bounds.append((spec.max_spend_micros, "max_spend"))
     if not bounds:
         says = "no bound: set max_spend or max_duration for one"
-        return _cost(price, gpus, None, says)
+        return _cost(price, gpus, None, says + _of_members(members, at_once))
     most, by = min(bounds)
-    return _cost(price, gpus, most, f"bounded by {by}")
+    return _cost(price, gpus, most, f"bounded by {by}" + _of_members(members, at_once))
+
+
+def _members(spec: Spec) -> tuple[int, int]:
+    """(members of an array, how many of them run at once at most); (1, 1) of other work."""
+    if spec.array is None:
+        return 1, 1
+    members = count(spec.array.members)
+    return members, min(members, spec.array.most_running or members)
+
+
+def _of_members(members: int, at_once: int) -> str:
+    if members == 1:
+        return ""
+    return f"; all {members:,} members, of which at most {at_once:,} run at once"
 
 
 def reservation_cost(reservation: Reservation) -> Cost:
-    """The whole window's price, used or not; without an end, by the hour."""
+    """The whole window's price, used or not; without an end, by the hour. What is over costs what
+    was paid."""
     gpus = reservation.nodes * reservation.gpus_per_node
     window, rate = reservation.window, reservation.rate_micros_per_hour
+    if reservation.state.is_over and reservation.paid_micros is not None:
+        return _cost(reservation.rate_micros, gpus, reservation.paid_micros, "paid; it is over")
     if window.end_us is None:
         says = "no bound: it is open-ended, and paid ahead by billing period until it is ended"
-        return _cost(reservation.rate_micros, gpus, None, says + _deposit(reservation, None))
-    length_us = window.end_us - window.start_us
-    most = ceil_div(rate * length_us, MICROSECONDS_PER_HOUR)
+        return _cost(reservation.rate_micros, gpus, None, says + _kept(reservation))
+    most = ceil_div(rate * (window.end_us - window.start_us), MICROSECONDS_PER_HOUR)
     says = "owed for the whole window, used or not"
-    return _cost(reservation.rate_micros, gpus, most, says + _deposit(reservation, length_us))
+    return _cost(reservation.rate_micros, gpus, most, says + _kept(reservation))
 
 
-def _deposit(reservation: Reservation, length_us: int | None) -> str:
-    paid_us = reservation.deposit_us
-    paid_us = paid_us if length_us is None else min(paid_us, length_us)
-    if paid_us <= 0:
+def _kept(reservation: Reservation) -> str:
+    """Of a window that begins later: what is not given back where it is given up."""
+    if reservation.state is not ReservationState.SOLD or not reservation.paid_micros:
         return ""
-    paid = format_amount(amount_of(reservation.rate_micros_per_hour, paid_us))
-    return f"; at least {paid} is paid at the sale for its first time, and kept if it is given up"
+    paid = format_amount(reservation.paid_micros)
+    return f"; {paid} is paid at the sale, and kept if it is given up before it begins"
 
 
 def _cost(price_micros: int, gpus: int, most_micros: int | None, says: str) -> Cost:

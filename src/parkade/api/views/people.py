@@ -1,10 +1,12 @@
 """Orgs, users and tokens as shown."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
 from parkade.core.billing.commitments import spending_of_org, spending_of_user
+from parkade.core.billing.metering import accrued_by_user
 from parkade.core.ledger.accounts import org_account
 from parkade.core.running.pacing import bounds_of, most_open, most_starts, most_submits
 from parkade.core.state.people import Cap, CapPeriod, Org, Spending, Token, User
@@ -23,7 +25,11 @@ def org(world: World, org: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org
         every=timedelta(microseconds=org.grant.every_us),
         next=instant(org.grant.next_us),
     )
-    capped = _capped(world, org.cap, spending_of_org(world, org.org), now_us, org.org, None)
+    spent = _spent(
+        spending_of_org(world, org.org),
+        sum(accrued_by_user(world, org.org, now_us).values()),
+        now_us,
+    )
     return wire.Org(
         org=org.org,
         created=instant(org.created_us),
@@ -34,7 +40,8 @@ def org(world: World, org: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org
         and wire.KeptFolders(folders=kept.folders, bytes=kept.bytes, is_counted=kept.is_counted),
         is_cap_of_operator=org.cap is not None and org.cap.by_operator,
         bounds=_bounds(world, org.org),
-        **capped,
+        **spent,
+        **_capped(world, org.cap, org.org, None),
     )
 
 
@@ -48,29 +55,50 @@ def _bounds(world: World, org: str) -> wire.OrgBounds:
     )
 
 
+def users(world: World, several: Iterable[User], now_us: int) -> wire.Users:
+    """Users; cost grows with the live workloads of their orgs."""
+    owed: dict[str, dict[str, int]] = {}
+    found = []
+    for each in several:
+        if each.org not in owed:
+            owed[each.org] = accrued_by_user(world, each.org, now_us)
+        found.append(_user(world, each, owed[each.org].get(each.user, 0), now_us))
+    return wire.Users(users=tuple(found))
+
+
 def user(world: World, user: User, now_us: int) -> wire.User:
     """A user, its cap and what its workloads have cost."""
-    spending = spending_of_user(world, user.user)
+    return _user(world, user, accrued_by_user(world, user.org, now_us).get(user.user, 0), now_us)
+
+
+def _user(world: World, user: User, owed_micros: int, now_us: int) -> wire.User:
+    spent = _spent(spending_of_user(world, user.user), owed_micros, now_us)
     return wire.User(
         user=user.user,
         org=user.org,
         role=user.role.value,
         unix_name=user.unix_name,
         is_disabled=user.is_disabled,
-        **_capped(world, user.cap, spending, now_us, user.org, user.user),
+        **spent,
+        **_capped(world, user.cap, user.org, user.user),
     )
 
 
-def _capped(
-    world: World, cap: Cap | None, spending: Spending, now_us: int, org: str, user: str | None
-) -> dict[str, Any]:
+def _spent(spending: Spending, owed_micros: int, now_us: int) -> dict[str, Any]:
+    """What was charged and what has accrued since, as caps count it."""
+    month = spending.within(CapPeriod.MONTH, month_of(now_us))
+    return {
+        "spent": amount(spending.total_micros + owed_micros),
+        "spent_this_month": amount(month + owed_micros),
+    }
+
+
+def _capped(world: World, cap: Cap | None, org: str, user: str | None) -> dict[str, Any]:
     """The cost of one with a cap on GPUs grows with the org's live workloads."""
     most_gpus = None if cap is None else cap.most_gpus
     return {
         "cap": None if cap is None else amount_or_none(cap.micros),
         "cap_period": CapPeriod.TOTAL.value if cap is None else cap.period.value,
-        "spent": amount(spending.total_micros),
-        "spent_this_month": amount(spending.within(CapPeriod.MONTH, month_of(now_us))),
         "most_gpus": most_gpus,
         "gpus_held": None if most_gpus is None else gpus_held(world, org, user),
     }

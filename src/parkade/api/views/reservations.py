@@ -3,6 +3,8 @@
 from collections import defaultdict
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
 from parkade.api.views.costs import reservation_cost
 from parkade.core.leasing.periods import next_period
@@ -10,6 +12,16 @@ from parkade.core.reservations.reservation import Claim, Reservation, Waits
 from parkade.core.state.world import World
 from parkade.core.units.money import amount_of
 from parkade.wire import reservations as wire
+
+
+def as_charged(world: World, reservation: Reservation) -> Reservation:
+    """The record with its first charge, which the cycle that sells it posts before any other
+    command."""
+    is_charged = reservation.paid_until_us > reservation.window.start_us
+    if is_charged or reservation.state.is_over or reservation.paid_micros is None:
+        return reservation
+    until_us, micros = next_period(world, reservation)
+    return replace(reservation, paid_until_us=until_us, paid_micros=micros)
 
 
 def reservation(reservation: Reservation, *, nodes_used: int) -> wire.Reservation:
@@ -57,7 +69,7 @@ def plan(world: World, reservation: Reservation) -> wire.ReservationPlan:
         now=amount(now_micros),
         paid_until=instant(until_us),
         in_all=amount_or_none(in_all),
-        cost=reservation_cost(reservation),
+        cost=reservation_cost(as_charged(world, reservation)),
     )
 
 

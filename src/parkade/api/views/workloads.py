@@ -10,7 +10,7 @@ from parkade.api.views.clearings import node_names
 from parkade.api.views.costs import workload_cost
 from parkade.api.views.moves import says_move
 from parkade.core.billing.holds import promised_wait_micros
-from parkade.core.billing.metering import accrued_micros
+from parkade.core.billing.metering import accrued_with_members_micros
 from parkade.core.billing.minimum import debt_micros
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
@@ -101,7 +101,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         workload=workload,
         terms=market.terms if market else None,
         is_reachable=pool is None or pool.is_reachable,
-        accrued_micros=accrued_micros(world, workload, now_us),
+        accrued_micros=accrued_with_members_micros(world, workload, now_us),
         debt_micros=_debt_micros(world, workload, now_us) if market else 0,
         folder_until_us=folder_due_us(world, workload),
         falls_back_us=fallback_due_us(world, workload) if market else None,

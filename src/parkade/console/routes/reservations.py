@@ -9,7 +9,7 @@ from fastapi import Query
 from pydantic import BaseModel, ValidationError
 from starlette.responses import RedirectResponse, Response
 
-from parkade.api.problems import problem
+from parkade.api.problems import ProblemError, problem
 from parkade.api.routes import pools, reservations
 from parkade.api.translate import amount, instant
 from parkade.console import pages, words
@@ -20,6 +20,7 @@ from parkade.console.routes.supply import supplied
 from parkade.core.steps.permissions import Read
 from parkade.core.units.phrases import counted
 from parkade.wire import reservations as wire
+from parkade.wire.problems import faults, invalid
 from parkade.wire.scalars import format_amount
 
 routes = router()
@@ -94,6 +95,9 @@ async def _lending(context: PageContext, found: wire.Reservation) -> list[str]:
     says = ["a floor is what you receive per GPU-hour at least; an empty one stops lending"]
     if market is not None:
         says.append(f"guests pay the operator's fee of {market.fee} on top of it")
+        says.append("a higher floor than now gives notice to guests that bid less than it")
+        rate = format_amount(market.pay_as_you_go)
+        says.append(f"on-demand is {rate} per GPU-hour: above that few guests come")
     if found.earns_at_most is not None:
         earned = format_amount(found.earned or Decimal(0))
         says.append(f"it earned {earned} of at most {format_amount(found.earns_at_most)}")
@@ -103,7 +107,9 @@ async def _lending(context: PageContext, found: wire.Reservation) -> list[str]:
 async def _claiming(context: PageContext, found: wire.Reservation) -> list[str]:
     market = await _market(context, found.market)
     says = [f"it holds {counted(found.nodes, 'node')}, {found.nodes_used} in use by you"]
-    if market is not None:
+    if found.state == "sold":
+        says.append(f"its window begins at {found.start:%Y-%m-%d %H:%M} UTC: a claim waits for it")
+    elif market is not None:
         length = market.notice + market.kill + market.turnaround
         says.append(
             f"guests there get notice: you have your nodes within {words.span(length)} of the"
@@ -148,9 +154,7 @@ def checked(kind: type[M], fields: dict[str, Any]) -> M:
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise problem("invalid", f"{place}: {first['msg']}"[:300]) from None
+        raise ProblemError(invalid(faults(error.errors()))) from None
 
 
 def _whole(text: str) -> int:

@@ -3,6 +3,7 @@
 What is done has a page of its own first that echoes what it costs; only its form changes anything.
 """
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
@@ -11,7 +12,7 @@ from fastapi import Query
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
-from parkade.api.problems import problem
+from parkade.api.problems import ProblemError, problem
 from parkade.api.routes import pools, workloads
 from parkade.console import lives, words
 from parkade.console.context import Page, PageContext, router
@@ -24,6 +25,7 @@ from parkade.wire.pools import Sheet
 routes = router()
 PAGE = 100
 MOST_LINES = 60
+ID = re.compile("w[0-9]{1,18}(_[0-9]{1,6})?")
 ACTIONS = ("cancel", "hold", "release", "bid")
 
 
@@ -35,9 +37,12 @@ async def index(
     after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
 ) -> Response:
     """A page of them, newest first."""
-    found = await workloads.list_workloads(
-        context.api, all=all, name=_pattern(name), limit=PAGE, after=after
-    )
+    if ID.fullmatch(name):
+        found = await _of_id(context, name)
+    else:
+        found = await workloads.list_workloads(
+            context.api, all=all, name=_pattern(name), limit=PAGE, after=after
+        )
     return context.page(
         "workloads.html",
         found=found.workloads,
@@ -49,7 +54,21 @@ async def index(
 
 
 def _pattern(name: str) -> str | None:
-    return (name if any(it in name for it in "*?[") else f"*{name}*") if name else None
+    """A part of a name, in small letters or capitals; a pattern of the user's own as it stands."""
+    if not name or any(it in name for it in "*?["):
+        return name or None
+    return f"*{''.join(f'[{it.lower()}{it.upper()}]' if it.isalpha() else it for it in name)}*"
+
+
+async def _of_id(context: PageContext, workload: str) -> wire.Workloads:
+    """The one that has an id, also one that ended."""
+    try:
+        one = await workloads.get_workload(workload, context.api)
+        return wire.Workloads(workloads=(one,), next=None)
+    except ProblemError as error:
+        if error.problem.code != "not_found":
+            raise
+        return wire.Workloads(workloads=(), next=None)
 
 
 @routes.get("/workloads/{workload}")
@@ -108,8 +127,13 @@ async def output(
 async def ask(workload: str, action: str, context: Page, limit_price: str = "") -> Response:
     """What an action costs, before it is done."""
     found = await workloads.get_workload(workload, context.api)
-    if action not in _actions(found) or not _may_change(context, found):
-        raise problem("not_found", f"{workload} cannot be told to {action[:40]} now")
+    if action not in ACTIONS:
+        raise problem("not_found", "there is no such action")
+    if not _may_change(context, found):
+        raise problem("denied", f"{workload} is {found.user}'s; ask an owner of {found.org}")
+    if action not in _actions(found):
+        is_over = "has ended" if found.ended is not None else f"is {found.phase}"
+        raise problem("conflict", f"{workload} {is_over}, so it cannot be told to {action}")
     sheet = await _sheet(context, found.market)
     limit = _limit(limit_price) if limit_price else None
     return context.page(
@@ -142,9 +166,11 @@ def _echo(
                 return []
             says = [f"at most {limit * gpus:f} an hour for its {counted(gpus, 'GPU')}"]
             if found.price is not None:
-                says.append(
-                    f"it pays {found.price:f} per GPU-hour now; a bid is a limit, not a price"
-                )
+                pays = f"it pays {found.price:f} per GPU-hour now"
+                if limit < found.price:
+                    says.append(f"{pays}, more than this: it may lose its seats, with notice")
+                else:
+                    says.append(f"{pays}; a bid is a limit, not a price")
             elif found.price_to_win is not None:
                 wins = "would have won" if limit >= found.price_to_win else "would not have won"
                 says.append(f"in the last clearing {found.price_to_win:f} was needed: this {wins}")

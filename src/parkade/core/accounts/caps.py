@@ -10,7 +10,7 @@ what was charged and is owed (`caps_near`); a charge without one is a deadline (
 """
 
 from parkade.core.billing.commitments import spending_of_org, spending_of_user
-from parkade.core.billing.metering import accrued_micros
+from parkade.core.billing.metering import accrued_by_user
 from parkade.core.state import commands, events
 from parkade.core.state.people import Cap, OrgBounds, Spending, User
 from parkade.core.state.world import World
@@ -107,11 +107,7 @@ def caps_near(world: World, now_us: int) -> tuple[events.CapNoted, ...]:
     for org in world.records.orgs.values():
         if not _is_untold(org.cap, month) and org.org not in users:
             continue
-        owed: dict[str, int] = {}
-        for name in world.live_of_org.get(org.org, {}):
-            workload = world.records.workloads[name]
-            cost = accrued_micros(world, workload, now_us)
-            owed[workload.user] = owed.get(workload.user, 0) + cost
+        owed = accrued_by_user(world, org.org, now_us)
         for user in users.get(org.org, ()):
             spending = spending_of_user(world, user.user)
             found.append((user.cap, spending, owed.get(user.user, 0), org.org, user.user))

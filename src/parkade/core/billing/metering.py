@@ -92,6 +92,25 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
     return ceil_div(attempt.charged_numerator + owed, MICROSECONDS_PER_HOUR)
 
 
+def accrued_with_members_micros(world: World, workload: Workload, now_us: int) -> int:
+    """The same; of an array that of its open members together."""
+    if workload.array is None:
+        return accrued_micros(world, workload, now_us)
+    members = (world.records.workloads[it] for it in world.members.of(workload.workload).names)
+    return sum(accrued_micros(world, member, now_us) for member in members)
+
+
+def accrued_by_user(world: World, org: str, now_us: int) -> dict[str, int]:
+    """What each user of an org owes and has not been charged. Cost grows with the org's live
+    workloads."""
+    found: dict[str, int] = {}
+    for name in world.live_of_org.get(org, {}):
+        workload = world.records.workloads[name]
+        owed = accrued_micros(world, workload, now_us)
+        found[workload.user] = found.get(workload.user, 0) + owed
+    return found
+
+
 def settled_until_us(attempt: Attempt, at_us: int) -> int:
     """Up to when use is beyond dispute. An attempt that is stopped with less time than promised is
     not billed since its last reported checkpoint, at most an hour; so that much is posted late."""

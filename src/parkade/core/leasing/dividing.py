@@ -84,13 +84,13 @@ def shrink_reservation(world: World, command: commands.ShrinkReservation, now_us
     is_sold = whole.state is ReservationState.SOLD
     if whole.window.end_us is not None and not is_sold and not whole.state.is_over:
         return conflict("its window has begun, and is owed as a whole; lend what you do not need")
+    if command.nodes == whole.nodes and not whole.state.is_over:
+        return conflict("that is all of it; parkade end ends it")
     part = _Part(nodes=command.nodes, org=whole.org, name=free_name(world, whole.org))
     postings = Postings(world)
     divided = _divided(world, whole, part, postings, now_us)
     if isinstance(divided, Refusal):
         return divided
-    if command.nodes == whole.nodes:
-        return conflict("that is all of it; parkade end ends it")
     if is_sold:
         gone = end_right(world, divided.part, ReservationState.ENDED, now_us, postings=postings)
         return (divided, *gone)

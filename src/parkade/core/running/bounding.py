@@ -25,7 +25,7 @@ from parkade.core.billing.commitments import (
     committed_without_earmark,
     window_micros,
 )
-from parkade.core.billing.metering import accrued_micros
+from parkade.core.billing.metering import accrued_micros, accrued_with_members_micros
 from parkade.core.running.arrays import chosen_members, open_of
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -203,9 +203,10 @@ def _bad_spend(world: World, before: Workload, changed: Workload, now_us: int) -
     least = before.spent_micros + _may_cost_micros(world, changed, now_us)
     if most is None or most >= least:
         return None
+    spent = before.spent_micros + accrued_with_members_micros(world, before, now_us)
     return invalid(
         "max_spend",
-        f"it has spent {format_amount(before.spent_micros)} and may cost more before it could be"
+        f"it has spent {format_amount(spent)} and may cost more before it could be"
         f" gone; give at least {format_amount(least)}, or cancel it",
     )
 
