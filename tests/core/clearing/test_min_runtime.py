@@ -48,7 +48,7 @@ def test_a_higher_bid_waits_until_it_ran_for_so_long_and_then_gets_its_seats() -
     assert parkade.replayed() == encode_snapshot(parkade.world)
 
 
-def test_what_only_starts_is_not_protected_and_a_new_attempt_is_anew() -> None:
+def test_what_only_starts_is_not_protected() -> None:
     parkade = market()
     first = parkade.bid("lab", 2, nodes=2)
     parkade.clear()
@@ -56,6 +56,44 @@ def test_what_only_starts_is_not_protected_and_a_new_attempt_is_anew() -> None:
     parkade.bid("rich", 50, nodes=2)
     parkade.clear()
     assert parkade.stop(first).cause is Cause.OUTBID
+
+
+def test_a_new_attempt_is_protected_anew_at_the_price_of_its_own_launch() -> None:
+    parkade = market(backoff_us=0)
+    rival = parkade.bid("rich", 3, nodes=2)
+    first = gang(parkade, 5)
+    assert parkade.price(first) == 3 * MICROS
+    higher = parkade.bid("rich", 50, nodes=2)
+    parkade.run(RUNS_S + 120)
+    assert parkade.phase(higher) is Phase.RUNNING
+    for name in (rival, higher):
+        parkade.do(commands.Cancel(by=None, workload=name, now=True))
+    parkade.run(120)
+    parkade.start_all()
+    attempt = parkade.attempt(first)
+    assert attempt.generation == 2 and attempt.admission is not None
+    assert attempt.admission.price_micros == MICROS and attempt.started_us is not None
+    assert attempt.protected_until_us == attempt.started_us + RUNS_S * SECOND_US
+
+
+def test_a_limit_that_is_raised_again_and_a_node_that_opens_again_bring_it_back() -> None:
+    parkade = market()
+    rival = parkade.bid("rich", 3, nodes=2)
+    first = gang(parkade, 5)
+    parkade.do(commands.Cancel(by=None, workload=rival, now=True))
+    for limit in (2, 5):
+        change = commands.ChangeBid(by=None, workload=first, limit_price_micros=limit * MICROS)
+        parkade.do(change)
+        parkade.clear()
+    node = parkade.nodes_of(first)[0]
+    cordon = Cordon(holder="operator", reason="fan", at_us=parkade.now_us)
+    parkade.happen((events.NodeCordoned(at_us=parkade.now_us, node=node, cordon=cordon),))
+    parkade.clear()
+    opened = events.NodeUncordoned(at_us=parkade.now_us, node=node, holder="operator")
+    parkade.happen((opened,))
+    parkade.bid("rich", 50, nodes=2)
+    parkade.clear()
+    assert parkade.phase(first) is Phase.RUNNING and parkade.attempt(first).stop is None
 
 
 def test_an_owner_gets_its_nodes_as_ever() -> None:
