@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from parkade.api.views.workloads import known
 from parkade.core.fleet.node import Cordon
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_snapshot
@@ -152,3 +153,17 @@ def test_a_closed_node_ends_it_for_the_gang_and_a_change_of_the_term_does_not() 
     parkade.tick()
     parkade.clear()
     assert parkade.stop(first).cause is Cause.OUTBID
+
+
+def test_what_is_shown_of_it_is_none_while_a_node_is_closed() -> None:
+    parkade = market()
+    first = gang(parkade, 2)
+
+    def shown_us() -> int | None:
+        return known(parkade.world, parkade.workload(first), parkade.now_us).protected_until_us
+
+    assert shown_us() == parkade.now_us + RUNS_S * SECOND_US
+    cordon = Cordon(holder="operator", reason="fan", at_us=parkade.now_us)
+    node = parkade.nodes_of(first)[0]
+    parkade.happen((events.NodeCordoned(at_us=parkade.now_us, node=node, cordon=cordon),))
+    assert shown_us() is None

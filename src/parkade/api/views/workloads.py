@@ -91,6 +91,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     open_members: tuple[tuple[Phase, int], ...] = ()
     """Of an array: how many open ones are in which phase."""
 
+    protected_until_us: int | None = None
+    """Until when no bid takes its seats; None where any higher one does."""
+
 
 def known(world: World, workload: Workload, now_us: int) -> Known:
     """Cheap enough for the writer's thread; the answer is made elsewhere."""
@@ -108,7 +111,22 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         now_us=now_us,
         phase=shown_phase(world, workload),
         open_members=tuple(world.members.of(workload.workload).phases.items()),
+        protected_until_us=_protected_until_us(world, workload, now_us),
     )
+
+
+def _protected_until_us(world: World, workload: Workload, now_us: int) -> int | None:
+    """None as well once that is over, while a node of it is closed, and for a bid that was lowered
+    below what it agreed to."""
+    attempt = workload.attempt
+    if attempt is None or attempt.admission is None or attempt.protected_until_us is None:
+        return None
+    is_leaving = attempt.stop is not None or attempt.broken_us is not None
+    if is_leaving or not attempt.admission.is_met_by(workload.spec.limit_price_micros):
+        return None
+    nodes = (world.records.nodes[seat.node] for seat in attempt.seats)
+    is_over = attempt.protected_until_us <= now_us
+    return None if is_over or not all(it.is_open for it in nodes) else attempt.protected_until_us
 
 
 def _debt_micros(world: World, workload: Workload, now_us: int) -> int:
@@ -147,7 +165,7 @@ def workload(known: Known) -> wire.Workload:
         price_to_win=_hint(workload),
         spent=amount(workload.spent_micros + known.accrued_micros),
         falls_back=instant_or_none(known.falls_back_us),
-        protected_until=instant_or_none(_protected_until_us(workload, known.now_us)),
+        protected_until=instant_or_none(known.protected_until_us),
         debt=amount_or_none(known.debt_micros or None),
         submitted=instant(workload.submitted_us),
         not_before=instant_or_none(workload.not_before_us),
@@ -274,16 +292,6 @@ def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
         not_before=instant_or_none(workload.not_before_us),
         moved=moved,
     )
-
-
-def _protected_until_us(workload: Workload, now_us: int) -> int | None:
-    """None as well once that is over, and for a bid that was lowered below what it agreed to."""
-    attempt, limit = workload.attempt, workload.spec.limit_price_micros
-    if attempt is None or attempt.stop is not None or attempt.admission is None:
-        return None
-    until_us = attempt.protected_until_us
-    is_over = until_us is None or until_us <= now_us
-    return None if is_over or not attempt.admission.is_met_by(limit) else until_us
 
 
 def _falls_back_says(at_us: int) -> str:
