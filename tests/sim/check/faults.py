@@ -22,7 +22,7 @@ from parkade.core.leasing import decisions as leasing
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.market import allocation, spot
 from parkade.core.market import sizes as market_sizes
-from parkade.core.market.prices import critical_values
+from parkade.core.market.prices import bounded
 from parkade.core.market.prices.sweep import CounterfactualSweep
 from parkade.core.market.seating import posing
 from parkade.core.running import arrays as running_arrays
@@ -546,7 +546,7 @@ def _prices_each_node_as_the_last(patch: pytest.MonkeyPatch) -> None:
         made = asked_for(*args)
         return made[-1:] * len(made)
 
-    patch.setattr(critical_values, "asked_for", uniform)
+    patch.setattr(bounded, "asked_for", uniform)
 
 
 def _prices_each_node_as_the_first(patch: pytest.MonkeyPatch) -> None:
@@ -556,7 +556,7 @@ def _prices_each_node_as_the_first(patch: pytest.MonkeyPatch) -> None:
         made = asked_for(*args)
         return made[:1] * len(made)
 
-    patch.setattr(critical_values, "asked_for", cheap)
+    patch.setattr(bounded, "asked_for", cheap)
 
 
 def _grows_at_once(patch: pytest.MonkeyPatch) -> None:
