@@ -246,6 +246,9 @@ class MarsAuditor:
         require(order is not None, 22, f"{report.order} ended and was not ordered")
         assert order is not None
         self._report(report.order, report.is_done)
+        if order.kind is RepairKind.SANITISE and report.is_done:
+            # Also of an incident that a person ended meanwhile.
+            node.cleaned_us = event.at_us
         book = node.open
         if book is None or book.incident != event.incident:
             is_over = event.incident in self._closed
@@ -255,8 +258,6 @@ class MarsAuditor:
         book.next = event.next or book.next
         if order.kind is RepairKind.VALIDATE and report.is_done:
             node.passed_us = order.ordered_us
-        if order.kind is RepairKind.SANITISE and report.is_done:
-            node.cleaned_us = event.at_us
 
     def _close(self, event: events.IncidentClosed) -> None:
         name, node = event.node, self.nodes[event.node]

@@ -78,6 +78,8 @@ class SeatAuditor:
             case events.FellBack(workload=name, withdraws=withdraws):
                 self.demands[name].limit_micros = None
                 self.demands[name].is_on_demand = True
+                # It has no time for a back-off from when it bid.
+                self.demands[name].not_before_us = 0
                 if withdraws:
                     self.promised.pop(name, None)
             case events.Claimed(claim=claim):
