@@ -25,7 +25,7 @@ class FakeSlurm:
     def run(self, *words: str, stdin: str = "", account: Account | None = None) -> bytes:
         """As `Commands.run`."""
         assert not stdin and account is None
-        if words[0] in self.refuses:
+        if not self.refuses.isdisjoint(words[:2]):
             raise Transient(f"{words[0]}: Access denied")
         match words:
             case ("scontrol", "show", "config"):

@@ -110,6 +110,21 @@ def test_after_a_release_has_passed_the_fence_is_made_anew(beside: Beside) -> No
     assert beside.look().fence_stands and beside.fencing.recalled_us is None
 
 
+def test_nobody_is_seated_in_a_released_fence_until_a_new_one_stands(beside: Beside) -> None:
+    assert beside.look().taken == ()
+    release(beside, 20)
+    for _ in range(2):
+        told = {one.node: one.job for one in beside.look().taken}
+        assert set(told) == set(NODES)
+        assert told["n1"].startswith("the fence was released: it ends at 20")
+        beside.pass_s(8)
+    beside.pass_s(8)
+    beside.slurm.refuses.add("create")
+    assert {one.node for one in beside.look().taken} == set(NODES), "the next one is refused"
+    beside.slurm.refuses.clear()
+    assert beside.look().taken == ()
+
+
 def test_a_person_who_takes_a_release_back_ends_the_recall(beside: Beside) -> None:
     release(beside, 120)
     beside.look()

@@ -181,6 +181,7 @@ class SlurmEngine:
         """
         self.validate(attempt)
         self._check_lease(attempt)
+        self.fencing.check(seat.node for seat in attempt.ranks)
         home, launch = await self._in_thread(partial(self._make_known, attempt))
         if attempt.stop is not None:
             await self.stop(attempt.attempt, attempt.stop)
@@ -364,7 +365,6 @@ class SlurmEngine:
         addresses = tuple(
             nodes[seat.node].address if seat.node in nodes else seat.node for seat in ranks
         )
-        own_path = os.environ.get("PATH", STANDARD_PATH)
         container, step = self._container(attempt, account)
         return Launch(
             version=records.VERSION,
@@ -376,7 +376,7 @@ class SlurmEngine:
             agent_reads=self.launcher is not None,
             container=container,
             step=step,
-            path=STANDARD_PATH if is_other_user else own_path,
+            path=STANDARD_PATH if is_other_user else os.environ.get("PATH", STANDARD_PATH),
             checkpoint_dir=str(self.homes.checkpoints(attempt)),
             changes="",
             boot_id=processes.boot_id(),

@@ -9,7 +9,8 @@ says only how long ago that was. So no step of any clock looks like a person's d
     the fence ends   what it means
     as kept          nothing happened; it is put off every `PUT_OFF_US`
     later            a person lengthened it; the next time it is put off by us again
-    earlier          a person released it: it is not put off, and the guests are told
+    earlier          a person released it: it is not put off, the guests are told, and nobody is
+                     seated in it until a new one stands
     (gone)           it ended or was deleted: a new one is made
 
 What is kept outlives the agent, so another one on the same folder holds to a person's release. It
@@ -22,12 +23,13 @@ to 12:13:50. A person says `EndTime=now+120` at 12:00:40. The next look reads 12
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from parkade.core.fleet.pool import TakenNode
 from parkade.engines.local import records
 from parkade.engines.local.clocks import monotonic_us
 from parkade.engines.slurm import standing_reservation
@@ -74,6 +76,7 @@ class Fence:
         self.recalled_us: int | None = None
         self.fenced: frozenset[str] = frozenset()
         self.kept = _read(folder / FILE)
+        self._released_us: int | None = None
         self._file = folder / FILE
         self._put_off_us: int | None = None
         self._lapse_us = 0
@@ -96,6 +99,7 @@ class Fence:
         nodes = [node for node in self.nodes if node not in opened]
         self.fenced = frozenset(nodes)
         if not nodes:
+            self._released_us = None
             self.stands = standing is None or self._run("delete")
             return
         if standing is None:
@@ -105,10 +109,10 @@ class Fence:
             # Of an agent whose folder was lost: how it ends is taken as that one's doing.
             self._keep(since_us=self._clock_us(), ends_us=standing.ends_us)
         if standing.ends_us < self.kept.ends_us:
-            self.recalled_us = standing.ends_us
+            self.recalled_us = self._released_us = standing.ends_us
             self.stands = False
             return
-        self.recalled_us = None
+        self.recalled_us = self._released_us = None
         has_nodes = sorted(standing.nodes) == nodes
         changes = [] if has_nodes else [f"Nodes={','.join(nodes)}"]
         if not set(users) <= set(standing.users):
@@ -124,13 +128,20 @@ class Fence:
     def open(self, standing: Standing | None, busy: Iterable[str]) -> None:
         """The fence goes from each node once no guest runs there in it; `busy`: nodes with one."""
         self.stands = False
-        self.recalled_us = None
+        self.recalled_us = self._released_us = None
         left = frozenset(busy) & frozenset(() if standing is None else standing.nodes)
         self.fenced = left
         if standing is not None and not left:
             self._run("delete")
         elif standing is not None and left != set(standing.nodes):
             self._run("update", f"Nodes={','.join(sorted(left))}")
+
+    def closed(self) -> Iterator[TakenNode]:
+        """Nodes that no newcomer takes, because a person released the fence and no new one stands
+        yet."""
+        if self._released_us is not None:
+            why = f"the fence was released: it ends at {_date(self._released_us)} UTC"
+            yield from (TakenNode(node=node, job=why) for node in sorted(self.fenced))
 
     def _make(self, nodes: Sequence[str], users: tuple[str, ...], lapse_us: int) -> None:
         self.recalled_us = None
@@ -140,6 +151,7 @@ class Fence:
             "StartTime=now", f"EndTime={_date(ends_us)}", "Flags=IGNORE_JOBS",
         )  # fmt: skip
         if self.stands:
+            self._released_us = None
             self._set(ends_us, lapse_us)
 
     def _is_due(self, lapse_us: int) -> bool:
