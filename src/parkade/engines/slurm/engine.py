@@ -36,7 +36,7 @@ from parkade.engines.local.escalation import merge
 from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
 from parkade.engines.local.records import Account, Launch, Member
-from parkade.engines.slurm import hearing, homes, owners, recalling, signals, standing_in
+from parkade.engines.slurm import hearing, homes, owners, recalling, signals, standing_in, troubles
 from parkade.engines.slurm.acting import Acting
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.fencing import Fencing
@@ -198,9 +198,13 @@ class SlurmEngine:
             found = await self._in_thread(self.watching.look)
         except EngineError as error:
             logger.warning("pool %s is not seen: %s", self.pool, error)
-            return Observation(pool=self.pool, at_us=at_us, is_complete=False, attempts=())
+            return troubles.unseen(self.pool, at_us, error)
         return Observation(
-            pool=self.pool, at_us=at_us, is_complete=found.is_complete, attempts=found.attempts
+            pool=self.pool,
+            at_us=at_us,
+            is_complete=found.is_complete,
+            attempts=found.attempts,
+            troubles=troubles.of_pool(self.fencing.fence.refused, self.submitting.refused),
         )
 
     async def stop(self, attempt: str, order: Stop) -> None:

@@ -43,6 +43,8 @@ FILE = "fence.json"
 PUT_OFF_US = 30_000_000
 """So often an end is put off, of a long lapse; less than the slack of the lapse."""
 SECOND_US = 1_000_000
+FIRST_PAUSE_US = 1_000_000
+MOST_PAUSE_US = 30_000_000
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +59,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 class Fence:
     """One pool's fence; `nodes` are all of the pool. Blocks; one call at a time. `recalled_us`:
     when the guests are to be gone because a person released it; `fenced`: nodes on which our jobs
-    must be in it to run."""
+    must be in it to run; `refused`: what Slurm said when it last refused to make or change it."""
 
     def __init__(
         self,
@@ -76,6 +78,9 @@ class Fence:
         self.recalled_us: int | None = None
         self.fenced: frozenset[str] = frozenset()
         self.kept = _read(folder / FILE)
+        self.refused: str | None = None
+        self._again_us = 0
+        self._pause_us = 0
         self._released_us: int | None = None
         self._file = folder / FILE
         self._put_off_us: int | None = None
@@ -177,12 +182,20 @@ class Fence:
             logger.warning("%s is not written, so another agent would not know: %s", FILE, error)
 
     def _run(self, verb: str, *words: str) -> bool:
-        """Whether Slurm did it; what it says is for the log, and the next look tries again."""
+        """Whether Slurm did it. What it says is told; it is tried again, after longer and longer
+        pauses."""
+        if self.refused is not None and self.steady() < self._again_us:
+            return False
         try:
             self.commands.run("scontrol", verb, f"ReservationName={self.name}", *words)
         except EngineError as error:
-            logger.warning("fence %s: %s: %s", self.name, verb, error)
+            self._pause_us = min(max(2 * self._pause_us, FIRST_PAUSE_US), MOST_PAUSE_US)
+            self._again_us = self.steady() + self._pause_us
+            self.refused = str(error)
+            pause_s = self._pause_us // SECOND_US
+            logger.warning("fence %s: %s, again in %d s: %s", self.name, verb, pause_s, error)
             return False
+        self.refused, self._pause_us = None, 0
         return True
 
 

@@ -126,6 +126,8 @@ class Watching:
         for gone in (self._attempts.keys() | self._ended.keys()) - set(names):
             self._attempts.pop(gone, None)
             self._ended.pop(gone, None)
+        for over in self.submitting.refused.keys() - self._attempts.keys():
+            self.submitting.refused.pop(over, None)
         for name in names:
             if name in self._ended:
                 continue
@@ -188,6 +190,10 @@ class Watching:
     ) -> ObservedAttempt:
         order = records.read_order(attempt.home)
         if found is Standing.FREE:
+            if attempt.has_run and not attempt.is_ordered:
+                attempt.canceller.look(self.commands, parts, now_us=now_us)
+                if not attempt.canceller.is_known:
+                    return attempt.observed(parts, released_us=None, detail="who cancelled it?")
             return self._release(attempt, parts, now_us)
         if found is Standing.UNFREE:
             self._end_survivors(attempt, now_us)
