@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.console.calendar import MOST_LANES, Calendar, View, calendar
+from parkade.console.calendar import MOST_ENDED, MOST_LANES, Calendar, View, calendar
+from parkade.console.claims import EndedClaim
 from parkade.console.draw_calendar import week
 from parkade.wire.money import Cost
 from parkade.wire.reservations import Claim, Lending, Reservation, Waits
@@ -58,9 +59,13 @@ def claim(nodes: int, claimed: datetime) -> Claim:
 
 
 def shown(
-    *reservations: Reservation, view: View = "week", claims: tuple[Claim, ...] = (), day: int = 26
+    *reservations: Reservation,
+    view: View = "week",
+    claims: tuple[Claim, ...] = (),
+    ended: tuple[EndedClaim, ...] = (),
 ) -> Calendar:
-    return calendar(view, date(2026, 11, day), now=NOW, reservations=reservations, claims=claims)
+    day = date(2026, 11, 26)
+    return calendar(view, day, now=NOW, reservations=reservations, claims=claims, ended=ended)
 
 
 def test_a_bar_lies_where_its_window_is_and_says_which_edge_is_in_this_week() -> None:
@@ -93,6 +98,55 @@ def test_claims_count_from_when_they_were_made_and_the_offer_from_now_on() -> No
     text = str(week(shown(whole), found, earned={date(2026, 11, 24): "7.31"}, may_change=True))
     assert "2 claimed, lends from 1.25, open end" in text and "+7.31" in text
     assert 'href="/reservations/r/claim"' in text
+
+
+def gone(nodes: int, from_h: float, to_h: float) -> EndedClaim:
+    """A claim of `r` over hours of the week."""
+    start, end = (MONDAY + timedelta(hours=it) for it in (from_h, to_h))
+    return EndedClaim("c0", "r", nodes, start, end)
+
+
+def test_a_claim_that_ended_stands_where_it_was_and_says_when() -> None:
+    whole = reservation(MONDAY - timedelta(days=30), None)
+    (found,) = shown(whole, ended=(gone(2, 24, 36),)).weeks
+    (past,) = found.bars[0].parts
+    assert (past.kind, past.nodes, past.below) == ("past", 2, 0)
+    assert (round(past.start * 7, 6), round(past.end * 7, 6)) == (1, 1.5)
+    text = str(week(shown(whole), found, earned={}, may_change=True))
+    assert "2 claimed 24 Nov 00:00 to 24 Nov 12:00" in text
+    assert "2 claimed, " not in text, "what is claimed now is told of those that live"
+
+
+def test_an_ended_claim_before_this_week_or_of_another_reservation_is_not_drawn() -> None:
+    whole = reservation(MONDAY - timedelta(days=30), None)
+    for each in (gone(2, -36, -24), gone(2, 24, 36)._replace(reservation="other")):
+        assert shown(whole, ended=(each,)).weeks[0].bars[0].parts == ()
+
+
+CLAIMS = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 80), st.integers(1, 40)), max_size=8)
+
+
+@given(CLAIMS, st.booleans())
+def test_no_two_parts_of_a_bar_cover_each_other(
+    given_claims: list[tuple[int, int, int]], is_one_live: bool
+) -> None:
+    ended = tuple(gone(nodes, at, min(at + long, 84)) for nodes, at, long in given_claims)
+    live = (claim(1, MONDAY + timedelta(hours=30)),) if is_one_live else ()
+    lends = Lending(floor=Decimal(1), keep=0)
+    whole = reservation(MONDAY - timedelta(days=9), None, nodes=24, lending=lends)
+    (found,) = shown(whole, claims=live, ended=ended).weeks
+    parts = found.bars[0].parts
+    assert sum(it.kind == "past" for it in parts) == sum(it.ended > it.claimed for it in ended)
+    for one, two in itertools.combinations(parts, 2):
+        is_apart = one.end <= two.start + 1e-9 or two.end <= one.start + 1e-9
+        assert is_apart or one.below + one.nodes <= two.below or two.below + two.nodes <= one.below
+
+
+def test_of_very_many_ended_claims_the_newest_are_drawn() -> None:
+    whole = reservation(MONDAY - timedelta(days=30), None)
+    many = tuple(gone(1, number / 10, (number + 1) / 10) for number in range(MOST_ENDED + 30))
+    parts = shown(whole, ended=many).weeks[0].bars[0].parts
+    assert len(parts) == MOST_ENDED and round(parts[0].start * 7 * 24, 6) == 3
 
 
 def test_what_begins_later_says_when_and_leads_to_its_panel() -> None:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from parkade.api.context import digest_of
-from parkade.console.security import COOKIE
+from parkade.console.security import COOKIE, give_cookie
 from tests.api.town import Town
+from tests.api.town import town as running
 from tests.console.visitor import SAME, Visitor, visitor
 
 ALIVE = ("queued", "placed", "starting", "running")
@@ -33,11 +36,48 @@ def test_a_token_that_is_pasted_becomes_a_cookie_that_no_script_reads(town: Town
     assert town.operator not in response.text + str(response.headers)
 
 
-def test_behind_tls_the_cookie_is_sent_over_tls_alone(town: Town) -> None:
+def test_behind_tls_the_cookie_is_sent_over_tls_alone(tmp_path: Path) -> None:
     headers = SAME | {"X-Forwarded-Proto": "https"}
-    data = {"token": town.operator}
-    response = httpx.post(f"{town.url}/login", data=data, headers=headers)
-    assert "Secure" in response.headers["set-cookie"]
+    with running(tmp_path, proxies=("127.0.0.1",)) as town:
+        data = {"token": town.operator}
+        response = httpx.post(f"{town.url}/login", data=data, headers=headers)
+        assert "Secure" in response.headers["set-cookie"]
+
+
+def test_where_people_reach_the_server_by_tls_the_cookie_is_sent_over_tls_alone() -> None:
+    request = Request({"type": "http", "scheme": "http", "path": "/", "headers": []})
+    for url, is_secure in (("https://parkade.lab", True), ("http://parkade.lab", False)):
+        response = Response()
+        give_cookie(response, request, "s", lasts_s=1.0, url=url)
+        assert ("Secure" in response.headers["set-cookie"]) is is_secure
+
+
+def wrong_tokens(town: Town) -> list[int]:
+    """What a client is answered that names another address for each of twelve wrong tokens."""
+    found = []
+    for number in range(12):
+        headers = SAME | {"X-Forwarded-For": f"203.0.113.{number}"}
+        data = {"token": f"pk_{number}"}
+        found.append(httpx.post(f"{town.url}/login", data=data, headers=headers).status_code)
+    return found
+
+
+@pytest.mark.parametrize("proxies", [(), ("192.0.2.1",)])
+def test_where_a_request_comes_from_is_believed_of_no_address_that_was_not_named(
+    tmp_path: Path, proxies: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    with running(tmp_path, proxies=proxies) as town:
+        assert wrong_tokens(town) == [401] * 10 + [429] * 2
+        headers = SAME | {"X-Forwarded-Proto": "https"}
+        data = {"token": town.operator}
+        response = httpx.post(f"{town.url}/login", data=data, headers=headers)
+        assert "Secure" not in response.headers["set-cookie"]
+
+
+def test_a_proxy_that_the_operator_names_says_where_a_request_comes_from(tmp_path: Path) -> None:
+    with running(tmp_path, proxies=("127.0.0.0/8",)) as town:
+        assert wrong_tokens(town) == [401] * 12
 
 
 def test_a_wrong_token_is_refused_and_shown_nowhere(town: Town) -> None:

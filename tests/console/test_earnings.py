@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from parkade.api.translate import instant
-from parkade.console.earnings import Earnings
+from parkade.console.earnings import MOST_SUMMED, Earnings
 from parkade.control import archive as archives
 from parkade.control.archive import Archive
 from parkade.core.ledger.accounts import TransferKind, org_account
@@ -57,3 +57,19 @@ def test_a_day_is_told_once_it_is_read_whole(
     assert told[-1] == wanted[org]
     assert all(days.items() <= wanted[org].items() for days in told)
     assert lines > 5 and told[0] != told[-1]
+
+
+def test_a_sum_of_all_is_told_of_days_that_are_read_of_each(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "_PAGE", 5)
+    by_org = paid_out(store)
+    orgs = sorted(by_org)
+    wanted = sum(by_org.values(), Counter[object]())
+    end = instant(max(it.at_us for it in store.stated(after=0, until=store.last_sequence())))
+    earnings = Earnings(Archive(store), most_pages=1)
+    told = [asyncio.run(earnings.of_all(orgs, end)) for _ in range(400)]
+    assert told[-1] == wanted
+    assert all(days.items() <= wanted.items() for days in told)
+    assert told[0] != told[-1]
+    assert asyncio.run(earnings.of_all(["x"] * (MOST_SUMMED + 1), end)) == {}

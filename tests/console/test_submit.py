@@ -40,7 +40,7 @@ def plan(person: Visitor, **fields: str) -> Any:
 
 
 def fault(page: str, field: str) -> str:
-    (told,) = re.findall(rf'data-fault="{field}">(.*?)</p>', page)
+    (told,) = re.findall(rf'data-fault="{field}"[^>]*>(.*?)</p>', page)
     return html.unescape(told)
 
 

@@ -1,8 +1,11 @@
 """How every engine stops what it runs: notice at once, TERM and KILL in time, never early."""
 
+import asyncio
 import json
+import os
+from pathlib import Path
 
-from parkade.ports import RankExit
+from parkade.ports import Phase, RankExit
 from tests.engines.trial import (
     FOR_EVER,
     NEVER_LEAVES,
@@ -10,6 +13,7 @@ from tests.engines.trial import (
     Place,
     ask,
     attempt_of,
+    never_ran,
     of,
     order_in,
     output_of,
@@ -17,6 +21,7 @@ from tests.engines.trial import (
     released,
     run,
     until,
+    until_seen,
 )
 
 
@@ -49,6 +54,7 @@ class StopContract:
                 "until [ -f $PARKADE_NOTICE_FILE ]; do sleep 0.02; done; cat $PARKADE_NOTICE_FILE"
             )
             await engine.launch(attempt)
+            await until_seen(engine, attempt, lambda one: one.phase is Phase.RUNNING)
             order = order_in(30, 40, "reclaimed")
             await engine.stop(attempt.attempt, order)
             notice = json.loads(await output_of(engine, attempt))
@@ -108,13 +114,58 @@ class StopContract:
 
         run(body())
 
-    def test_an_order_given_with_the_launch_is_kept(self, place: Place) -> None:
+    def test_what_is_launched_with_an_order_runs_nothing_and_leaves_at_once(
+        self, place: Place
+    ) -> None:
         async def body() -> None:
-            engine, order = place.engine(), order_in(0.3, 1.5)
-            attempt = attempt_of(FOR_EVER, stop=order)
+            engine, order = place.engine(), order_in(3_000, 3_600)
+            attempt = attempt_of(FOR_EVER, nodes=2, stop=order)
             await engine.launch(attempt)
             seen = await released(engine, attempt)
-            assert (seen.released_us or 0) >= order.deadline_us
+            assert never_ran(seen) and (seen.released_us or 0) < order.deadline_us
+            assert not (place.checkpoints(attempt) / "up.0").exists()
+
+        run(body())
+
+    def test_what_is_told_to_leave_before_its_first_process_leaves_at_once(
+        self, place: Place, tmp_path: Path
+    ) -> None:
+        """One rank waits for its env_file, the other one at the barrier."""
+
+        async def body() -> None:
+            engine, order = place.engine(), order_in(3_000, 3_600)
+            pipe = tmp_path / "env"
+            os.mkfifo(pipe)
+            attempt = attempt_of(FOR_EVER, nodes=2, env_file=str(pipe), save=ask("SIGTERM"))
+            launching = asyncio.create_task(engine.launch(attempt))
+            # It is opened here once a rank reads it, and that rank then waits for its end.
+            writer = await asyncio.to_thread(os.open, pipe, os.O_WRONLY)
+            await engine.stop(attempt.attempt, order)
+            seen = await released(engine, attempt)
+            os.close(writer)
+            assert never_ran(seen) and (seen.released_us or 0) < order.deadline_us
+            assert not list(place.checkpoints(attempt).glob("up.*"))
+            await launching
+
+        run(body())
+
+    def test_a_start_and_an_order_at_one_moment_are_one_or_the_other(self, place: Place) -> None:
+        """What ran its command had all of its notice; what had none of it ran nothing."""
+
+        async def body() -> None:
+            engine = place.engine()
+            for delay_s in (0, 0.02, 0.05, 0.1, 0.2, 0.5):
+                attempt = attempt_of(UNTIL_TERM + FOR_EVER, save=ask())
+                launching = asyncio.create_task(engine.launch(attempt))
+                await until_seen(engine, attempt, lambda _: True)
+                await asyncio.sleep(delay_s)
+                order = order_in(2, 60)
+                await engine.stop(attempt.attempt, order)
+                seen = await released(engine, attempt)
+                has_run = (place.checkpoints(attempt) / "up.0").exists()
+                is_late = (seen.released_us or 0) >= order.deadline_us
+                assert is_late if seen.started_us is not None else not has_run, seen
+                await launching
 
         run(body())
 

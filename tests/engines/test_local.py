@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from parkade.engines.local import accounts, folders, processes
-from parkade.ports import Conflict, InvalidSpec, RankExit, Unsupported
+from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Unsupported
 from tests.engines.conftest import LocalPlace, told_by, up
 from tests.engines.trial import (
     FOR_EVER,
@@ -161,6 +161,7 @@ def test_ranks_run_as_their_user_with_nothing_of_root() -> None:
             workdir="/",
         )
         await engine.launch(attempt)
+        await until_seen(engine, attempt, lambda one: one.phase is Phase.RUNNING)
         await engine.stop(attempt.attempt, order_in(10, 20))
         seen = await released(engine, attempt)
         text = (await output_of(engine, attempt)).decode()

@@ -12,9 +12,9 @@ from parkade.core.workloads.life import Cause
 from parkade.engines.local import output, seats
 from parkade.engines.local.environment import BadEnvFile, at_home, read_env_file
 from parkade.engines.local.escalation import Escalation, merge
-from parkade.engines.local.records import Account, Launch
-from parkade.ports import DesiredAttempt, Seat, Stop, Transient
-from tests.engines.trial import attempt_of
+from parkade.engines.local.records import Launch
+from parkade.ports import Seat, Stop, Transient
+from tests.engines.trial import attempt_of, launched
 
 instants = some.integers(min_value=0, max_value=10**9)
 orders = some.builds(
@@ -48,22 +48,6 @@ def test_merging_only_brings_forward(old: Stop, new: Stop) -> None:
     assert merged.kill_us == min(old.kill_us, new.kill_us)
     assert merge(merged, new) == merged
     assert merge(merged, old) == merged
-
-
-def launched(attempt: DesiredAttempt, devices: tuple[tuple[int, ...], ...], port: int) -> Launch:
-    return Launch(
-        version=1,
-        attempt=attempt,
-        devices=devices,
-        master_port=port,
-        account=Account(name="me", uid=1000, gid=1000, home="/home/me"),
-        is_other_user=False,
-        path="/bin",
-        checkpoint_dir="/c",
-        changes="/x",
-        boot_id="b",
-        prepared_us=1,
-    )
 
 
 @given(some.lists(some.tuples(some.sampled_from(["n0", "n1"]), some.integers(0, 4)), max_size=8))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from parkade.engines.local import spawn
-from parkade.engines.local.keeper import STOPPED_FIRST
 from parkade.engines.local.processes import look
+from parkade.engines.local.records import STOPPED_FIRST
 from tests.engines.conftest import LocalPlace
 from tests.engines.trial import FOR_EVER, attempt_of, order_in, released, run, until
 

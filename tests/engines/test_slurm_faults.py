@@ -12,6 +12,7 @@ from tests.engines.slurm_place import GPUS, SlurmPlace, place_on
 from tests.engines.trial import (
     FOR_EVER,
     attempt_of,
+    never_ran,
     of,
     order_in,
     output_of,
@@ -177,6 +178,24 @@ def test_a_job_that_another_cancels_is_interrupted_and_has_not_failed(
         cluster.run("scancel", *place.jobs(attempt))
         seen = await released(engine, attempt)
         assert seen.exits == () and seen.launch_error is None and seen.started_us is None
+        assert "CANCELLED" in seen.engine_state
+        cluster.run("scancel", other)
+
+    run(body())
+
+
+def test_a_job_that_waits_in_slurm_is_cancelled_at_once_where_it_is_to_leave(
+    cluster: Slurm, place: SlurmPlace
+) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(FOR_EVER, ranks=(seat("n0"), seat("n3")))
+        other = cluster.submit("sleep 600", "--nodelist=n3", f"--gres=gpu:{GPUS}")
+        await until(lambda: cluster.job_state(other) == "RUNNING")
+        await engine.launch(attempt)
+        order = order_in(3_000, 3_600)
+        await engine.stop(attempt.attempt, order)
+        seen = await released(engine, attempt)
+        assert never_ran(seen) and (seen.released_us or 0) < order.deadline_us
         assert "CANCELLED" in seen.engine_state
         cluster.run("scancel", other)
 

@@ -8,7 +8,7 @@ import pytest
 
 from parkade.core.fleet.seat import Seat
 from parkade.engines.local import output, records
-from parkade.engines.local.records import Account, RankState, State
+from parkade.engines.local.records import STOPPED_FIRST, Account, Member, RankState, State
 from parkade.engines.slurm import answers, gathering, head, member, planning, script, standing
 from parkade.engines.slurm.answers import Job, Node
 from parkade.engines.slurm.commands import Commands
@@ -17,7 +17,7 @@ from parkade.engines.slurm.settings import SlurmSettings
 from parkade.engines.slurm.standing import Facts, Standing
 from parkade.engines.slurm.watching import ours
 from parkade.ports import InvalidSpec, Phase, RankExit, Transient, Unreachable
-from tests.engines.trial import attempt_of
+from tests.engines.trial import attempt_of, launched, order_in
 from tests.waits import until
 
 NOW_US = 1_000_000_000
@@ -207,6 +207,10 @@ CLOSED, OPEN = Gathering(), Gathering(is_open=True)
         (CLOSED, [state(None), state()], False, CLOSED),
         (CLOSED, [state(None), state(None)], False, OPEN),
         (CLOSED, [state(None), state(launch_error="no")], False, Gathering(trouble="no")),
+        (CLOSED, [None, None], True, Gathering(trouble=STOPPED_FIRST)),
+        (CLOSED, [state(None), state(None)], True, Gathering(trouble=STOPPED_FIRST)),
+        (Gathering(trouble="no"), [state(None), state(None)], False, Gathering(trouble="no")),
+        (OPEN, [state(None), state(None)], True, OPEN),
         (OPEN, [state(0), state(None)], False, OPEN),
         (OPEN, [state(85), state(None)], False, OPEN),
         (OPEN, [state(3), state(None)], False, Gathering(is_open=True, is_broken=True)),
@@ -217,6 +221,27 @@ def test_a_gang_opens_whole_and_breaks_whole(
     told: Gathering, states: list[State | None], is_ordered: bool, expected: Gathering
 ) -> None:
     assert head.advance(told, states, is_ordered=is_ordered) == expected
+
+
+def test_a_gang_that_is_to_leave_before_it_opened_never_opens_and_its_step_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a member never comes, as one that waits for its image."""
+    ranks = (Seat(node="n0", gpus=1), Seat(node="n1", gpus=1))
+    whole = Member(ranks=(0, 1), seats=ranks, addresses=("a", "b"))
+    attempt = attempt_of("x", ranks=ranks)
+    launch = launched(attempt, ((), ()), 1, member=whole, heard=str(tmp_path / "heard"))
+    (tmp_path / "job" / "nodes" / "n0").mkdir(parents=True)
+    records.write(tmp_path / "job" / "nodes" / "n0" / records.STATE, state(None))
+    found = head.Head(tmp_path, launch)
+    found.turn()
+    assert not found.has_given_up() and not found.is_overdue()
+    records.write(tmp_path / records.ORDER, order_in(3_000, 3_600))
+    found.turn()
+    assert gathering.read(tmp_path / "job") == Gathering(trouble=STOPPED_FIRST)
+    assert found.has_given_up() and not found.is_overdue(), "members may say so themselves"
+    monkeypatch.setattr(head, "GIVE_UP_US", 0)
+    assert found.is_overdue()
 
 
 def test_an_attempt_is_claimed_by_one_job(tmp_path: Path) -> None:

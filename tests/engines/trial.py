@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec.structs import replace
 
+from parkade.engines.local.records import Account, Launch
 from parkade.ports import (
     DesiredAttempt,
     Engine,
@@ -54,6 +55,26 @@ def attempt_of(command: str, *, nodes: int = 1, gpus: int = 1, **changes: Any) -
     """A new attempt; `changes` are fields of DesiredAttempt."""
     ranks = tuple(Seat(node=f"n{index}", gpus=gpus) for index in range(nodes))
     made = builders.desired(f"w{next(_numbers)}.1", command=command, workdir="/tmp", ranks=ranks)
+    return msgspec.structs.replace(made, **changes)
+
+
+def launched(
+    attempt: DesiredAttempt, devices: tuple[tuple[int, ...], ...], port: int, **changes: Any
+) -> Launch:
+    """What a keeper is given of an attempt."""
+    made = Launch(
+        version=1,
+        attempt=attempt,
+        devices=devices,
+        master_port=port,
+        account=Account(name="me", uid=1000, gid=1000, home="/home/me"),
+        is_other_user=False,
+        path="/bin",
+        checkpoint_dir="/c",
+        changes="/x",
+        boot_id="b",
+        prepared_us=1,
+    )
     return msgspec.structs.replace(made, **changes)
 
 
@@ -103,6 +124,12 @@ async def released(engine: Engine, attempt: DesiredAttempt) -> ObservedAttempt:
     seen = await until_seen(engine, attempt, lambda one: one.phase is Phase.RELEASED)
     assert seen.released_us is not None
     return seen
+
+
+def never_ran(seen: ObservedAttempt) -> bool:
+    """Whether no rank ran its command, and none is said to have ended by itself."""
+    is_unknown = all(it.code is None and it.signal is None for it in seen.exits)
+    return seen.started_us is None and is_unknown and not seen.is_keeper_lost
 
 
 def request_of(attempt: str, **changes: Any) -> LogRequest:

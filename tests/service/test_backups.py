@@ -12,12 +12,15 @@ import pytest
 from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
 from parkade.control.rules import RULES
+from parkade.core.state import commands
 from parkade.core.state.commands import CreateOrg
+from parkade.core.units.refusal import Refusal
 from parkade.ports import AlreadyLed, StoreError
 from parkade.service.backups import put_back, take_backup
 from parkade.service.journal import check_database
 from parkade.service.settings import ServiceSettings
 from parkade.service.wiring import file_leadership, journal_path, open_store
+from parkade.service.withdrawn import Withdrawn
 from parkade.store import open_sqlite
 from tests import builders
 from tests.control.journals import a_journal, keep_snapshot
@@ -120,6 +123,58 @@ def test_what_is_replaced_is_kept_and_its_loss_is_counted(data: Path, tmp_path: 
     assert done.lost is not None and done.lost > 0 and done.aside is not None
     assert orgs(done.aside) == lost
     a_journal(journal_path(data), org="again")
+
+
+def decided(data: Path, *asked: commands.AnyCommand) -> None:
+    """A server decides these and stops."""
+    with contextlib.closing(open_sqlite(journal_path(data))) as store:
+        cycle = Cycle(recover(store, RULES), store, RULES, check_every=1)
+        now_us = cycle.world.records.now_us + 1
+        cycle.open(builders.open_epoch(), now_us)
+        for command in asked:
+            outcome = cycle.take_commands(now_us, [Asked(command=command)])
+            assert not isinstance(outcome, Refusal)
+
+
+def token(name: str, user: str) -> commands.AddToken:
+    return commands.AddToken(by=None, token=name, user=user, digest=name.encode().hex().zfill(64))
+
+
+def refused(kind: str, name: str, *, is_disabled: bool = True) -> commands.AnyCommand:
+    if kind == "org":
+        return commands.SetOrgDisabled(by=None, org=name, is_disabled=is_disabled)
+    return commands.SetUserDisabled(by=None, user=name, is_disabled=is_disabled)
+
+
+def test_what_was_refused_after_the_backup_is_told(data: Path, tmp_path: Path) -> None:
+    people = [builders.create_user(name, "acme-1") for name in ("ann", "bob", "cy")]
+    tokens = [token(name, "ann") for name in ("ann-1", "ann-2", "ann-3")]
+    early = commands.RevokeToken(by=None, token="ann-3")
+    decided(data, *people, *tokens, refused("user", "cy"), early)
+    backup = tmp_path / "monday.sqlite3"
+    take_backup(settings_of(data), backup)
+    decided(
+        data,
+        token("late", "ann"),
+        commands.RevokeToken(by=None, token="late"),
+        commands.RevokeToken(by=None, token="ann-1"),
+        refused("user", "ann"),
+        refused("user", "bob"),
+        refused("user", "ann", is_disabled=False),
+        commands.CreateOrg(by=None, org="lab"),
+        refused("org", "acme-1"),
+        refused("org", "lab"),
+    )
+    found = put_back(backup, settings_of(data)).withdrawn
+    assert found == Withdrawn(tokens=("ann-1",), users=("bob",), orgs=("acme-1",))
+
+
+def test_of_a_backup_of_another_journal_nothing_is_known(data: Path, tmp_path: Path) -> None:
+    other = a_journal(journal_path(tmp_path / "other"), org="other").parent
+    decided(data, builders.create_user("ann", "acme-1"), refused("user", "ann"))
+    backup = tmp_path / "monday.sqlite3"
+    take_backup(settings_of(other), backup)
+    assert put_back(backup, settings_of(data)).withdrawn is None
 
 
 def test_a_broken_backup_replaces_nothing(data: Path, tmp_path: Path) -> None:

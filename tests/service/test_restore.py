@@ -58,9 +58,10 @@ def test_a_restored_server_is_refused_by_agents_until_an_operator_looked_and_acc
     assert f"{backup}: " in admin(served, "backup", str(backup))
     forgotten = submit(served, "lab", "echo process $$; while :; do sleep 0.05; done")
     process = wait_for_process(served, forgotten)
+    served.ask("POST", "/orgs/acme/disabled", {"is_disabled": True})
     served.stop()
     printed = admin(served, "restore", str(backup))
-    assert "revoke and disable anew what was since" in printed
+    assert "refused since the backup" in printed and "  parkade org disable acme\n" in printed
     assert "entries more, is in" in printed
     assert "Agents have obeyed orders that this journal lacks: box" in printed
     assert f"{forgotten}.1" in printed and "lab" in printed

@@ -29,11 +29,21 @@ def test_flags_come_before_the_environment_and_both_before_what_is_built_in() ->
         ("HOST", "0.0.0.0", "proxy"),
         ("HOST", "example.org", "proxy"),
         ("LOG_FORMAT", "xml", "console"),
+        ("PROXIES", "proxy.lab", "proxies"),
+        ("PROXIES", "*", "proxies"),
+        ("PROXIES", "10.0.0.1/24", "proxies"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(name: str, value: str, text: str) -> None:
     with pytest.raises(BadSettings, match=text):
         read_settings({}, {f"PARKADE_SERVER_{name}": value})
+
+
+def test_proxies_are_addresses_and_networks_and_none_unless_they_are_named() -> None:
+    assert read_settings({}, {}).proxies == ()
+    assert read_settings({}, {"PARKADE_SERVER_PROXIES": ""}).proxies == ()
+    named = {"PARKADE_SERVER_PROXIES": "127.0.0.1, fd00::/8"}
+    assert read_settings({}, named).proxies == ("127.0.0.1", "fd00::/8")
 
 
 def test_a_remote_address_is_taken_when_it_is_meant() -> None:

@@ -16,7 +16,9 @@ import parkade.control.cycle as cycle
 import parkade.control.recover as recovering
 import parkade.core.clearing.changes as changes
 import parkade.core.clearing.displacement as displacement
+import parkade.core.clearing.input as clearing_input
 import parkade.core.kernel.deadlines as deadlines
+import parkade.core.market.prices.protected as protected_prices
 import parkade.core.running.dependencies as dependencies
 import parkade.core.running.ending as ending
 import parkade.core.running.expiry as expiry
@@ -403,6 +405,16 @@ def displaces_on_demand(patch: Patch) -> None:
     in_clearings(patch, change)
 
 
+def forgets_the_shortest_run(patch: Patch) -> None:
+    """What started is outbid as if its market said nothing of a shortest run."""
+    patch.setattr(clearing_input, "_protection", lambda *_given: None)
+
+
+def reprices_what_no_bid_takes(patch: Patch) -> None:
+    """Seats that no bid takes cost what a rival would pay for them."""
+    patch.setattr(protected_prices, "_at_most", lambda prices, *_given: prices)
+
+
 def _sent_away(world: World, event: events.Cleared, named: set[str]) -> Iterator[lines.Leaving]:
     terms = world.records.markets[event.market].terms
     for name in world.live:
@@ -554,6 +566,8 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
         (waits_without_a_reason, ()),
         (moves_without_a_cause, ()),
         (displaces_on_demand, ()),
+        (forgets_the_shortest_run, ()),
+        (reprices_what_no_bid_takes, ()),
         (forgets_what_it_answered, SERVER),
         (recovers_without_promises, SERVER),
         (believes_a_clock_that_was_set_back, ("clock",)),

@@ -293,6 +293,7 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             assemble_us=_span_us_or_none(body.assemble),
             regrow_us=_span_us_or_none(body.regrow),
             folder_retention_us=_span_us_or_none(body.folder_retention),
+            min_runtime_us=_span_us_or_none(body.min_runtime),
             shared_nodes=body.shared_nodes,
             file_systems=_names_or_none(body.file_systems),
         ),
@@ -361,6 +362,7 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         assemble_us=_span_us_or_none(terms.assemble),
         regrow_us=_span_us_or_none(terms.regrow),
         folder_retention_us=_span_us_or_none(terms.folder_retention),
+        min_runtime_us=_span_us_or_none(terms.min_runtime),
         shared_nodes=terms.shared_nodes,
         file_systems=tuple(sorted(set(terms.file_systems))),
     )
@@ -395,6 +397,7 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         assemble=None if terms.assemble_us is None else span(terms.assemble_us),
         regrow=None if terms.regrow_us is None else span(terms.regrow_us),
         folder_retention=None if (kept := terms.folder_retention_us) is None else span(kept),
+        min_runtime=None if terms.min_runtime_us is None else span(terms.min_runtime_us),
         shared_nodes=terms.shared_nodes,
         file_systems=list(terms.file_systems),
     )

@@ -1,5 +1,6 @@
 """`parkade admin`: backups of a journal, on the server's machine, by its Unix user."""
 
+import shlex
 import sysconfig
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from parkade.control.whole import WholeJournal
     from parkade.service.foreign import AgentsFound
     from parkade.service.settings import ServiceSettings
+    from parkade.service.withdrawn import Withdrawn
 
 admin = typer.Typer(
     help="Back up, restore and verify the journal; write units and manual pages.",
@@ -91,7 +93,7 @@ def restore(
             if done.aside is not None:
                 lost = "which cannot be read" if done.lost is None else f"{done.lost} entries more"
                 print(f"The journal of before, with {lost}, is in {done.aside}.")
-            print("Tokens and users are as they were then: revoke and disable anew what was since.")
+            _tell_withdrawn(done.withdrawn)
         if not accept_agents:
             found = look(settings)
             _tell(found)
@@ -205,6 +207,25 @@ def _settings(data_folder: Path | None, database: str | None) -> "ServiceSetting
 def _counted(found: "WholeJournal") -> str:
     at = "no snapshot" if found.snapshot is None else f"the snapshot at entry {found.snapshot}"
     return f"{found.entries} entries, {found.transfers} transfers, {at}"
+
+
+def _tell_withdrawn(found: "Withdrawn | None") -> None:
+    """What was refused since the backup and is good again, as commands that refuse it anew."""
+    if found is None:
+        print("Tokens and users are as they were then: revoke and disable anew what was since.")
+        return
+    again = [
+        *(f"parkade token revoke {shlex.quote(name)}" for name in found.tokens),
+        *(f"parkade user disable {shlex.quote(name)}" for name in found.users),
+        *(f"parkade org disable {shlex.quote(name)}" for name in found.orgs),
+    ]
+    if not again:
+        print("No token was revoked, and no user or org disabled, since the backup.")
+        return
+    print("Good again, though refused since the backup. Run these once the server is up,")
+    print("before others reach it:")
+    for command in again:
+        print(f"  {command}")
 
 
 def _tell(found: "AgentsFound") -> None:

@@ -108,6 +108,7 @@ def submit(
         "spread": spread,
         "instance_type": instance_type,
         "interconnect": interconnect,
+        "market": market,
         "capacity": capacity,
         "moves": moves,
         "limit_price": limit,

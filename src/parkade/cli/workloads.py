@@ -258,6 +258,7 @@ def one(answer: "wire.Workload") -> None:
             ("price to win", answer.price_to_win),
             ("spent", answer.spent),
             ("falls back", answer.falls_back),
+            ("no bid takes its seats before", answer.protected_until),
             ("owed if given up", answer.debt),
             ("cost", answer.cost.says),
             ("attempt", attempt and f"{attempt.attempt} on {seats(attempt.seats)}"),

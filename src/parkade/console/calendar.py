@@ -2,31 +2,42 @@
 
 Weeks begin on Monday, times are UTC. A reservation is a bar over its window; bars that overlap in
 a week lie in different lanes, the earliest start on top. A claim and what is on offer are parts of
-a bar: claims from when they were made, the offer from now on, for what was lent before now is told
-by what it earned.
+a bar: claims from when they were made, ended ones until they ended, the offer from now on, for what
+was lent before now is told by what it earned. Claims lie below the offer; an ended one lies on the
+lowest nodes that no claim of its time has, so that no two parts cover each other.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, NamedTuple
 
+from parkade.console.claims import EndedClaim
 from parkade.wire.reservations import Claim, Reservation
 
 View = Literal["week", "month"]
 _Share = Callable[[datetime], float]
+_Claims = dict[str, tuple[list[Claim], list[EndedClaim]]]
+"""By reservation, those that live and those that ended."""
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 MOST_LANES = {"week": 24, "month": 6}
 """Bars one above the other; what finds no lane is counted."""
 
 
+MOST_ENDED = 200
+"""Ended claims that a bar of a week shows, the newest."""
+
+
 class Part(NamedTuple):
-    """Some nodes of a bar over a time, in shares of the week; `kind`: claimed or offered."""
+    """Some nodes of a bar over a time, in shares of the week; `kind`: claimed, past (a claim that
+    is given up) or offered. `below`: nodes under it. `says`: what it was, of an ended one."""
 
     kind: str
     start: float
     end: float
     nodes: int
+    below: int
+    says: str = ""
 
 
 class Bar(NamedTuple):
@@ -79,11 +90,15 @@ def calendar(
     now: datetime,
     reservations: Sequence[Reservation],
     claims: Iterable[Claim],
+    ended: Iterable[EndedClaim] = (),
 ) -> Calendar:
-    """The week or month that a day lies in. Cost: weeks × reservations × lanes."""
-    claims_of: dict[str, list[Claim]] = {}
+    """The week or month that a day lies in. Cost: weeks × reservations × lanes, and the square of
+    the ended claims of one bar."""
+    claims_of: _Claims = {}
     for claim in claims:
-        claims_of.setdefault(claim.reservation, []).append(claim)
+        claims_of.setdefault(claim.reservation, ([], []))[0].append(claim)
+    for each in ended:
+        claims_of.setdefault(each.reservation, ([], []))[1].append(each)
     if view == "week":
         first, mondays, month = monday(day), [monday(day)], None
         before, after = first - WEEK, first + WEEK
@@ -121,7 +136,7 @@ def _week(
     view: View,
     now: datetime,
     reservations: Sequence[Reservation],
-    claims_of: dict[str, list[Claim]],
+    claims_of: _Claims,
 ) -> Week:
     start, end = _at(first), _at(first + WEEK)
 
@@ -139,7 +154,8 @@ def _week(
             left_out += 1
             continue
         free_from[lane : lane + 1] = [to]
-        parts = _parts(each, claims_of.get(each.reservation, ()), now, share)
+        live, ended = claims_of.get(each.reservation, ((), ()))
+        parts = (*_parts(each, live, now, share), *_ended(each, live, ended, share))
         ends_here = each.end is not None and each.end <= end
         bars.append(Bar(each, lane, from_, to, each.start >= start, ends_here, parts))
     days = tuple(first + number * DAY for number in range(7))
@@ -149,19 +165,53 @@ def _week(
 
 
 def _parts(
-    reservation: Reservation, claims: Iterable[Claim], now: datetime, share: _Share
+    reservation: Reservation, claims: Sequence[Claim], now: datetime, share: _Share
 ) -> tuple[Part, ...]:
-    """Claims below, the offer above, as far as they reach into the week."""
+    """Claims that live below, the offer above, as far as they reach into the week."""
     to = 1.0 if reservation.end is None else share(reservation.end)
-    found, claimed = [], 0
+    found, below = [], 0
     for claim in claims:
-        claimed += claim.nodes
-        found.append(Part("claimed", share(max(claim.claimed, reservation.start)), to, claim.nodes))
+        from_ = share(max(claim.claimed, reservation.start))
+        found.append(Part("claimed", from_, to, claim.nodes, below))
+        below += claim.nodes
     if reservation.lending is not None and reservation.state in ("in_force", "sold"):
-        offered = reservation.nodes - reservation.lending.keep - claimed
+        offered = reservation.nodes - reservation.lending.keep - below
         from_ = share(max(now, reservation.start))
-        found.append(Part("offered", from_, to, offered))
+        found.append(Part("offered", from_, to, offered, below))
     return tuple(it for it in found if it.end > it.start and it.nodes > 0)
+
+
+def _ended(
+    reservation: Reservation,
+    live: Sequence[Claim],
+    ended: Sequence[EndedClaim],
+    share: _Share,
+) -> Iterator[Part]:
+    """Ended claims, each on the lowest nodes that no claim of its time has."""
+    taken: list[tuple[datetime, datetime | None, int, int]] = []
+    below = 0
+    for claim in live:
+        taken.append((claim.claimed, None, below, below + claim.nodes))
+        below += claim.nodes
+    for each in ended[-MOST_ENDED:]:
+        from_, to = share(max(each.claimed, reservation.start)), share(each.ended)
+        if to <= from_:
+            continue
+        meets = sorted(
+            (low, high)
+            for start, end, low, high in taken
+            if start < each.ended and (end is None or end > each.claimed)
+        )
+        at = 0
+        for low, high in meets:
+            if at + each.nodes <= low:
+                break
+            at = max(at, high)
+        if at + each.nodes > reservation.nodes:
+            continue  # The reservation has less nodes than it had then.
+        taken.append((each.claimed, each.ended, at, at + each.nodes))
+        says = f"{each.nodes} claimed {each.claimed:%-d %b %H:%M} to {each.ended:%-d %b %H:%M}"
+        yield Part("past", from_, to, each.nodes, at, says)
 
 
 def happenings(

@@ -77,7 +77,7 @@ def _bar(calendar: Calendar, bar: Bar, lane: int, hatch: str, may_change: bool) 
     it, tall = bar.reservation, lane - GAP
     width = max(bar.end - bar.start, 0.004)
     drawn = [f'<rect class="whole" x="0" y="0" width="100%" height="{tall}"/>']
-    drawn += [_part(bar, part, tall, hatch) for part in _stacked(bar)]
+    drawn += [_part(bar, part, tall, hatch) for part in bar.parts]
     first, second = _texts(bar)
     drawn.append(f'<text class="name" x="7" y="16">{escape(words.shown(first))}</text>')
     if calendar.view == "week":
@@ -101,24 +101,16 @@ def _leads_to(bar: Bar, may_change: bool) -> str:
     return f"#reservation-{name}"
 
 
-def _stacked(bar: Bar) -> Iterator[tuple[Part, int]]:
-    """Parts with the nodes that lie below each."""
-    below = 0
-    for part in bar.parts:
-        yield part, below
-        below += part.nodes
-
-
-def _part(bar: Bar, placed: tuple[Part, int], tall: int, hatch: str) -> str:
-    part, below = placed
+def _part(bar: Bar, part: Part, tall: int, hatch: str) -> str:
     nodes, width = bar.reservation.nodes, max(bar.end - bar.start, 1e-9)
     x, wide = (part.start - bar.start) / width, (part.end - part.start) / width
     height = tall * min(part.nodes, nodes) / nodes
-    y = max(0.0, tall - tall * below / nodes - height)
+    y = max(0.0, tall - tall * part.below / nodes - height)
     fill = f' fill="url(#{hatch})"' if part.kind == "offered" else ""
+    title = f"<title>{escape(part.says)}</title>" if part.says else ""
     return (
         f'<rect class="{part.kind}" x="{x:.3%}" width="{wide:.3%}" y="{y:.1f}"'
-        f' height="{height:.1f}"{fill}/>'
+        f' height="{height:.1f}"{fill}>{title}</rect>'
     )
 
 

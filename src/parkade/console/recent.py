@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from parkade.api.views.audience import lines_of, named_in
+from parkade.console.claims import EndedClaims
 from parkade.control.plane import Plane
 from parkade.core.state import events
 from parkade.core.state.events import AnyEvent
@@ -23,6 +24,7 @@ class Recent:
     def __init__(self, plane: Plane, *, most: int = MOST) -> None:
         self._plane = plane
         self._most = most
+        self.claims = EndedClaims()
         self._events: deque[tuple[int, AnyEvent]] = deque()
         self._of_workload: dict[str, deque[int]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -76,6 +78,7 @@ class Recent:
     def _take(self, sequence: int, event: AnyEvent) -> None:
         self._events.append((sequence, event))
         self._read_up_to = sequence
+        self.claims.take(event)
         for workload in dict.fromkeys(workloads_in(event)):
             self._of_workload.setdefault(workload, deque()).append(sequence)
         if len(self._events) > self._most:

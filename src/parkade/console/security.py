@@ -35,15 +35,18 @@ def secure(response: Response) -> Response:
     return response
 
 
-def give_cookie(response: Response, request: Request, session: str, *, lasts_s: float) -> None:
-    """The session's cookie; over TLS it is sent over TLS alone."""
+def give_cookie(
+    response: Response, request: Request, session: str, *, lasts_s: float, url: str
+) -> None:
+    """The session's cookie; over TLS it is sent over TLS alone, also where only the address (`url`)
+    by which people reach the server says that a proxy speaks TLS."""
     response.set_cookie(
         COOKIE,
         session,
         max_age=int(lasts_s),
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=request.url.scheme == "https" or url.startswith("https:"),
         path="/",
     )
 

@@ -87,7 +87,8 @@ def _more(fields: Mapping[str, str], found: list[Fault]) -> dict[str, Any]:
         says = [f"{it.place}: {it.message}" for it in error.problem.errors]
         found += [Fault(place=MORE, message=each) for each in says]
         return {}
-    own = sorted(str(key) for key in keys if key in (*SPEC, *PAIRS) and fields.get(str(key)))
+    with_fields = (*SPEC, *PAIRS, "market")
+    own = sorted(str(key) for key in keys if key in with_fields and fields.get(str(key)))
     if own:
         says_twice = f"{', '.join(own)}: written in its own field too; leave one empty"
         found.append(Fault(place=MORE, message=says_twice))

@@ -177,7 +177,11 @@ def read_policy_file(text: str) -> PolicyFile:
     file = parse(text, PolicyFile)
     known = file.sources if file.extends is None else {**shipped_file().sources, **file.sources}
     faults = [
-        Fault(place=f"rules[{at}].from[{index}]", message=f"`{name}` is not one of `sources`")
+        Fault(
+            place=f"rules[{at}].from[{index}]",
+            message=f"`{name}` is no source; write `sources: {{{name}: what it is}}`, or name one"
+            f" of {', '.join(sorted(known))}",
+        )
         for at, row in enumerate(file.rules)
         for index, name in enumerate(row.provenance)
         if name not in known

@@ -21,6 +21,7 @@ which command. So the file must be its owner's alone to write. Without a file no
 nothing is done.
 """
 
+import logging
 import os
 import stat
 import sys
@@ -38,7 +39,7 @@ from parkade.mars.paths import GivenPath
 from parkade.mars.policy_file import load_policy, shipped_policy
 from parkade.mars.run_file import Command as Words
 from parkade.mars.run_file import EngineEntry, Hosts, NodeName
-from parkade.mars.sensing import engine_sensor, node_sensors, sharers
+from parkade.mars.sensing import engine_sensor, must_rest, node_sensors, sharers
 from parkade.ports import Clock, Sensor
 from parkade.repairs import commands
 from parkade.repairs.commands import CommandRepairs
@@ -52,9 +53,12 @@ NAME = "mars.yaml"
 SIMULATED_S = 1.0
 CHECK_S = 600.0
 """Within which a shipped check ends, beside the time of its load."""
+OWN_FILES = 256
+"""That an agent opens beside logs."""
 NVML_EVERY_US = 20 * SECOND_US
 SHIPPED = (RepairKind.VALIDATE, RepairKind.SANITISE)
 
+logger = logging.getLogger("parkade.agent.health")
 
 Shared = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -145,6 +149,9 @@ def policy_of_pool(file: PoolFile, folder: Path) -> Policy:
 def sensors_of_pool(file: PoolFile, read_clock: ReadClock) -> dict[str, tuple[Sensor, ...]]:
     """The sensors of each node; `read_clock` tells this machine's clock beside the server's."""
     shared = sharers(file.nodes.items())
+    why_rests = must_rest(file.nodes.values(), own_files=OWN_FILES)
+    if why_rests is not None:
+        logger.warning("%s", why_rests)
     return {
         node: node_sensors(
             node,
@@ -153,6 +160,7 @@ def sensors_of_pool(file: PoolFile, read_clock: ReadClock) -> dict[str, tuple[Se
             read_clock=read_clock,
             sharing=shared,
             olddir=file.olddir,
+            rests=why_rests is not None,
         )
         for node, entry in file.nodes.items()
     }

@@ -368,11 +368,12 @@ class MarsRunner:
         return Draining(drains, self._watch, self.metrics, stands=stands, words=words)
 
 
-def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
-    """The sensors that a file asks for, by node; the engine's stands under its own name."""
+def sensors_of(file: RunFile, *, rests: bool = False) -> dict[str, tuple[Sensor, ...]]:
+    """The sensors that a file asks for, by node; the engine's stands under its own name. `rests`:
+    no log stays open between two looks."""
     shared = sharers((entry.node, entry) for entry in file.nodes)
     found = {
-        entry.node: node_sensors(entry.node, entry, sharing=shared, olddir=file.olddir)
+        entry.node: node_sensors(entry.node, entry, sharing=shared, olddir=file.olddir, rests=rests)
         for entry in file.nodes
     }
     if file.engine is not None:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from parkade.mars.run_file import EngineEntry
+from parkade.open_files import raise_file_limit
 from parkade.ports import LogSensor, Sensor
 from parkade.sensors.clock import ReadClock, kernel_clock
 from parkade.sensors.gpu.live import DcgmExporter, Nvml
@@ -47,12 +48,13 @@ def node_sensors(
     read_clock: ReadClock = kernel_clock,
     sharing: Mapping[Path, Hosts] = NONE_SHARE,
     olddir: Path | None = None,
+    rests: bool = False,
 ) -> tuple[Sensor, ...]:
     """The sensors of a node in the order in which they are polled. A log of its own is read in
     place of this machine's, with `sharing` as `sharers` gives it; `olddir`: the folder into which
-    it is rotated. NVML is asked at most each `nvml_every_us`."""
+    it is rotated; `rests`: no file of it stays open. NVML is asked at most each `nvml_every_us`."""
     found: list[Sensor] = []
-    log = log_sensor(node, entry, sharing=sharing, olddir=olddir)
+    log = log_sensor(node, entry, sharing=sharing, olddir=olddir, rests=rests)
     if log is not None:
         found.append(log)
     if entry.dcgm is not None:
@@ -64,18 +66,36 @@ def node_sensors(
     return tuple(found)
 
 
+def must_rest(entries: Iterable[ReadNode], *, own_files: int) -> str | None:
+    """Raises the limit of open files. In words where the logs do not fit in it beside `own_files`,
+    so that none may stay open; None where they do."""
+    # A log that is rotated is open twice for a while.
+    wanted = own_files + 2 * sum(entry.kernel_log is not None for entry in entries)
+    limit = raise_file_limit(wanted)
+    if limit >= wanted:
+        return None
+    return (
+        f"may open {limit} files and wants {wanted} for its logs, so it opens each log anew for"
+        " each look: what is written into a log that is compressed or removed before the next one"
+        " may be missed; raise `ulimit -Hn`, or LimitNOFILE under systemd"
+    )
+
+
 def log_sensor(
     node: str,
     entry: ReadNode,
     *,
     sharing: Mapping[Path, Hosts] = NONE_SHARE,
     olddir: Path | None = None,
+    rests: bool = False,
 ) -> LogSensor | None:
     """What reads the kernel's log of a node; None where the file names none."""
     path = entry.kernel_log
     if path is not None:
         hosts = _hosts(node, entry)
-        return KernelLogFile(path, node=node, hosts=hosts, sharing=sharing.get(path), olddir=olddir)
+        return KernelLogFile(
+            path, node=node, hosts=hosts, sharing=sharing.get(path), olddir=olddir, rests=rests
+        )
     return own_log(node) if entry.local else None
 
 

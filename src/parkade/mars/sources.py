@@ -144,20 +144,15 @@ class Sources:
         """Why what was read tells nothing of a machine; None where it is a kernel's log."""
         if not lines:
             return "no line; --allow-empty takes an empty log for a quiet one"
+        seen = f"{lines} line" if lines == 1 else f"{lines} lines"
         if is_of_others and not self.tally.others.has_own:
             named = ", ".join(self.tally.others.hosts[:MOST_NAMED])
             return (
-                f"none of {lines} lines is of {self._node}; they name {named}: --host says under"
+                f"{seen}, none of {self._node}; named are {named}: --host says under"
                 " which name its lines stand, and without --node every machine is scanned"
             )
         if not formed and programs:
-            return (
-                f"{lines} lines, none of the kernel's; --allow-empty takes such a log for a quiet"
-                " one"
-            )
+            return f"{seen}, none of the kernel's; --allow-empty takes such a log for a quiet one"
         if not formed:
-            return (
-                f"none of {lines} lines has the form of a kernel's log, as dmesg or journalctl"
-                " print"
-            )
+            return f"{seen}, none in the form of a kernel's log, as dmesg or journalctl print"
         return None

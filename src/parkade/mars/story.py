@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from html import escape
 
+from parkade.mars.plain_lines import plain_line
 from parkade.wire.mars import Hurt, Incident, StoryLine
 
 HELD = {"observe_only": "Mars was stopped"}
@@ -72,7 +73,7 @@ def story_text(incident: Incident, *, width: int | None = None) -> str:
     ]
     for verdict in incident.verdicts[:1]:
         facts = [f"  because  {reason}" for reason in verdict.reasons]
-        facts += [f"  seen     {it.line}" for it in verdict.evidence[:1]]
+        facts += [f"  seen     {plain_line(it.line)}" for it in verdict.evidence[:1]]
         facts.append(f"  policy   {verdict.policy}")
         lines += [*_wrapped(facts, FACT_INDENT, width), ""]
     events = (f"  {since(began, it.at):>9}  {it.kind:<9}{it.says}" for it in incident.lines)
@@ -180,7 +181,7 @@ def _evidence(incident: Incident) -> Iterator[str]:
         yield f"<small>policy {escape(verdict.policy)}</small></p>"
         for it in verdict.evidence:
             source = f"{it.source} of {it.reporter}, read by {it.parser}"
-            yield f"<pre>{escape(it.line)}</pre><small>{escape(source)}</small>"
+            yield f"<pre>{escape(plain_line(it.line))}</pre><small>{escape(source)}</small>"
 
 
 def _hurt_words(hurt: Hurt) -> str:

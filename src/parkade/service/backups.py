@@ -28,6 +28,7 @@ from parkade.service.wiring import (
     journal_path,
     whole_leadership,
 )
+from parkade.service.withdrawn import Withdrawn, withdrawn_after
 from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
 from parkade.store.head import Head, HeadFile
 
@@ -36,11 +37,13 @@ _BESIDE = ("", "-wal", "-shm", ".head")
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """`backup` was put back; `aside` is where the journal of before is, and `lost` how many of its
-    entries the backup lacks: None where there was none, or it cannot be read."""
+    entries the backup lacks: None where there was none, or it cannot be read. `withdrawn`: what it
+    refused that the backup lets in again; None where that is not known."""
 
     backup: WholeJournal
     aside: Path | None
     lost: int | None
+    withdrawn: Withdrawn | None
 
 
 def take_backup(settings: ServiceSettings, to: Path) -> WholeJournal:
@@ -81,41 +84,41 @@ def put_back(backup: Path, settings: ServiceSettings) -> Restored:
         (folder / MARK).unlink(missing_ok=True)
         write_owner_only(folder / RESTORED, str(last.sequence))
         fill = _fill_database if settings.database else _fill_folder
-        aside, lost = fill(settings, backup, last)
+        aside, lost, withdrawn = fill(settings, backup, last)
         head = HeadFile(head_path(settings))
         head.write(Head(sequence=last.sequence, digest=last.digest))
         head.close()
         _sync(folder)
     finally:
         leadership.release()
-    return Restored(backup=whole, aside=aside, lost=lost)
+    return Restored(backup=whole, aside=aside, lost=lost, withdrawn=withdrawn)
 
 
 def _fill_folder(
     settings: ServiceSettings, backup: Path, last: JournalEntry
-) -> tuple[Path | None, int | None]:
+) -> tuple[Path | None, int | None, Withdrawn | None]:
     target = journal_path(settings.data_folder)
     fresh = target.with_name(f".{target.name}.restoring")
     fresh.unlink(missing_ok=True)
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     _copy(backup, fresh)
     _sync(fresh)
-    lost = _lost(target, last)
+    lost, withdrawn = _lost(target, last)
     aside = _move_aside(target)
     fresh.rename(target)
-    return aside, lost
+    return aside, lost, withdrawn
 
 
 def _fill_database(
     settings: ServiceSettings, backup: Path, _last: JournalEntry
-) -> tuple[Path | None, int | None]:
+) -> tuple[Path | None, int | None, Withdrawn | None]:
     aside = _move_aside(head_path(settings).with_suffix(""))
     with (
         contextlib.closing(open_sqlite_read_only(backup)) as source,
         contextlib.closing(open_postgresql(settings.database, head=head_path(settings))) as target,
     ):
         source.copy_to(target)
-    return aside, None
+    return aside, None, None
 
 
 def _copy_database(settings: ServiceSettings, to: Path) -> None:
@@ -131,15 +134,18 @@ def _copy_database(settings: ServiceSettings, to: Path) -> None:
         connection.execute("PRAGMA journal_mode=DELETE")
 
 
-def _lost(target: Path, last: JournalEntry) -> int | None:
-    """How many entries of the present journal the backup lacks."""
+def _lost(target: Path, last: JournalEntry) -> tuple[int | None, Withdrawn | None]:
+    """(how many entries of the present journal the backup lacks, what they refuse); each None where
+    the journal does not tell."""
     if not target.is_file():
-        return None
+        return None, None
+    lost = None
     try:
-        with contextlib.closing(open_sqlite_read_only(target)) as store:
-            return max(0, store.last_sequence() - last.sequence)
+        with damage_told(), contextlib.closing(open_sqlite_read_only(target)) as store:
+            lost = max(0, store.last_sequence() - last.sequence)
+            return lost, withdrawn_after(store, last)
     except StoreError:
-        return None
+        return lost, None
 
 
 def _move_aside(target: Path) -> Path | None:

@@ -11,6 +11,7 @@ does.
 
 import asyncio
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
@@ -140,9 +141,11 @@ def listening_config(
     most_half_open: int = MOST_HALF_OPEN,
     unread_s: float = UNREAD_S,
     most_unread: int = MOST_UNREAD,
+    proxies: Sequence[str] = (),
     **more: Any,
 ) -> uvicorn.Config:
-    """uvicorn's settings, with a lobby. Raises the process's limit of open files."""
+    """uvicorn's settings, with a lobby. Raises the process's limit of open files. `proxies`: whose
+    word is taken for where a request comes from (X-Forwarded-For, X-Forwarded-Proto)."""
     most = max(2, min(raise_file_limit(MOST_CONNECTIONS + OWN_FILES) - OWN_FILES, MOST_CONNECTIONS))
     unread = Unread(unread_s=unread_s, most=most_unread)
     lobby = Lobby(head_s=head_s, most_half_open=min(most_half_open, most), most=most, unread=unread)
@@ -155,6 +158,8 @@ def listening_config(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         timeout_keep_alive=KEEP_ALIVE_S,
         **more,
     )

@@ -10,7 +10,7 @@ import platformdirs
 
 _PREFIX = "PARKADE_SERVER_"
 LEAST_TAKEOVER_S = 2.0
-_LISTS = ("local_sites", "hosts")
+_LISTS = ("local_sites", "hosts", "proxies")
 
 
 class BadSettings(Exception):
@@ -19,13 +19,15 @@ class BadSettings(Exception):
 
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`local_sites`: pools there are run on this machine, by an agent of their own. `check_every`:
-    invariants are checked after every n-th event, 0 for at the start only. `allow_remote`: bind
-    to an address that others reach, without TLS. `hosts`: names under which it is reached, beside
-    its addresses and localhost. `root_workloads`: where the server is root, run workloads of users
-    without a Unix name as root. `database`: the address of a PostgreSQL database for the journal;
-    empty: a file in the data folder. `url`: where people and other servers reach this one; empty:
-    it is not told. `standby`: where another server leads, wait and follow its journal.
-    `takeover_s`: a leader that PostgreSQL has not heard for so long is ended."""
+    invariants are checked after every n-th event, 0 for at the start only. `allow_remote`: bind to
+    an address that others reach, without TLS. `hosts`: names under which it is reached, beside its
+    addresses and localhost. `proxies`: addresses or networks of proxies, which are believed when
+    they say where a request comes from, and whether by TLS. `root_workloads`: where the server is
+    root, run workloads of users without a Unix name as root. `database`: the address of a
+    PostgreSQL database for the journal; empty: a file in the data folder. `url`: where people and
+    other servers reach this one; empty: it is not told. `standby`: where another server leads, wait
+    and follow its journal. `takeover_s`: a leader that PostgreSQL has not heard for so long is
+    ended."""
 
     data_folder: Path
     host: str = "127.0.0.1"
@@ -38,6 +40,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     agent_tick_s: float = 0.5
     agent_heartbeat_s: float = 2.0
     hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     root_workloads: bool = False
     database: str = ""
     url: str = ""
@@ -60,6 +63,11 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"takeover_s: {self.takeover_s:g} is below {LEAST_TAKEOVER_S:g}: a leader that is"
                 " busy for a moment would be ended"
             )
+        for proxy in self.proxies:
+            if not _is_network(proxy):
+                raise BadSettings(
+                    f"proxies: {proxy!r} is neither an address nor a network like 10.0.0.0/24"
+                )
         if not self.allow_remote and not _is_loopback(self.host):
             raise BadSettings(
                 f"host: {self.host} can be reached from outside, and tokens would travel in the "
@@ -74,6 +82,16 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _is_network(text: str) -> bool:
+    """Whether it is an address or a network, without bits below its length: those would be
+    believed by no proxy's address."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
 def read_settings(
     given: Mapping[str, object], environment: Mapping[str, str] = os.environ
 ) -> ServiceSettings:
@@ -82,7 +100,8 @@ def read_settings(
     for name in ServiceSettings.__struct_fields__:
         text = environment.get(_PREFIX + name.upper())
         if text is not None:
-            values[name] = tuple(text.split(",")) if name in _LISTS else text
+            words = tuple(word.strip() for word in text.split(",") if word.strip())
+            values[name] = words if name in _LISTS else text
         if given.get(name) is not None:
             values[name] = given[name]
     try:

@@ -237,7 +237,7 @@ def _serving(
 ) -> Serving:
     """What is about to answer, and says where."""
     host, port = listening.getsockname()[:2]
-    config = listening_config(app, timeout_graceful_shutdown=_GRACE_S)
+    config = listening_config(app, timeout_graceful_shutdown=_GRACE_S, proxies=settings.proxies)
     write_owner_only(settings.data_folder / "port", str(port))
     _log.info("listening", url=f"http://{_in_url(host)}:{port}")
     serving = Serving(config, plane)

@@ -180,6 +180,7 @@ def _draw_terms(chance: random.Random) -> MarketTerms:
         payout_cap=chance.choice((None, Fraction(numerator=1, denominator=1))),
         window_deposit=chance.choice((None, Fraction(numerator=1, denominator=10))),
         assemble_us=chance.choice((None, 10 * MINUTE_US)),
+        min_runtime_us=chance.choice((None, None, 5 * MINUTE_US)),
         shared_nodes=chance.random() < 0.3,
         regrow_us=chance.choice((None, 5 * MINUTE_US, 10 * MINUTE_US)),
     )

@@ -6,7 +6,8 @@ look at any later instant finds what happened, each thing at its own time.
 
 Worked example: a program is launched at 0 s and has `start=10 work=100 save=20`. Told at 50 s to
 leave by 80 s it has saved at 70 s and ends with 85; told at 75 s it would have saved at 95 s, and
-if KILL comes at 90 s it is killed then and goes on later from its last checkpoint.
+if KILL comes at 90 s it is killed then and goes on later from its last checkpoint. Told at 5 s it
+is gone at once: its first process never runs.
 
 Instants are those of the loop, but for what is reported: that is dated by the wall clock.
 """
@@ -24,6 +25,7 @@ from parkade.sim.clocks import SimulatedClock
 from parkade.sim.program import Program, program_of
 
 TERM, KILL = 15, 9
+GIVEN_UP = "it was stopped before it began"
 SEEN_BROKEN_US = 20_000_000
 """From a machine's death until its engine says that the attempt is gone."""
 
@@ -35,6 +37,8 @@ class End:
     at_us: int
     code: int | None = None
     signal: int | None = None
+    is_given_up: bool = False
+    """Whether it was to leave before its first process."""
 
     @property
     def is_forced(self) -> bool:
@@ -115,8 +119,9 @@ class Run:
 
     def _ordered_end(self, order: Order) -> End:
         program = self.program
-        has_started = order.heard_us >= self.starts_us
-        if program.save_us is not None and has_started:
+        if order.heard_us < self.starts_us:
+            return End(at_us=order.heard_us, is_given_up=True)
+        if program.save_us is not None:
             saved_us = order.heard_us + program.save_us
             if saved_us < order.kill_us:
                 return End(at_us=saved_us, code=EXIT_SAVED)
@@ -313,7 +318,7 @@ def _observed(run: Run, now_us: int, clock: SimulatedClock) -> ObservedAttempt:
         exits=() if end is None else tuple(_exits(run, end)),
         checkpoint=_checkpoint(run, now_us, clock),
         devices=(),
-        launch_error=None,
+        launch_error=GIVEN_UP if end is not None and end.is_given_up else None,
         engine_state=phase.value,
         ordered_us=desired.ordered_us,
         is_signalled=run.order is not None and run.program.save_us is not None and has_started,

@@ -1,7 +1,7 @@
 """CSV as RFC 4180 has it, of every answer that has it: lines end with CR and LF.
 
 Nothing stands for null. A cell has no control character of a user, so that a terminal may show it;
-the ends of lines are the format's own, and whoever prints the text writes it as bytes.
+the ends of lines are the format's own, and the text is written as bytes.
 """
 
 import csv

@@ -79,6 +79,11 @@ KEYS: dict[str, Key] = {
         "h100-sxm-80gb-ib",
         f"{MARKET} where it has none (`unsupported`)",
     ),
+    "market": Key(
+        "where it runs; by default its reservation's, else the only one that has such nodes",
+        "garage",
+        f"{MARKET} where there is none of that name (`not_found`), or several would do",
+    ),
     "interconnect": Key(
         "`fabric`: all ranks within one; `any`: wherever there is room",
         "any",

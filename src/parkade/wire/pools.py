@@ -121,6 +121,11 @@ class Terms(Request):
         _seconds(600),
         description="an elastic workload runs so long before it restarts on more; null: never",
     )
+    min_runtime: PositiveSpan | None = Field(
+        None,
+        description="no bid takes the seats of a spot workload before it ran so long; null: any"
+        " higher bid does",
+    )
     shared_nodes: Annotated[bool, Strict()] = Field(
         False, description="whether spot work below a node of several orgs may share one"
     )
@@ -221,6 +226,7 @@ class ChangeTerms(Request):
     assemble: PositiveSpan | None = None
     regrow: PositiveSpan | None = None
     folder_retention: PositiveSpan | None = None
+    min_runtime: PositiveSpan | None = None
 
     shared_nodes: Annotated[bool, Strict()] | None = None
     file_systems: FileSystems | None = None

@@ -307,6 +307,7 @@ class WorkloadSpec(Request):
         False, description="each rank on another node; else ranks below a node share nodes"
     )
     instance_type: TypeName | None = None
+    market: Name | None = Field(None, description="where it runs; by default the one that fits")
     interconnect: Literal["fabric", "any"] = "fabric"
     capacity: Capacity = SPOT
     moves: Literal["needed", "cheaper"] = Field(

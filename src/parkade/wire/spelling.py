@@ -12,7 +12,6 @@ LATER = {
     "suppliers": "naming suppliers",
     "cpus_per_gpu": "asking for CPUs",
     "memory_per_gpu": "asking for memory",
-    "min_runtime": "a shortest run",
 }
 KNOWN_KEYS: set[str] = set()
 # The longest key that is compared with those that there are.

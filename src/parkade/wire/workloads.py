@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, Strict
+from pydantic import AfterValidator, Field, Strict, ValidationInfo, field_validator
 
 from parkade.core.units.indexes import MOST_CHARACTERS, SPANS, parse_indexes
 from parkade.wire.model import Answer, Request
@@ -12,12 +12,22 @@ from parkade.wire.spec import WorkloadSpec
 
 
 class Submit(Request):
-    """A workload to be run; `market` may be left out where its instance type decides."""
+    """A workload to be run. `market` may be left out where the spec names one, or its reservation
+    or instance type decides."""
 
     spec: WorkloadSpec
-    market: Name | None = None
+    market: Name | None = Field(None, validate_default=True)
     org: Name | None = Field(None, description="only an operator names another than its own")
     hold: bool = Field(False, strict=True)
+
+    @field_validator("market")
+    @classmethod
+    def _is_the_specs(cls, market: str | None, info: ValidationInfo) -> str | None:
+        spec = info.data.get("spec")
+        written = None if spec is None else spec.market
+        if market is not None and written not in (None, market):
+            raise ValueError(f"the spec names {written}; leave one of the two out")
+        return market or written
 
 
 def _indexes(text: str) -> str:
@@ -152,6 +162,10 @@ class Workload(Answer):
     falls_back: Instant | None = None
     """When it becomes on-demand, unless it is done by then or saves more; null: it has no deadline,
     or is on-demand already."""
+
+    protected_until: Instant | None = None
+    """No bid takes its seats before that, by its market's `min_runtime`; null: any higher one
+    does."""
 
     debt: Amount | None = None
     submitted: Instant

@@ -106,7 +106,43 @@ def test_a_node_of_a_log_of_many_is_not_blamed_for_the_others(run: Run) -> None:
 def test_a_node_that_a_log_does_not_name_is_not_healthy(run: Run) -> None:
     words = ("scan", "--kernel-log", "-", "--node", "ghost")
     shown = " ".join(run(*words, stdin=COLLECTED, exit_code=6).output.split())
-    assert "none of 5 lines is of ghost; they name gpu-1, gpu-2.org, gpu-3: --host" in shown
+    assert "5 lines, none of ghost; named are gpu-1, gpu-2.org, gpu-3: --host" in shown
+
+
+def test_a_record_of_the_ring_is_shown_without_its_numbers(run: Run) -> None:
+    record = "3,418,17642727132,-;INFO: task python:22481 blocked for more than 120 seconds.\n"
+    words = ("scan", "--kernel-log", "-")
+    shown = run(*words, stdin=record, exit_code=10).output
+    assert "worst: kernel_log: INFO: task python" in shown
+    found = json.loads(run(*words, "--json", stdin=record, exit_code=10).output)
+    assert found["verdicts"][0]["evidence"][0]["line"] == record.strip(), "tools see the whole"
+
+
+def test_one_line_is_not_called_lines(run: Run) -> None:
+    words = ("scan", "--kernel-log", "-")
+    shown = " ".join(run(*words, stdin="what is this\n", exit_code=6).output.split())
+    assert "1 line, none in the form of a kernel's log" in shown
+
+
+def test_a_source_that_a_site_did_not_name_says_how_to_name_it(run: Run, tmp_path: Path) -> None:
+    row = "{on: [xid/79], level: warn, action: none, why: mine, from: [site]}"
+    file = tmp_path / "site.yaml"
+    text = f"format: 1\nname: site\nversion: '1'\nextends: default\nrules: [{row}]\n"
+    file.write_text(text)
+    told = " ".join(run("policy", "test", str(file), exit_code=3).output.split())
+    assert "`site` is no source; write `sources: {site: what it is}`, or name one of azure" in told
+    file.write_text(text + "sources: {site: what it is}\n")
+    run("policy", "test", str(file))
+
+
+def test_undo_says_what_its_file_does_not_name(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "mars.yaml"
+    file.write_text("format: 1\njournal: j\nnodes: [{node: n1, local: true}]\n")
+    told = " ".join(run("undo", "--config", str(file), exit_code=3).output.split())
+    assert "the file names no `drain`: Mars drains nothing by it" in told
+    file.write_text("format: 1\nnodes: [{node: n1, local: true}]\n")
+    told = " ".join(run("undo", "--config", str(file), exit_code=3).output.split())
+    assert "the file names no `drain` and no `journal`" in told
 
 
 def test_a_log_of_one_machine_is_of_the_machine_that_it_names(run: Run) -> None:

@@ -27,7 +27,7 @@ def submit(
         ({}, "limit_required", "limit_price"),
         ({"limit": 9, "gpus": 3}, "too_large", "gpus"),
         ({"limit": 9, "nodes": 4}, "too_large", "nodes"),
-        ({"limit": 9, "reservation": "acme"}, "invalid", "limit_price"),
+        ({"limit": 9, "reservation": "acme", "org": "acme"}, "invalid", "limit_price"),
         ({"reservation": "nobody"}, "not_found", None),
         ({"reservation": "acme"}, "not_found", None),
         ({"on_demand_hours": 1, "nodes": 3}, "no_capacity", "nodes"),

@@ -790,6 +790,31 @@ def test_a_kept_journal_has_debts_for_what_those_that_left_had_bid() -> None:
     assert kept.balances["org/lab"] == 1_000_000 * MICROS - 2 * 79_365
 
 
+def a_shortest_run() -> Parkade:
+    """A gang that no higher bid pushes out before it ran for ten minutes."""
+    given = {"public_floor_micros": MICROS, "min_runtime_us": 600 * SECOND_US}
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, **given)
+    rival = parkade.bid("rich", 3, nodes=2)
+    parkade.bid("lab", 5, nodes=2)
+    parkade.clear()
+    parkade.start_all()
+    parkade.do(commands.ChangeBid(by=None, workload=rival, limit_price_micros=50 * MICROS))
+    parkade.run(540)
+    parkade.run(180)
+    return parkade
+
+
+def test_a_kept_journal_has_seats_that_no_bid_took_for_a_while() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-shortest-run.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    launched = next(it.attempt for it in found if isinstance(it, events.Launched))
+    assert launched.admission is not None
+    agreed = launched.admission
+    assert (agreed.min_runtime_us, agreed.price_micros) == (600 * SECOND_US, 3 * MICROS)
+    waits = {it.why for each in found if isinstance(each, events.Cleared) for it in each.waiting}
+    assert "protected" in waits
+
+
 def test_a_kept_journal_has_caps_that_were_told_of_and_reached() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-caps.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
@@ -837,6 +862,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-divided": reservations_that_change,
         f"journal-v{EVENT_VERSION}-maintenance": nodes_in_maintenance,
         f"journal-v{EVENT_VERSION}-deadlines": work_with_a_deadline,
+        f"journal-v{EVENT_VERSION}-shortest-run": a_shortest_run,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

@@ -217,15 +217,27 @@ PIECES = st.lists(
 )
 
 
-@given(PIECES)
+def be_quiet(steady: Steady, folder: Path) -> None:
+    """As if nothing had been written for a while."""
+    steady.now_s += QUIET_S
+    for path in folder.iterdir():
+        at_s = path.stat().st_mtime - QUIET_S
+        os.utime(path, (at_s, at_s))
+
+
+@given(PIECES, st.booleans())
 def test_however_a_file_is_written_and_rotated_its_lines_come_whole_and_once(
-    pieces: list[str],
+    pieces: list[str], rests: bool
 ) -> None:
     steady = Steady()
+
+    def following(log: Path, *, from_end: bool) -> Follower:
+        return Follower(log, from_end=from_end, rests=rests, steady=steady)
+
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         log.write_text("")
-        follower, found, renamed = Follower(log, from_end=False, steady=steady), [], 0
+        follower, found, renamed = following(log, from_end=False), list[str](), 0
         expected, unfinished = list[str](), ""
         for piece in pieces:
             if piece == "rename":
@@ -237,11 +249,11 @@ def test_however_a_file_is_written_and_rotated_its_lines_come_whole_and_once(
             elif piece == "restart":
                 mark = follower.bookmark
                 follower.close()
-                follower = Follower(log, from_end=True, steady=steady)
+                follower = following(log, from_end=True)
                 assert mark is not None
                 follower.resume(mark)
             elif piece == "quiet":
-                steady.now_s += QUIET_S
+                be_quiet(steady, Path(folder))
             else:
                 with log.open("a") as handle:
                     handle.write(piece)
@@ -253,7 +265,7 @@ def test_however_a_file_is_written_and_rotated_its_lines_come_whole_and_once(
         expected.append(unfinished)
         for _ in range(renamed + 2):
             found += follower.poll()
-            steady.now_s += QUIET_S
+            be_quiet(steady, Path(folder))
         assert follower.missed is None
         follower.close()
         assert sorted(found) == sorted(expected)
@@ -312,3 +324,53 @@ def test_what_is_no_regular_file_is_told_and_waited_for_by_nobody(tmp_path: Path
     path.write_text("a line\n")
     assert follower.poll() == ["a line"] and follower.unread is None
     follower.close()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc")
+def test_a_follower_that_rests_holds_no_file_open(tmp_path: Path) -> None:
+    log, before = tmp_path / "kern.log", open_files()
+    log.write_text("old\n")
+    follower = Follower(log, from_end=True, rests=True)
+    assert follower.poll() == [] and open_files() == before
+    with log.open("a") as handle:
+        handle.write("one\ntwo\nthree\nfo")
+    assert follower.poll(2) == ["one", "two"] and open_files() == before
+    assert follower.backlog.unread_bytes == 8
+    assert follower.poll() == ["three"] and follower.backlog == NO_BACKLOG
+    with log.open("a") as handle:
+        handle.write("ur\nlast\n")
+    log.rename(tmp_path / "kern.log-20261128")
+    assert follower.poll() == [] and follower.unread == f"{log} is not there"
+    mark = follower.bookmark
+    log.write_text("new\n")
+    assert follower.poll() == ["four", "last", "new"] and open_files() == before
+    assert follower.unread is None and follower.missed is None
+    log.write_text("")
+    assert follower.poll() == [] and follower.missed is not None
+    assert mark is not None
+    follower.resume(mark)
+    assert open_files() == before
+    follower.close()
+
+
+@pytest.mark.parametrize("rests", [True, False])
+def test_a_log_that_is_not_there_at_the_start_is_read_on_when_it_comes(
+    tmp_path: Path, *, rests: bool
+) -> None:
+    log = tmp_path / "kern.log"
+    mark = stopped(log)
+    with log.open("a") as handle:
+        handle.write("second\n")
+    log.rename(tmp_path / "kern.log.1")
+    again = Follower(log, from_end=True, rests=rests)
+    again.resume(mark)
+    assert again.poll() == [] and again.unread == f"{log} is not there"
+    assert again.bookmark == mark, "a third start knows it, too"
+    log.write_text("new\n")
+    assert again.poll() == ["second", "new"]
+    assert again.missed is None and again.unread is None
+    again.close()

@@ -38,6 +38,7 @@ SENTENCES: dict[str, str] = {
     Why.NO_ROOM: "no fabric has room for its whole shape",
     Why.OUTBID: "others bid more for the room that there is",
     Why.BELOW_FLOOR: "its limit is below what the capacity goes for at least",
+    Why.PROTECTED: "the room is held by workloads that may run for the market's min_runtime first",
     Why.RESERVATION_FULL: "its org uses all of the reservation already",
     Why.RESERVATION_NOT_IN_FORCE: "its reservation has not begun, or is over",
     Why.INSUFFICIENT_FUNDS: "its account cannot set aside what the next minutes may cost",
@@ -152,6 +153,7 @@ def workload(known: Known) -> wire.Workload:
         price_to_win=_hint(workload),
         spent=amount(workload.spent_micros + known.accrued_micros),
         falls_back=instant_or_none(known.falls_back_us),
+        protected_until=instant_or_none(_protected_until_us(workload, known.now_us)),
         debt=amount_or_none(known.debt_micros or None),
         submitted=instant(workload.submitted_us),
         not_before=instant_or_none(workload.not_before_us),
@@ -170,7 +172,7 @@ def workload(known: Known) -> wire.Workload:
         member_of=workload.member_of,
         index=workload.index,
         cost=workload_cost(spec, known.terms, workload.agreed_price_micros),
-        spec=wire_spec(spec),
+        spec=wire_spec(spec).model_copy(update={"market": workload.market}),
     )
 
 
@@ -292,6 +294,16 @@ def why(
         not_before=instant_or_none(workload.not_before_us),
         moved=moved,
     )
+
+
+def _protected_until_us(workload: Workload, now_us: int) -> int | None:
+    """None as well once that is over, and for a bid that was lowered below what it agreed to."""
+    attempt, limit = workload.attempt, workload.spec.limit_price_micros
+    if attempt is None or attempt.stop is not None or attempt.admission is None:
+        return None
+    until_us = attempt.protected_until_us
+    is_over = until_us is None or until_us <= now_us
+    return None if is_over or not attempt.admission.is_met_by(limit) else until_us
 
 
 def _falls_back_says(at_us: int) -> str:

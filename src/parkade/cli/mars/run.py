@@ -58,6 +58,7 @@ def run(
         from prometheus_client import start_http_server
 
         from parkade.mars.running import MarsRunner, sensors_of
+        from parkade.mars.sensing import must_rest
         from parkade.service.logs import configure
     except ImportError as error:
         fail(f"{error.name} is missing: {install('server')}", exit_code=MARS_NO_EXTRA)
@@ -68,11 +69,14 @@ def run(
     with _explaining_files():
         file = _file(config)
         policy = policy_from(file.policy)
-    _open_files_for(file)
+    why_rests = must_rest(file.nodes, own_files=OWN_FILES)
+    if why_rests is not None:
+        warn(why_rests)
     with _explaining_files(), _alone(file.journal):
         host, _, port = file.listen.rpartition(":")
         try:
-            runner = MarsRunner(file, policy, sensors_of(file), now=lambda: time.time_ns() // 1_000)
+            sensors = sensors_of(file, rests=why_rests is not None)
+            runner = MarsRunner(file, policy, sensors, now=lambda: time.time_ns() // 1_000)
             server, _ = start_http_server(int(port), host, registry=runner.metrics.registry)
         except (OSError, OverflowError, DrainError, KeptFileError) as error:
             fail(f"cannot start: {error}", exit_code=MARS_CANNOT)
@@ -97,17 +101,6 @@ def run(
             raise typer.Exit(MARS_NOT_READ)
 
 
-def _open_files_for(file: "RunFile") -> None:
-    """Raises the limit of open files, and warns where the logs of the file do not fit."""
-    from parkade.open_files import raise_file_limit
-
-    # A log that is rotated is open twice for a while.
-    wanted = OWN_FILES + 2 * sum(entry.kernel_log is not None for entry in file.nodes)
-    limit = raise_file_limit(wanted)
-    if limit < wanted:
-        warn(f"may open {limit} files and wants {wanted} for its logs; raise `ulimit -Hn`")
-
-
 def undo(
     config: Needed,
     node: Annotated[list[str] | None, typer.Option(help="Only these nodes.")] = None,
@@ -126,7 +119,9 @@ def undo(
     with explaining():
         file = _file(config)
     if file.drain is None or file.journal is None:
-        fail("the file names no `drain` and `journal`", exit_code=MARS_INVALID)
+        keys = (("drain", file.drain), ("journal", file.journal))
+        missing = " and no ".join(f"`{key}`" for key, given in keys if given is None)
+        fail(f"the file names no {missing}: Mars drains nothing by it", exit_code=MARS_INVALID)
     failed = False
     with explaining(), _alone(file.journal):
         try:

@@ -10,4 +10,6 @@ LEVEL_STYLES = {"info": "dim", "warn": "yellow", "degraded": "dark_orange", "fat
 
 def evidence_line(evidence: "Evidence") -> str:
     """Where a line was seen, and the line."""
-    return f"{evidence.source.value}: {evidence.line}"
+    from parkade.mars.plain_lines import plain_line
+
+    return f"{evidence.source.value}: {plain_line(evidence.line)}"

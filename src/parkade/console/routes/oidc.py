@@ -78,7 +78,8 @@ async def from_provider(
     # A page in between: the browser sends the session's cookie only where our own page leads on.
     response = pages.page("logged_in.html", after=begun.after)
     session = console.sessions.begin(made.digest, time.time())
-    give_cookie(response, request, session, lasts_s=console.settings.session_s)
+    settings = console.settings
+    give_cookie(response, request, session, lasts_s=settings.session_s, url=settings.url)
     response.delete_cookie(COOKIE, path=PLACE)
     return response
 

@@ -1,5 +1,6 @@
 """Reservations as their owner sees them: lending, what it earned, waits, and claims."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
@@ -13,6 +14,7 @@ from parkade.api.routes import pools, reservations
 from parkade.api.translate import amount, instant
 from parkade.console import pages, words
 from parkade.console.calendar import calendar
+from parkade.console.claims import EndedClaim
 from parkade.console.context import Page, PageContext, router
 from parkade.console.routes.supply import supplied
 from parkade.core.steps.permissions import Read
@@ -40,21 +42,40 @@ async def index(
         found=found,
         claims=claims,
         may_change=may_change,
-        calendar=calendar(view, on or now.date(), now=now, reservations=found, claims=claims),
-        earned=await _earned(context, now),
+        calendar=calendar(
+            view,
+            on or now.date(),
+            now=now,
+            reservations=found,
+            claims=claims,
+            ended=await _ended(context, [it.reservation for it in found], now),
+        ),
+        earned=await _earned(context, found, now),
         today=now.date(),
         supplies=len(await supplied(context)),
     )
 
 
-async def _earned(context: PageContext, now: datetime) -> dict[date, str]:
-    """By day, what the org of an owner earned by lending. An operator sees many orgs, and gets no
-    sum of all."""
-    viewer = context.viewer
-    if viewer.is_operator or not viewer.may_read(Read.STATEMENT, org=viewer.org):
+async def _ended(context: PageContext, names: Sequence[str], now: datetime) -> Sequence[EndedClaim]:
+    """The claims of these reservations that ended."""
+    await context.console.recent.catch_up()
+    return context.console.recent.claims.of(names, now)
+
+
+async def _earned(
+    context: PageContext, found: Sequence[wire.Reservation], now: datetime
+) -> dict[date, str]:
+    """By day, what the org of an owner earned by lending; for an operator, what all that have a
+    reservation here earned."""
+    viewer, earnings = context.viewer, context.console.earnings
+    if viewer.is_operator:
+        orgs = sorted({it.org for it in found})
+        by_day = await earnings.of_all(orgs, now)
+    elif viewer.may_read(Read.STATEMENT, org=viewer.org):
+        by_day = await earnings.by_day(viewer.org, now)
+    else:
         return {}
-    earned = await context.console.earnings.by_day(viewer.org, now)
-    return {day: pages.money(amount(micros), most=2) for day, micros in earned.items()}
+    return {day: pages.money(amount(micros), most=2) for day, micros in by_day.items()}
 
 
 @routes.get("/reservations/{reservation}/{action}")

@@ -60,7 +60,8 @@ async def login(request: Request) -> Response:
         return show_login(request, 403, after=after, refused=says)
     response = RedirectResponse(after, status_code=303)
     session = console.sessions.begin(digest, time.time())
-    give_cookie(response, request, session, lasts_s=console.settings.session_s)
+    settings = console.settings
+    give_cookie(response, request, session, lasts_s=settings.session_s, url=settings.url)
     return response
 
 

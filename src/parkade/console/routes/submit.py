@@ -24,7 +24,14 @@ from parkade.wire.pools import Market
 from parkade.wire.scalars import format_amount
 
 routes = router()
-NEEDED = {"name": "a name", "command": "a command", "workdir": "a folder to start in"}
+NEEDED = {
+    "name": "a name",
+    "command": "a command",
+    "workdir": "a folder to start in",
+    "limit_price": "for spot a limit",
+    "max_duration": "how long it runs at most",
+}
+"""What is told beside the plan while its field is empty and was not touched yet."""
 
 
 @routes.get("/submit")
@@ -61,7 +68,7 @@ async def _page(
     markets = (await pools.list_pools(context.api)).markets
     held = (await reservations.list_reservations(context.api)).reservations
     orgs = (await people.list_orgs(context.api)).orgs
-    missing = [says for name, says in NEEDED.items() if not fields.get(name)]
+    missing = [says for it, says in NEEDED.items() if it in faults and not fields.get(it)]
     return context.page(
         "submit.html",
         422 if faults else 200,
@@ -69,6 +76,7 @@ async def _page(
         faults=faults,
         is_begun=bool(fields),
         missing=missing,
+        needed=NEEDED,
         plan=plan,
         planned=digest_of(fields) if plan is not None else "",
         was_asked=fields.get("do") == "submit",

@@ -42,7 +42,8 @@ class Displacement:
 
     def cause_of(self, workload: Workload, attempt: Attempt) -> Cause:
         """Why an attempt that lost its seats leaves: outbid where a bid that comes before it in the
-        priority order takes some of them. A weaker bid only fills what a right left over."""
+        priority order takes some of them. A weaker bid only fills what a right left over, and so
+        does any where none may push it out."""
         assert attempt.stop is None, "an attempt that leaves already has its cause"
         if attempt.broken_us is not None:
             return Cause.HEALED
@@ -50,6 +51,9 @@ class Displacement:
         is_spot = workload.spec.capacity.kind is CapacityKind.SPOT
         last = len(self._rank)
         own_rank = self._rank.get(workload.workload, last)
+        demand = self._demands.get(workload.workload)
+        if demand is not None and demand.protection is not None:
+            return Cause.RECLAIMED
         if is_spot and any(
             demand.tier is PriorityTier.SPOT and self._rank[demand.demand] < own_rank
             for demand, _ in takers

@@ -24,6 +24,7 @@ from parkade.core.market.market_state import (
     MarketState,
     NodeInPlay,
     PriorityTier,
+    Protection,
     ReservationInForce,
 )
 from parkade.core.reservations.reservation import Claim, Reservation, ReservationState
@@ -269,6 +270,7 @@ def _demand(
         most_nodes=most_nodes,
         grows_by=grows_by,
         array=workload.member_of,
+        protection=_protection(workload, open_nodes, now_us),
     )
 
 
@@ -286,6 +288,24 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
     if attempt.broken_us is None:
         return attempt.seats
     return tuple(seat for seat in attempt.seats if open_nodes.get(seat.node) is not False)
+
+
+def _protection(workload: Workload, open_nodes: dict[str, bool], now_us: int) -> Protection | None:
+    """What protects the seats of a bid that runs whole on open nodes and has no notice, until it
+    ran for `min_runtime`. A limit below the price with which it was seated gives that up."""
+    attempt = workload.attempt
+    if attempt is None or attempt.admission is None:
+        return None
+    until_us, agreed = attempt.protected_until_us, attempt.admission
+    if attempt.stop is not None or attempt.broken_us is not None:
+        return None
+    if until_us is None or until_us <= now_us:
+        return None
+    if not agreed.is_met_by(workload.spec.limit_price_micros):
+        return None
+    if not all(open_nodes.get(seat.node, False) for seat in attempt.seats):
+        return None
+    return Protection(price_micros=agreed.price_micros, node_prices=agreed.node_prices)
 
 
 def _moves_if_cheaper(workload: Workload, now_us: int) -> bool:

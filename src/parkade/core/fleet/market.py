@@ -109,6 +109,10 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     buffer: BufferPolicy | None = None
     """What sizes the buffer beyond `buffer_nodes`. None: nothing does."""
 
+    min_runtime_us: int | None = None
+    """How long a spot workload that started keeps its seats, whatever others bid. None: no bid is
+    kept from them, as in markets of before."""
+
     file_systems: tuple[str, ...] = ()
     """Names of those that all nodes share, in order. Empty where none is named, and in journals of
     before they were."""

@@ -77,6 +77,7 @@ from parkade.core.market.market_state import (
     PriorityTier,
 )
 from parkade.core.market.priority import in_priority_order, key_of, mates_of
+from parkade.core.market.protected import Protected, take_protected
 from parkade.core.market.reserved import allocate_reserved
 from parkade.core.market.reserved_room import ReservedStage
 from parkade.core.market.spot import Bid, allocate_spot, are_equals, bid_of
@@ -95,6 +96,9 @@ class Allocation(NamedTuple):
 
     reserved: ReservedStage
     supply: Supply
+
+    protected: Protected
+    """Running bids that no other pushes out, counted first of spot; not among `bids`."""
 
     start: Room
     """Spot's room before the first bid took its turn."""
@@ -161,6 +165,7 @@ def _consolidate(allocation: Allocation, gang: Bid) -> Allocation | None:
     Costs at most `MOST_CONSOLIDATIONS` times the turns of spot.
     """
     answered = list(zip(allocation.bids, allocation.bid_parts, strict=True))
+    answered[:0] = allocation.protected.counted
     bounds = _floors_of_winners(allocation) | {gang.name: gang.limit}
     for scattered in consolidations(
         allocation.ordered, allocation.layout, answered, allocation.room, gang.shape
@@ -226,7 +231,9 @@ def _with_pins(
     not fit there within their limits, and as `_turns_anew`."""
     start = plain.start.copy()
     demands = {demand.demand: demand for demand in plain.ordered}
-    pinned = take_pinned(start, [it for it in plain.bids if it.name in pins], demands, plain.layout)
+    running = [it for it in plain.bids if it.name in pins]
+    named = plain.protected.named.copy()
+    pinned = take_pinned(start, running, demands, plain.layout, named)
     if pinned is None:
         return None
     bids = [it for it in plain.bids if it.name not in pins]
@@ -249,10 +256,11 @@ def _turns_anew(
         return None
     demands = {demand.demand: demand for demand in before.ordered}
     parts = dict(before.reserved.parts)
-    parts |= {bid.name: taken for bid, taken in (*pinned, *answered) if taken is not None}
-    spot = [demands[bid.name] for bid, _ in answered]
+    first = (*before.protected.counted, *pinned)
+    parts |= {bid.name: taken for bid, taken in (*first, *answered) if taken is not None}
+    spot = [demands[bid.name] for bid, _ in (*first, *answered)]
     return before._replace(
-        ordered=_in_order_of_turns(before.ordered, [it.demand for it in spot]),
+        ordered=_in_order_of_turns(before.ordered, [bid.name for bid, _ in answered]),
         start=start,
         room=room,
         bids=[bid for bid, _ in answered],
@@ -362,15 +370,19 @@ def _allocate(state: MarketState, layout: Layout, before: Allocation | None = No
     bids = [
         bid_of(demand, layout, state.terms, sharing.get(demand.demand, ("", ()))) for demand in spot
     ]
+    protected = take_protected(start, bids, {it.demand: it for it in spot}, layout)
+    names = protected.names
     room = start.copy()
-    answered = allocate_spot(room, bids)
-    parts |= {bid.name: taken for bid, taken in answered if taken is not None}
+    answered = allocate_spot(room, [it for it in bids if it.name not in names])
+    taken_by = (*protected.counted, *answered)
+    parts |= {bid.name: taken for bid, taken in taken_by if taken is not None}
     assert all(left >= 0 for left in room.free), "more nodes were taken than a fabric has"
     return Allocation(
         layout,
         _in_order_of_turns(ordered, [bid.name for bid, _ in answered]),
         reserved,
         supply,
+        protected,
         start,
         room,
         [bid for bid, _ in answered],

@@ -146,18 +146,19 @@ class _Sharing:
 
 
 def take_pinned(
-    room: Room, bids: Iterable[Bid], demands: dict[str, Demand], layout: Layout
+    room: Room,
+    bids: Iterable[Bid],
+    demands: dict[str, Demand],
+    layout: Layout,
+    named: NamedNodes,
 ) -> list[tuple[Bid, Parts]] | None:
-    """Counts these bids where they stand, the strongest first, and changes `room`; None where one
-    does not fit there, or draws a floor above its limit."""
-    named = NamedNodes()
+    """Counts these bids where they stand, the strongest first, and changes `room` and `named`, the
+    nodes that are counted so already; None where one does not fit there, or draws a floor above its
+    limit."""
     found: list[tuple[Bid, Parts]] = []
     for bid in bids:
         standing = named.standing(demands[bid.name], bid.shape, layout, room, room.free)
-        if standing is None:
+        if standing is None or named.highest_floor(standing, bid.shape, room) > bid.limit:
             return None
-        parts = named.take(standing, bid.shape, room)
-        if max(level for part in parts for level in part.levels) > bid.limit:
-            return None
-        found.append((bid, parts))
+        found.append((bid, named.take(standing, bid.shape, room)))
     return found

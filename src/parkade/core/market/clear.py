@@ -28,8 +28,11 @@ from parkade.core.market.seating.fallback import GivesUpClosed
 from parkade.core.market.seating.free_room import Seats, with_seats
 from parkade.core.market.seating.seat import Seating, seat
 from parkade.core.market.spot import FITS_NOWHERE, least_floor
-from parkade.core.placement.room import Shape
+from parkade.core.placement.room import Room, Shape
 from parkade.core.units.money import ceil_div
+
+LeastFloors = tuple[int, int]
+"""At which a shape fits where no bid is, and where those are that no bid pushes out."""
 
 
 def clear(state: MarketState, memory: Memory | None = None) -> Clearing:
@@ -65,7 +68,7 @@ def _outcome(state: MarketState, allocation: Allocation, prices: Prices) -> Clea
     allocation, prices, seating = found
     revenue = RevenueShares(state, allocation.supply.offered)
     lines = []
-    floors: dict[Shape, int] = {}
+    floors: dict[Shape, LeastFloors] = {}
     for demand in allocation.ordered:
         if demand.demand in allocation.parts:
             line = _won(demand, seating, state, allocation, prices, revenue)
@@ -214,9 +217,9 @@ def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:
 
 
 def _lost(
-    demand: Demand, allocation: Allocation, prices: Prices, floors: dict[Shape, int]
+    demand: Demand, allocation: Allocation, prices: Prices, floors: dict[Shape, LeastFloors]
 ) -> ClearingLine:
-    """The line of a loser. `floors`: the least floor of each shape that was asked for."""
+    """The line of a loser. `floors`: those of each shape that was asked for."""
     reason = allocation.reserved.refused.get(demand.demand)
     if reason is None and is_too_large(demand, allocation.layout):
         reason = WaitReason.TOO_LARGE
@@ -236,20 +239,27 @@ def _lost(
     )
 
 
-def _why_outbid(demand: Demand, allocation: Allocation, floors: dict[Shape, int]) -> WaitReason:
-    """Why a bid lost: NO_ROOM or BELOW_FLOOR if it would have lost as the only bid, else OUTBID.
+def _why_outbid(
+    demand: Demand, allocation: Allocation, floors: dict[Shape, LeastFloors]
+) -> WaitReason:
+    """Why a bid lost: NO_ROOM or BELOW_FLOOR if it would have lost as the only bid, PROTECTED as
+    the only one beside those that no bid pushes out, else OUTBID.
 
     Grows with fabrics once for each shape; there are few shapes and many losers.
     """
     assert demand.limit_micros is not None, "a spot demand without a limit"
     shape = shape_of(demand, allocation.layout)
-    floor = floors.get(shape)
-    if floor is None:
+    found = floors.get(shape)
+    if found is None:
+        supply = Room(allocation.supply.floors, allocation.layout.node_gpus)
         start = (allocation.plain or allocation).start
-        floor = floors[shape] = least_floor(start, shape)
-    if floor >= FITS_NOWHERE:
+        found = floors[shape] = (least_floor(supply, shape), least_floor(start, shape))
+    alone, beside_protected = found
+    if alone >= FITS_NOWHERE:
         return WaitReason.NO_ROOM
-    return WaitReason.BELOW_FLOOR if floor > demand.limit_micros else WaitReason.OUTBID
+    if alone > demand.limit_micros:
+        return WaitReason.BELOW_FLOOR
+    return WaitReason.PROTECTED if beside_protected > demand.limit_micros else WaitReason.OUTBID
 
 
 def _reservation_use(state: MarketState, allocation: Allocation) -> tuple[ReservationUse, ...]:

@@ -118,6 +118,8 @@ def _may_leave(demand: Demand, layout: Layout) -> bool:
         return False
     if demand.any_fabric or len(demand.seats) not in (0, demand.nodes):
         return False
+    if demand.protection is not None:
+        return False
     nodes = {seat.node for seat in demand.seats}
     fabrics = {layout.fabric_of.get(node) for node in nodes}
     return len(fabrics) <= 1 and None not in fabrics and layout.closed.isdisjoint(nodes)

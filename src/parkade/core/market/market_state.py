@@ -51,6 +51,17 @@ class PriorityTier(enum.IntEnum):
     SPOT = 2
 
 
+class Protection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Seats that no bid takes, because its market lets a workload run for a while (`min_runtime`),
+    and what it pays for them at most."""
+
+    price_micros: int
+    """Per GPU-hour: that with which it was seated."""
+
+    node_prices: tuple[int, ...] = ()
+    """Of each node of an elastic one, never falling; empty for others."""
+
+
 class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A workload or a claim that wants `nodes` ranks with `gpus` GPUs each, whole or nothing.
 
@@ -129,6 +140,10 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     grows_by: int = 0
     """By how many nodes at least it grows where it stands; 0: it does not grow there now."""
+
+    protection: Protection | None = None
+    """Spot that runs whole on open nodes: what protects its seats from other bids; None: nothing
+    does."""
 
     @property
     def nodes_alone(self) -> int:

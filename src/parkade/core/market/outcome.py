@@ -27,6 +27,7 @@ class WaitReason(enum.StrEnum):
     BELOW_FLOOR = "below_floor"
     RESERVATION_FULL = "reservation_full"
     TOO_LARGE = "too_large"
+    PROTECTED = "protected"
 
 
 class MovedFor(msgspec.Struct, frozen=True, kw_only=True, tag="demand", tag_field="kind", gc=False):

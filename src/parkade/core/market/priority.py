@@ -90,12 +90,14 @@ def mates_of(state: MarketState) -> dict[str, tuple[str, Mates]]:
     """(node, the other jobs there) of each running spot job that shares an open node.
 
     A job is a demand with all its ranks on that node; a gang that stands on several counts for
-    itself.
+    itself, and so does one that no bid pushes out.
     """
     open_nodes = {node.node for node in state.nodes if node.is_open}
     on_node: dict[str, list[Demand]] = {}
     for demand in state.demands:
         if demand.gpus == state.gpus_per_node or demand.tier is not PriorityTier.SPOT:
+            continue
+        if demand.protection is not None:
             continue
         nodes = {seat.node for seat in demand.seats}
         if len(nodes) == 1 and len(demand.seats) == demand.nodes and nodes <= open_nodes:

@@ -92,6 +92,25 @@ class NamedNodes:
             found.append(Standing(fabric, tuple(here), opened))
         return found
 
+    def copy(self) -> "NamedNodes":
+        """Independent, with the same nodes named."""
+        twin = NamedNodes()
+        twin._tokens = self._tokens.copy()
+        return twin
+
+    def highest_floor(self, standing: list[Standing], shape: Shape, room: Room) -> int:
+        """The highest floor that it would draw on these nodes."""
+        found = 0
+        for fabric, nodes, opened in standing:
+            assert shape.tenant is not None, "only work below a node is counted by name"
+            level_of = {it[2]: it[0] for it in room.gaps.get((fabric, shape.tenant), ())}
+            known = {self._tokens[node] for node in nodes if node in self._tokens}
+            found = max([found, *(level_of[token] for token in known)])
+            if opened:
+                levels = room.levels[fabric]
+                found = max(found, levels[len(levels) - room.free[fabric] + opened - 1])
+        return found
+
     def take(self, standing: list[Standing], shape: Shape, room: Room) -> Parts:
         """Counts it on these very nodes; in each part the tokens are in order of rank."""
         parts = []

@@ -61,13 +61,7 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
     if isinstance(waits_for, Refusal):
         return waits_for
     command = replace(command, spec=spec)
-    market = the_market(
-        world,
-        command.market,
-        instance_type=spec.instance_type,
-        gpus=spec.gpus,
-        storage=spec.storage,
-    )
+    market = _market_of(world, command)
     if isinstance(market, Refusal):
         return market
     refusal = bad_array(spec) or _bad_shape(world, market, spec) or _bad_terms(market, spec)
@@ -77,7 +71,7 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
     must_end_us = fabric = agreed_price_micros = None
     match spec.capacity.kind:
         case CapacityKind.RESERVATION:
-            if (refusal := _bad_reservation(world, command, market)) is not None:
+            if (refusal := _bad_reservation(world, spec)) is not None:
                 return refusal
         case CapacityKind.ON_DEMAND:
             if command.is_held:
@@ -125,6 +119,28 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
         return accepted
     kept = kept_window(world, market, accepted, now_us)
     return kept if isinstance(kept, Refusal) else with_window(accepted, kept)
+
+
+def _market_of(world: World, command: commands.Submit) -> Market | Refusal:
+    """The market that is named, by a reservation where the command names none, else the only one
+    that fits."""
+    spec, named = command.spec, command.market
+    if spec.capacity.kind is CapacityKind.RESERVATION:
+        name = spec.capacity.reservation or ""
+        reservation = world.records.reservations.get(name)
+        if reservation is None or reservation.org != command.org:
+            return not_found("reservation", name)
+        if named in world.records.markets and named != reservation.market:
+            there = f"reservation {name!r} is in market {reservation.market}, not in {named}"
+            return invalid("market", there)
+        named = named or reservation.market
+    return the_market(
+        world,
+        named,
+        instance_type=spec.instance_type,
+        gpus=spec.gpus,
+        storage=spec.storage,
+    )
 
 
 def _why_at_first(command: commands.Submit, waits_for: tuple[Dependency, ...]) -> Why:
@@ -211,17 +227,13 @@ def _bad_terms(market: Market, spec: Spec) -> Refusal | None:
     return None
 
 
-def _bad_reservation(world: World, command: commands.Submit, market: Market) -> Refusal | None:
-    name = command.spec.capacity.reservation or ""
-    reservation = world.records.reservations.get(name)
-    is_there = reservation is not None and reservation.market == market.market
-    if reservation is None or not is_there or reservation.org != command.org:
-        return not_found("reservation", name)
+def _bad_reservation(world: World, spec: Spec) -> Refusal | None:
+    name = spec.capacity.reservation or ""
+    reservation = world.records.reservations[name]
     if reservation.state.is_over:
         return Refusal(
             reason=Reason.RESERVATION_ENDED, detail=f"reservation {name!r} is {reservation.state}"
         )
-    spec = command.spec
     largest = max(nodes for _, nodes in reservation.shape)
     most = largest if spec.interconnect is Interconnect.FABRIC else reservation.nodes
     if spec.nodes_alone(reservation.gpus_per_node) > most:

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
+from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.reservations.reservation import Claim, Replacement
@@ -10,7 +11,7 @@ from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.turnaround import is_sanitising, must_sanitise
 from parkade.core.workloads.spec import CapacityKind
-from parkade.core.workloads.workload import Attempt, Promise, Workload
+from parkade.core.workloads.workload import Admission, Attempt, Promise, Rate, Workload
 
 OVERDUE = "not seen free after its deadline"
 
@@ -126,9 +127,21 @@ def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]
     assert workload.promise is not None
     attempt = attempt_of(workload, workload.promise, world.records.sequence + 1, at_us)
     if workload.spec.capacity.kind is CapacityKind.SPOT:
-        lease_us = world.records.markets[workload.market].terms.agent_lease_us
-        attempt = replace(attempt, lease_us=lease_us)
+        terms = world.records.markets[workload.market].terms
+        admission = _admission(terms, attempt.rates[-1])
+        attempt = replace(attempt, lease_us=terms.agent_lease_us, admission=admission)
     return (events.Launched(at_us=at_us, workload=holder, attempt=attempt),)
+
+
+def _admission(terms: MarketTerms, rate: Rate) -> Admission | None:
+    """What its market promises a bid that starts at this rate."""
+    if terms.min_runtime_us is None:
+        return None
+    return Admission(
+        min_runtime_us=terms.min_runtime_us,
+        price_micros=rate.price_micros,
+        node_prices=rate.node_prices,
+    )
 
 
 def attempt_of(workload: Workload, promise: Promise, launch_sequence: int, at_us: int) -> Attempt:

@@ -145,6 +145,7 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
     assemble_us: int | None = None
     regrow_us: int | None = None
     folder_retention_us: int | None = None
+    min_runtime_us: int | None = None
 
     shared_nodes: bool | None = None
 

@@ -65,6 +65,7 @@ TERMS_US = {
     "start_limit": POSITIVE_SPAN_US,
     "assemble": POSITIVE_SPAN_US,
     "folder_retention": POSITIVE_SPAN_US,
+    "min_runtime": POSITIVE_SPAN_US,
 }
 
 MOST_GOOD_TOKENS = 1_000

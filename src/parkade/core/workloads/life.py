@@ -55,6 +55,7 @@ class Why(enum.StrEnum):
     NO_ROOM = "no_room"
     OUTBID = "outbid"
     BELOW_FLOOR = "below_floor"
+    PROTECTED = "protected"
     RESERVATION_FULL = "reservation_full"
     RESERVATION_NOT_IN_FORCE = "reservation_not_in_force"
     INSUFFICIENT_FUNDS = "insufficient_funds"

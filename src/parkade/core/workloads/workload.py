@@ -153,6 +153,26 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return sum(seat.gpus for seat in self.seats)
 
 
+class Admission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """On what terms a bid got its seats, where its market lets it keep them for a while."""
+
+    min_runtime_us: int
+    """So long after its start no other bid takes them."""
+
+    price_micros: int
+    """What it pays at most meanwhile, per GPU-hour, but for a floor that rises."""
+
+    node_prices: tuple[int, ...] = ()
+    """Of each node of an elastic workload; empty for others."""
+
+    def is_met_by(self, limit_micros: int | None) -> bool:
+        """Whether a bid is still as high as what it agreed to pay; a lower one gives its seats
+        up, and so does what bids no more."""
+        return limit_micros is not None and limit_micros >= max(
+            (self.price_micros, *self.node_prices)
+        )
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One run on given seats, fenced by its generation."""
 
@@ -222,6 +242,17 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     waited_us: int = 0
     """For how long its promise held its seats idle for its own org, counted on all its GPUs."""
+
+    admission: Admission | None = None
+    """None where no term of its market protects its seats, and in journals of before one could."""
+
+    @property
+    def protected_until_us(self) -> int | None:
+        """Until when no other bid takes its seats; None where nothing protects them, or it has not
+        started."""
+        if self.admission is None or self.started_us is None:
+            return None
+        return self.started_us + self.admission.min_runtime_us
 
     @property
     def owes_minimum(self) -> bool:

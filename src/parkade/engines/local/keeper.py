@@ -29,12 +29,11 @@ from parkade.engines.local import (
 from parkade.engines.local.clocks import monotonic_us, wall_us
 from parkade.engines.local.gang import Gang
 from parkade.engines.local.leaving import Leaving, Silence
-from parkade.engines.local.records import Guard, Launch, RankState
+from parkade.engines.local.records import STOPPED_FIRST, Guard, Launch, RankState
 from parkade.engines.local.state_file import StateFile, last_state, never_started
 from parkade.ports import Phase
 
 LOOK_US = spawn.LOOK_MS * 1_000
-STOPPED_FIRST = "it was stopped before it began"
 EXIT_UNKNOWN = "exit status unknown: the keeper was lost"
 
 
@@ -122,8 +121,10 @@ class Keeper:
             self.leaving.carry_out(monotonic_us())
 
     def agree(self) -> str | None:
-        """None once the rest of the gang is ready as well, else why it is not."""
-        return None
+        """None once the ranks may run their command, else why they never will. Here it is decided
+        what comes first, the start or an order to leave: a later order finds programs, and gives
+        them all of their notice."""
+        return self._why_not()
 
     def _look(self, now_us: int) -> None:
         self.leaving.read_order()
@@ -148,18 +149,19 @@ class Keeper:
         return True
 
     def _start(self) -> None:
-        """A gang starts whole: the pids are on record before any rank runs its command."""
+        """A gang starts whole: the pids are on record before any rank runs its command. What is to
+        leave before that has nothing to save, and leaves at once."""
+        if (trouble := self._why_not()) is not None:
+            self._give_up(trouble)
+            return
         starting = spawn.StartingGang(self.launch, self.folder)
-        trouble = starting.wait_ready(self._follow_orders)
+        trouble = starting.wait_ready(self._why_not)
         if trouble is None:
             self._record(starting)
             trouble = self.agree()
         if trouble is not None:
-            if self.leaving.escalation.is_termed:
-                trouble = STOPPED_FIRST
             starting.dismiss()
-            self.gang.ranks = tuple(never_started() for _ in starting.ranks)
-            self.state.change(launch_error=trouble)
+            self._give_up(trouble)
             return
         started_us = wall_us()
         trouble = starting.let_go(self._follow_orders)
@@ -168,8 +170,18 @@ class Keeper:
             self.leaving.end()
         self.state.write("running")
 
+    def _why_not(self) -> str | None:
+        """Why no rank is to begin: the attempt is to leave."""
+        self.leaving.read_order()
+        return None if self.leaving.order is None else STOPPED_FIRST
+
+    def _give_up(self, trouble: str) -> None:
+        is_to_leave = self.leaving.order is not None
+        self.gang.ranks = tuple(never_started() for _ in self.launch.attempt.ranks)
+        self.state.change(launch_error=STOPPED_FIRST if is_to_leave else trouble)
+
     def _follow_orders(self) -> None:
-        """What is ordered while the ranks start is done in time."""
+        """What is ordered while the ranks begin is done in time."""
         self.leaving.read_order()
         self.leaving.carry_out(monotonic_us())
 

@@ -23,6 +23,8 @@ LOCK = "lock"
 KEEPER_LOG = "keeper.log"
 CHANGES = "changes"
 VERSION = 1
+STOPPED_FIRST = "it was stopped before it began"
+"""The launch error of what was to leave before any rank ran its command."""
 MOST_BYTES = 4 * 1024 * 1024
 KEEPERS = 0o640
 """Rights of what a keeper writes, less its umask: on the local engine others have none."""

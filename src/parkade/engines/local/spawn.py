@@ -50,10 +50,10 @@ class StartingGang:
             self.ranks.append(StartingRank(index=index, pid=pid, report=report))
         os.close(gate)
 
-    def wait_ready(self, meanwhile: Callable[[], None]) -> str | None:
-        """None once every rank stands at the barrier, else why one does not. `meanwhile` is called
-        every LOOK_MS: the user can make its own rank wait, here and in `let_go`."""
-        for rank, found in self._answers(meanwhile):
+    def wait_ready(self, why_not: Callable[[], str | None]) -> str | None:
+        """None once every rank stands at the barrier, else why one does not. `why_not` is asked
+        every LOOK_MS: the user can make its own rank wait, and what is told ends the wait."""
+        for rank, found in self._answers(why_not):
             if found is None:
                 return f"rank {rank.index}: not ready within {PREPARE_S:.0f} s"
             if found != READY:
@@ -61,7 +61,8 @@ class StartingGang:
         return None
 
     def let_go(self, meanwhile: Callable[[], None]) -> str | None:
-        """Lets all through at once; None when each runs its command, else why one does not."""
+        """Lets all through at once; None when each runs its command, else why one does not.
+        `meanwhile` is called every LOOK_MS: the user can hold its own rank up here as well."""
         os.write(self._open_gate, GO * len(self.ranks))
         os.close(self._open_gate)
         troubles: dict[int, str] = {}
@@ -75,9 +76,10 @@ class StartingGang:
         return None if first is None else f"rank {first}: {troubles[first]}"
 
     def _answers(
-        self, meanwhile: Callable[[], None]
+        self, meanwhile: Callable[[], str | None]
     ) -> Iterator[tuple[StartingRank, bytes | None]]:
-        """What each rank reports next, as it comes; None for those that do not in PREPARE_S."""
+        """What each rank reports next, as it comes; None for those that do not in PREPARE_S. What
+        `meanwhile` tells stands for all that is not reported yet."""
         ends_at = time.monotonic() + PREPARE_S
         left = {rank.report: rank for rank in self.ranks}
         poller = select.poll()
@@ -89,7 +91,10 @@ class StartingGang:
                 poller.unregister(pipe)
                 yield left.pop(pipe), os.read(pipe, REASON_BYTES)
             if left and not ready:
-                meanwhile()
+                why = meanwhile()
+                if why is not None:
+                    yield from ((rank, why.encode()) for rank in left.values())
+                    return
                 if time.monotonic() >= ends_at:
                     yield from ((rank, None) for rank in left.values())
                     return

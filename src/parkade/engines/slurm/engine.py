@@ -172,7 +172,7 @@ class SlurmEngine:
         return text + "\n".join(lines) + "\n"
 
     async def launch(self, attempt: DesiredAttempt) -> None:
-        """Returns once Slurm has acknowledged the job, or at once where the attempt is known.
+        """Returns once Slurm has acknowledged the job, or at once where it is known or is to leave.
 
         Raises Conflict for a known id with another generation or other seats, or one that was
         forgotten; Transient while its devices are held by our own attempts, and where its lease
@@ -184,7 +184,7 @@ class SlurmEngine:
         self.fencing.check(seat.node for seat in attempt.ranks)
         home, launch = await self._in_thread(partial(self._make_known, attempt))
         if attempt.stop is not None:
-            await self.stop(attempt.attempt, attempt.stop)
+            return await self.stop(attempt.attempt, attempt.stop)
         try:
             await self._in_thread(partial(self._submit, home, launch))
         except InvalidSpec as error:

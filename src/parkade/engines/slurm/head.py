@@ -5,6 +5,9 @@ node; lets them start together and end together (`gathering`); and watches over 
 where members still run well after the kill that was ordered, or after the lease lapsed, it ends the
 step. It speaks to neither agent nor control plane; while both are silent it looks whether a person
 ends the fence (`recalling`).
+
+Here it is decided what comes first, the start of the gang or an order to leave: a gang that is
+ordered to leave before it opens never does, and the job ends at once.
 """
 
 import os
@@ -20,7 +23,7 @@ import msgspec
 from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.engines.local import records
 from parkade.engines.local.clocks import monotonic_us, wall_us
-from parkade.engines.local.records import Launch, State
+from parkade.engines.local.records import STOPPED_FIRST, Launch, State
 from parkade.engines.local.validation import folder_name
 from parkade.engines.slurm import gathering, recalling, script
 from parkade.engines.slurm.gathering import Gathering
@@ -31,6 +34,8 @@ from parkade.ports import Phase
 
 POLL_S = 0.1
 BACKSTOP_US = 10_000_000
+GIVE_UP_US = 5_000_000
+"""So long members may take to leave that will never begin: some may still wait for an image."""
 
 
 class Head:
@@ -44,6 +49,7 @@ class Head:
         assert gang is not None
         self.nodes = tuple(dict.fromkeys(seat.node for seat in gang.seats))
         self.gathered = Gathering()
+        self.given_up_us: int | None = None
         self.silence = SharedSilence(Path(launch.heard))
         self.recall = Recall(
             launch.attempt.lease,
@@ -61,9 +67,17 @@ class Head:
         if gathered != self.gathered:
             gathering.write(self.job, gathered)
             self.gathered = gathered
+        if self.has_given_up() and self.given_up_us is None:
+            self.given_up_us = monotonic_us()
+
+    def has_given_up(self) -> bool:
+        """Whether no rank will ever run its command."""
+        return self.gathered.trouble is not None
 
     def is_overdue(self) -> bool:
         """Whether everything should have ended a while ago."""
+        if self.given_up_us is not None and monotonic_us() >= self.given_up_us + GIVE_UP_US:
+            return True
         order, lease = records.read_order(self.home), self.launch.attempt.lease
         if order is not None and wall_us() >= order.kill_us + BACKSTOP_US:
             return True
@@ -77,11 +91,12 @@ class Head:
 
 
 def advance(gathered: Gathering, states: Sequence[State | None], *, is_ordered: bool) -> Gathering:
-    """What the head says next. A gang opens once, when all stand ready; it breaks for ever."""
+    """What the head says next. A gang opens once, when all stand ready and it is not to leave; it
+    breaks for ever."""
     is_open, trouble, is_broken = gathered.is_open, gathered.trouble, gathered.is_broken
     troubles = [one.launch_error for one in states if one is not None and one.launch_error]
     if not is_open and trouble is None:
-        trouble = troubles[0] if troubles else None
+        trouble = troubles[0] if troubles else STOPPED_FIRST if is_ordered else None
         is_open = trouble is None and all(one is not None and one.ranks for one in states)
     if is_open and not is_ordered:
         is_broken = is_broken or any(one is not None and _has_failed(one) for one in states)
@@ -125,6 +140,9 @@ def main() -> None:
     if not claim(home / "job", os.environ["SLURM_JOB_ID"]):
         return
     head = Head(home, launch)
+    head.turn()
+    if head.has_given_up():
+        return
     python = [f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", sys.executable, "-s", "-P"]
     parts = int(os.environ.get("SLURM_HET_SIZE", "1"))
     words = script.step(parts, home, python, launch.step or ("srun",))

@@ -16,8 +16,8 @@ import msgspec
 
 from parkade.engines.local import detaching, processes, records
 from parkade.engines.local.clocks import monotonic_us, wall_us
-from parkade.engines.local.keeper import STOPPED_FIRST, Keeper
-from parkade.engines.local.records import Guard, Launch, Member
+from parkade.engines.local.keeper import Keeper
+from parkade.engines.local.records import STOPPED_FIRST, Guard, Launch, Member
 from parkade.engines.local.state_file import never_started
 from parkade.engines.local.validation import folder_name
 from parkade.engines.slurm import gathering, signals
@@ -40,7 +40,7 @@ class MemberKeeper(Keeper):
         super().__init__(own, launch, wake, guard, orders=home, silence=silence)
 
     def agree(self) -> str | None:
-        """Waits for the head's word."""
+        """Waits for the head's word, also where it is to leave: others may have begun."""
         lease = self.launch.attempt.lease
         if lease and self.leaving.silence.lasted_us(monotonic_us()) >= lease.silence_us:
             return "the control plane was not heard for its lease before it began"

@@ -6,7 +6,7 @@ Two sources tell of an attempt. Slurm says whether its job waits, runs, or is ov
 the nodes are free. The members say what became of the ranks, in files. Neither is enough:
 
     job in squeue     members            meaning
-    waiting           -                  starting; at its deadline the job is cancelled
+    waiting           -                  starting; the job of what is to leave is cancelled
     live              ranks started      running
     COMPLETING        -                  not free yet
     over              released           released: exits are the members'

@@ -75,6 +75,12 @@ class Submitting:
             if homes.read_submissions(home) == known and homes.claimed_by(home) is None:
                 self._send(home, launch, nodes, known)
 
+    @contextmanager
+    def paused(self, home: Path) -> Iterator[None]:
+        """Nothing of this attempt is submitted meanwhile."""
+        with _lock(home):
+            yield
+
     def _send(
         self,
         home: Path,

@@ -29,6 +29,7 @@ class Attempt:
         self.over_us: int | None = None
         self.cancelled_us = 0
         self.canceller = Canceller()
+        self.was_ordered = False
         self.has_run = False
         self._stamps: dict[str, tuple[int, int]] = {}
 

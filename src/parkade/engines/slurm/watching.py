@@ -1,8 +1,11 @@
 """Looks at all attempts of a pool at once and does what follows from what is seen.
 
 One look is one `squeue`, and one `sinfo` where a job is over of which a member has said nothing. It
-acts only on a complete answer: it submits again what Slurm lost, cancels what waits past its
-deadline or stays past its kill, and cancels a second job of one attempt. Blocks.
+acts only on a complete answer: it submits again what Slurm lost, cancels what waits though it is to
+leave or stays past its kill, and cancels a second job of one attempt. Blocks.
+
+A job is cancelled before its kill only where Slurm said that it waited after its order was written:
+whatever begins later reads the order and opens no gang (`head`), so no program loses its notice.
 """
 
 import logging
@@ -199,17 +202,26 @@ class Watching:
             self._end_survivors(attempt, now_us)
             return attempt.observed(parts, released_us=None, detail="a node is out of reach")
         attempt.over_us = None
-        if found is Standing.LOST and order is not None and now_us >= order.deadline_us:
-            return self._release(attempt, parts, now_us)
+        if found is Standing.LOST and order is not None:
+            return self._give_up(attempt, now_us)
         if found is Standing.LOST:
             self._submit_again(attempt)
+        was_ordered, attempt.was_ordered = attempt.was_ordered, order is not None
         if order is not None and parts:
-            waits_us = order.deadline_us
-            due_us = order.kill_us + CANCEL_AFTER_KILL_US if found is Standing.LIVES else waits_us
+            lives = found is Standing.LIVES or not was_ordered
+            due_us = order.kill_us + CANCEL_AFTER_KILL_US if lives else now_us
             if now_us >= due_us and now_us >= attempt.cancelled_us + CANCEL_AGAIN_US:
                 attempt.cancelled_us = now_us
                 self._cancel(attempt, (parts[0].leader,))
         return attempt.observed(parts, released_us=None)
+
+    def _give_up(self, attempt: Attempt, now_us: int) -> ObservedAttempt:
+        """It is to leave and has no job: it ends, unless one was submitted since it was looked at.
+        A job that Slurm finds again later reads the order and begins nothing."""
+        with self.submitting.paused(attempt.home):
+            if homes.read_submissions(attempt.home) == attempt.submissions:
+                return self._release(attempt, (), now_us)
+        return attempt.observed((), released_us=None)
 
     def _release(self, attempt: Attempt, parts: tuple[Job, ...], now_us: int) -> ObservedAttempt:
         # Read again: a member may have spoken between the look and Slurm's answer.

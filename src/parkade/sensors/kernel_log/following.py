@@ -13,6 +13,9 @@ one that was cut and grew past the old place; it finds the copy that was made be
 knows a log that a longer copy of itself replaced. What stands behind a bookmark and cannot be found
 is told in `missed`. `rotation` knows where a rotation puts files.
 
+A follower that **rests** holds no file open between two looks, for programs that may open few: it
+goes on as after a restart, and looks at a log that has not changed by its size and times alone.
+
 Worked example. `kern.log` was read to byte 900. It is copied to `kern.log.1` and cut, and 2,000
 bytes are written into it. The bytes before place 900 differ, so it was cut; those of `kern.log.1`
 are the same: that is read on from 900, then `kern.log` from its beginning.
@@ -49,6 +52,8 @@ MOST_LINES = 10_000
 
 Identity = tuple[int, int]
 """Device and inode."""
+Look = tuple[int, int, int, int]
+"""Device, inode, size, and when it was written last: equal where nothing was written."""
 
 
 class _OpenFile:
@@ -122,6 +127,10 @@ class _OpenFile:
         self._part, self._part_bytes = b"", 0
         self.close()
 
+    def look(self) -> Look:
+        """How it stands now."""
+        return _look(os.fstat(self._handle.fileno()))
+
     def skip(self) -> None:
         """Nothing of what it holds now is given out."""
         self._at = self._handle.seek(0, os.SEEK_END)
@@ -137,8 +146,8 @@ class Follower:
 
     `unread` says why the path cannot be read now, None where it can; a file that comes later is
     read from its beginning. `missed`: what was not read, behind the bookmark that it went on from
-    or before a cut. `olddir`: into which the log is rotated, from its own folder on. `steady` is a
-    clock in seconds."""
+    or before a cut. `olddir`: into which the log is rotated, from its own folder on. `rests`: see
+    the module. `steady` is a clock in seconds."""
 
     def __init__(
         self,
@@ -146,29 +155,38 @@ class Follower:
         *,
         from_end: bool,
         olddir: Path | None = None,
+        rests: bool = False,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._olddir = olddir
         self._steady = steady
+        self._rests = rests
+        self._resting: tuple[Place, ...] | None = None
         self._looked_s = steady()
         self._files: deque[_OpenFile] = deque()
         self._behind_s: float | None = None
+        self._seen: Look | None = None
+        self._left = 0
         self.unread: str | None = None
         self.missed: Missed | None = None
         self._open_path()
         if from_end and self._files:
             self._files[-1].skip()
+        self._rest()
 
     def poll(self, most_lines: int = MOST_LINES) -> list[str]:
         """The whole lines since the last call, at most `most_lines`; [] where there are none."""
         found: list[str] = []
+        if self._resting is not None and not self._wake():
+            return found
         self._look_at_path()
         is_whole = self._take(found, most_lines)
         if is_whole:
             self._behind_s = None
         elif self._behind_s is None:
             self._behind_s = self._steady()
+        self._rest()
         return found
 
     @property
@@ -176,13 +194,14 @@ class Follower:
         """What the last look left unread."""
         if self._behind_s is None:
             return NO_BACKLOG
-        return Backlog(sum(it.left for it in self._files), self._steady() - self._behind_s)
+        left = self._left if self._resting else sum(it.left for it in self._files)
+        return Backlog(left, self._steady() - self._behind_s)
 
     @property
     def bookmark(self) -> str | None:
         """How far its files were given out as whole lines, oldest first; those of which nothing was
-        are left out. None where none is open."""
-        places = [it.place() for it in self._files]
+        are left out. None where none is followed."""
+        places = self._resting or [it.place() for it in self._files]
         kept = [it for at, it in enumerate(places) if at == 0 or it.offset > 0]
         return ";".join(it.text() for it in kept) or None
 
@@ -191,19 +210,48 @@ class Follower:
         What is not found is told, and the path is read from its beginning."""
         places = [Place.of(text) for text in bookmark.split(";")]
         known = [each for each in places if each is not None]
-        if self._files and len(known) == len(places):
-            self._go_on(known)
+        if len(known) == len(places):
+            self._go_on(tuple(known))
+            self._rest()
 
     def close(self) -> None:
         """Ends it."""
         while self._files:
             self._files.popleft().close()
 
-    def _go_on(self, places: list[Place]) -> None:
-        """With the files as they are now: those behind the first place that can be found."""
+    def _rest(self) -> None:
+        """Lets go of the files until the next look, where that is wanted."""
+        if not self._rests or not self._files:
+            return
+        self._resting = tuple(it.place() for it in self._files)
+        self._left = sum(it.left for it in self._files)
+        is_done = len(self._files) == 1 and not self._left
+        self._seen = self._files[-1].look() if is_done else None
+        self.close()
+
+    def _wake(self) -> bool:
+        """Opens the files again; whether there may be anything new, and the path can be read."""
+        try:
+            seen = _look(self._path.stat())
+        except OSError as error:
+            self.unread = _why(self._path, error)
+            return False
+        places = self._resting
+        assert places is not None
+        if seen == self._seen:
+            self.unread = None
+            return False
+        self._go_on(places)
+        return bool(self._files)
+
+    def _go_on(self, places: tuple[Place, ...]) -> None:
+        """With the files as they are now: those behind the first place that can be found. Where the
+        path cannot be read now, later."""
         self.close()
         self._open_path()
+        self._resting, self._seen, self._left = None, None, 0
         if not self._files:
+            self._resting = places
             return
         current = self._files.pop()
         first, rest = places[0], places[1:]
@@ -212,6 +260,7 @@ class Follower:
             self._miss(first, rotated)
             if rotated.files or not rest:
                 self._open_rotated(rotated.files, (first, *rest))
+                self._miss_rest(rest, rotated.files)
                 break
             first, rest = rest[0], rest[1:]
         current.close()
@@ -219,11 +268,19 @@ class Follower:
         self._open_path(found)
 
     def _miss(self, place: Place, rotated: Rotated) -> None:
-        """Notes what of it is not read."""
+        """Notes what of it is not read; once."""
         why = missed(place, rotated)
-        if why is not None:
-            before = 0 if self.missed is None else self.missed.spans
-            self.missed = Missed(why, place.read_s, before + 1)
+        known = self.missed
+        if why is None or (known is not None and known[:2] == (why, place.read_s)):
+            return
+        self.missed = Missed(why, place.read_s, 1 if known is None else known.spans + 1)
+
+    def _miss_rest(self, places: tuple[Place, ...], rotated: tuple[Path, ...]) -> None:
+        """Notes those of the later places that stand in no file any more."""
+        for place in places:
+            is_held = any(place.holds(path, is_same=False) for path in rotated)
+            if not is_held and not place.is_in(self._path):
+                self._miss(place, Rotated((), ()))
 
     def _open_other(self, place: Place, unlooked_s: float) -> None:
         """The path names another file now, which may be a longer copy of the one that was read, as
@@ -298,7 +355,7 @@ class Follower:
         elif self._files[-1].identity != (now.st_dev, now.st_ino):
             self._open_other(self._files[-1].place(), unlooked_s)
         elif self._files[-1].is_cut(now.st_size):
-            self._go_on([it.place() for it in self._files])
+            self._go_on(tuple(it.place() for it in self._files))
 
 
 def checksum(descriptor: int, offset: int) -> int:
@@ -314,6 +371,10 @@ def _opened(path: Path) -> BinaryIO:
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
     raise OSError(errno.EINVAL, NO_FILE)
+
+
+def _look(seen: os.stat_result) -> Look:
+    return (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
 
 
 def _why(path: Path, error: OSError) -> str:

@@ -44,13 +44,16 @@ class KernelLogFile:
         hosts: tuple[str, ...] = (),
         sharing: Hosts | None = None,
         olddir: Path | None = None,
+        rests: bool = False,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.tally = LineTally()
         self._node, self._path = node, path
         self._hosts = Hosts(hosts or (node,))
         self._sharing = sharing
-        self._follower = Follower(path, from_end=from_end, olddir=olddir, steady=steady)
+        self._follower = Follower(
+            path, from_end=from_end, olddir=olddir, rests=rests, steady=steady
+        )
         self.state = self._state()
 
     def poll(self, now_us: int) -> list[Symptom]:

@@ -37,6 +37,19 @@ class Held:
     stop: Stop | None = None
     is_broken: bool = False
 
+    min_runtime_us: int | None = None
+    """So long after its start no bid takes them; None: any higher one does."""
+
+    agreed_micros: int = 0
+    """The most that one of its nodes cost when it was launched, micro-units per GPU-hour."""
+
+    def is_protected(self, demand: "DemandBook", at_us: int) -> bool:
+        """Whether no bid takes its seats now, as far as its nodes are well."""
+        if self.min_runtime_us is None or demand.started_us is None or self.is_broken:
+            return False
+        is_at_its_price = (demand.limit_micros or 0) >= self.agreed_micros
+        return is_at_its_price and at_us < demand.started_us + self.min_runtime_us
+
 
 @dataclass(kw_only=True)
 class DemandBook:

@@ -175,6 +175,7 @@ class SeatAuditor:
                 self._check_promised(each.seat.node, kept.claim)
         for repriced in event.repriced:
             self._check_price(repriced.workload, repriced.rate)
+            self._check_agreed(repriced, event.at_us)
         for waiting in event.waiting:
             name = lines.name_of(waiting.demand)
             require(bool(waiting.why), 12, f"{name} waits without a reason")
@@ -219,6 +220,10 @@ class SeatAuditor:
         stop = leaving.stop
         if stop is not None:
             require(held is not None, 8, f"{name} was told to leave and holds nothing")
+            is_outbid = stop.cause in (Cause.OUTBID, Cause.RESIZED)
+            if is_outbid and held is not None and held.is_protected(demand, at_us):
+                says = f"{name} is {stop.cause} before it ran for {held.min_runtime_us} us"
+                require(any(not self._is_open(it.node) for it in held.seats), 41, says)
             self._order(name, stop)
             self._check_notice(name, stop)
         is_own = stop is not None and stop.cause in OWN_CAUSES
@@ -303,6 +308,18 @@ class SeatAuditor:
         is_above = floor is None or limit is None or price >= min(floor, limit)
         require(is_above, 14, f"{name} pays {price} below the floor {floor} that it draws")
 
+    def _check_agreed(self, repriced: lines.Repriced, at_us: int) -> None:
+        """Seats that no bid takes cost what they cost at the start at most, or their floor."""
+        name, rate = repriced.workload, repriced.rate
+        held = self.held.get(name)
+        if held is None or not held.is_protected(self.demands[name], at_us):
+            return
+        price = max((rate.price_micros, *rate.node_prices))
+        is_agreed = price <= max(held.agreed_micros, rate.floor_micros or 0)
+        is_closed = any(not self._is_open(seat.node) for seat in held.seats)
+        says = f"{name} pays {price}, above {held.agreed_micros}, while no bid takes its seats"
+        require(is_agreed or is_closed, 41, says)
+
     def _check_promised(self, node: str, by: str) -> None:
         """What is promised and what stays there fits."""
         stays = [
@@ -329,7 +346,12 @@ class SeatAuditor:
         require(is_due, 10, f"{name} was launched before its back-off was over")
         self._attempts[attempt.attempt] = None
         demand.generation, demand.started_us = attempt.generation, None
-        self._seat(name, Held(seats=seats or (), attempt=attempt.attempt), event.at_us)
+        held = Held(seats=seats or (), attempt=attempt.attempt)
+        if demand.limit_micros is not None:
+            rate = attempt.rates[-1]
+            held.min_runtime_us = self._terms[demand.market].min_runtime_us
+            held.agreed_micros = max((rate.price_micros, *rate.node_prices))
+        self._seat(name, held, event.at_us)
 
     def _seat(self, name: str, held: Held, at_us: int) -> None:
         """No other org is there, and what another org left was turned around."""

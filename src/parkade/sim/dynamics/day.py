@@ -212,7 +212,8 @@ class Day:
 
     def _start(self, name: str, generation: int) -> None:
         runner = self._runners[name]
-        if not runner.is_at(generation) or runner.broken_us is not None:
+        is_to_run = runner.broken_us is None and runner.stop is None
+        if not runner.is_at(generation) or not is_to_run:
             return
         runner.started_us = self.now_us
         self._report(runner, EnginePhase.RUNNING)

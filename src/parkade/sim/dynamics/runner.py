@@ -54,8 +54,10 @@ class Runner:
         self._progress(now_us, is_saved=False)
 
     def leaves_us(self) -> int:
-        """When its seats are seen free after the notice."""
+        """When its seats are seen free after the notice; at once where it had no process yet."""
         assert self.stop is not None
+        if self.started_us is None:
+            return self.stop.noticed_us
         saving_us = self.job.saving_us
         if saving_us is not None and self.stop.noticed_us + saving_us <= self.stop.kill_us:
             return self.stop.noticed_us + saving_us
@@ -64,7 +66,8 @@ class Runner:
     def leave(self, now_us: int) -> int | None:
         """It left under its notice: the exit code, None where it was killed."""
         assert self.stop is not None
-        is_saved = self.job.saving_us is not None and now_us < self.stop.kill_us
+        has_begun = self.started_us is not None
+        is_saved = has_begun and self.job.saving_us is not None and now_us < self.stop.kill_us
         self._progress(now_us, is_saved=is_saved and self.broken_us is None)
         return EXIT_SAVED if is_saved else None
 

@@ -165,7 +165,7 @@ class Counterfactual:
         for level, gap in self._gaps(room, fabric, shape.tenant):
             ranks = min(missing, shape.ranks_in(gap))
             if ranks:
-                _count(change, (fabric, shape.tenant, level, gap), -1)
+                count_in(change, (fabric, shape.tenant, level, gap), -1)
                 left.append((level, gap - ranks * shape.gpus))
                 missing -= ranks
         opened = shape.nodes_for(missing)
@@ -181,7 +181,7 @@ class Counterfactual:
             change[fabric] = opened
         for level, gap in left:
             if gap:
-                _count(change, (fabric, shape.tenant, level, gap), 1)
+                count_in(change, (fabric, shape.tenant, level, gap), 1)
         return change
 
     def refit(self, room: Room, floor_index: FloorIndex, fit: ShapeFit) -> None:
@@ -251,13 +251,14 @@ def shifted(difference: Difference, there: Difference, base: Difference) -> Diff
     """The difference after a rival changed `there` in the counterfactual and `base` in the base."""
     found = dict(difference)
     for key, count in there.items():
-        _count(found, key, count)
+        count_in(found, key, count)
     for key, count in base.items():
-        _count(found, key, -count)
+        count_in(found, key, -count)
     return found
 
 
-def _count(change: Difference, key: int | GapKey, by: int) -> None:
+def count_in(change: Difference, key: int | GapKey, by: int) -> None:
+    """Adds to a difference; what comes to nothing leaves it."""
     total = change.get(key, 0) + by
     if total:
         change[key] = total

@@ -30,18 +30,18 @@ floor that its seats drew when they closed, and a limit below that loses them. S
 are all closed pays just that floor, and no limit that it could name gains.
 """
 
-from itertools import pairwise
 from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
-from parkade.core.market.layout import Parts, floors_drawn
+from parkade.core.market.layout import Parts
 from parkade.core.market.market_state import MarketState
-from parkade.core.market.prices.counterfactuals import Difference, Name, PriceQuery, shifted
+from parkade.core.market.prices.bounded import ask_by_node, bound_by_node, bound_price
+from parkade.core.market.prices.counterfactuals import Difference, PriceQuery, shifted
 from parkade.core.market.prices.pinned import price_pinned
+from parkade.core.market.prices.protected import ask_protected, price_protected
 from parkade.core.market.prices.reruns import CriticalValue, price_newcomer, price_winner
-from parkade.core.market.prices.sweep import Answer, CounterfactualSweep
+from parkade.core.market.prices.sweep import CounterfactualSweep
 from parkade.core.market.priority import newcomer_factor
-from parkade.core.market.sizes import Sizes, asked_for
 from parkade.core.market.spot import Bid
 from parkade.core.placement.room import Shape
 
@@ -94,6 +94,8 @@ def _price_turns(
     """As `price_all`, for the bids that took their turns: what winners pay, and what losers and the
     sizes of the ladder would need, or one of both."""
     sweep = CounterfactualSweep(allocation.start)
+    if asks_winners:
+        ask_protected(sweep, allocation)
     newcomer = newcomer_factor(state.terms, state.gpus_per_node)
     sizes = _ladder_sizes(allocation) if asks_losers else []
     losing = _losing(allocation) if asks_losers else []
@@ -113,7 +115,7 @@ def _price_turns(
         elif parts is not None and bid.shape.any_fabric:
             reruns.append(at)
         elif parts is not None and bid.sizes is not None:
-            _ask_by_node(sweep, bid, bid.sizes, parts, taken)
+            ask_by_node(sweep, bid, bid.sizes, parts, taken)
         elif parts is not None:
             query = PriceQuery(bid.factor, False, bid.name)
             sweep.add_query(shifted({}, {}, taken), bid.shape, query, bid.array)
@@ -133,39 +135,18 @@ def _price_turns(
             if found is not None:
                 to_win[bid.name] = found
         elif asks_winners and bid.sizes is not None:
-            by_node[bid.name] = _bound_by_node(bid, parts, answers)
+            by_node[bid.name] = bound_by_node(bid, parts, answers)
             paid[bid.name] = by_node[bid.name][-1]
         elif asks_winners:
             paid[bid.name] = bound_price(CriticalValue(*answers[bid.name]), bid, parts)
+    if asks_winners:
+        protected = price_protected(allocation, answers)
+        paid |= {name: prices[-1] for name, prices in protected.items()}
+        elastic = (bid.name for bid, _ in allocation.protected.counted if bid.sizes is not None)
+        by_node |= {name: protected[name] for name in elastic}
     assert all(name in allocation.parts for name in paid), "a loser pays"
     ladder = tuple((shape.nodes, answers[shape, newcomer][0]) for shape in sizes)
     return Prices(paid, to_win, ladder, by_node)
-
-
-def _ask_by_node(
-    sweep: CounterfactualSweep, bid: Bid, sizes: Sizes, parts: Parts, taken: Difference
-) -> None:
-    """Ask what each node of an elastic winner costs, in the market without the whole of it."""
-    (part,) = parts
-    without = shifted({}, {}, taken)
-    for number, shape in enumerate(asked_for(sizes, bid.shape, part.fabric, len(part.levels))):
-        query = PriceQuery(bid.factor, False, (bid.name, number))
-        sweep.add_query(without, shape, query, bid.array)
-
-
-def _bound_by_node(
-    bid: Bid, parts: Parts, answers: dict[Name, Answer]
-) -> tuple[tuple[int, str | None], ...]:
-    """(price, rival) of each node: its critical value, at least the floor that it draws."""
-    (part,) = parts
-    found: list[tuple[int, str | None]] = []
-    for number, level in enumerate(part.levels):
-        micros, set_by = answers[bid.name, number]
-        assert micros is not None, "a node of a winner fits without it"
-        assert level <= bid.limit, "a node draws a floor that the limit does not meet"
-        found.append((min(max(micros, level), bid.limit), set_by if micros >= level else None))
-    assert all(a[0] <= b[0] for a, b in pairwise(found)), "a further node costs less"
-    return tuple(found)
 
 
 class _SharedNode:
@@ -217,15 +198,3 @@ def _losing(allocation: Allocation) -> list[tuple[Shape, int]]:
             if parts is None and bid.shape.gpus <= allocation.layout.node_gpus
         )
     )
-
-
-def bound_price(price: CriticalValue, bid: Bid, parts: Parts) -> tuple[int, str | None]:
-    """(price, rival) of a winner: its critical value bounded by floors drawn and by its limit.
-
-    The rival is None where a floor is the greater.
-    """
-    assert price.micros is not None, "a winner's shape fits without it"
-    drawn = max(floors_drawn(bid.shape, parts))
-    micros = max(price.micros, drawn)
-    assert drawn <= bid.limit, "a winner draws floors that its limit does not meet"
-    return min(micros, bid.limit), price.set_by if price.micros >= drawn else None

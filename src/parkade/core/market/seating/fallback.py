@@ -31,14 +31,14 @@ def seat_as_allocated(
     winners: list[Winner],
     layout: Layout,
     kept: KeptRoom,
-    pinned: Container[str] = (),
+    counted_by_name: Container[str] = (),
 ) -> dict[str, Seats] | GivesUpClosed:
     """Nodes in the very fabrics of the allocation for every winner.
 
     What was counted is given names: each whole node, and each shared node (a token) with all that
     share it. Winners that stay come first, owners choose before their kept nodes, and those before
-    other winners. Tokens are distinct over both stages of the allocation. `pinned`: the bids that
-    are counted on their very nodes. Grows with seats.
+    other winners. Tokens are distinct over both stages of the allocation. `counted_by_name`: the
+    bids that are counted on their very nodes. Grows with seats.
     """
     seats: dict[str, Seats] = {}
     taken: set[str] = set()
@@ -53,7 +53,9 @@ def seat_as_allocated(
     # Those that are counted on their very nodes name these before others that share them.
     by_name = sorted(
         others,
-        key=lambda it: it.demand.demand not in pinned and not is_counted_by_name(it.demand, layout),
+        key=lambda it: (
+            it.demand.demand not in counted_by_name and not is_counted_by_name(it.demand, layout)
+        ),
     )
     own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in by_name}
     empty = empty_open_nodes(layout)

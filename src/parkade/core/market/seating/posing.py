@@ -1,8 +1,9 @@
 """What all tries of one clearing's seating share, made of the market and its allocation.
 
 A winner draws floors in the order in which the allocation lets it: bids that it counted where they
-stand (`Allocation.pinned`) before all others, and these in priority order. In another order a
-winner that stays would draw a dearer floor than was counted for it, and no seating would hold.
+stand before all others (`Allocation.protected`, then `pinned`), and these in priority order. In
+another order a winner that stays would draw a dearer floor than was counted for it, and no seating
+would hold.
 """
 
 from parkade.core.market.allocation import Allocation
@@ -50,6 +51,7 @@ def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> P
             if it.demand.tier is PriorityTier.RESERVED
             and it.demand.demand not in allocation.reserved.overflowed
         ),
+        allocation.protected.names,
         frozenset(
             it.demand.demand for it in winners if _must_move(it, counted[it.demand.demand], layout)
         ),
@@ -61,8 +63,9 @@ def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> P
 
 def by_turn(allocation: Allocation, winners: list[Winner]) -> list[Winner]:
     """Winners in the order in which an allocation lets them draw floors."""
-    pinned = {bid.name for bid, _ in allocation.pinned}
-    return sorted(winners, key=lambda it: it.demand.demand not in pinned)
+    protected = {bid.name: -2 for bid, _ in allocation.protected.counted}
+    first = protected | {bid.name: -1 for bid, _ in allocation.pinned}
+    return sorted(winners, key=lambda it: first.get(it.demand.demand, 0))
 
 
 def _must_move(winner: Winner, counted: dict[int, int], layout: Layout) -> bool:

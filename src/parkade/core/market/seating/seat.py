@@ -201,8 +201,9 @@ def _sending_owners(problem: Problem) -> Rules:
 
 def _fallback(problem: Problem) -> _Found | GivesUpClosed:
     """The seating of the allocation's own fabrics."""
-    pinned = {bid.name for bid, _ in problem.allocation.pinned}
-    seats = seat_as_allocated(problem.winners, problem.layout, problem.kept, pinned)
+    allocation = problem.allocation
+    by_name = allocation.protected.names | {bid.name for bid, _ in allocation.pinned}
+    seats = seat_as_allocated(problem.winners, problem.layout, problem.kept, by_name)
     if isinstance(seats, GivesUpClosed):
         return seats
     movers = _movers(problem, seats)

@@ -72,6 +72,9 @@ class Problem(NamedTuple):
     """Owners' demands that were counted in their own fabrics: they sit there, and guests give way
     for it."""
 
+    protected: frozenset[str]
+    """Spot that no bid pushes out: it gives way to none."""
+
     must_move: frozenset[str]
     """Runners that lose a seat of theirs if they sit where they were counted."""
 
@@ -233,7 +236,7 @@ class SeatsInMaking:
         if isinstance(key, int):
             return is_misplaced or self._rules.all_runners
         winner = self.winners[key]
-        if winner.stays or key in self._rules.held:
+        if winner.stays or key in self._rules.held or key in self._problem.protected:
             return False
         if winner.price is None:
             return key not in self.own and (is_misplaced or self._rules.all_runners)
