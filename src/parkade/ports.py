@@ -6,7 +6,7 @@ id, order is (epoch, sequence). Times are microseconds since 1970-01-01 UTC.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -18,7 +18,13 @@ from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
 from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.reservations.owner_job import OwnerJob
-from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit, Words
+from parkade.core.workloads.observed import (
+    AttemptName,
+    Checkpoint,
+    ObservedAttempt,
+    RankExit,
+    Words,
+)
 from parkade.core.workloads.observed import EnginePhase as Phase
 from parkade.core.workloads.saving import TERM_REQUEST, SaveRequest
 from parkade.core.workloads.workload import Stop
@@ -366,12 +372,23 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     refused where no engine of its market can."""
 
 
+MOST_TROUBLES = 100
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """What keeps an agent from its work now, in words for people. `attempt`: which is not started
+    because of it; None: it concerns the pool."""
+
+    attempt: AttemptName | None
+    says: Words
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """All of a pool at `at_us`. Nothing follows from an incomplete one.
 
     `capabilities`, `refused` and `owners` are added by the agent; an engine leaves them out.
     `refused` says why the agent does not obey the desired state that it was told last; None: it
-    does.
+    does. `troubles` are told to people, also of an incomplete one; nothing else follows from them.
     """
 
     pool: str
@@ -381,6 +398,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Capabilities | None = None
     refused: Words | None = None
     owners: OwnerReport | None = None
+    troubles: Annotated[tuple[Trouble, ...], msgspec.Meta(max_length=MOST_TROUBLES)] = ()
 
 
 class LogRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from parkade.ports import (
     NodeShape,
     Phase,
     Transient,
+    Trouble,
     Unsupported,
 )
 from tests.agent.fakes import FakeControlPlane, FakeEngine
@@ -155,6 +156,20 @@ def test_a_launch_that_can_never_work_is_reported_and_not_repeated(
                 assert refused.launch_error == "gpus: too many"
                 assert refused.is_refused is is_refused, "it is told so after a restart, too"
         assert engine.launches == ["a"]
+
+    asyncio.run(body())
+
+
+def test_what_keeps_an_attempt_from_starting_is_told_until_it_starts(tmp_path: Path) -> None:
+    async def body() -> None:
+        engine, control = FakeEngine(), FakeControlPlane()
+        engine.troubles["a"] = [Transient("no launcher")] * 20
+        control.desire(wanted("a"), sequence=1)
+        async with running(engine, control, tmp_path):
+            told = (Trouble(attempt="a", says="no launcher"),)
+            await until(lambda: any(one.troubles == told for one in control.reports))
+            await until(lambda: control.last("a") and control.reports[-1].troubles == ())
+        assert engine.launches.count("a") == 21
 
     asyncio.run(body())
 

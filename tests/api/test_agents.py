@@ -15,7 +15,7 @@ from parkade.control.rules import RULES
 from parkade.core.state import commands
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import HOUR_US, MINUTE_US
-from parkade.ports import Capabilities, Observation
+from parkade.ports import Capabilities, Observation, Trouble
 from parkade.sensors.clock import HeardClock
 from parkade.store import open_sqlite
 from tests import builders
@@ -83,6 +83,29 @@ def test_a_plane_refuses_what_no_engine_can_carry_out_whichever_way_it_came(
     assert (outcome.reason, outcome.field) == ("unsupported", "spec.env_file")
 
 
+def test_what_keeps_an_agent_from_its_work_is_told_to_operators_and_to_whom_it_concerns(
+    fresh: Town,
+) -> None:
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    assert fresh.observe(pool).is_success
+    workload = fresh.submit(pool, owner, limit_price="1000")
+    attempt = fresh.wait_for_attempt(pool, workload)
+    own = Trouble(attempt=attempt, says="it is not in Slurm yet: no launcher")
+    other = Trouble(attempt="w99.1", says="a word of others")
+    assert report(fresh, pool, troubles=(own, other)).is_success
+    (shown,) = fresh.done(fresh.get("/pools"))["pools"]
+    assert shown["agent"] == "heard"
+    assert shown["agent_says"] == f"{attempt} and 1 more not started: {own.says}"
+    assert fresh.done(fresh.get("/pools", owner))["pools"][0]["agent_says"] is None
+    says = fresh.done(fresh.get(f"/workloads/{workload}/why", owner))["says"]
+    assert says.endswith("; it is not in Slurm yet: no launcher")
+    silent = Trouble(attempt=None, says="Slurm does not answer the agent: connection refused")
+    assert report(fresh, pool, is_complete=False, troubles=(silent,)).is_success
+    assert fresh.done(fresh.get("/pools"))["pools"][0]["agent_says"] == silent.says
+    assert report(fresh, pool).is_success
+    assert fresh.done(fresh.get("/pools"))["pools"][0]["agent_says"] is None
+
+
 def test_an_agent_that_refuses_is_shown_wherever_people_look(fresh: Town) -> None:
     pool, (_, owner) = fresh.pool(), fresh.org()
     assert fresh.observe(pool).is_success
@@ -111,15 +134,10 @@ def test_an_agent_that_refuses_is_shown_wherever_people_look(fresh: Town) -> Non
     assert fresh.done(fresh.get("/pools"))["pools"][0]["agent"] == "heard"
 
 
-def report(town: Town, pool: str, *, refused: str | None) -> httpx.Response:
+def report(town: Town, pool: str, **keys: Any) -> httpx.Response:
     """An agent's look at a pool where nothing runs."""
-    observation = Observation(
-        pool=pool,
-        at_us=SystemClock().now_us(),
-        is_complete=True,
-        attempts=(),
-        refused=refused,
-    )
+    given = {"is_complete": True, "attempts": (), **keys}
+    observation = Observation(pool=pool, at_us=SystemClock().now_us(), **given)
     return town.http.post(
         f"/v1/pools/{pool}/observation",
         content=msgspec.json.encode(observation),

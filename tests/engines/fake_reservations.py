@@ -21,11 +21,13 @@ class FakeSlurm:
         self.reservations: dict[str, dict[str, str]] = {}
         self.cancelled: list[str] = []
         self.refuses: set[str] = set()
+        self.refused = 0
 
     def run(self, *words: str, stdin: str = "", account: Account | None = None) -> bytes:
         """As `Commands.run`."""
         assert not stdin and account is None
-        if words[0] in self.refuses:
+        if not self.refuses.isdisjoint(words[:2]):
+            self.refused += 1
             raise Transient(f"{words[0]}: Access denied")
         match words:
             case ("scontrol", "show", "config"):

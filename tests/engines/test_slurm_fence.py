@@ -110,6 +110,37 @@ def test_after_a_release_has_passed_the_fence_is_made_anew(beside: Beside) -> No
     assert beside.look().fence_stands and beside.fencing.recalled_us is None
 
 
+def test_nobody_is_seated_in_a_released_fence_until_a_new_one_stands(beside: Beside) -> None:
+    assert beside.look().taken == ()
+    release(beside, 20)
+    for _ in range(2):
+        told = {one.node: one.job for one in beside.look().taken}
+        assert set(told) == set(NODES)
+        assert told["n1"].startswith("the fence was released: it ends at 20")
+        beside.pass_s(8)
+    beside.pass_s(8)
+    beside.slurm.refuses.add("create")
+    assert {one.node for one in beside.look().taken} == set(NODES), "the next one is refused"
+    beside.slurm.refuses.clear()
+    beside.pass_s(2)
+    assert beside.look().taken == ()
+
+
+def test_a_refused_fence_is_told_and_asked_for_again_after_longer_and_longer_pauses(
+    tmp_path: Path,
+) -> None:
+    beside = Beside(tmp_path)
+    beside.slurm.refuses.add("create")
+    for _ in range(120):
+        assert not beside.look().fence_stands
+        beside.pass_s(0.5)
+    assert beside.fencing.fence.refused == "scontrol: Access denied"
+    assert beside.slurm.refused == 6, "after 0, 1, 3, 7, 15 and 31 s"
+    beside.slurm.refuses.clear()
+    beside.pass_s(30)
+    assert beside.look().fence_stands and beside.fencing.fence.refused is None
+
+
 def test_a_person_who_takes_a_release_back_ends_the_recall(beside: Beside) -> None:
     release(beside, 120)
     beside.look()

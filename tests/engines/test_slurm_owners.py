@@ -169,6 +169,8 @@ def test_what_jobs_ask_is_read_in_each_form_that_slurm_prints() -> None:
 def test_short_names_of_nodes_are_read() -> None:
     assert hosts.expand("n[1-3,07],gpu5") == ("n1", "n2", "n3", "n07", "gpu5")
     assert hosts.expand("a[1-2]b[1-2]") == ("a1b1", "a1b2", "a2b1", "a2b2")
+    assert hosts.is_whole("n[1-3,07],gpu5") and hosts.is_whole("n1")
+    assert not hosts.is_whole("n[1-3") and not hosts.is_whole("n1-3]")
     assert hosts.expand("(null)") == () == hosts.expand("")
 
 

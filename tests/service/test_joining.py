@@ -24,6 +24,7 @@ ANSWERS = {
     ),
     "sacctmgr -n -P show assoc format=account,user,grptres": "root||\nroot|root|\nacme||\n"
     "acme|ann_lee|\nlab||cpu=9,gres/gpu=17\nlab|bob|\nlab|ann_lee|\nLAB||\nweird=x||\nfree||\n",
+    "sacct -a -X -n -P -S now-7days -o account": "free\nacme\nfree",
     "scontrol show reservation --oneliner": "ReservationName=maint Nodes=n4 Accounts=(null)\n"
     "ReservationName=a Nodes=n[1-2] Users=(null) Accounts=acme",
     "scontrol show partition -o": "PartitionName=main AllowAccounts=ALL Nodes=n[1-4]\n"
@@ -62,7 +63,11 @@ def test_nodes_accounts_and_what_accounts_hold_become_a_pool_orgs_and_reservatio
     assert "# parkade reserve 2 --market box --org lab --name lab" in script
     assert "owners=account:acme=acme,account:lab=lab" in made.files["join.sh"]
     assert "root" not in made.files["join.sh"]
+    assert script[:3] == ["#!/bin/sh", "# After a line that fails nothing more is done.", "set -e"]
+    assert "# parkade lend acme --floor 1.00" in script
+    assert "# free (2 jobs in 7 days), LAB, weird?x" in script, "they own nothing"
     said = "\n".join(made.says)
+    assert "waits for ever (ReqNodeNotAvail)" in said and "free (2 jobs in 7 days)" in said
     assert "left out: account 'LAB'" in said and "left out: account 'weird=x'" in said
 
 

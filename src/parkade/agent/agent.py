@@ -27,6 +27,7 @@ from parkade.agent.health import HealthWatch
 from parkade.agent.logs import LogServer
 from parkade.agent.optional import KeepsFolders, KeepsLeases, ServesOwners, TellsChanges
 from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
+from parkade.agent.troubles import Troubles
 from parkade.core.workloads.observed import MOST_WORDS
 from parkade.ports import (
     Clock,
@@ -144,6 +145,7 @@ class Agent:
         self.desired: DesiredState | None = None
         self.seen: Observation | None = None
         self.launching: dict[str, asyncio.Task[None]] = {}
+        self.troubles = Troubles()
         self.reported: set[str] = set()
         self.changed = asyncio.Event()
         self.to_report = asyncio.Event()
@@ -345,8 +347,10 @@ class Agent:
             except (InvalidSpec, Unsupported) as error:
                 self._refuse(attempt.attempt, str(error))
             except (EngineError, OSError) as error:
-                logger.warning("launch of %s, again soon: %s", attempt.attempt, error)
+                if self.troubles.failed(attempt.attempt, error):
+                    logger.warning("launch of %s, again soon: %s", attempt.attempt, error)
                 return
+            self.troubles.started(attempt.attempt)
             if not self._places.locked():
                 # Looks for each of many launches would cost more than these; a tick comes anyway.
                 self.changed.set()
@@ -380,13 +384,16 @@ class Agent:
 
     def _publish(self, observation: Observation) -> None:
         observation = with_refusals(observation, self.desired, self.memory)
-        observation = replace(observation, capabilities=self.capabilities)
+        wanted = {one.attempt for one in self.desired.attempts} if self.desired else ()
+        troubles = self.troubles.told(observation, wanted)
+        observation = replace(observation, capabilities=self.capabilities, troubles=troubles)
         old, self.seen = self.seen, observation
         if (
             old is None
             or old.attempts != observation.attempts
             or old.is_complete != observation.is_complete
             or old.owners != observation.owners
+            or old.troubles != observation.troubles
         ):
             self.to_report.set()
 

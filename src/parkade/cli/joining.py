@@ -61,10 +61,11 @@ def join(
         from parkade.core.units.names import NAME
         from parkade.engines.slurm.commands import Commands
         from parkade.engines.slurm.finding import find
-        from parkade.engines.slurm.hosts import expand
+        from parkade.engines.slurm.hosts import expand, is_whole
         from parkade.ports import EngineError
         from parkade.service.joining import propose
         from parkade.service.partnering import Offer, propose_buffer
+        from parkade.wire.scalars import parse_amount
     if lend is not None and pin:
         fail("--pin is of a cluster that joins whole; leave out --lend", exit_code=2)
     if lend not in (None, "buffer") or (lend is None) != (marked is None):
@@ -74,6 +75,14 @@ def join(
     for option, name in names:
         if not NAME.accepts(name):
             fail(f"{option}: {NAME.words}", exit_code=2)
+    if not is_whole(marked or ""):
+        fail(f"--marked: {marked!r}: a bracket is open; write n[5-6]", exit_code=2)
+    try:
+        is_price = parse_amount(floor) >= 0
+    except ValueError as error:
+        fail(f"--floor: {error}", exit_code=2)
+    if not is_price:
+        fail(f"--floor: {floor!r} is below 0", exit_code=2)
     every_s = None if report_every is None else seconds_of(report_every)
     if out.exists():
         fail(f"{out} is there already; name a new folder", exit_code=2)
@@ -101,6 +110,7 @@ def join(
         out.mkdir(parents=True)
         for name, text in proposal.files.items():
             (out / name).write_text(text)
+            (out / name).chmod(0o755 if name.endswith(".sh") else 0o644)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}; choose another folder", exit_code=2)
     for line in proposal.says:

@@ -181,7 +181,7 @@ def _phase(answer: "wire.Workload", is_brief: bool) -> "Text":
         return text.append(f" {begun}/{members.total}" if is_brief else counts, style="dim")
 
     if answer.attempt is not None and not answer.is_reachable:
-        last = "" if is_brief else f", last {answer.phase}: its agent is not heard"
+        last = "" if is_brief else f", last {answer.phase}: its pool is not seen"
         return Text(f"unknown{last}", style="yellow")
     text = Text(answer.phase, style=COLOURS.get(answer.phase, ""))
     stop = answer.attempt.stop if answer.attempt else None

@@ -209,7 +209,8 @@ def overview(answer: "wire.Pools") -> None:
     )
     for each in answer.pools:
         if each.agent_says is not None:
-            say(f"The agent of {each.pool} refuses orders: {each.agent_says}.")
+            verb = "refuses orders" if each.agent == "refuses" else "says"
+            say(f"The agent of {each.pool} {verb}: {each.agent_says}.")
 
 
 def _draining(pool: "wire.Pool") -> str | None:

@@ -25,7 +25,7 @@ from parkade.core.state.commands import (
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import Spec
-from parkade.ports import Capabilities, Observation, OwnerReport
+from parkade.ports import Capabilities, Observation, OwnerReport, Trouble
 
 # An observation this much older than the last is no straggler, and one that comes so long after the
 # last was taken is none either: the agent's clock was set back.
@@ -76,6 +76,12 @@ class Intake:
         self._heard_us: dict[str, int] = {}
         self._known: dict[str, _Known] = {}
         self._capabilities: dict[str, Capabilities] = {}
+        self._troubles: dict[str, tuple[tuple[Trouble, ...], int]] = {}
+
+    def troubles(self, pool: str, steady_us: int) -> tuple[Trouble, ...]:
+        """What its agent said last that keeps it from its work; nothing once that is old."""
+        told, at_us = self._troubles.get(pool, ((), 0))
+        return told if steady_us - at_us <= self._silence_us else ()
 
     def take(
         self, observation: Observation, *, desired: int | None, now_us: int, steady_us: int
@@ -83,6 +89,8 @@ class Intake:
         """What follows; `desired` is the pool's desired sequence, None for an unknown pool. One
         dated after `now_us` is taken for one of now, or it would make stragglers of the next."""
         pool = observation.pool
+        if desired is not None:
+            self._troubles[pool] = (observation.troubles, steady_us)
         if desired is None or not self._is_usable(observation, now_us, steady_us):
             return _NOTHING
         was_silent = self.is_silent(pool, steady_us)

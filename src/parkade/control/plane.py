@@ -49,6 +49,7 @@ from parkade.ports import (
     LogRequest,
     NodeShape,
     Observation,
+    Trouble,
 )
 
 _log = structlog.get_logger(__name__)
@@ -301,6 +302,10 @@ class Plane:
         lacking = self._admission.lacking(self._dependencies.clock.steady_us())
         reasons = {pool: why for pool, why in own if pool not in silent} | lacking
         return {pool: why for pool, why in reasons.items() if self.has_pool(pool)}
+
+    def troubles(self, pool: str) -> tuple[Trouble, ...]:
+        """What keeps the agent of a pool from its work, by its own last words."""
+        return self._intake.troubles(pool, self._dependencies.clock.steady_us())
 
     def _able_first(self, command: Submit, look: Look | None) -> Look:
         """Looks whether an engine can carry it out, and then as asked."""

@@ -23,10 +23,13 @@ import msgspec
 import yaml
 
 from parkade.core.units.names import NAME, SYSTEM_UNIX_NAMES, UNIX_NAME
-from parkade.engines.slurm.finding import Found, FoundAccount, FoundNode
+from parkade.engines.slurm.finding import RECENT_DAYS, Found, FoundAccount, FoundNode
 
 TERMS = {"pay_as_you_go": "3.00", "reservation_rate": "2.00", "public_floor": "1.00", "fee": "1/10"}
 OF_RULES = ":=,"
+BEGIN = ("#!/bin/sh", "# After a line that fails nothing more is done.", "set -e")
+"""Of a script that is proposed, also for those who run it by `sh`."""
+MOST_NAMED = 20
 HEAD = "# Proposed from Slurm; nothing is done yet. The prices are examples: write your own.\n"
 
 
@@ -87,6 +90,7 @@ def propose(found: Found, *, pool: str, site: str, pinned: Sequence[str] = ()) -
     left = sorted({name for it in found.accounts for name in it.users if not _is_person(name)})
     says += [f"left out: user {name[:60]!r}: no person's Unix name" for name in left]
     says += [f"not found: {lack}" for lack in found.lacks]
+    says += _kept_out(found, held)
     return Proposal(files=files, says=tuple(says))
 
 
@@ -217,7 +221,7 @@ def _script(
     orgs: Mapping[str, str],
     held: Sequence[_Held],
 ) -> Iterator[str]:
-    yield "#!/bin/sh -e"
+    yield from BEGIN
     yield "# Read it first. The pool begins without guests: `parkade pool lend` lets them in."
     yield 'cd "$(dirname "$0")"'
     yield "parkade pool create -f pool.yaml"
@@ -247,6 +251,35 @@ def _script(
             f"# parkade reserve {it.nodes} --market {it.market} --org {orgs[it.account]}"
             f" --name {it.name}"
         )
+    if held:
+        yield "# The first period of each is paid at its sale: `parkade deposit ORG AMOUNT` before."
+        yield "# `pool lend` opens the pool's nodes; an owner's idle ones are lent by these:"
+    for it in held:
+        yield f"# parkade lend {it.name} --floor {TERMS['public_floor']}"
+    for line in _kept_out(found, held):
+        yield f"# {line}"
+
+
+def _kept_out(found: Found, held: Sequence[_Held]) -> Iterator[str]:
+    """Whose own `sbatch` starts on no node behind a fence, in words; nothing where that is
+    nobody's."""
+    holders = {it.account for it in held}
+    others = [it for it in found.accounts if it.account not in holders]
+    if not others:
+        return
+    others.sort(key=lambda it: (-it.recent, it.account))
+    named = [
+        f"{_plain(it.account)} ({it.recent} jobs in {RECENT_DAYS} days)"
+        if it.recent
+        else _plain(it.account)
+        for it in others[:MOST_NAMED]
+    ]
+    more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+    yield "Once `parkade pool fence` stands, plain sbatch of these accounts starts on no node of"
+    yield "the pool and waits for ever (ReqNodeNotAvail): they own nothing in what is proposed."
+    yield f"{', '.join(named)}{more}"
+    yield "Sell them a reservation with a rule of `owners`, let them use `parkade sbatch`, or leave"
+    yield "nodes for them out of pool.yaml."
 
 
 def _org(account: FoundAccount, org: str, known: set[str]) -> Iterator[str]:
@@ -260,6 +293,11 @@ def _org(account: FoundAccount, org: str, known: set[str]) -> Iterator[str]:
 
 def _is_person(user: str) -> bool:
     return UNIX_NAME.accepts(user) and user not in SYSTEM_UNIX_NAMES
+
+
+def _plain(account: str) -> str:
+    """An account's name as words that end no comment."""
+    return re.sub(r"[^\w.+@-]", "?", account[:60], flags=re.ASCII)
 
 
 def safe(name: str) -> str:

@@ -19,7 +19,7 @@ import msgspec
 import yaml
 
 from parkade.engines.slurm.finding import Found, FoundNode
-from parkade.service.joining import HEAD, TERMS, Proposal, safe
+from parkade.service.joining import BEGIN, HEAD, TERMS, Proposal, safe
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ def _script(offer: Offer, pool: str, lent: int, rest: Sequence[str]) -> Iterator
     options = [f"owners=user:*={org}"]
     options += [f"stands_in={','.join(rest)}={org}"] if rest else []
     given = " ".join(f"--engine-option {shlex.quote(option)}" for option in options)
-    yield "#!/bin/sh -e"
+    yield from BEGIN
     yield "# Read it first. An operator of the marketplace runs it; the partner runs the agent."
     yield 'cd "$(dirname "$0")"'
     yield f"parkade org create {org}"

@@ -305,7 +305,9 @@ class Pool(Answer):
     engine: str
     supplier: str | None
     agent: Literal["heard", "refuses", "silent", "never heard"]
-    agent_says: str | None = Field(None, description="why it refuses orders; for operators")
+    agent_says: str | None = Field(
+        None, description="why it refuses orders, or what keeps it from its work; for operators"
+    )
     fence: Literal["unneeded", "none", "asked", "stands"] = Field(
         "unneeded", description="none: jobs of others can take nodes, so only spot is sold"
     )

@@ -188,7 +188,13 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
         standstill = "its market stands still after an internal error; its operator was told"
     elif health.is_clock_doubted:
         standstill = "the clock jumped, and no clearing runs until an operator confirms it"
-    return views.why(known, standstill=standstill, sees_all=context.viewer.is_operator)
+    troubles = () if known.pool is None else context.plane.troubles(known.pool)
+    return views.why(
+        known,
+        standstill=standstill,
+        sees_all=context.viewer.is_operator,
+        trouble=views.trouble(known, troubles),
+    )
 
 
 @router.post("/workloads/{workload}/hold")

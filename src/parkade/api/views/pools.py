@@ -1,7 +1,7 @@
 """Pools, price sheets and nodes as shown."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -12,6 +12,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool
 from parkade.core.state.world import World
+from parkade.ports import Trouble
 from parkade.wire import pools as wire
 
 
@@ -62,22 +63,45 @@ def fleet(world: World) -> Fleet:
     )
 
 
-def pools(fleet: Fleet, refusing: Mapping[str, str]) -> wire.Pools:
+def pools(
+    fleet: Fleet,
+    refusing: Mapping[str, str],
+    troubles: Mapping[str, tuple[Trouble, ...]] | None = None,
+) -> wire.Pools:
     """Every pool and market; grows with the number of nodes. `refusing`: why agents do not obey,
-    by pool."""
+    by pool; `troubles`: what else keeps them from their work."""
+    told = troubles or {}
     nodes: dict[str, list[Node]] = defaultdict(list)
     for node in fleet.nodes:
         nodes[node.pool].append(node)
     return wire.Pools(
         pools=tuple(
-            _pool(pool, nodes[pool.pool], fleet.busy, refusing.get(pool.pool))
+            _pool(
+                pool,
+                nodes[pool.pool],
+                fleet.busy,
+                refusing.get(pool.pool),
+                troubles_say(told.get(pool.pool, ())),
+            )
             for pool in fleet.pools
         ),
         markets=tuple(map(market, fleet.markets)),
     )
 
 
-def _pool(pool: Pool, nodes: list[Node], busy: frozenset[str], refuses: str | None) -> wire.Pool:
+def troubles_say(troubles: Sequence[Trouble]) -> str | None:
+    """In one line: those of the pool, and one of those that keep workloads from starting."""
+    found = [one.says for one in troubles if one.attempt is None]
+    waiting = [one for one in troubles if one.attempt is not None]
+    if waiting:
+        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+        found.append(f"{waiting[0].attempt}{more} not started: {waiting[0].says}")
+    return "; ".join(found) or None
+
+
+def _pool(
+    pool: Pool, nodes: list[Node], busy: frozenset[str], refuses: str | None, trouble: str | None
+) -> wire.Pool:
     by_market: dict[str, list[Node]] = defaultdict(list)
     for node in nodes:
         by_market[node.market].append(node)
@@ -88,7 +112,7 @@ def _pool(pool: Pool, nodes: list[Node], busy: frozenset[str], refuses: str | No
         engine=pool.engine,
         supplier=pool.supplier,
         agent=agent_state(pool, refuses),
-        agent_says=refuses or None,
+        agent_says=refuses or (trouble if refuses is None else None),
         fence=pool.fence.value,
         nodes=len(nodes),
         nodes_in_play=sum(map(_is_in_play, nodes)),

@@ -1,6 +1,6 @@
 """Workloads as their org sees them: never who set a price, only what it was."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -24,6 +24,7 @@ from parkade.core.units.money import format_amount
 from parkade.core.units.phrases import some_of
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
+from parkade.ports import Trouble
 from parkade.wire import workloads as wire
 
 # One sentence for each `why` that somebody waits for; others are shown as they stand.
@@ -76,6 +77,10 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     workload: Workload
     terms: MarketTerms | None
     is_reachable: bool
+
+    pool: str | None
+    """Where its seats are or were promised."""
+
     accrued_micros: int
     debt_micros: int
     folder_until_us: int | None
@@ -105,6 +110,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         terms=market.terms if market else None,
         is_reachable=pool is None or pool.is_reachable,
         accrued_micros=accrued_with_members_micros(world, workload, now_us),
+        pool=None if pool is None else pool.pool,
         debt_micros=_debt_micros(world, workload, now_us) if market else 0,
         folder_until_us=folder_due_us(world, workload),
         falls_back_us=fallback_due_us(world, workload) if market else None,
@@ -266,8 +272,19 @@ def _trouble(pool: Pool, refusing: Collection[str]) -> str | None:
     return "was never heard" if pool.first_heard_us is None else "is silent"
 
 
-def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
-    """Why it is where it is, and what would change it; `standstill`: why nothing starts now.
+def trouble(known: Known, troubles: Sequence[Trouble]) -> str | None:
+    """What keeps its attempt from starting, or its pool from being seen; `troubles`: as the pool's
+    agent says."""
+    attempt = known.workload.attempt
+    own = () if attempt is None else (attempt.attempt, None)
+    return next((one.says for one in troubles if one.attempt in own), None)
+
+
+def why(
+    known: Known, *, standstill: str | None, sees_all: bool, trouble: str | None = None
+) -> wire.Why:
+    """Why it is where it is, and what would change it; `standstill`: why nothing starts now;
+    `trouble`: what its agent says.
 
     `sees_all`: an operator, who is told for whom it is moved by name.
     """
@@ -279,8 +296,11 @@ def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
     if known.falls_back_us is not None:
         says = f"{says}; it {_falls_back_says(known.falls_back_us)}"
     if not known.is_reachable and not workload.phase.is_ended:
-        says = f"{says}, as its agent last reported; the agent is silent now"
+        now = "the agent is silent now" if trouble is None else f"now {trouble}"
+        says = f"{says}, as its agent last reported; {now}"
         standstill = None
+    elif trouble is not None and known.phase is Phase.STARTING:
+        says = f"{says}; {trouble}"
     if standstill is not None and not workload.phase.is_ended:
         says = f"{says}; {standstill}"
     return wire.Why(

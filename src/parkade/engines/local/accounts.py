@@ -4,7 +4,7 @@ import os
 import pwd
 
 from parkade.engines.local.records import Account
-from parkade.ports import InvalidSpec, Unsupported
+from parkade.ports import InvalidSpec, Transient
 
 FIRST_PERSON_UID = 1000
 NOBODY_UID = 65_534
@@ -22,7 +22,8 @@ def resolve(
 
     None means: as the agent itself, which is refused where that is root, unless `runs_as_root`,
     and where a launcher lets us be others. Raises InvalidSpec for an account that runs no
-    workloads, and Unsupported where taking on another user would need rights that we do not have.
+    workloads, and Transient where taking on another user would need rights that we do not have: a
+    setting of the agent is no fault of the workload, which waits.
     """
     ours = os.geteuid()
     if unix_user is None:
@@ -35,9 +36,9 @@ def resolve(
         raise InvalidSpec(f"unix_user: {unix_user} is not known on this machine") from None
     if ours != 0 and not has_launcher:
         if entry.pw_uid != ours:
-            raise Unsupported(
-                f"unix_user: this agent is not root and runs attempts only as itself, "
-                f"not as {unix_user}"
+            raise Transient(
+                f"this agent is not root and runs workloads only as itself, not as {unix_user}: an"
+                " operator gives it the option launcher, or starts it as root"
             )
         return _account(entry), False
     if entry.pw_uid < FIRST_PERSON_UID or entry.pw_uid == NOBODY_UID:

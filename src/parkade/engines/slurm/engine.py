@@ -36,7 +36,7 @@ from parkade.engines.local.escalation import merge
 from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
 from parkade.engines.local.records import Account, Launch, Member
-from parkade.engines.slurm import hearing, homes, owners, recalling, signals, standing_in
+from parkade.engines.slurm import hearing, homes, owners, recalling, signals, standing_in, troubles
 from parkade.engines.slurm.acting import Acting
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.fencing import Fencing
@@ -181,6 +181,7 @@ class SlurmEngine:
         """
         self.validate(attempt)
         self._check_lease(attempt)
+        self.fencing.check(seat.node for seat in attempt.ranks)
         home, launch = await self._in_thread(partial(self._make_known, attempt))
         if attempt.stop is not None:
             return await self.stop(attempt.attempt, attempt.stop)
@@ -197,9 +198,13 @@ class SlurmEngine:
             found = await self._in_thread(self.watching.look)
         except EngineError as error:
             logger.warning("pool %s is not seen: %s", self.pool, error)
-            return Observation(pool=self.pool, at_us=at_us, is_complete=False, attempts=())
+            return troubles.unseen(self.pool, at_us, error)
         return Observation(
-            pool=self.pool, at_us=at_us, is_complete=found.is_complete, attempts=found.attempts
+            pool=self.pool,
+            at_us=at_us,
+            is_complete=found.is_complete,
+            attempts=found.attempts,
+            troubles=troubles.of_pool(self.fencing.fence.refused, self.submitting.refused.copy()),
         )
 
     async def stop(self, attempt: str, order: Stop) -> None:
@@ -364,7 +369,6 @@ class SlurmEngine:
         addresses = tuple(
             nodes[seat.node].address if seat.node in nodes else seat.node for seat in ranks
         )
-        own_path = os.environ.get("PATH", STANDARD_PATH)
         container, step = self._container(attempt, account)
         return Launch(
             version=records.VERSION,
@@ -376,7 +380,7 @@ class SlurmEngine:
             agent_reads=self.launcher is not None,
             container=container,
             step=step,
-            path=STANDARD_PATH if is_other_user else own_path,
+            path=STANDARD_PATH if is_other_user else os.environ.get("PATH", STANDARD_PATH),
             checkpoint_dir=str(self.homes.checkpoints(attempt)),
             changes="",
             boot_id=processes.boot_id(),

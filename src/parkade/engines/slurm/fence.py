@@ -9,7 +9,8 @@ says only how long ago that was. So no step of any clock looks like a person's d
     the fence ends   what it means
     as kept          nothing happened; it is put off every `PUT_OFF_US`
     later            a person lengthened it; the next time it is put off by us again
-    earlier          a person released it: it is not put off, and the guests are told
+    earlier          a person released it: it is not put off, the guests are told, and nobody is
+                     seated in it until a new one stands
     (gone)           it ended or was deleted: a new one is made
 
 What is kept outlives the agent, so another one on the same folder holds to a person's release. It
@@ -22,12 +23,13 @@ to 12:13:50. A person says `EndTime=now+120` at 12:00:40. The next look reads 12
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from parkade.core.fleet.pool import TakenNode
 from parkade.engines.local import records
 from parkade.engines.local.clocks import monotonic_us
 from parkade.engines.slurm import standing_reservation
@@ -41,6 +43,8 @@ FILE = "fence.json"
 PUT_OFF_US = 30_000_000
 """So often an end is put off, of a long lapse; less than the slack of the lapse."""
 SECOND_US = 1_000_000
+FIRST_PAUSE_US = 1_000_000
+MOST_PAUSE_US = 30_000_000
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +59,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 class Fence:
     """One pool's fence; `nodes` are all of the pool. Blocks; one call at a time. `recalled_us`:
     when the guests are to be gone because a person released it; `fenced`: nodes on which our jobs
-    must be in it to run."""
+    must be in it to run; `refused`: what Slurm said when it last refused to make or change it."""
 
     def __init__(
         self,
@@ -74,6 +78,10 @@ class Fence:
         self.recalled_us: int | None = None
         self.fenced: frozenset[str] = frozenset()
         self.kept = _read(folder / FILE)
+        self.refused: str | None = None
+        self._again_us = 0
+        self._pause_us = 0
+        self._released_us: int | None = None
         self._file = folder / FILE
         self._put_off_us: int | None = None
         self._lapse_us = 0
@@ -96,6 +104,7 @@ class Fence:
         nodes = [node for node in self.nodes if node not in opened]
         self.fenced = frozenset(nodes)
         if not nodes:
+            self._released_us = None
             self.stands = standing is None or self._run("delete")
             return
         if standing is None:
@@ -105,10 +114,10 @@ class Fence:
             # Of an agent whose folder was lost: how it ends is taken as that one's doing.
             self._keep(since_us=self._clock_us(), ends_us=standing.ends_us)
         if standing.ends_us < self.kept.ends_us:
-            self.recalled_us = standing.ends_us
+            self.recalled_us = self._released_us = standing.ends_us
             self.stands = False
             return
-        self.recalled_us = None
+        self.recalled_us = self._released_us = None
         has_nodes = sorted(standing.nodes) == nodes
         changes = [] if has_nodes else [f"Nodes={','.join(nodes)}"]
         if not set(users) <= set(standing.users):
@@ -124,13 +133,20 @@ class Fence:
     def open(self, standing: Standing | None, busy: Iterable[str]) -> None:
         """The fence goes from each node once no guest runs there in it; `busy`: nodes with one."""
         self.stands = False
-        self.recalled_us = None
+        self.recalled_us = self._released_us = None
         left = frozenset(busy) & frozenset(() if standing is None else standing.nodes)
         self.fenced = left
         if standing is not None and not left:
             self._run("delete")
         elif standing is not None and left != set(standing.nodes):
             self._run("update", f"Nodes={','.join(sorted(left))}")
+
+    def closed(self) -> Iterator[TakenNode]:
+        """Nodes that no newcomer takes, because a person released the fence and no new one stands
+        yet."""
+        if self._released_us is not None:
+            why = f"the fence was released: it ends at {_date(self._released_us)} UTC"
+            yield from (TakenNode(node=node, job=why) for node in sorted(self.fenced))
 
     def _make(self, nodes: Sequence[str], users: tuple[str, ...], lapse_us: int) -> None:
         self.recalled_us = None
@@ -140,6 +156,7 @@ class Fence:
             "StartTime=now", f"EndTime={_date(ends_us)}", "Flags=IGNORE_JOBS",
         )  # fmt: skip
         if self.stands:
+            self._released_us = None
             self._set(ends_us, lapse_us)
 
     def _is_due(self, lapse_us: int) -> bool:
@@ -165,12 +182,20 @@ class Fence:
             logger.warning("%s is not written, so another agent would not know: %s", FILE, error)
 
     def _run(self, verb: str, *words: str) -> bool:
-        """Whether Slurm did it; what it says is for the log, and the next look tries again."""
+        """Whether Slurm did it. What it says is told; it is tried again, after longer and longer
+        pauses."""
+        if self.refused is not None and self.steady() < self._again_us:
+            return False
         try:
             self.commands.run("scontrol", verb, f"ReservationName={self.name}", *words)
         except EngineError as error:
-            logger.warning("fence %s: %s: %s", self.name, verb, error)
+            self._pause_us = min(max(2 * self._pause_us, FIRST_PAUSE_US), MOST_PAUSE_US)
+            self._again_us = self.steady() + self._pause_us
+            self.refused = str(error)
+            pause_s = self._pause_us // SECOND_US
+            logger.warning("fence %s: %s, again in %d s: %s", self.name, verb, pause_s, error)
             return False
+        self.refused, self._pause_us = None, 0
         return True
 
 

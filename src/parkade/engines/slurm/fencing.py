@@ -17,6 +17,9 @@ A job in the fence that no attempt here submitted is a stranger, whatever its co
 is taken, and it is cancelled. One exception: with our mark and from before this folder had the
 fence, it may be the guest of an agent whose folder was lost; it is told, and a person decides.
 
+Where a person ended the fence, its nodes are told as taken from then until a new one stands, and
+nothing is started in it. So who left is not seated in the ending fence again.
+
     plane         Slurm                            what runs
     fence asked   parkade_box on n1-n4             guests
     c5 -> n1,n2   parkade_box:17 on n1,n2          job 17 on n1,n2; guests on n3,n4
@@ -38,7 +41,7 @@ from parkade.engines.slurm.fence import Fence
 from parkade.engines.slurm.owners import Group, Rule
 from parkade.engines.slurm.standing_in import Standby
 from parkade.engines.slurm.standing_reservation import Standing, parse
-from parkade.ports import DesiredState, EngineError, GivenNodes, OwnerReport
+from parkade.ports import DesiredState, EngineError, GivenNodes, OwnerReport, Transient
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +76,11 @@ class Fencing:
         """When guests are to be gone because a person released the fence; None: they may stay."""
         return self.fence.recalled_us
 
+    def check(self, nodes: Iterable[str]) -> None:
+        """Raises Transient where a guest on these nodes would have to leave at once."""
+        if self.recalled_us is not None and not self.fence.fenced.isdisjoint(nodes):
+            raise Transient("the fence was released; nothing starts in it until a new one stands")
+
     def serve(
         self,
         desired: DesiredState,
@@ -102,7 +110,7 @@ class Fencing:
         claimed = frozenset(group.key for group in found)
         held = owners.taken(others, tuple(self.nodes), fence=self.name, claimed=claimed)
         closed: dict[str, TakenNode] = {}
-        for one in (*held, *unfit, *self._reserved(standing.values())):
+        for one in (*held, *unfit, *self._reserved(standing.values()), *self.fence.closed()):
             if one.node in self.nodes:
                 closed.setdefault(one.node, one)
         return OwnerReport(jobs=asks, taken=tuple(closed.values()), fence_stands=self.fence.stands)

@@ -5,6 +5,8 @@ cluster does not have (a topology, accounting) is said in `lacks`, in words.
 """
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 
@@ -13,6 +15,8 @@ from parkade.engines.slurm.hosts import expand
 from parkade.ports import EngineError
 
 MODEL = re.compile(r"gpu:([A-Za-z][^:,()]*)")
+RECENT_DAYS = 7
+RECENT = ("sacct", "-a", "-X", "-n", "-P", "-S", f"now-{RECENT_DAYS}days", "-o", "account")
 TRES_GPUS = re.compile(r"gres/gpu=(\d+)")
 GRES_GPUS = re.compile(r"gpu(?::[^:,()]+)?:(\d+)")
 
@@ -30,11 +34,13 @@ class FoundNode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoundAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """An account and its users; `gpus`: the most that it may hold (`GrpTRES`), None for any."""
+    """An account and its users; `gpus`: the most that it may hold (`GrpTRES`), None for any;
+    `recent`: its jobs of the last days, as the accounting knows them."""
 
     account: str
     users: tuple[str, ...]
     gpus: int | None
+    recent: int = 0
 
 
 class FoundReservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +76,8 @@ def find(commands: Runner) -> Found:
     lines = _text(commands.run("scontrol", "show", "node", "--oneliner"))
     nodes = [_node(words_of(line), switches) for line in lines if line.startswith("NodeName=")]
     asks = ("sacctmgr", "-n", "-P", "show", "assoc", "format=account,user,grptres")
-    accounts = _accounts(_ask(commands, lacks, *asks))
+    recent = Counter(_ask(commands, lacks, *RECENT))
+    accounts = _accounts(_ask(commands, lacks, *asks), recent)
     standing = _text(commands.run("scontrol", "show", "reservation", "--oneliner"))
     return Found(
         nodes=tuple(sorted((it for it in nodes if it.gpus), key=lambda it: it.name)),
@@ -133,7 +140,7 @@ def _node(words: dict[str, str], switches: dict[str, str]) -> FoundNode:
     )
 
 
-def _accounts(lines: list[str]) -> tuple[FoundAccount, ...]:
+def _accounts(lines: list[str], recent: Mapping[str, int]) -> tuple[FoundAccount, ...]:
     users: dict[str, set[str]] = {}
     limits: dict[str, int] = {}
     for line in lines:
@@ -145,7 +152,12 @@ def _accounts(lines: list[str]) -> tuple[FoundAccount, ...]:
         if limit and not user:
             limits[account] = int(limit[1])
     return tuple(
-        FoundAccount(account=name, users=tuple(sorted(found)), gpus=limits.get(name))
+        FoundAccount(
+            account=name,
+            users=tuple(sorted(found)),
+            gpus=limits.get(name),
+            recent=recent.get(name, 0),
+        )
         for name, found in sorted(users.items())
     )
 

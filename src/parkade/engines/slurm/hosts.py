@@ -7,6 +7,11 @@ PARTS = re.compile(r"[^,\[\]]+(?:\[[^\]]*\][^,\[\]]*)*")
 BRACKET = re.compile(r"\[([^\]]*)\]")
 
 
+def is_whole(short: str) -> bool:
+    """Whether each bracket is closed."""
+    return re.fullmatch(r"[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*", short) is not None
+
+
 def expand(short: str) -> tuple[str, ...]:
     """All names in order; of more than `MOST_NAMES` the first ones. Cost grows with the names."""
     found: list[str] = []

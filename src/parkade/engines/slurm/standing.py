@@ -21,6 +21,8 @@ says whether it ever began, and no second job begins a claimed attempt, so nothi
 
 Where Slurm ended a job by itself (`WENT_WRONG`), or kills one that its controller forgot, ranks die
 of that: how they ended says nothing of the workload (`believed`), unless they were asked to leave.
+The same holds where an administrator cancelled it (`cancelling`), and there for an exit 0 as well,
+because a program that was sent TERM may have saved and left.
 
 Example. A gang on n1 and n2; slurmd of n2 is killed. Slurm says NODE_FAIL; n1's member is ended by
 Slurm, n2's lives on without its slurmd. The engine writes a kill order, which n2's member reads;
@@ -86,12 +88,18 @@ def judge(facts: Facts, *, is_up: Mapping[str, bool], now_us: int) -> Standing:
 
 
 def believed(
-    exits: Sequence[RankExit], parts: Sequence[Job], *, is_ordered: bool
+    exits: Sequence[RankExit],
+    parts: Sequence[Job],
+    *,
+    is_ordered: bool,
+    is_cancelled_by_others: bool = False,
 ) -> tuple[RankExit, ...]:
     """Exits as the workload's own doing; one that is not has no code and no signal. `parts`: of the
     job that is over, empty where Slurm has forgotten it; `is_ordered`: it was to leave."""
     if is_ordered:
         return tuple(exits)
+    if is_cancelled_by_others:
+        return tuple(RankExit(rank=it.rank, code=None, signal=None) for it in exits)
     is_slurms = any(part.states & WENT_WRONG for part in parts)
     return tuple(
         RankExit(rank=it.rank, code=None, signal=None)

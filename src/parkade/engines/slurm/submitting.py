@@ -23,7 +23,7 @@ from parkade.engines.slurm.acting import Acting
 from parkade.engines.slurm.answers import Node
 from parkade.engines.slurm.homes import Submission
 from parkade.engines.slurm.settings import SlurmSettings
-from parkade.ports import Clock, DesiredAttempt, Transient
+from parkade.ports import Clock, DesiredAttempt, EngineError, Transient
 
 LOCK = "submit.lock"
 MOST_KEPT = 20
@@ -31,7 +31,7 @@ MOST_KEPT = 20
 
 class Submitting:
     """Knows how a job is written and sent. Blocks. `fence`: the reservation that closes
-    the nodes of `fenced` to others."""
+    the nodes of `fenced` to others. `refused`: attempts whose last submission failed, and why."""
 
     def __init__(self, settings: SlurmSettings, acting: Acting, clock: Clock) -> None:
         self.settings = settings
@@ -39,6 +39,7 @@ class Submitting:
         self.clock = clock
         self.fence = ""
         self.fenced: frozenset[str] = frozenset()
+        self.refused: dict[str, str] = {}
 
     def script(
         self, attempt: DesiredAttempt, home: Path, nodes: Mapping[str, Node], number: int
@@ -95,9 +96,14 @@ class Submitting:
         known = known[-MOST_KEPT:]
         records.write(home / homes.SUBMISSIONS, (*known, sent))
         account = launch.account if launch.is_other_user else None
-        job = self.acting.submit(text, account).partition(";")[0]
-        if not job.isdigit():
-            raise Transient(f"sbatch answered {job[:100]!r}, which is no job")
+        try:
+            job = self.acting.submit(text, account).partition(";")[0]
+            if not job.isdigit():
+                raise Transient(f"sbatch answered {job[:100]!r}, which is no job")
+        except EngineError as error:
+            self.refused[launch.attempt.attempt] = str(error)
+            raise
+        self.refused.pop(launch.attempt.attempt, None)
         sent = msgspec.structs.replace(sent, job=int(job))
         records.write(home / homes.SUBMISSIONS, (*known, sent))
 

@@ -8,6 +8,7 @@ from parkade.engines.local import records, report
 from parkade.engines.local.records import Launch, State
 from parkade.engines.slurm import gathering, homes, standing
 from parkade.engines.slurm.answers import Job
+from parkade.engines.slurm.cancelling import Canceller
 from parkade.engines.slurm.homes import Submission
 from parkade.engines.slurm.standing import WENT_WRONG
 from parkade.ports import ObservedAttempt, Phase, RankExit
@@ -27,6 +28,7 @@ class Attempt:
         self.claimed: int | None = None
         self.over_us: int | None = None
         self.cancelled_us = 0
+        self.canceller = Canceller()
         self.was_ordered = False
         self.has_run = False
         self._stamps: dict[str, tuple[int, int]] = {}
@@ -109,10 +111,23 @@ class Attempt:
                 found.append(RankExit(rank=rank, code=None, signal=None))
         if not is_over:
             return tuple(found)
+        return standing.believed(
+            found,
+            parts,
+            is_ordered=self.is_ordered,
+            is_cancelled_by_others=self._is_cancelled_by_others,
+        )
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether it was to leave. What is written to kill survivors of a job that is over is no
+        such order."""
         order = records.read_order(self.home)
-        # What is written to kill survivors of a job that is over is no order to leave.
-        is_ordered = order is not None and order.noticed_us < order.kill_us
-        return standing.believed(found, parts, is_ordered=is_ordered)
+        return order is not None and order.noticed_us < order.kill_us
+
+    @property
+    def _is_cancelled_by_others(self) -> bool:
+        return self.canceller.uid not in (None, self.launch.account.uid)
 
     def place(self, rank: int) -> int:
         """Where a rank stands among those of its node."""
@@ -155,6 +170,8 @@ class Attempt:
         the workload ran it cannot have ended them: then a node refused the step, as for its
         credential."""
         if not parts or self.claimed is None or not self.silent or not self.has_run:
+            return False
+        if self._is_cancelled_by_others:
             return False
         return not any(part.states & WENT_WRONG for part in parts)
 

@@ -142,6 +142,8 @@ class Watching:
                 launch = records.read_launch(home)
                 if launch is not None:
                     self._attempts[name] = Attempt(home, launch)
+        for over in set(self.submitting.refused.copy()) - self._attempts.keys():
+            self.submitting.refused.pop(over, None)
         return names
 
     def _jobs(self) -> tuple[Job, ...]:
@@ -191,6 +193,10 @@ class Watching:
     ) -> ObservedAttempt:
         order = records.read_order(attempt.home)
         if found is Standing.FREE:
+            if attempt.has_run and not attempt.is_ordered:
+                attempt.canceller.look(self.commands, parts, now_us=now_us)
+                if not attempt.canceller.is_known:
+                    return attempt.observed(parts, released_us=None, detail="who cancelled it?")
             return self._release(attempt, parts, now_us)
         if found is Standing.UNFREE:
             self._end_survivors(attempt, now_us)

@@ -1,0 +1,24 @@
+"""Words what keeps Slurm from doing its part, for people far from the agent's log. Pure."""
+
+from collections.abc import Mapping
+
+from parkade.core.workloads.observed import MOST_WORDS
+from parkade.ports import MOST_TROUBLES, Observation, Trouble
+
+
+def unseen(pool: str, at_us: int, error: Exception) -> Observation:
+    """A look that failed: nothing of the pool is known, but why."""
+    says = f"Slurm does not answer the agent: {error}"[:MOST_WORDS]
+    told = (Trouble(attempt=None, says=says),)
+    return Observation(pool=pool, at_us=at_us, is_complete=False, attempts=(), troubles=told)
+
+
+def of_pool(fence: str | None, submissions: Mapping[str, str]) -> tuple[Trouble, ...]:
+    """`fence`: what Slurm said when it refused the fence last; `submissions`: what was said of
+    those that did not come to be, by attempt."""
+    found = [] if fence is None else [Trouble(attempt=None, says=f"no fence: {fence}"[:MOST_WORDS])]
+    found += [
+        Trouble(attempt=name, says=f"it is not in Slurm yet: {why}"[:MOST_WORDS])
+        for name, why in sorted(submissions.items())
+    ]
+    return tuple(found[:MOST_TROUBLES])
