@@ -385,7 +385,7 @@ class Agent:
     def _publish(self, observation: Observation) -> None:
         observation = with_refusals(observation, self.desired, self.memory)
         wanted = {one.attempt for one in self.desired.attempts} if self.desired else ()
-        troubles = self.troubles.told(observation, wanted)
+        troubles = self.troubles.beside(observation, wanted)
         observation = replace(observation, capabilities=self.capabilities, troubles=troubles)
         old, self.seen = self.seen, observation
         if (

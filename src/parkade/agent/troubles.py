@@ -23,7 +23,7 @@ class Troubles:
         """The engine has it."""
         self._why.pop(attempt, None)
 
-    def told(self, observation: Observation, desired: Collection[str]) -> tuple[Trouble, ...]:
+    def beside(self, observation: Observation, desired: Collection[str]) -> tuple[Trouble, ...]:
         """The engine's own, and those of attempts that it does not know but should."""
         seen = {one.attempt for one in observation.attempts}
         self._why = {name: why for name, why in self._why.items() if name in desired}

@@ -80,8 +80,8 @@ class Intake:
 
     def troubles(self, pool: str, steady_us: int) -> tuple[Trouble, ...]:
         """What its agent said last that keeps it from its work; nothing once that is old."""
-        told, at_us = self._troubles.get(pool, ((), 0))
-        return told if steady_us - at_us <= self._silence_us else ()
+        found, at_us = self._troubles.get(pool, ((), 0))
+        return found if steady_us - at_us <= self._silence_us else ()
 
     def take(
         self, observation: Observation, *, desired: int | None, now_us: int, steady_us: int

@@ -261,8 +261,8 @@ def _script(
 
 
 def _kept_out(found: Found, held: Sequence[_Held]) -> Iterator[str]:
-    """Whose own `sbatch` starts on no node behind a fence, in words; nothing where that is
-    nobody's."""
+    """The accounts whose own `sbatch` starts on no node behind a fence, in words; nothing where
+    there are none."""
     holders = {it.account for it in held}
     others = [it for it in found.accounts if it.account not in holders]
     if not others:

@@ -70,7 +70,7 @@ def pools(
 ) -> wire.Pools:
     """Every pool and market; grows with the number of nodes. `refusing`: why agents do not obey,
     by pool; `troubles`: what else keeps them from their work."""
-    told = troubles or {}
+    found = troubles or {}
     nodes: dict[str, list[Node]] = defaultdict(list)
     for node in fleet.nodes:
         nodes[node.pool].append(node)
@@ -81,7 +81,7 @@ def pools(
                 nodes[pool.pool],
                 fleet.busy,
                 refusing.get(pool.pool),
-                troubles_say(told.get(pool.pool, ())),
+                troubles_say(found.get(pool.pool, ())),
             )
             for pool in fleet.pools
         ),

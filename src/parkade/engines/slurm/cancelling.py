@@ -3,7 +3,7 @@
 An administrator's `scancel` interrupts a guest, as a requeue does; a user's own ends its work. Both
 end its ranks by the same signals. The accounting keeps the uid of the one who asked, which no user
 can write. It learns of the end a moment later than the controller, so it is asked again for a
-while. Where it does not say, the user's own doing is assumed: else anyone could end a run at will,
+while. Where it does not say, the user's own doing is assumed: else a user could end a run at will,
 and would pay for it only up to its last checkpoint.
 """
 

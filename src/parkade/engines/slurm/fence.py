@@ -9,7 +9,7 @@ says only how long ago that was. So no step of any clock looks like a person's d
     the fence ends   what it means
     as kept          nothing happened; it is put off every `PUT_OFF_US`
     later            a person lengthened it; the next time it is put off by us again
-    earlier          a person released it: it is not put off, the guests are told, and nobody is
+    earlier          a person released it: it is not put off, the guests are told, and no guest is
                      seated in it until a new one stands
     (gone)           it ended or was deleted: a new one is made
 

@@ -9,8 +9,8 @@ from parkade.ports import MOST_TROUBLES, Observation, Trouble
 def unseen(pool: str, at_us: int, error: Exception) -> Observation:
     """A look that failed: nothing of the pool is known, but why."""
     says = f"Slurm does not answer the agent: {error}"[:MOST_WORDS]
-    told = (Trouble(attempt=None, says=says),)
-    return Observation(pool=pool, at_us=at_us, is_complete=False, attempts=(), troubles=told)
+    found = (Trouble(attempt=None, says=says),)
+    return Observation(pool=pool, at_us=at_us, is_complete=False, attempts=(), troubles=found)
 
 
 def of_pool(fence: str | None, submissions: Mapping[str, str]) -> tuple[Trouble, ...]:
