@@ -42,6 +42,11 @@ def check_withdrawal(books: Books, event: Record) -> None:
         outbid = outbid_per_hour(node_gpus, promise.get("debt"), limit_micros)
         priced = per_hour(promise["rates"][-1], sum(node_gpus.values()))
         missing_us, rate = minimum_of(least_us, 0, 0, priced=priced, outbid=outbid)
+        set_aside = rate * min(missing_us, books.terms[event["market"]]["minimum_charge_us"])
+        if set_aside // HOUR_US <= paid < rate * missing_us // HOUR_US:
+            # Idle seats cost more than the minimum that was set aside for it.
+            require(_has_no_more(books, name), f"{name} was charged {paid} and could pay more")
+            return
     else:
         run = books.runs[attempt]
         require(run.displaced and not run.is_minimum_paid, f"{name} was charged twice")
@@ -69,13 +74,17 @@ def _check_idle(books: Books, name: str, promise: Record, waited_us: int, paid: 
     and its `max_spend` have it."""
     gpus = sum(gpus_by_node(promise["seats"]).values())
     due = per_hour(promise["rates"][-1], gpus) * waited_us // HOUR_US
+    is_right = waited_us > 0 and (paid == due or (paid < due and _has_no_more(books, name)))
+    require(is_right, f"{name} was charged {paid} and owed {due} for idle seats")
+
+
+def _has_no_more(books: Books, name: str) -> bool:
+    """Whether its org, or its `max_spend`, has nothing left."""
     workload = books.workloads[name]
     purse = workload.get("member_of") or name
     most = books.workloads[purse].get("spec", {}).get("max_spend_micros")
     has_none = books.balances[f"org/{workload['org']}"] == 0
-    is_over = has_none or (most is not None and books.spent[purse] >= most)
-    is_right = waited_us > 0 and (paid == due or (paid < due and is_over))
-    require(is_right, f"{name} was charged {paid} and owed {due} for idle seats")
+    return has_none or (most is not None and books.spent[purse] >= most)
 
 
 def is_settled(promise: Record) -> bool:
