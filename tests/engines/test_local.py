@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from parkade.engines.local import accounts, folders, processes
-from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Unsupported
+from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Transient
 from tests.engines.conftest import LocalPlace, told_by, up
 from tests.engines.trial import (
     FOR_EVER,
@@ -191,7 +191,7 @@ def test_who_is_not_root_runs_attempts_only_as_itself(monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "geteuid", lambda: someone.pw_uid)
     own, is_other = accounts.resolve(someone.pw_name, runs_as_root=False)
     assert (own.name, is_other) == (someone.pw_name, False)
-    with pytest.raises(Unsupported, match="unix_user"):
+    with pytest.raises(Transient, match="runs workloads only as itself, not as root"):
         accounts.resolve("root", runs_as_root=False)
 
 
