@@ -88,6 +88,7 @@ def _page(repeat: int) -> Figure:
     values = {
         "is_operator": True,
         "is_owner": False,
+        "is_partner": False,
         "path": "/",
         "unit": "USD",
         "form_secret": "x",
