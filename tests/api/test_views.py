@@ -20,6 +20,7 @@ from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROSECONDS_PER_HOUR
 from parkade.core.workloads.life import Cause, Why
 from parkade.core.workloads.workload import Workload
+from parkade.ports import Trouble
 from parkade.wire.spec import WorkloadSpec
 from tests import builders
 from tests.core import records
@@ -211,3 +212,26 @@ def test_the_most_it_can_cost_is_no_less_than_its_whole_time_at_its_limit(
     bounds = [bound for bound in (most, whole if duration_us else None) if bound is not None]
     assert micros(cost.at_most) >= min(bounds)
     assert most is None or micros(cost.at_most) <= most
+
+
+def test_what_an_agent_says_of_its_pool_is_told_in_full_to_operators_alone() -> None:
+    of_pool = Trouble(attempt=None, says="Slurm does not answer the agent: /etc/slurm.conf")
+    own = Trouble(attempt="w1.1", says="it is not in Slurm yet: no launcher")
+    one = records.workload("w1", attempt=records.attempt(attempt="w1.1"))
+    for is_reachable in (True, False):
+        known = workloads.Known(
+            workload=one,
+            terms=None,
+            is_reachable=is_reachable,
+            pool="lab",
+            accrued_micros=0,
+            debt_micros=0,
+            folder_until_us=None,
+            falls_back_us=None,
+            now_us=0,
+            phase=one.phase,
+        )
+        told = workloads.trouble(known, (of_pool,), sees_all=False)
+        assert told == (None if is_reachable else workloads.UNSEEN)
+        assert workloads.trouble(known, (of_pool,), sees_all=True) == of_pool.says
+        assert workloads.trouble(known, (of_pool, own), sees_all=False) == own.says

@@ -189,12 +189,9 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
     elif health.is_clock_doubted:
         standstill = "the clock jumped, and no clearing runs until an operator confirms it"
     troubles = () if known.pool is None else context.plane.troubles(known.pool)
-    return views.why(
-        known,
-        standstill=standstill,
-        sees_all=context.viewer.is_operator,
-        trouble=views.trouble(known, troubles),
-    )
+    sees_all = context.viewer.is_operator
+    trouble = views.trouble(known, troubles, sees_all=sees_all)
+    return views.why(known, standstill=standstill, sees_all=sees_all, trouble=trouble)
 
 
 @router.post("/workloads/{workload}/hold")

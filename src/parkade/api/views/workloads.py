@@ -122,17 +122,13 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
 
 
 def _protected_until_us(world: World, workload: Workload, now_us: int) -> int | None:
-    """None as well once that is over, while a node of it is closed, and for a bid that was lowered
-    below what it agreed to."""
+    """None as well while a node of it is closed."""
     attempt = workload.attempt
-    if attempt is None or attempt.admission is None or attempt.protected_until_us is None:
-        return None
-    is_leaving = attempt.stop is not None or attempt.broken_us is not None
-    if is_leaving or not attempt.admission.is_met_by(workload.spec.limit_price_micros):
+    if attempt is None:
         return None
     nodes = (world.records.nodes[seat.node] for seat in attempt.seats)
-    is_over = attempt.protected_until_us <= now_us
-    return None if is_over or not all(it.is_open for it in nodes) else attempt.protected_until_us
+    until_us = attempt.keeps_seats_until_us(workload.spec.limit_price_micros, now_us)
+    return until_us if until_us is not None and all(it.is_open for it in nodes) else None
 
 
 def _debt_micros(world: World, workload: Workload, now_us: int) -> int:
@@ -272,12 +268,22 @@ def _trouble(pool: Pool, refusing: Collection[str]) -> str | None:
     return "was never heard" if pool.first_heard_us is None else "is silent"
 
 
-def trouble(known: Known, troubles: Sequence[Trouble]) -> str | None:
+UNSEEN = "its agent is there and does not see the pool"
+
+
+def trouble(known: Known, troubles: Sequence[Trouble], *, sees_all: bool) -> str | None:
     """What keeps its attempt from starting, or its pool from being seen; `troubles`: as the pool's
-    agent says."""
+    agent says. What is said of the pool is for those who see all: it may name a machine's files."""
     attempt = known.workload.attempt
-    own = () if attempt is None else (attempt.attempt, None)
-    return next((one.says for one in troubles if one.attempt in own), None)
+    if attempt is None:
+        return None
+    own = next((one.says for one in troubles if one.attempt == attempt.attempt), None)
+    of_pool = next((one.says for one in troubles if one.attempt is None), None)
+    if own is not None or of_pool is None:
+        return own
+    if sees_all:
+        return of_pool
+    return None if known.is_reachable else UNSEEN
 
 
 def why(
@@ -351,11 +357,11 @@ def _says(workload: Workload) -> str:
     if workload.promise is not None:
         wait = workload.promise.own_wait
         if wait is not None and wait.names:
+            leaving = f"{some_of(wait.names, most=5)} has left"
             if workload.promise.owes_minimum:
-                leaving = "what leaves for it"
-                return f"{name} waits until {leaving} is gone; its idle seats count as held"
-            leaving = some_of(wait.names, most=5)
-            return f"{name} waits until {leaving} has left; its idle seats count as held"
+                # Those may be of other orgs, which are not named.
+                leaving = "what leaves for it is gone"
+            return f"{name} waits until {leaving}; its idle seats count as held"
         return f"{name} has its seats promised and waits until they are free"
     is_held = workload.phase is Phase.HELD and workload.why != Why.DEPENDENCY
     key = Why.HELD if is_held else workload.why

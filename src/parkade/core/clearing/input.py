@@ -291,20 +291,14 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
 
 
 def _protection(workload: Workload, open_nodes: dict[str, bool], now_us: int) -> Protection | None:
-    """What protects the seats of a bid that runs whole on open nodes and has no notice, until it
-    ran for `min_runtime`. A limit below the price with which it was seated gives that up."""
-    attempt = workload.attempt
-    if attempt is None or attempt.admission is None:
-        return None
-    until_us, agreed = attempt.protected_until_us, attempt.admission
-    if attempt.stop is not None or attempt.broken_us is not None:
-        return None
-    if until_us is None or until_us <= now_us:
-        return None
-    if not agreed.is_met_by(workload.spec.limit_price_micros):
+    """What protects the seats of a bid on open nodes (`Attempt.keeps_seats_until_us`)."""
+    attempt, limit = workload.attempt, workload.spec.limit_price_micros
+    if attempt is None or attempt.keeps_seats_until_us(limit, now_us) is None:
         return None
     if not all(open_nodes.get(seat.node, False) for seat in attempt.seats):
         return None
+    agreed = attempt.admission
+    assert agreed is not None, "seats are kept on no terms"
     return Protection(price_micros=agreed.price_micros, node_prices=agreed.node_prices)
 
 

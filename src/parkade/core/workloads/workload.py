@@ -247,13 +247,17 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     admission: Admission | None = None
     """None where no term of its market protects its seats, and in journals of before one could."""
 
-    @property
-    def protected_until_us(self) -> int | None:
-        """Until when no other bid takes its seats; None where nothing protects them, or it has not
-        started."""
-        if self.admission is None or self.started_us is None:
+    def keeps_seats_until_us(self, limit_micros: int | None, now_us: int) -> int | None:
+        """Until when no other bid takes its seats, while its nodes are open; None where nothing
+        keeps them: no term of its market, or that is over, it has not started, has its notice or a
+        broken node, or its bid is lower than what it agreed to pay."""
+        agreed = self.admission
+        if agreed is None or self.started_us is None or not agreed.is_met_by(limit_micros):
             return None
-        return self.started_us + self.admission.min_runtime_us
+        if self.stop is not None or self.broken_us is not None:
+            return None
+        until_us = self.started_us + agreed.min_runtime_us
+        return until_us if until_us > now_us else None
 
     @property
     def owes_minimum(self) -> bool:
