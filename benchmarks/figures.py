@@ -1,6 +1,6 @@
 """A figure, its class, and how long something takes.
 
-The class says what a figure contains, so that nobody compares a decision with an API server.
+The class says what a figure contains, so that no decision is compared with an API server.
 """
 
 import enum

@@ -144,7 +144,7 @@ def test_a_stolen_code_is_worth_nothing(
         ({"exp": 1}, "expired"),
         ({"exp": None}, "expired"),
         ({"iat": 9_999_999_999}, "future"),
-        ({"sub": ""}, "names nobody"),
+        ({"sub": ""}, "has no `sub`"),
     ],
 )
 def test_an_id_token_that_is_not_for_us_is_refused(

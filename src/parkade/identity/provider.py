@@ -179,7 +179,7 @@ class OidcProvider:
         if not isinstance(issued, int | float) or issued - LEEWAY_S > now_s:
             raise IdentityError("the ID token is of the future: a clock is wrong")
         if not isinstance(found.get("sub"), str) or not found["sub"]:
-            raise IdentityError("the ID token names nobody")
+            raise IdentityError("the ID token has no `sub`: ask the provider's operator")
         return dict(found)
 
     async def _signing_keys(self, *, is_new: bool) -> KeySet:

@@ -25,7 +25,7 @@ MOST_NODES = 100_000
 MOST_NAMED = 3
 _DOWN = ("down", "fail", "unknown", "not_responding")
 _DRAINS = ("drain", "maint")
-# Of power saving: a node that is off because nobody needs it, or goes there.
+# Of power saving: a node that is off because it is not needed, or goes there.
 _ASLEEP = re.compile(r"power(ed|ing)_down|^down(?=[~%]$)")
 
 

@@ -18,7 +18,7 @@ from parkade.compound.theory.domain import DomainError, not_negative, positive, 
 from parkade.compound.theory.domain import open_probability as share_between
 
 MOST_K = 1_000
-# Accuracy within this of the best counts as the best: nobody pays for a tenth of a point.
+# Accuracy within this of the best counts as the best: a tenth of a point is not worth its price.
 _CLOSE = 0.001
 # A fall of less than this is not called a turn.
 _TURN = 0.002

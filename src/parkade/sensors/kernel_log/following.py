@@ -42,7 +42,7 @@ from parkade.sensors.kernel_log.rotation import (
 from parkade.sensors.polling import READ
 
 QUIET_S = 60.0
-"""A renamed file that nobody wrote into for so long is let go, once the new one has begun."""
+"""A renamed file that was quiet for so long is let go, once the new one has begun."""
 NO_FILE = "it is no regular file; `local: true` reads the ring of this machine's kernel"
 LONG_S = 10.0
 """Between two looks; in less time no log is rotated twice."""
