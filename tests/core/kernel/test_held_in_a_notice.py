@@ -80,39 +80,26 @@ def test_seats_that_others_left_at_once_are_not_held_for_half_their_price() -> N
     assert spent(parkade, gang) == pytest.approx(minutes(20), rel=0.001)
 
 
-def test_a_short_run_at_the_end_of_the_notice_makes_a_quarter_of_its_time_free() -> None:
+@pytest.mark.parametrize(
+    ("starts_after", "runs", "paid"),
+    [
+        pytest.param(NOTICE, 8 * MINUTE, 10 + 8 - 2, id="a quarter of a short run is free"),
+        pytest.param(NOTICE, 4 * NOTICE, 40, id="a run of four notices pays for itself"),
+        pytest.param(0, 2 * MINUTE, 10, id="a start at once pays the minimum, as before"),
+    ],
+)
+def test_the_notice_of_guests_that_left_at_once_is_held_but_for_a_quarter_of_the_run(
+    starts_after: int, runs: int, paid: int
+) -> None:
     parkade = given_parkade()
     gang, guests = displaced_by(parkade, 4)
     for name in guests:
         parkade.ended(name, code=85)
-    parkade.pass_time(NOTICE)
+    parkade.pass_time(starts_after)
     parkade.started(gang)
-    parkade.pass_time(8 * MINUTE)
+    parkade.pass_time(runs)
     parkade.ended(gang)
-    assert spent(parkade, gang) == pytest.approx(minutes(10 + 8 - 2), rel=0.001)
-
-
-def test_a_run_of_four_notices_pays_for_no_more_than_its_run() -> None:
-    parkade = given_parkade()
-    gang, guests = displaced_by(parkade, 4)
-    for name in guests:
-        parkade.ended(name, code=85)
-    parkade.pass_time(NOTICE)
-    parkade.started(gang)
-    parkade.pass_time(4 * NOTICE)
-    parkade.ended(gang)
-    assert spent(parkade, gang) == pytest.approx(minutes(40), rel=0.001)
-
-
-def test_a_start_at_once_pays_the_minimum_as_before() -> None:
-    parkade = given_parkade()
-    gang, guests = displaced_by(parkade, 4)
-    for name in guests:
-        parkade.ended(name, code=85)
-    parkade.started(gang)
-    parkade.pass_time(2 * MINUTE)
-    parkade.ended(gang)
-    assert spent(parkade, gang) == pytest.approx(minutes(10), rel=0.001)
+    assert spent(parkade, gang) == pytest.approx(minutes(paid), rel=0.001)
 
 
 def test_nodes_that_are_idle_while_one_guest_uses_its_notice_count_as_held() -> None:

@@ -1,5 +1,7 @@
 """The lot now: one sentence, the map, the last 24 hours, what needs a person, the price ladder."""
 
+from collections.abc import Sequence
+
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.routes import mars, people, pools, statements, workloads
@@ -8,7 +10,7 @@ from parkade.console.context import Page, PageContext, router
 from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
 from parkade.core.steps.permissions import Read
 from parkade.wire.mars import Incident
-from parkade.wire.people import Capped
+from parkade.wire.people import Capped, Org
 
 routes = router()
 MOST_WORKLOADS = 500
@@ -29,11 +31,12 @@ async def front(context: Page, market: str = "") -> Response:
     standing = await statements.server(context.api)
     troubles = needs.troubles(standing) if context.viewer.is_operator else []
     is_operator = context.viewer.is_operator
+    orgs = (await people.list_orgs(context.api)).orgs
     return context.page(
         "front.html",
         headline=words.headline(lot, org=context.viewer.org, troubles=troubles),
         lot=lot,
-        orgs=await colours(context),
+        orgs=_colours(orgs),
         parked={each.org for each in lot.holders},
         sheet=next((each for each in prices if each.market == chosen), None),
         markets=names,
@@ -42,7 +45,7 @@ async def front(context: Page, market: str = "") -> Response:
             own.workloads,
             await _incidents(context),
             user=_changes_only(context),
-            capped=await _capped(context),
+            capped=await _capped(context, orgs),
         ),
         now=lot.at,
         left=needs.left,
@@ -55,17 +58,20 @@ async def front(context: Page, market: str = "") -> Response:
     )
 
 
-async def _capped(context: PageContext) -> list[tuple[str, Capped]]:
+async def _capped(context: PageContext, orgs: Sequence[Org]) -> list[tuple[str, Capped]]:
     """The orgs and users that this user may see."""
-    orgs = (await people.list_orgs(context.api)).orgs
     users = (await people.list_users(context.api)).users
     return [*((it.org, it) for it in orgs), *((it.user, it) for it in users)]
 
 
 async def colours(context: PageContext) -> list[dict[str, object]]:
-    """Each org's colour and letters, by the order in which the orgs were made. Letters differ, so
-    that nothing is told by colour alone."""
-    orgs = (await people.list_orgs(context.api)).orgs
+    """Each org's colour and letters, of those that the user may see."""
+    return _colours((await people.list_orgs(context.api)).orgs)
+
+
+def _colours(orgs: Sequence[Org]) -> list[dict[str, object]]:
+    """By the order in which the orgs were made. Letters differ, so that nothing is told by colour
+    alone."""
     found: list[dict[str, object]] = []
     taken: set[str] = set()
     for index, each in enumerate(orgs):
