@@ -1,7 +1,7 @@
 """Changes one operator or number of a decider at a time and runs its tests: which changes live?
 
-A mutant that no test notices is a survivor: either it decides the same, or a
-test is missing. `docs/simulation/mutation.md` lists them and says which. mutmut and cosmic-ray were
+A mutant that no test notices is a survivor: either it decides the same, or a test is
+missing. `docs/simulation/mutation.md` lists them and says which. mutmut and cosmic-ray were
 weighed: both mutate a whole package, and neither takes a sample by module with the tests of each.
 
     python tools/mutation.py --sample 12 --processes 2

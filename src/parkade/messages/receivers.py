@@ -121,7 +121,8 @@ class Directory:
         """A new one, with a secret of 256 bits where it is a webhook. Refused in words."""
         if self._rules is None or self._store is None:
             raise Refused(
-                "this server takes no receivers of people; its operator can add `people` to messages.yaml"
+                "this server takes no receivers of people; its operator can add `people` to"
+                " messages.yaml"
             )
         kind: Kind = "webhook" if "://" in address else "mail"
         why = self._refusal(kind, address)
