@@ -81,3 +81,16 @@ def test_a_server_that_is_away_takes_nothing_that_was_typed(seen: Tab) -> None:
     page.locator("#go:enabled").wait_for()
     assert page.inner_text("#unreached") == ""
     seen.errors = [it for it in seen.errors if "ERR_INTERNET_DISCONNECTED" not in it]
+
+
+def test_one_press_submits_once_however_often_it_was_planned(seen: Tab) -> None:
+    page, sent = seen.page, []
+    page.on("request", lambda it: "do=submit" in (it.post_data or "") and sent.append(it.url))
+    fill(page, name="a", command="true", workdir="/tmp", limit_price="2")
+    for market in ("lab", "hall", "lab"):
+        page.select_option("#market", market)
+        page.locator("#plan dd", has_text=market).wait_for()
+        page.locator("#go:enabled").wait_for()
+    page.click("#go")
+    page.wait_for_url("**/workloads/w*")
+    assert len(sent) == 1
