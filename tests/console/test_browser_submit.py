@@ -84,8 +84,8 @@ def test_a_server_that_is_away_takes_nothing_that_was_typed(seen: Tab) -> None:
 
 
 def test_one_press_submits_once_however_often_it_was_planned(seen: Tab) -> None:
-    page, sent = seen.page, []
-    page.on("request", lambda it: "do=submit" in (it.post_data or "") and sent.append(it.url))
+    page, sent = seen.page, list[str]()
+    page.on("request", lambda it: sent.append(it.post_data or ""))
     fill(page, name="a", command="true", workdir="/tmp", limit_price="2")
     for market in ("lab", "hall", "lab"):
         page.select_option("#market", market)
@@ -93,4 +93,4 @@ def test_one_press_submits_once_however_often_it_was_planned(seen: Tab) -> None:
         page.locator("#go:enabled").wait_for()
     page.click("#go")
     page.wait_for_url("**/workloads/w*")
-    assert len(sent) == 1
+    assert sum("do=submit" in each for each in sent) == 1
