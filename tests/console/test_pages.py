@@ -227,3 +227,20 @@ def test_what_may_not_be_done_is_not_said_to_be_missing(scene) -> None:  # type:
     assert refused.status_code == 403 and "is aurelia-member" in refused.text
     assert people["aurelia-member"].get(f"/workloads/{mine}/release").status_code == 409
     assert people["aurelia-member"].get(f"/workloads/{mine}/nonsense").status_code == 404
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def test_what_is_no_page_is_told_on_a_page_and_to_programs_as_a_problem(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    for path in ("/nonsense", "/workloads/w1/output/more", "/money/<b>"):
+        found = people["aurelia-member"].http.get(path, headers=BROWSER)
+        assert found.status_code == 404 and "there is no such page" in found.text, path
+        assert "Log out" in found.text and "<b>" not in found.text
+        assert "default-src 'none'" in found.headers["content-security-policy"]
+    stranger = Visitor(town.url).http.get("/nonsense", headers=BROWSER)
+    assert stranger.status_code == 404 and "there is no such page" in stranger.text
+    for path, headers in (("/v1/nonsense", BROWSER), ("/nonsense", {"Accept": "*/*"})):
+        problem = people["operator"].http.get(path, headers=headers)
+        assert problem.json()["code"] == "not_found", path

@@ -345,16 +345,24 @@ async def logs(
     chunks = context.plane.logs(found, name, rank, offset=offset, follow=follow)
     # Waited for a moment, so that what cannot be had is a problem and not half an answer.
     first = asyncio.ensure_future(anext(chunks, None))
+    first.add_done_callback(_is_told_where_it_is_read)
     try:
         await asyncio.wait([first], timeout=PATIENCE_S if follow else None)
         if first.done():
             first.result()
     except BaseException:
+        first.cancel()
         place.close()
         raise
     return PlacedStream(
         place, _chained(context, first, chunks), media_type="application/octet-stream"
     )
+
+
+def _is_told_where_it_is_read(first: asyncio.Future[bytes | None]) -> None:
+    """A reader that left does not ask what came; the event loop's log need not tell it either."""
+    if not first.cancelled():
+        first.exception()
 
 
 def _attempt(found: Workload, named: str | None) -> str:
