@@ -39,6 +39,7 @@ UNCAPPED = {
     "spent_this_month": "0.00",
     "most_gpus": None,
     "gpus_held": None,
+    "stops": None,
     "is_cap_of_operator": False,
     "bounds": None,
 }
