@@ -55,6 +55,11 @@ class Attempt:
         return tuple(one.nonce for one in self.submissions)
 
     @property
+    def tries(self) -> int:
+        """How often it was submitted."""
+        return homes.number_of(self.submissions)
+
+    @property
     def silent(self) -> tuple[str, ...]:
         """Nodes whose member has not states that all is gone."""
         return tuple(

@@ -184,6 +184,7 @@ class Watching:
             submitted_us=max((one.at_us for one in attempt.submissions), default=None),
             silent=attempt.silent,
             over_us=attempt.over_us,
+            tries=attempt.tries,
         )
         found = standing.judge(facts, is_up=self._is_up(attempt, facts), now_us=now_us)
         return self._act(attempt, parts, found, now_us)
