@@ -27,6 +27,7 @@ class Attempt:
         self.submissions: tuple[Submission, ...] = ()
         self.claimed: int | None = None
         self.over_us: int | None = None
+        self.live_us: int | None = None
         self.cancelled_us = 0
         self.canceller = Canceller()
         self.was_ordered = False
