@@ -165,7 +165,10 @@ def _shrunk(after: Reservation, part: Reservation) -> list[str]:
             *_not_given_back(part, part),
         ]
     return [
-        f"{nodes} of it {'ends' if part.nodes == 1 else 'end'} {_at(part)} as {part.reservation}; until then they are paid",
+        (
+            f"{nodes} of it {'ends' if part.nodes == 1 else 'end'} {_at(part)} as"
+            f" {part.reservation}; until then they are paid"
+        ),
         f"an hour costs {_per_hour(after)} after that instead of {_per_hour(after, part)}",
     ]
 
