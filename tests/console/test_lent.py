@@ -24,7 +24,7 @@ def test_the_owner_reads_what_it_lends_and_earns_now(stage: Stage) -> None:
     def lends() -> bool:
         return bool(town.done(town.get("/reservations/aurelia", owner))["lent_gpus"])
 
-    until(lends, "a guest sits in a lent seat")
+    until(lends)
     it = town.done(town.get("/reservations/aurelia", owner))
     lot = town.done(town.get("/lot"))
     assert it["lent_gpus"] == lot["sums"]["lent"] == 4

@@ -31,7 +31,7 @@ class Thing(NamedTuple):
     name: str
     is_workload: bool
     amount: Decimal
-    count: int
+    transfers: int
 
 
 class Range(NamedTuple):
@@ -109,7 +109,7 @@ def _things(transfers: Iterable[Transfer]) -> list[Thing]:
         if name:
             before = found.get(name, Thing(name, each.workload is not None, Decimal(0), 0))
             found[name] = before._replace(
-                amount=before.amount + each.amount, count=before.count + 1
+                amount=before.amount + each.amount, transfers=before.transfers + 1
             )
     return sorted(found.values(), key=lambda it: (-abs(it.amount), it.name))
 
