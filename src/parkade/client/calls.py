@@ -9,6 +9,7 @@ from urllib.parse import quote
 from parkade.client.call import Call, checked, get, post
 from parkade.wire import (
     costs,
+    effects,
     feed,
     maintenance,
     mars,
@@ -327,6 +328,11 @@ def set_prices(market: str, sheet: pools.SetPrices) -> Call[pools.Sheet]:
     return post(f"/prices/{_id(market)}", pools.Sheet, sheet)
 
 
+def plan_prices(market: str, sheet: pools.SetPrices) -> Call[effects.Effect]:
+    """Who would be told to leave by a new price sheet; nothing is changed."""
+    return post(f"/prices/{_id(market)}/plan", effects.Effect, sheet)
+
+
 def reserve(request: reservations.Reserve) -> Call[reservations.Reservation]:
     """Nodes for a window."""
     return post("/reservations", reservations.Reservation, request)
@@ -378,6 +384,14 @@ def lend(
     """The standing offer of a reservation; no floor stops lending."""
     body = checked(reservations.Lend, floor=floor, keep=keep)
     return post(f"/reservations/{_id(reservation)}/lend", reservations.Reservation, body)
+
+
+def plan_lend(
+    reservation: str, *, floor: Decimal | str | None, keep: int | None = None
+) -> Call[effects.Effect]:
+    """Who would be told to leave by an offer; nothing is changed."""
+    body = checked(reservations.Lend, floor=floor, keep=keep)
+    return post(f"/reservations/{_id(reservation)}/lend/plan", effects.Effect, body)
 
 
 def claim(reservation: str, *, nodes: int) -> Call[reservations.Claim]:
@@ -475,6 +489,14 @@ def bid(
     """A new limit per GPU-hour; of an array for all `members`, or for these."""
     body = checked(workloads.Bid, limit_price=limit_price, members=members)
     return post(f"/workloads/{_id(workload)}/bid", workloads.Workload, body)
+
+
+def plan_bid(
+    workload: str, *, limit_price: Decimal | str, members: str | None = None
+) -> Call[effects.Effect]:
+    """Who would be told to leave by a new limit; nothing is changed."""
+    body = checked(workloads.Bid, limit_price=limit_price, members=members)
+    return post(f"/workloads/{_id(workload)}/bid/plan", effects.Effect, body)
 
 
 def change_bounds(workload: str, request: workloads.Bounds) -> Call[workloads.Workload]:
