@@ -246,13 +246,14 @@ def test_what_is_no_page_is_told_on_a_page_and_to_programs_as_a_problem(scene) -
         assert problem.json()["code"] == "not_found", path
 
 
-def test_a_new_floor_says_before_whose_seats_end_by_it(scene) -> None:  # type: ignore[no-untyped-def]
-    town, people = scene
-    token = town.user("bertram")
+def test_a_new_floor_says_before_whose_seats_end_by_it(fresh: Town) -> None:
+    town = fresh
+    town.pool()
+    _, token = town.org()
     guest = town.submit("lab", token, name="visit", limit_price="3", nodes=1, gpus=2)
     attempt = town.wait_for_attempt("lab", guest)
     assert town.observe("lab", town.running(attempt)).is_success
-    operator = people["operator"]
+    operator = visitor(town.url, town.operator)
     page = operator.text("/prices/lab", public_floor="99")
     assert f"{guest} visit (2 GPUs on" in page and "would be told to leave" in page
     assert "is above on demand" in page and "Set these prices" in page
@@ -267,7 +268,6 @@ def test_a_new_floor_says_before_whose_seats_end_by_it(scene) -> None:  # type: 
     assert 'value="abc"' in page and 'value="20.5"' in page, "what was typed stays"
     own = visitor(town.url, token).text(f"/workloads/{guest}/bid", limit_price="0.01")
     assert f"{guest} visit (2 GPUs on" in own and "is gone within" in own
-    town.done(town.post(f"/workloads/{guest}/cancel", {"now": True}))
 
 
 def test_an_offer_says_before_what_guests_must_bid_and_keeps_what_was_typed(scene) -> None:  # type: ignore[no-untyped-def]

@@ -329,7 +329,7 @@ def set_prices(market: str, sheet: pools.SetPrices) -> Call[pools.Sheet]:
 
 
 def plan_prices(market: str, sheet: pools.SetPrices) -> Call[effects.Effect]:
-    """Who would be told to leave by a new price sheet; nothing is changed."""
+    """The workloads that a new price sheet would tell to leave; nothing is changed."""
     return post(f"/prices/{_id(market)}/plan", effects.Effect, sheet)
 
 
@@ -389,7 +389,7 @@ def lend(
 def plan_lend(
     reservation: str, *, floor: Decimal | str | None, keep: int | None = None
 ) -> Call[effects.Effect]:
-    """Who would be told to leave by an offer; nothing is changed."""
+    """The guests that an offer would tell to leave; nothing is changed."""
     body = checked(reservations.Lend, floor=floor, keep=keep)
     return post(f"/reservations/{_id(reservation)}/lend/plan", effects.Effect, body)
 
@@ -494,7 +494,7 @@ def bid(
 def plan_bid(
     workload: str, *, limit_price: Decimal | str, members: str | None = None
 ) -> Call[effects.Effect]:
-    """Who would be told to leave by a new limit; nothing is changed."""
+    """The workloads that a new limit would tell to leave; nothing is changed."""
     body = checked(workloads.Bid, limit_price=limit_price, members=members)
     return post(f"/workloads/{_id(workload)}/bid/plan", effects.Effect, body)
 

@@ -20,7 +20,7 @@ router = strict.router("effects")
 
 @router.post("/workloads/{workload}/bid/plan")
 async def plan_bid(workload: str, body: Bid, context: Authenticated) -> wire.Effect:
-    """Who would be told to leave by a new limit: the workload itself, or others for it."""
+    """The workloads that a new limit would tell to leave: this one, or others for it."""
     command = commands.ChangeBid(
         by=context.viewer.user,
         workload=workload,
@@ -34,18 +34,20 @@ async def plan_bid(workload: str, body: Bid, context: Authenticated) -> wire.Eff
         found = context.visible(known, f"workload {workload}")
         if isinstance(found, Refusal):
             return found
-        told = _effect(world, command, found.market, now_us)
-        if isinstance(told, Refusal):
-            return told
-        return views.effect(told[0], world.records.markets[found.market].terms, org=_org(context))
+        outcome = _effect(world, command, found.market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        return views.effect(
+            outcome[0], world.records.markets[found.market].terms, org=_org(context)
+        )
 
     return await context.see(view)
 
 
 @router.post("/reservations/{reservation}/lend/plan")
 async def plan_lend(reservation: str, body: Lend, context: Authenticated) -> wire.Effect:
-    """Who would be told to leave by an offer; an owner is told what guests must bid, not what they
-    do."""
+    """The guests that an offer would tell to leave; an owner is told what they must bid, not what
+    they do."""
     command = commands.Lend(
         by=context.viewer.user,
         reservation=reservation,
@@ -58,19 +60,19 @@ async def plan_lend(reservation: str, body: Lend, context: Authenticated) -> wir
         found = context.visible(known, f"reservation {reservation}")
         if isinstance(found, Refusal):
             return found
-        told = _effect(world, command, found.market, now_us)
-        if isinstance(told, Refusal):
-            return told
-        ((change,), terms) = told[1], world.records.markets[found.market].terms
+        outcome = _effect(world, command, found.market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        ((change,), terms) = outcome[1], world.records.markets[found.market].terms
         assert isinstance(change, events.LendingSet)
-        return views.effect_of_lending(told[0], terms, found, change.lending, org=_org(context))
+        return views.effect_of_lending(outcome[0], terms, found, change.lending, org=_org(context))
 
     return await context.see(view)
 
 
 @router.post("/prices/{market}/plan")
 async def plan_prices(market: str, body: SetPrices, context: Authenticated) -> wire.Effect:
-    """Who would be told to leave by a new price sheet; operators only."""
+    """The workloads that a new price sheet would tell to leave; operators only."""
     if body == SetPrices():
         raise problem("invalid", "name at least one price")
     command = commands.SetPrices(
@@ -82,10 +84,10 @@ async def plan_prices(market: str, body: SetPrices, context: Authenticated) -> w
     )
 
     def view(world: World, now_us: int) -> wire.Effect | Refusal:
-        told = _effect(world, command, market, now_us)
-        if isinstance(told, Refusal):
-            return told
-        return views.effect(told[0], world.records.markets[market].terms, org=_org(context))
+        outcome = _effect(world, command, market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        return views.effect(outcome[0], world.records.markets[market].terms, org=_org(context))
 
     return await context.see(view)
 
@@ -100,5 +102,5 @@ def _effect(
 
 
 def _org(context: RequestContext) -> str | None:
-    """Whose work is told by name; None: all."""
+    """The org whose work is told by name; None: all."""
     return None if context.viewer.is_operator else context.viewer.org

@@ -159,7 +159,7 @@ class BatchModel:
         if body is None or status == 0:
             return Failure(kind=FailureKind.REFUSED, message=bounded(f"in the batch: {error}"))
         if status != 200:
-            return failure_from(status, {}, bytes(body), "")
+            return failure_from(status, {}, bytes(body))
         return completion_from(bytes(body), call, self.price, 0)
 
 

@@ -8,7 +8,7 @@ from parkade.api.problems import ProblemError, problem
 from parkade.api.routes import effects, people, pools, statements
 from parkade.console import needs
 from parkade.console.context import Page, router
-from parkade.console.routes.reservations import checked, said_at_once
+from parkade.console.routes.reservations import checked, faults_in_a_line
 from parkade.console.routes.supply import is_usual
 from parkade.core.steps.permissions import Read
 from parkade.wire import pools as wire
@@ -108,10 +108,10 @@ async def _asked(context: Page, sheet: wire.Sheet, wanted: dict[str, str]) -> tu
         says = _echo(sheet, asked)
         if not says:
             return [], "these are the present prices: nothing would change"
-        told = await effects.plan_prices(sheet.market, asked, context.api)
+        outcome = await effects.plan_prices(sheet.market, asked, context.api)
     except ProblemError as error:
-        return [], said_at_once(error.problem)
-    return [*says, told.says], ""
+        return [], faults_in_a_line(error.problem)
+    return [*says, outcome.says], ""
 
 
 def _echo(sheet: wire.Sheet, asked: wire.SetPrices) -> list[str]:

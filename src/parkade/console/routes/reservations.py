@@ -114,17 +114,17 @@ async def _offering(
     """(what an offer would do, why it is refused) of a form that is filled in."""
     try:
         asked = _offer(given)
-        told = await effects.plan_lend(found.reservation, asked, context.api)
+        outcome = await effects.plan_lend(found.reservation, asked, context.api)
     except ProblemError as error:
-        return [], said_at_once(error.problem)
+        return [], faults_in_a_line(error.problem)
     if asked.floor is None:
-        return ["it lends nothing more", told.says], ""
+        return ["it lends nothing more", outcome.says], ""
     says = [f"lends from {format_amount(asked.floor)} per GPU-hour"]
     market = await _market(context, found.market)
     if market is not None and asked.floor > market.pay_as_you_go:
         rate = format_amount(market.pay_as_you_go)
         says.append(f"that is more than on-demand, which costs {rate}: hardly a guest comes")
-    return [*says, told.says], ""
+    return [*says, outcome.says], ""
 
 
 def _offer(fields: Mapping[str, str]) -> wire.Lend:
@@ -134,7 +134,7 @@ def _offer(fields: Mapping[str, str]) -> wire.Lend:
     return checked(wire.Lend, asked)
 
 
-def said_at_once(refused: Problem) -> str:
+def faults_in_a_line(refused: Problem) -> str:
     """What is wrong with a small form, in one line."""
     each = [f"{it.place}: {it.message}".removeprefix(": ") for it in refused.errors]
     return "; ".join(dict.fromkeys(each)) or refused.detail

@@ -152,12 +152,12 @@ async def ask(workload: str, action: str, context: Page, limit_price: str = "") 
 
 
 async def _evicts(context: PageContext, workload: str, limit: Decimal) -> list[str]:
-    """Whose seats end by a limit, and when."""
+    """The seats that end by a limit, and when."""
     try:
-        told = await effects.plan_bid(workload, wire.Bid(limit_price=limit), context.api)
+        outcome = await effects.plan_bid(workload, wire.Bid(limit_price=limit), context.api)
     except ProblemError as error:
         return [error.problem.detail]
-    return [told.says] if told.may_evict else []
+    return [outcome.says] if outcome.may_evict else []
 
 
 _NO_PRICE = "; a bid is a limit, not a price"

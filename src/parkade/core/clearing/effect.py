@@ -1,4 +1,4 @@
-"""A dry run: who would be told to leave by a change of a limit, an offer or a price sheet.
+"""A dry run: the workloads that a change of a limit, an offer or a price sheet tells to leave.
 
 The market is cleared twice, as it is and as it would be with the change, and nothing is changed.
 Who gets its notice only with the change leaves by it. `plan` does the same for what is not
