@@ -349,6 +349,14 @@ def extend_reservation(reservation: str, *, end: str) -> Call[reservations.Reser
     return post(f"/reservations/{_id(reservation)}/extend", reservations.Reservation, body)
 
 
+def plan_extend(reservation: str, *, end: str) -> Call[reservations.ReservationChange]:
+    """What a later end would cost; nothing is changed."""
+    body = checked(reservations.Extend, end=end)
+    return post(
+        f"/reservations/{_id(reservation)}/extend/plan", reservations.ReservationChange, body
+    )
+
+
 def split_reservation(
     reservation: str, *, nodes: int, name: str | None = None, org: str | None = None
 ) -> Call[reservations.Reservation]:
@@ -357,10 +365,28 @@ def split_reservation(
     return post(f"/reservations/{_id(reservation)}/split", reservations.Reservation, body)
 
 
+def plan_split(
+    reservation: str, *, nodes: int, name: str | None = None, org: str | None = None
+) -> Call[reservations.ReservationChange]:
+    """What a part of its own, or another org's, would be and cost; nothing is changed."""
+    body = checked(reservations.Split, nodes=nodes, name=name, org=org)
+    return post(
+        f"/reservations/{_id(reservation)}/split/plan", reservations.ReservationChange, body
+    )
+
+
 def shrink_reservation(reservation: str, *, nodes: int) -> Call[reservations.Reservation]:
     """Nodes of a reservation are given up."""
     body = checked(reservations.Shrink, nodes=nodes)
     return post(f"/reservations/{_id(reservation)}/shrink", reservations.Reservation, body)
+
+
+def plan_shrink(reservation: str, *, nodes: int) -> Call[reservations.ReservationChange]:
+    """What is kept of nodes that are given up; nothing is changed."""
+    body = checked(reservations.Shrink, nodes=nodes)
+    return post(
+        f"/reservations/{_id(reservation)}/shrink/plan", reservations.ReservationChange, body
+    )
 
 
 def list_reservations() -> Call[reservations.Reservations]:
@@ -376,6 +402,11 @@ def get_reservation(reservation: str) -> Call[reservations.Reservation]:
 def end_reservation(reservation: str) -> Call[reservations.Reservation]:
     """An open-ended reservation ends with the period that is paid; one that has not begun, now."""
     return post(f"/reservations/{_id(reservation)}/end", reservations.Reservation)
+
+
+def plan_end(reservation: str) -> Call[reservations.ReservationChange]:
+    """When a reservation would end, and what is kept of it; nothing is changed."""
+    return post(f"/reservations/{_id(reservation)}/end/plan", reservations.ReservationChange)
 
 
 def lend(

@@ -116,6 +116,21 @@ class Reservation(Answer):
     cost: Cost
 
 
+class ReservationChange(Answer):
+    """What a change of a reservation would make of it, and of the `part` that leaves it; nothing is
+    changed. `now` is charged at once; `kept` was paid for what is given up and is not given back
+    (null: nothing is given up at once). `in_all_before` and `in_all` are the whole price before and
+    after, of both where there is a part; null where an end is open. `says`: the same in words."""
+
+    reservation: Reservation
+    part: Reservation | None
+    now: Amount
+    kept: Amount | None
+    in_all_before: Amount | None
+    in_all: Amount | None
+    says: tuple[str, ...]
+
+
 class Reservations(Answer):
     """Those the caller may see."""
 
