@@ -1,7 +1,7 @@
 """Calls about pools and their nodes, and the terms and prices of markets."""
 
 from parkade.client.call import Call, checked, get, path_id, post
-from parkade.wire import pools
+from parkade.wire import effects, pools
 
 
 def open_pool(pool: pools.OpenPool) -> Call[pools.Pool]:
@@ -42,6 +42,11 @@ def change_terms(market: str, change: pools.ChangeTerms) -> Call[pools.Market]:
 def prices() -> Call[pools.Prices]:
     """Every market's public prices."""
     return get("/prices", pools.Prices)
+
+
+def plan_prices(market: str, sheet: pools.SetPrices) -> Call[effects.Effect]:
+    """The workloads that a new price sheet would tell to leave; nothing is changed."""
+    return post(f"/prices/{path_id(market)}/plan", effects.Effect, sheet)
 
 
 def set_prices(market: str, sheet: pools.SetPrices) -> Call[pools.Sheet]:

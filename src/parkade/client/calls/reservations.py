@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from parkade.client.call import Call, checked, get, path_id, post
-from parkade.wire import reservations
+from parkade.wire import effects, reservations
 
 
 def reserve(request: reservations.Reserve) -> Call[reservations.Reservation]:
@@ -88,6 +88,14 @@ def lend(
     """The standing offer of a reservation; no floor stops lending."""
     body = checked(reservations.Lend, floor=floor, keep=keep)
     return post(f"/reservations/{path_id(reservation)}/lend", reservations.Reservation, body)
+
+
+def plan_lend(
+    reservation: str, *, floor: Decimal | str | None, keep: int | None = None
+) -> Call[effects.Effect]:
+    """The guests that an offer would tell to leave; nothing is changed."""
+    body = checked(reservations.Lend, floor=floor, keep=keep)
+    return post(f"/reservations/{path_id(reservation)}/lend/plan", effects.Effect, body)
 
 
 def claim(reservation: str, *, nodes: int) -> Call[reservations.Claim]:

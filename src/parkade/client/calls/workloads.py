@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from parkade.client.call import Call, checked, get, path_id, post
-from parkade.wire import workloads
+from parkade.wire import effects, workloads
 from parkade.wire.spec import WorkloadSpec
 
 
@@ -89,6 +89,14 @@ def bid(
     """A new limit per GPU-hour; of an array for all `members`, or for these."""
     body = checked(workloads.Bid, limit_price=limit_price, members=members)
     return post(f"/workloads/{path_id(workload)}/bid", workloads.Workload, body)
+
+
+def plan_bid(
+    workload: str, *, limit_price: Decimal | str, members: str | None = None
+) -> Call[effects.Effect]:
+    """The workloads that a new limit would tell to leave; nothing is changed."""
+    body = checked(workloads.Bid, limit_price=limit_price, members=members)
+    return post(f"/workloads/{path_id(workload)}/bid/plan", effects.Effect, body)
 
 
 def change_bounds(workload: str, request: workloads.Bounds) -> Call[workloads.Workload]:
