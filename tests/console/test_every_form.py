@@ -37,7 +37,8 @@ from tests.console.visitor import Visitor, visitor
 
 MODULES = (
     events, front, incidents, live, market, money,
-    operate, people, reservation, reservations, reserve, session, submit, supply, what_if, workloads,
+    operate, people, reservation, reservations, reserve, session, submit, supply, what_if,
+    workloads,
 )  # fmt: skip
 FORMS = sorted(
     route.path

@@ -26,10 +26,9 @@ def played(program: str, *, most_s: float = 600.0, changes: Any = CHANGES) -> Pl
         what_if = WhatIf((sys.executable, "-c", program), most_s=most_s)
         assert what_if.start(changes, NOW)
         assert not what_if.start(("public_floor=3.00",), NOW), "one at a time"
+        await what_if.ended()
         found = what_if.of(changes)
-        while found is None or found.state == "running":
-            await asyncio.sleep(0.01)
-            found = what_if.of(changes)
+        assert found is not None
         return found
 
     return asyncio.run(run())
@@ -62,11 +61,8 @@ def test_the_newest_few_are_kept() -> None:
     async def run() -> list[bool]:
         what_if = WhatIf((sys.executable, "-c", "print('{}')"))
         for number in range(MOST_KEPT + 1):
-            changes = (f"public_floor={number}.00",)
-            what_if.start(changes, NOW)
-            while (found := what_if.of(changes)) is None or found.state == "running":
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.01)
+            assert what_if.start((f"public_floor={number}.00",), NOW)
+            await what_if.ended()
         return [what_if.of((f"public_floor={it}.00",)) is not None for it in range(MOST_KEPT + 1)]
 
     assert asyncio.run(run()) == [False, *[True] * MOST_KEPT]
@@ -100,11 +96,7 @@ def test_an_operator_plays_the_journal_of_the_server_with_other_prices(town: Tow
 
     page = seen(until(figures))
     assert "recorded same terms changed terms" in page
-    assert (
-        "0 workloads would have started that did not, 1 not that did"
-        in page.replace("1 workload ", "1 workloads ")
-        or "not that did" in page
-    )
+    assert "workloads would have started that did not" in page
     assert "Nobody bids otherwise because prices are others" in page
     after = town.events(town.operator)[before:]
     assert all(it["type"] != "PricesSet" for it in after), "nothing is set"
