@@ -94,7 +94,7 @@ def test_an_operator_plays_the_journal_of_the_server_with_other_prices(town: Tow
         assert "ended without figures" not in page, seen(page)
         return page if "changed terms" in page else None
 
-    page = seen(until(figures))
+    page = seen(until(figures) or "")
     assert "recorded same terms changed terms" in page
     assert "workloads would have started that did not" in page
     assert "Nobody bids otherwise because prices are others" in page
