@@ -40,7 +40,8 @@ def in_sight(page: Any, what: str) -> list[bool]:
     """Of each of these whether all its width is on the screen, unscrolled."""
     found = page.evaluate(
         "what => [...document.querySelectorAll(what)].map(each => each.getBoundingClientRect())"
-        ".filter(box => box.width || box.height).map(box => box.left >= 0 && box.right <= innerWidth)",
+        ".filter(box => box.width || box.height)"
+        ".map(box => box.left >= 0 && box.right <= innerWidth)",
         what,
     )
     assert found, f"there is no {what}"

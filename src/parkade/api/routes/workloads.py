@@ -16,6 +16,7 @@ from parkade.api.problems import problem
 from parkade.api.selection import Labels, Phases, selection
 from parkade.api.streams import PlacedStream
 from parkade.api.translate import instant, members_of, micros, micros_or_none, span_us, spec_of
+from parkade.api.views import plans
 from parkade.api.views import workloads as views
 from parkade.control.answers import Decided, Planned
 from parkade.core.clearing.plan import Plan
@@ -76,7 +77,7 @@ async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
         rendered = await context.plane.rendered(planned)
     except EngineError as error:
         raise problem("unsupported", str(error)) from None
-    return views.plan(plan, terms, rendered=rendered, standstill=standstill)
+    return plans.plan(plan, terms, rendered=rendered, standstill=standstill)
 
 
 @router.get("/workloads")

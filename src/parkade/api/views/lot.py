@@ -111,7 +111,7 @@ class Lots:
                 )
                 for each in now.buffers
             ),
-            sums=_sums(self._sum),
+            sums=sums_of(self._sum),
             promises=_promises(now),
         )
 
@@ -181,7 +181,7 @@ class Lots:
                 seats=held,
                 promised=promised,
             )
-            part, known_part = _part(made, self._holders), self._parts.get(name, NO_PART)
+            part, known_part = part_of(made, self._holders), self._parts.get(name, NO_PART)
             self._parts[name] = part
             self._sum = tuple(map(add, map(sub, self._sum, known_part), part))
 
@@ -196,7 +196,7 @@ _LENT = 5
 _MILLION = 1_000_000
 
 
-def _part(node: wire.LotNode, holders: Mapping[str, wire.LotHolder]) -> Part:
+def part_of(node: wire.LotNode, holders: Mapping[str, wire.LotHolder]) -> Part:
     """What a node adds to the sums. What sits on a node that is out of play counts as out."""
     if node.state == "out":
         return (node.gpus, node.gpus, 0, 0, 0, 0)
@@ -209,7 +209,7 @@ def _part(node: wire.LotNode, holders: Mapping[str, wire.LotHolder]) -> Part:
     return tuple(part)
 
 
-def _sums(whole: Part) -> wire.LotSums:
+def sums_of(whole: Part) -> wire.LotSums:
     """GPUs by what they do."""
     total, out, owner, on_demand, spot, lent = whole
     on_loan = min(round(lent / _MILLION), spot)

@@ -12,7 +12,6 @@ from parkade.api.views.moves import says_move
 from parkade.core.billing.holds import promised_wait_micros
 from parkade.core.billing.metering import accrued_with_members_micros
 from parkade.core.billing.minimum import debt_micros
-from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat
@@ -296,11 +295,11 @@ def why(
     """
     workload = known.workload
     moved = _move(workload, None if sees_all else workload.org)
-    says = f"{_says_members(known) or _says(workload)}{_debt(known)}"
+    says = f"{_says_members(known) or _says(workload, known.terms)}{_debt(known)}"
     if moved is not None:
         says = f"{says}; it was {moved}"
     if known.falls_back_us is not None:
-        says = f"{says}; it {_falls_back_says(known.falls_back_us)}"
+        says = f"{says}; it {falls_back_says(known.falls_back_us)}"
     if not known.is_reachable and not workload.phase.is_ended:
         now = "the agent is silent now" if trouble is None else f"now {trouble}"
         says = f"{says}, as its agent last reported; {now}"
@@ -320,7 +319,7 @@ def why(
     )
 
 
-def _falls_back_says(at_us: int) -> str:
+def falls_back_says(at_us: int) -> str:
     begins = f"{instant(at_us):%Y-%m-%d %H:%M:%S} UTC"
     return f"becomes on-demand at {begins}, or later with each checkpoint"
 
@@ -344,7 +343,7 @@ def _one(known: Known) -> int:
     return terms.members[0][0]
 
 
-def _says(workload: Workload) -> str:
+def _says(workload: Workload, terms: MarketTerms | None) -> str:
     name, attempt = workload.workload, workload.attempt
     if workload.phase.is_ended:
         reasons = (SENTENCES.get(workload.why, workload.why), workload.exit_summary)
@@ -371,7 +370,7 @@ def _says(workload: Workload) -> str:
     if key == Why.BACK_OFF:
         sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
         sentence += f"; the last time: {workload.exit_summary}" if workload.exit_summary else ""
-    return f"{name} waits: {sentence}{_advice(workload.price_to_win_micros)}"
+    return f"{name} waits: {sentence}{advice(workload.price_to_win_micros, terms)}"
 
 
 def _move(workload: Workload, org: str | None) -> str | None:
@@ -395,38 +394,11 @@ def _hint(workload: Workload) -> Decimal | None:
     return None if workload.phase.is_ended else amount_or_none(workload.price_to_win_micros)
 
 
-def _advice(price_micros: int | None) -> str:
-    return "" if price_micros is None else f"; a limit of {format_amount(price_micros)} would win"
-
-
-def plan(
-    plan: Plan, terms: MarketTerms, *, rendered: str | None, standstill: str | None
-) -> wire.Plan:
-    """What the next clearing would do; `standstill`: why nothing starts now."""
-    wins = bool(plan.seats)
-    if wins:
-        nodes = node_names(plan.seats)
-        others = "1 other" if plan.displaces == 1 else f"{plan.displaces} others"
-        displaced = f"; {others} would be told to leave" if plan.displaces else ""
-        price = format_amount(plan.price_micros)
-        says = f"would run on {nodes} at {price} per GPU-hour{displaced}"
-    else:
-        sentence = SENTENCES.get(plan.why, SENTENCES[Why.NO_ROOM])
-        says = f"would wait: {standstill or sentence}{_advice(plan.price_to_win_micros)}"
-    if plan.falls_back_us is not None:
-        says += f"; {_falls_back_says(plan.falls_back_us)}"
-    return wire.Plan(
-        market=plan.workload.market,
-        would_win=wins,
-        seats=seats(plan.seats),
-        displaces=plan.displaces,
-        price=amount(plan.price_micros) if wins else None,
-        per_hour=amount(plan.rate_micros_per_hour) if wins else None,
-        why=None if wins else plan.why,
-        price_to_win=amount_or_none(plan.price_to_win_micros),
-        falls_back=instant_or_none(plan.falls_back_us),
-        fallback_cost=amount_or_none(plan.fallback_micros),
-        says=says,
-        rendered=rendered,
-        cost=workload_cost(plan.workload.spec, terms, plan.workload.agreed_price_micros),
-    )
+def advice(price_micros: int | None, terms: MarketTerms | None) -> str:
+    """The limit that would win; where on-demand costs less, what it costs."""
+    if price_micros is None:
+        return ""
+    says = f"; a limit of {format_amount(price_micros)} would win"
+    posted = None if terms is None else terms.pay_as_you_go_micros
+    is_dear = posted is not None and price_micros > posted
+    return f"{says}, and on-demand costs {format_amount(posted)}" if is_dear and posted else says
