@@ -175,4 +175,4 @@ def test_the_plan_of_an_array_is_said_to_be_of_one_member(scene) -> None:  # typ
     page = plan(people["aurelia"], **{**GOOD, "limit_price": "3"}, more="array: 0-9%3").text
     assert "this is of one member of 10, of which 3 run at once at most" in page
     assert "<dt>an hour, of one</dt>" in page
-    assert "member" not in plan(people["aurelia"], **GOOD).text
+    assert "of one" not in plan(people["aurelia"], **GOOD).text
