@@ -205,12 +205,12 @@ def ladder(steps: Sequence[Step]) -> Markup:
         price = f"{step.price:.2f}"
         parts.append(f'<text class="axis value" x="{left + long + 6}" y="{y + 16}">{price}</text>')
     says = ", ".join(f"{it.nodes}: {'none' if it.price is None else it.price}" for it in steps)
-    return _svg(
+    return svg(
         "ladder", (width, max(1, len(steps)) * row), f"Price to win so many nodes: {says}", parts
     )
 
 
-def _svg(kind: str, size: tuple[int, int], label: str, parts: Iterable[str]) -> Markup:
+def svg(kind: str, size: tuple[int, int], label: str, parts: Iterable[str]) -> Markup:
     width, height = size
     return Markup(
         f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img"'
