@@ -207,3 +207,25 @@ def test_where_parkade_is_dead_one_command_of_slurms_gives_an_owner_its_nodes(
     market.wait_for_job(job, "RUNNING")
     assert time.monotonic() - began < NOTICE_S + 60
     assert len(list(market.folder.rglob("agent/**/.parkade.json"))) == 1, "the guest was told"
+
+
+def test_a_release_gives_one_notice_and_its_guest_goes_on_in_the_next_fence(
+    market: SlurmMarket,
+) -> None:
+    """Nobody is seated in a fence that a person ends, until a new one stands."""
+    market.fence()
+    guest = market.guest(nodes=2)
+    market.wait_for(guest, "running")
+    market.cluster.run("scontrol", "update", "ReservationName=parkade_box", "EndTime=now+30")
+    until(lambda: market.seen(guest)["preemptions"] == 1, market.said)
+
+    def is_back() -> bool:
+        seen = market.seen(guest)
+        assert seen["preemptions"] == 1, "one notice"
+        return bool(seen["phase"] == "running" and seen["attempts"] == 2)
+
+    until(is_back, lambda: (market.seen(guest), market.said()))
+    assert market.pool_record()["fence"] == "stands"
+    assert market.seen(guest)["checkpoint_step"] == 7, "it saved at its notice"
+    jobs = market.cluster.run("squeue", "-h", "-a", "-t", "all", "-o", "%j").split()
+    assert sorted(jobs) == [f"parkade-{guest}.1", f"parkade-{guest}.2"]
