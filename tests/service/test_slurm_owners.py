@@ -69,6 +69,7 @@ def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(
     third = market.guest(nodes=1)
     market.wait_for(third, "running")
     assert market.cluster.job_state(stranger) == "PENDING"
+    until(lambda: f"{stranger} of nobody" in str(market.pool_record()["agent_says"]), market.said)
     drained = ("scontrol", "update", "NodeName=n0")
     market.cluster.run(*drained, "State=DRAIN", "Reason=fan")
     until(lambda: cordons(market) == {"n0": "Slurm: drain: fan"}, market.said)
