@@ -141,6 +141,7 @@ def test_an_error_inside_a_success_may_be_billed_unless_it_says_that_none_worked
         (400, FailureKind.REFUSED),
         ("413", FailureKind.REFUSED),
         (401, FailureKind.DENIED),
+        (402, FailureKind.DENIED),
         (429, FailureKind.RATE_LIMITED),
         (502, FailureKind.UNAVAILABLE),
         ("server_error", FailureKind.UNAVAILABLE),
@@ -156,6 +157,32 @@ def test_an_error_inside_a_success_is_asked_again_where_its_status_would_be(
     assert isinstance(heard, Failure)
     assert heard.kind is kind
     assert (heard.refused_as is not None) == (kind is FailureKind.REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        ({"finish_reason": "error", "message": {"content": "The ans"}}, "broke off"),
+        (
+            {
+                "finish_reason": "stop",
+                "error": {"code": 502, "message": "upstream"},
+                "message": {"content": ""},
+            },
+            "upstream",
+        ),
+    ],
+)
+def test_an_answer_that_broke_off_is_none_and_what_it_used_is_billed(
+    choice: dict[str, Any], says: str
+) -> None:
+    usage = {"prompt_tokens": 4, "completion_tokens": 2}
+    told = json.dumps({"choices": [choice], "usage": usage}).encode()
+    heard = completion_from(told, call(), None, 0)
+    assert isinstance(heard, Failure)
+    assert heard.kind is FailureKind.UNAVAILABLE
+    assert says in heard.message
+    assert (heard.may_be_billed, heard.usage) == (True, Usage(input_tokens=4, output_tokens=2))
 
 
 def test_half_a_character_becomes_a_replacement_character() -> None:

@@ -20,7 +20,7 @@ from parkade.compound.values import Call, Completion, Usage, without_surrogates
 TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529})
 #: Said when the model may have worked: a gateway lost the answer, or waited no longer.
 BILLED = frozenset({408, 500, 502, 504, 520, 524})
-DENIED = frozenset({401, 403, 404})
+DENIED = frozenset({401, 402, 403, 404})
 #: Said of a request that is not valid or too long; another one may be answered.
 REFUSING = frozenset({400, 413, 422})
 #: What a server's code of an error may look like.
@@ -75,6 +75,13 @@ class _Choice(msgspec.Struct, frozen=True, gc=False):
     text: str | None = None
     finish_reason: str | None = None
     index: int = 0
+    #: Beside the finish reason "error", by which a gateway tells that its model broke off.
+    error: Any = None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it holds no answer, or a part that a caller must not take for one."""
+        return self.finish_reason == "error" or self.error is not None
 
 
 class _Answer(msgspec.Struct, frozen=True, gc=False):
@@ -120,7 +127,9 @@ def _outcomes(
     except msgspec.DecodeError as error:
         return [_unusable(str(error))] * len(calls)
     return [
-        Completion(
+        _broken_off(choice, usage)
+        if choice.is_broken
+        else Completion(
             text=text,
             usage=usage,
             cost_micros=cost,
@@ -350,6 +359,11 @@ def _error(error: Any, usage: _Usage | None) -> Failure:
         usage=_reported(usage),
         refused_as=_refused_as(status, ""),
     )
+
+
+def _broken_off(choice: _Choice, usage: Usage) -> Failure:
+    failure = _error(choice.error or "the model broke off", None)
+    return msgspec.structs.replace(failure, may_be_billed=True, usage=usage)
 
 
 def _unusable(why: str, usage: _Usage | None = None) -> Failure:
