@@ -16,7 +16,6 @@ import os
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from operator import add
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ import msgspec
 from msgspec.structs import replace
 
 from parkade.api.lot_book import LotBook
-from parkade.api.views.lot import NO_PART, Part, part_of, sums_of
+from parkade.api.views.lot_sums import NO_PART, Part, exchanged, part_of, sums
 from parkade.control.answers import PlaneStopped, TooMany
 from parkade.control.plane import Plane
 from parkade.core.state.world import World
@@ -164,7 +163,7 @@ def sample_of(lot: Lot, prices: dict[str, int | None], *, at_s: int) -> Sample:
     orgs_of: dict[str, dict[str, Held]] = {}
     for node in lot.nodes:
         part = parts.get(node.market, NO_PART)
-        parts[node.market] = tuple(map(add, part, part_of(node, known)))
+        parts[node.market] = exchanged(part, NO_PART, part_of(node, known))
         of_market = orgs_of.setdefault(node.market, {})
         for seat in node.seats:
             holder = known[seat.holder]
@@ -176,7 +175,7 @@ def sample_of(lot: Lot, prices: dict[str, int | None], *, at_s: int) -> Sample:
         orgs=_most(orgs),
         prices=prices,
         markets={
-            market: MarketSample(**_uses(sums_of(part)), orgs=_most(orgs_of[market]))
+            market: MarketSample(**_uses(sums(part)), orgs=_most(orgs_of[market]))
             for market, part in parts.items()
         },
     )
