@@ -317,3 +317,21 @@ def test_nodes_that_an_owner_waits_for_are_not_called_used(fresh: Town) -> None:
     person = visitor(fresh.url, owner)
     page = person.text("/reservations")
     assert "2 of them waited for" in page and "waits now" in page
+
+
+def test_the_page_of_an_array_leads_to_its_members(fresh: Town) -> None:
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    array = fresh.submit(pool, owner, name="sweep", array="0-9%3")
+    attempt = fresh.wait_for_attempt(pool, f"{array}_1")
+    assert fresh.observe(pool, fresh.running(attempt)).is_success
+    person = visitor(fresh.url, owner)
+    page = person.text(f"/workloads/{array}")
+    for index in range(3):
+        assert f'href="/workloads/{array}_{index}"' in page
+    assert f'href="/workloads/{array}_3"' not in page, "it is not open yet"
+    for absent in ("It has not started yet", "Output of rank", "attempts", "name a member"):
+        assert absent not in page, absent
+    assert "older than what this page reads" not in person.text(f"/workloads/{array}_1")
+    listed = person.text("/workloads", array=array, all="true")
+    assert f"/workloads/{array}_2" in listed and f'"/workloads/{array}">{array}</a>' in listed
+    assert f'href="/workloads/{array}"' not in person.text("/").partition('id="needs"')[2]
