@@ -14,7 +14,9 @@ from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
 from parkade.core.steps.permissions import Read
 from parkade.wire.mars import Incident
 from parkade.wire.people import Capped, Org
+from parkade.wire.pools import Sheet
 from parkade.wire.reservations import Reservation
+from parkade.wire.workloads import Workload
 
 routes = router()
 MOST_WORKLOADS = 500
@@ -58,6 +60,7 @@ async def front(context: Page, market: str = "") -> Response:
             await _incidents(context),
             user=_changes_only(context),
             capped=await _capped(context, orgs),
+            on_demand=_on_demand(own.workloads, prices),
         ),
         now=lot.at,
         left=needs.left,
@@ -68,6 +71,12 @@ async def front(context: Page, market: str = "") -> Response:
         ),
         layers=ALL_LAYERS if is_operator else ORG_LAYERS,
     )
+
+
+def _on_demand(own: Sequence[Workload], prices: Sequence[Sheet]) -> dict[str, Decimal]:
+    """By workload, what on-demand costs in its market."""
+    posted = {each.market: each.pay_as_you_go for each in prices}
+    return {each.workload: posted[each.market] for each in own if each.market in posted}
 
 
 async def _reserved(context: PageContext) -> list[Reservation]:

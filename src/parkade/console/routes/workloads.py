@@ -138,6 +138,9 @@ async def ask(workload: str, action: str, context: Page, limit_price: str = "") 
     limit = _limit(limit_price) if limit_price else None
     echo = _echo(found, action, limit, sheet)
     if limit is not None and action == "bid":
+        if sheet is not None and limit > sheet.pay_as_you_go:
+            rate = f"{sheet.pay_as_you_go:f} per GPU-hour"
+            echo.append(f"on-demand costs {rate}, less than this, and is never outbid")
         echo += await _evicts(context, workload, limit)
     return context.page(
         "action.html",
