@@ -23,6 +23,7 @@ from parkade.core.units.phrases import counted
 from parkade.wire import workloads as wire
 from parkade.wire.feed import Event
 from parkade.wire.pools import Sheet
+from parkade.wire.scalars import format_amount
 
 routes = router()
 PAGE = 100
@@ -211,7 +212,8 @@ def _echo(
         case "bid":
             if limit is None:
                 return []
-            says = [f"at most {limit * gpus:f} an hour for its {counted(gpus, 'GPU')}"]
+            rate = format_amount(limit * gpus)
+            says = [f"at most {rate} an hour for its {counted(gpus, 'GPU')}"]
             if found.price is not None:
                 pays = f"it pays {found.price:f} per GPU-hour now"
                 is_less = limit < found.price
