@@ -161,19 +161,19 @@ async def _page(
 ) -> Response:
     kind = CHANGES[change]
     found = await reservations.get_reservation(reservation, context.api)
-    told = dict(faults or {})
+    marked = dict(faults or {})
     plan = None
     is_begun = not kind.fields or any(fields.get(name) for name in kind.fields)
-    if is_begun and not told:
-        plan, told = await _planned(context, kind, reservation, fields)
+    if is_begun and not marked:
+        plan, marked = await _planned(context, kind, reservation, fields)
     return context.page(
         "reservation_change.html",
-        422 if told else 200,
+        422 if marked else 200,
         it=found,
         change=change,
         kind=kind,
         fields=dict.fromkeys(kind.fields, "") | dict(fields),
-        faults=told,
+        faults=marked,
         plan=plan,
         orgs=await _orgs(context, found) if "org" in kind.fields else [],
     )
