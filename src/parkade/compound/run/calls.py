@@ -212,7 +212,7 @@ class Calls:
         now_us = time.monotonic_ns() // 1_000
         lane.came_back(now_us)
         if isinstance(outcome, Completion):
-            lane.limiter.answered(now_us - flight.began_us, now_us)
+            lane.answered(flight, now_us)
             self._retrying.answered(flight.call.model)
             self._complete(flight, outcome)
         else:
