@@ -54,9 +54,10 @@ def flights() -> Iterator[Flight]:
         yield Flight(order, Amounts(0, 1, 1), owner)
 
 
-def play(server: Server, seconds: int, **limits: int) -> Server:
+def play(server: Server, seconds: int, calls_per_minute: int | None = None) -> Server:
     """A lane that never lacks calls, against a server, for so long."""
-    lane = Lane(LocalModel("m", lambda call: "x", limits=RateLimits(**limits)))
+    limits = RateLimits(calls_per_minute=calls_per_minute)
+    lane = Lane(LocalModel("m", lambda call: "x", limits=limits))
     fresh = flights()
     flying: list[tuple[int, int, Flight]] = []
     now = count = 0

@@ -42,6 +42,7 @@ class Flight:
     """One call on its way, and all questions that wait for it."""
 
     __slots__ = (
+        "at_fault_us",
         "attempt",
         "began_us",
         "call",
@@ -63,6 +64,8 @@ class Flight:
         self.worst = worst
         self.attempt = 0
         self.began_us = 0
+        #: Since when it fails while its server is well; None if it does not.
+        self.at_fault_us: int | None = None
         self.cancel: Cancel | None = None
         self.state = FlightState.WAITING
         #: Questions and what they asked.
@@ -121,6 +124,8 @@ class Lane:
         self.closed_until_us = 0
         #: When the server last said something, or was first asked after it had nothing to do.
         self.heard_us = 0
+        #: When it last answered a call.
+        self.answered_us = 0
 
     @property
     def shares(self) -> bool:
@@ -136,6 +141,7 @@ class Lane:
         """A call was answered well."""
         self.limiter.answered(now_us - flight.began_us, now_us)
         self._pace.answered()
+        self.answered_us = now_us
 
     def failed(self, flight: Flight, failure: Failure, now_us: int) -> None:
         """A call failed: the server may have too much to do, or ask to be left alone."""

@@ -78,7 +78,8 @@ class Pace:
         calm = (now_us - self._cut_at_us) / self._calm_us
         if calm <= 1.0:
             return self._base * (1.0 + GROWTH * calm)
-        return self._base * (1.0 + GROWTH) * 2.0 ** min(FREE, calm - 1.0)
+        doubled: float = 2.0 ** min(FREE, calm - 1.0)
+        return self._base * (1.0 + GROWTH) * doubled
 
     def wait_us(self, now_us: int) -> int:
         """How long until the next call may start; 0 if now."""

@@ -20,6 +20,7 @@ from parkade.compound.network import Operator
 from parkade.compound.network.binding import Bound, Names, bind
 from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.affording import affordable, fresh
+from parkade.compound.run.at_fault import AtFault
 from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.hanging import look
@@ -289,6 +290,7 @@ class _Session:
             most_checks=settings.most_checks,
             answered=self.answered,
             outages=Outages(settings.patience_s, watch.on_notice),
+            at_fault=AtFault(settings.patience_s, recording.left_before),
             added=settings.added,
             needs=settings.needs,
         )
