@@ -89,6 +89,7 @@ class Flight:
             message=NO_MESSAGE if completion.message is None else completion.message,
             shared=completion.shared_micros,
             of=self.of,
+            most=completion.is_usage_missing,
         )
 
     def doubtful_line(self, why: str, amounts: Amounts) -> FailedLine:

@@ -100,6 +100,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     cut_answers: int = 0
     filtered: int = 0
     empty: int = 0
+    #: Of `calls`: the worst case is counted, since their server said no usage that can be.
+    without_usage: int = 0
     #: Of `failed_calls`: those whose answers a batch is to bring, and why answer files had none.
     waiting: int = 0
     failed_lines: tuple[Reason, ...] = ()
@@ -177,6 +179,7 @@ class Progress:
             cut_answers=counts.cut_answers,
             filtered=counts.filtered,
             empty=counts.empty,
+            without_usage=counts.without_usage,
             waiting=counts.waiting,
             failed_lines=counts.failed_lines.all(),
             noted=msgspec.structs.replace(self.noted),
