@@ -19,10 +19,13 @@ from parkade.console.routes import (
     money,
     operate,
     people,
+    reservation,
     reservations,
+    reserve,
     session,
     submit,
     supply,
+    what_if,
     workloads,
 )
 from parkade.control.clock import SystemClock
@@ -34,7 +37,8 @@ from tests.console.visitor import Visitor, visitor
 
 MODULES = (
     events, front, incidents, live, market, money,
-    operate, people, reservations, session, submit, supply, workloads,
+    operate, people, reservation, reservations, reserve, session, submit, supply, what_if,
+    workloads,
 )  # fmt: skip
 FORMS = sorted(
     route.path
@@ -95,6 +99,7 @@ def filled(path: str, scene: Scene) -> str:
         "user": "root",
         "reservation": scene.org,
         "claim": "c1",
+        "change": "end",
         "action": "cancel" if path.startswith("/workloads") else "cordon",
     }
     return re.sub(r"\{(\w+)\}", lambda found: names[found[1]], path)

@@ -1,6 +1,7 @@
 """`parkade agent join` and `parkade pool doctor`: a Slurm cluster looked at, nothing changed."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,9 +39,11 @@ def join(
     notice: Annotated[
         str, typer.Option(help="With --lend buffer: in which it has them back.", metavar="SPAN")
     ] = "30s",
-    pin: Annotated[
+    dedicate: Annotated[
         list[str] | None,
         typer.Option(
+            "--dedicate",
+            "--pin",
             help="An account whose own nodes are to be a market of their own; may be repeated.",
             metavar="ACCOUNT",
         ),
@@ -66,8 +69,8 @@ def join(
         from parkade.service.joining import propose
         from parkade.service.partnering import Offer, propose_buffer
         from parkade.wire.scalars import parse_amount
-    if lend is not None and pin:
-        fail("--pin is of a cluster that joins whole; leave out --lend", exit_code=2)
+    if lend is not None and dedicate:
+        fail("--dedicate is of a cluster that joins whole; leave out --lend", exit_code=2)
     if lend not in (None, "buffer") or (lend is None) != (marked is None):
         fail("write --lend buffer --marked NODES --org ORG, or none of them", exit_code=2)
     names = [("--pool", pool), ("--site", site)]
@@ -95,9 +98,9 @@ def join(
         fail("no node of this cluster has GPUs (Gres=gpu)", exit_code=7)
     if lend is None:
         try:
-            proposal = propose(found, pool=pool, site=site, pinned=tuple(pin or ()))
+            proposal = propose(found, pool=pool, site=site, dedicated=tuple(dedicate or ()))
         except ValueError as error:
-            fail(f"--pin: {error}", exit_code=2)
+            fail(f"--dedicate: {error}", exit_code=2)
     else:
         offer = Offer(
             org=org or "", marked=frozenset(expand(marked or "")), floor=floor, notice=notice
@@ -140,7 +143,8 @@ def doctor(
 
         from parkade.engines.slurm.doctor import examine
     found = []
-    for check in examine(_settings(engine_option), folder, gang=gang):
+    tell = partial(typer.echo, err=True)
+    for check in examine(_settings(engine_option), folder, gang=gang, tell=tell):
         found.append(check)
         if not as_json:
             typer.echo(f"{'good' if check.is_good else 'BAD ':4}  {check.check:13}  {check.says}")
@@ -158,7 +162,12 @@ def launcher(
     into: Annotated[
         str, typer.Option(help="Root's own folder for it.")
     ] = "/usr/local/libexec/parkade",
-    conf: Annotated[str | None, typer.Option(help="slurm.conf, if not Slurm's own.")] = None,
+    conf: Annotated[
+        str | None, typer.Option(help="Path of slurm.conf, where the agent has the option conf.")
+    ] = None,
+    path: Annotated[
+        str | None, typer.Option(help="Folder of Slurm's commands, if not /usr/bin or the like.")
+    ] = None,
 ) -> None:
     """Print the one command that lets an agent without root run each workload as its user."""
     with server_extra():
@@ -167,10 +176,11 @@ def launcher(
     for option, name in (("--agent", agent), ("--group", group)):
         if not UNIX_NAME.accepts(name):
             fail(f"{option}: {UNIX_NAME.words}", exit_code=2)
-    for option, path in (("--into", into), ("--conf", conf or "/")):
-        if not re.fullmatch(r"/[\w/.-]*", path):
+    for option, given in (("--into", into), ("--conf", conf or "/"), ("--path", path or "/")):
+        if not re.fullmatch(r"/[\w/.-]*", given):
             fail(f"{option}: write an absolute path of letters, digits, /, ., _ and -", exit_code=2)
-    typer.echo(install_command(agent=agent, group=group, folder=into.rstrip("/"), conf=conf))
+    folder = into.rstrip("/")
+    typer.echo(install_command(agent=agent, group=group, folder=folder, conf=conf, path=path))
 
 
 def _settings(options: list[str] | None) -> "SlurmSettings":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling
+from parkade.cli.evicting import Yes, agree
 
 if TYPE_CHECKING:
     from parkade.wire import reservations as wire
@@ -131,12 +132,19 @@ def lend(
         int | None, typer.Option(help="Nodes you never lend; default: as before.", min=0)
     ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Stop lending.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Lend idle nodes of a reservation until you need them."""
+    """Lend idle nodes of a reservation until you need them.
+
+    Where guests may have to leave by a new offer, that is said before, and asked."""
+    from parkade.cli.screen import show
+
     if stop is (floor is not None):
         raise typer.BadParameter("give either --floor or --stop")
-    call(lambda client: client.lend(reservation, floor=floor, keep=keep), _one, as_json=as_json)
+    with calling(as_json=as_json) as client:
+        agree(client.plan_lend(reservation, floor=floor, keep=keep), yes=yes)
+        show(client.lend(reservation, floor=floor, keep=keep), _one, as_json=as_json)
 
 
 def waits(as_json: AsJson = False) -> None:

@@ -32,7 +32,7 @@ MOST_CHARACTERS = 65_536
 """Of a form in all: what is wrong with it is told on a page that shows it again, and quotes take
 five times their size there."""
 
-OF_PARTNERS = frozenset({"/", "/supply", "/money", "/logout"})
+OF_PARTNERS = frozenset({"/", "/supply", "/money", "/money/statement.csv", "/logout"})
 """Pages of a partner: what the API answers it, and nothing else."""
 
 

@@ -93,7 +93,8 @@ class Reservation(Answer):
 
     `paid`: what it was charged, less what was credited; `earned`: what it was paid for lending, at
     most `earns_at_most` for what it paid so far. Null: not counted, or no cap, because it was sold
-    before there were such terms.
+    before there were such terms. `lent_gpus`: on how many of its GPUs guests sit now, by its
+    part of what they pay, which is `earns_per_hour`; null where it lends nothing.
     """
 
     reservation: str
@@ -111,6 +112,8 @@ class Reservation(Answer):
     earned: Amount | None = None
     earns_at_most: Amount | None = None
     lending: Lending | None
+    lent_gpus: int | None = None
+    earns_per_hour: Amount | None = None
     nodes_used: int
     waits: Waits
     cost: Cost

@@ -7,6 +7,7 @@ from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.translate import micros_or_none, when
 from parkade.api.views import reservations as views
+from parkade.api.views.lending_now import lent_now
 from parkade.api.views.reservation_changes import Change, planned
 from parkade.control.answers import Decided
 from parkade.core.kernel.decide import decide
@@ -67,13 +68,18 @@ async def list_reservations(context: Authenticated) -> wire.Reservations:
 
     def view(world: World, _: int) -> wire.Reservations:
         used = _used(context, world)
+        seen = [
+            each for each in world.records.reservations.values() if context.viewer.may_see(each.org)
+        ]
+        lent = lent_now(world, seen)
         return wire.Reservations(
             reservations=tuple(
                 views.reservation(
-                    views.as_charged(world, each), nodes_used=used.get(each.reservation, 0)
+                    views.as_charged(world, each),
+                    nodes_used=used.get(each.reservation, 0),
+                    lent=lent.get(each.reservation),
                 )
-                for each in world.records.reservations.values()
-                if context.viewer.may_see(each.org)
+                for each in seen
             )
         )
 
@@ -276,7 +282,8 @@ def _look(context: RequestContext, name: str) -> Callable[[World, int], Reservat
 
 def _shown(context: RequestContext, world: World, found: Reservation) -> wire.Reservation:
     used = _used(context, world).get(found.reservation, 0)
-    return views.reservation(views.as_charged(world, found), nodes_used=used)
+    lent = lent_now(world, (found,)).get(found.reservation)
+    return views.reservation(views.as_charged(world, found), nodes_used=used, lent=lent)
 
 
 def _used(context: RequestContext, world: World) -> dict[str, int]:

@@ -160,9 +160,15 @@ def _ended(before: Reservation, after: Reservation) -> list[str]:
 def _shrunk(after: Reservation, part: Reservation) -> list[str]:
     nodes = counted(part.nodes, "node")
     if part.state.is_over:
-        return [f"{nodes} of it {_verb(part)} given up now", *_not_given_back(part, part)]
+        return [
+            f"{nodes} of it {'is' if part.nodes == 1 else 'are'} given up now",
+            *_not_given_back(part, part),
+        ]
     return [
-        f"{nodes} of it end {_at(part)} as {part.reservation}; until then they are paid",
+        (
+            f"{nodes} of it {'ends' if part.nodes == 1 else 'end'} {_at(part)} as"
+            f" {part.reservation}; until then they are paid"
+        ),
         f"an hour costs {_per_hour(after)} after that instead of {_per_hour(after, part)}",
     ]
 
@@ -183,10 +189,11 @@ def _split(
     decided: Sequence[events.AnyEvent],
 ) -> list[str]:
     nodes = counted(part.nodes, "node")
+    becomes = "becomes" if part.nodes == 1 else "become"
     rest = f"{after.reservation} has the other {after.nodes}" if after.nodes else "nothing is left"
     if part.org == before.org:
         return [
-            f"{nodes} become {part.reservation}, with the same window and rate; {rest}",
+            f"{nodes} {becomes} {part.reservation}, with the same window and rate; {rest}",
             (
                 f"both cost together what it costs now, {_per_hour(before)} an hour; nothing is"
                 " charged for it"
@@ -204,7 +211,7 @@ def _split(
     )
     until = instant(part.paid_until_us)
     return [
-        f"{nodes} become {part.reservation} of {part.org}; {rest}",
+        f"{nodes} {becomes} {part.reservation} of {part.org}; {rest}",
         (
             f"{part.org} pays {_per_hour(part)} an hour for them from"
             f" {until:%Y-%m-%d %H:%M:%S} UTC on, and {before.org} no more"
@@ -219,10 +226,6 @@ def _lends(part: Reservation) -> list[str]:
     if lending is None:
         return ["it lends nothing, as before"]
     return [f"it lends from {format_amount(lending.floor_micros)} and keeps {lending.keep}"]
-
-
-def _verb(part: Reservation) -> str:
-    return "is" if part.nodes == 1 else "are"
 
 
 def _at(reservation: Reservation) -> str:

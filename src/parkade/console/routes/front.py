@@ -1,16 +1,23 @@
 """The lot now: one sentence, the map, the last 24 hours, what needs a person, the price ladder."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 
 from starlette.responses import RedirectResponse, Response
 
-from parkade.api.routes import mars, people, pools, statements, workloads
+from parkade.api.routes import mars, people, pools, reservations, statements, workloads
+from parkade.api.translate import amount
 from parkade.console import needs, words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
+from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
 from parkade.wire.mars import Incident
 from parkade.wire.people import Capped, Org
+from parkade.wire.pools import Sheet
+from parkade.wire.reservations import Reservation
+from parkade.wire.workloads import Workload
 
 routes = router()
 MOST_WORKLOADS = 500
@@ -32,11 +39,19 @@ async def front(context: Page, market: str = "") -> Response:
     troubles = needs.troubles(standing) if context.viewer.is_operator else []
     is_operator = context.viewer.is_operator
     orgs = (await people.list_orgs(context.api)).orgs
+    reserved = () if is_operator else await _reserved(context)
     return context.page(
         "front.html",
-        headline=words.headline(lot, org=context.viewer.org, troubles=troubles),
+        headline=words.headline(
+            lot,
+            org=context.viewer.org,
+            troubles=troubles,
+            reserved=reserved,
+            today=await _earned_today(context, lot.at) if reserved else None,
+        ),
+        reserved=reserved,
         lot=lot,
-        orgs=_colours(orgs),
+        orgs=await colours(context, orgs),
         parked={each.org for each in lot.holders},
         sheet=next((each for each in prices if each.market == chosen), None),
         markets=names,
@@ -46,6 +61,7 @@ async def front(context: Page, market: str = "") -> Response:
             await _incidents(context),
             user=_changes_only(context),
             capped=await _capped(context, orgs),
+            on_demand=_on_demand(own.workloads, prices),
         ),
         now=lot.at,
         left=needs.left,
@@ -58,26 +74,51 @@ async def front(context: Page, market: str = "") -> Response:
     )
 
 
+def _on_demand(own: Sequence[Workload], prices: Sequence[Sheet]) -> dict[str, Decimal]:
+    """By workload, what on-demand costs in its market."""
+    posted = {each.market: each.pay_as_you_go for each in prices}
+    return {each.workload: posted[each.market] for each in own if each.market in posted}
+
+
+async def _reserved(context: PageContext) -> list[Reservation]:
+    """What the org has in force."""
+    found = (await reservations.list_reservations(context.api)).reservations
+    return [it for it in found if it.state in ("in_force", "closing")]
+
+
+async def _earned_today(context: PageContext, now: datetime) -> Decimal | None:
+    """What was posted to the org for lending since midnight in UTC, where the user may know it."""
+    if not context.viewer.may_read(Read.STATEMENT, org=context.viewer.org):
+        return None
+    by_day = await context.console.earnings.by_day(context.viewer.org, now)
+    return amount(by_day.get(now.date(), 0))
+
+
 async def _capped(context: PageContext, orgs: Sequence[Org]) -> list[tuple[str, Capped]]:
     """The orgs and users that this user may see."""
     users = (await people.list_users(context.api)).users
     return [*((it.org, it) for it in orgs), *((it.user, it) for it in users)]
 
 
-async def colours(context: PageContext) -> list[dict[str, object]]:
-    """Each org's colour and letters, of those that the user may see."""
-    return _colours((await people.list_orgs(context.api)).orgs)
+async def colours(
+    context: PageContext, orgs: Sequence[Org] | None = None
+) -> list[dict[str, object]]:
+    """Each org's colour and letters, of those that the user may see, `orgs` where they are known.
 
+    A colour follows from the order in which all orgs were made, so that it is the same for each
+    viewer. Letters differ among those that are seen, so that nothing is told by colour alone."""
+    seen = (await people.list_orgs(context.api)).orgs if orgs is None else orgs
+    names = {each.org for each in seen}
 
-def _colours(orgs: Sequence[Org]) -> list[dict[str, object]]:
-    """By the order in which the orgs were made. Letters differ, so that nothing is told by colour
-    alone."""
+    def places(world: World, _now_us: int) -> dict[str, int]:
+        return {it: index for index, it in enumerate(world.records.orgs) if it in names}
+
     found: list[dict[str, object]] = []
     taken: set[str] = set()
-    for index, each in enumerate(orgs):
-        letters = next((it for it in _letters(each.org) if it not in taken), str(index))
+    for org, place in (await context.api.plane.read(places, org=context.viewer.org)).items():
+        letters = next((it for it in _letters(org) if it not in taken), str(place))
         taken.add(letters)
-        found.append({"org": each.org, "colour": index % COLOURS, "letters": letters})
+        found.append({"org": org, "colour": place % COLOURS, "letters": letters})
     return found
 
 

@@ -4,6 +4,7 @@ What is done has a page of its own first that echoes what it costs; only its for
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
@@ -13,18 +14,20 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import ProblemError, problem
-from parkade.api.routes import pools, workloads
+from parkade.api.routes import effects, pools, workloads
 from parkade.console import lives, words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.journal import about
 from parkade.console.routes.front import colours
 from parkade.core.units.phrases import counted
 from parkade.wire import workloads as wire
+from parkade.wire.feed import Event
 from parkade.wire.pools import Sheet
 
 routes = router()
 PAGE = 100
 MOST_LINES = 60
+MOST_MEMBERS = 60
 ID = re.compile("w[0-9]{1,18}(_[0-9]{1,6})?")
 ACTIONS = ("cancel", "hold", "release", "bid")
 
@@ -34,10 +37,15 @@ async def index(
     context: Page,
     all: bool = False,
     name: Annotated[str, Query(max_length=200)] = "",
-    after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
+    after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}(_[0-9]{1,6})?$")] = None,
+    array: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
 ) -> Response:
-    """A page of them, newest first."""
-    if ID.fullmatch(name):
+    """A page of them, newest first; `array`: the members of one, those that have not ended."""
+    if array is not None:
+        found = await workloads.list_workloads(
+            context.api, all=all, array=array, limit=PAGE, after=after
+        )
+    elif ID.fullmatch(name):
         found = await _of_id(context, name)
     else:
         found = await workloads.list_workloads(
@@ -49,6 +57,7 @@ async def index(
         upcoming=found.next,
         all=all,
         name=name,
+        array=array,
         orgs=await colours(context),
     )
 
@@ -86,11 +95,31 @@ async def one(workload: str, context: Page) -> Response:
         life=lives.life(workload, seen, since_s=since_s, until_s=now.timestamp()),
         lines=[(each.at, lives.line_of(workload, each)) for each in reversed(seen)][:MOST_LINES],
         has_more=len(seen) > MOST_LINES,
-        is_told_from_begin=any(each.type == "Submitted" for each in seen),
+        open_members=await _members(context, found),
+        is_told_from_begin=await _is_told_from_begin(context, found, seen),
         now=now,
         may_change=_may_change(context, found),
         actions=_actions(found),
     )
+
+
+async def _members(context: PageContext, found: wire.Workload) -> tuple[wire.Workload, ...]:
+    """The first open members of an array; none of other work."""
+    if found.members is None:
+        return ()
+    listed = await workloads.list_workloads(
+        context.api, array=found.workload, limit=MOST_MEMBERS, all=found.ended is not None
+    )
+    return listed.workloads
+
+
+async def _is_told_from_begin(
+    context: PageContext, found: wire.Workload, seen: Sequence[Event]
+) -> bool:
+    """Whether the page has read all of its life; a member's begins with its array."""
+    if found.member_of is not None:
+        seen = await about(context, found.member_of)
+    return any(each.type == "Submitted" for each in seen)
 
 
 def _may_change(context: PageContext, found: wire.Workload) -> bool:
@@ -136,6 +165,12 @@ async def ask(workload: str, action: str, context: Page, limit_price: str = "") 
         raise problem("conflict", f"{workload} {is_over}, so it cannot be told to {action}")
     sheet = await _sheet(context, found.market)
     limit = _limit(limit_price) if limit_price else None
+    echo = _echo(found, action, limit, sheet)
+    if limit is not None and action == "bid":
+        if sheet is not None and limit > sheet.pay_as_you_go:
+            rate = f"{sheet.pay_as_you_go:f} per GPU-hour"
+            echo.append(f"on-demand costs {rate}, less than this, and is never outbid")
+        echo += await _evicts(context, workload, limit)
     return context.page(
         "action.html",
         it=found,
@@ -144,8 +179,20 @@ async def ask(workload: str, action: str, context: Page, limit_price: str = "") 
         limit_text=limit_price[:20],
         is_unreadable=bool(limit_price) and limit is None,
         gpus=found.cost.gpus,
-        echo=_echo(found, action, limit, sheet),
+        echo=echo,
     )
+
+
+async def _evicts(context: PageContext, workload: str, limit: Decimal) -> list[str]:
+    """The seats that end by a limit, and when."""
+    try:
+        outcome = await effects.plan_bid(workload, wire.Bid(limit_price=limit), context.api)
+    except ProblemError as error:
+        return [error.problem.detail]
+    return [outcome.says] if outcome.may_evict else []
+
+
+_NO_PRICE = "; a bid is a limit, not a price"
 
 
 def _limit(text: str) -> Decimal | None:
@@ -167,10 +214,8 @@ def _echo(
             says = [f"at most {limit * gpus:f} an hour for its {counted(gpus, 'GPU')}"]
             if found.price is not None:
                 pays = f"it pays {found.price:f} per GPU-hour now"
-                if limit < found.price:
-                    says.append(f"{pays}, more than this: it may lose its seats, with notice")
-                else:
-                    says.append(f"{pays}; a bid is a limit, not a price")
+                is_less = limit < found.price
+                says.append(f"{pays}{', more than this' if is_less else _NO_PRICE}")
             elif found.price_to_win is not None:
                 wins = "would have won" if limit >= found.price_to_win else "would not have won"
                 says.append(f"in the last clearing {found.price_to_win:f} was needed: this {wins}")

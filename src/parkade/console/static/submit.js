@@ -41,7 +41,7 @@ async function submit() {
     const page = await send("submit");
     if (page !== null) show(page);
   } catch {
-    unreached.textContent = "The server was not reached, so this may have been submitted: look at Workloads first.";
+    unreached.textContent = `The server was not reached, so this may have been submitted: look at ${form.dataset.list} first.`;
     go.disabled = false;
   }
 }

@@ -36,7 +36,17 @@ from parkade.engines.local.escalation import merge
 from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
 from parkade.engines.local.records import Account, Launch, Member
-from parkade.engines.slurm import hearing, homes, owners, recalling, signals, standing_in, troubles
+from parkade.engines.slurm import (
+    hearing,
+    homes,
+    naming,
+    owners,
+    probing,
+    recalling,
+    signals,
+    standing_in,
+    troubles,
+)
 from parkade.engines.slurm.acting import Acting
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.fencing import Fencing
@@ -112,28 +122,12 @@ class SlurmEngine:
         """Probed once Slurm answers; the version is Slurm's."""
         if self._capabilities is not None:
             return self._capabilities
-        found = Capabilities(
-            engine="slurm",
-            version="not known yet",
-            isolates_users=not self.settings.root_workloads,
-            has_containers=bool(self.container),
-            keeps_memory_limits=False,
-            needs_unix_names=self.launcher is not None
-            or (os.geteuid() == 0 and not self.settings.root_workloads),
-            unsupported_keys=() if self.container else ("image",),
+        has_launcher = self.launcher is not None
+        found, is_all = probing.capabilities(
+            self.settings, self.commands, has_launcher=has_launcher
         )
-        try:
-            version = self.commands.run("sinfo", "--version").decode(errors="replace").strip()
-            text = self.commands.run("scontrol", "show", "config").decode(errors="replace")
-        except EngineError:
-            return found
-        self._capabilities = msgspec.structs.replace(
-            found,
-            version=version[:100],
-            tracks_by_cgroup="proctrack/cgroup" in text,
-            keeps_memory_limits="task/cgroup" in text,
-        )
-        return self._capabilities
+        self._capabilities = found if is_all else None
+        return found
 
     def validate(self, attempt: DesiredAttempt) -> None:
         """Raises InvalidSpec or Unsupported where the attempt could never run here."""
@@ -204,7 +198,11 @@ class SlurmEngine:
             at_us=at_us,
             is_complete=found.is_complete,
             attempts=found.attempts,
-            troubles=troubles.of_pool(self.fencing.fence.refused, self.submitting.refused.copy()),
+            troubles=troubles.of_pool(
+                self.fencing.fence.refused,
+                self.submitting.refused.copy(),
+                notes=self.fencing.notes(),
+            ),
         )
 
     async def stop(self, attempt: str, order: Stop) -> None:
@@ -226,7 +224,8 @@ class SlurmEngine:
             signals.add(home, name)
 
     async def adopt(self) -> Sequence[str]:
-        """Takes up what the folder knows."""
+        """Takes up what the folder knows; warns of options that name what Slurm does not have."""
+        await self._in_thread(partial(naming.warn, self.settings, self.commands))
         return tuple(one.attempt for one in (await self.observe()).attempts)
 
     async def forget(self, attempt: str) -> None:

@@ -1,5 +1,8 @@
 """Commands about the terms and prices of a market."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from parkade.core.fleet.buffer import BufferPolicy
@@ -8,7 +11,8 @@ from parkade.core.units.fraction import Fraction
 
 
 class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
-    """New terms of a market; None leaves a term as it is. Prices have a command of their own."""
+    """New terms of a market; None leaves a term as it is, but for those of `off`. Prices have a
+    command of their own."""
 
     fee: Fraction | None = None
     switching_credit: Fraction | None = None
@@ -38,6 +42,22 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
 
     buffer: BufferPolicy | None = None
     file_systems: tuple[str, ...] | None = None
+
+    off: tuple[str, ...] = ()
+    """Terms that the market has no more, by their fields here: those that it need not have."""
+
+    @classmethod
+    def to(cls, terms: Mapping[str, Any]) -> "TermsChange":
+        """The change that gives these fields their values, None included."""
+        off = tuple(sorted(field for field, value in terms.items() if value is None))
+        return cls(**terms, off=off)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields that change, with their values; `to` makes the change of it."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__ if name != "off"}
+        given = {name: value for name, value in values.items() if value is not None}
+        return given | dict.fromkeys(self.off)
 
 
 class ChangeTerms(Command, frozen=True, kw_only=True):
