@@ -34,6 +34,7 @@ async def market(context: Page, market: str = "") -> Response:
             context.console.history.samples(now_s),
             org=None if is_operator else context.viewer.org,
             market=chosen or None,
+            is_of_all=False,
         ),
         layers=ALL_LAYERS if is_operator else ORG_LAYERS,
         clearings=await _clearings(context, chosen),
