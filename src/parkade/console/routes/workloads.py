@@ -96,7 +96,7 @@ async def one(workload: str, context: Page) -> Response:
         lines=[(each.at, lives.line_of(workload, each)) for each in reversed(seen)][:MOST_LINES],
         has_more=len(seen) > MOST_LINES,
         open_members=await _members(context, found),
-        is_told_from_begin=await _is_told_from_begin(context, found, seen),
+        is_read_from_begin=await _is_read_from_begin(context, found, seen),
         now=now,
         may_change=_may_change(context, found),
         actions=_actions(found),
@@ -113,7 +113,7 @@ async def _members(context: PageContext, found: wire.Workload) -> tuple[wire.Wor
     return listed.workloads
 
 
-async def _is_told_from_begin(
+async def _is_read_from_begin(
     context: PageContext, found: wire.Workload, seen: Sequence[Event]
 ) -> bool:
     """Whether the page has read all of its life; a member's begins with its array."""
