@@ -88,3 +88,12 @@ def test_no_bid_above_what_on_demand_costs_is_proposed() -> None:
     ):
         (need,) = needs(lot, (), (), user=None, on_demand={"w7": Decimal(posted)})
         assert (need.action, need.says) == (action, f"w7 sweep of lab waits: low{says}")
+
+
+def test_an_array_whose_members_are_open_does_not_wait_itself() -> None:
+    waiting = {"phase": "queued", "notice": None, "says": "low"}
+    members = tuple(leaving(each, **waiting) for each in ("w3", "w3_0"))
+    assert said(holders=members) == ["w3_0 sweep of lab waits: low"]
+    lot = lot_of(leaving("w3_0", **waiting, price_to_win=Decimal(36)))
+    (need,) = needs(lot, (), (), user=None, on_demand={"w3": Decimal(12)})
+    assert need.action is None, "what on-demand costs is known by the array"

@@ -95,14 +95,19 @@ def _incidents(incidents: Iterable[Incident]) -> list[Need]:
 
 
 def _waiting(lot: Lot, user: str | None, on_demand: Mapping[str, Decimal]) -> list[Need]:
-    waiting = [each for each in lot.holders if not words.holds(each) and each.phase != "held"]
+    arrays = {each.holder.partition("_")[0] for each in lot.holders if "_" in each.holder}
+    waiting = [
+        each
+        for each in lot.holders
+        if not words.holds(each) and each.phase != "held" and each.holder not in arrays
+    ]
     found = []
     for each in waiting[:MOST_OF_A_KIND]:
         says = f"{each.holder} {each.name} of {each.org} waits: {each.says}"
         action = None
         is_its_own = user is None or user == each.user
         if each.price_to_win is not None and is_its_own and each.kind == "workload":
-            price, posted = each.price_to_win, on_demand.get(each.holder)
+            price, posted = each.price_to_win, on_demand.get(each.holder.partition("_")[0])
             if posted is not None and price > posted:
                 wins, costs = format_amount(price), format_amount(posted)
                 says += f"; a limit of {wins} would win, and on-demand costs {costs}"

@@ -77,6 +77,7 @@ def _environment() -> Environment:
         "day": day,
         "span": span,
         "name": words.shown,
+        "command": words.command,
         "path": lambda value: quote(str(value), safe=""),
         "phrase": words.phrase,
     }

@@ -61,7 +61,7 @@ def trouble(known: Known, troubles: Sequence[Trouble], *, sees_all: bool) -> str
     if attempt is None:
         return None
     own = next((one.says for one in troubles if one.attempt == attempt.attempt), None)
-    of_pool = next((one.says for one in troubles if one.attempt is None), None)
+    of_pool = next((it.says for it in troubles if it.attempt is None and not it.is_note), None)
     if own is not None or of_pool is None:
         return own
     if sees_all:
