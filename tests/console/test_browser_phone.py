@@ -57,6 +57,13 @@ def test_a_chart_shows_now_and_both_axes(phone: Tab, path: str) -> None:
     until(has_chart)
     for what in (".chart .gpus text", ".chart .plot", ".chart .prices text", ".chart .times text"):
         assert all(in_sight(phone.page, what)), what
+    covered = phone.page.evaluate(
+        "[...document.querySelectorAll('.chart .times text')].map(it => it.getBoundingClientRect())"
+        ".filter(it => it.width && [...document.querySelectorAll('.chart span.axis')].some(other =>"
+        " {const its = other.getBoundingClientRect(); return its.left < it.right && it.left <"
+        " its.left + 32}))"
+    )
+    assert covered == [], "times are written over the names of the axes"
     size = phone.page.evaluate(
         "getComputedStyle(document.querySelector('.chart .gpus text')).fontSize"
     )

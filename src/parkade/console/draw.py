@@ -25,6 +25,8 @@ MOST_POINTS = 480
 MICROS = 1_000_000
 TICKS_S = (10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 14_400)
 MOST_TICKS = 8
+MARGIN = 0.14
+"""The part of a narrow chart at each end in which a time would be written over other text."""
 
 
 class Plot(NamedTuple):
@@ -106,7 +108,8 @@ def _prices(plot: Plot, dear: float) -> Iterator[str]:
 
 def time_axis(start_s: float, end_s: float) -> tuple[str, list[float]]:
     """(the names of an axis of times, the shares of the width where they stand). Every second one
-    is left out where there is little room; what would be cut off at an end has no name."""
+    and those near the ends are left out where there is little room; what would be cut off at an end
+    has no name."""
     length_s = end_s - start_s
     tick = next((it for it in (*TICKS_S, 86_400) if length_s / it <= MOST_TICKS), 604_800)
     shares, parts = [], []
@@ -115,7 +118,8 @@ def time_axis(start_s: float, end_s: float) -> tuple[str, list[float]]:
         shares.append(share)
         if not 0.03 <= share <= 0.97:
             continue
-        kind = "axis odd" if number % 2 else "axis"
+        is_spared = number % 2 or not MARGIN <= share <= 1 - MARGIN
+        kind = "axis odd" if is_spared else "axis"
         name = _time(at, with_seconds=tick < 60)
         parts.append(
             f'<text class="{kind}" x="{share:.2%}" y="14" text-anchor="middle">{name}</text>'

@@ -1,6 +1,7 @@
 """What new prices would have made of the recorded past: started by an operator, read when done."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -10,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from parkade.api.problems import problem
 from parkade.api.routes import pools
 from parkade.api.translate import instant
+from parkade.console import words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.routes.operate import PRICES
 from parkade.console.routes.reservations import checked
@@ -60,6 +62,7 @@ async def show(
         rows=[] if found is None else _rows(found["runs"]),
         orgs=[] if found is None else _orgs(found["orgs"]),
         found=found,
+        length="" if found is None else words.span(timedelta(days=found["days"])),
     )
 
 
@@ -80,7 +83,7 @@ async def play(market: str, context: Page) -> Response:
 
 
 async def _changes(context: PageContext, market: str, given: Mapping[str, str]) -> Changes:
-    """What differs from the present sheet, as the command `parkade sim what-if` has it."""
+    """What differs from the present sheet, as the changes of `parkade sim what-if`."""
     prices = (await pools.list_prices(context.api)).prices
     sheet = next((each for each in prices if each.market == market), None)
     if sheet is None:

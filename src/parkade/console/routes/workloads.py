@@ -23,6 +23,7 @@ from parkade.core.units.phrases import counted
 from parkade.wire import workloads as wire
 from parkade.wire.feed import Event
 from parkade.wire.pools import Sheet
+from parkade.wire.scalars import format_amount
 
 routes = router()
 PAGE = 100
@@ -96,7 +97,7 @@ async def one(workload: str, context: Page) -> Response:
         lines=[(each.at, lives.line_of(workload, each)) for each in reversed(seen)][:MOST_LINES],
         has_more=len(seen) > MOST_LINES,
         open_members=await _members(context, found),
-        is_told_from_begin=await _is_told_from_begin(context, found, seen),
+        is_known_from_begin=await _is_known_from_begin(context, found, seen),
         now=now,
         may_change=_may_change(context, found),
         actions=_actions(found),
@@ -113,7 +114,7 @@ async def _members(context: PageContext, found: wire.Workload) -> tuple[wire.Wor
     return listed.workloads
 
 
-async def _is_told_from_begin(
+async def _is_known_from_begin(
     context: PageContext, found: wire.Workload, seen: Sequence[Event]
 ) -> bool:
     """Whether the page has read all of its life; a member's begins with its array."""
@@ -211,7 +212,8 @@ def _echo(
         case "bid":
             if limit is None:
                 return []
-            says = [f"at most {limit * gpus:f} an hour for its {counted(gpus, 'GPU')}"]
+            rate = format_amount(limit * gpus)
+            says = [f"at most {rate} an hour for its {counted(gpus, 'GPU')}"]
             if found.price is not None:
                 pays = f"it pays {found.price:f} per GPU-hour now"
                 is_less = limit < found.price
