@@ -188,5 +188,5 @@ def test_a_job_that_is_refused_behind_the_fence_too_is_bad(
     commands = fenced_cluster(
         tmp_path, monkeypatch, inside="echo 'sbatch: error: Invalid account' >&2; exit 1"
     )
-    with pytest.raises(Bad, match="behind the fence parkade_box .*Invalid account"):
+    with pytest.raises(Bad, match=r"behind the fence parkade_box .*Invalid account"):
         doctor_options.submission(SlurmSettings(), commands)
