@@ -57,7 +57,7 @@ demo: $(STAMP) ## a day in a small marketplace
 demo-console: $(STAMP) ## a marketplace with people in it, and the console to watch it
 	$(BIN)/parkade up --demo
 
-million: $(STAMP) ## one question, a million candidates: 5 to 20 minutes, goes on where it was
+million: $(STAMP) ## one question, a million candidates: 3 to 12 minutes, goes on where it was
 	$(BIN)/python -m examples.million.solve build/million --programs 1000000
 
 demo-mars: $(STAMP) ## a GPU falls off the bus: swapped, repaired, returned

@@ -48,6 +48,7 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/markets/{market}/terms": OPERATOR,
     "GET /v1/prices": ANYONE,
     "POST /v1/prices/{market}": OPERATOR,
+    "POST /v1/prices/{market}/plan": OPERATOR,
     "GET /v1/nodes": OPERATOR,
     "POST /v1/maintenance": OPERATOR,
     "GET /v1/maintenance": ANYONE,
@@ -63,15 +64,20 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/reservations": OWNER,
     "POST /v1/reservations/plan": OWNER,
     "POST /v1/reservations/{reservation}/extend": OWNER,
+    "POST /v1/reservations/{reservation}/extend/plan": OWNER,
     "POST /v1/reservations/{reservation}/split": OWNER,
+    "POST /v1/reservations/{reservation}/split/plan": OWNER,
     "POST /v1/reservations/{reservation}/shrink": OWNER,
+    "POST /v1/reservations/{reservation}/shrink/plan": OWNER,
     "GET /v1/reservations": ANYONE,
     "GET /v1/reservations/{reservation}": MEMBER,
     "POST /v1/reservations/{reservation}/lend": OWNER,
+    "POST /v1/reservations/{reservation}/lend/plan": OWNER,
     "POST /v1/reservations/{reservation}/claims": OWNER,
     "GET /v1/claims": ANYONE,
     "POST /v1/claims/{claim}/unclaim": OWNER,
     "POST /v1/reservations/{reservation}/end": OWNER,
+    "POST /v1/reservations/{reservation}/end/plan": OWNER,
     "POST /v1/workloads": MEMBER,
     "POST /v1/workloads/plan": MEMBER,
     "GET /v1/workloads": ANYONE,
@@ -80,6 +86,7 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/workloads/{workload}/hold": SELF,
     "POST /v1/workloads/{workload}/release": SELF,
     "POST /v1/workloads/{workload}/bid": SELF,
+    "POST /v1/workloads/{workload}/bid/plan": SELF,
     "POST /v1/workloads/{workload}/bounds": SELF,
     "POST /v1/workloads/{workload}/resubmit": SELF,
     "POST /v1/workloads/{workload}/retry": SELF,
@@ -176,6 +183,7 @@ class Cast:
         self._hours = itertools.count(20)
         self._maintained = itertools.count(3)
         self._names: dict[str, dict[str, str]] = {}
+        self._planned: dict[str, str] = {}
 
     def names(self, route: str) -> dict[str, str]:
         """What the route's path may name: things of acme, new where a call uses them up."""
@@ -196,6 +204,14 @@ class Cast:
             body = {"nodes": 3, "name": town.name("right"), **end}
             made = town.done(town.post("/reservations", body, self.tokens["owner"]))
             found["reservation"] = made["reservation"]
+        if route.endswith(("/extend/plan", "/end/plan")):
+            # A plan uses nothing up: one for all callers, with an end where a later one is planned.
+            if route not in self._planned:
+                end = {"end": "+9h"} if "/extend/" in route else {}
+                body = {"nodes": 1, "name": town.name("right"), **end}
+                made = town.done(town.post("/reservations", body, self.tokens["owner"]))
+                self._planned[route] = made["reservation"]
+            found["reservation"] = self._planned[route]
         if "{maintenance}" in route:
             node = f"lab-{next(self._maintained)}"
             window = {"nodes": [node], "start": "+50d", "end": "+51d", "reason": "x"}

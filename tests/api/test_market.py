@@ -43,6 +43,19 @@ def test_file_systems_are_told_by_name_and_refused_by_name(fresh: Town) -> None:
     )
 
 
+def test_null_takes_a_term_away_that_a_market_need_not_have(fresh: Town) -> None:
+    pool = fresh.pool()
+    path = f"/markets/{pool}/terms"
+    fresh.done(fresh.post(path, {"min_runtime": "10m", "assemble": "20m"}))
+    assert fresh.done(fresh.post(path, {"backoff": "9s"}))["terms"]["min_runtime"] == "10m"
+    terms = fresh.done(fresh.post(path, {"min_runtime": None}))["terms"]
+    assert (terms["min_runtime"], terms["assemble"]) == (None, "20m")
+    refused = fresh.post(path, {"notice": None, "fee": "0"})
+    assert refused.status_code == 422 and "every market has it" in refused.text
+    empty = fresh.post(path, {"from": None})
+    assert empty.status_code == 422 and "name at least one term" in empty.text
+
+
 def test_a_workload_runs_from_submit_to_statement(fresh: Town) -> None:
     pool, (_, owner) = fresh.pool(), fresh.org("100")
     told = fresh.done(fresh.post("/workloads", {"spec": fresh.spec(gpus=2, max_spend="40")}, owner))

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from parkade.api.translate import amount, instant, micros, microseconds, spec_of, wire_spec
 from parkade.api.views import events as views
-from parkade.api.views import reservations, workloads
+from parkade.api.views import explanations, reservations, workloads
 from parkade.api.views.audience import Owners, Reader, audience, named_in
 from parkade.api.views.costs import workload_cost
+from parkade.api.views.reasons import SENTENCES
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state import events
@@ -81,7 +82,7 @@ def test_what_is_forgotten_is_told_to_operators_only() -> None:
 
 
 def test_every_reason_has_a_sentence() -> None:
-    assert {*Why, *Cause} <= set(workloads.SENTENCES)
+    assert {*Why, *Cause} <= set(SENTENCES)
 
 
 @FEW
@@ -102,8 +103,10 @@ def test_every_workload_can_be_told(
         phase=workload.phase,
     )
     assert workloads.workload(known).model_dump_json()
-    assert workloads.why(known, standstill=None, sees_all=False).says.startswith(workload.workload)
-    still = workloads.why(known, standstill="the clock jumped", sees_all=True).says
+    assert explanations.why(known, standstill=None, sees_all=False).says.startswith(
+        workload.workload
+    )
+    still = explanations.why(known, standstill="the clock jumped", sees_all=True).says
     assert still.endswith("the clock jumped") is not workload.phase.is_ended
 
 
@@ -121,7 +124,7 @@ def test_one_that_backs_off_says_how_it_ended_last() -> None:
         now_us=0,
         phase=one.phase,
     )
-    says = workloads.why(known, standstill=None, sees_all=False).says
+    says = explanations.why(known, standstill=None, sees_all=False).says
     assert says.endswith("until 00:00:00 UTC; the last time: rank 0: exit 5")
 
 
@@ -231,7 +234,7 @@ def test_what_an_agent_says_of_its_pool_is_told_in_full_to_operators_alone() -> 
             now_us=0,
             phase=one.phase,
         )
-        told = workloads.trouble(known, (of_pool,), sees_all=False)
-        assert told == (None if is_reachable else workloads.UNSEEN)
-        assert workloads.trouble(known, (of_pool,), sees_all=True) == of_pool.says
-        assert workloads.trouble(known, (of_pool, own), sees_all=False) == own.says
+        told = explanations.trouble(known, (of_pool,), sees_all=False)
+        assert told == (None if is_reachable else explanations.UNSEEN)
+        assert explanations.trouble(known, (of_pool,), sees_all=True) == of_pool.says
+        assert explanations.trouble(known, (of_pool, own), sees_all=False) == own.says

@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from parkade.cli.caps import capped
+from parkade.wire.people import Capped, StoppedByCap
 from tests.api.town import Town
 from tests.cli.test_cli import Run, as_user, run
 
@@ -64,4 +66,34 @@ def test_what_runs_counts_as_spent_and_the_answer_of_a_cap_names_what_it_stops(
     refused = run("change", workload, "--max-spend", "0.000001", exit_code=3).stderr
     assert "it has spent 0.00 " not in refused
     said = run("user", "cap", mine["user"], "0.000001").output
+    assert "all of it is spent, so no bid starts" in said
     assert f"the next clearing gives notice to {workload}" in said
+
+
+def test_the_answer_of_a_cap_on_gpus_names_the_bids_that_it_stops(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = fresh.pool()
+    org, owner = fresh.org(money="1000000")
+    as_user(monkeypatch, fresh, owner)
+    workload = fresh.submit(pool, owner, gpus=2, limit_price="1000")
+    attempt = fresh.wait_for_attempt(pool, workload)
+    assert fresh.observe(pool, fresh.running(attempt)).is_success
+    enough = json.loads(run("org", "cap", org, "--gpus", "2", "--json").stdout)
+    assert enough["stops"] == {"workloads": [], "total": 0}
+    assert "gives notice" not in run("org", "cap", org, "--gpus", "2").output
+    less = json.loads(run("org", "cap", org, "--gpus", "1", "--json").stdout)
+    assert less["stops"] == {"workloads": [workload], "total": 1}
+    listed = json.loads(run("org", "list", "--json").stdout)["orgs"]
+    assert [it["stops"] for it in listed if it["org"] == org] == [None]
+
+
+def test_of_much_work_that_a_cap_stops_the_first_is_named_and_the_rest_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stops = StoppedByCap(workloads=tuple(f"w{n}" for n in range(100)), total=250)
+    capped("lab", Capped(cap=Decimal(5), spent=Decimal(5), stops=stops))
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.endswith("gives notice to w0, w1, w2, w3, w4, w5, w6, w7, w8, w9 and 240 more")
+    capped("lab", Capped(cap=Decimal(5), spent=Decimal(5)))
+    assert "gives notice" not in capsys.readouterr().out, "an older server says nothing of it"

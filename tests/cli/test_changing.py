@@ -1,12 +1,17 @@
 """Other bounds of workloads that live, and what ended submitted again, on the command line."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from tests.api.town import Town
 from tests.cli.test_cli import Run, as_user, run
+from tests.waits import PATIENCE_S
 
 __all__ = ["run"]
 
@@ -44,14 +49,35 @@ def test_what_ended_goes_on_under_its_id_or_is_submitted_anew(run: Run, train: s
     assert other["spec"]["command"] == again["spec"]["command"]
 
 
-def test_a_limit_below_what_is_paid_says_what_that_may_cost(
-    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def runs(fresh: Town, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One that runs on two nodes, alone in its market."""
     pool, (_, owner) = fresh.pool(), fresh.org()
     as_user(monkeypatch, fresh, owner)
-    workload = fresh.submit(pool, owner, limit_price="9")
+    workload = fresh.submit(pool, owner, limit_price="9", nodes=2, gpus=2)
     attempt = fresh.wait_for_attempt(pool, workload)
     assert fresh.observe(pool, fresh.running(attempt)).is_success
-    assert "lose its seats" not in run("bid", workload, "8").output
-    said = " ".join(run("bid", workload, "0.01").output.split())
-    assert "more than 0.01: it may lose its seats in the next clearing, with notice" in said
+    return workload
+
+
+def test_a_limit_by_which_seats_are_lost_says_so_before(run: Run, runs: str) -> None:
+    assert run("bid", runs, "8").stderr == ""
+    said = run("bid", runs, "0.01").stderr
+    assert f"{runs} job (4 GPUs on lab-" in said and "would be told to leave" in said
+    assert "the next clearing is at most" in said and "is gone within" in said
+
+
+def test_a_person_at_a_terminal_is_asked_before_seats_are_lost(
+    run: Run, fresh: Town, runs: str
+) -> None:
+    for answer, limit in ((b"n\n", "9.00"), (b"y\n", "0.01")):
+        ours, theirs = pty.openpty()
+        words = [sys.executable, "-m", "parkade.cli", "bid", runs, "0.01"]
+        with subprocess.Popen(words, stdin=theirs, stderr=subprocess.PIPE) as asked:
+            os.write(ours, answer)
+            _, said = asked.communicate(timeout=PATIENCE_S)
+        assert b"Go on?" in said
+        assert fresh.done(fresh.get(f"/workloads/{runs}"))["limit_price"] == limit
+        os.close(ours)
+        os.close(theirs)
+    assert run("bid", runs, "0.02", "--yes").exit_code == 0

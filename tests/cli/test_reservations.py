@@ -54,6 +54,27 @@ def test_a_window_that_is_given_up_names_what_is_kept_before_and_after(
     assert money[0] == money[1], "nothing more is charged and nothing is given back"
 
 
+def test_a_change_is_planned_in_words_and_changes_nothing(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.pool()
+    _, owner = fresh.org()
+    as_user(monkeypatch, fresh, owner)
+    run("reserve", "3", "--name", "right", "--end", "+5h")
+    run("reserve", "3", "--name", "later", "--start", "+9h", "--end", "+12h")
+    before = run("reservations", "--json").stdout
+    for words, says in (
+        (("extend", "right", "--end", "+9h"), "nothing is charged now; the added time costs"),
+        (("split", "right", "1", "--name", "part"), "both cost together what it costs now"),
+        (("shrink", "later", "1"), "is given up now"),
+        (("end", "later"), "that was paid for it is kept, and not given back"),
+    ):
+        assert says in run(*words, "--plan").output.replace("\n", " ")
+        assert json.loads(run(*words, "--plan", "--json").stdout)["now"] == "0.00"
+    assert run("reservations", "--json").stdout == before
+    assert "owed as a whole" in run("shrink", "right", "1", "--plan", exit_code=3).stderr
+
+
 def test_all_of_a_reservation_is_ended_and_not_shrunk(
     run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,15 +1,18 @@
 import asyncio
+import importlib
 import inspect
 import json
-from collections.abc import Iterator
+import pkgutil
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import assert_type
+from typing import Any, assert_type
 
 import httpx
 import pytest
 
 from parkade.client import AsyncClient, Client, NotFound, Unauthenticated, calls
 from parkade.client.call import Call
+from parkade.client.calls import people
 from parkade.client.methods import Method, Methods
 from parkade.wire.feed import Caller
 from parkade.wire.spec import WorkloadSpec
@@ -18,23 +21,26 @@ from tests.api.town import Town
 EVENT = {"sequence": 1, "type": "Started", "at": "2026-01-31T12:00:00Z", "says": "x"}
 
 
-def names() -> set[str]:
-    functions = vars(calls).items()
-    return {
-        name
-        for name, value in functions
-        if inspect.isfunction(value) and value.__module__ == calls.__name__ and name[0] != "_"
-    }
+def described() -> dict[str, Callable[..., Any]]:
+    """Every call by its name, of all files of `calls`."""
+    found: dict[str, Callable[..., Any]] = {}
+    for part in pkgutil.iter_modules(calls.__path__, f"{calls.__name__}."):
+        for name, value in vars(importlib.import_module(part.name)).items():
+            if inspect.isfunction(value) and value.__module__ == part.name and name[0] != "_":
+                assert name not in found, "two files have a call of this name"
+                found[name] = value
+    return found
 
 
 def test_both_clients_offer_every_call() -> None:
-    assert names() == {name for name, value in vars(Methods).items() if isinstance(value, Method)}
+    offered = {name for name, value in vars(Methods).items() if isinstance(value, Method)}
+    assert described().keys() == offered
 
 
 def test_a_method_has_the_parameters_and_the_words_of_its_call() -> None:
     for kind in (Client, AsyncClient):
-        for name in names():
-            call, method = getattr(calls, name), getattr(kind, name)
+        for name, call in described().items():
+            method = getattr(kind, name)
             signature = inspect.signature(method)
             assert list(signature.parameters) == ["self", *inspect.signature(call).parameters]
             assert method.__doc__ == call.__doc__
@@ -158,7 +164,7 @@ def test_output_goes_on_at_the_byte_where_it_was_cut_off(monkeypatch: pytest.Mon
 
 def test_a_token_is_in_no_representation() -> None:
     client = Client("http://there", token="pk_secret")
-    call: Call = calls.orgs()
+    call: Call = people.orgs()
     assert "pk_secret" not in repr(client) + repr(vars(client)["_http"]) + repr(call)
     client.close()
 

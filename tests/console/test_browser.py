@@ -30,7 +30,16 @@ PAGES = {
         "/operate",
         "/workloads/{guest}",
     ),
-    "aurelia": (*BOTH, "/money", "/reservations/aurelia/lend", "/reservations?view=month"),
+    "aurelia": (
+        *BOTH,
+        "/money",
+        "/reservations/aurelia/lend",
+        "/reservations?view=month",
+        "/reserve",
+        "/reservations/aurelia",
+        "/reservations/aurelia/change/end",
+        "/reservations/aurelia/change/split?nodes=1",
+    ),
     "partner": ("/supply", "/money", "/workloads"),
     "bertram": (*BOTH, "/workloads/{guest}", "/workloads/{waiting}/bid?limit_price=2"),
 }

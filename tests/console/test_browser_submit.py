@@ -81,3 +81,19 @@ def test_a_server_that_is_away_takes_nothing_that_was_typed(seen: Tab) -> None:
     page.locator("#go:enabled").wait_for()
     assert page.inner_text("#unreached") == ""
     seen.errors = [it for it in seen.errors if "ERR_INTERNET_DISCONNECTED" not in it]
+
+
+def test_a_form_that_was_planned_more_than_once_is_sent_once(seen: Tab) -> None:
+    page = seen.page
+    fill(page, name="once", command="true", workdir="/tmp", limit_price="0.20")
+    page.select_option("#market", "lab")
+    for limit in ("0.21", "0.22"):
+        page.locator("#go:enabled").wait_for()
+        page.fill("#limit_price", limit)
+        page.locator("#go:disabled").wait_for()
+    page.locator("#go:enabled").wait_for()
+    sent: list[str] = []
+    page.on("request", lambda it: sent.append(it.post_data or "") if it.method == "POST" else None)
+    page.click("#go")
+    page.wait_for_url("**/workloads/w*")
+    assert len([each for each in sent if "do=submit" in each]) == 1

@@ -19,7 +19,9 @@ from parkade.console.routes import (
     money,
     operate,
     people,
+    reservation,
     reservations,
+    reserve,
     session,
     submit,
     supply,
@@ -34,7 +36,7 @@ from tests.console.visitor import Visitor, visitor
 
 MODULES = (
     events, front, incidents, live, market, money,
-    operate, people, reservations, session, submit, supply, workloads,
+    operate, people, reservation, reservations, reserve, session, submit, supply, workloads,
 )  # fmt: skip
 FORMS = sorted(
     route.path
@@ -95,6 +97,7 @@ def filled(path: str, scene: Scene) -> str:
         "user": "root",
         "reservation": scene.org,
         "claim": "c1",
+        "change": "end",
         "action": "cancel" if path.startswith("/workloads") else "cordon",
     }
     return re.sub(r"\{(\w+)\}", lambda found: names[found[1]], path)

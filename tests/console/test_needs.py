@@ -59,8 +59,8 @@ def test_members_that_leave_together_are_one_line() -> None:
     other = (leaving("w4", name="tune"), leaving("w5", left_s=40), *members)
     assert said(holders=other) == [
         "9 called sweep of lab leave 18 GPUs: outbid",
-        "tune of lab leaves 2 GPUs: outbid",
-        "sweep of lab leaves 2 GPUs: outbid",
+        "w4 tune of lab leaves 2 GPUs: outbid",
+        "w5 sweep of lab leaves 2 GPUs: outbid",
     ]
 
 
@@ -68,3 +68,9 @@ def test_those_left_out_are_counted_one_by_one() -> None:
     named = tuple(leaving(f"w{it}", name=f"job{it}") for it in range(MOST_OF_A_KIND))
     found = said(holders=(*named, leaving("w8", left_s=50), leaving("w9", left_s=50)))
     assert found[-1] == "2 more were told to leave"
+
+
+def test_two_of_one_name_that_wait_are_told_apart() -> None:
+    waiting = {"name": "count", "phase": "queued", "notice": None, "says": "its limit is low"}
+    found = said(holders=tuple(leaving(each, **waiting) for each in ("w7", "w8")))
+    assert found == [f"{each} count of lab waits: its limit is low" for each in ("w7", "w8")]

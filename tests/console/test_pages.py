@@ -227,3 +227,60 @@ def test_what_may_not_be_done_is_not_said_to_be_missing(scene) -> None:  # type:
     assert refused.status_code == 403 and "is aurelia-member" in refused.text
     assert people["aurelia-member"].get(f"/workloads/{mine}/release").status_code == 409
     assert people["aurelia-member"].get(f"/workloads/{mine}/nonsense").status_code == 404
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def test_what_is_no_page_is_told_on_a_page_and_to_programs_as_a_problem(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    for path in ("/nonsense", "/workloads/w1/output/more", "/money/<b>"):
+        found = people["aurelia-member"].http.get(path, headers=BROWSER)
+        assert found.status_code == 404 and "there is no such page" in found.text, path
+        assert "Log out" in found.text and "<b>" not in found.text
+        assert "default-src 'none'" in found.headers["content-security-policy"]
+    stranger = Visitor(town.url).http.get("/nonsense", headers=BROWSER)
+    assert stranger.status_code == 404 and "there is no such page" in stranger.text
+    for path, headers in (("/v1/nonsense", BROWSER), ("/nonsense", {"Accept": "*/*"})):
+        problem = people["operator"].http.get(path, headers=headers)
+        assert problem.json()["code"] == "not_found", path
+
+
+def test_a_new_floor_says_before_whose_seats_end_by_it(fresh: Town) -> None:
+    town = fresh
+    town.pool()
+    _, token = town.org()
+    guest = town.submit("lab", token, name="visit", limit_price="3", nodes=1, gpus=2)
+    attempt = town.wait_for_attempt("lab", guest)
+    assert town.observe("lab", town.running(attempt)).is_success
+    operator = visitor(town.url, town.operator)
+    page = operator.text("/prices/lab", public_floor="99")
+    assert f"{guest} visit (2 GPUs on" in page and "would be told to leave" in page
+    assert "is above on demand" in page and "Set these prices" in page
+    page = operator.text("/prices/lab", public_floor="0.60")
+    assert "nothing leaves its seats by it" in page and "is above on demand" not in page
+    for fields, says in (
+        ({"public_floor": ""}, "nothing would change"),
+        ({"public_floor": "abc", "pay_as_you_go": "20.5"}, "not an amount"),
+    ):
+        page = operator.text("/prices/lab", **fields)
+        assert says in page and "Set these prices" not in page, fields
+    assert 'value="abc"' in page and 'value="20.5"' in page, "what was typed stays"
+    own = visitor(town.url, token).text(f"/workloads/{guest}/bid", limit_price="0.01")
+    assert f"{guest} visit (2 GPUs on" in own and "is gone within" in own
+
+
+def test_an_offer_says_before_what_guests_must_bid_and_keeps_what_was_typed(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    owner = people["aurelia-owner"]
+    town.done(town.post("/reservations", {"nodes": 2, "market": "lab", "org": "aurelia"}))
+    page = owner.text("/reservations/aurelia/lend", floor="999", keep="1")
+    assert "more than on-demand" in page and "Lend so" in page
+    for fields in ({"floor": "abc", "keep": "1"}, {"floor": "1", "keep": "-3"}):
+        page = owner.text("/reservations/aurelia/lend", **fields)
+        assert 'role="alert"' in page and "Lend so" not in page
+        assert all(f'value="{each}"' in page for each in fields.values())
+    page = owner.text("/reservations/aurelia/lend", floor="", keep="")
+    assert "it lends nothing more" in page and "Stop lending" in page
+    page = owner.text("/reservations/aurelia/lend", floor="1", keep="5")
+    assert page.count("keep 0 to 2 nodes") == 1

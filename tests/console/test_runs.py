@@ -40,3 +40,18 @@ def test_a_run_shows_what_its_workers_print_to_its_own_org(town: Town) -> None:
     row = re.sub(r"<[^>]+>", " ", page[page.index(f'id="run-{run}"') :])
     assert row.split()[9:14] == ["148", "2", "1,200", "4,800", "0.0024"], row.split()
     assert run not in other.text("/runs") and org not in other.text("/runs")
+
+
+def test_a_page_that_waits_for_no_output_any_more_leaves_nothing_behind(
+    town: Town, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No agent answers here: a page waits two seconds for it."""
+    pool = town.pool()
+    _, owner = town.org()
+    run = town.submit(pool, owner, name="batch", labels={"compound": "batch"})
+    attempt = town.wait_for_attempt(pool, run)
+    assert town.observe(pool, town.running(attempt)).is_success
+    visitor(town.url, owner).text("/runs")
+    asked = town.get(f"/pools/{pool}/log-requests", wait=0)
+    assert asked.json() == [], "the agent is asked for output that no page waits for"
+    assert "never retrieved" not in caplog.text

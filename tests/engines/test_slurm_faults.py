@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"no Slurm: {', '.join(missing())} is lacking"),
 ]
 
+UNTIL_GO = "while [ ! -e $PARKADE_CHECKPOINT_DIR/go ]; do sleep 0.1; done"
 QUICK = {"SlurmdTimeout": "4", "MessageTimeout": "5", "TCPTimeout": "1"}
 
 
@@ -97,6 +98,46 @@ def test_a_job_that_a_killed_controller_forgot_is_submitted_again_and_runs_once(
         assert first is not None
 
     monkeypatch.setattr(standing, "LOST_US", 6_000_000)
+    run(body())
+
+
+def test_work_that_ends_while_no_controller_answers_is_billed_to_when_it_ended(
+    cluster: Slurm, place: SlurmPlace
+) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(UNTIL_GO)
+        await engine.launch(attempt)
+        await until_seen(engine, attempt, running)
+        cluster.controller.freeze()
+        try:
+            (place.checkpoints(attempt) / "go").touch()
+            state = place.home(attempt) / "job" / "nodes" / "n0" / "state.json"
+            await until(lambda: '"released"' in state.read_text())
+            ended_us = engine.clock.now_us()
+            assert not (await engine.observe()).is_complete
+        finally:
+            cluster.controller.thaw()
+        seen = await released(engine, attempt)
+        assert seen.exits == (RankExit(rank=0, code=0, signal=None),)
+        assert seen.released_us is not None and seen.released_us <= ended_us
+
+    run(body())
+
+
+def test_work_that_ends_while_its_agent_is_down_is_billed_to_when_slurm_says_that_it_ended(
+    cluster: Slurm, place: SlurmPlace
+) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(UNTIL_GO)
+        await engine.launch(attempt)
+        await until_seen(engine, attempt, running)
+        (job,) = place.jobs(attempt)
+        (place.checkpoints(attempt) / "go").touch()
+        await until(lambda: cluster.job_state(job) == "COMPLETED")
+        ended_us = engine.clock.now_us()
+        seen = await released(place.engine(), attempt)
+        assert seen.released_us is not None and seen.released_us <= ended_us
+
     run(body())
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -240,8 +241,8 @@ def test_a_token_that_others_may_read_is_refused(tmp_path: Path) -> None:
     assert "chmod 600" in refused.stderr
 
 
-def test_an_agent_that_an_operator_starts_runs_a_pool_elsewhere(served: Served) -> None:
-    served.ask("POST", "/pools", {**POOL, "site": "elsewhere"})
+def token_of_box(served: Served) -> Path:
+    """An agent's token of the pool `box`, in a file that an operator made."""
     environment = {
         **os.environ,
         "PARKADE_SERVER": f"http://127.0.0.1:{served.port}",
@@ -256,7 +257,12 @@ def test_an_agent_that_an_operator_starts_runs_a_pool_elsewhere(served: Served) 
         timeout=PATIENCE_S,
     )
     assert token.stat().st_mode & 0o777 == 0o600
-    errors = served.folder / "agent-errors"
+    return token
+
+
+@contextmanager
+def an_agent(served: Served, token: Path, errors: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """An agent that an operator starts, until it is told to stop, unless it was killed."""
     with errors.open("wb") as log:
         agent = subprocess.Popen(
             [
@@ -267,15 +273,39 @@ def test_an_agent_that_an_operator_starts_runs_a_pool_elsewhere(served: Served) 
             stderr=log,
         )
     try:
+        yield agent
+    finally:
+        if agent.poll() is None:
+            agent.send_signal(signal.SIGTERM)
+            assert agent.wait(PATIENCE_S) == 0, errors.read_text()
+
+
+def test_an_agent_that_an_operator_starts_runs_a_pool_elsewhere(served: Served) -> None:
+    served.ask("POST", "/pools", {**POOL, "site": "elsewhere"})
+    with an_agent(served, token_of_box(served), served.folder / "agent-errors"):
         workload = submit(served, "echo hello")
         until(lambda: phase_of(served, workload) == "succeeded")
         assert served.ask("GET", f"/workloads/{workload}/logs") == "hello\n"
-    finally:
-        agent.send_signal(signal.SIGTERM)
-        assert agent.wait(PATIENCE_S) == 0, errors.read_text()
     assert not (served.data / "pools").exists()
     kept = msgspec.json.decode((served.folder / "node" / "agent" / "agent.json").read_bytes())
     assert kept["last"] is not None
+    served.stop()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_an_agent_that_is_restarted_on_its_folder_is_answered_at_once(
+    served: Served, how: signal.Signals
+) -> None:
+    served.ask("POST", "/pools", {**POOL, "site": "elsewhere"})
+    token = token_of_box(served)
+    first, second = served.folder / "first-errors", served.folder / "second-errors"
+    with an_agent(served, token, first) as agent:
+        until(lambda: "connected" in first.read_text(), first.read_text)
+        agent.send_signal(how)
+        agent.wait(PATIENCE_S)
+    with an_agent(served, token, second):
+        until(lambda: "connected" in second.read_text(), second.read_text)
+    assert "another agent" not in second.read_text()
     served.stop()
 
 

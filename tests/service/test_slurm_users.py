@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,11 +84,11 @@ class Town:
     def launcher(self) -> Path:
         return self.into / "launcher"
 
-    def install(self, conf: Path) -> None:
+    def install(self, conf: Path, *more: str) -> None:
         """By the one command that is printed, run as root."""
         printed = subprocess.run(
             [sys.executable, "-m", "parkade.cli", "pool", "launcher", "--agent", self.agent,
-             "--group", self.group, "--into", str(self.into), "--conf", str(conf)],
+             "--group", self.group, "--into", str(self.into), "--conf", str(conf), *more],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         subprocess.run(printed.stdout, shell=True, check=True)
@@ -333,22 +332,75 @@ def test_a_launcher_that_others_may_write_does_nothing(cluster: Slurm, town: Tow
     assert town.launch("check", town.ann).returncode == 0
 
 
-def test_the_doctor_probes_the_launcher(cluster: Slurm, town: Town) -> None:
-    def examined() -> dict[str, Any]:
-        words = f"{town.python} -m parkade.cli pool doctor --json --engine-option conf="
-        words += f"{cluster.folder}/slurm.conf --engine-option launcher={town.launcher}"
-        done = as_user(town.agent, "env", f"PYTHONPATH={SOURCE}", *shlex.split(words))
-        checks = json.loads(done.stdout)["checks"]
-        return next(it for it in checks if it["check"] == "users")
+def examined(cluster: Slurm, town: Town, *options: str) -> dict[str, Any]:
+    """What the doctor says as the agent's account, by check."""
+    given = (f"conf={cluster.folder}/slurm.conf", f"launcher={town.launcher}", *options)
+    words = [str(town.python), "-m", "parkade.cli", "pool", "doctor", "--json"]
+    words += [word for option in given for word in ("--engine-option", option)]
+    done = as_user(town.agent, "env", f"PYTHONPATH={SOURCE}", *words)
+    return {it["check"]: it for it in json.loads(done.stdout)["checks"]}
 
-    found = examined()
+
+def test_the_doctor_probes_the_launcher(cluster: Slurm, town: Town) -> None:
+    found = examined(cluster, town)["users"]
     assert found["is_good"] and "refuses root" in found["says"]
     rules = Path(f"/etc/sudoers.d/parkade-{town.agent}")
     rule = rules.read_text()
     rules.unlink()
     try:
-        found = examined()
+        found = examined(cluster, town)["users"]
         assert not found["is_good"] and "parkade pool launcher" in found["says"]
     finally:
         rules.write_text(rule)
         rules.chmod(0o440)
+
+
+def test_the_doctor_submits_through_the_launcher_with_the_environment_that_it_has(
+    cluster: Slurm, town: Town
+) -> None:
+    found = examined(cluster, town)["submission"]
+    assert found["is_good"] and "by the launcher" in found["says"], found
+    wrong = examined(cluster, town, "partition=nosuch")["submission"]
+    assert not wrong["is_good"] and "partition" in wrong["says"], wrong
+    conf = town.into / "launcher.conf"
+    kept = conf.read_text()
+    conf.write_text("".join(it for it in kept.splitlines(True) if not it.startswith("slurm_conf")))
+    try:
+        found = examined(cluster, town)["submission"]
+    finally:
+        conf.write_text(kept)
+    assert not found["is_good"], found
+    assert f"parkade pool launcher --conf {cluster.folder}/slurm.conf" in found["says"]
+
+
+def test_a_launcher_finds_slurms_commands_where_root_said(
+    cluster: Slurm, town: Town, folder: Path
+) -> None:
+    place = folder / "opt"
+    place.mkdir()
+    (place / "sbatch").write_text("#!/bin/sh\necho found $SLURM_CONF\n")
+    for path in (place, place / "sbatch"):
+        path.chmod(0o755)
+    conf = town.into / "launcher.conf"
+    kept = conf.read_text()
+    try:
+        town.install(cluster.folder / "slurm.conf", "--path", str(place))
+        done = town.launch("test", town.ann)
+    finally:
+        conf.write_text(kept)
+    assert done.stdout == f"found {cluster.folder}/slurm.conf\n", done.stderr
+
+
+def test_a_launcher_without_slurms_configuration_is_told_to_the_user_and_mended_while_it_waits(
+    market: UsersMarket, town: Town
+) -> None:
+    conf = town.into / "launcher.conf"
+    kept = conf.read_text()
+    conf.write_text("".join(it for it in kept.splitlines(True) if not it.startswith("slurm_conf")))
+    try:
+        workload = market.work_of(town.ann, "exit 0")
+        path = f"/workloads/{workload}/why"
+        until(lambda: "configuration source" in str(market.served.ask("GET", path)), market.said)
+    finally:
+        conf.write_text(kept)
+    market.wait_for(workload, "succeeded")

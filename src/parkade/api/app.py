@@ -17,6 +17,7 @@ from parkade.api.metrics import CONTENT_TYPE, exposition
 from parkade.api.routes import (
     agents,
     costs,
+    effects,
     events,
     logins,
     lot,
@@ -43,6 +44,7 @@ NOUNS = (
     maintenance,
     reservations,
     workloads,
+    effects,
     lot,
     statements,
     costs,

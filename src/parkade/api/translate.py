@@ -296,8 +296,16 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             min_runtime_us=_span_us_or_none(body.min_runtime),
             shared_nodes=body.shared_nodes,
             file_systems=_names_or_none(body.file_systems),
+            off=_terms_off(body),
         ),
     )
+
+
+def _terms_off(body: wire.ChangeTerms) -> tuple[str, ...]:
+    """The terms that were named with null, by their fields in the core."""
+    named = body.model_fields_set - {"from_"}
+    fields = {name.removesuffix("_us"): name for name in commands.TermsChange.__struct_fields__}
+    return tuple(sorted(fields[each] for each in named if getattr(body, each) is None))
 
 
 def _names_or_none(names: list[str] | None) -> tuple[str, ...] | None:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from parkade.client import Client
     from parkade.wire import people as wire
 
 CapAmount = Annotated[
@@ -16,24 +15,12 @@ CapGpus = Annotated[
     int | None, typer.Option(help="The most GPUs they may hold at once; none: no cap on GPUs.")
 ]
 MOST_NAMED = 10
-SEATED = ("placed", "starting", "running")
 
 
 def is_beyond(made: "wire.Capped") -> bool:
     """Whether all of it is spent."""
     spent = made.spent_this_month if made.cap_period == "month" else made.spent
     return made.cap is not None and spent >= made.cap
-
-
-def charged_work(
-    client: "Client", asked: "wire.SetCap", *, org: str | None = None, user: str | None = None
-) -> list[str]:
-    """Before a cap is set: the ids of work with seats that would be charged to it, the first of
-    them. A clearing may follow the cap at once, and what it tells to leave runs no more."""
-    if asked.cap is None:
-        return []
-    found = client.list_workloads(phases=SEATED, limit=MOST_NAMED + 1, org=org, user=user)
-    return [it.workload for it in found.workloads if not it.capacity.startswith("reservation/")]
 
 
 def asked_cap(amount: str | None, per: str, gpus: int | None) -> "wire.SetCap":
@@ -44,7 +31,7 @@ def asked_cap(amount: str | None, per: str, gpus: int | None) -> "wire.SetCap":
     return check({"cap": amount, "period": per, "most_gpus": gpus}, SetCap)
 
 
-def capped(name: str, made: "wire.Capped", stops: list[str]) -> None:
+def capped(name: str, made: "wire.Capped") -> None:
     """A cap that was set, what is spent of it, and the work that it stops."""
     from parkade.cli.screen import say
     from parkade.wire.scalars import format_amount
@@ -57,13 +44,18 @@ def capped(name: str, made: "wire.Capped", stops: list[str]) -> None:
     else:
         says = f"cap {format_amount(made.cap)}, spent {format_amount(made.spent)}"
     say(f"{name}: {says}")
-    if is_beyond(made) and stops:
-        shown = f"{', '.join(stops[:MOST_NAMED])}{', …' if len(stops) > MOST_NAMED else ''}"
-        say(f"{name}: is beyond it, so the next clearing gives notice to {shown}")
-    elif is_beyond(made):
-        say(f"{name}: is beyond it, so nothing starts")
+    if is_beyond(made):
+        say(f"{name}: all of it is spent, so no bid starts")
+    if made.stops is not None and made.stops.total:
+        say(f"{name}: the next clearing gives notice to {_named(made.stops)}")
     if made.most_gpus is not None:
         say(f"{name}: at most {made.most_gpus} GPUs at once, {made.gpus_held} held")
+
+
+def _named(stops: "wire.StoppedByCap") -> str:
+    shown = ", ".join(stops.workloads[:MOST_NAMED])
+    more = stops.total - min(len(stops.workloads), MOST_NAMED)
+    return f"{shown} and {more} more" if more else shown
 
 
 def short_cap(made: "wire.Capped") -> str:

@@ -1,6 +1,7 @@
 """`parkade agent join` and `parkade pool doctor`: a Slurm cluster looked at, nothing changed."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,7 +141,8 @@ def doctor(
 
         from parkade.engines.slurm.doctor import examine
     found = []
-    for check in examine(_settings(engine_option), folder, gang=gang):
+    tell = partial(typer.echo, err=True)
+    for check in examine(_settings(engine_option), folder, gang=gang, tell=tell):
         found.append(check)
         if not as_json:
             typer.echo(f"{'good' if check.is_good else 'BAD ':4}  {check.check:13}  {check.says}")
@@ -158,7 +160,12 @@ def launcher(
     into: Annotated[
         str, typer.Option(help="Root's own folder for it.")
     ] = "/usr/local/libexec/parkade",
-    conf: Annotated[str | None, typer.Option(help="slurm.conf, if not Slurm's own.")] = None,
+    conf: Annotated[
+        str | None, typer.Option(help="Path of slurm.conf, where the agent has the option conf.")
+    ] = None,
+    path: Annotated[
+        str | None, typer.Option(help="Folder of Slurm's commands, if not /usr/bin or the like.")
+    ] = None,
 ) -> None:
     """Print the one command that lets an agent without root run each workload as its user."""
     with server_extra():
@@ -167,10 +174,11 @@ def launcher(
     for option, name in (("--agent", agent), ("--group", group)):
         if not UNIX_NAME.accepts(name):
             fail(f"{option}: {UNIX_NAME.words}", exit_code=2)
-    for option, path in (("--into", into), ("--conf", conf or "/")):
-        if not re.fullmatch(r"/[\w/.-]*", path):
+    for option, given in (("--into", into), ("--conf", conf or "/"), ("--path", path or "/")):
+        if not re.fullmatch(r"/[\w/.-]*", given):
             fail(f"{option}: write an absolute path of letters, digits, /, ., _ and -", exit_code=2)
-    typer.echo(install_command(agent=agent, group=group, folder=into.rstrip("/"), conf=conf))
+    folder = into.rstrip("/")
+    typer.echo(install_command(agent=agent, group=group, folder=folder, conf=conf, path=path))
 
 
 def _settings(options: list[str] | None) -> "SlurmSettings":

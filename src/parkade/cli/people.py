@@ -13,7 +13,6 @@ from parkade.cli.caps import (
     Per,
     asked_cap,
     capped,
-    charged_work,
     short_cap,
 )
 
@@ -98,11 +97,10 @@ def cap_org(
 
     with calling(as_json=as_json) as client:
         asked = asked_cap(amount, per, gpus)
-        stops = charged_work(client, asked, org=org)
         made = client.set_org_cap(
             org, cap=asked.cap, period=asked.period, most_gpus=asked.most_gpus
         )
-        show(made, lambda made: capped(made.org, made, stops), as_json=as_json)
+        show(made, lambda made: capped(made.org, made), as_json=as_json)
 
 
 @orgs.command("bounds")
@@ -139,9 +137,8 @@ def cap(
 
     with calling(as_json=as_json) as client:
         asked = asked_cap(amount, per, gpus)
-        stops = charged_work(client, asked, user=user)
         made = client.set_cap(user, cap=asked.cap, period=asked.period, most_gpus=asked.most_gpus)
-        show(made, lambda made: capped(made.user, made, stops), as_json=as_json)
+        show(made, lambda made: capped(made.user, made), as_json=as_json)
 
 
 @users.command("unix-name")

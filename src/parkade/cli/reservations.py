@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling
+from parkade.cli.evicting import Yes, agree
 
 if TYPE_CHECKING:
     from parkade.wire import reservations as wire
@@ -40,9 +41,13 @@ def reservations(as_json: AsJson = False) -> None:
     call(lambda client: client.list_reservations(), _table, as_json=as_json)
 
 
+Plan = Annotated[bool, typer.Option("--plan", help="Say what it costs; change nothing.")]
+
+
 def end(
     reservation: str,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
     """End an open-ended reservation, or give up one that has not begun.
@@ -53,6 +58,9 @@ def end(
     from parkade.wire.scalars import format_amount
 
     with calling(as_json=as_json) as client:
+        if plan:
+            show(client.plan_end(reservation), _change, as_json=as_json)
+            return
         before = client.get_reservation(reservation)
         is_given_up = before.state == "sold"
         paid = format_amount(before.paid or Decimal())
@@ -71,9 +79,13 @@ def end(
 def extend(
     reservation: str,
     end: Annotated[str, typer.Option(help="+2h, 2026-01-31 or 2026-01-31T12:00:00Z.")],
+    plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
     """Let a reservation end later, at the rate that was agreed."""
+    if plan:
+        call(lambda client: client.plan_extend(reservation, end=end), _change, as_json=as_json)
+        return
     call(lambda client: client.extend_reservation(reservation, end=end), _one, as_json=as_json)
 
 
@@ -82,9 +94,17 @@ def split(
     nodes: Annotated[int, typer.Argument(help="Whole nodes of the part.", min=1)],
     name: Annotated[str | None, typer.Option(help="Name of the part.")] = None,
     org: Annotated[str | None, typer.Option(help="Hand it to this org; operators only.")] = None,
+    plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
     """Make nodes of a reservation one of their own, or hand them over."""
+    if plan:
+        call(
+            lambda client: client.plan_split(reservation, nodes=nodes, name=name, org=org),
+            _change,
+            as_json=as_json,
+        )
+        return
     call(
         lambda client: client.split_reservation(reservation, nodes=nodes, name=name, org=org),
         _one,
@@ -95,9 +115,13 @@ def split(
 def shrink(
     reservation: str,
     nodes: Annotated[int, typer.Argument(help="Whole nodes to give up.", min=1)],
+    plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
     """Give up nodes of a reservation that is open-ended or has not begun."""
+    if plan:
+        call(lambda client: client.plan_shrink(reservation, nodes=nodes), _change, as_json=as_json)
+        return
     call(lambda client: client.shrink_reservation(reservation, nodes=nodes), _one, as_json=as_json)
 
 
@@ -108,12 +132,19 @@ def lend(
         int | None, typer.Option(help="Nodes you never lend; default: as before.", min=0)
     ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Stop lending.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Lend idle nodes of a reservation until you need them."""
+    """Lend idle nodes of a reservation until you need them.
+
+    Where guests may have to leave by a new offer, that is said before, and asked."""
+    from parkade.cli.screen import show
+
     if stop is (floor is not None):
         raise typer.BadParameter("give either --floor or --stop")
-    call(lambda client: client.lend(reservation, floor=floor, keep=keep), _one, as_json=as_json)
+    with calling(as_json=as_json) as client:
+        agree(client.plan_lend(reservation, floor=floor, keep=keep), yes=yes)
+        show(client.lend(reservation, floor=floor, keep=keep), _one, as_json=as_json)
 
 
 def waits(as_json: AsJson = False) -> None:
@@ -257,6 +288,13 @@ def _plan(answer: "wire.ReservationPlan") -> None:
             ("cost", answer.cost.says),
         ]
     )
+
+
+def _change(answer: "wire.ReservationChange") -> None:
+    from parkade.cli.screen import say
+
+    for each in answer.says:
+        say(each)
 
 
 def _earned(answer: "wire.Reservation") -> str | None:

@@ -10,10 +10,6 @@ from parkade.cli.flags import when
 if TYPE_CHECKING:
     from parkade.wire import money as wire
 
-COLUMNS = (
-    *("sequence", "at", "kind", "amount", "other", "reservation", "workload", "attempt"),
-    *("gpus", "price", "start", "end"),
-)
 KINDS = {"minimum_charge": "minimum charge", "late_start": "late start"}
 
 
@@ -42,8 +38,9 @@ def statement(
 def _as_csv(answer: "wire.Statement") -> None:
     """Instants in RFC 3339, amounts from the account's side; nothing stands for null."""
     from parkade.cli.screen import print_csv
+    from parkade.wire.money import STATEMENT_COLUMNS
 
-    print_csv(COLUMNS, (each.model_dump(mode="json") for each in answer.transfers))
+    print_csv(STATEMENT_COLUMNS, (each.model_dump(mode="json") for each in answer.transfers))
 
 
 def _render(answer: "wire.Statement") -> None:

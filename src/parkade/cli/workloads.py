@@ -8,6 +8,7 @@ import typer
 
 from parkade.cli.calling import AsJson, call, calling, fail
 from parkade.cli.choosing import Id, Ids, Labels, chosen_members, meant, spans
+from parkade.cli.evicting import Yes, agree
 
 if TYPE_CHECKING:
     from parkade.client import Client
@@ -73,15 +74,20 @@ def bid(
     workload: Id,
     limit: Annotated[str, typer.Argument(help="Most per GPU-hour, like 2.50.")],
     labels: Labels = None,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change a workload's limit, or that of all of a pattern, from the next clearing on."""
-    _change(
-        [workload],
-        labels,
-        lambda client, name, members: client.bid(name, limit_price=limit, members=members),
-        as_json=as_json,
-    )
+    """Change a workload's limit, or that of all of a pattern, from the next clearing on.
+
+    Where it would lose its seats by that, who leaves and when is said before, and asked."""
+
+    def once(client: "Client", name: str, members: str | None) -> "wire.Workload":
+        before = client.workload(name)
+        if before.members is not None or before.price is not None:
+            agree(client.plan_bid(name, limit_price=limit, members=members), yes=yes)
+        return client.bid(name, limit_price=limit, members=members)
+
+    _change([workload], labels, once, as_json=as_json)
 
 
 def change(
@@ -203,24 +209,13 @@ def _change(
             refuse(refusals[0], as_json=as_json)
 
 
-def _below_its_price(answer: "wire.Workload") -> str:
-    """What a new limit means that is below what is paid: the next clearing may decide otherwise."""
-    from parkade.wire.scalars import format_amount
-
-    price, limit = answer.price, answer.limit_price
-    if price is None or limit is None or limit >= price:
-        return ""
-    pays = f"it pays {format_amount(price)} per GPU-hour, more than {format_amount(limit)}"
-    return f"; {pays}: it may lose its seats in the next clearing, with notice"
-
-
 def _line(answer: "wire.Workload") -> None:
     from parkade.cli.screen import say
 
     stop = answer.attempt.stop if answer.attempt else None
     until = f", gone by {stop.kill:%H:%M:%S} UTC" if stop else ""
     counts = f"; {says_members(answer.members)}" if answer.members else ""
-    say(f"{answer.workload} {answer.name}: {answer.phase}{until}{counts}{_below_its_price(answer)}")
+    say(f"{answer.workload} {answer.name}: {answer.phase}{until}{counts}")
     if not answer.phase.startswith(("cancelled", "stopping", "succeeded", "failed", "expired")):
         say(f"  {answer.cost.says}")
 

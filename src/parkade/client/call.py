@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -69,6 +70,11 @@ def post(path: str, answer: type[M], body: BaseModel | None = None) -> Call[M]:
     )
     key = secrets.token_urlsafe(18)
     return Call(method="POST", path=f"/v1{path}", answer=answer, body=content, key=key)
+
+
+def path_id(text: str) -> str:
+    """An id as one part of a path, whatever is in it."""
+    return quote(text, safe="")
 
 
 def texts(params: dict[str, object]) -> dict[str, str]:

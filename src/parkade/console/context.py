@@ -32,7 +32,7 @@ MOST_CHARACTERS = 65_536
 """Of a form in all: what is wrong with it is told on a page that shows it again, and quotes take
 five times their size there."""
 
-OF_PARTNERS = frozenset({"/", "/supply", "/money", "/logout"})
+OF_PARTNERS = frozenset({"/", "/supply", "/money", "/money/statement.csv", "/logout"})
 """Pages of a partner: what the API answers it, and nothing else."""
 
 
@@ -155,15 +155,15 @@ class PageRoute(APIRoute):
             except LoginNeeded:
                 response = _to_login(request)
             except ProblemError as error:
-                response = await _refusal(request, error.problem)
+                response = await refusal(request, error.problem)
             except TooMany as error:
-                refusal = error.refusal
-                response = await _refusal(request, problem_of(refusal.reason.value, refusal.detail))
+                full = problem_of(error.refusal.reason.value, error.refusal.detail)
+                response = await refusal(request, full)
             except (PlaneStopped, LogsUnavailable) as error:
-                response = await _refusal(request, problem_of("busy", str(error)))
+                response = await refusal(request, problem_of("busy", str(error)))
             except RequestValidationError:
                 refused = problem_of("invalid", "this page has no such address")
-                response = await _refusal(request, refused)
+                response = await refusal(request, refused)
             return secure(response)
 
         return paged
@@ -180,7 +180,7 @@ def _to_login(request: Request) -> Response:
     return RedirectResponse(f"/login{after}", status_code=303)
 
 
-async def _refusal(request: Request, refused: Problem) -> Response:
+async def refusal(request: Request, refused: Problem) -> Response:
     """The page of a refusal: of the user, where there is a session."""
     values = {"problem": refused, "faults": refused.errors[:10]}
     try:

@@ -55,7 +55,7 @@ def usage_chart(points: Sequence[Point], names: Sequence[str], *, unit: str) -> 
         parts += _areas(plot, part, names, top)
         parts += _price_line(plot, part, dear)
     label = f"GPUs by use and the price from {_time(plot.start_s)} to {_time(plot.end_s)} UTC"
-    return _svg("chart", (WIDTH, HEIGHT), label, parts)
+    return svg("chart", (WIDTH, HEIGHT), label, parts)
 
 
 def _areas(plot: Plot, part: Sequence[Point], names: Sequence[str], top: int) -> Iterator[str]:
@@ -169,7 +169,7 @@ def ladder(steps: Sequence[Step]) -> Markup:
         price = f"{step.price:.2f}"
         parts.append(f'<text class="axis value" x="{left + long + 6}" y="{y + 16}">{price}</text>')
     says = ", ".join(f"{it.nodes}: {'none' if it.price is None else it.price}" for it in steps)
-    return _svg(
+    return svg(
         "ladder", (width, max(1, len(steps)) * row), f"Price to win so many nodes: {says}", parts
     )
 
@@ -210,7 +210,7 @@ def timeline(life: Life) -> Markup:
             f"<title>checkpoint at step {step}</title></line>"
         )
     parts += _prices(life, scale, bottom + 10, height - 14)
-    return _svg("timeline", (LONG, height), "Attempts, checkpoints and price over time", parts)
+    return svg("timeline", (LONG, height), "Attempts, checkpoints and price over time", parts)
 
 
 class Scale(NamedTuple):
@@ -271,7 +271,7 @@ def _prices(life: Life, scale: Scale, top: int, bottom: int) -> Iterator[str]:
     yield f'<polyline class="price" points="{" ".join(points)}"/>'
 
 
-def _svg(kind: str, size: tuple[int, int], label: str, parts: Iterable[str]) -> Markup:
+def svg(kind: str, size: tuple[int, int], label: str, parts: Iterable[str]) -> Markup:
     width, height = size
     return Markup(
         f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img"'

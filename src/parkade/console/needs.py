@@ -68,7 +68,7 @@ def _notices(lot: Lot) -> list[Need]:
     found = []
     for (deadline, name, org, cause), those in groups[:MOST_OF_A_KIND]:
         gpus = counted(sum(each.gpus for each in those), "GPU")
-        says = f"{name} of {org} leaves {gpus}: {cause}"
+        says = f"{those[0].holder} {name} of {org} leaves {gpus}: {cause}"
         if len(those) > 1:
             says = f"{len(those)} called {name} of {org} leave {gpus}: {cause}"
         found.append(Need("notice", says, those[0].holder, deadline))
@@ -95,7 +95,7 @@ def _waiting(lot: Lot, user: str | None) -> list[Need]:
     waiting = [each for each in lot.holders if not words.holds(each) and each.phase != "held"]
     found = []
     for each in waiting[:MOST_OF_A_KIND]:
-        says = f"{each.name} of {each.org} waits: {each.says}"
+        says = f"{each.holder} {each.name} of {each.org} waits: {each.says}"
         action = None
         is_its_own = user is None or user == each.user
         if each.price_to_win is not None and is_its_own and each.kind == "workload":
@@ -113,7 +113,8 @@ def _budgets(workloads: Iterable[Workload]) -> Iterable[Need]:
         most = each.spec.max_spend
         if most is not None and most > 0 and each.spent >= most * NEAR and each.ended is None:
             share = int(100 * each.spent / most)
-            yield Need("budget", f"{each.name} spent {share} % of its max_spend", each.workload)
+            says = f"{each.workload} {each.name} spent {share} % of its max_spend"
+            yield Need("budget", says, each.workload)
 
 
 def _caps(capped: Iterable[tuple[str, Capped]]) -> Iterable[Need]:

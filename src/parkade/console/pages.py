@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from parkade import __version__
-from parkade.console import draw, draw_calendar, words
+from parkade.console import draw, draw_calendar, draw_stalls, words
 from parkade.wire.people import Capped
 
 _STATIC = resources.files("parkade.console") / "static"
@@ -85,6 +85,7 @@ def _environment() -> Environment:
         "version": version(),
         "draw": draw,
         "draw_calendar": draw_calendar,
+        "draw_stalls": draw_stalls,
         "server_version": __version__,
     }
     return made

@@ -5,12 +5,12 @@ their own are written as YAML. What the form says is checked by the API's own mo
 told beside the field that it is about, the rest above all of them.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from parkade.console import planning
 from parkade.core.units import bounds
 from parkade.wire.problems import MOST_FAULTS, Fault, Problem, faults
 from parkade.wire.workloads import Submit
@@ -31,14 +31,12 @@ MOST_BRACKETS = 200
 nesting far more."""
 FIELDS = (*REQUEST, *SPEC, *PAIRS, MORE)
 COUNTS = frozenset({"nodes", "gpus"})
-Faults = dict[str, list[str]]
-"""By field what is wrong there; under "" what is about none."""
+Faults = planning.Faults
 
 
 def digest_of(fields: Mapping[str, str]) -> str:
     """A name for what the form says, so that a plan is known to be of it."""
-    written = "\0".join(f"{name}={fields.get(name, '')}" for name in FIELDS)
-    return hashlib.sha256(written.encode()).hexdigest()
+    return planning.digest_of(fields, FIELDS)
 
 
 def request_of(fields: Mapping[str, str]) -> tuple[Submit | None, Faults]:

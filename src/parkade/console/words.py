@@ -1,12 +1,15 @@
 """Sentences of the console, each of the figures that it is given and of nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import NamedTuple
 
 from parkade.core.units.phrases import counted
 from parkade.core.units.visible import visible
 from parkade.wire.lot import Lot, LotHolder
+from parkade.wire.reservations import Reservation
+from parkade.wire.scalars import format_amount
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -19,10 +22,18 @@ class Headline(NamedTuple):
     broken: tuple[str, ...]
 
 
-def headline(lot: Lot, *, org: str, troubles: Iterable[str] = ()) -> Headline:
-    """What is true of the lot now, for an operator or for an org."""
+def headline(
+    lot: Lot,
+    *,
+    org: str,
+    troubles: Iterable[str] = (),
+    reserved: Sequence[Reservation] = (),
+    today: Decimal | None = None,
+) -> Headline:
+    """What is true of the lot now, for an operator or for an org. `reserved`: the org's
+    reservations; `today`: what was posted to it for lending since midnight, None if not known."""
     if lot.sums is None or lot.promises is None:
-        return Headline(_of_org(lot, org), ())
+        return Headline("; ".join([_of_org(lot, org), *_lends(reserved, today)]), ())
     sums, promises = lot.sums, lot.promises
     works = sums.owner + sums.lent + sums.spot + sums.on_demand
     parts = [f"{works:,} of {counted(sums.gpus, 'GPU')} {_verb(works)}, {sums.lent:,} lent"]
@@ -56,6 +67,20 @@ def _of_org(lot: Lot, org: str) -> str:
     if leaving:
         parts.append(f"{leaving} {'was' if leaving == 1 else 'were'} told to leave")
     return "; ".join(parts)
+
+
+def _lends(reserved: Sequence[Reservation], today: Decimal | None) -> list[str]:
+    """What an org's reservations lend and earn."""
+    lending = [it for it in reserved if it.lent_gpus is not None]
+    if not lending:
+        return []
+    gpus = sum(it.nodes * it.gpus_per_node for it in lending)
+    lent = sum(it.lent_gpus or 0 for it in lending)
+    an_hour = sum((it.earns_per_hour or Decimal(0) for it in lending), Decimal(0))
+    says = [f"lends {lent} of {counted(gpus, 'reserved GPU')} for {format_amount(an_hour)} an hour"]
+    if today is not None:
+        says.append(f"{format_amount(today)} was posted for lending today")
+    return says
 
 
 WAITING = frozenset({"held", "queued", "placed", "waiting"})

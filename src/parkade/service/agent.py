@@ -26,9 +26,10 @@ import msgspec
 
 from parkade.agent.agent import Pace, Place, Time, run_agent
 from parkade.agent.backoff import Backoff
-from parkade.agent.control_plane import ControlPlane, ControlPlaneError, Refused
+from parkade.agent.control_plane import ControlPlane, ControlPlaneError, KnowsAgents, Refused
 from parkade.agent.health import HealthWatch
 from parkade.agent.http import HttpControlPlane
+from parkade.agent.memory import named
 from parkade.agent.notes import NotesFolder
 from parkade.agent.timer import LoopTimer
 from parkade.control.clock import SystemClock
@@ -179,9 +180,16 @@ async def serve(
     heard: HeardClock,
 ) -> None:
     """Runs the agent, with another engine whenever the nodes change or it failed, until `stop`.
-    `heard` is what `control_plane` says of the time."""
+    `heard` is what `control_plane` says of the time. The caller holds the folder's lock."""
     backoff, clock = Backoff(timer), SystemClock()
+    memory_folder = settings.data_folder / "agent"
     while not stop.is_set():
+        try:
+            _say_name(control_plane, memory_folder)
+        except (OSError, msgspec.DecodeError) as error:
+            _log.error("the agent's memory cannot be read or written: %s", error)
+            await timer.wait(stop, backoff.next_after_failure())
+            continue
         nodes = await _unless(stop, lambda: _nodes(control_plane, Backoff(timer)))
         if nodes is None:
             return
@@ -193,7 +201,7 @@ async def serve(
                 clock=clock,
             )
         )
-        place = Place(pool=settings.pool, nodes=nodes, data_folder=settings.data_folder / "agent")
+        place = Place(pool=settings.pool, nodes=nodes, data_folder=memory_folder)
         failed: Exception | None = None
         health: HealthWatch | None = None
         try:
@@ -218,6 +226,14 @@ async def serve(
         if failed is not None:
             _log.error("the agent failed", exc_info=failed)
             await timer.wait(stop, backoff.next_after_failure())
+
+
+def _say_name(control_plane: ControlPlane, memory_folder: Path) -> None:
+    """Before the first question: an agent without a name is another one than that of before."""
+    if isinstance(control_plane, KnowsAgents):
+        name = named(memory_folder).agent
+        assert name is not None, "a memory that is named has a name"
+        control_plane.is_asked_by(name, memory_folder)
 
 
 async def _nodes(control_plane: ControlPlane, backoff: Backoff) -> tuple[NodeShape, ...]:

@@ -50,6 +50,13 @@ class Transfer(Answer):
     missing: tuple[MissingNode, ...] = ()
 
 
+STATEMENT_COLUMNS = (
+    *("sequence", "at", "kind", "amount", "other", "reservation", "workload", "attempt"),
+    *("gpus", "price", "start", "end"),
+)
+"""Of a statement as CSV."""
+
+
 class Statement(Answer):
     """An account's movements in a window, their sums, what it held before and after them
     (`opening`, `closing`), and what it holds now (`balance`)."""

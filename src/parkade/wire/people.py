@@ -154,10 +154,21 @@ class KeptFolders(Answer):
     is_counted: bool
 
 
+class StoppedByCap(Answer):
+    """Bids with seats for which a cap leaves too little: the next clearing of their market gives
+    them notice. `workloads`: the first of them, of `total`. An elastic one that can go on with
+    fewer nodes is not among them."""
+
+    workloads: tuple[str, ...]
+    total: int
+
+
 class Capped(Answer):
     """What workloads of a user, or of an org, may cost and have cost. `cap`: the most in
     `cap_period`, null: no cap on money. `most_gpus`: the most GPUs at once, of which they hold
-    `gpus_held`; null: no cap on GPUs. Servers of before there were caps of orgs say none of it."""
+    `gpus_held`; null: no cap on GPUs. Servers of before there were caps of orgs say none of it.
+    `stops`: what a cap stops that was set just now; null in other answers, and from servers of
+    before it was said."""
 
     cap: Amount | None = None
     cap_period: CapPeriod = "total"
@@ -165,6 +176,7 @@ class Capped(Answer):
     spent_this_month: Amount = Decimal(0)
     most_gpus: int | None = None
     gpus_held: int | None = None
+    stops: StoppedByCap | None = None
 
 
 class Org(Capped):

@@ -197,8 +197,8 @@ class AddNodes(Supply):
 
 
 class ChangeTerms(Request):
-    """New terms of a market; what is left out stays. Prices are set by
-    `parkade price sheet set`."""
+    """New terms of a market; what is left out stays, and null takes a term away that a market need
+    not have. Prices are set by `parkade price sheet set`."""
 
     from_: Instant | None = Field(
         None, alias="from", description="when they come into force; default: now"

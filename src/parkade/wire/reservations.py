@@ -93,7 +93,8 @@ class Reservation(Answer):
 
     `paid`: what it was charged, less what was credited; `earned`: what it was paid for lending, at
     most `earns_at_most` for what it paid so far. Null: not counted, or no cap, because it was sold
-    before there were such terms.
+    before there were such terms. `lent_gpus`: on how many of its GPUs guests sit now, by its
+    part of what they pay, which is `earns_per_hour`; null where it lends nothing.
     """
 
     reservation: str
@@ -111,9 +112,26 @@ class Reservation(Answer):
     earned: Amount | None = None
     earns_at_most: Amount | None = None
     lending: Lending | None
+    lent_gpus: int | None = None
+    earns_per_hour: Amount | None = None
     nodes_used: int
     waits: Waits
     cost: Cost
+
+
+class ReservationChange(Answer):
+    """What a change of a reservation would make of it, and of the `part` that leaves it; nothing is
+    changed. `now` is charged at once; `kept` was paid for what is given up and is not given back
+    (null: nothing is given up at once). `in_all_before` and `in_all` are the whole price before and
+    after, of both where there is a part; null where an end is open. `says`: the same in words."""
+
+    reservation: Reservation
+    part: Reservation | None
+    now: Amount
+    kept: Amount | None
+    in_all_before: Amount | None
+    in_all: Amount | None
+    says: tuple[str, ...]
 
 
 class Reservations(Answer):

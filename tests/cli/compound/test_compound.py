@@ -94,7 +94,17 @@ def test_a_run_that_waits_for_a_batch_ends_as_the_kept_codes_say(folder: Path) -
     done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
     assert done.returncode == EXIT_CODES["waits_for_a_batch"]
     assert "waiting" in done.stdout
-    assert len((folder / "requests.jsonl").read_text().splitlines()) == 10
+    requests = (folder / "requests.jsonl").read_text().splitlines()
+    assert len(requests) == 10
+    answers = [
+        {"custom_id": json.loads(line)["custom_id"], "error": {"code": "batch_expired"}}
+        for line in requests
+    ]
+    (folder / "answers.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in answers))
+    done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
+    assert done.returncode == EXIT_CODES["waits_for_a_batch"]
+    assert re.search(r"not done 1 +10 × batch_expired \(.*\): asked again", done.stdout)
+    assert (folder / "requests.jsonl").read_text().splitlines() == requests
 
 
 def test_every_kept_code_ends_the_commands_as_before() -> None:

@@ -15,7 +15,7 @@ from parkade.compound.models.answers import (
     refusal_of,
     shared,
 )
-from parkade.compound.models.protocol import Failure, Price
+from parkade.compound.models.protocol import Failure, FailureKind, Price
 from parkade.compound.values import Call, Completion, Usage
 
 
@@ -106,7 +106,7 @@ def test_samples_that_were_asked_for_together_share_a_usage_that_lacks_a_count()
 def test_a_status_that_is_said_after_the_model_has_worked_may_be_billed(
     status: int, is_billed: bool
 ) -> None:
-    failure = failure_from(status, {}, b"upstream timed out", "")
+    failure = failure_from(status, {}, b"upstream timed out")
     assert failure.may_be_billed is is_billed
     assert failure.usage is None
 
@@ -114,7 +114,7 @@ def test_a_status_that_is_said_after_the_model_has_worked_may_be_billed(
 @pytest.mark.parametrize("status", [200, 503, 504])
 def test_usage_beside_an_error_is_known(status: int) -> None:
     told = b'{"error": {"message": "cut"}, "usage": {"prompt_tokens": 20, "completion_tokens": 5}}'
-    failure = failure_from(status, {}, told, "")
+    failure = failure_from(status, {}, told)
     if status == 200:
         heard = completion_from(told, call(), None, 0)
         assert isinstance(heard, Failure)
@@ -133,6 +133,56 @@ def test_an_error_inside_a_success_may_be_billed_unless_it_says_that_none_worked
     heard = completion_from(told, call(), None, 0)
     assert isinstance(heard, Failure)
     assert heard.may_be_billed is is_billed
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (400, FailureKind.REFUSED),
+        ("413", FailureKind.REFUSED),
+        (401, FailureKind.DENIED),
+        (402, FailureKind.DENIED),
+        (429, FailureKind.RATE_LIMITED),
+        (502, FailureKind.UNAVAILABLE),
+        ("server_error", FailureKind.UNAVAILABLE),
+        (None, FailureKind.UNAVAILABLE),
+        (4000, FailureKind.UNAVAILABLE),
+    ],
+)
+def test_an_error_inside_a_success_is_asked_again_where_its_status_would_be(
+    code: Any, kind: FailureKind
+) -> None:
+    told = json.dumps({"error": {"message": "no", "code": code}}).encode()
+    heard = completion_from(told, call(), None, 0)
+    assert isinstance(heard, Failure)
+    assert heard.kind is kind
+    assert (heard.refused_as is not None) == (kind is FailureKind.REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        ({"finish_reason": "error", "message": {"content": "The ans"}}, "broke off"),
+        (
+            {
+                "finish_reason": "stop",
+                "error": {"code": 502, "message": "upstream"},
+                "message": {"content": ""},
+            },
+            "upstream",
+        ),
+    ],
+)
+def test_an_answer_that_broke_off_is_none_and_what_it_used_is_billed(
+    choice: dict[str, Any], says: str
+) -> None:
+    usage = {"prompt_tokens": 4, "completion_tokens": 2}
+    told = json.dumps({"choices": [choice], "usage": usage}).encode()
+    heard = completion_from(told, call(), None, 0)
+    assert isinstance(heard, Failure)
+    assert heard.kind is FailureKind.UNAVAILABLE
+    assert says in heard.message
+    assert (heard.may_be_billed, heard.usage) == (True, Usage(input_tokens=4, output_tokens=2))
 
 
 def test_half_a_character_becomes_a_replacement_character() -> None:
@@ -162,7 +212,7 @@ def test_the_wait_that_a_server_asks_for_is_read_in_each_form(
 ) -> None:
     in_ten_minutes = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
     sent = {name: value.replace("DATE", in_ten_minutes) for name, value in headers.items()}
-    wait_us = failure_from(429, sent, b"{}", "").retry_after_us
+    wait_us = failure_from(429, sent, b"{}").retry_after_us
     if least_s is None or most_s is None:
         assert wait_us is None
     else:

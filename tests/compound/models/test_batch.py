@@ -1,15 +1,18 @@
 """OpenAI batch files, written and read, and recorded answers."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from parkade.compound.models.batch import BatchError, BatchModel, read_answers
 from parkade.compound.models.recorded import RecordedModel
-from parkade.compound.network import BestOf, Generate, Vote
+from parkade.compound.network import BestOf, Generate, Operator, Vote
 from parkade.compound.run.budget import Budget
-from parkade.compound.run.running import Settings
+from parkade.compound.run.results import Result
+from parkade.compound.run.running import Settings, Summary
 from tests.compound.building import PRICE, ask, names, run_network
 from tests.compound.server import completion
 
@@ -64,22 +67,121 @@ def test_an_answer_file_that_is_not_there_is_empty(tmp_path: Path) -> None:
         carry_out(requests, answers)
 
 
-def test_an_error_in_the_batch_is_a_failure_of_its_call(tmp_path: Path) -> None:
-    requests = tmp_path / "requests.jsonl"
-    model = BatchModel("x", requests, ())
-    run_network(Generate("m"), [ask()], names({"m": model}), tmp_path / "out")
-    identity = msgspec.json.decode(requests.read_bytes())["custom_id"]
-    answers = tmp_path / "answers.jsonl"
-    answers.write_bytes(
-        msgspec.json.encode(
-            {"custom_id": identity, "response": None, "error": {"message": "expired"}}
-        )
-        + b"\n"
-        + b'{"custom_id": "torn'
-    )
-    model = BatchModel("x", requests, (answers,))
-    _, results = run_network(Generate("m"), [ask()], names({"m": model}), tmp_path / "out")
-    assert "expired" in results["q1"].failures[0]
+Line = Mapping[str, Any]
+EXPIRED = {"response": None, "error": {"code": "batch_expired", "message": "too late"}}
+
+
+def with_status(status: int, body: object = None) -> Line:
+    body = body if body is not None else {"error": {"message": "boom"}}
+    return {"response": {"status_code": status, "body": body}, "error": None}
+
+
+def answered(text: str) -> Line:
+    return with_status(200, completion(text))
+
+
+def tell(path: Path, *lines: tuple[str, Line]) -> None:
+    rows = ({"custom_id": identity, **line} for identity, line in lines)
+    path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+
+
+def custom_ids(requests: Path) -> list[str]:
+    lines = requests.read_bytes().splitlines()
+    return [msgspec.json.decode(line)["custom_id"] for line in lines]
+
+
+class Rounds:
+    """Runs of one network, with the files that lie between two of them."""
+
+    def __init__(self, folder: Path, network: Operator, **settings: Any) -> None:
+        self.requests, self.out = folder / "requests.jsonl", folder / "out"
+        self.answers = [folder / f"answers-{n}.jsonl" for n in range(2)]
+        self._network, self._settings = network, Settings(**settings)
+
+    def run(self) -> tuple[Summary, Mapping[str, Result]]:
+        model = BatchModel("x", self.requests, tuple(self.answers), price=PRICE)
+        known = names({"m": model})
+        return run_network(self._network, [ask()], known, self.out, self._settings)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (EXPIRED, "batch_expired: too late"),
+        ({"response": None, "error": {"message": "expired"}}, "expired"),
+        ({"response": None, "error": "gone"}, "gone"),
+        ({}, "no response"),
+        *((with_status(status), f"{status}: boom") for status in (408, 429, 500, 503, 402)),
+        (with_status(200, {"error": {"code": 502, "message": "lost"}}), "an error: lost"),
+        (with_status(200, {}), "not a completion"),
+        (with_status(500, {"usage": {"prompt_tokens": 9, "completion_tokens": 9}}), "500"),
+    ],
+)
+def test_a_request_that_failed_in_a_batch_is_asked_again_and_books_nothing(
+    tmp_path: Path, line: Line, why: str
+) -> None:
+    rounds = Rounds(tmp_path, Generate("m", n=3, max_tokens=10) >> Vote(), budget=Budget(calls=9))
+    rounds.run()
+    first, second, third = custom_ids(rounds.requests)
+    tell(rounds.answers[0], (first, answered("a")), (second, line), (third, answered("a")))
+    summary, results = rounds.run()
+    assert custom_ids(rounds.requests) == [second]
+    assert (summary.answered, summary.failed, summary.waiting) == (0, 1, 1)
+    assert (summary.retries, summary.calls, summary.doubtful.calls) == (0, 2, 1)
+    assert [why in each.reason for each in summary.failed_lines] == [True]
+    assert results["q1"].answer is None
+    assert b'"why"' not in (rounds.out / "journal.jsonl").read_bytes()
+    tell(rounds.answers[1], (second, answered("b")))
+    summary, results = rounds.run()
+    assert (summary.answered, summary.waiting, summary.failed_lines) == (1, 0, ())
+    assert (results["q1"].answer, summary.doubtful.calls, summary.spent.calls) == ("a", 0, 3)
+    assert custom_ids(rounds.requests) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        with_status(400),
+        # As `vllm run-batch` has it.
+        {
+            "response": {"status_code": 400, "body": None},
+            "error": {"error": {"message": "boom", "code": 400}},
+        },
+        {"response": None, "error": {"code": 400, "message": "boom"}},
+    ],
+)
+def test_a_request_that_is_refused_in_a_batch_fails_its_question(
+    tmp_path: Path, line: Line
+) -> None:
+    rounds = Rounds(tmp_path, Generate("m"))
+    rounds.run()
+    tell(rounds.answers[0], (custom_ids(rounds.requests)[0], line))
+    summary, results = rounds.run()
+    assert (summary.failed, summary.waiting, custom_ids(rounds.requests)) == (1, 0, [])
+    assert "400: boom" in results["q1"].failures[0]
+
+
+def test_a_later_line_of_a_request_counts_and_a_torn_one_does_not(tmp_path: Path) -> None:
+    rounds = Rounds(tmp_path, Generate("m"))
+    rounds.run()
+    (identity,) = custom_ids(rounds.requests)
+    tell(rounds.answers[0], (identity, with_status(500)), (identity, EXPIRED))
+    with rounds.answers[0].open("ab") as file:
+        file.write(b'{"custom_id": "torn')
+    summary, _ = rounds.run()
+    assert [each.reason for each in summary.failed_lines] == ["batch_expired: too late"]
+    tell(rounds.answers[1], (identity, answered("late")))
+    assert rounds.run()[1]["q1"].answer == "late"
+
+
+def test_a_question_with_an_accepted_answer_waits_for_no_other(tmp_path: Path) -> None:
+    network = BestOf(Generate("m"), k=3, verify=lambda question, candidate: candidate.text == "b")
+    rounds = Rounds(tmp_path, network)
+    rounds.run()
+    first, second, third = custom_ids(rounds.requests)
+    tell(rounds.answers[0], (first, EXPIRED), (second, answered("a")), (third, answered("b")))
+    summary, results = rounds.run()
+    assert (summary.answered, summary.failed, results["q1"].answer) == (1, 0, "b")
 
 
 def test_a_broken_line_inside_is_named(tmp_path: Path) -> None:

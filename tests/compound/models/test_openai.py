@@ -190,6 +190,22 @@ def test_errors_say_what_is_worth_another_try(
     assert ("'m' a model of it?" in heard.message) is (status == 404)
 
 
+@pytest.mark.parametrize("is_error", [True, False])
+def test_a_key_that_a_success_repeats_is_masked(
+    way: str, monkeypatch: pytest.MonkeyPatch, is_error: bool
+) -> None:
+    monkeypatch.setenv("TEST_KEY", "sk-secret")
+
+    async def script(asked: Asked) -> bytes:
+        text = "your key is sk-secret"
+        return reply({"error": text}) if is_error else reply(completion(text))
+
+    (heard,), _ = outcomes(script, [call()], key_env="TEST_KEY")
+    assert isinstance(heard, Failure) is is_error
+    said = heard.message if isinstance(heard, Failure) else heard.text
+    assert said.endswith("your key is ***")
+
+
 def test_a_refusal_without_a_key_says_how_to_send_one(way: str) -> None:
     async def script(asked: Asked) -> bytes:
         assert "authorization" not in asked.headers

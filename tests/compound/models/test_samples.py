@@ -50,6 +50,13 @@ async def refuses(asked: Asked) -> bytes:
     return several(asked)
 
 
+async def refuses_inside(asked: Asked) -> bytes:
+    """As a gateway does that hides the status in a success."""
+    if "n" not in asked.body:
+        return await honours(asked)
+    return reply({"error": {"message": "n must be 1", "code": 400}})
+
+
 def outcomes(script: Script, count: int, most: int = 8) -> tuple[list[Outcome], ScriptedServer]:
     async def go() -> tuple[list[Outcome], ScriptedServer]:
         async with scripted(script) as server:
@@ -75,7 +82,7 @@ def test_samples_that_start_together_are_one_request_and_each_has_its_choice() -
     ]
 
 
-@pytest.mark.parametrize("script", [ignores, refuses])
+@pytest.mark.parametrize("script", [ignores, refuses, refuses_inside])
 def test_a_server_that_cannot_give_several_is_asked_one_by_one_and_nothing_is_lost(
     script: Script,
 ) -> None:

@@ -54,6 +54,36 @@ def test_a_higher_bid_waits_until_it_ran_for_so_long_and_then_gets_its_seats() -
     assert parkade.replayed() == encode_snapshot(parkade.world)
 
 
+def test_what_comes_after_a_stronger_bid_that_waits_is_not_protected_from_it() -> None:
+    """Else two jobs after another could hold the room of a gang for ever, at the floor."""
+    parkade = market()
+    early = parkade.bid("lab", 1)
+    parkade.clear()
+    parkade.start_all()
+    parkade.run(RUNS_S // 2)
+    waits = parkade.bid("rich", 50, nodes=2)
+    late = parkade.bid("lab", 1)
+    parkade.clear()
+    parkade.start_all()
+    assert parkade.workload(waits).why == "protected"
+    assert keeps_until_us(parkade, early) is not None
+    assert parkade.phase(late) is Phase.RUNNING and keeps_until_us(parkade, late) is None
+    parkade.run(RUNS_S // 2 + 60, obey=False)
+    assert {parkade.stop(it).cause for it in (early, late)} == {Cause.OUTBID}
+    assert parkade.replayed() == encode_snapshot(parkade.world)
+
+
+def test_a_weaker_bid_that_waits_takes_no_protection_away() -> None:
+    parkade = market()
+    gang(parkade, 9)
+    parkade.bid("rich", 2, nodes=2)
+    stronger = parkade.bid("lab", 50)
+    parkade.run(RUNS_S + 60)
+    parkade.start_all()
+    assert parkade.phase(stronger) is Phase.RUNNING
+    assert keeps_until_us(parkade, stronger) is not None
+
+
 def test_what_only_starts_is_not_protected() -> None:
     parkade = market()
     first = parkade.bid("lab", 2, nodes=2)

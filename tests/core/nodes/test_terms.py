@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from parkade.core.fleet.market import AnnouncedTerms
@@ -71,3 +72,30 @@ def test_announced_terms_come_at_their_date_with_the_prices_of_that_day() -> Non
     (event,) = take_terms(market, 50)
     assert event.terms == builders.terms(notice_us=60 * S, public_floor_micros=7)
     assert terms_due_us(builders.market("market")) is None
+
+
+def test_a_term_that_a_market_need_not_have_is_taken_away() -> None:
+    change = commands.TermsChange(off=("assemble_us", "min_runtime_us"), backoff_us=0)
+    command = commands.ChangeTerms(by=None, market="market", change=change, from_us=None)
+    world = world_of()
+    terms = msgspec.structs.replace(builders.terms(), min_runtime_us=S, assemble_us=S)
+    market = world.records.markets["market"]
+    world.records.markets["market"] = msgspec.structs.replace(market, terms=terms)
+    found = decide(world, command, 1000 * S)
+    assert not isinstance(found, Refusal)
+    (changed,) = found
+    assert isinstance(changed, events.TermsChanged)
+    given = {"assemble_us": None, "min_runtime_us": None, "backoff_us": 0}
+    assert changed.terms == msgspec.structs.replace(terms, **given)
+    assert change.given == given and commands.TermsChange.to(given) == change
+
+
+def test_a_term_that_every_market_has_is_not_taken_away() -> None:
+    change = commands.TermsChange(off=("notice_us",))
+    command = commands.ChangeTerms(by=None, market="market", change=change, from_us=None)
+    refused = decide(world_of(), command, 1000 * S)
+    assert isinstance(refused, Refusal)
+    assert (refused.field, refused.detail) == (
+        "terms.notice_us",
+        "every market has it; leave it out to keep it",
+    )

@@ -14,6 +14,7 @@ from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import CapacityKind
+from parkade.sim.auditor.fallbacks import FallbackAuditor
 from tests.core.kernel.story import Parkade
 
 UNTIL_IT_RUNS_S = 30 + 5 + 0.5 + 120
@@ -64,6 +65,27 @@ def test_the_moment_is_the_last_one_and_checkpoints_move_it_later() -> None:
     parkade.saved(name, step=1)
     saved_s = 10 * 3600 - 120
     assert falls_back_in_s(parkade, name) == 4 * 3600 - UNTIL_IT_RUNS_S - 10 * 3600 + saved_s
+
+
+def test_what_was_saved_counts_where_it_is_submitted_again() -> None:
+    parkade = market()
+    parkade.org("lab")
+    name = submit(parkade, hours=2, due=4)
+    parkade.clear()
+    parkade.start_all()
+    parkade.tick(3600)
+    parkade.saved(name, step=1)
+    before_s = falls_back_in_s(parkade, name)
+    parkade.do(commands.Cancel(by=None, workload=name, now=True))
+    parkade.ended(name, code=1)
+    assert parkade.phase(name) is Phase.CANCELLED
+    parkade.tick(6000)
+    parkade.do(commands.Resubmit(by=None, workload=name))
+    assert falls_back_in_s(parkade, name) == before_s - 6000
+    assert before_s - 6000 > 0, "all of the two hours could not be done any more"
+    auditor = FallbackAuditor()
+    for event in parkade.journal:
+        auditor.read(event)
 
 
 def outbid(parkade: Parkade) -> None:

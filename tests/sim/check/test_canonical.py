@@ -9,9 +9,9 @@ from parkade.sim.check.acts import acts
 from parkade.sim.check.canonical import digest_of
 from parkade.sim.check.root import root_of
 from parkade.sim.check.scenarios import Scenario
+from parkade.sim.check.small_worlds import SCENARIOS
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper
-from parkade.sim.check.small_worlds import SCENARIOS
 
 Pair = tuple[State, State]
 

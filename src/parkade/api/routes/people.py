@@ -104,7 +104,12 @@ async def set_org_cap(org: str, body: wire.SetCap, context: Authenticated) -> wi
         period=CapPeriod(body.period),
         most_gpus=body.most_gpus,
     )
-    return await context.execute(command, _org(context, org))
+    kept_of = context.plane.kept_of
+
+    def show(world: World, now_us: int, _: Decided) -> wire.Org:
+        return views.capped_org(world, world.records.orgs[org], kept_of(org), now_us)
+
+    return await context.execute(command, show)
 
 
 @router.post("/orgs/{org}/bounds")
@@ -162,7 +167,7 @@ async def set_cap(user: str, body: wire.SetCap, context: Authenticated) -> wire.
         return context.visible(context.meant(world.records.users, user), f"user {user}")
 
     def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
-        return views.user(world, world.records.users[before.user], now_us)
+        return views.capped_user(world, world.records.users[before.user], now_us)
 
     cap = None if body.cap is None else micros(body.cap)
     command = commands.SetCap(

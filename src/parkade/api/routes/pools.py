@@ -66,7 +66,7 @@ async def change_market_terms(
     market: str, body: wire.ChangeTerms, context: Authenticated
 ) -> wire.Market:
     """New terms of a market, now or from a date on; operators only."""
-    if body == wire.ChangeTerms.model_validate({"from": body.from_}):
+    if not body.model_fields_set - {"from_"}:
         raise problem("invalid", "name at least one term")
     command = change_terms(body, by=context.viewer.user, market=market)
     return views.market(

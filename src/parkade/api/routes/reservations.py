@@ -7,6 +7,8 @@ from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.translate import micros_or_none, when
 from parkade.api.views import reservations as views
+from parkade.api.views.lending_now import lent_now
+from parkade.api.views.reservation_changes import Change, planned
 from parkade.control.answers import Decided
 from parkade.core.kernel.decide import decide
 from parkade.core.reservations.reservation import Claim, Reservation
@@ -66,13 +68,18 @@ async def list_reservations(context: Authenticated) -> wire.Reservations:
 
     def view(world: World, _: int) -> wire.Reservations:
         used = _used(context, world)
+        seen = [
+            each for each in world.records.reservations.values() if context.viewer.may_see(each.org)
+        ]
+        lent = lent_now(world, seen)
         return wire.Reservations(
             reservations=tuple(
                 views.reservation(
-                    views.as_charged(world, each), nodes_used=used.get(each.reservation, 0)
+                    views.as_charged(world, each),
+                    nodes_used=used.get(each.reservation, 0),
+                    lent=lent.get(each.reservation),
                 )
-                for each in world.records.reservations.values()
-                if context.viewer.may_see(each.org)
+                for each in seen
             )
         )
 
@@ -94,18 +101,40 @@ async def get_reservation(reservation: str, context: Authenticated) -> wire.Rese
 async def end(reservation: str, context: Authenticated) -> wire.Reservation:
     """An open-ended reservation ends with the period that is paid; one that has not begun is given
     up at once, for what is paid."""
-    command = commands.EndReservation(by=context.viewer.user, reservation=reservation)
-    return await _change(context, command, reservation)
+    return await _change(context, _end(reservation, context), reservation)
+
+
+@router.post("/reservations/{reservation}/end/plan")
+async def plan_end(reservation: str, context: Authenticated) -> wire.ReservationChange:
+    """When it would end, and what is kept of what was paid; nothing is changed."""
+    return await _planned(context, _end(reservation, context), reservation)
+
+
+def _end(reservation: str, context: RequestContext) -> commands.EndReservation:
+    return commands.EndReservation(by=context.viewer.user, reservation=reservation)
 
 
 @router.post("/reservations/{reservation}/extend")
 async def extend(reservation: str, body: wire.Extend, context: Authenticated) -> wire.Reservation:
     """A later end at the rate that was agreed, as far as the calendar has room."""
+    return await _change(context, _extend(reservation, body, context), reservation)
+
+
+@router.post("/reservations/{reservation}/extend/plan")
+async def plan_extend(
+    reservation: str, body: wire.Extend, context: Authenticated
+) -> wire.ReservationChange:
+    """What a later end would cost; nothing is changed."""
+    return await _planned(context, _extend(reservation, body, context), reservation)
+
+
+def _extend(
+    reservation: str, body: wire.Extend, context: RequestContext
+) -> commands.ExtendReservation:
     end_us = when(body.end, context.plane.present_us())
-    command = commands.ExtendReservation(
+    return commands.ExtendReservation(
         by=context.viewer.user, reservation=reservation, end_us=end_us
     )
-    return await _change(context, command, reservation)
 
 
 @router.post("/reservations/{reservation}/split", status_code=201)
@@ -119,23 +148,50 @@ async def split(reservation: str, body: wire.Split, context: Authenticated) -> w
         part = divided.part
         return _shown(context, world, world.records.reservations.get(part.reservation, part))
 
-    command = commands.SplitReservation(
+    command = _split(reservation, body, context)
+    return await context.change(command, show, look=_look(context, reservation))
+
+
+@router.post("/reservations/{reservation}/split/plan")
+async def plan_split(
+    reservation: str, body: wire.Split, context: Authenticated
+) -> wire.ReservationChange:
+    """What a part of its own, or handed to another org, would be and cost; nothing is changed."""
+    return await _planned(context, _split(reservation, body, context), reservation)
+
+
+def _split(
+    reservation: str, body: wire.Split, context: RequestContext
+) -> commands.SplitReservation:
+    return commands.SplitReservation(
         by=context.viewer.user,
         reservation=reservation,
         nodes=body.nodes,
         name=None if body.name is None else context.new_name(body.name),
         org=body.org,
     )
-    return await context.change(command, show, look=_look(context, reservation))
 
 
 @router.post("/reservations/{reservation}/shrink")
 async def shrink(reservation: str, body: wire.Shrink, context: Authenticated) -> wire.Reservation:
     """Nodes of it are given up: with the period that is paid, or, before its window begins, now."""
-    command = commands.ShrinkReservation(
+    return await _change(context, _shrink(reservation, body, context), reservation)
+
+
+@router.post("/reservations/{reservation}/shrink/plan")
+async def plan_shrink(
+    reservation: str, body: wire.Shrink, context: Authenticated
+) -> wire.ReservationChange:
+    """When nodes would be given up, and what is kept of what was paid; nothing is changed."""
+    return await _planned(context, _shrink(reservation, body, context), reservation)
+
+
+def _shrink(
+    reservation: str, body: wire.Shrink, context: RequestContext
+) -> commands.ShrinkReservation:
+    return commands.ShrinkReservation(
         by=context.viewer.user, reservation=reservation, nodes=body.nodes
     )
-    return await _change(context, command, reservation)
 
 
 @router.post("/reservations/{reservation}/lend")
@@ -201,6 +257,23 @@ async def _change(
     return await context.change(command, show, look=_look(context, name))
 
 
+async def _planned(context: RequestContext, command: Change, name: str) -> wire.ReservationChange:
+    """What a change would be; cost grows with the org's workloads."""
+    look = _look(context, name)
+
+    def view(world: World, now_us: int) -> wire.ReservationChange | Refusal:
+        found = look(world, now_us)
+        if isinstance(found, Refusal):
+            return found
+        decided = decide(world, command, now_us)
+        if isinstance(decided, Refusal):
+            return decided
+        used = _used(context, world).get(found.reservation, 0)
+        return planned(world, found, command, decided, nodes_used=used)
+
+    return await context.see(view)
+
+
 def _look(context: RequestContext, name: str) -> Callable[[World, int], Reservation | Refusal]:
     return lambda world, _: context.visible(
         context.meant(world.records.reservations, name), f"reservation {name}"
@@ -209,7 +282,8 @@ def _look(context: RequestContext, name: str) -> Callable[[World, int], Reservat
 
 def _shown(context: RequestContext, world: World, found: Reservation) -> wire.Reservation:
     used = _used(context, world).get(found.reservation, 0)
-    return views.reservation(views.as_charged(world, found), nodes_used=used)
+    lent = lent_now(world, (found,)).get(found.reservation)
+    return views.reservation(views.as_charged(world, found), nodes_used=used, lent=lent)
 
 
 def _used(context: RequestContext, world: World) -> dict[str, int]:

@@ -16,6 +16,7 @@ from parkade.api.problems import problem
 from parkade.api.selection import Labels, Phases, selection
 from parkade.api.streams import PlacedStream
 from parkade.api.translate import instant, members_of, micros, micros_or_none, span_us, spec_of
+from parkade.api.views import explanations, plans
 from parkade.api.views import workloads as views
 from parkade.control.answers import Decided, Planned
 from parkade.core.clearing.plan import Plan
@@ -68,7 +69,7 @@ async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
         if isinstance(made, Refusal):
             return made
         market = made[0].workload.market
-        still = views.standstill(world, market, refusing)
+        still = explanations.standstill(world, market, refusing)
         return *made, world.records.markets[market].terms, still
 
     plan, planned, terms, standstill = await context.see(view)
@@ -76,7 +77,7 @@ async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
         rendered = await context.plane.rendered(planned)
     except EngineError as error:
         raise problem("unsupported", str(error)) from None
-    return views.plan(plan, terms, rendered=rendered, standstill=standstill)
+    return plans.plan(plan, terms, rendered=rendered, standstill=standstill)
 
 
 @router.get("/workloads")
@@ -180,7 +181,7 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
         found = _look(context, workload)(world, now_us)
         if isinstance(found, Refusal):
             return found
-        still = views.standstill(world, found.market, health.refusing_pools, found)
+        still = explanations.standstill(world, found.market, health.refusing_pools, found)
         return views.known(world, found, now_us), still
 
     known, standstill = await context.see(view)
@@ -190,8 +191,8 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
         standstill = "the clock jumped, and no clearing runs until an operator confirms it"
     troubles = () if known.pool is None else context.plane.troubles(known.pool)
     sees_all = context.viewer.is_operator
-    trouble = views.trouble(known, troubles, sees_all=sees_all)
-    return views.why(known, standstill=standstill, sees_all=sees_all, trouble=trouble)
+    trouble = explanations.trouble(known, troubles, sees_all=sees_all)
+    return explanations.why(known, standstill=standstill, sees_all=sees_all, trouble=trouble)
 
 
 @router.post("/workloads/{workload}/hold")
@@ -345,16 +346,24 @@ async def logs(
     chunks = context.plane.logs(found, name, rank, offset=offset, follow=follow)
     # Waited for a moment, so that what cannot be had is a problem and not half an answer.
     first = asyncio.ensure_future(anext(chunks, None))
+    first.add_done_callback(_is_told_where_it_is_read)
     try:
         await asyncio.wait([first], timeout=PATIENCE_S if follow else None)
         if first.done():
             first.result()
     except BaseException:
+        first.cancel()
         place.close()
         raise
     return PlacedStream(
         place, _chained(context, first, chunks), media_type="application/octet-stream"
     )
+
+
+def _is_told_where_it_is_read(first: asyncio.Future[bytes | None]) -> None:
+    """A reader that left does not ask what came; the event loop's log need not tell it either."""
+    if not first.cancelled():
+        first.exception()
 
 
 def _attempt(found: Workload, named: str | None) -> str:

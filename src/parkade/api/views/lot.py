@@ -21,7 +21,7 @@ import msgspec
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span
 from parkade.api.views.moves import says_move
-from parkade.api.views.workloads import SENTENCES
+from parkade.api.views.reasons import SENTENCES
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool

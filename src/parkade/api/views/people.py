@@ -7,6 +7,7 @@ from typing import Any
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
 from parkade.core.billing.commitments import spending_of_org, spending_of_user
 from parkade.core.billing.metering import accrued_by_user
+from parkade.core.clearing.stopped_by_caps import stopped_by_caps
 from parkade.core.ledger.accounts import org_account
 from parkade.core.running.pacing import bounds_of, most_open, most_starts, most_submits
 from parkade.core.state.people import Cap, CapPeriod, Org, Spending, Token, User
@@ -15,6 +16,9 @@ from parkade.core.steps.holdings import gpus_held
 from parkade.core.units.time import month_of
 from parkade.ports import KeptOfOrg
 from parkade.wire import people as wire
+
+MOST_STOPPED = 100
+"""Workloads that the answer of a cap names."""
 
 
 def org(world: World, org: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org:
@@ -45,6 +49,12 @@ def org(world: World, org: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org
     )
 
 
+def capped_org(world: World, capped: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org:
+    """An org whose cap was set just now, with the work that it stops."""
+    stops = _stops(world, capped.org, None, now_us)
+    return org(world, capped, kept, now_us).model_copy(update={"stops": stops})
+
+
 def _bounds(world: World, org: str) -> wire.OrgBounds:
     own = bounds_of(world, org)
     return wire.OrgBounds(
@@ -69,6 +79,17 @@ def users(world: World, several: Iterable[User], now_us: int) -> wire.Users:
 def user(world: World, user: User, now_us: int) -> wire.User:
     """A user, its cap and what its workloads have cost."""
     return _user(world, user, accrued_by_user(world, user.org, now_us).get(user.user, 0), now_us)
+
+
+def capped_user(world: World, capped: User, now_us: int) -> wire.User:
+    """A user whose cap was set just now, with the work that it stops."""
+    stops = _stops(world, capped.org, capped.user, now_us)
+    return user(world, capped, now_us).model_copy(update={"stops": stops})
+
+
+def _stops(world: World, org: str, user: str | None, now_us: int) -> wire.StoppedByCap:
+    found = stopped_by_caps(world, org, user, now_us)
+    return wire.StoppedByCap(workloads=found[:MOST_STOPPED], total=len(found))
 
 
 def _user(world: World, user: User, owed_micros: int, now_us: int) -> wire.User:

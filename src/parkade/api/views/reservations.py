@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
 from parkade.api.views.costs import reservation_cost
+from parkade.api.views.lending_now import Lent
 from parkade.core.leasing.periods import next_period
 from parkade.core.reservations.reservation import Claim, Reservation, Waits
 from parkade.core.state.world import World
@@ -24,8 +25,10 @@ def as_charged(world: World, reservation: Reservation) -> Reservation:
     return replace(reservation, paid_until_us=until_us, paid_micros=micros)
 
 
-def reservation(reservation: Reservation, *, nodes_used: int) -> wire.Reservation:
-    """A reservation."""
+def reservation(
+    reservation: Reservation, *, nodes_used: int, lent: Lent | None = None
+) -> wire.Reservation:
+    """A reservation; `lent`: what it lends now."""
     lending = reservation.lending
     has_paid = reservation.paid_until_us > reservation.window.start_us
     return wire.Reservation(
@@ -44,6 +47,8 @@ def reservation(reservation: Reservation, *, nodes_used: int) -> wire.Reservatio
         earned=None if reservation.paid_micros is None else amount(reservation.earned_micros),
         earns_at_most=amount_or_none(reservation.earns_at_most_micros),
         lending=lending and wire.Lending(floor=amount(lending.floor_micros), keep=lending.keep),
+        lent_gpus=None if lent is None else lent.gpus,
+        earns_per_hour=None if lent is None else amount(lent.micros_per_hour),
         nodes_used=nodes_used,
         waits=_waits(reservation.waits),
         cost=reservation_cost(reservation),

@@ -168,6 +168,7 @@ def fields_of(summary: Summary, out: Path | None = None) -> None:
             ("empty", _share("", summary.empty, summary)),
             *_noted(summary),
             ("waiting", _waiting(summary)),
+            *_failed_lines(summary),
             ("retries", summary.retries or None),
             ("cancelled", summary.cancelled or None),
             ("spent", bill_of(summary.spent, summary.doubtful, tail=" in all")),
@@ -192,7 +193,7 @@ def failure_fields(
 
 def exit_code(summary: Summary) -> int:
     """How `run` ends: 0 only if no question failed and none is left."""
-    if summary.waiting:
+    if summary.waits:
         return COMPOUND_WAITING
     if summary.is_budget_spent:
         return COMPOUND_BUDGET
@@ -265,10 +266,16 @@ def _noted(summary: Summary) -> tuple[tuple[str, str | None], ...]:
 
 
 def _waiting(summary: Summary) -> str | None:
-    if not summary.waiting:
+    if not summary.waits:
         return None
     calls = counted(summary.waiting, "call")
     return f"{calls} for a batch: have it answered, and run again"
+
+
+def _failed_lines(summary: Summary) -> tuple[tuple[str, str | None], ...]:
+    """Why answer files hold no answer for requests that they name."""
+    rows = (_reason(each) for each in summary.failed_lines if summary.waits)
+    return tuple((f"not done {n}", f"{row}: asked again") for n, row in enumerate(rows, start=1))
 
 
 def _spent(summary: Summary) -> str | None:

@@ -20,11 +20,13 @@ from parkade.compound.values import Call, Completion, Usage, without_surrogates
 TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529})
 #: Said when the model may have worked: a gateway lost the answer, or waited no longer.
 BILLED = frozenset({408, 500, 502, 504, 520, 524})
-DENIED = frozenset({401, 403, 404})
+DENIED = frozenset({401, 402, 403, 404})
 #: Said of a request that is not valid or too long; another one may be answered.
 REFUSING = frozenset({400, 413, 422})
 #: What a server's code of an error may look like.
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+#: An error's code that is the status which a gateway hid.
+_STATUS = re.compile(r"[45][0-9]{2}", re.ASCII)
 #: Of an error inside a success, its codes that are said before a model works.
 UNBILLED_CODES = frozenset({"400", "401", "402", "403", "404", "422", "429", "503", "529"})
 #: Codes under which a provider says with 429 that waiting does not help.
@@ -73,6 +75,13 @@ class _Choice(msgspec.Struct, frozen=True, gc=False):
     text: str | None = None
     finish_reason: str | None = None
     index: int = 0
+    #: Beside the finish reason "error", by which a gateway tells that its model broke off.
+    error: Any = None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it holds no answer, or a part that a caller must not take for one."""
+        return self.finish_reason == "error" or self.error is not None
 
 
 class _Answer(msgspec.Struct, frozen=True, gc=False):
@@ -118,7 +127,9 @@ def _outcomes(
     except msgspec.DecodeError as error:
         return [_unusable(str(error))] * len(calls)
     return [
-        Completion(
+        _broken_off(choice, usage)
+        if choice.is_broken
+        else Completion(
             text=text,
             usage=usage,
             cost_micros=cost,
@@ -264,34 +275,34 @@ def _count(reported: float | None) -> int | None:
     return ceil(reported)
 
 
-def failure_from(status: int, headers: Any, body: bytes, secret: str) -> Failure:
+def failure_from(status: int, headers: Any, body: bytes) -> Failure:
     """What an answer with an error status means."""
     message, code = _error_text(body)
     if 300 <= status < 400:
         message = f"redirected to {headers.get('location', 'nowhere')!r}; name the final url"
-    text = bounded(f"{status}: {message.replace(secret, '***') if secret else message}")
-    if status == 429 and code not in OUT_OF_MONEY:
-        kind = FailureKind.RATE_LIMITED
-    elif status in DENIED or status == 429 or 300 <= status < 400:
-        kind = FailureKind.DENIED
-    elif status in TRANSIENT:
-        kind = FailureKind.UNAVAILABLE
-    else:
-        kind = FailureKind.REFUSED
+    text = bounded(f"{status}: {message}")
     return Failure(
-        kind=kind,
+        kind=_kind(status, code),
         message=text,
         retry_after_us=_retry_after_us(headers),
         may_be_billed=status in BILLED,
         usage=_usage_beside(body),
-        refused_as=_refused_as(status, code, secret),
+        refused_as=_refused_as(status, code),
     )
 
 
-def _refused_as(status: int, code: str, secret: str) -> str | None:
+def _kind(status: int, code: str) -> FailureKind:
+    if status == 429 and code not in OUT_OF_MONEY:
+        return FailureKind.RATE_LIMITED
+    if status in DENIED or status == 429 or 300 <= status < 400:
+        return FailureKind.DENIED
+    return FailureKind.UNAVAILABLE if status in TRANSIENT else FailureKind.REFUSED
+
+
+def _refused_as(status: int, code: str) -> str | None:
     if status not in REFUSING:
         return None
-    is_code = _CODE.fullmatch(code) and not (secret and secret in code)
+    is_code = _CODE.fullmatch(code)
     return code if is_code and not code.isdigit() and code != "None" else ""
 
 
@@ -336,15 +347,23 @@ def _reported(usage: _Usage | None) -> Usage | None:
 
 
 def _error(error: Any, usage: _Usage | None) -> Failure:
-    message, code = error, None
+    """What an error inside a success means: a code of three digits is the status it hides."""
+    message, code = error, ""
     if isinstance(error, dict):
-        message, code = error.get("message", error), error.get("code")
+        message, code = error.get("message", error), str(error.get("code"))
+    status = int(code) if _STATUS.fullmatch(code) else 500
     return Failure(
-        kind=FailureKind.UNAVAILABLE,
+        kind=_kind(status, ""),
         message=bounded(f"an error: {message}"),
-        may_be_billed=str(code) not in UNBILLED_CODES,
+        may_be_billed=code not in UNBILLED_CODES,
         usage=_reported(usage),
+        refused_as=_refused_as(status, ""),
     )
+
+
+def _broken_off(choice: _Choice, usage: Usage) -> Failure:
+    failure = _error(choice.error or "the model broke off", None)
+    return msgspec.structs.replace(failure, may_be_billed=True, usage=usage)
 
 
 def _unusable(why: str, usage: _Usage | None = None) -> Failure:

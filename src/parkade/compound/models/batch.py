@@ -8,6 +8,10 @@ call whatever the order, and a file that is cut anywhere is good up to its last 
 How a network goes through batches: `collect` mode runs it with `BatchModel`, which refuses to
 answer what no answer file has and writes it down instead; give the file to the batch service, run
 again with the answers. Each round goes one step deeper into the network.
+
+Of a request's lines the last counts. One without an answer (the batch expired, a server failed) is
+as if it were not there: the request is written down again, and nothing is booked, since a batch
+bills what it answers. Only a refusal (400) is the call's failure.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from parkade.compound.models.answers import completion_from, failure_from
+from parkade.compound.models.answers import REFUSING, completion_from, failure_from
 from parkade.compound.models.protocol import (
     PLAIN_BOUNDS,
     Cancel,
@@ -34,6 +38,8 @@ from parkade.compound.wrong_values import in_words
 
 URLS = {"chat": "/v1/chat/completions", "completion": "/v1/completions"}
 WAITS = "for the answers to"
+#: What a call comes to that is not asked again.
+KEPT = (FailureKind.REFUSED, FailureKind.WAITING)
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -48,10 +54,34 @@ class _Response(msgspec.Struct, frozen=True):
     body: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True):
+    """A line of an answer file."""
+
     custom_id: str
     response: _Response | None = None
     error: Any = None
+
+    def outcome(self, call: Call, price: Price | None) -> Outcome:
+        """What it says of its call."""
+        response = self.response
+        body = b"null" if response is None else bytes(response.body)
+        if self.error is not None and body == b"null":
+            # A server that refuses a request may say why beside its response.
+            body = msgspec.json.encode(self.error)
+        if response is None:
+            return self._without_response(body)
+        if response.status_code == 200:
+            return completion_from(body, call, price, 0)
+        return failure_from(response.status_code, {}, body)
+
+    def _without_response(self, body: bytes) -> Failure:
+        error = self.error
+        code = str(error.get("code") or "") if isinstance(error, dict) else ""
+        if code.isdigit() and int(code) in REFUSING:
+            return failure_from(int(code), {}, body)
+        text = error.get("message") if isinstance(error, dict) else error
+        why = ": ".join(str(part) for part in (code, text) if part) or "no response"
+        return Failure(kind=FailureKind.UNAVAILABLE, message=bounded(why))
 
 
 _encode = msgspec.json.Encoder().encode
@@ -76,9 +106,9 @@ def request_line(call: Call) -> bytes:
     return _encode(request) + b"\n"
 
 
-def read_answers(path: Path) -> Iterator[tuple[str, msgspec.Raw | None, int, str]]:
-    """(custom id, body, status, error) of each answer; a torn last line is left out."""
-    decoder = msgspec.json.Decoder(_Answer)
+def read_answers(path: Path) -> Iterator[Answer]:
+    """Each answer of a file; a torn last line is left out."""
+    decoder = msgspec.json.Decoder(Answer)
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
@@ -89,16 +119,9 @@ def read_answers(path: Path) -> Iterator[tuple[str, msgspec.Raw | None, int, str
             if not line.strip():
                 continue
             try:
-                answer = decoder.decode(line)
+                yield decoder.decode(line)
             except msgspec.DecodeError as error:
                 raise BatchError(f"{path}, line {number}: {in_words(error)}") from None
-            response = answer.response
-            content = "" if answer.error is None else str(answer.error)
-            if response is None:
-                yield answer.custom_id, None, 0, content
-            else:
-                body = msgspec.Raw(bytes(response.body))
-                yield answer.custom_id, body, response.status_code, content
 
 
 class BatchModel:
@@ -123,18 +146,24 @@ class BatchModel:
         self.limits = RateLimits(concurrency=1_024, initial=1_024)
         self._path = requests
         self._written: set[str] = set()
-        self._answers: dict[str, tuple[msgspec.Raw | None, int, str]] = {}
+        self._answers: dict[str, Answer] = {}
         self._file: Any = None
         # A file that is not there has no answers yet: the first round makes the requests.
         self._absent = tuple(path for path in answers if not path.exists())
         for path in (each for each in answers if each not in self._absent):
-            for identity, body, status, error in read_answers(path):
-                self._answers[identity] = (body, status, error)
+            for answer in read_answers(path):
+                self._answers[answer.custom_id] = answer
 
     def start(self, call: Call, done: Done) -> Cancel:
         """Answers from the files, or writes the request down and says that it waits."""
-        found = self._answers.get(custom_id(call))
-        done(self._outcome(call, *found) if found else self._wait(call))
+        if self._file is None:
+            # What is not asked again waits no more.
+            self._file = self._path.open("wb")
+        answer = self._answers.get(custom_id(call))
+        outcome = self._wait(call) if answer is None else answer.outcome(call, self.price)
+        if isinstance(outcome, Failure) and outcome.kind not in KEPT:
+            outcome = self._wait(call, outcome.message)
+        done(outcome)
         return _nothing
 
     async def close(self) -> None:
@@ -142,25 +171,17 @@ class BatchModel:
         if self._file is not None:
             self._file.close()
             self._file = None
+            self._written.clear()
 
-    def _wait(self, call: Call) -> Failure:
+    def _wait(self, call: Call, failed_line: str | None = None) -> Failure:
         identity = custom_id(call)
         if identity not in self._written:
             self._written.add(identity)
-            if self._file is None:
-                self._file = self._path.open("wb")
             self._file.write(request_line(call))
         absent = ", ".join(map(str, self._absent))
         more = f" ({absent} is not there yet)" if absent else ""
         message = bounded(f"{WAITS} {self._path}{more}")
-        return Failure(kind=FailureKind.WAITING, message=message)
-
-    def _outcome(self, call: Call, body: msgspec.Raw | None, status: int, error: str) -> Outcome:
-        if body is None or status == 0:
-            return Failure(kind=FailureKind.REFUSED, message=bounded(f"in the batch: {error}"))
-        if status != 200:
-            return failure_from(status, {}, bytes(body), "")
-        return completion_from(bytes(body), call, self.price, 0)
+        return Failure(kind=FailureKind.WAITING, message=message, failed_line=failed_line)
 
 
 def _nothing() -> None:

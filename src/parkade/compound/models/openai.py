@@ -141,7 +141,7 @@ class OpenAIModel:
                 if isinstance(outcome, HttpReply) and outcome.status in DENIED:
                     url = server.url + PATHS[call.kind]
                     outcome = msgspec.structs.replace(outcome, url=url)
-                timed(outcome, (time.perf_counter_ns() - began) // 1_000)
+                timed(self._masked(outcome), (time.perf_counter_ns() - began) // 1_000)
 
             cancels.append(exchange.post(server.base + PATHS[call.kind], body, heard))
 
@@ -179,7 +179,7 @@ class OpenAIModel:
                 may_be_billed=outcome.was_sent,
                 is_unreached=not outcome.was_sent,
             )
-        failure = failure_from(outcome.status, outcome.headers, outcome.body, self._secret())
+        failure = failure_from(outcome.status, outcome.headers, outcome.body)
         if not outcome.url:
             return failure
         where = f" ({outcome.url}; {self.key_in_words(outcome.status)})"
@@ -193,6 +193,13 @@ class OpenAIModel:
         if self._key_env is None:
             return "no key was sent: key_env names the variable that holds it"
         return f"the key is that of {_variable(self._key_env)}"
+
+    def _masked(self, outcome: HttpReply | Broken) -> HttpReply | Broken:
+        """The reply without our key, which a server may repeat in whatever it answers."""
+        secret = self._secret().encode()
+        if not secret or isinstance(outcome, Broken) or secret not in outcome.body:
+            return outcome
+        return msgspec.structs.replace(outcome, body=bytes(outcome.body).replace(secret, b"***"))
 
     def _secret(self) -> str:
         return os.environ.get(self._key_env, "") if self._key_env is not None else ""

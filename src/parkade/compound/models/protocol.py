@@ -58,6 +58,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     #: Of an answer that refuses this request alone, since it is too long or not valid: the code
     #: that the server gives it, "" for none. None for any other failure.
     refused_as: str | None = None
+    #: Of a call that waits: why its line in an answer file holds no answer. None without a line.
+    failed_line: str | None = None
 
 
 Outcome: TypeAlias = Completion | Failure

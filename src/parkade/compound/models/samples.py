@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 from parkade.compound.models.answers import completions_from, shared
 from parkade.compound.models.exchange import Broken, HttpReply
-from parkade.compound.models.protocol import Cancel, Done, Failure, Outcome, Price
+from parkade.compound.models.protocol import Cancel, Done, Failure, FailureKind, Outcome, Price
 from parkade.compound.values import Call
 
 REFUSED = (400, 422)
@@ -111,6 +111,9 @@ class Joining:
         if isinstance(reply, HttpReply) and reply.status == 200:
             calls = [each.call for each in samples]
             outcomes = completions_from(reply.body, calls, self._price, took_us)
+            if len(samples) > 1 and all(map(_is_refused, outcomes)):
+                self._one_by_one(samples)
+                return
         else:
             outcomes = shared(self._failed(reply), len(samples))
         for each, outcome in zip(samples, outcomes, strict=False):
@@ -125,3 +128,7 @@ class Joining:
         for each in samples:
             if not each.is_cancelled:
                 self._send([each])
+
+
+def _is_refused(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failure) and outcome.kind is FailureKind.REFUSED

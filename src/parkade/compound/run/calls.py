@@ -255,6 +255,8 @@ class Calls:
         """A call failed and is not tried again."""
         self.counts.failed += 1
         self.counts.waiting += failure.kind is FailureKind.WAITING
+        if failure.failed_line is not None:
+            self.counts.failed_lines.add(failure.failed_line, flight.owner.machine.question.id)
         self._outages.ended(flight.call.model, failure)
         self._finish(flight, failure)
 

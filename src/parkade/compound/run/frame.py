@@ -32,6 +32,7 @@ class Frame:
         "is_end_sent",
         "is_over",
         "machine",
+        "missing",
         "node",
         "parent",
         "ready",
@@ -61,6 +62,8 @@ class Frame:
         self.hears_pulls = False
         self.is_over = False
         self.is_end_sent = False
+        #: Calls of it, and of sources that came to their end, whose answers a later run brings.
+        self.missing = 0
 
     def ask(self, call: Call, of: str | None = None) -> int:
         """Make a call; `Finished` brings a Completion or a Failure.

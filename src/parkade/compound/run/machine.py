@@ -63,6 +63,7 @@ class Machine:
         "_count",
         "_failures",
         "_is_cut_short",
+        "_is_waiting",
         "_last_ticket",
         "_queue",
         "_root",
@@ -98,6 +99,7 @@ class Machine:
         self._count = 0
         self._failures: list[Failure] = []
         self._is_cut_short = False
+        self._is_waiting = False
         self._root: Frame | None = self.open(bound.root, None, 0, None)
 
     # ------------------------------------------------------------ what the engine does
@@ -124,6 +126,7 @@ class Machine:
         frame.tickets.discard(ticket)
         if isinstance(value, Failure):
             self._note(value)
+            frame.missing += value.kind is FailureKind.WAITING
             if value.kind is FailureKind.BUDGET and self._root is not None:
                 self.close(self._root)
                 self._finish()
@@ -230,11 +233,13 @@ class Machine:
         wanted = frame.demand
         self.close(frame)
         if frame.parent is not None:
+            frame.parent.missing += frame.missing
             if not frame.ready:
                 frame.parent.children.pop(frame, None)
             if wanted:
                 self._tell_over(frame)
         elif self.answer is None:
+            self._is_waiting = frame.missing > 0
             self._finish()
 
     def _tell_over(self, frame: Frame) -> None:
@@ -268,6 +273,7 @@ class Machine:
             count=self._count,
             failures=tuple(self._failures),
             is_cut_short=self._is_cut_short,
+            is_waiting=self._is_waiting,
             notes=tuple(self.notes),
         )
         # A finished machine holds no frame, and so is freed as soon as it is let go.

@@ -122,5 +122,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[Failure, ...]
     #: The money, token or call budget kept the network from finishing.
     is_cut_short: bool
+    #: A later run brings an answer that it may depend on: until then it is none.
+    is_waiting: bool
     #: How operators chose, and where a reply could not be read; the first few.
     notes: tuple[str, ...] = ()

@@ -87,8 +87,9 @@ class Counts(msgspec.Struct):
     empty: int = 0
     #: Until when servers asked to be left alone, on the monotonic clock, by model.
     asked_until_us: dict[str, int] = {}
-    #: Calls that an answer file of a batch is to bring.
+    #: Calls that an answer file of a batch is to bring, and why lines of such a file held none.
     waiting: int = 0
+    failed_lines: Reasons = msgspec.field(default_factory=Reasons)
 
     def note_finish(self, completion: Completion) -> None:
         """Count an answer that is not whole."""

@@ -119,9 +119,10 @@ def lost_in_words(lost: Amounts) -> str:
 def result_of(run: Progressing, answer: Answer, network: str) -> Result:
     """The line of one question."""
     question = run.machine.question
-    first = answer.items[0] if answer.items else None
+    items = () if answer.is_waiting else answer.items
+    first = items[0] if items else None
     verdict = None if first is None else first.verdict
-    many = len(answer.items) > 1
+    many = len(items) > 1
     return Result(
         v=VERSION,
         id=question.id,
@@ -140,7 +141,7 @@ def result_of(run: Progressing, answer: Answer, network: str) -> Result:
         key="" if first is None else first.candidate.key,
         finish="stop" if first is None else first.candidate.finish,
         refusal="" if first is None else first.candidate.refusal,
-        candidates=tuple(item.candidate.text for item in answer.items) if many else (),
+        candidates=tuple(item.candidate.text for item in items) if many else (),
         failures=tuple(f"{failure.kind.value}: {failure.message}" for failure in answer.failures),
         notes=answer.notes,
     )

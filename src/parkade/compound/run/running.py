@@ -99,8 +99,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     cut_answers: int = 0
     filtered: int = 0
     empty: int = 0
-    #: Of `failed_calls`: those whose answers a batch is to bring.
+    #: Of `failed_calls`: those whose answers a batch is to bring, and why answer files had none.
     waiting: int = 0
+    failed_lines: tuple[Reason, ...] = ()
     #: Questions of which their operators note such a thing (`noted`).
     noted: Noted = msgspec.field(default_factory=Noted)
 
@@ -108,6 +109,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     def abstained(self) -> int:
         """Questions that the network ended without an answer and without a failure."""
         return self.questions - self.answered - self.failed - self.cut_short
+
+    @property
+    def waits(self) -> bool:
+        """Whether questions wait for the answers of a batch."""
+        return self.waiting > 0 and self.failed > 0
 
     @property
     def has_no_answer(self) -> bool:
@@ -171,6 +177,7 @@ class Progress:
             filtered=counts.filtered,
             empty=counts.empty,
             waiting=counts.waiting,
+            failed_lines=counts.failed_lines.all(),
             noted=msgspec.structs.replace(self.noted),
         )
 

@@ -1,16 +1,20 @@
 """The lot now: one sentence, the map, the last 24 hours, what needs a person, the price ladder."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 
 from starlette.responses import RedirectResponse, Response
 
-from parkade.api.routes import mars, people, pools, statements, workloads
+from parkade.api.routes import mars, people, pools, reservations, statements, workloads
+from parkade.api.translate import amount
 from parkade.console import needs, words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
 from parkade.core.steps.permissions import Read
 from parkade.wire.mars import Incident
 from parkade.wire.people import Capped, Org
+from parkade.wire.reservations import Reservation
 
 routes = router()
 MOST_WORKLOADS = 500
@@ -32,9 +36,17 @@ async def front(context: Page, market: str = "") -> Response:
     troubles = needs.troubles(standing) if context.viewer.is_operator else []
     is_operator = context.viewer.is_operator
     orgs = (await people.list_orgs(context.api)).orgs
+    reserved = () if is_operator else await _reserved(context)
     return context.page(
         "front.html",
-        headline=words.headline(lot, org=context.viewer.org, troubles=troubles),
+        headline=words.headline(
+            lot,
+            org=context.viewer.org,
+            troubles=troubles,
+            reserved=reserved,
+            today=await _earned_today(context, lot.at) if reserved else None,
+        ),
+        reserved=reserved,
         lot=lot,
         orgs=_colours(orgs),
         parked={each.org for each in lot.holders},
@@ -56,6 +68,20 @@ async def front(context: Page, market: str = "") -> Response:
         ),
         layers=ALL_LAYERS if is_operator else ORG_LAYERS,
     )
+
+
+async def _reserved(context: PageContext) -> list[Reservation]:
+    """What the org has in force."""
+    found = (await reservations.list_reservations(context.api)).reservations
+    return [it for it in found if it.state in ("in_force", "closing")]
+
+
+async def _earned_today(context: PageContext, now: datetime) -> Decimal | None:
+    """What was posted to the org for lending since midnight in UTC, where the user may know it."""
+    if not context.viewer.may_read(Read.STATEMENT, org=context.viewer.org):
+        return None
+    by_day = await context.console.earnings.by_day(context.viewer.org, now)
+    return amount(by_day.get(now.date(), 0))
 
 
 async def _capped(context: PageContext, orgs: Sequence[Org]) -> list[tuple[str, Capped]]:

@@ -4,11 +4,11 @@ from decimal import Decimal
 
 from starlette.responses import RedirectResponse, Response
 
-from parkade.api.problems import problem
-from parkade.api.routes import people, pools, statements
+from parkade.api.problems import ProblemError, problem
+from parkade.api.routes import effects, people, pools, statements
 from parkade.console import needs
 from parkade.console.context import Page, router
-from parkade.console.routes.reservations import checked
+from parkade.console.routes.reservations import checked, faults_in_a_line
 from parkade.console.routes.supply import is_usual
 from parkade.core.steps.permissions import Read
 from parkade.wire import pools as wire
@@ -96,25 +96,41 @@ async def ask_prices(
         raise problem("not_found", f"there is no market {market[:80]}")
     given = dict(zip(PRICES, (pay_as_you_go, reservation_rate, public_floor), strict=True))
     wanted = {name: value.strip() for name, value in given.items() if value.strip()}
-    asked = checked(wire.SetPrices, wanted) if wanted else None
-    return context.page(
-        "prices.html", sheet=sheet, given=given, echo=[] if asked is None else _echo(sheet, asked)
-    )
+    is_asked = bool(context.request.query_params)
+    echo, refused = await _asked(context, sheet, wanted) if is_asked else ([], "")
+    return context.page("prices.html", sheet=sheet, given=given, echo=echo, refused=refused)
+
+
+async def _asked(context: Page, sheet: wire.Sheet, wanted: dict[str, str]) -> tuple[list[str], str]:
+    """(what changes by these prices, why nothing does) of a form that is filled in."""
+    try:
+        asked = checked(wire.SetPrices, wanted)
+        says = _echo(sheet, asked)
+        if not says:
+            return [], "these are the present prices: nothing would change"
+        outcome = await effects.plan_prices(sheet.market, asked, context.api)
+    except ProblemError as error:
+        return [], faults_in_a_line(error.problem)
+    return [*says, outcome.says], ""
 
 
 def _echo(sheet: wire.Sheet, asked: wire.SetPrices) -> list[str]:
     says = []
+    then: dict[str, Decimal] = {}
     for name in PRICES:
         before: Decimal = getattr(sheet, name)
         after: Decimal | None = getattr(asked, name)
-        if after is not None and after != before:
+        then[name] = before if after is None else after
+        if then[name] != before:
             words = name.replace("_", " ")
-            says.append(f"{words}: {format_amount(before)} becomes {format_amount(after)}")
-    if asked.reservation_rate is not None and says:
+            says.append(f"{words}: {format_amount(before)} becomes {format_amount(then[name])}")
+    if then["reservation_rate"] != sheet.reservation_rate:
         says.append("reservations that are sold keep their rate")
-    if asked.public_floor is not None and says:
-        says.append("running spot work below the new floor leaves with its notice")
-    return says or ["nothing changes"]
+    if says and then["public_floor"] > then["pay_as_you_go"]:
+        says.append(
+            "the floor is above on demand: spot work costs more than work that is never displaced"
+        )
+    return says
 
 
 @routes.post("/prices/{market}")

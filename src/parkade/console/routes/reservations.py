@@ -1,6 +1,6 @@
 """Reservations as their owner sees them: lending, what it earned, waits, and claims."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import ProblemError, problem
-from parkade.api.routes import pools, reservations
+from parkade.api.routes import effects, pools, reservations
 from parkade.api.translate import amount, instant
 from parkade.console import pages, words
 from parkade.console.calendar import calendar
@@ -20,7 +20,7 @@ from parkade.console.routes.supply import supplied
 from parkade.core.steps.permissions import Read
 from parkade.core.units.phrases import counted
 from parkade.wire import reservations as wire
-from parkade.wire.problems import faults, invalid
+from parkade.wire.problems import Problem, faults, invalid
 from parkade.wire.scalars import format_amount
 
 routes = router()
@@ -81,23 +81,73 @@ async def _earned(
 
 
 @routes.get("/reservations/{reservation}/{action}")
-async def ask(reservation: str, action: str, context: Page) -> Response:
+async def ask(
+    reservation: str, action: str, context: Page, floor: str | None = None, keep: str = ""
+) -> Response:
     """What lending or a claim means, before it is done."""
     found = await reservations.get_reservation(reservation, context.api)
     if action not in ("lend", "claim") or context.viewer.role.value == "member":
         raise problem("not_found", f"there is no such action on {reservation}")
-    echo = await _lending(context, found) if action == "lend" else await _claiming(context, found)
-    return context.page("reserve.html", it=found, action=action, echo=echo)
+    if action == "claim":
+        echo = await _claiming(context, found)
+        return context.page("reserve.html", it=found, action=action, echo=echo)
+    present = found.lending
+    given = {"floor": floor or "", "keep": keep.strip()}
+    echo, refused = [], ""
+    if floor is not None:
+        echo, refused = await _offering(context, found, given)
+    elif present is not None:
+        given = {"floor": f"{present.floor}", "keep": f"{present.keep}"}
+    return context.page(
+        "lend.html",
+        it=found,
+        given=given,
+        hints=await _lending(context, found),
+        echo=echo,
+        refused=refused,
+    )
+
+
+async def _offering(
+    context: PageContext, found: wire.Reservation, given: dict[str, str]
+) -> tuple[list[str], str]:
+    """(what an offer would do, why it is refused) of a form that is filled in."""
+    try:
+        asked = _offer(given)
+        outcome = await effects.plan_lend(found.reservation, asked, context.api)
+    except ProblemError as error:
+        return [], faults_in_a_line(error.problem)
+    if asked.floor is None:
+        return ["it lends nothing more", outcome.says], ""
+    says = [f"lends from {format_amount(asked.floor)} per GPU-hour"]
+    market = await _market(context, found.market)
+    if market is not None and asked.floor > market.pay_as_you_go:
+        rate = format_amount(market.pay_as_you_go)
+        says.append(f"that is more than on-demand, which costs {rate}: hardly a guest comes")
+    return [*says, outcome.says], ""
+
+
+def _offer(fields: Mapping[str, str]) -> wire.Lend:
+    asked: dict[str, Any] = {"floor": fields.get("floor") or None}
+    if fields.get("keep"):
+        asked["keep"] = _whole(fields["keep"])
+    return checked(wire.Lend, asked)
+
+
+def faults_in_a_line(refused: Problem) -> str:
+    """What is wrong with a small form, in one line."""
+    each = [f"{it.place}: {it.message}".removeprefix(": ") for it in refused.errors]
+    return "; ".join(dict.fromkeys(each)) or refused.detail
 
 
 async def _lending(context: PageContext, found: wire.Reservation) -> list[str]:
     market = await _market(context, found.market)
     says = ["a floor is what you receive per GPU-hour at least; an empty one stops lending"]
     if market is not None:
-        says.append(f"guests pay the operator's fee of {market.fee} on top of it")
-        says.append("a higher floor than now gives notice to guests that bid less than it")
         rate = format_amount(market.pay_as_you_go)
-        says.append(f"on-demand is {rate} per GPU-hour: above that few guests come")
+        says.append(
+            f"guests pay the operator's fee of {market.fee} on top of it; on-demand is {rate}"
+        )
     if found.earns_at_most is not None:
         earned = format_amount(found.earned or Decimal(0))
         says.append(f"it earned {earned} of at most {format_amount(found.earns_at_most)}")
@@ -129,10 +179,7 @@ async def act(reservation: str, action: str, context: Page) -> Response:
     fields = await context.form()
     match action:
         case "lend":
-            asked: dict[str, Any] = {"floor": fields.get("floor") or None}
-            if fields.get("keep"):
-                asked["keep"] = _whole(fields["keep"])
-            await reservations.lend(reservation, checked(wire.Lend, asked), context.api)
+            await reservations.lend(reservation, _offer(fields), context.api)
         case "claim":
             body = checked(wire.MakeClaim, {"nodes": _whole(fields.get("nodes", ""))})
             await reservations.claim(reservation, body, context.api)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import ProblemError, problem
-from parkade.api.routes import pools, workloads
+from parkade.api.routes import effects, pools, workloads
 from parkade.console import lives, words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.journal import about
@@ -136,6 +136,9 @@ async def ask(workload: str, action: str, context: Page, limit_price: str = "") 
         raise problem("conflict", f"{workload} {is_over}, so it cannot be told to {action}")
     sheet = await _sheet(context, found.market)
     limit = _limit(limit_price) if limit_price else None
+    echo = _echo(found, action, limit, sheet)
+    if limit is not None and action == "bid":
+        echo += await _evicts(context, workload, limit)
     return context.page(
         "action.html",
         it=found,
@@ -144,8 +147,20 @@ async def ask(workload: str, action: str, context: Page, limit_price: str = "") 
         limit_text=limit_price[:20],
         is_unreadable=bool(limit_price) and limit is None,
         gpus=found.cost.gpus,
-        echo=_echo(found, action, limit, sheet),
+        echo=echo,
     )
+
+
+async def _evicts(context: PageContext, workload: str, limit: Decimal) -> list[str]:
+    """The seats that end by a limit, and when."""
+    try:
+        outcome = await effects.plan_bid(workload, wire.Bid(limit_price=limit), context.api)
+    except ProblemError as error:
+        return [error.problem.detail]
+    return [outcome.says] if outcome.may_evict else []
+
+
+_NO_PRICE = "; a bid is a limit, not a price"
 
 
 def _limit(text: str) -> Decimal | None:
@@ -167,10 +182,8 @@ def _echo(
             says = [f"at most {limit * gpus:f} an hour for its {counted(gpus, 'GPU')}"]
             if found.price is not None:
                 pays = f"it pays {found.price:f} per GPU-hour now"
-                if limit < found.price:
-                    says.append(f"{pays}, more than this: it may lose its seats, with notice")
-                else:
-                    says.append(f"{pays}; a bid is a limit, not a price")
+                is_less = limit < found.price
+                says.append(f"{pays}{', more than this' if is_less else _NO_PRICE}")
             elif found.price_to_win is not None:
                 wins = "would have won" if limit >= found.price_to_win else "would not have won"
                 says.append(f"in the last clearing {found.price_to_win:f} was needed: this {wins}")

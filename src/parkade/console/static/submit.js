@@ -41,7 +41,7 @@ async function submit() {
     const page = await send("submit");
     if (page !== null) show(page);
   } catch {
-    unreached.textContent = "The server was not reached, so this may have been submitted: look at Workloads first.";
+    unreached.textContent = `The server was not reached, so this may have been submitted: look at ${form.dataset.list} first.`;
     go.disabled = false;
   }
 }
@@ -64,13 +64,7 @@ async function send(act, signal) {
 function show(page) {
   const newer = page.getElementById("plan");
   if (newer === null) return;
-  form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  if (event.submitter === go) return submit();
-  for (const each of form.querySelectorAll("[data-fault]")) touched.add(each.dataset.fault);
-  soon(0);
-});
-for (const each of form.querySelectorAll("[data-fault]")) {
+  for (const each of form.querySelectorAll("[data-fault]")) {
     const told = page.getElementById(each.id);
     const field = each.dataset.fault;
     if (!told || field === "") continue;

@@ -400,6 +400,7 @@ class _Changes:
             displaces=False,
             busy=self._displacement.busy(line),
             rates=(rate,),
+            follows_protected=line.follows_protected,
         )
         return lines.Won(
             demand=self._tagged(line.demand),

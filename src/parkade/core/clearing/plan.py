@@ -72,11 +72,11 @@ def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
     displaced: set[str] = set()
     if line.seats:
         without = clear(build_input(world, market, now_us).state).lines
-        displaced = _noticed(world, lines) - _noticed(world, without)
+        displaced = noticed(world, lines) - noticed(world, without)
     return _plan(world, workload, line, len(displaced), line.reason.value if line.reason else "")
 
 
-def _noticed(world: World, lines: tuple[ClearingLine, ...]) -> set[str]:
+def noticed(world: World, lines: tuple[ClearingLine, ...]) -> set[str]:
     """The workloads whose attempt gets its notice from a clearing of these lines."""
     return {
         line.demand

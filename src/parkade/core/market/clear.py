@@ -69,11 +69,15 @@ def _outcome(state: MarketState, allocation: Allocation, prices: Prices) -> Clea
     revenue = RevenueShares(state, allocation.supply.offered)
     lines = []
     floors: dict[Shape, LeastFloors] = {}
+    is_room_awaited = False
     for demand in allocation.ordered:
         if demand.demand in allocation.parts:
             line = _won(demand, seating, state, allocation, prices, revenue)
+            if is_room_awaited:
+                line = structs.replace(line, follows_protected=True)
         else:
             line = _lost(demand, allocation, prices, floors)
+            is_room_awaited = is_room_awaited or line.reason is WaitReason.PROTECTED
         lines.append(line)
     assert len(lines) == len(state.demands), "a demand has no outcome"
     return Clearing(

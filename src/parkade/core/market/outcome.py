@@ -103,6 +103,9 @@ class ClearingLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of an elastic winner what each node costs, micro-units per GPU-hour, never falling; then
     `price_micros` is their mean, rounded up. Empty: all cost `price_micros`."""
 
+    follows_protected: bool = False
+    """Of a spot winner, whether a bid that comes before it waits for room that is PROTECTED."""
+
 
 class ReservationUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a reservation's nodes were used in this clearing."""

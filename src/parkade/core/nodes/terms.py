@@ -21,6 +21,11 @@ from parkade.core.units.names import NAME
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import Window
 
+MAY_BE_OFF = frozenset(
+    field.name for field in msgspec.structs.fields(MarketTerms) if field.default is None
+)
+"""The terms that a market need not have."""
+
 
 def change_terms(world: World, command: commands.ChangeTerms, now_us: int) -> Decision:
     """New terms now or from a date on. Time that workloads are promised when they must leave is
@@ -30,12 +35,10 @@ def change_terms(world: World, command: commands.ChangeTerms, now_us: int) -> De
         return not_found("market", command.market)
     if market.announced:
         return conflict("other terms are announced already; change them after they are in force")
-    given = {
-        field: value
-        for field, value in msgspec.structs.asdict(command.change).items()
-        if value is not None
-    }
-    terms = replace(market.terms, **given)
+    for field in command.change.off:
+        if field not in MAY_BE_OFF:
+            return invalid(f"terms.{field}", "every market has it; leave it out to keep it")
+    terms = replace(market.terms, **command.change.given)
     if (refusal := bad_terms(terms)) is not None:
         return refusal
     if terms == market.terms:

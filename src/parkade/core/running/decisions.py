@@ -52,8 +52,11 @@ def submit(world: World, command: commands.Submit, now_us: int) -> Decision:
     return (events.Submitted(at_us=now_us, workload=accepted),)
 
 
-def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Refusal:
-    """The record that a submission becomes, or why not."""
+def accept(
+    world: World, command: commands.Submit, now_us: int, *, saved_us: int = 0
+) -> Workload | Refusal:
+    """The record that a submission becomes, or why not. `saved_us`: so much of its running an
+    earlier submission saved."""
     spec = with_ids(world, with_full_reservation(world, command.spec, command.org), command.org)
     if isinstance(spec, Refusal):
         return spec
@@ -114,6 +117,7 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
         exit_summary="",
         waits_for=waits_for,
         array=waiting_at_first(spec, now_us),
+        saved_us=saved_us,
     )
     if spec.deadline is None:
         return accepted

@@ -96,7 +96,7 @@ def _bad_money(
 ) -> Refusal | None:
     spec = workload.spec
     cost = fallback_micros(market, with_window(workload, kept))
-    says = f"on-demand for all of it costs up to {format_amount(cost)}"
+    says = f"on-demand for what is left to run costs up to {format_amount(cost)}"
     if spec.max_spend_micros is not None and spec.max_spend_micros < cost:
         return invalid("max_spend", f"{says}: give at least that, or leave it out")
     available = available_micros(world, workload.org, now_us)

@@ -128,14 +128,14 @@ def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]
     attempt = attempt_of(workload, workload.promise, world.records.sequence + 1, at_us)
     if workload.spec.capacity.kind is CapacityKind.SPOT:
         terms = world.records.markets[workload.market].terms
-        admission = _admission(terms, attempt.rates[-1])
+        admission = _admission(terms, workload.promise, attempt.rates[-1])
         attempt = replace(attempt, lease_us=terms.agent_lease_us, admission=admission)
     return (events.Launched(at_us=at_us, workload=holder, attempt=attempt),)
 
 
-def _admission(terms: MarketTerms, rate: Rate) -> Admission | None:
+def _admission(terms: MarketTerms, promise: Promise, rate: Rate) -> Admission | None:
     """What its market promises a bid that starts at this rate."""
-    if terms.min_runtime_us is None:
+    if terms.min_runtime_us is None or promise.follows_protected:
         return None
     return Admission(
         min_runtime_us=terms.min_runtime_us,

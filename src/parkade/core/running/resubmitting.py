@@ -45,7 +45,7 @@ def resubmit(world: World, command: commands.Resubmit, now_us: int) -> Decision:
         spec=_spec(before.spec, command),
         is_held=False,
     )
-    accepted = accept(world, submission, now_us)
+    accepted = accept(world, submission, now_us, saved_us=before.saved_us)
     if isinstance(accepted, Refusal):
         return accepted
     again = _again(before, accepted, now_us)

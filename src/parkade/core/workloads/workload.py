@@ -139,6 +139,11 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     own_wait: OwnWait | None = None
     """Where it waits, or waited, for such work; None in journals of before this was."""
 
+    follows_protected: bool = False
+    """Whether a bid that comes before it waited for room of others that no bid pushes out. Then
+    nothing keeps its own seats: else such a bid would wait for ever, while what comes later takes
+    each room that becomes free."""
+
     def waited_us(self, now_us: int) -> int:
         """For how long it held its seats idle for its own org, counted on all its GPUs."""
         return 0 if self.own_wait is None else self.own_wait.held_gpu_us(now_us) // self.gpus

@@ -46,8 +46,9 @@ NOTHING = Asks()
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job, or one part of a heterogeneous one, whose `leader` is its first part. `devices`: GPU
-    indexes of each node, while it runs. `comment` and `reason` are words of any
-    user; `submitted_us` is of the controller's clock."""
+    indexes of each node, while it runs. `comment` and `reason` are words of any user;
+    `submitted_us` and `ended_us` are of the controller's clock; of a job that lives the end is the
+    one that is planned, 0 where there is none."""
 
     number: int
     leader: int
@@ -58,6 +59,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[str, ...]
     devices: tuple[tuple[int, ...], ...]
     submitted_us: int = 0
+    ended_us: int = 0
     asks: Asks = NOTHING
 
     @property
@@ -113,6 +115,7 @@ class _Job(msgspec.Struct):
     tres_per_job: Any = ""
     tres_per_task: Any = ""
     submit_time: Any = 0
+    end_time: Any = 0
 
 
 class _Node(msgspec.Struct):
@@ -175,6 +178,7 @@ def _job(one: _Job) -> Job:
         nodes=names,
         devices=tuple(given) if len(given) == len(names) else tuple(() for _ in names),
         submitted_us=_number(one.submit_time) * 1_000_000,
+        ended_us=_number(one.end_time) * 1_000_000,
         asks=_asks(one),
     )
 

@@ -19,14 +19,17 @@ from pathlib import Path
 import msgspec
 
 import parkade
-from parkade.engines.slurm import answers
+from parkade.engines.slurm import answers, doctor_options
 from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.doctor_options import Bad
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.ports import EngineError, InvalidSpec, Unreachable
 
 PROGRAMS = ("sbatch", "squeue", "sinfo", "scancel", "scontrol", "srun")
 RANK = "parkade.engines.slurm.doctor_rank"
 GANG_S = 120
+TELL_S = 5
+"""Between two looks at what the gang's job waits for."""
 MOST_SKEW_US = 1_000_000
 
 
@@ -39,16 +42,20 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rank(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rank of the gang found: its node, and its clock when the first one told its own."""
+    """What a rank of the gang found: its node, its clock when the first one told its own, and the
+    container program that its node lacks."""
 
     node: str
     clock_us: int
     first_us: int
+    lacks: str = ""
 
 
-def examine(settings: SlurmSettings, folder: Path | None, *, gang: int) -> Iterator[Check]:
+def examine(
+    settings: SlurmSettings, folder: Path | None, *, gang: int, tell: Callable[[str], None]
+) -> Iterator[Check]:
     """One after the other, as each is known. Without commands, or a controller that answers, the
-    others are not asked."""
+    others are not asked. `tell`: what is waited for."""
     commands = Commands(settings)
     lacking = [it for it in PROGRAMS if shutil.which(it, path=commands.environment["PATH"]) is None]
     words = f"install Slurm's client commands: {', '.join(lacking)}" if lacking else "all there"
@@ -65,6 +72,10 @@ def examine(settings: SlurmSettings, folder: Path | None, *, gang: int) -> Itera
         ("nodes", _nodes),
         ("rights", _rights),
         ("users", partial(_users, settings)),
+        ("names", partial(doctor_options.names, settings)),
+        ("python", partial(doctor_options.python, settings)),
+        ("container", partial(doctor_options.container, settings, on_nodes=gang > 0)),
+        ("submission", partial(doctor_options.submission, settings)),
         ("accounting", _accounting),
         ("configuration", _configuration),
     )
@@ -75,11 +86,10 @@ def examine(settings: SlurmSettings, folder: Path | None, *, gang: int) -> Itera
     place = _folder(folder)
     yield place
     if gang and place.is_good:
-        yield _gang(settings, commands, folder, gang)
-
-
-class Bad(Exception):
-    """A check failed; the message says what to do."""
+        try:
+            yield _gang(settings, commands, folder, gang, tell)
+        except EngineError as error:
+            yield Check(check="gang", is_good=False, says=str(error))
 
 
 def _tried(name: str, check: Callable[[Commands], str], commands: Commands) -> Check:
@@ -188,22 +198,42 @@ def _folder(folder: Path) -> Check:
     return Check(check="folder", is_good=True, says=f"{folder} can be written here")
 
 
-def _gang(settings: SlurmSettings, commands: Commands, folder: Path, gang: int) -> Check:
-    with tempfile.TemporaryDirectory(dir=folder, prefix="doctor-") as name:
+def _gang(
+    settings: SlurmSettings,
+    commands: Commands,
+    folder: Path,
+    gang: int,
+    tell: Callable[[str], None],
+) -> Check:
+    """What the job waits for is told meanwhile."""
+    here = len(answers.nodes(commands.run("sinfo", "--json")))
+    if gang > here:
+        says = f"a gang of {gang} nodes: the cluster has {here}"
+        return Check(check="gang", is_good=False, says=says)
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix="doctor-") as name,
+        tempfile.TemporaryFile() as complaints,
+    ):
+        job = f"parkade-doctor-{uuid.uuid4().hex[:8]}"
+        child = subprocess.Popen(
+            _meeting(settings, job, name, gang),
+            env=commands.environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+        )
         try:
-            done = subprocess.run(
-                _meeting(settings, name, gang),
-                env=commands.environment,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=GANG_S * 2,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
+            code = _awaited(child, commands, job, tell)
+        finally:
+            child.kill()
+            child.wait()
+        if code is None:
             return Check(check="gang", is_good=False, says=f"no answer within {GANG_S * 2} s")
-        if done.returncode != 0:
-            complaint = "; ".join(done.stderr.decode(errors="replace").strip().splitlines())
+        if code != 0:
+            complaints.seek(0)
+            text = complaints.read().decode(errors="replace")
+            complaint = "; ".join(text.strip().splitlines())
             return Check(check="gang", is_good=False, says=complaint[-400:] or "srun failed")
         ranks = [
             msgspec.json.decode(it.read_bytes(), type=Rank) for it in Path(name).glob("rank-*")
@@ -211,8 +241,29 @@ def _gang(settings: SlurmSettings, commands: Commands, folder: Path, gang: int) 
     return judge(ranks, gang)
 
 
-def _meeting(settings: SlurmSettings, folder: str, gang: int) -> list[str]:
+def _awaited(
+    child: subprocess.Popen[bytes], commands: Commands, job: str, tell: Callable[[str], None]
+) -> int | None:
+    """The exit code; None where it came not in time. Each new word of Slurm on the job is told."""
+    shown = ""
+    for _ in range(GANG_S * 2 // TELL_S):
+        try:
+            return child.wait(TELL_S)
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            found = commands.run("squeue", "-h", f"--name={job}", "-o", "%T %r").decode().strip()
+        except EngineError as error:
+            found = str(error)
+        if found and found != shown:
+            shown = found
+            tell(f"the gang's job: {found.splitlines()[0]}; it waits at most {GANG_S} s for nodes")
+    return None
+
+
+def _meeting(settings: SlurmSettings, job: str, folder: str, gang: int) -> list[str]:
     """The words that start a rank on each of so many nodes."""
+    sought = doctor_options.container_program(settings)
     source = str(Path(parkade.__file__).parent.parent)
     options = [
         f"--{key}={value}"
@@ -221,9 +272,9 @@ def _meeting(settings: SlurmSettings, folder: str, gang: int) -> list[str]:
     ]
     return [
         "srun", f"--nodes={gang}", f"--ntasks={gang}", "--ntasks-per-node=1", "--mpi=none",
-        "--job-name=parkade-doctor", f"--immediate={GANG_S}", "--time=5", "--chdir=/", *options,
+        f"--job-name={job}", f"--immediate={GANG_S}", "--time=5", "--chdir=/", *options,
         "env", f"PYTHONPATH={source}", settings.python or sys.executable, "-s", "-P", "-m", RANK,
-        folder, str(gang),
+        folder, str(gang), *([sought] if sought else []),
     ]  # fmt: skip
 
 
@@ -236,6 +287,11 @@ def judge(ranks: list[Rank], gang: int) -> Check:
     skew_us = max(abs(rank.clock_us - rank.first_us) for rank in ranks)
     if skew_us > MOST_SKEW_US:
         says = f"clocks differ by {skew_us / 1e6:.1f} s: run an NTP daemon on every node"
+        return Check(check="gang", is_good=False, says=says)
+    lacking = sorted(rank.node for rank in ranks if rank.lacks)
+    if lacking:
+        program = next(rank.lacks for rank in ranks if rank.lacks)
+        says = f"container: {program} is not found on {', '.join(lacking)}: install it there"
         return Check(check="gang", is_good=False, says=says)
     says = f"{', '.join(nodes)} met; clocks within {skew_us / 1e6:.2f} s"
     return Check(check="gang", is_good=True, says=says)

@@ -1,10 +1,11 @@
-"""A rank of the doctor's gang: `python -m parkade.engines.slurm.doctor_rank FOLDER RANKS`.
+"""A rank of the doctor's gang: `python -m …slurm.doctor_rank FOLDER RANKS [PROGRAM]`.
 
 The first listens, and writes its address into the folder; the others find it there, connect, and
-compare clocks. Each writes what it found into the folder.
+compare clocks. Each writes what it found into the folder, also whether its node has the PROGRAM.
 """
 
 import os
+import shutil
 import socket
 import sys
 import time
@@ -25,13 +26,15 @@ def main() -> None:
     """Meets the others; an exception is what `srun` reports."""
     folder, count = Path(sys.argv[1]), int(sys.argv[2])
     rank, node = int(os.environ["SLURM_PROCID"]), os.environ["SLURMD_NODENAME"]
+    program = "".join(sys.argv[3:4])
+    lacks = "" if not program or shutil.which(program) else program
     if rank == 0:
         _first(folder, count)
         now_us = wall_us()
-        found = Rank(node=node, clock_us=now_us, first_us=now_us)
+        found = Rank(node=node, clock_us=now_us, first_us=now_us, lacks=lacks)
     else:
         first_us = _other(folder)
-        found = Rank(node=node, clock_us=wall_us(), first_us=first_us)
+        found = Rank(node=node, clock_us=wall_us(), first_us=first_us, lacks=lacks)
     records.write(folder / f"rank-{rank}", found)
 
 

@@ -36,7 +36,16 @@ from parkade.engines.local.escalation import merge
 from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
 from parkade.engines.local.records import Account, Launch, Member
-from parkade.engines.slurm import hearing, homes, owners, recalling, signals, standing_in, troubles
+from parkade.engines.slurm import (
+    hearing,
+    homes,
+    naming,
+    owners,
+    recalling,
+    signals,
+    standing_in,
+    troubles,
+)
 from parkade.engines.slurm.acting import Acting
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.fencing import Fencing
@@ -226,7 +235,8 @@ class SlurmEngine:
             signals.add(home, name)
 
     async def adopt(self) -> Sequence[str]:
-        """Takes up what the folder knows."""
+        """Takes up what the folder knows; warns of options that name what Slurm does not have."""
+        await self._in_thread(partial(naming.warn, self.settings, self.commands))
         return tuple(one.attempt for one in (await self.observe()).attempts)
 
     async def forget(self, attempt: str) -> None:

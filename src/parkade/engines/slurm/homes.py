@@ -9,6 +9,7 @@ checkpoint folder have its group, by which it reads them; all others are kept ou
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -112,6 +113,11 @@ def read_submissions(home: Path) -> tuple[Submission, ...]:
         return () if content is None else msgspec.json.decode(content, type=kind)
     except msgspec.DecodeError:
         return ()
+
+
+def number_of(submissions: Sequence[Submission]) -> int:
+    """How many there were, though only the last ones are kept: the word of each ends with it."""
+    return max((int(one.nonce.partition(".")[2]) for one in submissions), default=0)
 
 
 def read_end(home: Path) -> ObservedAttempt | None:

@@ -8,12 +8,16 @@ from parkade.engines.slurm import launcher
 DEFAULT_LOG = "/var/log/parkade-launcher.log"
 
 
-def install_command(*, agent: str, group: str, folder: str, conf: str | None) -> str:
+def install_command(
+    *, agent: str, group: str, folder: str, conf: str | None, path: str | None
+) -> str:
     """For `sudo`, with a root shell. The file of sudo's rules is checked before it counts; where
-    anything fails, nothing after it is done. `conf`: path of slurm.conf, None for Slurm's own. All
-    are words without blanks and quotes."""
+    anything fails, nothing after it is done. `conf`: path of slurm.conf, None for Slurm's own;
+    `path`: the folder of Slurm's commands, None for a usual one. All are words without blanks and
+    quotes."""
     given = {"agent": agent, "group": group, "log": DEFAULT_LOG}
     given |= {} if conf is None else {"slurm_conf": conf}
+    given |= {} if path is None else {"path": f"{path}:{launcher.PATH}"}
     rule = f"{agent} ALL=(root) NOPASSWD: {folder}/launcher"
     rules = f"/etc/sudoers.d/parkade-{agent}"
     source = str(Path(launcher.__file__).resolve())

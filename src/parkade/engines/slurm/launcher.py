@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -IS
 """Acts as a member of one Unix group, for the agent of a Slurm pool: root's, run by sudo.
 
-`launcher submit USER` (a batch script on stdin) · `cancel USER JOB` · `make USER FOLDER` (JSON of
-what to make in it on stdin) · `clear USER FOLDER` · `check USER`. As root it reads `launcher.conf`
-beside it and writes the log: each call is a line there and in syslog, or is not carried out.
+`launcher submit USER` (a batch script on stdin; `test` submits nothing) · `cancel USER JOB` · `make
+USER FOLDER` (JSON of what is made, on stdin) · `clear USER FOLDER` · `check USER`. As root it reads
+`launcher.conf` beside it and writes the log: a call is a line there and in syslog, or is not done.
 """
 
 import grp
@@ -20,7 +20,7 @@ from typing import NoReturn
 HERE = Path(__file__).resolve().parent
 FIRST_PERSON_UID, NOBODY_UID, MOST_S = 1000, 65_534, 60
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-VERBS = {"submit": 0, "cancel": 1, "make": 1, "clear": 1, "check": 0}
+VERBS = {"submit": 0, "test": 0, "cancel": 1, "make": 1, "clear": 1, "check": 0}
 
 
 def settings() -> dict[str, str]:
@@ -84,6 +84,7 @@ def act(given: dict[str, str], verb: str, user: str, rest: list[str]) -> NoRetur
             sys.exit(f"{error.filename}: {error.strerror}")
         sys.exit()
     words = {"submit": ["sbatch", "--parsable"], "check": ["true"], "cancel": ["scancel", *rest]}
+    words["test"] = ["sbatch", "--test-only"]
     words["clear"] = ["find", *rest, "-xdev", "-mindepth", "1", "-delete"]
     named = {key.upper(): given[key] for key in ("path", "slurm_conf") if key in given}
     os.execvpe(words[verb][0], words[verb], {"PATH": PATH, "LANG": "C.UTF-8", "TZ": "UTC"} | named)
@@ -92,8 +93,7 @@ def act(given: dict[str, str], verb: str, user: str, rest: list[str]) -> NoRetur
 if __name__ == "__main__":
     if os.geteuid() != 0:
         sys.exit("not permitted: it is run by root, by sudo")
-    given = settings()
     verb, user, *rest = sys.argv[1:] + [""] * (3 - len(sys.argv))
-    why = refusal(given, verb, user, rest)
+    why = refusal(given := settings(), verb, user, rest)
     note(given["log"], why or "accepted")
     sys.exit(f"not permitted: {why}") if why else act(given, verb, user, rest)

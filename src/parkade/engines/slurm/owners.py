@@ -77,7 +77,8 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
     for part in filter(None, (one.strip() for one in text.split(","))):
         who, equals, reservation = part.partition("=")
         kind, colon, value = who.partition(":")
-        if not (equals and colon and value and reservation) or kind not in KINDS:
+        is_whole = equals and colon and value and reservation and "=" not in reservation
+        if not is_whole or kind not in KINDS:
             kinds = ", ".join(KINDS)
             raise ValueError(f"owners: {part[:100]!r}: write KIND:VALUE=RESERVATION; KIND: {kinds}")
         found.append(Rule(kind=kind, value=value, reservation=reservation))

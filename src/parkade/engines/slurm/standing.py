@@ -12,7 +12,7 @@ the nodes are free. The members say what became of the ranks, in files. Neither 
     over              released           released: exits are the members'
     over              silent, node up    released: Slurm cleaned the node; exits are unknown
     over              silent, node down  not free before GRACE_US: its processes may outlive slurmd
-    absent, unclaimed -                  lost before it began: submitted again after LOST_US
+    absent, unclaimed -                  lost before it began: submitted again after `lost_us`
     absent, claimed   as for over        lost or purged while or after it ran
 
 The answer is complete or it is not used: an absent job is a fact only in a complete answer. A job
@@ -40,6 +40,7 @@ from parkade.engines.slurm.answers import Job
 from parkade.ports import RankExit
 
 LOST_US = 10_000_000
+MOST_DOUBLINGS = 4
 GRACE_US = 60_000_000
 WENT_WRONG = frozenset(
     {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "DEADLINE", "TIMEOUT", "LAUNCH_FAILED"}
@@ -62,13 +63,20 @@ class Standing(enum.Enum):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of it now. `parts`: of the job that counts, empty where Slurm has none.
     `silent`: its nodes whose member has not said that all is gone. `over_us`: when it was first
-    seen to be over, None before now."""
+    seen to be over, None before now. `tries`: how often it was submitted."""
 
     parts: tuple[Job, ...]
     is_claimed: bool
     submitted_us: int | None
     silent: tuple[str, ...]
     over_us: int | None
+    tries: int = 1
+
+
+def lost_us(tries: int) -> int:
+    """How long a job may be absent that was submitted so often: 10 s, 20 s, 40 s … 160 s. What
+    keeps sbatch from its controller is seldom gone at the next try."""
+    return LOST_US << min(max(tries, 1) - 1, MOST_DOUBLINGS)
 
 
 def judge(facts: Facts, *, is_up: Mapping[str, bool], now_us: int) -> Standing:
@@ -78,7 +86,7 @@ def judge(facts: Facts, *, is_up: Mapping[str, bool], now_us: int) -> Standing:
         return Standing.WAITS if is_waiting else Standing.LIVES
     if not facts.parts and not facts.is_claimed:
         submitted_us = facts.submitted_us
-        is_lost = submitted_us is None or now_us - submitted_us >= LOST_US
+        is_lost = submitted_us is None or now_us - submitted_us >= lost_us(facts.tries)
         return Standing.LOST if is_lost else Standing.WAITS
     if not facts.is_claimed:
         return Standing.FREE

@@ -88,7 +88,7 @@ class Submitting:
         nodes: Mapping[str, Node],
         known: tuple[Submission, ...],
     ) -> None:
-        number = 1 + max((int(one.nonce.partition(".")[2]) for one in known), default=0)
+        number = 1 + homes.number_of(known)
         text = self.script(launch.attempt, home, nodes, number)
         sent = Submission(
             nonce=_nonce(home, launch.attempt, number), at_us=self.clock.now_us(), job=None

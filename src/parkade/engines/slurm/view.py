@@ -27,6 +27,7 @@ class Attempt:
         self.submissions: tuple[Submission, ...] = ()
         self.claimed: int | None = None
         self.over_us: int | None = None
+        self.live_us: int | None = None
         self.cancelled_us = 0
         self.canceller = Canceller()
         self.was_ordered = False
@@ -53,6 +54,11 @@ class Attempt:
     def nonces(self) -> tuple[str, ...]:
         """The words of its submissions."""
         return tuple(one.nonce for one in self.submissions)
+
+    @property
+    def tries(self) -> int:
+        """How often it was submitted."""
+        return homes.number_of(self.submissions)
 
     @property
     def silent(self) -> tuple[str, ...]:

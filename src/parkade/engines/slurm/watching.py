@@ -20,7 +20,7 @@ from parkade.core.workloads.life import Cause
 from parkade.engines.local import records
 from parkade.engines.local.escalation import merge
 from parkade.engines.local.records import Launch
-from parkade.engines.slurm import answers, homes, standing
+from parkade.engines.slurm import answers, freed, homes, standing
 from parkade.engines.slurm.answers import Job, Node
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.homes import Homes
@@ -63,6 +63,8 @@ class Watching:
         self._nodes: dict[str, Node] = {}
         self._nodes_us: int | None = None
         self._looked_us: int | None = None
+        self._is_blind = False
+        self._back_us: int | None = None
         self.others: tuple[Job, ...] = ()
 
     def nodes(self, kept_us: int) -> Mapping[str, Node]:
@@ -106,7 +108,11 @@ class Watching:
             self._looked_us = self.clock.now_us()
             # The names first: a job of a name read here was known before Slurm was asked.
             names = self._refresh()
+            was_blind, self._is_blind = self._is_blind, True
             jobs = self._jobs()
+            self._is_blind = False
+            if was_blind:
+                self._back_us = self._looked_us
             by_nonce = marked(jobs)
             found = [self._see(one, by_nonce) for one in self._attempts.values()]
             self.others = self._not_ours(jobs, by_nonce)
@@ -184,6 +190,7 @@ class Watching:
             submitted_us=max((one.at_us for one in attempt.submissions), default=None),
             silent=attempt.silent,
             over_us=attempt.over_us,
+            tries=attempt.tries,
         )
         found = standing.judge(facts, is_up=self._is_up(attempt, facts), now_us=now_us)
         return self._act(attempt, parts, found, now_us)
@@ -202,6 +209,8 @@ class Watching:
             self._end_survivors(attempt, now_us)
             return attempt.observed(parts, released_us=None, detail="a node is out of reach")
         attempt.over_us = None
+        if attempt.silent or not self._is_just_back():
+            attempt.live_us = self._looked_us
         if found is Standing.LOST and order is not None:
             return self._give_up(attempt, now_us)
         if found is Standing.LOST:
@@ -226,9 +235,30 @@ class Watching:
     def _release(self, attempt: Attempt, parts: tuple[Job, ...], now_us: int) -> ObservedAttempt:
         # Read again: a member may have spoken between the look and Slurm's answer.
         attempt.look()
-        seen = attempt.observed(parts, released_us=now_us)
+        seen = attempt.observed(parts, released_us=self._freed_us(attempt, parts, now_us))
         self._end(attempt.home, seen)
         return seen
+
+    def _is_just_back(self) -> bool:
+        """Whether Slurm did not answer until a moment ago, and may not have heard of ends yet."""
+        assert self._looked_us is not None
+        return self._back_us is not None and self._looked_us - self._back_us < freed.SETTLE_US
+
+    def _freed_us(self, attempt: Attempt, parts: tuple[Job, ...], now_us: int) -> int:
+        """When its seats became free, which may be seen late. Those of a node that was out of reach
+        after the job was over are free from now."""
+        if attempt.over_us is not None and attempt.over_us < now_us:
+            return now_us
+        recorded_us = None
+        if not parts and attempt.live_us is None and attempt.claimed is not None:
+            recorded_us = freed.recorded_us(self.commands, attempt.claimed)
+        return freed.freed_us(
+            parts,
+            tuple(attempt.states.values()),
+            live_us=attempt.live_us,
+            recorded_us=recorded_us,
+            now_us=now_us,
+        )
 
     def _end(self, home: Path, seen: ObservedAttempt) -> None:
         records.write(home / homes.END, seen)

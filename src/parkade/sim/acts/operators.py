@@ -152,6 +152,7 @@ def terms(stage: Stage, chance: random.Random) -> None:
             commands.TermsChange(billing_period_us=2 * HOUR_US),
             commands.TermsChange(notice_us=2 * MINUTE_US, start_grace_us=4 * MINUTE_US),
             commands.TermsChange(kill_us=20 * SECOND_US, turnaround_us=MINUTE_US),
+            commands.TermsChange(off=("min_runtime_us", "assemble_us")),
         )
     )
     from_us = None if chance.random() < 0.5 else stage.present_us() + HOUR_US

@@ -45,6 +45,9 @@ class FallbackAuditor:
 
     def __init__(self) -> None:
         self._due: dict[str, Due] = {}
+        self._saved: dict[str, int] = {}
+        """What those that ended had saved of their running."""
+
         self._terms: dict[str, MarketTerms] = {}
 
     def read(self, event: events.AnyEvent) -> None:
@@ -66,7 +69,7 @@ class FallbackAuditor:
             case events.Ended(workload=name) if name in self._due:
                 self._end(event)
             case events.PhaseChanged(workload=name, phase=phase) if phase.is_ended:
-                self._due.pop(name, None)
+                self._over(name)
             case events.FellBack(workload=name):
                 due = self._due.pop(name)
                 right_us = self._falls_back_us(due)
@@ -80,25 +83,35 @@ class FallbackAuditor:
     def _submit(self, workload: Workload) -> None:
         deadline = workload.spec.deadline
         if deadline is not None and workload.spec.capacity.kind is CapacityKind.SPOT:
+            saved_us, name = workload.saved_us, workload.workload
+            # In journals of before they were kept, a submission anew has no savings.
+            right_us = self._saved.pop(name, 0)
+            says = f"{name} goes on from {saved_us} us of {deadline.duration_us}, not {right_us}"
+            require(saved_us in (0, right_us), INVARIANT, says)
             self._due[workload.workload] = Due(
                 market=workload.market,
                 terms=self._terms[workload.market] if _keeps_terms(workload) else None,
                 submitted_us=workload.submitted_us,
                 by_us=deadline.by_us,
                 duration_us=deadline.duration_us,
+                saved_us=saved_us,
             )
 
     def _end(self, event: events.Ended) -> None:
         due = self._due[event.workload]
-        if event.phase.is_ended:
-            del self._due[event.workload]
-            return
         due.saved_us = self._saved_us(due)
         if event.is_saved:
             until_us = event.at_us if due.noticed_us is None else due.noticed_us
             ran_us = due.ran_us(until_us, self._terms_of(due).start_grace_us)
             due.saved_us += max(0, ran_us - self._by_checkpoint_us(due))
+        if event.phase.is_ended:
+            self._over(event.workload)
         due.started_us = due.checkpoint_us = due.noticed_us = None
+
+    def _over(self, name: str) -> None:
+        due = self._due.pop(name, None)
+        if due is not None and due.saved_us:
+            self._saved[name] = due.saved_us
 
     def _by_checkpoint_us(self, due: Due) -> int:
         if due.checkpoint_us is None:

@@ -8,6 +8,7 @@ from parkade.core.fleet.maintenance import is_window
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.node import MARS
 from parkade.core.fleet.seat import Seat
+from parkade.core.market.outcome import WaitReason
 from parkade.core.state import events, lines
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import CapacityKind
@@ -164,9 +165,15 @@ class SeatAuditor:
         before = {name: (self._seats_of(name), self._runs_since(name)) for name in won}
         for leaving in event.left:
             self._leave(lines.name_of(leaving.demand), leaving, event.at_us)
+            self._note_why(lines.name_of(leaving.demand), leaving.why)
         for kept in event.claims:
             self._keep(kept, event.at_us)
+        for waiting in event.waiting:
+            name = lines.name_of(waiting.demand)
+            require(bool(waiting.why), 12, f"{name} waits without a reason")
+            self._note_why(name, waiting.why)
         for name, winner in won.items():
+            self._check_follows(name, winner)
             self._check_resized(name, winner.promise.seats, *before[name], event.at_us)
             self._win(name, winner, before[name][0], event.at_us)
         for name, winner in won.items():
@@ -178,9 +185,20 @@ class SeatAuditor:
         for repriced in event.repriced:
             self._check_price(repriced.workload, repriced.rate)
             self._check_agreed(repriced, event.at_us)
-        for waiting in event.waiting:
-            name = lines.name_of(waiting.demand)
-            require(bool(waiting.why), 12, f"{name} waits without a reason")
+
+    def _note_why(self, name: str, why: str) -> None:
+        if name in self.demands:
+            self.demands[name].why = why
+
+    def _check_follows(self, name: str, winner: lines.Won) -> None:
+        """Nothing keeps the seats of what follows a bid that waits for protected room; one does."""
+        demand = self.demands[name]
+        demand.follows_protected = winner.promise.follows_protected
+        if demand.follows_protected:
+            waiting = [it for it in self.demands.values() if it.why == WaitReason.PROTECTED.value]
+            awaited = any(it.market == demand.market for it in waiting)
+            says = f"{name} follows a bid that waits for protected room, and none does"
+            require(awaited, 41, says)
 
     def _seats_of(self, name: str) -> tuple[Seat, ...]:
         """What it is promised, else what it holds and was not told to leave."""
@@ -351,7 +369,8 @@ class SeatAuditor:
         held = Held(seats=seats or (), attempt=attempt.attempt)
         if demand.limit_micros is not None:
             rate = attempt.rates[-1]
-            held.min_runtime_us = self._terms[demand.market].min_runtime_us
+            terms = self._terms[demand.market]
+            held.min_runtime_us = None if demand.follows_protected else terms.min_runtime_us
             held.agreed_micros = max((rate.price_micros, *rate.node_prices))
         self._seat(name, held, event.at_us)
 

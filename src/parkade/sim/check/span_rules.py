@@ -14,7 +14,7 @@ from collections.abc import Callable
 from parkade.core.fleet.maintenance import is_window
 from parkade.core.state import events, lines
 from parkade.core.state.world import World
-from parkade.core.workloads.life import Cause
+from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Rate, Workload
 from parkade.sim.check.breach import require
@@ -51,7 +51,8 @@ def look_before(world: World, event: events.AnyEvent) -> Callable[[World], None]
             if workload.spec.capacity.kind is CapacityKind.SPOT:
                 terms = world.records.markets[workload.market].terms
                 says = f"{name} starts, and may run for {runs_us}, not {terms.min_runtime_us}"
-                require(runs_us == terms.min_runtime_us, RUNTIME, says)
+                may_be_none = runs_us is None and _others_wait(world, name)
+                require(may_be_none or runs_us == terms.min_runtime_us, RUNTIME, says)
         case events.Cleared():
             _look_at_protected(world, event)
         case _:
@@ -60,6 +61,12 @@ def look_before(world: World, event: events.AnyEvent) -> Callable[[World], None]
     if not kept or isinstance(event, events.FellBack):
         return None
     return lambda after: _look_at_growth(after, kept)
+
+
+def _others_wait(world: World, name: str) -> bool:
+    """Whether another bid has no seats: what starts before a stronger one is not protected."""
+    others = (world.records.workloads[other] for other in world.live if other != name)
+    return any(it.phase is Phase.QUEUED for it in others)
 
 
 def _kept(world: World) -> list[tuple[str, tuple[int, int]]]:
@@ -175,8 +182,10 @@ def _look_at_emptied(world: World, node: str, window: str) -> None:
     for holder in world.held_on[node]:
         workload = world.records.workloads.get(holder)
         if workload is not None and workload.attempt is not None:
-            is_told = workload.attempt.stop is not None or workload.attempt.broken_us is not None
-            require(is_told, MAINTAINED, f"{holder} works on {node} in {window}, without a notice")
+            attempt = workload.attempt
+            has_notice = attempt.stop is not None or attempt.broken_us is not None
+            says = f"{holder} works on {node} in {window}, without a notice"
+            require(has_notice, MAINTAINED, says)
 
 
 def _look_at_calendar(world: World, now_us: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from parkade.api.translate import change_terms, micros
@@ -65,7 +65,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 def parse_change(words: Iterable[str]) -> Change:
     """Changes of the form KEY=VALUE; BadChange for anything else."""
     given = tuple(words)
-    terms: dict[str, str] = {}
+    terms: dict[str, str | None] = {}
     prices: dict[str, int] = {}
     floors: dict[str, int] = {}
     keeps: dict[str, Keep] = {}
@@ -85,7 +85,7 @@ def parse_change(words: Iterable[str]) -> Change:
         elif key == "nodes":
             nodes[place] = _nodes(word, value)
         elif key in wire.ChangeTerms.model_fields and key not in ("from_", "buffer") and not place:
-            terms[key] = value
+            terms[key] = None if value == "none" else value
         else:
             raise BadChange(f"{word[:60]!r} names no term; {_known()}")
     return Change(
@@ -123,14 +123,15 @@ def _nodes(word: str, value: str) -> int:
     return int(found[1] + found[2])
 
 
-def _terms(given: dict[str, str]) -> commands.TermsChange:
+def _terms(given: dict[str, str | None]) -> commands.TermsChange:
     values: dict[str, object] = dict(given)
     if "shared_nodes" in values:
         if given["shared_nodes"] not in ("true", "false"):
             raise BadChange("shared_nodes is true or false")
         values["shared_nodes"] = given["shared_nodes"] == "true"
-    if "buffer_nodes" in values and given["buffer_nodes"].isdigit():
-        values["buffer_nodes"] = int(given["buffer_nodes"])
+    nodes = given.get("buffer_nodes")
+    if nodes is not None and nodes.isdigit():
+        values["buffer_nodes"] = int(nodes)
     try:
         body = wire.ChangeTerms.model_validate(values)
     except ValidationError as error:
@@ -152,13 +153,9 @@ class Changed:
             case commands.OpenPool() | commands.AddNodes():
                 return replace(command, supply=self._supply(command.supply))
             case commands.ChangeTerms(change=change):
-                left = {
-                    field: None if getattr(self._change.terms, field) is not None else value
-                    for field, value in asdict(change).items()
-                }
-                if all(value is None for value in left.values()):
-                    return None
-                return replace(command, change=commands.TermsChange(**left))
+                other = self._change.terms.given
+                left = {field: it for field, it in change.given.items() if field not in other}
+                return replace(command, change=commands.TermsChange.to(left)) if left else None
             case commands.SetPrices():
                 prices = {f"{price}_micros": it for price, it in self._change.prices.items()}
                 return replace(command, **prices)
@@ -179,7 +176,7 @@ class Changed:
     def _supply(self, supply: commands.Supply) -> commands.Supply:
         opens = supply.opens
         if opens is not None:
-            given = {key: it for key, it in asdict(self._change.terms).items() if it is not None}
+            given = self._change.terms.given
             given |= {f"{price}_micros": it for price, it in self._change.prices.items()}
             opens = replace(opens, terms=replace(opens.terms, **given))
         fabrics = tuple((fabric, self._nodes(fabric, names)) for fabric, names in supply.fabrics)

@@ -417,9 +417,9 @@ def _of_terms(world: World, event: events.TermsChanged | events.TermsAnnounced) 
     given = {
         field: value
         for field in commands.TermsChange.__struct_fields__
-        if (value := getattr(terms, field)) != present[field]
+        if field in present and (value := getattr(terms, field)) != present[field]
     }
-    change = commands.TermsChange(**given)
+    change = commands.TermsChange.to(given)
     yield commands.ChangeTerms(by=event.by, market=event.market, change=change, from_us=from_us)
 
 

@@ -143,6 +143,7 @@ def race(frame: Frame) -> Steps:
         event = yield
         match event:
             case Came(item=item):
+                frame.missing = 0
                 frame.emit(item)
                 return
             case Over():

@@ -141,6 +141,8 @@ def best_of(frame: Frame) -> Steps:
                     rejected.add(seen)
                 elif operator.stop == "first":
                     _learn(frame.node.patience, failures, is_solved=True)
+                    # What has not come would have been cancelled.
+                    frame.missing = 0
                     frame.emit(seen)
                     return
                 elif best is None or _score(verdict) > _score(best.verdict):

@@ -1,0 +1,106 @@
+"""What a change of a limit, an offer or a price sheet would do to those who run; none is made."""
+
+from parkade.api import strict
+from parkade.api.context import Authenticated, RequestContext
+from parkade.api.problems import problem
+from parkade.api.translate import members_of, micros, micros_or_none
+from parkade.api.views import effects as views
+from parkade.core.clearing.effect import Effect, effect
+from parkade.core.kernel.decide import decide
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.units.refusal import Refusal
+from parkade.wire import effects as wire
+from parkade.wire.pools import SetPrices
+from parkade.wire.reservations import Lend
+from parkade.wire.workloads import Bid
+
+router = strict.router("effects")
+
+
+@router.post("/workloads/{workload}/bid/plan")
+async def plan_bid(workload: str, body: Bid, context: Authenticated) -> wire.Effect:
+    """The workloads that a new limit would tell to leave: this one, or others for it."""
+    command = commands.ChangeBid(
+        by=context.viewer.user,
+        workload=workload,
+        limit_price_micros=micros(body.limit_price),
+        members=members_of(body.members),
+    )
+
+    def view(world: World, now_us: int) -> wire.Effect | Refusal:
+        array = world.records.workloads.get(workload.partition("_")[0])
+        known = world.records.workloads.get(workload, array)
+        found = context.visible(known, f"workload {workload}")
+        if isinstance(found, Refusal):
+            return found
+        outcome = _effect(world, command, found.market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        return views.effect(
+            outcome[0], world.records.markets[found.market].terms, org=_org(context)
+        )
+
+    return await context.see(view)
+
+
+@router.post("/reservations/{reservation}/lend/plan")
+async def plan_lend(reservation: str, body: Lend, context: Authenticated) -> wire.Effect:
+    """The guests that an offer would tell to leave; an owner is told what they must bid, not what
+    they do."""
+    command = commands.Lend(
+        by=context.viewer.user,
+        reservation=reservation,
+        floor_micros=micros_or_none(body.floor),
+        keep=body.keep,
+    )
+
+    def view(world: World, now_us: int) -> wire.Effect | Refusal:
+        known = context.meant(world.records.reservations, reservation)
+        found = context.visible(known, f"reservation {reservation}")
+        if isinstance(found, Refusal):
+            return found
+        outcome = _effect(world, command, found.market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        ((change,), terms) = outcome[1], world.records.markets[found.market].terms
+        assert isinstance(change, events.LendingSet)
+        return views.effect_of_lending(outcome[0], terms, found, change.lending, org=_org(context))
+
+    return await context.see(view)
+
+
+@router.post("/prices/{market}/plan")
+async def plan_prices(market: str, body: SetPrices, context: Authenticated) -> wire.Effect:
+    """The workloads that a new price sheet would tell to leave; operators only."""
+    if body == SetPrices():
+        raise problem("invalid", "name at least one price")
+    command = commands.SetPrices(
+        by=context.viewer.user,
+        market=market,
+        pay_as_you_go_micros=micros_or_none(body.pay_as_you_go),
+        reservation_rate_micros=micros_or_none(body.reservation_rate),
+        public_floor_micros=micros_or_none(body.public_floor),
+    )
+
+    def view(world: World, now_us: int) -> wire.Effect | Refusal:
+        outcome = _effect(world, command, market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        return views.effect(outcome[0], world.records.markets[market].terms, org=_org(context))
+
+    return await context.see(view)
+
+
+def _effect(
+    world: World, command: commands.AnyCommand, market: str, now_us: int
+) -> tuple[Effect, tuple[events.AnyEvent, ...]] | Refusal:
+    decided = decide(world, command, now_us)
+    if isinstance(decided, Refusal):
+        return decided
+    return effect(world, decided, market, now_us), decided
+
+
+def _org(context: RequestContext) -> str | None:
+    """The org whose work is told by name; None: all."""
+    return None if context.viewer.is_operator else context.viewer.org

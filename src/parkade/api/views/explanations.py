@@ -1,0 +1,150 @@
+"""Why a workload is where it is, and what would change it: its own reason, its agent's, and the
+market's. What is said of a pool or of another org is for operators."""
+
+from collections.abc import Collection, Sequence
+
+from parkade.api.translate import instant, instant_or_none
+from parkade.api.views.clearings import node_names
+from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
+from parkade.api.views.workloads import Known, array_members, cheapest_winning_limit, moved_words
+from parkade.core.fleet.pool import Pool
+from parkade.core.state.world import World
+from parkade.core.units.money import format_amount
+from parkade.core.units.phrases import some_of
+from parkade.core.workloads.life import Phase, Why
+from parkade.core.workloads.workload import Workload
+from parkade.ports import Trouble
+from parkade.wire import workloads as wire
+
+UNSEEN = "its agent is there and does not see the pool"
+
+
+def why(
+    known: Known, *, standstill: str | None, sees_all: bool, trouble: str | None = None
+) -> wire.Why:
+    """Why it is where it is, and what would change it; `standstill`: why nothing starts now;
+    `trouble`: what its agent says.
+
+    `sees_all`: an operator, who is told for whom it is moved by name.
+    """
+    workload = known.workload
+    moved = moved_words(workload, None if sees_all else workload.org)
+    says = f"{_says_members(known) or _says(workload)}{_debt(known)}"
+    if moved is not None:
+        says = f"{says}; it was {moved}"
+    if known.falls_back_us is not None:
+        says = f"{says}; it {falls_back_words(known.falls_back_us)}"
+    if not known.is_reachable and not workload.phase.is_ended:
+        now = "the agent is silent now" if trouble is None else f"now {trouble}"
+        says = f"{says}, as its agent last reported; {now}"
+        standstill = None
+    elif trouble is not None and known.phase is Phase.STARTING:
+        says = f"{says}; {trouble}"
+    if standstill is not None and not workload.phase.is_ended:
+        says = f"{says}; {standstill}"
+    return wire.Why(
+        workload=workload.workload,
+        phase=known.phase.value,
+        why=workload.why,
+        says=says,
+        price_to_win=cheapest_winning_limit(workload),
+        not_before=instant_or_none(workload.not_before_us),
+        moved=moved,
+    )
+
+
+def trouble(known: Known, troubles: Sequence[Trouble], *, sees_all: bool) -> str | None:
+    """What keeps its attempt from starting, or its pool from being seen; `troubles`: as the pool's
+    agent says. What is said of the pool is for those who see all: it may name a machine's files."""
+    attempt = known.workload.attempt
+    if attempt is None:
+        return None
+    own = next((one.says for one in troubles if one.attempt == attempt.attempt), None)
+    of_pool = next((one.says for one in troubles if one.attempt is None), None)
+    if own is not None or of_pool is None:
+        return own
+    if sees_all:
+        return of_pool
+    return None if known.is_reachable else UNSEEN
+
+
+def standstill(
+    world: World, market: str, refusing: Collection[str], workload: Workload | None = None
+) -> str | None:
+    """Why nothing starts in a market, or stops where a workload has its seats: no agent there is
+    heard and obeys. Cost grows with the nodes."""
+    held = workload and (workload.attempt or workload.promise)
+    own = world.pool_of(held.seats) if held else None
+    names = {node.pool: None for node in world.records.nodes.values() if node.market == market}
+    pools = [own] if own is not None else [world.records.pools[name] for name in names]
+    states = [(pool.pool, _trouble(pool, refusing)) for pool in pools]
+    if not states or not all(trouble for _, trouble in states):
+        return None
+    told = "; ".join(f"the agent of {pool} {trouble}" for pool, trouble in states)
+    return f"nothing starts there now: {told}"
+
+
+def _trouble(pool: Pool, refusing: Collection[str]) -> str | None:
+    if pool.pool in refusing:
+        return "refuses this server's orders, as after a restore, until an operator has looked"
+    if pool.is_reachable:
+        return None
+    return "was never heard" if pool.first_heard_us is None else "is silent"
+
+
+def _says_members(known: Known) -> str:
+    """Where the members of an array are; empty for all else, and once it has ended."""
+    name, members = known.workload.workload, array_members(known)
+    if members is None or known.workload.phase is not Phase.QUEUED:
+        return ""
+    parts = [f"{number} {phase}" for phase, number in members.open.items()]
+    parts += [f"{members.waiting} not open yet"] if members.waiting else []
+    ended = {it: getattr(members, it) for it in ("succeeded", "failed", "cancelled", "expired")}
+    parts += [f"{number} {word}" for word, number in ended.items() if number]
+    words = ", ".join(parts)
+    return f"{name} has {members.total} members: {words}; ask why of one, like {name}_{_one(known)}"
+
+
+def _one(known: Known) -> int:
+    terms = known.workload.spec.array
+    assert terms is not None
+    return terms.members[0][0]
+
+
+def _says(workload: Workload) -> str:
+    name, attempt = workload.workload, workload.attempt
+    if workload.phase.is_ended:
+        reasons = (SENTENCES.get(workload.why, workload.why), workload.exit_summary)
+        return f"{name} {workload.phase}: " + "; ".join(reason for reason in reasons if reason)
+    if attempt is not None and attempt.stop is not None:
+        deadline = f"{instant(attempt.stop.deadline_us):%H:%M:%S} UTC"
+        return f"{name} was told to leave by {deadline}: {attempt.stop.cause}"
+    if attempt is not None:
+        return f"{name} is {workload.phase} on {node_names(attempt.seats)}"
+    if workload.promise is not None:
+        wait = workload.promise.own_wait
+        if wait is not None and wait.names:
+            leaving = f"{some_of(wait.names, most=5)} has left"
+            if workload.promise.owes_minimum:
+                # Those may be of other orgs, which are not named.
+                leaving = "what leaves for it is gone"
+            return f"{name} waits until {leaving}; its idle seats count as held"
+        return f"{name} has its seats promised and waits until they are free"
+    is_held = workload.phase is Phase.HELD and workload.why != Why.DEPENDENCY
+    key = Why.HELD if is_held else workload.why
+    sentence = SENTENCES.get(key, key)
+    if workload.waits_for:
+        sentence += f": {some_of([str(it) for it in workload.waits_for], most=5)}"
+    if key == Why.BACK_OFF:
+        sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
+        sentence += f"; the last time: {workload.exit_summary}" if workload.exit_summary else ""
+    return f"{name} waits: {sentence}{advice(workload.price_to_win_micros)}"
+
+
+def _debt(known: Known) -> str:
+    if known.debt_micros == 0:
+        return ""
+    cost = f"giving its seats up now costs {format_amount(known.debt_micros)}"
+    holder = known.workload.promise or known.workload.attempt
+    has_displaced = holder is not None and holder.owes_minimum
+    return f"; others were told to leave for it, so {cost}" if has_displaced else f"; {cost}"

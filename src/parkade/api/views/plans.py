@@ -1,0 +1,45 @@
+"""What the next clearing would do with a workload that is not submitted."""
+
+from parkade.api.translate import amount, amount_or_none, instant_or_none
+from parkade.api.views.clearings import node_names
+from parkade.api.views.costs import workload_cost
+from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
+from parkade.api.views.workloads import seats
+from parkade.core.clearing.plan import Plan
+from parkade.core.fleet.market import MarketTerms
+from parkade.core.units.money import format_amount
+from parkade.core.workloads.life import Why
+from parkade.wire import workloads as wire
+
+
+def plan(
+    plan: Plan, terms: MarketTerms, *, rendered: str | None, standstill: str | None
+) -> wire.Plan:
+    """What the next clearing would do; `standstill`: why nothing starts now."""
+    wins = bool(plan.seats)
+    if wins:
+        nodes = node_names(plan.seats)
+        others = "1 other" if plan.displaces == 1 else f"{plan.displaces} others"
+        displaced = f"; {others} would be told to leave" if plan.displaces else ""
+        price = format_amount(plan.price_micros)
+        says = f"would run on {nodes} at {price} per GPU-hour{displaced}"
+    else:
+        sentence = SENTENCES.get(plan.why, SENTENCES[Why.NO_ROOM])
+        says = f"would wait: {standstill or sentence}{advice(plan.price_to_win_micros)}"
+    if plan.falls_back_us is not None:
+        says += f"; {falls_back_words(plan.falls_back_us)}"
+    return wire.Plan(
+        market=plan.workload.market,
+        would_win=wins,
+        seats=seats(plan.seats),
+        displaces=plan.displaces,
+        price=amount(plan.price_micros) if wins else None,
+        per_hour=amount(plan.rate_micros_per_hour) if wins else None,
+        why=None if wins else plan.why,
+        price_to_win=amount_or_none(plan.price_to_win_micros),
+        falls_back=instant_or_none(plan.falls_back_us),
+        fallback_cost=amount_or_none(plan.fallback_micros),
+        says=says,
+        rendered=rendered,
+        cost=workload_cost(plan.workload.spec, terms, plan.workload.agreed_price_micros),
+    )

@@ -1,0 +1,29 @@
+"""Calls about windows in which nodes are out of use."""
+
+from parkade.client.call import Call, checked, get, path_id, post
+from parkade.wire import maintenance
+
+
+def schedule_maintenance(
+    request: maintenance.ScheduleMaintenance,
+) -> Call[maintenance.Maintenance]:
+    """Nodes are emptied in time for a window, and take work again at its end."""
+    return post("/maintenance", maintenance.Maintenance, request)
+
+
+def list_maintenance() -> Call[maintenance.Maintenances]:
+    """The maintenance windows that are not over."""
+    return get("/maintenance", maintenance.Maintenances)
+
+
+def change_maintenance(
+    window: str, *, start: str | None = None, end: str | None = None, force: bool = False
+) -> Call[maintenance.Maintenance]:
+    """Another start or end of a maintenance window."""
+    body = checked(maintenance.ChangeMaintenance, start=start, end=end, force=force)
+    return post(f"/maintenance/{path_id(window)}/change", maintenance.Maintenance, body)
+
+
+def cancel_maintenance(window: str) -> Call[maintenance.Maintenance]:
+    """A window is given up, or ends now; the window as it was."""
+    return post(f"/maintenance/{path_id(window)}/cancel", maintenance.Maintenance)

@@ -1,0 +1,29 @@
+"""Calls about where the caller is told of its work: webhooks and addresses of mail."""
+
+from collections.abc import Sequence
+
+from parkade.client.call import Call, checked, get, path_id, post
+from parkade.wire import people
+
+
+def receivers() -> Call[people.Receivers]:
+    """Where the caller is told of its work, and for an owner where its org is."""
+    return get("/receivers", people.Receivers)
+
+
+def add_receiver(
+    address: str, *, about: Sequence[str] = (), for_org: bool = False
+) -> Call[people.Receiver]:
+    """A webhook or an address of mail that is told; the secret is in this answer only."""
+    body = checked(people.AddReceiver, address=address, about=tuple(about), for_org=for_org)
+    return post("/receivers", people.Receiver, body)
+
+
+def remove_receiver(receiver: str) -> Call[people.Receivers]:
+    """It is told nothing more."""
+    return post(f"/receivers/{path_id(receiver)}/remove", people.Receivers)
+
+
+def test_receiver(receiver: str) -> Call[people.Receiver]:
+    """It is sent a message, to see whether it comes."""
+    return post(f"/receivers/{path_id(receiver)}/test", people.Receiver)

@@ -1,0 +1,124 @@
+"""Calls about orgs and users: their money, caps and bounds, and who may still ask."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from parkade.client.call import Call, checked, get, path_id, post
+from parkade.wire import people
+
+
+def create_org(org: str) -> Call[people.Org]:
+    """A new customer."""
+    return post("/orgs", people.Org, checked(people.CreateOrg, org=org))
+
+
+def orgs() -> Call[people.Orgs]:
+    """The orgs the caller may see."""
+    return get("/orgs", people.Orgs)
+
+
+def deposit(org: str, amount: Decimal | str) -> Call[people.Org]:
+    """Money from outside for an org."""
+    body = checked(people.Deposit, amount=amount)
+    return post(f"/orgs/{path_id(org)}/deposits", people.Org, body)
+
+
+def disburse(org: str, amount: Decimal | str, *, reason: str) -> Call[people.Org]:
+    """An org's money to the outside, as far as nothing has a claim on it."""
+    body = checked(people.Adjust, amount=amount, reason=reason)
+    return post(f"/orgs/{path_id(org)}/disbursements", people.Org, body)
+
+
+def refund(org: str, amount: Decimal | str, *, reason: str) -> Call[people.Org]:
+    """The operator's money to an org."""
+    body = checked(people.Adjust, amount=amount, reason=reason)
+    return post(f"/orgs/{path_id(org)}/refunds", people.Org, body)
+
+
+def set_grant(org: str, *, amount: Decimal | str, every: timedelta) -> Call[people.Org]:
+    """Money now and again and again; 0 ends it."""
+    body = checked(people.SetGrant, amount=amount, every=every)
+    return post(f"/orgs/{path_id(org)}/grant", people.Org, body)
+
+
+def set_org_cap(
+    org: str,
+    *,
+    cap: Decimal | str | None,
+    period: people.CapPeriod = "total",
+    most_gpus: int | None = None,
+) -> Call[people.Org]:
+    """The most that all workloads of an org may cost, and the most GPUs that they hold; None: no
+    cap."""
+    body = checked(people.SetCap, cap=cap, period=period, most_gpus=most_gpus)
+    return post(f"/orgs/{path_id(org)}/cap", people.Org, body)
+
+
+def set_org_bounds(
+    org: str,
+    *,
+    open_workloads: int | None = None,
+    submits_per_minute: int | None = None,
+    starts_per_minute: int | None = None,
+) -> Call[people.Org]:
+    """How many workloads an org may have open, submit and start in a minute; None: the default."""
+    body = checked(
+        people.SetOrgBounds,
+        open_workloads=open_workloads,
+        submits_per_minute=submits_per_minute,
+        starts_per_minute=starts_per_minute,
+    )
+    return post(f"/orgs/{path_id(org)}/bounds", people.Org, body)
+
+
+def disable_org(org: str) -> Call[people.Org]:
+    """All tokens of an org are refused, and its work ends with the market's notice."""
+    body = checked(people.SetOrgDisabled, is_disabled=True)
+    return post(f"/orgs/{path_id(org)}/disabled", people.Org, body)
+
+
+def enable_org(org: str) -> Call[people.Org]:
+    """The org's tokens are good again; what ended stays so."""
+    body = checked(people.SetOrgDisabled, is_disabled=False)
+    return post(f"/orgs/{path_id(org)}/disabled", people.Org, body)
+
+
+def create_user(request: people.CreateUser) -> Call[people.User]:
+    """A new user."""
+    return post("/users", people.User, request)
+
+
+def users() -> Call[people.Users]:
+    """The users the caller may see."""
+    return get("/users", people.Users)
+
+
+def set_cap(
+    user: str,
+    *,
+    cap: Decimal | str | None,
+    period: people.CapPeriod = "total",
+    most_gpus: int | None = None,
+) -> Call[people.User]:
+    """The most that a user's workloads may cost, and the most GPUs that they hold; None: what its
+    org may."""
+    body = checked(people.SetCap, cap=cap, period=period, most_gpus=most_gpus)
+    return post(f"/users/{path_id(user)}/cap", people.User, body)
+
+
+def set_unix_name(user: str, *, unix_name: str | None) -> Call[people.User]:
+    """The Unix user of a user's workloads, from their next attempt on; None: the agent's own."""
+    body = checked(people.SetUnixName, unix_name=unix_name)
+    return post(f"/users/{path_id(user)}/unix-name", people.User, body)
+
+
+def disable_user(user: str) -> Call[people.User]:
+    """All tokens of a user are refused from now on; its work goes on."""
+    body = checked(people.SetUserDisabled, is_disabled=True)
+    return post(f"/users/{path_id(user)}/disabled", people.User, body)
+
+
+def enable_user(user: str) -> Call[people.User]:
+    """The user's tokens are good again, those that are not revoked and have not expired."""
+    body = checked(people.SetUserDisabled, is_disabled=False)
+    return post(f"/users/{path_id(user)}/disabled", people.User, body)

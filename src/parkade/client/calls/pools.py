@@ -1,0 +1,100 @@
+"""Calls about pools and their nodes, and the terms and prices of markets."""
+
+from parkade.client.call import Call, checked, get, path_id, post
+from parkade.wire import effects, pools
+
+
+def open_pool(pool: pools.OpenPool) -> Call[pools.Pool]:
+    """A new pool."""
+    return post("/pools", pools.Pool, pool)
+
+
+def list_pools() -> Call[pools.Pools]:
+    """All pools."""
+    return get("/pools", pools.Pools)
+
+
+def add_nodes(pool: str, nodes: pools.AddNodes) -> Call[pools.Pool]:
+    """More nodes of a pool."""
+    return post(f"/pools/{path_id(pool)}/nodes", pools.Pool, nodes)
+
+
+def close_pool(pool: str) -> Call[pools.Pools]:
+    """A pool whose nodes are drained is closed; the pools that remain."""
+    return post(f"/pools/{path_id(pool)}/close", pools.Pools)
+
+
+def fence(pool: str) -> Call[pools.Pool]:
+    """A pool's nodes are closed to jobs that are not Parkade's."""
+    return post(f"/pools/{path_id(pool)}/fence", pools.Pool)
+
+
+def unfence(pool: str) -> Call[pools.Pool]:
+    """They are open again, where nothing is sold that needs the fence."""
+    return post(f"/pools/{path_id(pool)}/unfence", pools.Pool)
+
+
+def change_terms(market: str, change: pools.ChangeTerms) -> Call[pools.Market]:
+    """New terms of a market, now or from a date on."""
+    return post(f"/markets/{path_id(market)}/terms", pools.Market, change)
+
+
+def prices() -> Call[pools.Prices]:
+    """Every market's public prices."""
+    return get("/prices", pools.Prices)
+
+
+def plan_prices(market: str, sheet: pools.SetPrices) -> Call[effects.Effect]:
+    """The workloads that a new price sheet would tell to leave; nothing is changed."""
+    return post(f"/prices/{path_id(market)}/plan", effects.Effect, sheet)
+
+
+def set_prices(market: str, sheet: pools.SetPrices) -> Call[pools.Sheet]:
+    """A new price sheet."""
+    return post(f"/prices/{path_id(market)}", pools.Sheet, sheet)
+
+
+def nodes(*, market: str | None = None) -> Call[pools.Nodes]:
+    """All nodes, or those of a market."""
+    return get("/nodes", pools.Nodes, market=market)
+
+
+def drain(node: str, *, reason: str) -> Call[pools.Node]:
+    """The node is emptied: its workloads get their notice and are moved."""
+    return post(
+        f"/nodes/{path_id(node)}/drain", pools.Node, checked(pools.NodeReason, reason=reason)
+    )
+
+
+def undrain(node: str) -> Call[pools.Node]:
+    """The node takes work again."""
+    return post(f"/nodes/{path_id(node)}/undrain", pools.Node)
+
+
+def remove_node(node: str) -> Call[pools.Pools]:
+    """A drained node is removed from its pool; the pools as they are then."""
+    return post(f"/nodes/{path_id(node)}/remove", pools.Pools)
+
+
+def cordon(node: str, *, reason: str) -> Call[pools.Node]:
+    """No new work on a node."""
+    return post(
+        f"/nodes/{path_id(node)}/cordon", pools.Node, checked(pools.NodeReason, reason=reason)
+    )
+
+
+def uncordon(node: str) -> Call[pools.Node]:
+    """The caller's cordon is lifted."""
+    return post(f"/nodes/{path_id(node)}/uncordon", pools.Node)
+
+
+def fail(node: str, *, reason: str) -> Call[pools.Node]:
+    """The node is broken: its workloads are healed."""
+    return post(
+        f"/nodes/{path_id(node)}/fail", pools.Node, checked(pools.NodeReason, reason=reason)
+    )
+
+
+def restore(node: str) -> Call[pools.Node]:
+    """The node is back in play."""
+    return post(f"/nodes/{path_id(node)}/restore", pools.Node)

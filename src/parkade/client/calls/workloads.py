@@ -1,0 +1,115 @@
+"""Calls about workloads and arrays: submit, look, change, end."""
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from parkade.client.call import Call, checked, get, path_id, post
+from parkade.wire import effects, workloads
+from parkade.wire.spec import WorkloadSpec
+
+
+def submit(
+    spec: WorkloadSpec, *, market: str | None = None, org: str | None = None, hold: bool = False
+) -> Call[workloads.Workload]:
+    """A workload to be run; its folder is the present one where the spec names none."""
+    return post("/workloads", workloads.Workload, _submit(spec, market, org, hold=hold))
+
+
+def plan(
+    spec: WorkloadSpec, *, market: str | None = None, org: str | None = None
+) -> Call[workloads.Plan]:
+    """What the next clearing would do with it; nothing is submitted."""
+    return post("/workloads/plan", workloads.Plan, _submit(spec, market, org, hold=False))
+
+
+def _submit(
+    spec: WorkloadSpec, market: str | None, org: str | None, *, hold: bool
+) -> workloads.Submit:
+    if spec.workdir is None:
+        spec = spec.model_copy(update={"workdir": os.getcwd()})  # noqa: PTH109
+    return checked(workloads.Submit, spec=spec, market=market, org=org, hold=hold)
+
+
+def list_workloads(
+    *,
+    all: bool = False,
+    org: str | None = None,
+    name: str | None = None,
+    user: str | None = None,
+    phases: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    since: datetime | None = None,
+    limit: int = 100,
+    array: str | None = None,
+    after: str | None = None,
+) -> Call[workloads.Workloads]:
+    """The caller's workloads, newest first; the ended ones too with `all` or a phase of theirs.
+
+    `name` may have `*`, `?` and `[...]`; each label is `KEY` or `KEY=VALUE`, and all must be there;
+    `since`: not ended before. `array`: the members of an array, in place of what is no member."""
+    asked = {"all": all, "org": org, "name": name, "user": user, "limit": limit, "after": after}
+    asked["array"] = array
+    chosen = {"phase": ",".join(phases) or None, "label": ",".join(labels) or None}
+    return get("/workloads", workloads.Workloads, **asked, **chosen, since=since)
+
+
+def workload(workload: str) -> Call[workloads.Workload]:
+    """One workload."""
+    return get(f"/workloads/{path_id(workload)}", workloads.Workload)
+
+
+def why(workload: str) -> Call[workloads.Why]:
+    """Why it is where it is."""
+    return get(f"/workloads/{path_id(workload)}/why", workloads.Why)
+
+
+def hold(workload: str) -> Call[workloads.Workload]:
+    """Keep it from starting."""
+    return post(f"/workloads/{path_id(workload)}/hold", workloads.Workload)
+
+
+def release(workload: str) -> Call[workloads.Workload]:
+    """The opposite of hold."""
+    return post(f"/workloads/{path_id(workload)}/release", workloads.Workload)
+
+
+def cancel(
+    workload: str, *, now: bool = False, members: str | None = None
+) -> Call[workloads.Workload]:
+    """End it, with the market's notice unless `now`; of an array all `members`, or these."""
+    body = checked(workloads.Cancel, now=now, members=members)
+    return post(f"/workloads/{path_id(workload)}/cancel", workloads.Workload, body)
+
+
+def bid(
+    workload: str, *, limit_price: Decimal | str, members: str | None = None
+) -> Call[workloads.Workload]:
+    """A new limit per GPU-hour; of an array for all `members`, or for these."""
+    body = checked(workloads.Bid, limit_price=limit_price, members=members)
+    return post(f"/workloads/{path_id(workload)}/bid", workloads.Workload, body)
+
+
+def plan_bid(
+    workload: str, *, limit_price: Decimal | str, members: str | None = None
+) -> Call[effects.Effect]:
+    """The workloads that a new limit would tell to leave; nothing is changed."""
+    body = checked(workloads.Bid, limit_price=limit_price, members=members)
+    return post(f"/workloads/{path_id(workload)}/bid/plan", effects.Effect, body)
+
+
+def change_bounds(workload: str, request: workloads.Bounds) -> Call[workloads.Workload]:
+    """Another `max_spend` or `max_duration` while it lives; None in the request takes one away."""
+    return post(f"/workloads/{path_id(workload)}/bounds", workloads.Workload, request)
+
+
+def resubmit(workload: str, request: workloads.Resubmit) -> Call[workloads.Workload]:
+    """Run a workload that ended again, under its id and from its checkpoints."""
+    return post(f"/workloads/{path_id(workload)}/resubmit", workloads.Workload, request)
+
+
+def retry(workload: str, *, members: str | None = None) -> Call[workloads.Workload]:
+    """Run members of an array again that have ended; None: all that failed."""
+    body = checked(workloads.Retry, members=members)
+    return post(f"/workloads/{path_id(workload)}/retry", workloads.Workload, body)

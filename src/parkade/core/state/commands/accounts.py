@@ -1,0 +1,134 @@
+"""Commands about orgs, users and tokens, their money, and what they may spend, hold and open."""
+
+from parkade.core.state.commands.command import Command
+from parkade.core.state.people import CapPeriod, Role
+
+
+class CreateOrg(Command, frozen=True, kw_only=True):
+    """A customer."""
+
+    org: str
+
+
+class CreateUser(Command, frozen=True, kw_only=True):
+    """A person or program of an org; its workloads run as `unix_name`, None: as the agent's own
+    user."""
+
+    user: str
+    org: str
+    role: Role
+    unix_name: str | None
+
+
+class AddToken(Command, frozen=True, kw_only=True):
+    """A token's digest (SHA-256 of 256 random bits, hexadecimal); the token is never stored.
+    `pool`: it is for that pool's agent only. `is_read_only`: it may only look. `lasts_us`: it is
+    refused so long from now on; None: it lasts as long as the token `made_with` with which it is
+    asked for. `made_with` None: the server makes it."""
+
+    token: str
+    user: str
+    digest: str
+    pool: str | None = None
+    is_read_only: bool = False
+    lasts_us: int | None = None
+    made_with: str | None = None
+
+
+class RevokeToken(Command, frozen=True, kw_only=True):
+    """The token is refused from now on."""
+
+    token: str
+
+
+class Deposit(Command, frozen=True, kw_only=True):
+    """Money from outside for an org."""
+
+    org: str
+    micros: int
+
+
+class Adjust(Command, frozen=True, kw_only=True):
+    """Money that an operator moves by hand, and why: from the operator's own account to an org
+    (`is_refund`), or from an org to the outside."""
+
+    org: str
+    micros: int
+    is_refund: bool
+    reason: str
+
+
+class SetGrant(Command, frozen=True, kw_only=True):
+    """An org gets `micros` now and every `every_us` again; `micros` 0 ends it."""
+
+    org: str
+    micros: int
+    every_us: int
+
+
+class SetCap(Command, frozen=True, kw_only=True):
+    """The most that all workloads of a user may cost, in each period, and the most GPUs that they
+    may hold at once; None: what its org may."""
+
+    user: str
+    cap_micros: int | None
+    period: CapPeriod = CapPeriod.TOTAL
+    most_gpus: int | None = None
+
+
+class SetOrgCap(Command, frozen=True, kw_only=True):
+    """As `SetCap`, of all workloads of an org; None: what its account has."""
+
+    org: str
+    cap_micros: int | None
+    period: CapPeriod = CapPeriod.TOTAL
+    most_gpus: int | None = None
+
+
+class SetOrgBounds(Command, frozen=True, kw_only=True):
+    """How many workloads an org may have open, submit and start in a minute; None: the default."""
+
+    org: str
+    open_workloads: int | None
+    submits_per_minute: int | None
+    starts_per_minute: int | None
+
+
+class SetOrgDisabled(Command, frozen=True, kw_only=True):
+    """An org's tokens are refused and its work ends with notice, or its tokens are taken again."""
+
+    org: str
+    is_disabled: bool
+
+
+class SetUserDisabled(Command, frozen=True, kw_only=True):
+    """All tokens of a user are refused from now on, or no longer. Its work goes on."""
+
+    user: str
+    is_disabled: bool
+
+
+class SetUnixName(Command, frozen=True, kw_only=True):
+    """A user's workloads run as this Unix user from their next attempt on; None: as the agent's own
+    user."""
+
+    user: str
+    unix_name: str | None
+
+
+AccountCommand = (
+    CreateOrg
+    | CreateUser
+    | AddToken
+    | RevokeToken
+    | Deposit
+    | Adjust
+    | SetGrant
+    | SetCap
+    | SetOrgCap
+    | SetOrgBounds
+    | SetOrgDisabled
+    | SetUserDisabled
+    | SetUnixName
+)
+"""About orgs, users, tokens and their money."""

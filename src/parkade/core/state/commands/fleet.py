@@ -1,0 +1,112 @@
+"""Commands about pools and nodes: what there is, and what takes no work."""
+
+import msgspec
+
+from parkade.core.fleet.market import InstanceType, MarketTerms
+from parkade.core.state.commands.command import Command
+
+
+class NewMarket(msgspec.Struct, frozen=True, kw_only=True):
+    """What a market that is not open yet is opened with."""
+
+    instance_type: InstanceType
+    terms: MarketTerms
+
+
+class Supply(msgspec.Struct, frozen=True, kw_only=True):
+    """Nodes for a market; `fabrics` is (fabric, its nodes). `opens` None: the market is open."""
+
+    market: str
+    opens: NewMarket | None
+    fabrics: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class OpenPool(Command, frozen=True, kw_only=True):
+    """Nodes of one supplier (an org; None: the operator) at one site behind one engine."""
+
+    pool: str
+    site: str
+    supplier: str | None
+    engine: str
+    supply: Supply
+
+
+class AddNodes(Command, frozen=True, kw_only=True):
+    """More nodes of a pool, for a market of its own site."""
+
+    pool: str
+    supply: Supply
+
+
+class DrainNode(Command, frozen=True, kw_only=True):
+    """Empty a node: no new work, and the workloads there get the market's notice and are moved."""
+
+    node: str
+    reason: str
+
+
+class UndrainNode(Command, frozen=True, kw_only=True):
+    """The node takes work again."""
+
+    node: str
+
+
+class RemoveNode(Command, frozen=True, kw_only=True):
+    """A drained node leaves its pool."""
+
+    node: str
+
+
+class ClosePool(Command, frozen=True, kw_only=True):
+    """Close a pool when all its nodes are drained, and the markets that only it supplied."""
+
+    pool: str
+
+
+class CordonNode(Command, frozen=True, kw_only=True):
+    """No new work on a node, says the asking user."""
+
+    node: str
+    reason: str
+
+
+class UncordonNode(Command, frozen=True, kw_only=True):
+    """The asking user's cordon is lifted."""
+
+    node: str
+
+
+class FailNode(Command, frozen=True, kw_only=True):
+    """The node is broken: out of play, and what runs there is healed."""
+
+    node: str
+    reason: str
+
+
+class RestoreNode(Command, frozen=True, kw_only=True):
+    """The node is well again and back in play."""
+
+    node: str
+
+
+class SetFence(Command, frozen=True, kw_only=True):
+    """Close a pool's nodes to jobs that are not ours, or open them again."""
+
+    pool: str
+    is_on: bool
+
+
+FleetCommand = (
+    OpenPool
+    | AddNodes
+    | DrainNode
+    | UndrainNode
+    | RemoveNode
+    | ClosePool
+    | SetFence
+    | CordonNode
+    | UncordonNode
+    | FailNode
+    | RestoreNode
+)
+"""About pools and nodes."""

@@ -1,0 +1,19 @@
+"""The event of a clearing: the lines that it changed (`state.lines`)."""
+
+from parkade.core.state.events.event import Event
+from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
+
+
+class Cleared(Event, frozen=True, kw_only=True):
+    """One clearing: everything that changed, and nothing that did not."""
+
+    market: str
+    left: tuple[Leaving, ...]
+    won: tuple[Won, ...]
+    repriced: tuple[Repriced, ...]
+    waiting: tuple[Waiting, ...]
+    ladder: tuple[tuple[int, int | None], ...]
+
+    claims: tuple[ClaimKept, ...] = ()
+    """Claims that were handed over before and keep some of their nodes; in journals of before they
+    did, such a claim is among `won` or `left`, with all its nodes."""

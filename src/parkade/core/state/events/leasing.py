@@ -1,0 +1,51 @@
+"""Events about reservations, lending and claims, but for their money (`money`)."""
+
+from parkade.core.reservations.reservation import Claim, Lending, Reservation, ReservationState
+from parkade.core.state.events.event import Event
+
+
+class Reserved(Event, frozen=True, kw_only=True):
+    """A reservation was sold."""
+
+    reservation: Reservation
+
+
+class ReservationChanged(Event, frozen=True, kw_only=True):
+    """It came into force, ended or lapsed; `end_us` where the end became known."""
+
+    reservation: str
+    state: ReservationState
+    end_us: int | None
+
+
+class LendingSet(Event, frozen=True, kw_only=True):
+    """The standing offer changed."""
+
+    reservation: str
+    lending: Lending | None
+
+
+class Claimed(Event, frozen=True, kw_only=True):
+    """The owner wants nodes for itself: queued like a workload, seated by the next clearing."""
+
+    claim: Claim
+
+
+class ClaimSeated(Event, frozen=True, kw_only=True):
+    """Nodes of a claim are free and the owner's."""
+
+    claim: str
+
+    nodes: tuple[str, ...] | None = None
+    """Those that it was promised in place of lost ones; None: all, for the first time."""
+
+
+class Unclaimed(Event, frozen=True, kw_only=True):
+    """The claimed nodes are idle again; `reservation` is None in journals of version 1."""
+
+    claim: str
+    reservation: str | None = None
+
+
+LeasingEvent = Reserved | ReservationChanged | LendingSet | Claimed | ClaimSeated | Unclaimed
+"""About reservations, lending and claims."""

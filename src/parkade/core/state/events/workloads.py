@@ -1,0 +1,201 @@
+"""Events about one workload or array and its attempts, outside a clearing."""
+
+from parkade.core.state.events.event import Event
+from parkade.core.units.indexes import Spans
+from parkade.core.workloads.dependency import Dependency
+from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.workload import Attempt, Stop, Workload
+
+
+class Submitted(Event, frozen=True, kw_only=True):
+    """A workload was accepted."""
+
+    workload: Workload
+
+
+class Resubmitted(Event, frozen=True, kw_only=True):
+    """A workload that had ended goes on under its id: its record as it is from now on."""
+
+    workload: Workload
+
+
+class PhaseChanged(Event, frozen=True, kw_only=True):
+    """A workload was held, released, or ended without an attempt to stop."""
+
+    workload: str
+    phase: Phase
+    why: str
+
+
+class DependenciesMet(Event, frozen=True, kw_only=True):
+    """Others that a workload waited for started or ended as it wants; `phase` is what it becomes,
+    and `why` says why it still waits."""
+
+    workload: str
+    met: tuple[Dependency, ...]
+    phase: Phase
+    why: str
+
+
+class BidChanged(Event, frozen=True, kw_only=True):
+    """A new limit per GPU-hour. `members`: of an array, those that wait to be opened and bid this;
+    none: the array itself, and so all that wait."""
+
+    workload: str
+    limit_price_micros: int
+    members: Spans = ()
+
+
+class BoundsChanged(Event, frozen=True, kw_only=True):
+    """`max_spend` and `max_duration` of a workload are these from now on; None: it has none.
+
+    `must_end_us`: when its seats must be free by it; `is_budget_noted`: whether the event at 80 %
+    counts as made. `members`: of an array, those that wait to be opened and take this
+    `max_duration`; none: the array itself, and so all that wait and have none of their own."""
+
+    workload: str
+    max_spend_micros: int | None
+    max_duration_us: int | None
+    must_end_us: int | None
+    is_budget_noted: bool
+    members: Spans = ()
+
+
+class FellBack(Event, frozen=True, kw_only=True):
+    """Spot work becomes on-demand, so that it makes its deadline: with a window in this fabric, at
+    the price that was agreed when it was submitted, until `must_end_us`."""
+
+    workload: str
+    fabric: str
+    must_end_us: int
+
+    withdraws: bool
+    """Whether it gives up seats that it was promised in another fabric."""
+
+
+class MembersOpened(Event, frozen=True, kw_only=True):
+    """Members of an array take part from now on, each as a workload of its own."""
+
+    workload: str
+    members: Spans
+
+    attempts_before: int = 0
+    """The attempts from which those that ran before are numbered on, so that none of these counts
+    for their back-off; 0: all count, as in journals of before this was said."""
+
+
+class MembersEnded(Event, frozen=True, kw_only=True):
+    """Members of an array that were not open will not be: they ended as `phase` says."""
+
+    workload: str
+    members: Spans
+    phase: Phase
+    why: str
+
+
+class MembersRetried(Event, frozen=True, kw_only=True):
+    """Members of an array that had ended wait to be opened again."""
+
+    workload: str
+    members: Spans
+
+
+class StopOrdered(Event, frozen=True, kw_only=True):
+    """An attempt must leave, decided outside a clearing; `phase` is what its workload becomes."""
+
+    workload: str
+    stop: Stop
+    phase: Phase
+
+
+class Launched(Event, frozen=True, kw_only=True):
+    """All promised seats were free: the attempt is ordered."""
+
+    workload: str
+    attempt: Attempt
+
+
+class Started(Event, frozen=True, kw_only=True):
+    """The engine reported the first process, at `at_us`."""
+
+    workload: str
+    attempt: str
+
+
+class Checkpointed(Event, frozen=True, kw_only=True):
+    """The program reported a finished checkpoint."""
+
+    workload: str
+    attempt: str
+    step: int
+
+
+class Broken(Event, frozen=True, kw_only=True):
+    """A node of the attempt failed; nothing after this is billed."""
+
+    workload: str
+    attempt: str
+
+
+class Ended(Event, frozen=True, kw_only=True):
+    """The seats were seen free. `phase` is what the workload becomes, `summary` how it exited.
+
+    `failures` and `preemptions` are the counts after it. `is_saved`: it said that it saved what it
+    had and is to be run again; False in journals that did not say. `is_unstarted`: it ended before
+    its first process by its org's own doing; False in journals of before this counted.
+    `exit_code`: as `exit_code_of` has it; None where it is not known, and in journals of before it
+    was kept. `held_us`: for how long it held its seats before its first process beyond what is
+    free; billed unless it is the first of its org in a day. None in journals in which only
+    `is_unstarted` counted. `held_in_grace_us`: the part of that time which is within the
+    start grace, `held_idle_us`: that before the launch, in which its promise held idle seats for
+    its own org; both are always billed. None in journals of before they were. `is_refused`: the
+    engine did not start it by no doing of its org, and nothing is billed; False in journals of
+    before this was told.
+    """
+
+    workload: str
+    attempt: str
+    phase: Phase
+    why: str
+    cause: Cause | None
+    summary: str
+    failures: int
+    preemptions: int
+    not_before_us: int
+    is_saved: bool = False
+    is_unstarted: bool = False
+    exit_code: int | None = None
+    held_us: int | None = None
+    held_in_grace_us: int | None = None
+    held_idle_us: int | None = None
+    is_refused: bool = False
+
+
+class BudgetNoted(Event, frozen=True, kw_only=True):
+    """80 % of `max_spend` is spent."""
+
+    workload: str
+
+
+WorkloadStep = (
+    PhaseChanged
+    | DependenciesMet
+    | BidChanged
+    | BoundsChanged
+    | FellBack
+    | MembersOpened
+    | MembersEnded
+    | MembersRetried
+    | StopOrdered
+    | Launched
+    | Started
+    | Checkpointed
+    | Broken
+    | Ended
+    | BudgetNoted
+)
+"""Of one workload that is known, by its id in `workload`."""
+
+
+WorkloadEvent = Submitted | Resubmitted | WorkloadStep
+"""About one workload, outside a clearing."""

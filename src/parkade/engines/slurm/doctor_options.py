@@ -1,0 +1,140 @@
+"""Checks an agent's options against the cluster: each as the agent will use it.
+
+A job is tried by `sbatch --test-only` with the account, partition and so on of the options, and
+through the launcher with the environment that root gave it, where there is one.
+"""
+
+import grp
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from parkade.engines.local import containers
+from parkade.engines.slurm import naming, owners, standing_in
+from parkade.engines.slurm.commands import PATH, SUDO, Commands
+from parkade.engines.slurm.settings import SlurmSettings
+from parkade.ports import EngineError, InvalidSpec, Unreachable
+
+INSTALL = "parkade pool launcher"
+SENT_WITH = ("partition", "account", "qos", "reservation")
+
+
+class Bad(Exception):
+    """A check failed; the message says what to do."""
+
+
+def names(settings: SlurmSettings, commands: Commands) -> str:
+    """`owners`, `stands_in`, and the names of accounts, partitions, QOS and users in all."""
+    try:
+        rules = owners.parse_rules(settings.owners)
+        standing_in.parse(settings.stands_in)
+    except ValueError as error:
+        raise Bad(str(error)) from None
+    found = naming.unknown(settings, commands)
+    if found:
+        raise Bad("; ".join(found))
+    return f"owners: {len(rules)} rules" if rules else "no owners: no job of others is a claim"
+
+
+def container(settings: SlurmSettings, commands: Commands, *, on_nodes: bool) -> str:
+    """The template, and whether its program is here; `on_nodes`: it is looked for there instead."""
+    try:
+        words = containers.parse(settings.container)
+    except ValueError as error:
+        raise Bad(str(error)) from None
+    if not words:
+        return "none: workloads with an image are refused; see the option container"
+    if containers.is_srun(words):
+        listed = commands.run(words[0], "--help").decode(errors="replace")
+        lacking = [
+            one for one in (word.partition("=")[0] for word in words[1:]) if one not in listed
+        ]
+        if lacking:
+            raise Bad(f"container: srun does not know {lacking[0]}: install its plugin (pyxis)")
+        return "srun knows its options"
+    if on_nodes:
+        return f"{words[0]} is looked for on the nodes of the gang"
+    if shutil.which(words[0], path=commands.environment["PATH"]) is None:
+        raise Bad(
+            f"container: {words[0]} is not found here; install it on the nodes, and look there by"
+            " `--gang 2`, or write its path"
+        )
+    return f"{words[0]} is here; `--gang 2` looks on nodes"
+
+
+def container_program(settings: SlurmSettings) -> str | None:
+    """What the nodes must have to run images; None where that is srun's part, or is not known."""
+    try:
+        words = containers.parse(settings.container)
+    except ValueError:
+        return None
+    return None if not words or containers.is_srun(words) else words[0]
+
+
+def python(settings: SlurmSettings, _: Commands) -> str:
+    """The interpreter of the batch script; the gang shows whether the nodes have it."""
+    path = settings.python or sys.executable
+    if not os.access(path, os.X_OK):
+        raise Bad(f"python: {path} is no program here; agent and nodes use the same path")
+    return path
+
+
+def submission(settings: SlurmSettings, commands: Commands) -> str:
+    """Whether Slurm would take a job as the agent sends it. Slurm's word on a cluster that is full
+    or fenced is no fault."""
+    options = [f"#SBATCH --{key}={value}" for key in SENT_WITH if (value := getattr(settings, key))]
+    text = "\n".join(["#!/bin/sh", "#SBATCH --time=1", *options, "true", ""])
+    words, who = _words(settings)
+    try:
+        commands.run(*words, stdin=text)
+    except (InvalidSpec, Unreachable) as error:
+        raise Bad(_advice(settings, commands, str(error))) from None
+    except EngineError as error:
+        return f"not at once: {error}"
+    return f"a job would be taken{who}"
+
+
+def _words(settings: SlurmSettings) -> tuple[tuple[str, ...], str]:
+    """What tries a job, and of whom."""
+    if settings.launcher is None or os.geteuid() == 0:
+        return ("sbatch", "--test-only"), ""
+    given = read_conf(Path(settings.launcher))
+    group = given.get("group", "")
+    try:
+        members = [name for name in grp.getgrnam(group).gr_mem if name != "root"]
+    except KeyError:
+        members = []
+    if not members:
+        raise Bad(f"nobody is in the group {group!r}: usermod -aG {group} USER, for each user")
+    user = members[0]
+    return (SUDO, "-n", settings.launcher, "test", user), f" of {user}, by the launcher"
+
+
+def read_conf(launcher: Path) -> dict[str, str]:
+    """The launcher's own settings. Bad where they cannot be read."""
+    path = launcher.parent / "launcher.conf"
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise Bad(f"{path}: {error.strerror}; see `{INSTALL}`") from None
+    return {key: value for key, _, value in (line.partition("=") for line in lines)}
+
+
+def _advice(settings: SlurmSettings, commands: Commands, why: str) -> str:
+    """The launcher has an environment of its own: what it lacks of ours is the likely reason."""
+    if settings.launcher is None or os.geteuid() == 0:
+        return f"sbatch refuses it: correct the options ({why})"
+    if "verbs and their words" in why:
+        return f"the launcher is of an older Parkade: install it again by `{INSTALL}`"
+    given, options = read_conf(Path(settings.launcher)), ""
+    conf = commands.environment.get("SLURM_CONF")
+    if conf and given.get("slurm_conf") != conf:
+        options += f" --conf {conf}"
+    found = shutil.which("sbatch", path=commands.environment["PATH"])
+    path = given.get("path", PATH)
+    if found and shutil.which("sbatch", path=path) != found:
+        options += f" --path {Path(found).parent}"
+    if options:
+        return f"the launcher has another environment: install it again by `{INSTALL}{options}`"
+    return f"the launcher's sbatch refuses it ({why})"

@@ -1,0 +1,33 @@
+"""What a change would do to those who run, told before it is made."""
+
+from parkade.wire.model import Answer
+from parkade.wire.scalars import Span
+
+
+class Leaving(Answer):
+    """A workload that would be told to leave."""
+
+    workload: str
+    name: str
+    org: str
+    gpus: int
+    nodes: tuple[str, ...]
+
+
+class Effect(Answer):
+    """What a change would do in the next clearing, were that run now; nothing is changed.
+
+    `leaves`: of the workloads that the caller may see, those that would be told to leave by it.
+    `others`: how many of other orgs would; null where the answer would tell their limits to an
+    owner that lends to them. `clears_within`: the next clearing is no further away.
+    `gone_within`: their time to leave, from that clearing on. `may_evict`: whether any leaves, or
+    may. `says`: all of it in words.
+    """
+
+    market: str
+    leaves: tuple[Leaving, ...]
+    others: int | None
+    clears_within: Span
+    gone_within: Span
+    may_evict: bool
+    says: str
