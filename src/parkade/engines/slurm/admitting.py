@@ -45,7 +45,7 @@ def outside(group: str, users: Iterable[str]) -> tuple[str, ...]:
 
 
 def _groups_of(user: str, otherwise: int) -> list[int]:
-    """A user that this machine does not know is nobody's omission here."""
+    """`otherwise` alone where this machine does not know the user."""
     try:
         return os.getgrouplist(user, pwd.getpwnam(user).pw_gid)
     except (KeyError, ValueError):

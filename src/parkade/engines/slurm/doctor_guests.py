@@ -16,8 +16,8 @@ from parkade.engines.slurm.settings import SlurmSettings
 
 
 def guests(settings: SlurmSettings, commands: Runner) -> str:
-    """Who is in the account of guests and in the launcher's group. Bad where one who is to run
-    cannot, or counts against an owner's limit."""
+    """How many users are in the account of guests, and which are not in it or in the launcher's
+    group. Bad where a user's work could not run, or counts against an owner's limit."""
     known = admitting.associated(commands)
     people = {user for user in known or () if admitting.is_person(user)}
     is_root = os.geteuid() == 0
