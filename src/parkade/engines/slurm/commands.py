@@ -175,8 +175,8 @@ def _error(program: str, complaint: str) -> Exception:
     lower = words.lower()
     if any(one in lower for one in OUT_OF_REACH):
         return Unreachable(words)
-    for refusal, admitted in ADMITTED_BY.items():
-        if refusal in lower:
+    for phrase, admitted in ADMITTED_BY.items():
+        if phrase in lower:
             return NotAdmitted(f"{words}; {admitted}")
     if "reservation" in lower:
         # Nodes come into a fence and leave it; what is outside of it now may be inside soon.
