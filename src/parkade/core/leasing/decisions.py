@@ -21,7 +21,7 @@ from parkade.core.units.money import format_amount
 from parkade.core.units.names import numbered, scoped
 from parkade.core.units.phrases import some_of
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.units.time import MINUTE_US, SECOND_US, Window
+from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US, Window
 from parkade.core.workloads.life import Why
 
 START_SLACK_US = 5_000_000
@@ -130,12 +130,11 @@ def _bad_window(market: Market, window: Window, now_us: int) -> Refusal | None:
 
 
 def _span(us: int) -> str:
-    """As people write it, rounded up to whole minutes where it has many."""
-    if us < 2 * MINUTE_US:
-        return f"{-(-us // SECOND_US)} s"
-    minutes = -(-us // MINUTE_US)
-    days, hours = minutes // (24 * 60), minutes // 60 % 24
-    parts = ((days, "d"), (hours, "h"), (minutes % 60, "min"))
+    """As people write it, rounded up to whole seconds, from an hour on to whole minutes."""
+    unit_us = SECOND_US if us < HOUR_US else MINUTE_US
+    seconds = -(-us // unit_us) * (unit_us // SECOND_US)
+    days, hours, minutes = seconds // 86_400, seconds // 3_600 % 24, seconds // 60 % 60
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (seconds % 60, "s"))
     return " ".join(f"{count} {unit}" for count, unit in parts if count)
 
 
