@@ -10,8 +10,8 @@ import pytest
 from tests.api.town import Town
 
 
-def pool(town: Town, **terms: object) -> None:
-    town.pool(billing_period="1h", window_deposit="1/10", **terms)
+def pool(town: Town, rate: str = "4") -> None:
+    town.pool(billing_period="1h", window_deposit="1/10", reservation_rate=rate)
 
 
 def poor(town: Town) -> tuple[str, str]:
@@ -48,7 +48,7 @@ def test_only_an_operator_is_told_to_deposit(fresh: Town) -> None:
 
 
 def test_a_window_costs_in_all_what_its_plan_says_to_the_last_micro_unit(fresh: Town) -> None:
-    pool(fresh, reservation_rate="3.000001")
+    pool(fresh, rate="3.000001")
     _, owner = fresh.org()
     start = datetime.now().astimezone().replace(microsecond=0) + timedelta(hours=2)
     ends = (start + timedelta(hours=2, microseconds=7), start + timedelta(hours=5, microseconds=1))

@@ -85,7 +85,9 @@ def test_a_later_end_says_that_it_counts_from_the_present_one(town: Town) -> Non
     town.done(town.post("/reservations", {"nodes": 1, "name": org, "end": "+5h"}, token))
     place = f"/reservations/{org}/change/extend"
     assert "+2h: two hours after its present end" in seen(person.text(place))
-    assert "nothing is charged now; the added time costs 16.00" in seen(person.text(place, end="+2h"))
+    assert "nothing is charged now; the added time costs 16.00" in seen(
+        person.text(place, end="+2h")
+    )
 
 
 def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(town: Town) -> None:

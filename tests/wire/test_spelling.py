@@ -33,7 +33,7 @@ def test_a_term_of_a_market_beside_its_terms_is_no_such_key(key: str) -> None:
     assert explain_unknown_key((key,), pools.OpenPool) == ("invalid", "no such key")
 
 
-WRONG = (
+WRONG: tuple[object, ...] = (
     *("abc", "", "x" * 100_000, "x\0", "ü", -1, 10**12, 1.5, True, None),
     *([], {}, ["a", 3], {"a": 1}, {"a": []}, [{}]),
 )

@@ -78,7 +78,9 @@ def end(
 
 def extend(
     reservation: str,
-    end: Annotated[str, typer.Option(help="+2h: two hours after its present end; or like 2026-01-31.")],
+    end: Annotated[
+        str, typer.Option(help="+2h: two hours after its present end; or like 2026-01-31.")
+    ],
     plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:

@@ -73,7 +73,7 @@ def reservation_cost(reservation: Reservation) -> Cost:
     if window.end_us is None:
         says = "no bound: it is open-ended, and paid ahead by billing period until it is ended"
         return _cost(reservation.rate_micros, gpus, None, says + _kept(reservation))
-    most = amount_of(rate, window.end_us - window.start_us)
+    most = amount_of(rate, max(0, window.end_us - window.start_us))
     says = "owed for the whole window, used or not"
     return _cost(reservation.rate_micros, gpus, most, says + _kept(reservation))
 

@@ -85,7 +85,11 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
 
 def _first_in_words(market: Market, reservation: Reservation, micros: int) -> str:
     why = first_charge_in_words(market, reservation)
-    return f"{why}: {format_amount(micros)}" if why else f"the first period costs {format_amount(micros)}"
+    return (
+        f"{why}: {format_amount(micros)}"
+        if why
+        else f"the first period costs {format_amount(micros)}"
+    )
 
 
 def first_charge_in_words(market: Market, reservation: Reservation) -> str:
