@@ -377,10 +377,12 @@ MOST_TROUBLES = 100
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """What keeps an agent from its work now, in words for people. `attempt`: which is not started
-    because of it; None: it concerns the pool."""
+    because of it; None: it concerns the pool. `is_note`: it keeps no workload, and is of interest
+    to the pool's operator alone."""
 
     attempt: AttemptName | None
     says: Words
+    is_note: bool = False
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):

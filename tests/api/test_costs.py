@@ -32,6 +32,8 @@ from parkade.ports import StatedTransfer
 from parkade.sim.store import Disk, MemoryStore
 from parkade.sim.story import Story, StoryPlan
 from parkade.wire.costs import ShowbackBy
+from tests.api.focus_rules import COLUMNS as RULES
+from tests.api.focus_rules import broken
 from tests.api.town import Town
 from tests.builders import no_point
 
@@ -121,6 +123,40 @@ def test_quantity_times_price_is_off_by_less_than_a_micro_unit(books: list[Book]
                 assert off < Decimal("0.0000011"), row
 
 
+def test_each_row_meets_the_rules_of_focus(books: list[Book]) -> None:
+    categories = Counter[str | None]()
+    for book in books:
+        for org in book.orgs:
+            for row in asyncio.run(_rows(book, org)):
+                assert not broken(row), (broken(row), row)
+                categories[row["ChargeCategory"]] += 1
+    assert categories["Usage"] > 9 and categories["Purchase"] > 1, categories
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"BilledCost": "1e3"}, "has not the format of a decimal"),
+        ({"BillingCurrency": "credits"}, "has not the format of a currency"),
+        ({"ChargePeriodStart": "2026-01-01T00:00:00.5Z"}, "has not the format of a instant"),
+        ({"ProviderName": None}, "ProviderName is null"),
+        ({"SkuPriceId": None}, "SkuPriceId is null of Usage"),
+        ({"PricingCategory": "Committed"}, "Committed without"),
+        ({"ConsumedUnit": None}, "ConsumedUnit of Usage is None"),
+        ({"SubAccountId": None}, "not null together"),
+        ({"PricingQuantity": "7000000"}, "is not ListCost"),
+        ({"ServiceSubcategory": "GPUs"}, "ServiceSubcategory is 'GPUs'"),
+        ({"Team": "a"}, "no column of FOCUS"),
+    ],
+)
+def test_the_rules_find_what_breaks_them(
+    books: list[Book], changes: dict[str, str | None], says: str
+) -> None:
+    rows = (row for book in books for org in book.orgs for row in asyncio.run(_rows(book, org)))
+    row = next(it for it in rows if it["ChargeCategory"] == "Usage")
+    assert any(says in each for each in broken(row | changes)), broken(row | changes)
+
+
 def test_each_row_has_what_focus_wants_of_it(books: list[Book]) -> None:
     never_null = (
         *("BilledCost", "BillingAccountId", "BillingCurrency", "BillingPeriodEnd"),
@@ -153,6 +189,8 @@ MANDATORY = (
 
 def test_each_column_that_focus_wants_of_everyone_is_there(books: list[Book]) -> None:
     assert len(MANDATORY) == 21 and set(MANDATORY) <= set(focus.COLUMNS)
+    assert {name for name, it in RULES.items() if it.level == "M"} == set(MANDATORY)
+    assert {name for name in focus.COLUMNS if not name.startswith("x_")} == set(RULES)
     for book in books:
         for org in book.orgs:
             for row in asyncio.run(_rows(book, org)):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from parkade.api.translate import amount, instant, micros, microseconds, spec_of, wire_spec
 from parkade.api.views import events as views
 from parkade.api.views import explanations, reservations, workloads
+from parkade.api.views import pools as pool_views
 from parkade.api.views.audience import Owners, Reader, audience, named_in
 from parkade.api.views.costs import workload_cost
 from parkade.api.views.reasons import SENTENCES
@@ -220,6 +221,8 @@ def test_the_most_it_can_cost_is_no_less_than_its_whole_time_at_its_limit(
 def test_what_an_agent_says_of_its_pool_is_told_in_full_to_operators_alone() -> None:
     of_pool = Trouble(attempt=None, says="Slurm does not answer the agent: /etc/slurm.conf")
     own = Trouble(attempt="w1.1", says="it is not in Slurm yet: no launcher")
+    note = Trouble(attempt=None, says="jobs that wait outside the fence: 17", is_note=True)
+    assert note.says in str(pool_views.troubles_say((note, own)))
     one = records.workload("w1", attempt=records.attempt(attempt="w1.1"))
     for is_reachable in (True, False):
         known = workloads.Known(
@@ -236,5 +239,6 @@ def test_what_an_agent_says_of_its_pool_is_told_in_full_to_operators_alone() -> 
         )
         told = explanations.trouble(known, (of_pool,), sees_all=False)
         assert told == (None if is_reachable else explanations.UNSEEN)
-        assert explanations.trouble(known, (of_pool,), sees_all=True) == of_pool.says
+        assert explanations.trouble(known, (note, of_pool), sees_all=True) == of_pool.says
+        assert explanations.trouble(known, (note,), sees_all=True) is None, "it keeps no workload"
         assert explanations.trouble(known, (of_pool, own), sees_all=False) == own.says

@@ -198,6 +198,8 @@ def test_a_market_is_run_from_the_command_line(
         ["uncordon", "n3"],
     ):
         assert "n3" in run("node", *verb).output
+        is_cordoned = verb[0] == "cordon"
+        assert ("n3 cordoned by" in run("node", "list").output) is is_cordoned
     assert "n3" in run("node", "list").output
     run("clock", "confirm")
 

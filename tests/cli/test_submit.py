@@ -18,6 +18,8 @@ from parkade.wire.workloads import Seat
         ("hf", None, None, None),
         (None, {"word": "hf"}, None, {"preset": "hf"}),
         (None, {"word": "SIGUSR1"}, None, {"signal": "SIGUSR1"}),
+        (None, {"word": "TERM"}, None, {"signal": "SIGTERM"}),
+        (None, {"signal": "USR1"}, None, {"signal": "SIGUSR1"}),
         (None, {"word": "none"}, None, {"signal": "none"}),
         (None, {"signal": "SIGUSR2"}, None, {"signal": "SIGUSR2"}),
         (None, {"command": "./save.sh"}, None, {"command": "./save.sh"}),

@@ -25,6 +25,7 @@ from parkade.console.routes import (
     session,
     submit,
     supply,
+    what_if,
     workloads,
 )
 from parkade.control.clock import SystemClock
@@ -36,7 +37,8 @@ from tests.console.visitor import Visitor, visitor
 
 MODULES = (
     events, front, incidents, live, market, money,
-    operate, people, reservation, reservations, reserve, session, submit, supply, workloads,
+    operate, people, reservation, reservations, reserve, session, submit, supply, what_if,
+    workloads,
 )  # fmt: skip
 FORMS = sorted(
     route.path

@@ -4,10 +4,22 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from parkade.console.history import History, Sample, _read, _write, points
+from msgspec.structs import replace
+
+from parkade.console.history import (
+    History,
+    MarketSample,
+    Sample,
+    _read,
+    _write,
+    points,
+    sample_of,
+)
 from parkade.console.sessions import MOST_OF_A_TOKEN, Sessions
 from parkade.console.throttle import Throttle
-from tests.api.town import town
+from parkade.wire.lot import Lot
+from tests.api.town import Town, town
+from tests.builders import pool_body, terms_body
 from tests.console.visitor import visitor
 from tests.waits import until
 
@@ -98,3 +110,29 @@ def test_samples_show_an_org_its_own_part() -> None:
     (own,) = points([sample], org="lab", market="m")
     assert whole.layers == (16, 8, 0, 0, 4, 0) and whole.price_micros is None
     assert own.layers == (0, 0, 8)
+
+
+def test_a_market_is_shown_its_own_gpus_and_what_an_older_version_kept_is_a_gap() -> None:
+    small = MarketSample(
+        owner=0, lent=0, spot=2, on_demand=0, idle=4, out=0, orgs={"lab": (0, 0, 2)}
+    )
+    (old,) = _read(KEPT / "console-history-v1.jsonl", 1060)
+    new = replace(old, at_s=1120, prices={"garage": 5}, markets={"garage": small})
+    (own,) = points([old, new], org=None, market="garage", is_of_all=False)
+    assert (own.at_s, own.layers, own.price_micros) == (1120, (0, 0, 2, 0, 4, 0), 5)
+    (of_lab,) = points([old, new], org="lab", market="garage", is_of_all=False)
+    assert of_lab.layers == (0, 0, 2)
+    assert points([new], org=None, market="hall", is_of_all=False) == []
+
+
+def test_a_sample_of_two_markets_has_the_gpus_of_each(fresh: Town) -> None:
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    fresh.done(fresh.post("/pools", pool_body(["hall-1"], pool="hall", terms=terms_body())))
+    attempt = fresh.wait_for_attempt(pool, fresh.submit(pool, owner, nodes=2, gpus=2))
+    assert fresh.observe(pool, fresh.running(attempt)).is_success
+    lot = Lot.model_validate(fresh.done(fresh.get("/lot")))
+    sample = sample_of(lot, {}, at_s=1)
+    assert (sample.spot, sample.idle) == (4, 14)
+    hall, lab = sample.markets["hall"], sample.markets[pool]
+    assert (hall.spot, hall.idle, hall.orgs) == (0, 2, {})
+    assert (lab.spot, lab.idle) == (4, 12) and list(lab.orgs.values()) == [(0, 0, 4)]

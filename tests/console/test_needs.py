@@ -11,9 +11,12 @@ from parkade.wire.people import Capped
 AT = datetime(2026, 1, 31, tzinfo=UTC)
 
 
+def lot_of(*holders: LotHolder) -> Lot:
+    return Lot(sequence=1, at=AT, nodes=(), holders=holders, fabrics=(), sums=None, promises=None)
+
+
 def said(*capped: tuple[str, Capped], holders: tuple[LotHolder, ...] = ()) -> list[str]:
-    lot = Lot(sequence=1, at=AT, nodes=(), holders=holders, fabrics=(), sums=None, promises=None)
-    return [it.says for it in needs(lot, (), (), user=None, capped=capped)]
+    return [it.says for it in needs(lot_of(*holders), (), (), user=None, capped=capped)]
 
 
 def spent(amount: str, **changes: Any) -> Capped:
@@ -74,3 +77,23 @@ def test_two_of_one_name_that_wait_are_told_apart() -> None:
     waiting = {"name": "count", "phase": "queued", "notice": None, "says": "its limit is low"}
     found = said(holders=tuple(leaving(each, **waiting) for each in ("w7", "w8")))
     assert found == [f"{each} count of lab waits: its limit is low" for each in ("w7", "w8")]
+
+
+def test_no_bid_above_what_on_demand_costs_is_proposed() -> None:
+    waiting = {"phase": "queued", "notice": None, "says": "low", "price_to_win": Decimal("36.12")}
+    lot = lot_of(leaving("w7", **waiting))
+    for posted, action, says in (
+        ("12", None, "; a limit of 36.12 would win, and on-demand costs 12.00"),
+        ("40", ("Bid 36.12", "/workloads/w7/bid?limit_price=36.12"), ""),
+    ):
+        (need,) = needs(lot, (), (), user=None, on_demand={"w7": Decimal(posted)})
+        assert (need.action, need.says) == (action, f"w7 sweep of lab waits: low{says}")
+
+
+def test_an_array_whose_members_are_open_does_not_wait_itself() -> None:
+    waiting = {"phase": "queued", "notice": None, "says": "low"}
+    members = tuple(leaving(each, **waiting) for each in ("w3", "w3_0"))
+    assert said(holders=members) == ["w3_0 sweep of lab waits: low"]
+    lot = lot_of(leaving("w3_0", **waiting, price_to_win=Decimal(36)))
+    (need,) = needs(lot, (), (), user=None, on_demand={"w3": Decimal(12)})
+    assert need.action is None, "what on-demand costs is known by the array"

@@ -284,3 +284,54 @@ def test_an_offer_says_before_what_guests_must_bid_and_keeps_what_was_typed(scen
     assert "it lends nothing more" in page and "Stop lending" in page
     page = owner.text("/reservations/aurelia/lend", floor="1", keep="5")
     assert page.count("keep 0 to 2 nodes") == 1
+
+
+def test_an_org_has_one_colour_whoever_looks(scene) -> None:  # type: ignore[no-untyped-def]
+    _, people = scene
+
+    def colour(who: str) -> str:
+        page = people[who].text("/workloads")
+        (found,) = set(re.findall(r'class="badge c(\d)"[^>]*>[^<]*</span><span>bertram<', page))
+        return str(found)
+
+    assert colour("operator") == colour("bertram-owner") == colour("bertram-member")
+
+
+def test_a_node_that_a_person_failed_stands_beside_the_incidents(fresh: Town) -> None:
+    fresh.pool()
+    operator = visitor(fresh.url, fresh.operator)
+    assert "None." in operator.text("/incidents")
+    fresh.done(fresh.post("/nodes/lab-3/fail", {"reason": "a burnt cable"}))
+    page = operator.text("/incidents")
+    assert "a burnt cable" in page and "None was opened" in page and "/events?about=lab-3" in page
+
+
+def test_nodes_that_an_owner_waits_for_are_not_called_used(fresh: Town) -> None:
+    pool, (org, owner), (_, guest) = fresh.pool(2, notice="60s"), fresh.org("9000"), fresh.org()
+    fresh.done(fresh.post("/reservations", {"nodes": 2}, owner))
+    fresh.done(fresh.post(f"/reservations/{org}/lend", {"floor": "1"}, owner))
+    workload = fresh.submit(pool, guest, limit_price="5", nodes=2, gpus=2)
+    attempt = fresh.wait_for_attempt(pool, workload)
+    assert fresh.observe(pool, fresh.running(attempt)).is_success
+    fresh.done(fresh.post(f"/reservations/{org}/claims", {"nodes": 2}, owner))
+    person = visitor(fresh.url, owner)
+    page = person.text("/reservations")
+    assert "2 of them waited for" in page and "waits now" in page
+
+
+def test_the_page_of_an_array_leads_to_its_members(fresh: Town) -> None:
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    array = fresh.submit(pool, owner, name="sweep", array="0-9%3")
+    attempt = fresh.wait_for_attempt(pool, f"{array}_1")
+    assert fresh.observe(pool, fresh.running(attempt)).is_success
+    person = visitor(fresh.url, owner)
+    page = person.text(f"/workloads/{array}")
+    for index in range(3):
+        assert f'href="/workloads/{array}_{index}"' in page
+    assert f'href="/workloads/{array}_3"' not in page, "it is not open yet"
+    for absent in ("It has not started yet", "Output of rank", "attempts", "name a member"):
+        assert absent not in page, absent
+    assert "older than what this page reads" not in person.text(f"/workloads/{array}_1")
+    listed = person.text("/workloads", array=array, all="true")
+    assert f"/workloads/{array}_2" in listed and f'"/workloads/{array}">{array}</a>' in listed
+    assert f'href="/workloads/{array}"' not in person.text("/").partition('id="needs"')[2]

@@ -1,5 +1,6 @@
 """Nodes are reserved and changed from the browser, each with its cost before it is made."""
 
+import html
 import re
 from collections.abc import Iterator
 
@@ -30,7 +31,7 @@ def names(town: Town, token: str) -> list[str]:
 
 def seen(page: str) -> str:
     """What a page says, on one line."""
-    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
 def test_nothing_is_bought_that_was_not_planned_and_then_once(town: Town) -> None:

@@ -168,3 +168,11 @@ def test_a_form_of_very_many_lines_is_refused_in_words(scene) -> None:  # type: 
     told = plan(people["bertram"], **GOOD, env="a\n" * 20_000)
     assert told.status_code == 422
     assert fault(told.text, "env") == "at most 1,000 lines"
+
+
+def test_the_plan_of_an_array_is_said_to_be_of_one_member(scene) -> None:  # type: ignore[no-untyped-def]
+    _, people = scene
+    page = plan(people["aurelia"], **{**GOOD, "limit_price": "3"}, more="array: 0-9%3").text
+    assert "this is of one member of 10, of which 3 run at once at most" in page
+    assert "<dt>an hour, of one</dt>" in page
+    assert "of one" not in plan(people["aurelia"], **GOOD).text

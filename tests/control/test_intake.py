@@ -146,6 +146,14 @@ def test_a_key_that_the_engine_cannot_honour_is_refused_by_name(
     assert found.unsupported(SPEC, ["m"], has_unix_name=True) is None
 
 
+def test_an_image_that_is_refused_names_the_option_that_a_pool_lacks() -> None:
+    found = intake()
+    found.take(observation(5, capabilities=engine("image")), desired=1, now_us=10**9, steady_us=100)
+    asks = msgspec.structs.replace(SPEC, image="torch.sif")
+    refusal = found.unsupported(asks, ["m"], has_unix_name=True)
+    assert refusal is not None and "the option `container`" in refusal.detail
+
+
 def test_one_able_engine_is_enough() -> None:
     found = intake()
     asks = msgspec.structs.replace(SPEC, nodes=2)

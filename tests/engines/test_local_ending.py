@@ -15,7 +15,9 @@ from parkade.control.leadership import FileLeadership
 from parkade.engines.local import overdue, processes, records, spawn
 from parkade.engines.local.ending import end_everything
 from parkade.engines.local.gang import Gang
+from parkade.engines.local.leases import Silence
 from parkade.engines.local.leaving import Leaving
+from parkade.engines.local.state_file import StateFile
 from parkade.ports import Phase
 from tests.engines import standins
 from tests.engines.conftest import LocalPlace, kill_keeper, up
@@ -24,6 +26,7 @@ from tests.engines.trial import (
     NEVER_LEAVES,
     ask,
     attempt_of,
+    launched,
     order_in,
     released,
     run,
@@ -170,6 +173,7 @@ def test_what_outlives_its_kill_under_a_keeper_that_hangs_is_killed_by_the_engin
 
 
 def test_a_program_that_left_no_room_for_a_process_saves_nothing_and_leaves_as_any_other(
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its keeper has to live for the kill, which needs no process."""
@@ -179,9 +183,9 @@ def test_a_program_that_left_no_room_for_a_process_saves_nothing_and_leaves_as_a
 
     monkeypatch.setattr(spawn, "run_beside", no_room)
     rank = records.RankState(pid=1, start_ticks=0, has_ended=False, code=None, signal=None)
-    leaving = object.__new__(Leaving)
-    leaving.folder = Path()
-    vars(leaving)["launch"] = None
-    leaving.gang = Gang((rank,), marks=(), guards=(), is_parent=True)
+    gang = Gang((rank,), marks=(), guards=(), is_parent=True)
+    launch = launched(attempt_of("x"), ((0,),), 1)
+    state = StateFile(tmp_path, launch, records.nothing_yet(launch), gang)
+    leaving = Leaving(state, gang, orders=tmp_path, silence=Silence("", 0))
     leaving._run_beside("save")
-    assert leaving.gang.beside == {}
+    assert gang.beside == {} and not state.now.is_signalled

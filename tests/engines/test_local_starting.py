@@ -35,13 +35,13 @@ def test_a_rank_that_never_runs_its_command_is_told_after_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(spawn, "PREPARE_S", 0.3)
-    gang = object.__new__(spawn.StartingGang)
-    gate, gang._open_gate = os.pipe()
+    gate, open_gate = os.pipe()
     reports = [os.pipe() for _ in range(3)]
-    gang.ranks = [
+    ranks = [
         spawn.StartingRank(index=index, pid=0, report=report)
         for index, (report, _) in enumerate(reports)
     ]
+    gang = spawn.StartingGang(ranks, open_gate)
     os.close(reports[0][1])
     os.write(reports[2][1], b"no such program")
     looks: list[None] = []

@@ -8,6 +8,7 @@ import pytest
 
 from parkade.engines.slurm.answers import Job
 from parkade.engines.slurm.fencing import Fencing
+from parkade.engines.slurm.owners import parse_rules
 from parkade.ports import DesiredState, OwnerReport
 from tests.engines.fake_reservations import SECOND_US, FakeSlurm
 from tests.engines.test_slurm_owners import job as queued
@@ -31,12 +32,14 @@ class Beside:
         return Fencing("box", NODES, self.slurm, self.folder, steady=lambda: self.steady_us)
 
     def look(self, *others: Job, lapse_s: int | None = LAPSE_S, heard: bool = True) -> OwnerReport:
+        return self.fencing.serve(self.desired(lapse_s), others, (), is_heard=heard)
+
+    def desired(self, lapse_s: int | None = LAPSE_S) -> DesiredState:
         lapse_us = None if lapse_s is None else lapse_s * SECOND_US
-        desired = DesiredState(
+        return DesiredState(
             pool="box", epoch=1, installation=None, lineage=None, sequence=1, attempts=(),
             fence_lapse_us=lapse_us,
         )  # fmt: skip
-        return self.fencing.serve(desired, others, (), is_heard=heard)
 
     def pass_s(self, seconds: float) -> None:
         """Time passes on every clock."""
@@ -139,6 +142,66 @@ def test_a_refused_fence_is_told_and_asked_for_again_after_longer_and_longer_pau
     beside.slurm.refuses.clear()
     beside.pass_s(30)
     assert beside.look().fence_stands and beside.fencing.fence.refused is None
+
+
+def test_a_fence_that_a_person_deletes_is_made_anew_and_told_for_a_while(
+    beside: Beside, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert beside.fencing.notes() == (None, None)
+    del beside.slurm.reservations[NAME]
+    assert beside.look().fence_stands
+    (said, _) = beside.fencing.notes()
+    assert said is not None and "was deleted before its end" in said
+    assert said in caplog.text
+    assert beside.look().fence_stands and caplog.text.count("deleted") == 1
+    beside.pass_s(600)
+    assert beside.fencing.notes() == (None, None)
+
+
+def test_a_fence_that_ends_or_that_we_open_was_not_deleted(beside: Beside) -> None:
+    release(beside, 20)
+    beside.look()
+    beside.pass_s(21)
+    beside.look()
+    assert beside.look().fence_stands and beside.fencing.notes() == (None, None)
+    beside.look(lapse_s=None)
+    assert NAME not in beside.slurm.reservations
+    beside.look()
+    assert beside.look().fence_stands and beside.fencing.notes() == (None, None)
+
+
+def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
+    beside: Beside, caplog: pytest.LogCaptureFixture
+) -> None:
+    stray = queued(17, reason="ReqNodeNotAvail,_May_be_reserved", account="stray")
+    others = [stray, queued(18, reason="Priority"), queued(19, reason="Dependency")]
+    beside.look(*others)
+    beside.pass_s(29)
+    beside.look(*others)
+    assert beside.fencing.notes() == (None, None)
+    beside.pass_s(1)
+    beside.look(*others)
+    (_, said) = beside.fencing.notes()
+    assert said == (
+        "jobs that wait outside the fence: 17 of eve (account stray), which no rule of owners fits:"
+        " ReqNodeNotAvail,_May_be_reserved"
+    )
+    beside.look(*others)
+    assert caplog.text.count("17 of eve") == 1, "logged once"
+    beside.look(others[1])
+    assert beside.fencing.notes() == (None, None)
+
+
+def test_an_owners_job_without_room_is_named_once_it_has_waited(beside: Beside) -> None:
+    rules = parse_rules("account:acme=acme")
+    big = queued(25, nodes=3)
+    for _ in range(2):
+        beside.fencing.serve(beside.desired(), [big], rules, is_heard=True)
+        beside.pass_s(30)
+    (_, said) = beside.fencing.notes()
+    assert said == (
+        "jobs that wait outside the fence: 25 of eve: reservation acme has not 6 nodes left for it"
+    )
 
 
 def test_a_person_who_takes_a_release_back_ends_the_recall(beside: Beside) -> None:

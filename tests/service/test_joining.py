@@ -71,9 +71,9 @@ def test_nodes_accounts_and_what_accounts_hold_become_a_pool_orgs_and_reservatio
     assert "left out: account 'LAB'" in said and "left out: account 'weird=x'" in said
 
 
-def test_an_accounts_own_nodes_are_pinned_as_a_market_of_their_own() -> None:
+def test_an_accounts_own_nodes_are_dedicated_as_a_market_of_their_own() -> None:
     """A reservation of all nodes of a market is one of these very nodes."""
-    made = propose(find(Answering()), pool="box", site="here", pinned=("acme",))
+    made = propose(find(Answering()), pool="box", site="here", dedicated=("acme",))
     pool = OpenPool.model_validate(yaml.safe_load(made.files["pool.yaml"]))
     assert {name: list(nodes) for name, nodes in pool.fabrics.items()} == {"s2": ["n4"]}
     own = AddNodes.model_validate(yaml.safe_load(made.files["nodes-h100-8-acme.yaml"]))
@@ -88,7 +88,7 @@ def test_an_accounts_own_nodes_are_pinned_as_a_market_of_their_own() -> None:
     assert "parkade pool add-nodes box -f nodes-h100-8-acme.yaml" in script
     assert "# parkade reserve 3 --market box-acme --org acme --name acme" in script
     assert "# parkade reserve 2 --market box --org lab --name lab" in script
-    assert "3 nodes of h100-8, pinned for acme: n1, n2, n3" in made.says
+    assert "3 nodes of h100-8, dedicated to acme: n1, n2, n3" in made.says
 
 
 def test_own_nodes_of_two_kinds_are_two_markets_and_two_reservations() -> None:
@@ -99,16 +99,16 @@ def test_own_nodes_of_two_kinds_are_two_markets_and_two_reservations() -> None:
     own = FoundReservation(name="r", accounts=("acme",), nodes=("a1", "b1"))
     account = FoundAccount(account="acme", users=(), gpus=None)
     found = Found(nodes=nodes, accounts=(account,), reservations=(own,), partitions=(), lacks=())
-    script = propose(found, pool="box", site="here", pinned=("acme",)).files["join.sh"]
+    script = propose(found, pool="box", site="here", dedicated=("acme",)).files["join.sh"]
     assert "# parkade reserve 1 --market box-acme --org acme --name acme" in script
     assert "# parkade reserve 1 --market box-acme-2 --org acme --name acme-2" in script
     assert "owners=account:acme=acme" in script
 
 
 @pytest.mark.parametrize("account", ["lab", "nobody", "weird=x"])
-def test_only_an_account_with_nodes_of_its_own_can_be_pinned(account: str) -> None:
+def test_only_an_account_with_nodes_of_its_own_can_have_them_dedicated(account: str) -> None:
     with pytest.raises(ValueError, match="no nodes of its own"):
-        propose(find(Answering()), pool="box", site="here", pinned=(account,))
+        propose(find(Answering()), pool="box", site="here", dedicated=(account,))
 
 
 def test_the_script_lends_nothing_before_its_reader_does() -> None:

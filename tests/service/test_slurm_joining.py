@@ -134,10 +134,10 @@ def test_what_join_proposes_opens_a_pool_that_lends_and_stops_lending(
         lent_and_taken_back(cluster, served)
 
 
-def test_a_reservation_that_is_pinned_is_the_named_node(cluster: Slurm, tmp_path: Path) -> None:
+def test_a_reservation_of_dedicated_nodes_is_the_named_node(cluster: Slurm, tmp_path: Path) -> None:
     os.chmod(tmp_path, 0o755)  # noqa: PTH101
-    said = join(cluster, tmp_path / "join", "--pin", "acme")
-    assert "1 nodes of h100-4, pinned for acme: n0" in said
+    said = join(cluster, tmp_path / "join", "--dedicate", "acme")
+    assert "1 nodes of h100-4, dedicated to acme: n0" in said
     (reserves,) = [
         line.removeprefix("# parkade ").split()
         for line in (tmp_path / "join" / "join.sh").read_text().splitlines()

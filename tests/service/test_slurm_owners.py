@@ -69,6 +69,7 @@ def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(
     third = market.guest(nodes=1)
     market.wait_for(third, "running")
     assert market.cluster.job_state(stranger) == "PENDING"
+    until(lambda: f"{stranger} of nobody" in str(market.pool_record()["agent_says"]), market.said)
     drained = ("scontrol", "update", "NodeName=n0")
     market.cluster.run(*drained, "State=DRAIN", "Reason=fan")
     until(lambda: cordons(market) == {"n0": "Slurm: drain: fan"}, market.said)
@@ -207,3 +208,23 @@ def test_where_parkade_is_dead_one_command_of_slurms_gives_an_owner_its_nodes(
     market.wait_for_job(job, "RUNNING")
     assert time.monotonic() - began < NOTICE_S + 60
     assert len(list(market.folder.rglob("agent/**/.parkade.json"))) == 1, "the guest was told"
+
+
+def test_a_release_gives_one_notice_and_its_guest_goes_on_in_the_next_fence(
+    market: SlurmMarket,
+) -> None:
+    """Nobody is seated in a fence that a person ends, until a new one stands."""
+    market.fence()
+    guest = market.guest(nodes=2)
+    market.wait_for(guest, "running")
+    market.cluster.run("scontrol", "update", "ReservationName=parkade_box", "EndTime=now+30")
+    until(lambda: market.seen(guest)["preemptions"] == 1, market.said)
+
+    def is_back() -> bool:
+        seen = market.seen(guest)
+        assert seen["preemptions"] == 1, "one notice"
+        return bool(seen["phase"] == "running" and seen["attempts"] == 2)
+
+    until(is_back, lambda: (market.seen(guest), market.said()))
+    assert market.pool_record()["fence"] == "stands"
+    assert market.seen(guest)["checkpoint_step"] == 7, "it saved at its notice"

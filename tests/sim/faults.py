@@ -27,11 +27,11 @@ import parkade.core.running.promises as promises
 import parkade.core.steps.notices as notices
 from parkade.agent.plan import HandOver, plan
 from parkade.control.rules import RULES
-from parkade.core.billing.holds import NO_HOLD, Hold
 from parkade.core.billing.metering import billed_to_us
+from parkade.core.billing.slow_starts import NO_SLOW_START, SlowStart
 from parkade.core.fleet.node import Health, Node
 from parkade.core.ledger.accounts import TransferKind
-from parkade.core.running.unstarted import Holds, hold_at_end
+from parkade.core.running.unstarted import SlowStarts, slow_start_at_end
 from parkade.core.state import commands, events, lines
 from parkade.core.state.codec import decode_snapshot
 from parkade.core.state.world import World
@@ -241,42 +241,42 @@ def counts_silence_as_failures(patch: Patch) -> None:
 def forgets_holds_that_end_in_silence(patch: Patch) -> None:
     """What never started and ends while its agent is silent has held nothing."""
 
-    def forgetful(world: World, workload: Workload, until_us: int, **ends: bool) -> Hold:
+    def forgetful(world: World, workload: Workload, until_us: int, **ends: bool) -> SlowStart:
         pool = world.pool_of(workload.attempt.seats) if workload.attempt is not None else None
         is_silent = pool is not None and not pool.is_reachable
-        return NO_HOLD if is_silent else hold_at_end(world, workload, until_us, **ends)
+        return NO_SLOW_START if is_silent else slow_start_at_end(world, workload, until_us, **ends)
 
-    patch.setattr(observations, "hold_at_end", forgetful)
+    patch.setattr(observations, "slow_start_at_end", forgetful)
 
 
-def frees_every_hold_of_a_report(patch: Patch) -> None:
-    """Whatever ends in one report is the first hold of its day."""
+def frees_every_slow_start_of_a_report(patch: Patch) -> None:
+    """Whatever ends in one report is the first slow start of its day."""
 
-    def billed_us(self: Holds, workload: Workload, hold: Hold, at_us: int) -> int:
+    def billed_us(self: SlowStarts, workload: Workload, slow_start: SlowStart, at_us: int) -> int:
         self._noted.clear()
-        return truly(self, workload, hold, at_us)
+        return truly(self, workload, slow_start, at_us)
 
-    truly = Holds.billed_us
-    patch.setattr(Holds, "billed_us", billed_us)
+    truly = SlowStarts.billed_us
+    patch.setattr(SlowStarts, "billed_us", billed_us)
 
 
 def frees_a_hold_that_runs_a_moment(patch: Patch) -> None:
     """A first process, however late, makes the time before it free."""
 
-    def free(world: World, workload: Workload, until_us: int, **ends: bool) -> Hold:
+    def free(world: World, workload: Workload, until_us: int, **ends: bool) -> SlowStart:
         started_us = workload.attempt.started_us if workload.attempt is not None else None
-        return NO_HOLD if started_us else hold_at_end(world, workload, until_us, **ends)
+        return NO_SLOW_START if started_us else slow_start_at_end(world, workload, until_us, **ends)
 
-    patch.setattr(observations, "hold_at_end", free)
+    patch.setattr(observations, "slow_start_at_end", free)
 
 
 def frees_the_start_grace(patch: Patch) -> None:
     """What is held within the start grace costs nothing, whatever follows."""
 
-    def free(world: World, workload: Workload, until_us: int, **ends: bool) -> Hold:
-        return hold_at_end(world, workload, until_us, **ends)._replace(within_us=0)
+    def free(world: World, workload: Workload, until_us: int, **ends: bool) -> SlowStart:
+        return slow_start_at_end(world, workload, until_us, **ends)._replace(within_us=0)
 
-    patch.setattr(observations, "hold_at_end", free)
+    patch.setattr(observations, "slow_start_at_end", free)
 
 
 def bills_what_the_engine_refused(patch: Patch) -> None:
@@ -286,11 +286,11 @@ def bills_what_the_engine_refused(patch: Patch) -> None:
     def until(attempt: Attempt, at_us: int, is_lost: bool) -> int:
         return truly(attempt, at_us, is_lost and attempt.started_us is not None)
 
-    def billed(world: World, workload: Workload, until_us: int, **ends: bool) -> Hold:
-        return hold_at_end(world, workload, until_us, **ends | {"is_refused": False})
+    def billed(world: World, workload: Workload, until_us: int, **ends: bool) -> SlowStart:
+        return slow_start_at_end(world, workload, until_us, **ends | {"is_refused": False})
 
     patch.setattr(observations, "_billed_until_us", until)
-    patch.setattr(observations, "hold_at_end", billed)
+    patch.setattr(observations, "slow_start_at_end", billed)
 
 
 def takes_every_failed_start_for_refused(patch: Patch) -> None:
@@ -552,7 +552,7 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
         (counts_preemptions_as_failures, ()),
         (counts_silence_as_failures, NETWORK),
         (forgets_holds_that_end_in_silence, NETWORK),
-        (frees_every_hold_of_a_report, ("network", "engine")),
+        (frees_every_slow_start_of_a_report, ("network", "engine")),
         (frees_a_hold_that_runs_a_moment, ("network", "engine")),
         (frees_the_start_grace, ("network", "engine")),
         (bills_what_the_engine_refused, ("engine",)),

@@ -39,9 +39,11 @@ def join(
     notice: Annotated[
         str, typer.Option(help="With --lend buffer: in which it has them back.", metavar="SPAN")
     ] = "30s",
-    pin: Annotated[
+    dedicate: Annotated[
         list[str] | None,
         typer.Option(
+            "--dedicate",
+            "--pin",
             help="An account whose own nodes are to be a market of their own; may be repeated.",
             metavar="ACCOUNT",
         ),
@@ -67,8 +69,8 @@ def join(
         from parkade.service.joining import propose
         from parkade.service.partnering import Offer, propose_buffer
         from parkade.wire.scalars import parse_amount
-    if lend is not None and pin:
-        fail("--pin is of a cluster that joins whole; leave out --lend", exit_code=2)
+    if lend is not None and dedicate:
+        fail("--dedicate is of a cluster that joins whole; leave out --lend", exit_code=2)
     if lend not in (None, "buffer") or (lend is None) != (marked is None):
         fail("write --lend buffer --marked NODES --org ORG, or none of them", exit_code=2)
     names = [("--pool", pool), ("--site", site)]
@@ -96,9 +98,9 @@ def join(
         fail("no node of this cluster has GPUs (Gres=gpu)", exit_code=7)
     if lend is None:
         try:
-            proposal = propose(found, pool=pool, site=site, pinned=tuple(pin or ()))
+            proposal = propose(found, pool=pool, site=site, dedicated=tuple(dedicate or ()))
         except ValueError as error:
-            fail(f"--pin: {error}", exit_code=2)
+            fail(f"--dedicate: {error}", exit_code=2)
     else:
         offer = Offer(
             org=org or "", marked=frozenset(expand(marked or "")), floor=floor, notice=notice

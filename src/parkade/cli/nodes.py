@@ -9,6 +9,9 @@ from parkade.cli.calling import AsJson, call
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
 
+MOST_REASONS, MOST_NAMED = 20, 5
+"""Of cordons in the list of nodes, and nodes that are named with one."""
+
 nodes = typer.Typer(help="Nodes and their health.", no_args_is_help=True)
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Shown with the node.")]
 
@@ -109,3 +112,19 @@ def _table(answer: "wire.Nodes") -> None:
         right="HELD PROMISED",
         drops="PROMISED FABRIC MARKET POOL",
     )
+    _say_reasons(answer)
+
+
+def _say_reasons(answer: "wire.Nodes") -> None:
+    """Why nodes are cordoned, one line for all of the same reason."""
+    from parkade.cli.screen import say
+
+    found: dict[str, list[str]] = {}
+    for node in answer.nodes:
+        for each in node.cordons:
+            found.setdefault(f"{each.holder}: {each.reason}", []).append(node.node)
+    for reason, names in list(found.items())[:MOST_REASONS]:
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        say(f"{' '.join(names[:MOST_NAMED])}{more} cordoned by {reason}")
+    if len(found) > MOST_REASONS:
+        say(f"{len(found) - MOST_REASONS} more reasons: parkade node list --json")

@@ -135,6 +135,11 @@ def say(text: str) -> None:
     console.print(Text(visible(text)))
 
 
+def lines(text: str) -> Text:
+    """A text of several lines as such, in a cell."""
+    return Text("\n".join(visible(line) for line in text.split("\n")))
+
+
 def cell(value: object) -> Text:
     """A value as people read it."""
     match value:

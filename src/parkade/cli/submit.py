@@ -207,6 +207,14 @@ def pairs(written: list[str] | None, option: str) -> dict[str, str] | None:
     return {pair.partition("=")[0]: pair.partition("=")[2] for pair in written}
 
 
+def _signal(word: object) -> object:
+    """`TERM` as `SIGTERM`, as `kill` and Slurm take both."""
+    from parkade.wire.spec import WORDS
+
+    full = f"SIG{word}"
+    return full if full in WORDS else word
+
+
 def saving(
     written: object, ways: dict[str, object] | None, terms: dict[str, object] | None
 ) -> dict[str, object] | None:
@@ -223,6 +231,7 @@ def saving(
         ways = ways or {"word": written}
     if ways is not None:
         found = {key: it for key, it in found.items() if key in ("needs", "exit_zero")}
+        ways = {key: _signal(it) if key != "command" else it for key, it in ways.items()}
         word = ways.get("word")
         if word is not None and word not in WORDS:
             fail(

@@ -242,7 +242,8 @@ def _prices(answer: "wire.Workload") -> object:
 
 def one(answer: "wire.Workload") -> None:
     """A workload in full."""
-    from parkade.cli.screen import fields, seats, shape
+    from parkade.cli.screen import fields, lines, seats, shape
+    from parkade.wire.shown import command_shown
 
     attempt = answer.attempt
     stop = attempt.stop if attempt else None
@@ -280,7 +281,7 @@ def one(answer: "wire.Workload") -> None:
             ("not before", answer.not_before),
             ("ended", answer.ended),
             ("files kept until", answer.folder_until),
-            ("command", answer.spec.command),
+            ("command", lines(command_shown(answer.spec.command))),
             ("workdir", answer.spec.workdir),
         ]
     )

@@ -116,6 +116,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     shared_micros: int = 0
     #: The message as JSON if it holds more than text (tool calls, refusals); None otherwise.
     message: msgspec.Raw | None = None
+    #: The server said no usage that can be: the most that it may be stands for it.
+    is_usage_missing: bool = False
 
 
 def without_surrogates(text: str) -> str:

@@ -26,6 +26,7 @@ from parkade.console.routes import (
     session,
     submit,
     supply,
+    what_if,
     workloads,
 )
 from parkade.console.security import secure
@@ -50,6 +51,7 @@ NOUNS = (
     money,
     events,
     incidents,
+    what_if,
     operate,
     supply,
     people,

@@ -1,6 +1,8 @@
 """Drawings as SVG: colours are classes of the style sheet, so that dark and light are its choice.
 
-Each drawing has a label that says in words what it shows. Coordinates are pixels of the viewBox.
+Each drawing has a label that says in words what it shows. A chart fits any width: what lies across
+is in shares of it, so that now and both axes are in sight on a phone, and text keeps its size. Its
+areas and lines stand in a drawing of their own that is stretched, beside one for each axis.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,27 +16,32 @@ from parkade.console.history import Point
 from parkade.core.units.phrases import counted
 from parkade.wire.pools import Step
 
-WIDTH, HEIGHT = 960, 240
-LEFT, RIGHT, TOP, BOTTOM = 52, 60, 10, 28
-CLEAR = 60
-"""Beside the name of the values' axis, which no time is written over."""
+WIDTH, HEIGHT = 1_000, 202
+"""Of what is stretched; the height is pixels."""
+
+TOP, BOTTOM = 10, 6
 LONGEST_GAP_S = 180
-LONG, EDGE = 1_320, 64
 MOST_POINTS = 480
 MICROS = 1_000_000
-_TICKS_S = (10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 14_400)
+TICKS_S = (10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 14_400)
+MOST_TICKS = 8
+MARGIN = 0.14
+"""The part of a narrow chart at each end in which a time would be written over other text."""
 
 
 class Plot(NamedTuple):
-    """From times and shares of the height to pixels."""
+    """From times and shares of the height to what is stretched."""
 
     start_s: int
     end_s: int
 
     def x(self, at_s: float) -> float:
         """Of a time, in seconds since 1970."""
-        share = (at_s - self.start_s) / (self.end_s - self.start_s)
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+        return round(self.share(at_s) * WIDTH, 1)
+
+    def share(self, at_s: float) -> float:
+        """Of the width."""
+        return (at_s - self.start_s) / (self.end_s - self.start_s)
 
     def y(self, share: float) -> float:
         """Of a share of the height, 0 at the bottom."""
@@ -50,12 +57,74 @@ def usage_chart(points: Sequence[Point], names: Sequence[str], *, unit: str) -> 
     plot = Plot(points[0].at_s, max(points[-1].at_s, points[0].at_s + 60))
     top = max(1, max(sum(it.layers) for it in points))
     dear = max((it.price_micros or 0 for it in points), default=0) * 1.25 / MICROS
-    parts = [*_time_axis(plot), *_value_axis(plot, top, dear, unit)]
+    times, ticks = time_axis(plot.start_s, plot.end_s)
+    parts = [_upright(round(WIDTH * it, 1)) for it in ticks]
+    parts += [_across(plot.y(share)) for share in (0.0, 0.5, 1.0)]
     for part in _without_gaps(_thinned(points)):
         parts += _areas(plot, part, names, top)
         parts += _price_line(plot, part, dear)
     label = f"GPUs by use and the price from {_time(plot.start_s)} to {_time(plot.end_s)} UTC"
-    return svg("chart", (WIDTH, HEIGHT), label, parts)
+    left, right = _side("gpus", _gpus(plot, top)), _side("prices", _prices(plot, dear))
+    return Markup(
+        f'<div class="chart" role="img" aria-label="{escape(label)}">'
+        f"{left}{_stretched(parts)}{right}"
+        f'<span class="axis">GPUs</span>{times}<span class="axis">{escape(unit) if dear else ""}'
+        "</span></div>"
+    )
+
+
+def _upright(x: float) -> str:
+    return f'<line class="grid" x1="{x}" x2="{x}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+
+
+def _across(y: float) -> str:
+    return f'<line class="grid" x1="0" x2="{WIDTH}" y1="{y}" y2="{y}"/>'
+
+
+def _stretched(parts: Iterable[str]) -> str:
+    return (
+        f'<svg class="plot" height="{HEIGHT}"><svg viewBox="0 0 {WIDTH} {HEIGHT}" height="100%"'
+        f' width="100%" preserveAspectRatio="none" aria-hidden="true">{"".join(parts)}</svg></svg>'
+    )
+
+
+def _side(kind: str, parts: Iterable[str]) -> str:
+    """The names of an axis beside what is stretched."""
+    return f'<svg class="{kind}" height="{HEIGHT}" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _gpus(plot: Plot, top: int) -> Iterator[str]:
+    for share in (0.0, 0.5, 1.0):
+        gpus = _short(round(top * share))
+        y = plot.y(share) + 4
+        yield f'<text class="axis" x="100%" dx="-6" y="{y}" text-anchor="end">{gpus}</text>'
+
+
+def _prices(plot: Plot, dear: float) -> Iterator[str]:
+    for share in (0.5, 1.0) if dear else ():
+        y = plot.y(share) + 4
+        yield f'<text class="axis price" x="6" y="{y}">{dear * share:.2f}</text>'
+
+
+def time_axis(start_s: float, end_s: float) -> tuple[str, list[float]]:
+    """(the names of an axis of times, the shares of the width where they stand). Every second one
+    and those near the ends are left out where there is little room; what would be cut off at an end
+    has no name."""
+    length_s = end_s - start_s
+    tick = next((it for it in (*TICKS_S, 86_400) if length_s / it <= MOST_TICKS), 604_800)
+    shares, parts = [], []
+    for number, at in enumerate(range(-(-int(start_s) // tick) * tick, int(end_s) + 1, tick)):
+        share = (at - start_s) / length_s
+        shares.append(share)
+        if not 0.03 <= share <= 0.97:
+            continue
+        is_spared = number % 2 or not MARGIN <= share <= 1 - MARGIN
+        kind = "axis odd" if is_spared else "axis"
+        name = _time(at, with_seconds=tick < 60)
+        parts.append(
+            f'<text class="{kind}" x="{share:.2%}" y="14" text-anchor="middle">{name}</text>'
+        )
+    return f'<svg class="times" height="20" aria-hidden="true">{"".join(parts)}</svg>', shares
 
 
 def _areas(plot: Plot, part: Sequence[Point], names: Sequence[str], top: int) -> Iterator[str]:
@@ -94,35 +163,6 @@ def _steps(plot: Plot, part: Sequence[Point], shares: Sequence[float]) -> list[s
             x, before, y = plot.x(part[index].at_s), y, plot.y(shares[index])
             found += [f"{x},{before}", f"{x},{y}"]
     return [*found, f"{plot.x(part[-1].at_s)},{y}"]
-
-
-def _time_axis(plot: Plot) -> Iterator[str]:
-    length = plot.end_s - plot.start_s
-    tick = next((it for it in _TICKS_S if length / it <= 8), _TICKS_S[-1])
-    for at in range(-(-plot.start_s // tick) * tick, plot.end_s + 1, tick):
-        x = plot.x(at)
-        yield f'<line class="grid" x1="{x}" x2="{x}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-        if x < LEFT + CLEAR:
-            continue
-        yield (
-            f'<text class="axis" x="{x}" y="{HEIGHT - 6}" text-anchor="middle">'
-            f"{_time(at, with_seconds=tick < 60)}</text>"
-        )
-
-
-def _value_axis(plot: Plot, top: int, dear: float, unit: str) -> Iterator[str]:
-    for share in (0.0, 0.5, 1.0):
-        y = plot.y(share)
-        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>'
-        gpus = _short(round(top * share))
-        yield f'<text class="axis" x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{gpus}</text>'
-        if dear and share:
-            price = f"{dear * share:.2f}"
-            yield f'<text class="axis price" x="{WIDTH - RIGHT + 6}" y="{y + 4}">{price}</text>'
-    yield f'<text class="axis" x="2" y="{HEIGHT - 6}">GPUs</text>'
-    if dear:
-        x, y = WIDTH - RIGHT + 6, plot.y(0.0) + 4
-        yield f'<text class="axis price" x="{x}" y="{y}">{escape(unit)}</text>'
 
 
 def _short(gpus: int) -> str:
@@ -172,103 +212,6 @@ def ladder(steps: Sequence[Step]) -> Markup:
     return svg(
         "ladder", (width, max(1, len(steps)) * row), f"Price to win so many nodes: {says}", parts
     )
-
-
-class Run(NamedTuple):
-    """One attempt on a timeline. `ended_s` None: it runs."""
-
-    attempt: str
-    ordered_s: float
-    started_s: float | None
-    noticed_s: float | None
-    ended_s: float | None
-    says: str
-
-
-class Life(NamedTuple):
-    """What is drawn of a workload. `prices`: (from when, price); times are seconds since 1970."""
-
-    start_s: float
-    end_s: float
-    runs: tuple[Run, ...]
-    checkpoints: tuple[tuple[float, int], ...]
-    prices: tuple[tuple[float, float], ...]
-
-
-def timeline(life: Life) -> Markup:
-    """Attempts as bars, notices marked at their ends, checkpoints as ticks, the price below."""
-    scale = Scale(life.start_s, max(life.end_s - life.start_s, 1.0))
-    bottom = 30 + max(1, len(life.runs)) * 26
-    height = bottom + (88 if any(price for _, price in life.prices) else 26)
-    parts = [*_hours(scale, life, height)]
-    for index, run in enumerate(life.runs):
-        parts += _run(run, 26 + index * 26, life.end_s, scale)
-    for at_s, step in life.checkpoints:
-        x = scale.x(at_s)
-        parts.append(
-            f'<line class="checkpoint" x1="{x}" x2="{x}" y1="24" y2="{bottom}">'
-            f"<title>checkpoint at step {step}</title></line>"
-        )
-    parts += _prices(life, scale, bottom + 10, height - 14)
-    return svg("timeline", (LONG, height), "Attempts, checkpoints and price over time", parts)
-
-
-class Scale(NamedTuple):
-    """From times to pixels of a timeline."""
-
-    start_s: float
-    length_s: float
-
-    def x(self, at_s: float) -> float:
-        """Of a time, in seconds since 1970; what is outside is at the edge."""
-        share = min(1.0, max(0.0, (at_s - self.start_s) / self.length_s))
-        return round(EDGE + share * (LONG - EDGE - 20), 1)
-
-
-def _hours(scale: Scale, life: Life, height: int) -> Iterator[str]:
-    tick = next((it for it in (*_TICKS_S, 86_400) if scale.length_s / it <= 8), 604_800)
-    for at in range(-(-int(life.start_s) // tick) * tick, int(life.end_s) + 1, tick):
-        x = scale.x(at)
-        yield f'<line class="grid" x1="{x}" x2="{x}" y1="20" y2="{height - 20}"/>'
-        label = _time(at, with_seconds=tick < 60)
-        yield f'<text class="axis" x="{x}" y="12" text-anchor="middle">{label}</text>'
-
-
-def _run(run: Run, y: int, now_s: float, scale: Scale) -> Iterator[str]:
-    end_s = now_s if run.ended_s is None else run.ended_s
-    starts_s = run.started_s if run.started_s is not None else end_s
-    name = escape(run.attempt)
-    yield f'<text class="axis" x="{EDGE - 8}" y="{y + 14}" text-anchor="end">{name}</text>'
-    if starts_s > run.ordered_s:
-        yield _bar("run starting", run.ordered_s, starts_s, y, scale, "starts")
-    if run.started_s is not None:
-        until_s = end_s if run.noticed_s is None else run.noticed_s
-        yield _bar("run", run.started_s, until_s, y, scale, run.says)
-    if run.noticed_s is not None:
-        yield _bar("run notice", run.noticed_s, end_s, y, scale, "told to leave")
-
-
-def _bar(kind: str, from_s: float, to_s: float, y: int, scale: Scale, says: str) -> str:
-    x, wide = scale.x(from_s), max(1.5, round(scale.x(to_s) - scale.x(from_s), 1))
-    return (
-        f'<rect class="{kind}" x="{x}" y="{y}" width="{wide}" height="18" rx="2">'
-        f"<title>{escape(says)}</title></rect>"
-    )
-
-
-def _prices(life: Life, scale: Scale, top: int, bottom: int) -> Iterator[str]:
-    dear = max((price for _, price in life.prices), default=0.0)
-    if not dear:
-        return
-    points = []
-    for index, (at_s, price) in enumerate(life.prices):
-        y = round(bottom - (bottom - top) * price / (dear * 1.1), 1)
-        until_s = life.prices[index + 1][0] if index + 1 < len(life.prices) else life.end_s
-        points += [f"{scale.x(at_s)},{y}", f"{scale.x(until_s)},{y}"]
-    y = round(bottom - (bottom - top) / 1.1, 1)
-    yield f'<text class="axis price" x="{EDGE - 8}" y="{y + 4}" text-anchor="end">{dear:.2f}</text>'
-    yield f'<line class="grid" x1="{EDGE}" x2="{LONG - 20}" y1="{bottom}" y2="{bottom}"/>'
-    yield f'<polyline class="price" points="{" ".join(points)}"/>'
 
 
 def svg(kind: str, size: tuple[int, int], label: str, parts: Iterable[str]) -> Markup:

@@ -23,10 +23,11 @@ import msgspec
 from msgspec.structs import replace
 
 from parkade.api.lot_book import LotBook
+from parkade.api.views.lot_sums import NO_PART, Part, exchanged, part_of, sums
 from parkade.control.answers import PlaneStopped, TooMany
 from parkade.control.plane import Plane
 from parkade.core.state.world import World
-from parkade.wire.lot import Lot
+from parkade.wire.lot import Lot, LotSums
 
 DAY_S = 86_400
 FINE_S = 1_800
@@ -37,10 +38,23 @@ VERSION = 1
 logger = logging.getLogger(__name__)
 
 
+class MarketSample(msgspec.Struct, frozen=True, kw_only=True):
+    """The GPUs of one market at an instant, and what orgs hold of them, as `Sample` has of all."""
+
+    owner: int
+    lent: int
+    spot: int
+    on_demand: int
+    idle: int
+    out: int
+    orgs: dict[str, tuple[int, int, int]]
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """GPUs at an instant (seconds since 1970). `orgs`: by org, what it holds by right, on demand
     and as spot, of at most `MOST_ORGS` orgs. `prices`: by market, micro-units per GPU-hour with
-    which a newcomer of one node would have won; None: none would."""
+    which a newcomer of one node would have won; None: none would. `markets`: each by itself; empty
+    where an earlier version kept the sample."""
 
     version: int = VERSION
     at_s: int
@@ -52,6 +66,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     out: int
     orgs: dict[str, tuple[int, int, int]]
     prices: dict[str, int | None]
+    markets: dict[str, MarketSample] = {}
 
 
 class Point(NamedTuple):
@@ -140,46 +155,66 @@ class History:
 
 
 def sample_of(lot: Lot, prices: dict[str, int | None], *, at_s: int) -> Sample:
-    """What is kept of a whole lot. Grows with what holds seats."""
+    """What is kept of a whole lot. Grows with nodes and with what holds seats."""
     assert lot.sums is not None, "a sample is of all that there is"
-    sums = lot.sums
-    orgs: dict[str, list[int]] = {}
-    place = {"owner": 0, "on-demand": 1, "spot": 2}
     known = {each.holder: each for each in lot.holders}
+    parts: dict[str, Part] = {}
+    orgs: dict[str, Held] = {}
+    orgs_of: dict[str, dict[str, Held]] = {}
     for node in lot.nodes:
+        part = parts.get(node.market, NO_PART)
+        parts[node.market] = exchanged(part, NO_PART, part_of(node, known))
+        of_market = orgs_of.setdefault(node.market, {})
         for seat in node.seats:
             holder = known[seat.holder]
-            orgs.setdefault(holder.org, [0, 0, 0])[place[holder.use]] += seat.gpus
-    most = sorted(orgs.items(), key=lambda it: (-sum(it[1]), it[0]))[:MOST_ORGS]
+            for held in (orgs, of_market):
+                held.setdefault(holder.org, [0, 0, 0])[PLACE[holder.use]] += seat.gpus
     return Sample(
         at_s=at_s,
-        owner=sums.owner,
-        lent=sums.lent,
-        spot=sums.spot,
-        on_demand=sums.on_demand,
-        idle=sums.idle,
-        out=sums.out,
-        orgs={org: (held[0], held[1], held[2]) for org, held in most},
+        **_uses(lot.sums),
+        orgs=_most(orgs),
         prices=prices,
+        markets={
+            market: MarketSample(**_uses(sums(part)), orgs=_most(orgs_of[market]))
+            for market, part in parts.items()
+        },
     )
 
 
+Held = list[int]
+PLACE = {"owner": 0, "on-demand": 1, "spot": 2}
+
+
+def _uses(sums: LotSums) -> dict[str, int]:
+    return {name: getattr(sums, name) for name in USES}
+
+
+def _most(orgs: dict[str, Held]) -> dict[str, tuple[int, int, int]]:
+    """Those that hold most."""
+    most = sorted(orgs.items(), key=lambda it: (-sum(it[1]), it[0]))[:MOST_ORGS]
+    return {org: (held[0], held[1], held[2]) for org, held in most}
+
+
+USES = ("owner", "lent", "spot", "on_demand", "idle", "out")
 ALL_LAYERS = ("owner", "lent", "spot", "on demand", "idle", "out")
 ORG_LAYERS = ("by right", "on demand", "spot")
 
 
-def points(samples: list[Sample], *, org: str | None, market: str | None) -> list[Point]:
-    """What a user may see of samples; `org` None: an operator, who sees all."""
-
-    def layers(each: Sample) -> tuple[int, ...]:
+def points(
+    samples: list[Sample], *, org: str | None, market: str | None, is_of_all: bool = True
+) -> list[Point]:
+    """What a user may see of samples; `org` None: an operator, who sees all. `market`: whose price;
+    unless `is_of_all` the GPUs are its alone, and what was not sampled so is left out."""
+    found = []
+    for each in samples:
+        seen = each if is_of_all else each.markets.get(market or "")
+        if seen is None:
+            continue
+        layers = tuple(getattr(seen, name) for name in USES)
         if org is not None:
-            return each.orgs.get(org, (0, 0, 0))
-        return (each.owner, each.lent, each.spot, each.on_demand, each.idle, each.out)
-
-    return [
-        Point(each.at_s, layers(each), each.prices.get(market) if market else None)
-        for each in samples
-    ]
+            layers = seen.orgs.get(org, (0, 0, 0))
+        found.append(Point(each.at_s, layers, each.prices.get(market) if market else None))
+    return found
 
 
 def _prices(world: World, _now_us: int) -> dict[str, int | None]:

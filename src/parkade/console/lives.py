@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from parkade.console.draw import Life, Run
+from parkade.console.draw_timeline import Life, Run
 from parkade.wire.feed import Event
 from parkade.wire.scalars import format_amount
 

@@ -3,10 +3,11 @@
 Read from the lot, the workloads and the standing as their user may see them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
+from types import MappingProxyType
 from typing import NamedTuple
 
 from parkade.console import words
@@ -41,10 +42,12 @@ def needs(
     *,
     user: str | None,
     capped: Iterable[tuple[str, Capped]] = (),
+    on_demand: Mapping[str, Decimal] = MappingProxyType({}),
 ) -> list[Need]:
     """In order of urgency. `user`: the one whose bids alone may be changed; None: all bids.
-    `capped`: users and orgs that may have a cap, each with its name."""
-    found = [*_notices(lot), *_incidents(incidents), *_waiting(lot, user)]
+    `capped`: users and orgs that may have a cap, each with its name. `on_demand`: by workload, what
+    on-demand costs in its market: no bid above that is proposed."""
+    found = [*_notices(lot), *_incidents(incidents), *_waiting(lot, user, on_demand)]
     return found + list(_caps(capped)) + list(_budgets(workloads))
 
 
@@ -91,19 +94,28 @@ def _incidents(incidents: Iterable[Incident]) -> list[Need]:
     return found + _more(len(opened), "more incidents are open")
 
 
-def _waiting(lot: Lot, user: str | None) -> list[Need]:
-    waiting = [each for each in lot.holders if not words.holds(each) and each.phase != "held"]
+def _waiting(lot: Lot, user: str | None, on_demand: Mapping[str, Decimal]) -> list[Need]:
+    arrays = {each.holder.partition("_")[0] for each in lot.holders if "_" in each.holder}
+    waiting = [
+        each
+        for each in lot.holders
+        if not words.holds(each) and each.phase != "held" and each.holder not in arrays
+    ]
     found = []
     for each in waiting[:MOST_OF_A_KIND]:
         says = f"{each.holder} {each.name} of {each.org} waits: {each.says}"
         action = None
         is_its_own = user is None or user == each.user
         if each.price_to_win is not None and is_its_own and each.kind == "workload":
-            price = each.price_to_win
-            action = (
-                f"Bid {format_amount(price)}",
-                f"/workloads/{each.holder}/bid?limit_price={price:f}",
-            )
+            price, posted = each.price_to_win, on_demand.get(each.holder.partition("_")[0])
+            if posted is not None and price > posted:
+                wins, costs = format_amount(price), format_amount(posted)
+                says += f"; a limit of {wins} would win, and on-demand costs {costs}"
+            else:
+                action = (
+                    f"Bid {format_amount(price)}",
+                    f"/workloads/{each.holder}/bid?limit_price={price:f}",
+                )
         found.append(Need("waits", says, each.holder, None, action))
     return found + _more(len(waiting), "more wait")
 

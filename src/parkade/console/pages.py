@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from parkade import __version__
-from parkade.console import draw, draw_calendar, draw_stalls, words
+from parkade.console import draw, draw_calendar, draw_stalls, draw_timeline, words
 from parkade.wire.people import Capped
 
 _STATIC = resources.files("parkade.console") / "static"
@@ -77,6 +77,7 @@ def _environment() -> Environment:
         "day": day,
         "span": span,
         "name": words.shown,
+        "command": words.command,
         "path": lambda value: quote(str(value), safe=""),
         "phrase": words.phrase,
     }
@@ -85,6 +86,7 @@ def _environment() -> Environment:
         "version": version(),
         "draw": draw,
         "draw_calendar": draw_calendar,
+        "draw_timeline": draw_timeline,
         "draw_stalls": draw_stalls,
         "server_version": __version__,
     }

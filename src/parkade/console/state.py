@@ -10,6 +10,7 @@ from parkade.console.runs import Runs
 from parkade.console.sessions import Sessions
 from parkade.console.settings import ConsoleSettings
 from parkade.console.throttle import Throttle
+from parkade.console.what_if import WhatIf
 from parkade.control.plane import Plane
 
 
@@ -30,6 +31,7 @@ class ConsoleState:
         self.throttle = Throttle(most=settings.failed_logins, within_s=settings.failed_within_s)
         self.recent = Recent(plane)
         self.runs = Runs()
+        self.what_if = WhatIf(settings.what_if)
         self.earnings = Earnings(plane.archive)
         self.history = History(
             plane,

@@ -10,6 +10,7 @@ from parkade.core.units.visible import visible
 from parkade.wire.lot import Lot, LotHolder
 from parkade.wire.reservations import Reservation
 from parkade.wire.scalars import format_amount
+from parkade.wire.shown import command_shown
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -115,6 +116,11 @@ def span(length: timedelta) -> str:
 def shown(text: object) -> str:
     """A user's text on one line: control characters are written out."""
     return visible(str(text))
+
+
+def command(text: str) -> str:
+    """A command as `command_shown` has it, each of its lines as a user's text."""
+    return "\n".join(shown(line) for line in command_shown(text).split("\n"))
 
 
 def phrase(text: object) -> str:

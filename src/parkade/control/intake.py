@@ -147,7 +147,13 @@ class Intake:
         for key in keys_used(spec):
             if all(key in each.unsupported_keys for each in engines):
                 names = ", ".join(sorted({each.engine for each in engines}))
-                detail = f"{key}: the engine ({names}) cannot carry this out; leave it out"
+                lacks = "cannot carry this out; leave it out"
+                if key == "image":
+                    lacks = (
+                        "runs no images: its operator gives the agent the option `container`, as"
+                        " `apptainer exec --nv {image}`; until then leave it out"
+                    )
+                detail = f"{key}: the engine ({names}) {lacks}"
                 return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field=f"spec.{key}")
         if not has_unix_name and all(each.needs_unix_names for each in engines):
             detail = (

@@ -10,8 +10,8 @@ with the fabrics `s1` and `s2`, the org `acme`, `parkade reserve 2 --org acme --
 agent's option `owners=account:acme=acme`.
 
 A reservation of Parkade is nodes of a market, and which ones is the market's choice. Where it has
-to be the very nodes that an account has in Slurm, the account is *pinned*: its nodes are a market
-of their own, and its reservation is all of them.
+to be the very nodes that an account has in Slurm, those are *dedicated* to it: a market of their
+own, and its reservation is all of them.
 """
 
 import re
@@ -41,7 +41,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Nodes of one kind that are a market; `account`: for which they are pinned."""
+    """Nodes of one kind that are a market; `account`: to which they are dedicated."""
 
     kind: str
     market: str
@@ -58,18 +58,18 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-def propose(found: Found, *, pool: str, site: str, pinned: Sequence[str] = ()) -> Proposal:
+def propose(found: Found, *, pool: str, site: str, dedicated: Sequence[str] = ()) -> Proposal:
     """The largest group of nodes of one kind opens the pool; each other one is a file for `pool
-    add-nodes`. ValueError where an account is to be pinned that has no nodes of its own."""
+    add-nodes`. ValueError where an account is to have them that has none of its own."""
     orgs, unclear = _orgs(found)
     alone = {name: nodes for name, nodes in _alone(found).items() if name in orgs}
-    for account in pinned:
+    for account in dedicated:
         if not alone.get(account):
             raise ValueError(
                 f"{account[:60]!r} has no nodes of its own: no standing reservation and no"
                 " partition with GPU nodes is its alone"
             )
-    groups = _groups(found, pool, {name: alone[name] for name in pinned}, orgs)
+    groups = _groups(found, pool, {name: alone[name] for name in dedicated}, orgs)
     files = {}
     for number, group in enumerate(groups):
         of = "" if group.account is None else f"-{orgs[group.account]}"
@@ -98,21 +98,21 @@ def _words(group: _Group) -> str:
     words = f"{len(group.nodes)} nodes of {group.kind}"
     if group.account is None:
         return words
-    return f"{words}, pinned for {group.account}: {', '.join(it.name for it in group.nodes)}"
+    return f"{words}, dedicated to {group.account}: {', '.join(it.name for it in group.nodes)}"
 
 
 def _groups(
-    found: Found, pool: str, pinned: Mapping[str, set[str]], orgs: Mapping[str, str]
+    found: Found, pool: str, dedicated: Mapping[str, set[str]], orgs: Mapping[str, str]
 ) -> list[_Group]:
     """Those that no account has to itself first, the largest one before the others."""
-    of = {node: account for account, nodes in pinned.items() for node in sorted(nodes)}
+    of = {node: account for account, nodes in dedicated.items() for node in sorted(nodes)}
     groups: list[_Group] = []
     for kind, nodes in _kinds(found).items():
         others = [node for node in nodes if node.name not in of]
         if others:
             market = f"{pool}-{kind}" if groups else pool
             groups.append(_Group(kind=kind, market=market, nodes=others, account=None))
-    for account in pinned:
+    for account in dedicated:
         number = 0
         for kind, nodes in _kinds(found).items():
             own = [node for node in nodes if of.get(node.name) == account]
@@ -192,7 +192,7 @@ def _held(
     alone: Mapping[str, set[str]],
     orgs: Mapping[str, str],
 ) -> Iterator[_Held]:
-    """What is an account's own; where it is not pinned, as many nodes of the pool's market."""
+    """What is an account's own; where it is not dedicated to it, nodes of the pool's market."""
     per_node = max((node.gpus for node in found.nodes), default=1)
     for account in found.accounts:
         name = orgs.get(account.account, "")

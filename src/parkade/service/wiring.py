@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -70,6 +71,13 @@ def open_to_read(settings: ServiceSettings) -> Store:
     if not settings.database:
         return open_sqlite_read_only(journal_path(settings.data_folder))
     return open_postgresql(settings.database, head=head_path(settings), is_read_only=True)
+
+
+def what_if_program(data_folder: Path, database: str) -> tuple[str, ...]:
+    """What plays the journal of this place under other terms, but for its `--set`."""
+    program = (sys.executable, "-m", "parkade.cli", "sim", "what-if", "--json")
+    place = ("--data-folder", str(data_folder.absolute()))
+    return (*program, *place, *(("--database", database) if database else ()))
 
 
 def head_path(settings: ServiceSettings) -> Path:
@@ -269,7 +277,12 @@ def build(
         app=app,
         console=add_console(
             app,
-            ConsoleSettings(unit=settings.unit, url=settings.url, folder=settings.data_folder),
+            ConsoleSettings(
+                unit=settings.unit,
+                url=settings.url,
+                folder=settings.data_folder,
+                what_if=what_if_program(settings.data_folder, settings.database),
+            ),
         ),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
         telling=telling,

@@ -129,6 +129,33 @@ def test_a_budget_that_doubt_filled_says_so(capsys: pytest.CaptureFixture[str]) 
         assert ("parallel=" in shown) is says
 
 
+def test_a_small_part_of_the_money_is_not_told_as_most_of_the_budget(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    counts, budget = Counts(is_budget_spent=True), Budget(micros=1_000)
+    spent, doubtful = Amounts(950, 10**9, 10), Amounts(50, 900, 90)
+    summary = Progress(counts, Account(budget, spent, doubtful)).summary()
+    print_summary(summary, Path("o"), as_json=False)
+    assert "without an answer: raise it" not in capsys.readouterr().out
+
+
+def test_calls_without_a_usage_are_told_of_by_run_and_show(folder: Path) -> None:
+    (folder / "net.yaml").write_text(BATCH)
+    parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
+    body = {"choices": [{"message": {"content": "fine"}}]}
+    answers = [
+        {"custom_id": json.loads(line)["custom_id"], "response": {"body": body}}
+        for line in (folder / "requests.jsonl").read_text().splitlines()
+    ]
+    (folder / "answers.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in answers))
+    done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
+    says = "for 10 of 10: the worst case counts"
+    assert says in done.stdout
+    assert says in parkade(folder, "show", "o").stdout
+    again = told(parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "new", "--json"))
+    assert again["without_usage"] == 10
+
+
 def spent_summary(calls: int, doubtful: int) -> Summary:
     progress = Progress(
         Counts(is_budget_spent=True),

@@ -59,6 +59,9 @@ def test_a_script_is_submitted_and_what_was_not_taken_is_said(
     assert (seen["name"], seen["nodes"], seen["gpus"]) == ("train", 1, 2)
     assert seen["spec"]["workdir"] == str(tmp_path)
     assert "python train.py" in seen["spec"]["command"]
+    shown = CliRunner().invoke(app, ["status", name], env={"PARKADE_TOKEN": owner}).stdout
+    assert "sbatch train" in shown and "python train.py" in shown
+    assert "cat >kit.sh" not in shown and len(shown.splitlines()) < 40, shown
     town.post(f"/workloads/{name}/cancel", token=owner)
 
 

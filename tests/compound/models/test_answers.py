@@ -54,6 +54,20 @@ def test_usage_that_cannot_be_is_missing_usage(
     found = completion_from(answer, call(), None, 0)
     assert isinstance(found, Completion)
     assert found.usage == Usage(input_tokens=usage[0], output_tokens=usage[1])
+    assert found.is_usage_missing == (70 in usage or 9 in usage)
+
+
+def test_usage_that_is_written_as_a_text_is_read() -> None:
+    told = {"prompt_tokens": "27", "completion_tokens": "5", "total_tokens": "32"}
+    found = completion_from(body(told), call(), None, 0)
+    assert isinstance(found, Completion)
+    assert found.usage == Usage(input_tokens=27, output_tokens=5)
+    assert not found.is_usage_missing
+    for text in ("", "27 tokens", "-1", "1e3", "9" * 19):
+        found = completion_from(body({**told, "prompt_tokens": text}), call(), None, 0)
+        assert isinstance(found, Completion)
+        assert found.is_usage_missing
+        assert found.usage == Usage(input_tokens=70, output_tokens=5)
 
 
 @pytest.mark.parametrize(

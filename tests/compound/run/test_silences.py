@@ -1,6 +1,7 @@
 """Outages and refusals of a model's server, in whole runs."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from parkade.compound.models.local import LocalModel
 from parkade.compound.models.protocol import Cancel, Done, Failure, FailureKind, RateLimits
 from parkade.compound.network import BestOf, Generate
 from parkade.compound.run.budget import NOTHING
+from parkade.compound.run.failures import read_failures
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.progressing import RunStopped
-from parkade.compound.run.running import Settings
-from parkade.compound.values import Call
+from parkade.compound.run.results import Result
+from parkade.compound.run.running import Settings, Summary
+from parkade.compound.values import Call, Candidate, Question
 from tests.compound.building import PRICE, ask, names, run_network
 
 
@@ -113,3 +116,59 @@ def test_a_cancelled_call_that_was_not_sent_is_not_on_the_bill(tmp_path: Path) -
     summary, _ = run_network(network, [ask()], names({"m": model}), tmp_path)
     assert summary.cancelled == 3
     assert summary.doubtful == NOTHING
+
+
+class Hangs(LocalModel):
+    """Gives no answer in time to some prompts, and answers all others."""
+
+    def __init__(self, hangs: Callable[[str], bool]) -> None:
+        super().__init__("hangs", lambda call: "fine")
+        self.hangs = hangs
+
+    def start(self, call: Call, done: Done) -> Cancel:
+        if not self.hangs(call.prompt):
+            return super().start(call, done)
+        late = Failure(kind=FailureKind.TIMEOUT, message="no answer in 2 s", may_be_billed=True)
+        timer = asyncio.get_running_loop().call_later(0.05, done, late)
+        return timer.cancel
+
+
+def hung_run(
+    out: Path, count: int, hangs: Callable[[str], bool]
+) -> tuple[Summary, dict[str, Result]]:
+    questions, network = [ask(n) for n in range(count)], BestOf(Generate("m"), k=2, verify=fine)
+    models = names({"m": Hangs(hangs)})
+    return run_network(network, questions, models, out, Settings(patience_s=0.2))
+
+
+def fine(question: Question, candidate: Candidate) -> bool:
+    return candidate.text == "fine"
+
+
+def test_a_prompt_that_hangs_fails_its_question_and_ends_no_run(tmp_path: Path) -> None:
+    """Also where it is the only one that is left: the start before saw others answered."""
+    for answered, skipped in ((59, 0), (0, 59)):
+        summary, results = hung_run(tmp_path, 60, lambda prompt: prompt == "question 45")
+        assert (summary.answered, summary.skipped, summary.failed) == (answered, skipped, 1)
+        assert results["q45"].failures[0] == "timeout: no answer in 2 s"
+        (failed,) = read_failures(tmp_path / "failures.jsonl")
+        assert failed.id == "q45"
+
+
+def test_a_model_of_which_nothing_is_answered_ends_the_run_though_it_was_before(
+    tmp_path: Path,
+) -> None:
+    hung_run(tmp_path, 10, lambda prompt: False)
+    with pytest.raises(RunStopped, match="has not answered one call"):
+        hung_run(tmp_path, 60, lambda prompt: True)
+
+
+def test_a_server_that_begins_to_hang_ends_the_run(tmp_path: Path) -> None:
+    begun: set[str] = set()
+
+    def hangs(prompt: str) -> bool:
+        begun.add(prompt)
+        return len(begun) > 100
+
+    with pytest.raises(RunStopped, match="answers no more"):
+        hung_run(tmp_path, 500, hangs)

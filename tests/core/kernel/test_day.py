@@ -133,7 +133,7 @@ def test_a_seat_held_in_starting_is_billed_from_the_end_of_the_notice() -> None:
     parkade.tick(10)
     parkade.ended(second)
     # An hour and two minutes before the first process, less the notice: a quarter of the run is
-    # free of that, and the rest as the first hold of its org in a day.
+    # free of that, and the rest as the first slow start of its org in a day.
     held_s = 3720 - 30
     paid = before - parkade.balance("org/second")
     assert paid == int(price * 2 * (held_s + 10) / 3600)

@@ -17,7 +17,7 @@ PRICE_MICROS = 3 * MICROS * 100 // 105
 
 
 def given_parkade() -> Parkade:
-    """Four nodes of 4 GPUs. The free hold of a day is used up."""
+    """Four nodes of 4 GPUs. The free slow start of a day is used up."""
     parkade = Parkade(
         fabrics={"a": 4},
         gpus=4,

@@ -96,7 +96,7 @@ def test_a_lapse_is_dated_no_earlier_than_what_was_seen_to_run_and_charged(
 
 
 def hold_once(parkade: Parkade) -> None:
-    """The one hold of the day that is free, but for the start grace."""
+    """The one slow start of the day that is free, but for the start grace."""
     name = launched(parkade)
     parkade.tick(10 * MINUTE)
     parkade.do(commands.Cancel(by=None, workload=name, now=True))

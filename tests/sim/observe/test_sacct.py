@@ -51,6 +51,16 @@ def test_what_runs_what_left_the_queue_and_requeues_are_told_apart(tmp_path: Pat
     assert sum(reading.noted.values()) == 2
 
 
+def test_what_ran_in_parkades_own_fence_is_no_accounts_reservation(tmp_path: Path) -> None:
+    names = ("own", "parkade_lab", "parkade_lab:17", "")
+    rows = [row(number, Reservation=name) for number, name in enumerate(names, start=1)]
+    jobs, reading = read_jobs(write_sacct(tmp_path, *rows))
+    own = jobs.reservations.number("own")
+    assert list(jobs.reservation) == [own, 0, 0, 0]
+    (count,) = reading.noted.values()
+    assert count == 2
+
+
 def test_jobs_without_gpus_and_without_alloctres_are_read(tmp_path: Path) -> None:
     plain = row(1, ReqTRES="cpu=4,mem=1G,node=1", AllocTRES="cpu=4,mem=1G,node=1")
     jobs, _ = read_jobs(write_sacct(tmp_path, plain))

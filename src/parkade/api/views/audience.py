@@ -63,7 +63,8 @@ OfferEvent = (
 class Owners:
     """The org of a workload, claim, reservation, user or token; learned once, as it never changes.
 
-    Keys are (kind, name). Bounded: when it is full it begins anew.
+    Keys are (kind, name); under the kind `bid` stands how many GPUs a workload asks for, and not an
+    org. Bounded: when it is full it begins anew.
     """
 
     def __init__(self) -> None:
@@ -84,6 +85,10 @@ class Owners:
         """The org, None where the world has forgotten it: then only operators see it."""
         return self._org_of.get((kind, name))
 
+    def gpus_of(self, bid: str) -> str | None:
+        """How many GPUs the workload asks for that sets a price; None where it is forgotten."""
+        return self._org_of.get(("bid", bid))
+
     def is_of(self, org: str, key: tuple[str, str]) -> bool:
         """Whether a thing is an org's."""
         return self.org_of(*key) == org
@@ -100,6 +105,9 @@ def _look_up(world: World, kind: str, name: str) -> str | None:
         case "workload":
             workload = records.workloads.get(name)
             return workload.org if workload else None
+        case "bid":
+            bid = records.workloads.get(name)
+            return str(bid.spec.nodes * bid.spec.gpus) if bid else None
         case "claim":
             claim = records.claims.get(name)
             return claim.org if claim else None
@@ -134,6 +142,11 @@ def key_of(line: Line) -> tuple[str, str]:
             return kind_of(line.demand), lines.name_of(line.demand)
 
 
+def rival_of(line: Line) -> str | None:
+    """The workload whose bid set the price of a line; None where no bid did."""
+    return line.price_set_by if isinstance(line, lines.Won | lines.Repriced) else None
+
+
 def kind_of(demand: lines.Demand) -> str:
     """`workload` or `claim`."""
     return "claim" if isinstance(demand, lines.ClaimDemand) else "workload"
@@ -154,6 +167,9 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
         case events.Cleared():
             for line in lines_of(event):
                 yield key_of(line)
+                if (rival := rival_of(line)) is not None:
+                    yield "workload", rival
+                    yield "bid", rival
         case events.TokenAdded(token=token):
             yield "user", token.user
         case (

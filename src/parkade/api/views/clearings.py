@@ -3,7 +3,7 @@
 from typing import Any
 
 from parkade.api.translate import instant
-from parkade.api.views.audience import Line, Owners, key_of, lines_of
+from parkade.api.views.audience import Line, Owners, key_of, lines_of, rival_of
 from parkade.api.views.moves import move_details, says_move
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.state.events import Cleared
@@ -21,7 +21,7 @@ MOST_SAID = 8
 def cleared(event: Cleared, owners: Owners, org: str | None) -> tuple[str, Detail]:
     """(what to say, detail) for an org; None is an operator, who sees every line."""
     lines = [
-        _line(each, org)
+        _line(each, org) | _rival(each, owners, org)
         for each in lines_of(event)
         if org is None or owners.is_of(org, key_of(each))
     ]
@@ -72,6 +72,29 @@ def _line(each: Line, org: str | None) -> Detail:
             return {**name, "change": "waits", "why": why, "price_to_win": price_to_win}
 
 
+def _rival(each: Line, owners: Owners, org: str | None) -> Detail:
+    """Which bid set the price of a line: by name for operators and within its org, else how large
+    it is; null where a floor or an agreed price did."""
+    if not isinstance(each, Won | Repriced):
+        return {}
+    rival = rival_of(each)
+    if rival is None:
+        return {"set_by": None}
+    owner, gpus = owners.org_of("workload", rival), owners.gpus_of(rival)
+    bid = "bid" if gpus is None else f"bid of {gpus} GPU{'' if gpus == '1' else 's'}"
+    if org is None:
+        whose = "" if owner is None else f", {owner}'s {bid}"
+        return {"set_by": {"workload": rival, "org": owner, "says": f"{rival}{whose}"}}
+    if owner == org:
+        return {"set_by": {"workload": rival, "org": owner, "says": f"{rival}, your own {bid}"}}
+    return {"set_by": {"workload": None, "org": None, "says": f"another org's {bid}"}}
+
+
+def _set_by(line: Detail) -> str:
+    rival = line.get("set_by")
+    return f", set by {rival['says']}" if rival else ""
+
+
 def _move(cause: MoveCause | None, org: str | None) -> Detail:
     if cause is None:
         return {}
@@ -82,14 +105,14 @@ def _says(line: Detail) -> str:
     name = line.get("workload") or line["claim"]
     match line["change"]:
         case "won":
-            return f"{name} won at {line['price']}"
+            return f"{name} won at {line['price']}{_set_by(line)}"
         case "kept":
             kept, promised = (
                 ", ".join(seat["node"] for seat in line[of]) for of in ("seats", "promised")
             )
             return f"{name} keeps {kept}" + (f", is promised {promised}" if promised else "")
         case "repriced":
-            return f"{name} pays {line['price']}"
+            return f"{name} pays {line['price']}{_set_by(line)}"
         case "left":
             moved = line.get("moved")
             return f"{name} leaves ({moved['says'] if moved else _words(line['why'])})"

@@ -7,6 +7,7 @@ from parkade.api.translate import instant, instant_or_none
 from parkade.api.views.clearings import node_names
 from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
 from parkade.api.views.workloads import Known, array_members, cheapest_winning_limit, moved_words
+from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.pool import Pool
 from parkade.core.state.world import World
 from parkade.core.units.money import format_amount
@@ -29,7 +30,7 @@ def why(
     """
     workload = known.workload
     moved = moved_words(workload, None if sees_all else workload.org)
-    says = f"{_says_members(known) or _says(workload)}{_debt(known)}"
+    says = f"{_says_members(known) or _says(workload, known.terms)}{_debt(known)}"
     if moved is not None:
         says = f"{says}; it was {moved}"
     if known.falls_back_us is not None:
@@ -60,7 +61,7 @@ def trouble(known: Known, troubles: Sequence[Trouble], *, sees_all: bool) -> str
     if attempt is None:
         return None
     own = next((one.says for one in troubles if one.attempt == attempt.attempt), None)
-    of_pool = next((one.says for one in troubles if one.attempt is None), None)
+    of_pool = next((it.says for it in troubles if it.attempt is None and not it.is_note), None)
     if own is not None or of_pool is None:
         return own
     if sees_all:
@@ -111,7 +112,7 @@ def _one(known: Known) -> int:
     return terms.members[0][0]
 
 
-def _says(workload: Workload) -> str:
+def _says(workload: Workload, terms: MarketTerms | None) -> str:
     name, attempt = workload.workload, workload.attempt
     if workload.phase.is_ended:
         reasons = (SENTENCES.get(workload.why, workload.why), workload.exit_summary)
@@ -138,7 +139,7 @@ def _says(workload: Workload) -> str:
     if key == Why.BACK_OFF:
         sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
         sentence += f"; the last time: {workload.exit_summary}" if workload.exit_summary else ""
-    return f"{name} waits: {sentence}{advice(workload.price_to_win_micros)}"
+    return f"{name} waits: {sentence}{advice(workload.price_to_win_micros, terms)}"
 
 
 def _debt(known: Known) -> str:

@@ -74,8 +74,9 @@ CATEGORIES = {
 PRICING = {
     CapacityKind.SPOT.value: "Dynamic",
     CapacityKind.ON_DEMAND.value: "Standard",
-    CapacityKind.RESERVATION.value: "Committed",
+    CapacityKind.RESERVATION.value: "Standard",
 }
+"""*Committed* is what a commitment discount makes cheaper; a purchase at the agreed rate is not."""
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,12 +14,12 @@ the rest, 2 are.
 """
 
 from collections.abc import Iterable, Mapping
-from operator import add, sub
 from typing import Literal
 
 import msgspec
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span
+from parkade.api.views.lot_sums import NO_PART, Part, exchanged, part_of, sums
 from parkade.api.views.moves import says_move
 from parkade.api.views.reasons import SENTENCES
 from parkade.core.fleet.market import Market
@@ -111,7 +111,7 @@ class Lots:
                 )
                 for each in now.buffers
             ),
-            sums=_sums(self._sum),
+            sums=sums(self._sum),
             promises=_promises(now),
         )
 
@@ -168,60 +168,22 @@ class Lots:
         ]
         for name in changed:
             node = now.nodes[name]
-            state, says = _state(node, now.pools[node.pool])
-            held, promised = _seats_on(now, name, self._on.get(name, ()))
+            standing = _standing(node, now.pools[node.pool])
+            seats = _seats_on(now, name, self._on.get(name, ()))
             made = self._nodes[name] = wire.LotNode.model_construct(
                 node=name,
                 pool=node.pool,
                 market=node.market,
                 fabric=node.fabric,
                 gpus=node.gpus,
-                state=state,
-                says=says,
-                seats=held,
-                promised=promised,
+                state=standing.state,
+                says=standing.says,
+                seats=seats.held,
+                promised=seats.promised,
             )
-            part, known_part = _part(made, self._holders), self._parts.get(name, NO_PART)
+            part, known_part = part_of(made, self._holders), self._parts.get(name, NO_PART)
             self._parts[name] = part
-            self._sum = tuple(map(add, map(sub, self._sum, known_part), part))
-
-
-Part = tuple[int, ...]
-"""GPUs of a node: in all, out of play, of owners, on demand, as spot; and of these last millionths
-that are lent."""
-
-NO_PART: Part = (0, 0, 0, 0, 0, 0)
-_PLACES = {"owner": 2, "on-demand": 3, "spot": 4}
-_LENT = 5
-_MILLION = 1_000_000
-
-
-def _part(node: wire.LotNode, holders: Mapping[str, wire.LotHolder]) -> Part:
-    """What a node adds to the sums. What sits on a node that is out of play counts as out."""
-    if node.state == "out":
-        return (node.gpus, node.gpus, 0, 0, 0, 0)
-    part = [node.gpus, 0, 0, 0, 0, 0]
-    for seat in node.seats:
-        holder = holders[seat.holder]
-        part[_PLACES[holder.use]] += seat.gpus
-        if holder.lent:
-            part[_LENT] += round(_MILLION * seat.gpus * holder.lent / holder.gpus)
-    return tuple(part)
-
-
-def _sums(whole: Part) -> wire.LotSums:
-    """GPUs by what they do."""
-    total, out, owner, on_demand, spot, lent = whole
-    on_loan = min(round(lent / _MILLION), spot)
-    return wire.LotSums(
-        gpus=total,
-        owner=owner,
-        lent=on_loan,
-        spot=spot - on_loan,
-        on_demand=on_demand,
-        idle=max(0, total - out - owner - on_demand - spot),
-        out=out,
-    )
+            self._sum = exchanged(self._sum, known_part, part)
 
 
 def _seats_of(holder: Workload | Claim | None) -> set[str]:
@@ -236,10 +198,15 @@ def _seats_of(holder: Workload | Claim | None) -> set[str]:
             return {seat.node for part in parts if part is not None for seat in part.seats}
 
 
-def _seats_on(
-    now: Snapshot, node: str, holders: Iterable[str]
-) -> tuple[tuple[wire.LotSeat, ...], tuple[wire.LotSeat, ...]]:
-    """(held, promised) on a node by what is there: workloads by their numbers, then claims."""
+class NodeSeats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Seats on a node."""
+
+    held: tuple[wire.LotSeat, ...]
+    promised: tuple[wire.LotSeat, ...]
+
+
+def _seats_on(now: Snapshot, node: str, holders: Iterable[str]) -> NodeSeats:
+    """What is on a node: workloads by their numbers, then claims."""
     held: list[wire.LotSeat] = []
     promised: list[wire.LotSeat] = []
 
@@ -259,13 +226,20 @@ def _seats_on(
             put(held, name, workload.attempt.seats)
         if workload.promise is not None:
             put(promised, name, workload.promise.seats)
-    return tuple(held), tuple(promised)
+    return NodeSeats(held=tuple(held), promised=tuple(promised))
 
 
-def _state(node: Node, pool: Pool) -> tuple[State, str]:
-    """Whether newcomers may come, and why not."""
+class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Whether newcomers may come to a node, and why not."""
+
+    state: State
+    says: str
+
+
+def _standing(node: Node, pool: Pool) -> Standing:
     if not node.is_in_play:
-        return "out", f"{node.health}: {node.health_reason}".removesuffix(": ")
+        says = f"{node.health}: {node.health_reason}".removesuffix(": ")
+        return Standing(state="out", says=says)
     reasons = [f"cordoned by {each.holder}: {each.reason}" for each in node.cordons]
     if not node.is_open and node.health.value != "healthy":
         reasons.insert(0, f"{node.health}: {node.health_reason}")
@@ -274,7 +248,7 @@ def _state(node: Node, pool: Pool) -> tuple[State, str]:
     if not pool.is_reachable:
         never = pool.first_heard_us is None
         reasons.append(f"the agent of {pool.pool} " + ("was never heard" if never else "is silent"))
-    return ("closed" if reasons else "open"), "; ".join(reasons)
+    return Standing(state="closed" if reasons else "open", says="; ".join(reasons))
 
 
 def _lenders(reservations: Iterable[Reservation]) -> dict[str, frozenset[str]]:

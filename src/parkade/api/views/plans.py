@@ -7,8 +7,10 @@ from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
 from parkade.api.views.workloads import seats
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
+from parkade.core.units.indexes import count
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.life import Why
+from parkade.core.workloads.spec import Spec
 from parkade.wire import workloads as wire
 
 
@@ -25,7 +27,8 @@ def plan(
         says = f"would run on {nodes} at {price} per GPU-hour{displaced}"
     else:
         sentence = SENTENCES.get(plan.why, SENTENCES[Why.NO_ROOM])
-        says = f"would wait: {standstill or sentence}{advice(plan.price_to_win_micros)}"
+        says = f"would wait: {standstill or sentence}{advice(plan.price_to_win_micros, terms)}"
+    says += _of_array(plan.workload.spec)
     if plan.falls_back_us is not None:
         says += f"; {falls_back_words(plan.falls_back_us)}"
     return wire.Plan(
@@ -43,3 +46,12 @@ def plan(
         rendered=rendered,
         cost=workload_cost(plan.workload.spec, terms, plan.workload.agreed_price_micros),
     )
+
+
+def _of_array(spec: Spec) -> str:
+    """Of an array's plan, which is that of one member."""
+    if spec.array is None:
+        return ""
+    members, at_once = count(spec.array.members), spec.array.most_running
+    says = f"; this is of one member of {members:,}"
+    return says if at_once is None else f"{says}, of which {at_once:,} run at once at most"

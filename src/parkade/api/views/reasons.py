@@ -1,6 +1,7 @@
 """Why a workload waits, ended or left, in words: one sentence for each reason."""
 
 from parkade.api.translate import instant
+from parkade.core.fleet.market import MarketTerms
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.life import Cause, Why
 
@@ -44,9 +45,15 @@ SENTENCES: dict[str, str] = {
 }
 
 
-def advice(price_micros: int | None) -> str:
-    """The limit that would win, as the end of a sentence; empty where none is known."""
-    return "" if price_micros is None else f"; a limit of {format_amount(price_micros)} would win"
+def advice(price_micros: int | None, terms: MarketTerms | None) -> str:
+    """The limit that would win, as the end of a sentence, and what on-demand costs where that is
+    less; empty where none is known."""
+    if price_micros is None:
+        return ""
+    says = f"; a limit of {format_amount(price_micros)} would win"
+    if terms is None or price_micros <= terms.pay_as_you_go_micros:
+        return says
+    return f"{says}, and on-demand costs {format_amount(terms.pay_as_you_go_micros)}"
 
 
 def falls_back_words(at_us: int) -> str:

@@ -7,9 +7,9 @@ import msgspec
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, wire_spec
 from parkade.api.views.costs import workload_cost
 from parkade.api.views.moves import says_move
-from parkade.core.billing.holds import promised_wait_micros
 from parkade.core.billing.metering import accrued_with_members_micros
 from parkade.core.billing.minimum import debt_micros
+from parkade.core.billing.slow_starts import promised_wait_micros
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import Seat
 from parkade.core.running.expiry import folder_due_us

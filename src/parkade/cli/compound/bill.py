@@ -19,6 +19,13 @@ def bill_of(spent: Amounts, doubtful: Amounts, *, tail: str = "") -> str:
     return text
 
 
+def without_usage(count: int, calls: int) -> str | None:
+    """Of how many calls the bill is the worst case; None where of none."""
+    if not count:
+        return None
+    return f"no usage that can be from the server for {count:,} of {calls:,}: the worst case counts"
+
+
 def left_of(budget: Budget, used: Amounts) -> str | None:
     """What is left of each limit; None where nothing is limited."""
     limits = (

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from parkade.cli.compound.bill import bill_of
+from parkade.cli.compound.bill import bill_of, without_usage
 from parkade.cli.exit_codes import (
     COMPOUND_BUDGET,
     COMPOUND_DENIED,
@@ -172,6 +172,7 @@ def fields_of(summary: Summary, out: Path | None = None) -> None:
             ("retries", summary.retries or None),
             ("cancelled", summary.cancelled or None),
             ("spent", bill_of(summary.spent, summary.doubtful, tail=" in all")),
+            ("usage", without_usage(summary.without_usage, summary.calls)),
             ("overrun", _overrun(summary)),
             ("budget", _spent(summary)),
             ("results", None if out is None else out / "results.jsonl"),
@@ -283,16 +284,17 @@ def _spent(summary: Summary) -> str | None:
     if not summary.is_budget_spent:
         return None
     spent, doubtful = summary.spent, summary.doubtful
-    shares = (
-        part / (part + known)
-        for part, known in (
-            (doubtful.micros, spent.micros),
-            (doubtful.tokens, spent.tokens),
-            (doubtful.calls, spent.calls),
+    used = spent + doubtful
+    # In money where there is any: many calls without an answer may be a small part of it.
+    doubt = next(
+        part / whole
+        for part, whole in (
+            (doubtful.micros, used.micros),
+            (doubtful.tokens, used.tokens),
+            (doubtful.calls, max(1, used.calls)),
         )
-        if part
+        if whole
     )
-    doubt = max(shares, default=0.0)
     ended = f"spent; {_left(summary)}" if _left(summary) else "spent"
     if doubt < MUCH_DOUBT:
         return f"{ended}: raise it and run again"

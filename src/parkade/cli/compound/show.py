@@ -88,7 +88,7 @@ def _show_folder(out: Path, *, html: Path | None, as_json: bool) -> None:
 
 
 def _print_overview(found: "Overview", out: Path) -> None:
-    from parkade.cli.compound.bill import bill_of
+    from parkade.cli.compound.bill import bill_of, without_usage
     from parkade.cli.screen import fields, say, table
     from parkade.compound.run.budget import NOTHING
     from parkade.core.units.money import format_amount
@@ -105,6 +105,7 @@ def _print_overview(found: "Overview", out: Path) -> None:
         (
             ("questions", ", ".join(shown) or "none is done"),
             ("spent", bill_of(found.spent, found.doubtful)),
+            ("usage", without_usage(found.without_usage, found.spent.calls)),
             *((f"  {each.model}", bill_of(each.used, NOTHING)) for each in found.models),
         )
     )

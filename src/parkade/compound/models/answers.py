@@ -27,6 +27,7 @@ REFUSING = frozenset({400, 413, 422})
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 #: An error's code that is the status which a gateway hid.
 _STATUS = re.compile(r"[45][0-9]{2}", re.ASCII)
+_DIGITS = re.compile(r"[0-9]{1,20}", re.ASCII)
 #: Of an error inside a success, its codes that are said before a model works.
 UNBILLED_CODES = frozenset({"400", "401", "402", "403", "404", "422", "429", "503", "529"})
 #: Codes under which a provider says with 429 that waiting does not help.
@@ -43,9 +44,9 @@ MOST_TOKENS = 10**12
 
 
 class _Usage(msgspec.Struct, frozen=True, gc=False):
-    prompt_tokens: int | float | None = None
-    completion_tokens: int | float | None = None
-    total_tokens: int | float | None = None
+    prompt_tokens: int | float | str | None = None
+    completion_tokens: int | float | str | None = None
+    total_tokens: int | float | str | None = None
 
 
 class _Message(msgspec.Struct, frozen=True, gc=False):
@@ -121,7 +122,7 @@ def _outcomes(
             return [*shared(_unusable("it has no choices", answer.usage), len(calls))]
         choices = sorted(answer.choices, key=lambda choice: choice.index)[: len(calls)]
         contents = [_content(choice) for choice in choices]
-        usages = _usages(answer.usage, calls, contents)
+        usages, is_missing = _usages(answer.usage, calls, contents)
         costs = _costs(usages, price)
         prompt = _cost(Usage(input_tokens=usages[0].input_tokens, output_tokens=0), price)
     except msgspec.DecodeError as error:
@@ -138,6 +139,7 @@ def _outcomes(
             # The first one paid for the prompt of all.
             shared_micros=prompt if place else 0,
             message=kept,
+            is_usage_missing=is_missing,
         )
         for place, (choice, (text, kept), usage, cost) in enumerate(
             zip(choices, contents, usages, costs, strict=True)
@@ -196,16 +198,18 @@ def _usages(
     reported: _Usage | None,
     calls: Sequence[Call],
     contents: Sequence[tuple[str, msgspec.Raw | None]],
-) -> list[Usage]:
+) -> tuple[list[Usage], bool]:
     """What the server says, shared out; where that cannot be, or it says nothing, the most that
-    was asked for, or a token for each byte that came where nothing limited it.
+    was asked for, or a token for each byte that came where nothing limited it. And whether it is
+    so in part.
 
     A negative count cannot be, nor a prompt without a token, nor an answer that holds something
     and was made of none. A count that is missing is the rest of the total.
     """
     calls = calls[: len(contents)]
     used, made = _counts(reported)
-    if made is None or (made == 0 and any(text or kept for text, kept in contents)):
+    is_missing = made is None or (made == 0 and any(text or kept for text, kept in contents))
+    if made is None or is_missing:
         most = [_most_made(call, content) for call, content in zip(calls, contents, strict=True)]
     else:
         whole = Usage(input_tokens=0, output_tokens=made)
@@ -215,10 +219,11 @@ def _usages(
     else:
         # A prompt is read once for all samples of a request.
         inputs = [used or calls[0].most_input_tokens or 0] + [0] * (len(calls) - 1)
-    return [
+    usages = [
         Usage(input_tokens=each, output_tokens=output)
         for each, output in zip(inputs, most, strict=True)
     ]
+    return usages, is_missing or used is None
 
 
 def _counts(reported: _Usage | None) -> tuple[int | None, int | None]:
@@ -268,8 +273,10 @@ def _cost(usage: Usage, price: Price | None) -> int:
     return 0 if price is None else price.cost_micros(usage)
 
 
-def _count(reported: float | None) -> int | None:
-    """Whole tokens, rounded up; None if it is no count."""
+def _count(reported: float | str | None) -> int | None:
+    """Whole tokens, rounded up; None if it is no count. Some servers write it as a text."""
+    if isinstance(reported, str):
+        reported = int(reported) if _DIGITS.fullmatch(reported) else None
     if reported is None or not 0 <= reported <= MOST_TOKENS:
         return None
     return ceil(reported)

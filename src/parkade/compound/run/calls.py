@@ -20,7 +20,6 @@ from parkade.compound.run.journal import Journal, completion_of
 from parkade.compound.run.lane import Flight, FlightState, Lane
 from parkade.compound.run.lines import SharedLine
 from parkade.compound.run.orders import Ask
-from parkade.compound.run.outages import Outages
 from parkade.compound.run.progressing import Counts, ModelDenied, Progressing, RunStopped
 from parkade.compound.run.provider import Provider
 from parkade.compound.run.reserving import Reserving
@@ -57,7 +56,7 @@ class Calls:
         journal: Journal,
         account: Account,
         counts: Counts,
-        outages: Outages,
+        retrying: Retrying,
         hearer: Hearer,
         added: AddedText | None = None,
     ) -> None:
@@ -73,10 +72,9 @@ class Calls:
         self._flights: dict[str, Flight] = {}
         #: What came back and is not looked at yet.
         self._ended: deque[tuple[Flight, Outcome]] = deque()
-        self._outages = outages
         self._reserving = Reserving(account, journal, added)
         self._booking = Booking(account, journal)
-        self._retrying = Retrying(outages)
+        self._retrying = retrying
 
     def has_ended(self) -> bool:
         """Whether an outcome waits to be looked at."""
@@ -145,6 +143,7 @@ class Calls:
             self.lanes[flight.call.model].limiter.in_flight -= 1
             self.counts.cancelled += 1
         flight.state = FlightState.OVER
+        self._retrying.ended(flight)
         self._flights.pop(flight.call.key, None)
 
     def start_due(self) -> int:
@@ -212,7 +211,7 @@ class Calls:
         now_us = time.monotonic_ns() // 1_000
         lane.came_back(now_us)
         if isinstance(outcome, Completion):
-            lane.limiter.answered(now_us - flight.began_us, now_us)
+            lane.answered(flight, now_us)
             self._retrying.answered(flight.call.model)
             self._complete(flight, outcome)
         else:
@@ -234,7 +233,7 @@ class Calls:
         self._booking.failed(flight, failure, lane.model)
         if failure.kind is FailureKind.DENIED:
             self._hearer.end_soon(ModelDenied(f"model {model!r}: {failure.message}"))
-        why = self._outages.failed(model, failure, now_us)
+        why = self._retrying.failed(lane, flight, failure, now_us)
         if why is not None and not self._hearer.give_up(why):
             # What waits for the model would fail as well.
             for each in (flight, *lane.take_waiting()):
@@ -257,13 +256,13 @@ class Calls:
         self.counts.waiting += failure.kind is FailureKind.WAITING
         if failure.failed_line is not None:
             self.counts.failed_lines.add(failure.failed_line, flight.owner.machine.question.id)
-        self._outages.ended(flight.call.model, failure)
+        self._retrying.lost(flight, failure)
         self._finish(flight, failure)
 
     def _closed(self, lane: Lane) -> Failure | None:
         """Why a call cannot wait for a model whose server asked to be left alone for long."""
         left_us = lane.closed_until_us - time.monotonic_ns() // 1_000
-        if left_us <= self._outages.most_asked_us:
+        if left_us <= self._retrying.outages.most_asked_us:
             return None
         return Failure(
             kind=FailureKind.RATE_LIMITED,
@@ -279,6 +278,7 @@ class Calls:
 
     def _finish(self, flight: Flight, outcome: Outcome) -> None:
         flight.state = FlightState.OVER
+        self._retrying.ended(flight)
         # It refers back to the flight.
         flight.cancel = None
         self._flights.pop(flight.call.key, None)

@@ -19,6 +19,7 @@ from typing import Any, assert_never
 from parkade.compound.network.binding import Bound
 from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.admitting import Admitting
+from parkade.compound.run.at_fault import AtFault
 from parkade.compound.run.budget import Account, Admission
 from parkade.compound.run.calls import Calls
 from parkade.compound.run.checking import Checking
@@ -34,6 +35,7 @@ from parkade.compound.run.progressing import (
     RunStopped,
     VerifierBroken,
 )
+from parkade.compound.run.retrying import Retrying
 from parkade.compound.run.steps import steps_of
 from parkade.compound.values import Question
 
@@ -57,6 +59,7 @@ class Engine:
         most_checks: int,
         answered: Callable[[Progressing, Answer], None],
         outages: Outages | None = None,
+        at_fault: AtFault | None = None,
         added: AddedText | None = None,
         needs: Needs | None = None,
     ) -> None:
@@ -66,7 +69,15 @@ class Engine:
         self._answered = answered
         self._inbox: deque[tuple[Progressing, int, Any]] = deque()
         self._outages = outages or Outages()
-        self._calls = Calls(bound.models, journal, account, self.counts, self._outages, self, added)
+        self._calls = Calls(
+            bound.models,
+            journal,
+            account,
+            self.counts,
+            Retrying(self._outages, at_fault or AtFault()),
+            self,
+            added,
+        )
         self._checking = Checking(
             journal, self.counts, most_checks, self.heard, self.schedule, self.give_up
         )

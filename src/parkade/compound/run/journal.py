@@ -379,6 +379,7 @@ def completion_of(line: CallLine) -> Completion:
         finish=line.finish,
         latency_us=line.us,
         message=line.message if bytes(line.message) else None,
+        is_usage_missing=line.most,
     )
 
 

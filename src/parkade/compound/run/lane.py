@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from parkade.compound.models.protocol import RETRIED, Cancel, Failure, Model
 from parkade.compound.run.budget import NOTHING, Amounts
-from parkade.compound.run.limiter import Bucket, Limiter
+from parkade.compound.run.limiter import CALLS_US, Bucket, Limiter
 from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine
 from parkade.compound.run.orders import Ask
+from parkade.compound.run.pacing import Pace
 from parkade.compound.run.provider import Provider
 from parkade.compound.values import Call, Completion, Usage
 
@@ -41,6 +42,7 @@ class Flight:
     """One call on its way, and all questions that wait for it."""
 
     __slots__ = (
+        "at_fault_us",
         "attempt",
         "began_us",
         "call",
@@ -62,6 +64,8 @@ class Flight:
         self.worst = worst
         self.attempt = 0
         self.began_us = 0
+        #: Since when it fails while its server is well; None if it does not.
+        self.at_fault_us: int | None = None
         self.cancel: Cancel | None = None
         self.state = FlightState.WAITING
         #: Questions and what they asked.
@@ -85,6 +89,7 @@ class Flight:
             message=NO_MESSAGE if completion.message is None else completion.message,
             shared=completion.shared_micros,
             of=self.of,
+            most=completion.is_usage_missing,
         )
 
     def doubtful_line(self, why: str, amounts: Amounts) -> FailedLine:
@@ -111,7 +116,8 @@ class Lane:
         if provider is not None:
             provider.joined(self.limiter)
         self.queue: deque[Flight] = deque()
-        self._calls = Bucket(model.limits.calls_per_minute)
+        self._calls = Bucket(model.limits.calls_per_minute, CALLS_US)
+        self._pace = Pace()
         self._tokens = Bucket(model.limits.tokens_per_minute)
         self._later: list[tuple[int, int, Flight]] = []
         self._count = 0
@@ -119,6 +125,8 @@ class Lane:
         self.closed_until_us = 0
         #: When the server last said something, or was first asked after it had nothing to do.
         self.heard_us = 0
+        #: When it last answered a call.
+        self.answered_us = 0
 
     @property
     def shares(self) -> bool:
@@ -130,11 +138,18 @@ class Lane:
         self.limiter.in_flight -= 1
         self.heard_us = now_us
 
+    def answered(self, flight: Flight, now_us: int) -> None:
+        """A call was answered well."""
+        self.limiter.answered(now_us - flight.began_us, now_us)
+        self._pace.answered()
+        self.answered_us = now_us
+
     def failed(self, flight: Flight, failure: Failure, now_us: int) -> None:
         """A call failed: the server may have too much to do, or ask to be left alone."""
         if failure.kind in RETRIED and not failure.is_unreached:
             self.limiter.overloaded(flight.began_us, now_us)
         if failure.retry_after_us is not None:
+            self._pace.asked_to_wait(flight.began_us, now_us, failure.retry_after_us)
             self.closed_until_us = max(self.closed_until_us, now_us + failure.retry_after_us)
 
     def later(self, flight: Flight, at_us: int) -> None:
@@ -180,11 +195,13 @@ class Lane:
             if self._was_given_up(flight):
                 continue
             self._calls.take(1)
+            self._pace.take(now_us)
             self._tokens.take(flight.worst.tokens)
             if self._provider is not None:
                 self._provider.take(flight.worst.tokens)
             if self.limiter.in_flight == 0:
                 self.heard_us = now_us
+                self._pace.began_anew(now_us)
             self.limiter.in_flight += 1
             flight.state = FlightState.FLYING
             flight.began_us = now_us
@@ -207,6 +224,7 @@ class Lane:
             0 if self._provider is None else self._provider.wait_us(tokens, now_us),
             self.closed_until_us - now_us,
             self._calls.wait_us(1, now_us),
+            self._pace.wait_us(now_us),
             self._tokens.wait_us(tokens, now_us),
             0,
         )

@@ -16,7 +16,9 @@ GENTLE_CUT = 0.9
 #: The short-run mean of latency over the long-run mean at which the limit is cut gently.
 SLOW = 4.0
 SHORT_WEIGHT, LONG_WEIGHT = 0.1, 0.002
-MINUTE_US = 60_000_000
+SECOND_US, MINUTE_US = 1_000_000, 60_000_000
+#: So much of its calls per minute may start at once: servers that count them allow few.
+CALLS_US = 50_000
 
 
 class Limiter:
@@ -64,14 +66,14 @@ class Limiter:
 
 
 class Bucket:
-    """At most so many units a minute, evenly: a token bucket that holds a second's worth, and at
-    least one unit. It counts in units x microseconds, exactly."""
+    """At most so many units a minute, evenly: a token bucket that holds what so long a time brings,
+    and at least one unit. It counts in units x microseconds, exactly."""
 
     __slots__ = ("_at_us", "_held", "_holds", "_per_minute")
 
-    def __init__(self, per_minute: int | None) -> None:
+    def __init__(self, per_minute: int | None, depth_us: int = SECOND_US) -> None:
         self._per_minute = per_minute
-        self._holds = 0 if per_minute is None else max(1, per_minute // 60) * MINUTE_US
+        self._holds = 0 if per_minute is None else max(MINUTE_US, per_minute * depth_us)
         self._held = self._holds
         self._at_us: int | None = None
 

@@ -57,6 +57,8 @@ class CallLine(_Line, frozen=True, kw_only=True, gc=False, tag="call"):
     shared: int = 0
     #: Key of the call whose candidate it judges or improves; "": of none, or not written down.
     of: str = ""
+    #: The server said no usage that can be: `input`, `output` and `cost` are the most it may be.
+    most: bool = False
 
 
 class SharedLine(_Line, frozen=True, kw_only=True, gc=False, tag="shared"):

@@ -101,6 +101,12 @@ class Outages:
         self._tell(state, f"model {model!r}: {failure.message}; retrying, {limit}", now_us)
         return None
 
+    def is_well(self, model: str, failure: Failure, now_us: int) -> None:
+        """A call failed by its own fault and is tried again: only tell of it."""
+        state = self._states.setdefault(model, _State())
+        limit = f"its question fails after {self._patience_s:g} s"
+        self._tell(state, f"model {model!r}: {failure.message}, for one call; {limit}", now_us)
+
     def waits(self, model: str, failure: Failure) -> bool:
         """Whether a failed call waits out the silence, instead of using up its tries."""
         state = self._states.get(model)

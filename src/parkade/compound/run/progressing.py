@@ -85,6 +85,8 @@ class Counts(msgspec.Struct):
     cut_answers: int = 0
     filtered: int = 0
     empty: int = 0
+    #: Answers of whose usage their server said nothing that can be.
+    without_usage: int = 0
     #: Until when servers asked to be left alone, on the monotonic clock, by model.
     asked_until_us: dict[str, int] = {}
     #: Calls that an answer file of a batch is to bring, and why lines of such a file held none.
@@ -92,7 +94,8 @@ class Counts(msgspec.Struct):
     failed_lines: Reasons = msgspec.field(default_factory=Reasons)
 
     def note_finish(self, completion: Completion) -> None:
-        """Count an answer that is not whole."""
+        """Count an answer that is not whole, or of which its server does not say enough."""
+        self.without_usage += completion.is_usage_missing
         if completion.finish == "length":
             self.cut_answers += 1
         elif completion.finish == "content_filter":

@@ -5,7 +5,7 @@ call each in turn (`Calls.start_due`), so that one model's calls do not keep ano
 """
 
 from parkade.compound.models.protocol import ProviderLimits
-from parkade.compound.run.limiter import Bucket, Limiter
+from parkade.compound.run.limiter import CALLS_US, Bucket, Limiter
 
 
 class Provider:
@@ -13,7 +13,7 @@ class Provider:
 
     def __init__(self, limits: ProviderLimits) -> None:
         self._concurrency = limits.concurrency
-        self._calls = Bucket(limits.calls_per_minute)
+        self._calls = Bucket(limits.calls_per_minute, CALLS_US)
         self._tokens = Bucket(limits.tokens_per_minute)
         self._limiters: list[Limiter] = []
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from parkade.compound.network.binding import Bound
 from parkade.compound.network.digest import network_digest
+from parkade.compound.run.at_fault import left_without_answer
 from parkade.compound.run.budget import NOTHING, Amounts
 from parkade.compound.run.describing import describe
 from parkade.compound.run.failures import FAILURES, FailedQuestion, Failures
@@ -35,6 +36,8 @@ class Recording:
     def __init__(self, out: Path, network: str, journal: Journal) -> None:
         self.journal = journal
         self.results = Results(out / RESULTS, network)
+        #: Ids of questions that the start before left without an answer.
+        self.left_before = left_without_answer(out / FAILURES)
         self._failures = Failures(out / FAILURES)
         self._timer: asyncio.TimerHandle | None = None
 

@@ -20,6 +20,7 @@ from parkade.compound.network import Operator
 from parkade.compound.network.binding import Bound, Names, bind
 from parkade.compound.run.added_text import AddedText
 from parkade.compound.run.affording import affordable, fresh
+from parkade.compound.run.at_fault import AtFault
 from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.hanging import look
@@ -99,6 +100,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     cut_answers: int = 0
     filtered: int = 0
     empty: int = 0
+    #: Of `calls`: the worst case is counted, since their server said no usage that can be.
+    without_usage: int = 0
     #: Of `failed_calls`: those whose answers a batch is to bring, and why answer files had none.
     waiting: int = 0
     failed_lines: tuple[Reason, ...] = ()
@@ -176,6 +179,7 @@ class Progress:
             cut_answers=counts.cut_answers,
             filtered=counts.filtered,
             empty=counts.empty,
+            without_usage=counts.without_usage,
             waiting=counts.waiting,
             failed_lines=counts.failed_lines.all(),
             noted=msgspec.structs.replace(self.noted),
@@ -289,6 +293,7 @@ class _Session:
             most_checks=settings.most_checks,
             answered=self.answered,
             outages=Outages(settings.patience_s, watch.on_notice),
+            at_fault=AtFault(settings.patience_s, recording.left_before),
             added=settings.added,
             needs=settings.needs,
         )

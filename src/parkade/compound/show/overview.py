@@ -44,6 +44,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelUse, ...]
     #: The first of the results.
     results: tuple[Result, ...]
+    #: Calls counted at their worst case, since their server said no usage that can be.
+    without_usage: int = 0
 
 
 class _CallHead(msgspec.Struct, frozen=True, gc=False, tag_field="is", tag="call"):
@@ -51,6 +53,7 @@ class _CallHead(msgspec.Struct, frozen=True, gc=False, tag_field="is", tag="call
     input: int
     output: int
     cost: int
+    most: bool = False
 
 
 _Head: TypeAlias = _CallHead | FailedLine
@@ -60,7 +63,7 @@ _CALL, _FAILED = b'{"is":"call"', b'{"is":"failed"'
 def read_overview(out: Path) -> Overview:
     """Of a run's or a server's folder; NoSuchRun and RunUnreadable."""
     described = read_described(out / RUN)
-    spent, doubtful, models = _bill(out / JOURNAL)
+    spent, doubtful, models, without_usage = _bill(out / JOURNAL)
     answered: dict[str, int] = {}
     listed: dict[str, Result] = {}
     decode = msgspec.json.Decoder(Result).decode
@@ -83,13 +86,15 @@ def read_overview(out: Path) -> Overview:
         doubtful=doubtful,
         models=models,
         results=tuple(listed.values()),
+        without_usage=without_usage,
     )
 
 
-def _bill(path: Path) -> tuple[Amounts, Amounts, tuple[ModelUse, ...]]:
-    """Spent, doubtful, and spent by model, the dearest first."""
+def _bill(path: Path) -> tuple[Amounts, Amounts, tuple[ModelUse, ...], int]:
+    """Spent, doubtful, spent by model, the dearest first, and calls without a usage."""
     decode = msgspec.json.Decoder(_Head).decode
     doubtful = NOTHING
+    without_usage = 0
     used: dict[str, list[int]] = {}
     for place, line in whole_lines(path, LINE):
         if not line.startswith((_CALL, _FAILED)):
@@ -102,6 +107,8 @@ def _bill(path: Path) -> tuple[Amounts, Amounts, tuple[ModelUse, ...]]:
         of_model[0] += head.cost
         of_model[1] += head.input + head.output
         of_model[2] += 1
+        without_usage += head.most
     models = [ModelUse(model=name, used=Amounts(*its)) for name, its in used.items()]
     models.sort(key=lambda each: (-each.used.micros, -each.used.calls, each.model))
-    return sum((each.used for each in models), NOTHING), doubtful, tuple(models)
+    spent = sum((each.used for each in models), NOTHING)
+    return spent, doubtful, tuple(models), without_usage

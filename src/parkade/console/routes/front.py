@@ -11,10 +11,13 @@ from parkade.api.translate import amount
 from parkade.console import needs, words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
+from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
 from parkade.wire.mars import Incident
 from parkade.wire.people import Capped, Org
+from parkade.wire.pools import Sheet
 from parkade.wire.reservations import Reservation
+from parkade.wire.workloads import Workload
 
 routes = router()
 MOST_WORKLOADS = 500
@@ -48,7 +51,7 @@ async def front(context: Page, market: str = "") -> Response:
         ),
         reserved=reserved,
         lot=lot,
-        orgs=_colours(orgs),
+        orgs=await colours(context, orgs),
         parked={each.org for each in lot.holders},
         sheet=next((each for each in prices if each.market == chosen), None),
         markets=names,
@@ -58,6 +61,7 @@ async def front(context: Page, market: str = "") -> Response:
             await _incidents(context),
             user=_changes_only(context),
             capped=await _capped(context, orgs),
+            on_demand=_on_demand(own.workloads, prices),
         ),
         now=lot.at,
         left=needs.left,
@@ -68,6 +72,12 @@ async def front(context: Page, market: str = "") -> Response:
         ),
         layers=ALL_LAYERS if is_operator else ORG_LAYERS,
     )
+
+
+def _on_demand(own: Sequence[Workload], prices: Sequence[Sheet]) -> dict[str, Decimal]:
+    """By workload, what on-demand costs in its market."""
+    posted = {each.market: each.pay_as_you_go for each in prices}
+    return {each.workload: posted[each.market] for each in own if each.market in posted}
 
 
 async def _reserved(context: PageContext) -> list[Reservation]:
@@ -90,20 +100,25 @@ async def _capped(context: PageContext, orgs: Sequence[Org]) -> list[tuple[str, 
     return [*((it.org, it) for it in orgs), *((it.user, it) for it in users)]
 
 
-async def colours(context: PageContext) -> list[dict[str, object]]:
-    """Each org's colour and letters, of those that the user may see."""
-    return _colours((await people.list_orgs(context.api)).orgs)
+async def colours(
+    context: PageContext, orgs: Sequence[Org] | None = None
+) -> list[dict[str, object]]:
+    """Each org's colour and letters, of those that the user may see, `orgs` where they are known.
 
+    A colour follows from the order in which all orgs were made, so that it is the same for each
+    viewer. Letters differ among those that are seen, so that nothing is told by colour alone."""
+    seen = (await people.list_orgs(context.api)).orgs if orgs is None else orgs
+    names = {each.org for each in seen}
 
-def _colours(orgs: Sequence[Org]) -> list[dict[str, object]]:
-    """By the order in which the orgs were made. Letters differ, so that nothing is told by colour
-    alone."""
+    def places(world: World, _now_us: int) -> dict[str, int]:
+        return {it: index for index, it in enumerate(world.records.orgs) if it in names}
+
     found: list[dict[str, object]] = []
     taken: set[str] = set()
-    for index, each in enumerate(orgs):
-        letters = next((it for it in _letters(each.org) if it not in taken), str(index))
+    for org, place in (await context.api.plane.read(places, org=context.viewer.org)).items():
+        letters = next((it for it in _letters(org) if it not in taken), str(place))
         taken.add(letters)
-        found.append({"org": each.org, "colour": index % COLOURS, "letters": letters})
+        found.append({"org": org, "colour": place % COLOURS, "letters": letters})
     return found
 
 

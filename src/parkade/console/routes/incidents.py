@@ -2,17 +2,27 @@
 
 from starlette.responses import Response
 
-from parkade.api.routes import mars
+from parkade.api.routes import mars, pools
 from parkade.console.context import Page, router
+from parkade.console.routes.supply import is_usual
 
 routes = router()
+MOST_NODES = 100
 
 
 @routes.get("/incidents")
 async def index(context: Page) -> Response:
-    """All of them, and what automatic action may do."""
+    """All of them, what automatic action may do, and the nodes that work keeps away from, for which
+    there is no incident where a person failed them."""
     found = (await mars.list_incidents(context.api, is_open=None)).incidents
-    return context.page("incidents.html", found=found, state=await mars.mars_status(context.api))
+    nodes = [it for it in (await pools.list_nodes(context.api)).nodes if not is_usual(it)]
+    return context.page(
+        "incidents.html",
+        found=found,
+        nodes=nodes[:MOST_NODES],
+        count=len(nodes),
+        state=await mars.mars_status(context.api),
+    )
 
 
 @routes.get("/incidents/{incident}")

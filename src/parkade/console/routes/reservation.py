@@ -9,9 +9,12 @@ from starlette.responses import RedirectResponse, Response
 
 from parkade.api.context import RequestContext
 from parkade.api.problems import ProblemError, problem
-from parkade.api.routes import people, reservations
+from parkade.api.routes import people, pools, reservations
 from parkade.console.context import Page, PageContext, router
 from parkade.console.planning import Faults, faults_of, request_of
+from parkade.console.suggesting import Suggestion, suggest
+from parkade.core.units.fraction import parse_fraction
+from parkade.core.units.money import MICROS
 from parkade.wire import reservations as wire
 
 routes = router()
@@ -92,6 +95,24 @@ async def one(reservation: str, context: Page) -> Response:
         claims=[each for each in claims if each.reservation == found.reservation],
         changes=changes_of(context, found),
         may_change=context.viewer.role.value != "member",
+        suggestion=await _suggestion(context, found),
+    )
+
+
+async def _suggestion(context: PageContext, it: wire.Reservation) -> Suggestion | None:
+    """For those who may set it, of a reservation that is in force."""
+    if context.viewer.role.value == "member" or it.state != "in_force":
+        return None
+    listed = (await pools.list_pools(context.api)).markets
+    terms = next((each.terms for each in listed if each.market == it.market), None)
+    if terms is None:
+        return None
+    now_s = context.api.plane.present_us() // MICROS
+    return suggest(
+        it,
+        context.console.history.samples(now_s),
+        fee=parse_fraction(str(terms.fee)),
+        pay_as_you_go=terms.pay_as_you_go,
     )
 
 
@@ -140,19 +161,19 @@ async def _page(
 ) -> Response:
     kind = CHANGES[change]
     found = await reservations.get_reservation(reservation, context.api)
-    told = dict(faults or {})
+    marked = dict(faults or {})
     plan = None
     is_begun = not kind.fields or any(fields.get(name) for name in kind.fields)
-    if is_begun and not told:
-        plan, told = await _planned(context, kind, reservation, fields)
+    if is_begun and not marked:
+        plan, marked = await _planned(context, kind, reservation, fields)
     return context.page(
         "reservation_change.html",
-        422 if told else 200,
+        422 if marked else 200,
         it=found,
         change=change,
         kind=kind,
         fields=dict.fromkeys(kind.fields, "") | dict(fields),
-        faults=told,
+        faults=marked,
         plan=plan,
         orgs=await _orgs(context, found) if "org" in kind.fields else [],
     )

@@ -58,11 +58,17 @@ async def submit(context: Page) -> Response:
         if error.problem.status in (429, 503):
             raise
         return await _page(context, fields, faults_of(error.problem), plan=None)
-    return await _page(context, fields, {}, plan=plan)
+    is_array = request.spec.array is not None
+    return await _page(context, fields, {}, plan=plan, is_array=is_array)
 
 
 async def _page(
-    context: PageContext, fields: Mapping[str, str], faults: Faults, *, plan: wire.Plan | None
+    context: PageContext,
+    fields: Mapping[str, str],
+    faults: Faults,
+    *,
+    plan: wire.Plan | None,
+    is_array: bool = False,
 ) -> Response:
     prices = (await pools.list_prices(context.api)).prices
     markets = (await pools.list_pools(context.api)).markets
@@ -78,6 +84,7 @@ async def _page(
         missing=missing,
         needed=NEEDED,
         plan=plan,
+        is_array=is_array,
         planned=digest_of(fields) if plan is not None else "",
         was_asked=fields.get("do") == "submit",
         waits=[] if plan is None else _waits(context, fields, plan, markets),

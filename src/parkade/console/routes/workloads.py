@@ -4,6 +4,7 @@ What is done has a page of its own first that echoes what it costs; only its for
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
@@ -20,11 +21,14 @@ from parkade.console.journal import about
 from parkade.console.routes.front import colours
 from parkade.core.units.phrases import counted
 from parkade.wire import workloads as wire
+from parkade.wire.feed import Event
 from parkade.wire.pools import Sheet
+from parkade.wire.scalars import format_amount
 
 routes = router()
 PAGE = 100
 MOST_LINES = 60
+MOST_MEMBERS = 60
 ID = re.compile("w[0-9]{1,18}(_[0-9]{1,6})?")
 ACTIONS = ("cancel", "hold", "release", "bid")
 
@@ -34,10 +38,15 @@ async def index(
     context: Page,
     all: bool = False,
     name: Annotated[str, Query(max_length=200)] = "",
-    after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
+    after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}(_[0-9]{1,6})?$")] = None,
+    array: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
 ) -> Response:
-    """A page of them, newest first."""
-    if ID.fullmatch(name):
+    """A page of them, newest first; `array`: the members of one, those that have not ended."""
+    if array is not None:
+        found = await workloads.list_workloads(
+            context.api, all=all, array=array, limit=PAGE, after=after
+        )
+    elif ID.fullmatch(name):
         found = await _of_id(context, name)
     else:
         found = await workloads.list_workloads(
@@ -49,6 +58,7 @@ async def index(
         upcoming=found.next,
         all=all,
         name=name,
+        array=array,
         orgs=await colours(context),
     )
 
@@ -86,11 +96,31 @@ async def one(workload: str, context: Page) -> Response:
         life=lives.life(workload, seen, since_s=since_s, until_s=now.timestamp()),
         lines=[(each.at, lives.line_of(workload, each)) for each in reversed(seen)][:MOST_LINES],
         has_more=len(seen) > MOST_LINES,
-        is_told_from_begin=any(each.type == "Submitted" for each in seen),
+        open_members=await _members(context, found),
+        is_known_from_begin=await _is_known_from_begin(context, found, seen),
         now=now,
         may_change=_may_change(context, found),
         actions=_actions(found),
     )
+
+
+async def _members(context: PageContext, found: wire.Workload) -> tuple[wire.Workload, ...]:
+    """The first open members of an array; none of other work."""
+    if found.members is None:
+        return ()
+    listed = await workloads.list_workloads(
+        context.api, array=found.workload, limit=MOST_MEMBERS, all=found.ended is not None
+    )
+    return listed.workloads
+
+
+async def _is_known_from_begin(
+    context: PageContext, found: wire.Workload, seen: Sequence[Event]
+) -> bool:
+    """Whether the page has read all of its life; a member's begins with its array."""
+    if found.member_of is not None:
+        seen = await about(context, found.member_of)
+    return any(each.type == "Submitted" for each in seen)
 
 
 def _may_change(context: PageContext, found: wire.Workload) -> bool:
@@ -138,6 +168,9 @@ async def ask(workload: str, action: str, context: Page, limit_price: str = "") 
     limit = _limit(limit_price) if limit_price else None
     echo = _echo(found, action, limit, sheet)
     if limit is not None and action == "bid":
+        if sheet is not None and limit > sheet.pay_as_you_go:
+            rate = f"{sheet.pay_as_you_go:f} per GPU-hour"
+            echo.append(f"on-demand costs {rate}, less than this, and is never outbid")
         echo += await _evicts(context, workload, limit)
     return context.page(
         "action.html",
@@ -179,7 +212,8 @@ def _echo(
         case "bid":
             if limit is None:
                 return []
-            says = [f"at most {limit * gpus:f} an hour for its {counted(gpus, 'GPU')}"]
+            rate = format_amount(limit * gpus)
+            says = [f"at most {rate} an hour for its {counted(gpus, 'GPU')}"]
             if found.price is not None:
                 pays = f"it pays {found.price:f} per GPU-hour now"
                 is_less = limit < found.price

@@ -158,6 +158,10 @@ function countDown() {
 }
 
 document.querySelector("nav a[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+// A week that is wider than the screen begins at now.
+const weeks = document.querySelector(".weeks.by-week");
+const present = weeks?.querySelector(".now");
+if (present) weeks.scrollLeft += present.getBoundingClientRect().left - weeks.getBoundingClientRect().left - 48;
 const everyS = Number(document.body.dataset.every || 0);
 if (everyS) {
   // The user may not hear of events: what it may see is asked for again and again.

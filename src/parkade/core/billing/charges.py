@@ -45,9 +45,9 @@ Decision record 2 says why posting lags, and why charges are cut at the balance.
 
 from msgspec.structs import replace
 
-from parkade.core.billing.holds import hold_of
 from parkade.core.billing.metering import Span, billed_from_us, spans
 from parkade.core.billing.minimum import minimum_rate, missing_us
+from parkade.core.billing.slow_starts import slow_start_of
 from parkade.core.ledger.accounts import (
     OPERATOR,
     Transfer,
@@ -107,8 +107,8 @@ class Postings:
         if not any(rate.price_micros for rate in prices):
             return None
         terms = self._world.records.markets[workload.market].terms
-        hold = hold_of(attempt, terms.start_grace_us, until_us)
-        assert held_us <= hold.us, "more is billed than was held"
+        slow_start = slow_start_of(attempt, terms.start_grace_us, until_us)
+        assert held_us <= slow_start.us, "more is billed than was held"
         starts_us = billed_from_us(attempt, terms.start_grace_us)
         start_us = max(attempt.charged_until_us, starts_us if starts_us is not None else until_us)
         until_us = max(start_us, until_us)
@@ -119,7 +119,7 @@ class Postings:
             numerator=attempt.charged_numerator,
         )
         began_us = until_us if attempt.started_us is None else min(attempt.started_us, until_us)
-        for span in spans(attempt, hold.ends_us - held_us, hold.ends_us):
+        for span in spans(attempt, slow_start.ends_us - held_us, slow_start.ends_us):
             self._charge(posting, span, TransferKind.LATE_START)
         for span in spans(attempt, start_us, began_us):
             self._charge(posting, span, TransferKind.LATE_START)

@@ -11,7 +11,7 @@ Example (`tests/core/billing/test_commitments.py`): two GPUs, a limit of one mic
 and terms of 30 + 30 + 5 + 120 s: 370 micro-units are set aside, and 130 once the workload has
 started.
 
-    owes      what is accrued, and what may be billed for a slow start (`billing.holds`)
+    owes      what is accrued, and what may be billed for a slow start (`billing.slow_starts`)
     commits   on a reservation: what it owes · on-demand: and the rest of its window at the agreed
               price · spot: and its earmark, or, while it leaves, its rate until the kill, and the
               window that is kept for its deadline; each at least what is missing to the minimum of
@@ -20,9 +20,9 @@ started.
 
 from collections.abc import Callable
 
-from parkade.core.billing.holds import owed_hold_micros
 from parkade.core.billing.metering import accrued_micros
 from parkade.core.billing.minimum import debt_micros, minimum_rate, owed_us
+from parkade.core.billing.slow_starts import owed_slow_start_micros
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import NOTHING_SPENT, Cap, Spending
@@ -71,7 +71,7 @@ def bid_earmark_micros(
 def owed_micros(world: World, workload: Workload, now_us: int) -> int:
     """What it owes and has not been charged, what may be billed for a slow start included."""
     accrued = accrued_micros(world, workload, now_us)
-    return accrued + owed_hold_micros(world, workload, now_us)
+    return accrued + owed_slow_start_micros(world, workload, now_us)
 
 
 def needed_micros(world: World, market: Market, workload: Workload, now_us: int) -> int:

@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from parkade.core.billing.holds import hold_of
 from parkade.core.billing.settlements import short_of
+from parkade.core.billing.slow_starts import slow_start_of
 from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.state import events
 from parkade.core.state.agenda import Entry
@@ -139,8 +139,8 @@ def _priced_from_us(world: World, workload: Workload, charged_until_us: int) -> 
     attempt = workload.attempt
     assert attempt is not None
     grace_us = world.records.markets[workload.market].terms.start_grace_us
-    hold = hold_of(attempt, grace_us, charged_until_us)
-    return charged_until_us if hold.us == 0 else hold.ends_us - hold.us
+    slow_start = slow_start_of(attempt, grace_us, charged_until_us)
+    return charged_until_us if slow_start.us == 0 else slow_start.ends_us - slow_start.us
 
 
 def rates_from(rates: tuple[Rate, ...], from_us: int) -> tuple[Rate, ...]:

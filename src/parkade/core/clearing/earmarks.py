@@ -48,7 +48,7 @@ from parkade.core.billing.commitments import (
     spending_of_org,
     spending_of_user,
 )
-from parkade.core.billing.holds import free_hold_micros
+from parkade.core.billing.slow_starts import free_slow_start_micros
 from parkade.core.clearing.sizes import affordable_nodes
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
@@ -160,7 +160,7 @@ class _Turns:
                 continue
             committed = committed_without_earmark if is_asked else committed_micros
             cost = committed(world, workload, now_us)
-            if hold := free_hold_micros(world, workload, now_us):
+            if hold := free_slow_start_micros(world, workload, now_us):
                 self._free_holds[org] = (workload.user, hold)
             by_user[workload.user] = by_user.get(workload.user, 0) + cost
         owed = sum(by_user.values())

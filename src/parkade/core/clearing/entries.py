@@ -84,7 +84,7 @@ def cleared_dry(world: World, market: str, now_us: int, extra: Extra = ()) -> Ch
 def entries_taken(
     world: World, market: str, then: World, now_us: int
 ) -> tuple[events.EntryTaken, ...]:
-    """Whose entry is another than before."""
+    """The choices that differ from what each list asked for before."""
     return tuple(
         events.EntryTaken(at_us=now_us, workload=it.workload, capacity=asked)
         for it in _in(world, market)

@@ -1,7 +1,7 @@
 """Promises that wait for work of their own org, or that they outbid, while other seats are idle.
 
 A promise is kept when all its seats are free, and it would keep its idle seats from others for
-nothing. So that time counts as held (`billing.holds`):
+nothing. So that time counts as held (`billing.slow_starts`):
 
     who      a bid or on-demand that is promised seats which work of its org leaves by their org's
              own doing (`running.unstarted`: cancelled, at its end, without money, lost to its own

@@ -8,7 +8,7 @@ from parkade.core.running.member_effects import (
     change_bounds_of_waiting,
     with_bounds,
 )
-from parkade.core.running.unstarted import note_hold
+from parkade.core.running.unstarted import note_slow_start
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.changes import (
@@ -183,7 +183,7 @@ def end(world: World, event: events.Ended) -> None:
     workload = world.records.workloads[event.workload]
     attempt = live_attempt(workload, event.attempt)
     vacate(world, attempt.seats, event.at_us)
-    note_hold(world, workload, event)
+    note_slow_start(world, workload, event)
     promise = workload.promise
     assert event.failures >= workload.failures and event.preemptions >= workload.preemptions
     if event.phase is not Phase.PLACED:

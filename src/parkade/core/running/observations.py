@@ -14,7 +14,7 @@ from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
 from parkade.core.running.overdue import seen_free, strangers_there
 from parkade.core.running.promises import withdrawal_charge
-from parkade.core.running.unstarted import Holds, hold_at_end, is_unstarted
+from parkade.core.running.unstarted import SlowStarts, is_unstarted, slow_start_at_end
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.notices import lapsed_stop
@@ -46,7 +46,7 @@ class _Deciding:
     def __init__(self, world: World) -> None:
         self.world = world
         self.postings = Postings(world)
-        self.holds = Holds(world)
+        self.slow_starts = SlowStarts(world)
 
 
 def report_attempts(world: World, command: commands.ReportAttempts, now_us: int) -> Decision:
@@ -223,10 +223,12 @@ def _ended(
     has_none = is_unstarted(attempt, is_lost=is_lost, is_refused=is_refused)
     is_others = (is_lost and not has_none) or is_refused
     until_us = _billed_until_us(attempt, billed_us, is_others)
-    hold = hold_at_end(world, workload, until_us, is_lost=is_lost, is_refused=is_refused)
+    slow_start = slow_start_at_end(
+        world, workload, until_us, is_lost=is_lost, is_refused=is_refused
+    )
     used = postings.post_use(
         workload,
-        held_us=deciding.holds.billed_us(workload, hold, at_us),
+        held_us=deciding.slow_starts.billed_us(workload, slow_start, at_us),
         until_us=until_us,
         at_us=at_us,
         minimum_us=_minimum_us(world, workload, is_lost=is_lost or is_refused),
@@ -237,9 +239,9 @@ def _ended(
     judged = replace(
         judged,
         is_unstarted=has_none,
-        held_us=hold.beyond_us,
-        held_in_grace_us=hold.within_us,
-        held_idle_us=hold.waited_us,
+        held_us=slow_start.beyond_us,
+        held_in_grace_us=slow_start.within_us,
+        held_idle_us=slow_start.waited_us,
         is_refused=is_refused,
     )
     if judged.phase is not Phase.PLACED:

@@ -108,7 +108,10 @@ def refuse_unfenced(world: World, market: Market) -> Refusal | None:
     pool = world.records.pools[names[0]]
     does = f"an operator closes it: parkade pool fence {pool.pool}"
     if pool.fence is Fence.ASKED:
-        does = "its agent has not said yet that the fence stands; try again soon"
+        does = (
+            "its agent has not said yet that the fence stands; try again soon, and where it stays"
+            f" so `parkade pool show {pool.pool}` says what Slurm refuses"
+        )
     detail = f"jobs of others can take nodes of pool {pool.pool!r}, so only spot is sold: {does}"
     return Refusal(reason=Reason.UNFENCED, detail=detail, field="market")
 

@@ -154,7 +154,7 @@ class Keeper:
         if (trouble := self._why_not()) is not None:
             self._give_up(trouble)
             return
-        starting = spawn.StartingGang(self.launch, self.folder)
+        starting = spawn.StartingGang.fork(self.launch, self.folder)
         trouble = starting.wait_ready(self._why_not)
         if trouble is None:
             self._record(starting)

@@ -9,9 +9,9 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import msgspec
 
@@ -37,18 +37,25 @@ class StartingRank(msgspec.Struct, kw_only=True):
 class StartingGang:
     """The ranks between fork and command."""
 
-    def __init__(self, launch: Launch, folder: Path) -> None:
-        gate, self._open_gate = os.pipe()
-        self.ranks: list[StartingRank] = []
+    def __init__(self, ranks: Sequence[StartingRank], open_gate: int) -> None:
+        self.ranks = ranks
+        self._open_gate = open_gate
+
+    @classmethod
+    def fork(cls, launch: Launch, folder: Path) -> Self:
+        """A process for each rank of this machine; all wait at one gate."""
+        gate, open_gate = os.pipe()
+        ranks: list[StartingRank] = []
         for index in range(len(launch.attempt.ranks)):
             report, write_report = os.pipe()
             pid = os.fork()
             if pid == 0:
-                os.close(self._open_gate)
+                os.close(open_gate)
                 _become(launch, folder, index, gate=gate, report=write_report)
             os.close(write_report)
-            self.ranks.append(StartingRank(index=index, pid=pid, report=report))
+            ranks.append(StartingRank(index=index, pid=pid, report=report))
         os.close(gate)
+        return cls(ranks, open_gate)
 
     def wait_ready(self, why_not: Callable[[], str | None]) -> str | None:
         """None once every rank stands at the barrier, else why one does not. `why_not` is asked

@@ -257,7 +257,8 @@ def _awaited(
             found = str(error)
         if found and found != shown:
             shown = found
-            tell(f"the gang's job: {found.splitlines()[0]}; it waits at most {GANG_S} s for nodes")
+            waits = f"; it waits at most {GANG_S} s for nodes" if "PENDING" in found else ""
+            tell(f"the gang's job: {found.splitlines()[0]}{waits}")
     return None
 
 

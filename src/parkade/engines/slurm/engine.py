@@ -41,6 +41,7 @@ from parkade.engines.slurm import (
     homes,
     naming,
     owners,
+    probing,
     recalling,
     signals,
     standing_in,
@@ -121,28 +122,12 @@ class SlurmEngine:
         """Probed once Slurm answers; the version is Slurm's."""
         if self._capabilities is not None:
             return self._capabilities
-        found = Capabilities(
-            engine="slurm",
-            version="not known yet",
-            isolates_users=not self.settings.root_workloads,
-            has_containers=bool(self.container),
-            keeps_memory_limits=False,
-            needs_unix_names=self.launcher is not None
-            or (os.geteuid() == 0 and not self.settings.root_workloads),
-            unsupported_keys=() if self.container else ("image",),
+        has_launcher = self.launcher is not None
+        found, is_all = probing.capabilities(
+            self.settings, self.commands, has_launcher=has_launcher
         )
-        try:
-            version = self.commands.run("sinfo", "--version").decode(errors="replace").strip()
-            text = self.commands.run("scontrol", "show", "config").decode(errors="replace")
-        except EngineError:
-            return found
-        self._capabilities = msgspec.structs.replace(
-            found,
-            version=version[:100],
-            tracks_by_cgroup="proctrack/cgroup" in text,
-            keeps_memory_limits="task/cgroup" in text,
-        )
-        return self._capabilities
+        self._capabilities = found if is_all else None
+        return found
 
     def validate(self, attempt: DesiredAttempt) -> None:
         """Raises InvalidSpec or Unsupported where the attempt could never run here."""
@@ -213,7 +198,11 @@ class SlurmEngine:
             at_us=at_us,
             is_complete=found.is_complete,
             attempts=found.attempts,
-            troubles=troubles.of_pool(self.fencing.fence.refused, self.submitting.refused.copy()),
+            troubles=troubles.of_pool(
+                self.fencing.fence.refused,
+                self.submitting.refused.copy(),
+                notes=self.fencing.notes(),
+            ),
         )
 
     async def stop(self, attempt: str, order: Stop) -> None:

@@ -11,7 +11,8 @@ says only how long ago that was. So no step of any clock looks like a person's d
     later            a person lengthened it; the next time it is put off by us again
     earlier          a person released it: it is not put off, the guests are told, and no guest is
                      seated in it until a new one stands
-    (gone)           it ended or was deleted: a new one is made
+    (gone)           it ended, or a person deleted it before: a new one is made, and a deletion is
+                     logged and told for a while, because `EndTime` is the way to release it
 
 What is kept outlives the agent, so another one on the same folder holds to a person's release. It
 is written after Slurm did it: an agent that dies between the two finds the fence ending later than
@@ -43,6 +44,8 @@ FILE = "fence.json"
 PUT_OFF_US = 30_000_000
 """So often an end is put off, of a long lapse; less than the slack of the lapse."""
 SECOND_US = 1_000_000
+SHOWN_US = 600_000_000
+"""So long it is told that a person deleted the fence."""
 FIRST_PAUSE_US = 1_000_000
 MOST_PAUSE_US = 30_000_000
 
@@ -82,6 +85,8 @@ class Fence:
         self._again_us = 0
         self._pause_us = 0
         self._released_us: int | None = None
+        self._stood = False
+        self._deleted_us: int | None = None
         self._file = folder / FILE
         self._put_off_us: int | None = None
         self._lapse_us = 0
@@ -89,6 +94,7 @@ class Fence:
     def note(self, standing: Standing | None) -> None:
         """As it is: without a control plane it is left to its end."""
         self.fenced = frozenset() if standing is None else frozenset(standing.nodes)
+        self._stood = standing is not None
         self.stands = set(self.nodes) == self.fenced
 
     def keep(
@@ -102,6 +108,9 @@ class Fence:
         """It stands, with an end `lapse_us` from now, unless a person released it. `opened`: nodes
         that are left out; where those are all, it goes."""
         nodes = [node for node in self.nodes if node not in opened]
+        if standing is None and self._stood:
+            self._note_deletion()
+        self._stood = standing is not None and bool(nodes)
         self.fenced = frozenset(nodes)
         if not nodes:
             self._released_us = None
@@ -132,7 +141,7 @@ class Fence:
 
     def open(self, standing: Standing | None, busy: Iterable[str]) -> None:
         """The fence goes from each node once no guest runs there in it; `busy`: nodes with one."""
-        self.stands = False
+        self.stands = self._stood = False
         self.recalled_us = self._released_us = None
         left = frozenset(busy) & frozenset(() if standing is None else standing.nodes)
         self.fenced = left
@@ -147,6 +156,21 @@ class Fence:
         if self._released_us is not None:
             why = f"the fence was released: it ends at {_date(self._released_us)} UTC"
             yield from (TakenNode(node=node, job=why) for node in sorted(self.fenced))
+
+    def deletion(self) -> str | None:
+        """What is told of a fence that was deleted lately."""
+        if self._deleted_us is None or self.steady() - self._deleted_us >= SHOWN_US:
+            return None
+        return (
+            f"{self.name} was deleted before its end, by no agent, and is made anew: jobs of others"
+            f" may have come in between; to release it set its end, see `parkade pool fence`"
+        )
+
+    def _note_deletion(self) -> None:
+        """It stood at the last look and is gone."""
+        if self._clock_us() < (self._released_us or self.kept.ends_us):
+            self._deleted_us = self.steady()
+            logger.warning("fence %s: %s", self.name, self.deletion())
 
     def _make(self, nodes: Sequence[str], users: tuple[str, ...], lapse_us: int) -> None:
         self.recalled_us = None

@@ -38,6 +38,7 @@ from parkade.engines.slurm import owners, standing_in
 from parkade.engines.slurm.answers import Job
 from parkade.engines.slurm.commands import Runner
 from parkade.engines.slurm.fence import Fence
+from parkade.engines.slurm.kept_out import KeptOut
 from parkade.engines.slurm.owners import Group, Rule
 from parkade.engines.slurm.standing_in import Standby
 from parkade.engines.slurm.standing_reservation import Standing, parse
@@ -70,11 +71,35 @@ class Fencing:
         self.fence = Fence(self.name, nodes, commands, folder, steady=steady)
         self.steady = steady
         self._cancelled_us: dict[int, int] = {}
+        self._kept_out = KeptOut()
 
     @property
     def recalled_us(self) -> int | None:
         """When guests are to be gone because a person released the fence; None: they may stay."""
         return self.fence.recalled_us
+
+    def notes(self) -> tuple[str | None, ...]:
+        """What the pool's operator should know of its fence."""
+        return (self.fence.deletion(), self._kept_out.note)
+
+    def _look_who_waits(
+        self,
+        desired: DesiredState,
+        others: Sequence[Job],
+        rules: Sequence[Rule],
+        found: Iterable[Group],
+    ) -> None:
+        fences = bool(self.fence.fenced)
+        is_new = self._kept_out.look(
+            others if fences else (),
+            rules,
+            found if fences else (),
+            fence=self.name,
+            given={one.job for one in desired.given},
+            now_us=self.steady(),
+        )
+        if is_new:
+            logger.warning("fence %s: %s", self.name, self._kept_out.note)
 
     def check(self, nodes: Iterable[str]) -> None:
         """Raises Transient where a guest on these nodes would have to leave at once."""
@@ -106,6 +131,7 @@ class Fencing:
         if is_heard:
             self._let_in(desired.given, found, standing)
         self._take_back(found, standing)
+        self._look_who_waits(desired, others, rules, found)
         asks = tuple(group.asks for group in (*found, *failed))
         claimed = frozenset(group.key for group in found)
         held = owners.taken(others, tuple(self.nodes), fence=self.name, claimed=claimed)

@@ -45,7 +45,7 @@ from parkade.sim.auditor.books import (
 )
 from parkade.sim.auditor.debts import check_withdrawal, give_up, lose, rebid
 from parkade.sim.auditor.dues import due_of
-from parkade.sim.auditor.holds import note_hold
+from parkade.sim.auditor.slow_starts import note_slow_start
 
 __all__ = ["Auditor", "Books", "Discrepancy", "audit"]
 
@@ -330,7 +330,7 @@ def _end(books: Books, event: Record) -> None:
     if event["summary"].startswith("lost:"):
         run.unseen_us = books.silent_since.get(run.pool)
     run.has_failed = event.get("failures", 0) > books.failures.get(event["workload"], 0)
-    note_hold(books, run, event)
+    note_slow_start(books, run, event)
     books.failures[event["workload"]] = event.get("failures", 0)
     if event.get("phase") != "placed":
         give_up(books, event["workload"], "its end", event["at_us"])

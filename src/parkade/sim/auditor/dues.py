@@ -13,7 +13,7 @@ from parkade.sim.auditor.books import (
     overlap,
     per_hour,
 )
-from parkade.sim.auditor.holds import held_to_us
+from parkade.sim.auditor.slow_starts import held_to_us
 
 
 def window_of(run: Run, terms: Record) -> tuple[int, int]:

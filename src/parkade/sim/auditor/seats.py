@@ -206,8 +206,8 @@ class SeatAuditor:
         demand = self.demands[name]
         demand.follows_protected = winner.promise.follows_protected
         if demand.follows_protected:
-            told = [it for it in self.demands.values() if it.why == WaitReason.PROTECTED.value]
-            awaited = any(it.market == demand.market for it in told)
+            waiting = [it for it in self.demands.values() if it.why == WaitReason.PROTECTED.value]
+            awaited = any(it.market == demand.market for it in waiting)
             says = f"{name} follows a bid that waits for protected room, and none does"
             require(awaited, 41, says)
 

@@ -24,7 +24,7 @@ ASKED = (
     "ReqTRES,AllocTRES,NNodes,NodeList,Reservation,Priority,Reason,TotalCPU"
 )
 SACCT = (
-    "SLURM_TIME_FORMAT=%s sacct -a -X -D -P --noconvert -S 2026-05-01 -E 2026-06-01"
+    "SLURM_TIME_FORMAT=%s sacct -a -X -D -P --noconvert -S now-31days -E now"
     f" -o {ASKED} > jobs.sacct"
 )
 SINFO = "sinfo -a -N -o '%N|%R|%G|%c|%T|%p|%l' > nodes.sinfo"

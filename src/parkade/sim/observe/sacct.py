@@ -36,6 +36,9 @@ MOST_EXAMPLES = 5
 LONGEST_EXAMPLE = 160
 MOST_REMEMBERED = 200_000
 MOST_TASKS = 10_000
+PARKADES = "parkade_"
+"""How the names begin of Slurm reservations that Parkade itself makes: the fence of a pool, and one
+for each owner's job in it."""
 STARTED_STATES = frozenset(
     {"COMPLETING", "CONFIGURING", "RESIZING", "RUNNING", "SIGNALING", "STAGE_OUT", "STOPPED"}
     | {"SUSPENDED"}
@@ -185,7 +188,11 @@ class _Reader:
         account = jobs.accounts.number(row[self._account])
         partition = jobs.partitions.number(row[self._partition].partition(",")[0])
         place = self._reservation
-        reservation = jobs.reservations.number("" if place is None else row[place])
+        name = "" if place is None else row[place]
+        if name.startswith(PARKADES):
+            self.reading.noted["in a fence of Parkade's, which is no account's reservation"] += 1
+            name = ""
+        reservation = jobs.reservations.number(name)
         model = jobs.models.number(held.model or asked.model)
         host_list = self._host_list(row[self._hosts])
         uses = asked if kind in (Kind.PENDING, Kind.LEFT) else held

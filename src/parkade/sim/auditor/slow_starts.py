@@ -10,11 +10,11 @@ from parkade.sim.auditor.books import Books, Record, Run, begins_us, require
 
 DAY_US = 86_400_000_000
 OWN_DOING = ("cancelled", "not_started", "budget", "expired")
-RUNS_PER_HOLD = 4
+RUNS_PER_SLOW_START = 4
 NOT_LAUNCHED = "could not be launched: "
 
 
-def note_hold(books: Books, run: Run, event: Record) -> None:
+def note_slow_start(books: Books, run: Run, event: Record) -> None:
     """The end of a run: what it held for nothing is as the event says, and the first of its org in
     a day is remembered."""
     is_noted, held_us = event.get("is_unstarted", False), event.get("held_us")
@@ -108,4 +108,4 @@ def _before_us(books: Books, run: Run, event: Record) -> tuple[int, int]:
     to_us = held_to_us(run, ended_us, int(books.terms[run.market]["start_grace_us"]))
     started_us = ended_us if run.started_us is None else min(run.started_us, ended_us)
     from_us = run.ordered_us + run.silent_us
-    return max(0, to_us - from_us), (ended_us - started_us) // RUNS_PER_HOLD
+    return max(0, to_us - from_us), (ended_us - started_us) // RUNS_PER_SLOW_START

@@ -34,7 +34,7 @@ class Slow:
 
 
 def given_slow(*, cap: int = 1000, used: bool = True) -> Slow:
-    """It was ordered; `used`: the org had its free hold of the day."""
+    """It was ordered; `used`: the org had its free slow start of the day."""
     parkade = Parkade(fabrics={"a": 3}, gpus=8, buffer_nodes=0, public_floor_micros=2 * MICROS)
     parkade.org("lab")
     if used:
@@ -86,7 +86,7 @@ def test_a_slow_start_that_is_the_free_one_of_the_day_is_not_owed() -> None:
 
 
 def test_no_other_bid_starts_on_what_a_slow_start_may_cost() -> None:
-    """While it is the only one, its hold is free; another could end first and be the free one."""
+    """While it is the only one, it is the free one; another could end first and be that."""
     slow = given_slow(cap=10, used=False)
     slow.parkade.pass_time(22 * 60)
     other = slow.parkade.bid("lab", 2, nodes=1, gpus=8)
