@@ -97,6 +97,7 @@ def _page(repeat: int) -> Figure:
         "headline": words.Headline("118 of 128 GPUs work", ()),
         "lot": NOTHING,
         "orgs": [],
+        "reserved": [],
         "parked": set(),
         "sheet": None,
         "markets": [],

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.figures import Figure, Kind
-from parkade.sim.check.scenarios import SCENARIOS
 from parkade.sim.check.search import Bounds, Search
+from parkade.sim.check.small_worlds import SCENARIOS
 from parkade.sim.replay.example import FILES
 from parkade.sim.replay.market import MarketRun
 from parkade.sim.replay.resale import setup_of

@@ -81,3 +81,13 @@ def test_a_person_at_a_terminal_is_asked_before_seats_are_lost(
         os.close(ours)
         os.close(theirs)
     assert run("bid", runs, "0.02", "--yes").exit_code == 0
+
+
+def test_prices_by_which_work_would_leave_say_so_before(
+    run: Run, fresh: Town, runs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sheet,) = fresh.done(fresh.get("/prices"))["prices"]
+    as_user(monkeypatch, fresh, fresh.operator)
+    assert run("price", "sheet", "set", sheet["market"], "--public-floor", "2").stderr == ""
+    warned = run("price", "sheet", "set", sheet["market"], "--public-floor", "9.5").stderr
+    assert f"{runs} job (4 GPUs on lab-" in warned and "would be told to leave" in warned

@@ -34,6 +34,8 @@ def test_what_programs_read_is_one_line_a_world() -> None:
         "rights",
         "changes",
         "agent",
+        "windows",
+        "deadlines",
     ]
     assert all(each.complete_depth == 1 and each.invariant is None for each in found)
 

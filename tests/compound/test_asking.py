@@ -223,6 +223,7 @@ def test_it_runs_inside_a_loop_and_beside_it() -> None:
         ("E@x", "a", {}, NetworkError, "there is no model 'x'"),
         ('E@m(prompt="{promt}")', "a", {}, NetworkError, "did you mean {prompt}"),
         ("2B(E@m)@number", "a", {}, NetworkError, "needs the field 'answer'"),
+        ("E@m", ["a", 3], {}, TypeError, "question 2 is a prompt, a row or a Question, not 3"),
         ("E@m", [{"text": "a"}], {}, ValueError, "question 1: it needs a text under one of"),
         (
             "E@m",

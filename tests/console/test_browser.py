@@ -177,7 +177,7 @@ def test_what_happens_between_a_page_and_its_stream_is_not_missed(
 
 
 def test_a_bid_that_is_too_low_is_raised_by_its_button(browser: Any, stage: Stage) -> None:
-    mine = stage.submit("bertram", "hopes", limit_price="0.30")
+    mine = stage.submit("bertram", "hopes", limit_price="0.30", nodes=8, gpus=2)
     seen = tab(browser, stage, "bertram")
     seen.open("/")
     button = seen.page.locator(f"#needs li:has(a[href='/workloads/{mine}']) a.button")
@@ -185,7 +185,7 @@ def test_a_bid_that_is_too_low_is_raised_by_its_button(browser: Any, stage: Stag
     asked = button.inner_text().removeprefix("Bid ")
     button.click()
     seen.page.wait_for_selector(".echo")
-    assert "an hour for its 1 GPU" in seen.page.inner_text(".echo")
+    assert "an hour for its 16 GPUs" in seen.page.inner_text(".echo")
     seen.page.click("button.main")
     seen.page.wait_for_url(f"**/workloads/{mine}")
     limit = stage.town.done(stage.town.get(f"/workloads/{mine}"))["limit_price"]

@@ -20,6 +20,7 @@ class FakeSlurm:
         self.now_us = BEGAN_US
         self.reservations: dict[str, dict[str, str]] = {}
         self.cancelled: list[str] = []
+        self.updated: list[tuple[str, str]] = []
         self.refuses: set[str] = set()
         self.refused = 0
 
@@ -37,6 +38,8 @@ class FakeSlurm:
                 return "\n".join(self._line(name) for name in self.reservations).encode()
             case ("scontrol", "create", name, *rest):
                 self.reservations[name.partition("=")[2]] = self._said(rest)
+            case ("scontrol", "update", job, change) if job.startswith("JobId="):
+                self.updated.append((job, change))
             case ("scontrol", "update", name, *rest):
                 self._end()
                 known = self.reservations.get(name.partition("=")[2])
@@ -63,6 +66,8 @@ class FakeSlurm:
     def _said(self, words: list[str]) -> dict[str, str]:
         said = dict(word.partition("=")[::2] for word in words)
         ends = said.get("EndTime", "")
+        if said.get("Duration") == "UNLIMITED":
+            said["EndTime"] = _date(self.now_us + 365 * 24 * 3_600 * SECOND_US)
         if ends.startswith("now+"):
             seconds = int(ends.removeprefix("now+").removesuffix("seconds"))
             said["EndTime"] = _date(self.now_us + seconds * SECOND_US)

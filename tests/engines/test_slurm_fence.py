@@ -9,7 +9,7 @@ import pytest
 from parkade.engines.slurm.answers import Job
 from parkade.engines.slurm.fencing import Fencing
 from parkade.engines.slurm.owners import parse_rules
-from parkade.ports import DesiredState, OwnerReport
+from parkade.ports import DesiredState, GivenNodes, OwnerReport
 from tests.engines.fake_reservations import SECOND_US, FakeSlurm
 from tests.engines.test_slurm_owners import job as queued
 
@@ -147,15 +147,15 @@ def test_a_refused_fence_is_told_and_asked_for_again_after_longer_and_longer_pau
 def test_a_fence_that_a_person_deletes_is_made_anew_and_told_for_a_while(
     beside: Beside, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert beside.fencing.notes() == (None, None)
+    assert beside.fencing.notes() == (None, None, None)
     del beside.slurm.reservations[NAME]
     assert beside.look().fence_stands
-    (said, _) = beside.fencing.notes()
+    (said, *_) = beside.fencing.notes()
     assert said is not None and "was deleted before its end" in said
     assert said in caplog.text
     assert beside.look().fence_stands and caplog.text.count("deleted") == 1
     beside.pass_s(600)
-    assert beside.fencing.notes() == (None, None)
+    assert beside.fencing.notes() == (None, None, None)
 
 
 def test_a_fence_that_ends_or_that_we_open_was_not_deleted(beside: Beside) -> None:
@@ -163,11 +163,11 @@ def test_a_fence_that_ends_or_that_we_open_was_not_deleted(beside: Beside) -> No
     beside.look()
     beside.pass_s(21)
     beside.look()
-    assert beside.look().fence_stands and beside.fencing.notes() == (None, None)
+    assert beside.look().fence_stands and beside.fencing.notes() == (None, None, None)
     beside.look(lapse_s=None)
     assert NAME not in beside.slurm.reservations
     beside.look()
-    assert beside.look().fence_stands and beside.fencing.notes() == (None, None)
+    assert beside.look().fence_stands and beside.fencing.notes() == (None, None, None)
 
 
 def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
@@ -178,10 +178,10 @@ def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
     beside.look(*others)
     beside.pass_s(29)
     beside.look(*others)
-    assert beside.fencing.notes() == (None, None)
+    assert beside.fencing.notes() == (None, None, None)
     beside.pass_s(1)
     beside.look(*others)
-    (_, said) = beside.fencing.notes()
+    (_, said, _) = beside.fencing.notes()
     assert said == (
         "jobs that wait outside the fence: 17 of eve (account stray), which no rule of owners fits:"
         " ReqNodeNotAvail,_May_be_reserved"
@@ -189,7 +189,7 @@ def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
     beside.look(*others)
     assert caplog.text.count("17 of eve") == 1, "logged once"
     beside.look(others[1])
-    assert beside.fencing.notes() == (None, None)
+    assert beside.fencing.notes() == (None, None, None)
 
 
 def test_an_owners_job_without_room_is_named_once_it_has_waited(beside: Beside) -> None:
@@ -198,7 +198,7 @@ def test_an_owners_job_without_room_is_named_once_it_has_waited(beside: Beside) 
     for _ in range(2):
         beside.fencing.serve(beside.desired(), [big], rules, is_heard=True)
         beside.pass_s(30)
-    (_, said) = beside.fencing.notes()
+    (_, said, _) = beside.fencing.notes()
     assert said == (
         "jobs that wait outside the fence: 25 of eve: reservation acme has not 6 nodes left for it"
     )
@@ -250,6 +250,37 @@ def test_a_stranger_that_cannot_be_cancelled_still_closes_its_node(beside: Besid
     beside.slurm.refuses.add("scancel")
     (taken,) = beside.look(job(7)).taken
     assert taken.node == "n1"
+
+
+def test_an_owners_job_at_a_limit_of_its_account_asks_for_nothing_for_longer_and_longer(
+    beside: Beside,
+) -> None:
+    """It leaves its reservation before that is deleted, or Slurm would hold it."""
+    rules = parse_rules("account:acme=acme")
+    waits = queued(25, nodes=2)
+    given = (GivenNodes(claim="c1", job="25", nodes=("n1", "n2")),)
+    desired = msgspec.structs.replace(beside.desired(), given=given)
+
+    def asked(job: Job) -> list[str]:
+        return [one.job for one in beside.fencing.serve(desired, [job], rules, is_heard=True).jobs]
+
+    inside = f"{NAME}:25"
+    assert asked(waits) == ["25"] and inside in beside.slurm.reservations
+    asks = msgspec.structs.replace(waits.asks, reservation=inside)
+    limited = msgspec.structs.replace(waits, reason="AssocGrpGRES", asks=asks)
+    assert asked(limited) == []
+    assert beside.slurm.updated[-1] == ("JobId=25", "ReservationName=")
+    assert inside in beside.slurm.reservations, "the job was in it when it was looked at"
+    said = "owners' jobs that wait for a limit of Slurm, not for nodes: 25 of eve"
+    assert beside.fencing.notes()[-1] == f"{said} (account acme): AssocGrpGRES"
+    for pause_s in (60, 120, 240, 480, 900, 900):
+        beside.pass_s(pause_s - 1)
+        assert asked(waits) == [] and inside not in beside.slurm.reservations
+        beside.pass_s(1)
+        assert asked(waits) == ["25"], "it is tried again"
+        assert asked(limited) == []
+    beside.look()
+    assert beside.fencing.notes()[-1] is None
 
 
 def release(beside: Beside, seconds: int) -> None:

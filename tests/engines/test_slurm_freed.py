@@ -15,9 +15,9 @@ from parkade.ports import Phase, Transient
 NOW_US = 1_000
 
 
-def job(ended_us: int) -> Job:
+def job(ended_us: int, state: str = "COMPLETED") -> Job:
     return Job(
-        number=7, leader=7, states=frozenset({"COMPLETED"}), reason="", uid=0, comment="",
+        number=7, leader=7, states=frozenset({state}), reason="", uid=0, comment="",
         nodes=("n0",), devices=((0,),), ended_us=ended_us,
     )  # fmt: skip
 
@@ -76,6 +76,35 @@ def test_no_word_of_a_member_ends_a_bill_before_the_attempt_was_last_seen(
         )
         assert found <= honest <= NOW_US
         assert found == honest or (seen_us is not None and found >= seen_us)
+
+
+MINUTE_US = 60_000_000
+
+
+@pytest.mark.parametrize(
+    ("states", "live_us", "back_us", "looked_us", "expected"),
+    [
+        (("RUNNING",), 5, None, 10, True),
+        (("RUNNING",), 5, 9, 9 + MINUTE_US - 1, False),  # Slurm may not have heard of its end yet
+        (("RUNNING",), 5, 9, 9 + MINUTE_US, True),
+        (("COMPLETING",), 5, 9, 9 + 10 * MINUTE_US, False),  # Slurm cleans up, however long
+        (("COMPLETING",), None, 9, 9 + 10 * MINUTE_US, False),
+        (("COMPLETING", "RUNNING"), 5, 9, 9 + MINUTE_US, True),  # a part of it runs
+        (("COMPLETING",), 10, 9, 9 + 10 * MINUTE_US, True),  # it lived after Slurm was back
+        (("COMPLETING",), 5, None, 10, True),  # Slurm was never away
+    ],
+)
+def test_a_job_whose_members_are_gone_is_not_seen_live_by_what_slurm_does_after_an_outage(
+    states: Sequence[str], live_us: int | None, back_us: int | None, looked_us: int, expected: bool
+) -> None:
+    parts = tuple(job(0, state) for state in states)
+    found = freed.is_seen_live(
+        parts, is_silent=False, live_us=live_us, back_us=back_us, looked_us=looked_us
+    )
+    assert found is expected
+    assert freed.is_seen_live(
+        parts, is_silent=True, live_us=live_us, back_us=back_us, looked_us=looked_us
+    ), "a member that has not said that all is gone lives"
 
 
 class Accounting:

@@ -85,7 +85,6 @@ def test_owners_that_are_no_rules_are_bad(owners: str) -> None:
         ("apptainer exec {imgae}", "there is no {imgae}; there are image"),
         ("apptainer exec --nv", "say where the image goes"),
         ("srun --pty {image}", "srun takes options of containers alone"),
-        ("no-such-program {image}", "no-such-program is not found here; install it on the nodes"),
     ],
 )
 def test_a_container_command_that_cannot_work_is_bad(template: str, says: str) -> None:
@@ -98,6 +97,8 @@ def test_a_container_program_is_looked_for_on_the_nodes_of_a_gang() -> None:
     settings = SlurmSettings(container="no-such-program {image}")
     found = doctor_options.container(settings, Commands(settings), on_nodes=True)
     assert "on the nodes" in found
+    here = doctor_options.container(settings, Commands(settings), on_nodes=False)
+    assert "no-such-program is not here; whether the nodes have it" in here
     ranks = [
         Rank(node="n1", clock_us=0, first_us=0, lacks="no-such-program"),
         Rank(node="n2", clock_us=0, first_us=0),
@@ -151,3 +152,42 @@ def test_what_a_gang_waits_for_is_told_meanwhile(
         child.communicate()
     assert code is None
     assert told == ["the gang's job: PENDING Resources; it waits at most 2 s for nodes"]
+
+
+def fenced_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch, *, inside: str) -> Commands:
+    """All nodes are in the reservation `parkade_box`: outside of it sbatch finds none. `inside`:
+    what it does with a job in it."""
+    outside = "echo 'sbatch: error: Requested node configuration is not available' >&2; exit 1"
+    (folder / "sbatch").write_text(
+        f"#!/bin/sh\ngrep -q -- '--reservation=parkade_box$' || {{ {outside}; }}\n{inside}\n"
+    )
+    lines = [
+        f"ReservationName={name} Nodes=n[0-1] Users=parkade State=ACTIVE"
+        for name in ("parkade_box:17", "maintenance", "parkade_box")
+    ]
+    (folder / "scontrol").write_text("#!/bin/sh\n" + "\n".join(f"echo '{it}'" for it in lines))
+    for name in ("sbatch", "scontrol"):
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return Commands(SlurmSettings())
+
+
+def test_a_job_is_tried_behind_the_fence_where_no_node_is_outside_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = fenced_cluster(tmp_path, monkeypatch, inside="exit 0")
+    found = doctor_options.submission(SlurmSettings(), commands)
+    assert found == "a job would be taken behind the fence parkade_box"
+    elsewhere = SlurmSettings(reservation="elsewhere")
+    with pytest.raises(Bad, match="sbatch refuses it: correct the options"):
+        doctor_options.submission(elsewhere, commands)
+
+
+def test_a_job_that_is_refused_behind_the_fence_too_is_bad(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = fenced_cluster(
+        tmp_path, monkeypatch, inside="echo 'sbatch: error: Invalid account' >&2; exit 1"
+    )
+    with pytest.raises(Bad, match=r"behind the fence parkade_box .*Invalid account"):
+        doctor_options.submission(SlurmSettings(), commands)

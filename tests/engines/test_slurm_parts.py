@@ -11,7 +11,7 @@ from parkade.engines.local import output, records
 from parkade.engines.local.records import STOPPED_FIRST, Account, Member, RankState, State
 from parkade.engines.slurm import answers, gathering, head, member, planning, script, standing
 from parkade.engines.slurm.answers import Job, Node
-from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.commands import Commands, NotAdmitted
 from parkade.engines.slurm.gathering import Gathering
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.engines.slurm.standing import Facts, Standing
@@ -273,6 +273,8 @@ def program(folder: Path, text: str, name: str = "squeue") -> None:
         ("sleep 600", Unreachable),
         ("echo slurm_load_jobs error: Unable to contact slurm controller >&2; exit 1", Unreachable),
         ("echo Invalid partition name specified >&2; exit 1", InvalidSpec),
+        ("echo not permitted: zoe is not in the group users >&2; exit 1", NotAdmitted),
+        ("echo Invalid account or account/partition combination >&2; exit 1", NotAdmitted),
         ("echo Resource temporarily unavailable >&2; exit 1", Transient),
         ("exit 3", Transient),
     ],

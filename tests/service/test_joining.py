@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from parkade.engines.slurm.doctor import Rank, judge
 from parkade.engines.slurm.finding import Found, FoundAccount, FoundNode, FoundReservation, find
 from parkade.ports import Transient
+from parkade.service.admission import Admission
 from parkade.service.joining import propose
 from parkade.wire.pools import AddNodes, OpenPool
 
@@ -24,6 +26,7 @@ ANSWERS = {
     ),
     "sacctmgr -n -P show assoc format=account,user,grptres": "root||\nroot|root|\nacme||\n"
     "acme|ann_lee|\nlab||cpu=9,gres/gpu=17\nlab|bob|\nlab|ann_lee|\nLAB||\nweird=x||\nfree||\n",
+    "sacctmgr -n -P show user format=user,defaultaccount": "root|root\nann_lee|lab\nbob|lab\n",
     "sacct -a -X -n -P -S now-7days -o account": "free\nacme\nfree",
     "scontrol show reservation --oneliner": "ReservationName=maint Nodes=n4 Accounts=(null)\n"
     "ReservationName=a Nodes=n[1-2] Users=(null) Accounts=acme",
@@ -56,19 +59,44 @@ def test_nodes_accounts_and_what_accounts_hold_become_a_pool_orgs_and_reservatio
     assert (pool.instance_type.gpu_model, pool.instance_type.gpus_per_node) == ("h100", 8)
     AddNodes.model_validate(yaml.safe_load(made.files["nodes-v100-4.yaml"]))
     script = made.files["join.sh"].splitlines()
-    assert "parkade user create ann_lee --org acme --unix-name ann_lee" in script
+    assert "parkade user create ann_lee --org lab --unix-name ann_lee" in script
     assert "parkade user create bob --org lab --unix-name bob" in script
-    assert sum("ann_lee" in line for line in script) == 1
+    assert sum("user create ann_lee" in line for line in script) == 1
+    chosen = "user ann_lee of acme, lab: of the org lab, for its DefaultAccount"
+    assert f"# {chosen}" in script and chosen in made.says
     assert "# parkade reserve 3 --market box --org acme --name acme" in script
     assert "# parkade reserve 2 --market box --org lab --name lab" in script
     assert "owners=account:acme=acme,account:lab=lab" in made.files["join.sh"]
-    assert "root" not in made.files["join.sh"]
+    assert not any("root" in line for line in script if not line.startswith("# Where the agent"))
     assert script[:3] == ["#!/bin/sh", "# After a line that fails nothing more is done.", "set -e"]
     assert "# parkade lend acme --floor 1.00" in script
     assert "# free (2 jobs in 7 days), LAB, weird?x" in script, "they own nothing"
     said = "\n".join(made.says)
     assert "waits for ever (ReqNodeNotAvail)" in said and "free (2 jobs in 7 days)" in said
     assert "left out: account 'LAB'" in said and "left out: account 'weird=x'" in said
+
+
+def test_guests_run_in_an_account_of_their_own_into_which_administrators_let_them() -> None:
+    """It is no org, and no account that a fence locks out."""
+    found = find(Answering())
+    script = propose(found, pool="box", site="here").files["join.sh"].splitlines()
+    assert "# sacctmgr -i add account parkade" in script
+    assert "# sacctmgr -i add user ann_lee account=parkade" in script
+    assert "# sacctmgr -i add user bob account=parkade" in script
+    assert "# usermod -aG parkade-users bob" in script
+    (agent,) = [line for line in script if line.startswith("# parkade agent run")]
+    assert "--engine-option account=parkade" in agent
+    own = FoundAccount(account="guests", users=("bob",), gpus=None, recent=9)
+    known = msgspec.structs.replace(found, accounts=(*found.accounts, own))
+    admission = Admission(account="guests", group="people", outside=("ann_lee",))
+    made = propose(known, pool="box", site="here", admission=admission)
+    script = made.files["join.sh"].splitlines()
+    assert "# sacctmgr -i add user ann_lee account=guests" in script
+    assert not any("add account" in line or "add user bob" in line for line in script)
+    assert [line for line in script if "usermod" in line] == ["# usermod -aG people ann_lee"]
+    assert "parkade org create guests" not in script
+    assert "guests (9 jobs" not in made.files["join.sh"], "the fence is made for it"
+    assert "not in the group people: ann_lee" in made.says
 
 
 def test_an_accounts_own_nodes_are_dedicated_as_a_market_of_their_own() -> None:

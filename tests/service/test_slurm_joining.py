@@ -197,6 +197,19 @@ def test_the_doctor_finds_a_healthy_cluster_well_and_lets_two_nodes_meet(
     assert "parkade_probe" not in cluster.run("scontrol", "show", "reservation")
 
 
+def test_the_doctor_finds_a_fenced_cluster_well(cluster: Slurm) -> None:
+    fence = "ReservationName=parkade_box"
+    nodes = f"Nodes={','.join(NODES)}"
+    cluster.run("scontrol", "create", fence, nodes, "Users=root", "StartTime=now",
+                "Duration=UNLIMITED", "Flags=IGNORE_JOBS")  # fmt: skip
+    try:
+        said = parkade(cluster, "pool", "doctor", "--json")
+    finally:
+        cluster.run("scontrol", "delete", fence)
+    (tried,) = [it for it in json.loads(said)["checks"] if it["check"] == "submission"]
+    assert tried["says"] == "a job would be taken behind the fence parkade_box"
+
+
 def test_the_doctor_says_what_to_do_where_no_controller_answers(
     cluster: Slurm, tmp_path: Path
 ) -> None:

@@ -242,14 +242,26 @@ def test_two_users_neither_read_signal_nor_cancel_each_others_work(
     assert list((market.folder / "agent" / "engine" / "deleting").iterdir()) == [], said.stderr
 
 
-def test_one_outside_the_group_is_refused_and_audited_and_its_workload_ends_with_the_reason(
+def test_work_of_one_outside_the_group_waits_with_the_reason_until_an_administrator_adds_it(
     market: UsersMarket, town: Town
 ) -> None:
     eve = market.work_of(town.eve)
-    market.wait_for(eve, "failed")
-    assert f"{town.eve} is not in the group" in str(market.seen(eve))
+
+    def why() -> str:
+        return str(market.served.ask("GET", f"/workloads/{eve}/why")["says"])
+
+    until(lambda: f"{town.eve} is not in the group {town.group}" in why(), market.said)
     last = [line for line in town.audited() if town.eve in line["asked"]][-1]
     assert last["verdict"] == f"{town.eve} is not in the group {town.group}"
+    assert market.seen(eve)["phase"] == "starting"
+    join(town.eve, town.group)
+    try:
+        market.wait_for(eve, "running")
+        assert market.seen(eve)["failures"] == 0
+        market.served.ask("POST", f"/workloads/{eve}/cancel", {})
+        market.wait_for(eve, "cancelled")
+    finally:
+        subprocess.run(["gpasswd", "--delete", town.eve, town.group], check=True)
 
 
 @pytest.mark.parametrize(

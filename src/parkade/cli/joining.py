@@ -66,6 +66,7 @@ def join(
         from parkade.engines.slurm.finding import find
         from parkade.engines.slurm.hosts import expand, is_whole
         from parkade.ports import EngineError
+        from parkade.service.admission import admission
         from parkade.service.joining import propose
         from parkade.service.partnering import Offer, propose_buffer
         from parkade.wire.scalars import parse_amount
@@ -89,7 +90,8 @@ def join(
     every_s = None if report_every is None else seconds_of(report_every)
     if out.exists():
         fail(f"{out} is there already; name a new folder", exit_code=2)
-    commands = Commands(_settings(engine_option))
+    settings = _settings(engine_option)
+    commands = Commands(settings)
     try:
         found = find(commands)
     except EngineError as error:
@@ -98,7 +100,13 @@ def join(
         fail("no node of this cluster has GPUs (Gres=gpu)", exit_code=7)
     if lend is None:
         try:
-            proposal = propose(found, pool=pool, site=site, dedicated=tuple(dedicate or ()))
+            proposal = propose(
+                found,
+                pool=pool,
+                site=site,
+                dedicated=tuple(dedicate or ()),
+                admission=admission(settings, found),
+            )
         except ValueError as error:
             fail(f"--dedicate: {error}", exit_code=2)
     else:

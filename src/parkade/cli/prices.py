@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling
+from parkade.cli.evicting import Yes, agree
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
@@ -32,9 +33,12 @@ def set_sheet(
     pay_as_you_go: Amount = None,
     reservation_rate: Amount = None,
     public_floor: Amount = None,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Post new prices; what is left out stays, and sold reservations keep their rate."""
+    """Post new prices; what is left out stays, and sold reservations keep their rate.
+
+    Where work would have to leave by it, who and when is said before, and asked."""
     from parkade.cli.screen import show
     from parkade.wire.pools import Prices, SetPrices
     from parkade.wire.yaml import check
@@ -46,6 +50,7 @@ def set_sheet(
     }
     with calling(as_json=as_json) as client:
         request = check({k: v for k, v in given.items() if v is not None}, SetPrices)
+        agree(client.plan_prices(market, request), yes=yes)
         show(
             client.set_prices(market, request),
             lambda answer: _sheets(Prices(prices=(answer,))),

@@ -270,7 +270,7 @@ def _one(answer: "wire.Reservation") -> None:
 
 
 def _plan(answer: "wire.ReservationPlan") -> None:
-    from parkade.cli.screen import fields
+    from parkade.cli.screen import fields, say
     from parkade.wire.scalars import format_amount
 
     shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in answer.shape.items())
@@ -281,13 +281,15 @@ def _plan(answer: "wire.ReservationPlan") -> None:
         [
             ("nodes", f"{answer.nodes} × {answer.gpus_per_node} GPUs: {shape}"),
             ("market", answer.market),
-            ("window", f"{answer.start:%Y-%m-%d %H:%M:%S} – {end}"),
+            ("window", f"{answer.start:%Y-%m-%d %H:%M:%S} – {end} UTC"),
             ("rate", f"{format_amount(answer.rate)} per GPU-hour"),
-            ("now", f"{format_amount(answer.now)}, for its time until {until}"),
+            ("now", f"{format_amount(answer.now)}, for its time until {until} UTC"),
             ("in all", in_all if answer.in_all is None else format_amount(answer.in_all)),
             ("cost", answer.cost.says),
         ]
     )
+    for each in answer.says:
+        say(each)
 
 
 def _change(answer: "wire.ReservationChange") -> None:

@@ -285,6 +285,8 @@ def _question(row: Asked, number: int) -> Question:
         return row
     if isinstance(row, str):
         return Question(id=str(number), prompt=row)
+    if not isinstance(row, Mapping):
+        raise TypeError(f"question {number} is a prompt, a row or a Question, not {row!r}")
     try:
         return question_of(dict(row), number)
     except ValueError as error:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from parkade.console.history import Point
 from parkade.core.units.phrases import counted
 from parkade.wire.pools import Step
+from parkade.wire.scalars import format_amount
 
 WIDTH, HEIGHT = 1_000, 202
 """Of what is stretched; the height is pixels."""
@@ -188,8 +189,8 @@ def _thinned(points: Sequence[Point]) -> Sequence[Point]:
 
 
 def ladder(steps: Sequence[Step]) -> Markup:
-    """A bar for each step of a price ladder; wide is dear."""
-    row, width, left, right = 24, 320, 76, 64
+    """A bar for each step of a price ladder; wide is dear. Its prices win, so none is rounded."""
+    row, width, left, right = 24, 320, 76, 84
     dear = max((it.price for it in steps if it.price is not None), default=Decimal(0))
     parts = []
     for index, step in enumerate(steps):
@@ -206,7 +207,7 @@ def ladder(steps: Sequence[Step]) -> Markup:
         parts.append(
             f'<rect class="step" x="{left}" y="{y + 4}" width="{long}" height="16" rx="3"/>'
         )
-        price = f"{step.price:.2f}"
+        price = format_amount(step.price)
         parts.append(f'<text class="axis value" x="{left + long + 6}" y="{y + 16}">{price}</text>')
     says = ", ".join(f"{it.nodes}: {'none' if it.price is None else it.price}" for it in steps)
     return svg(

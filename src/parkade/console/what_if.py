@@ -20,7 +20,7 @@ import msgspec
 MOST_S = 120.0
 MOST_KEPT = 8
 MOST_BYTES = 16 * 1024 * 1024
-MOST_CHARACTERS = 300
+MOST_OF_ERROR = 300
 Changes = tuple[str, ...]
 
 
@@ -78,13 +78,11 @@ class WhatIf:
         )
         found, why = None, f"it took longer than {self._most_s:.0f} s, and was ended"
         try:
-            printed, errors = await asyncio.wait_for(process.communicate(), self._most_s)
-            if process.returncode == 0 and len(printed) <= MOST_BYTES:
-                found, why = json.loads(printed), ""
+            answer, errors = await asyncio.wait_for(process.communicate(), self._most_s)
+            if process.returncode == 0 and len(answer) <= MOST_BYTES:
+                found, why = json.loads(answer), ""
             else:
-                why = (
-                    errors.decode(errors="replace").strip()[-MOST_CHARACTERS:] or "it told nothing"
-                )
+                why = errors.decode(errors="replace").strip()[-MOST_OF_ERROR:] or "it told nothing"
         except TimeoutError:
             pass
         except ValueError:

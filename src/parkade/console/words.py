@@ -61,7 +61,10 @@ def _of_org(lot: Lot, org: str) -> str:
     held = sum(seat.gpus for node in lot.nodes for seat in node.seats)
     if not lot.holders:
         return f"{org} runs nothing now"
-    parts = [f"{org} holds {counted(held, 'GPU')} with {counted(len(holding), 'workload')}"]
+    claims = sum(each.kind == "claim" for each in holding)
+    kinds = [(len(holding) - claims, "workload"), (claims, "claim")]
+    by = " and ".join(counted(count, kind) for count, kind in kinds if count)
+    parts = [f"{org} holds {counted(held, 'GPU')} with {by or 'no workload'}"]
     if waiting:
         parts.append(f"{len(waiting)} {'waits' if len(waiting) == 1 else 'wait'}")
     leaving = sum(each.notice is not None for each in holding)

@@ -3,7 +3,9 @@
 Nothing is changed, on the cluster or in a marketplace. Accounts become orgs of the same name, their
 users users with that Unix name. What an account holds for itself becomes an open-ended reservation
 of as many whole nodes: the nodes of partitions and standing reservations of Slurm that are its
-alone, or else its limit `GrpTRES`. Nodes of one kind under one switch are a fabric.
+alone, or else its limit `GrpTRES`. Nodes of one kind under one switch are a fabric. Guests run in
+an account of their own, which is no org: in an owner's they would use up its limit. What Slurm's
+administrator and root do for that stands in the script as comments.
 
 Example: nodes n1-n4 of 8 H100 under two switches, account `acme` with GrpTRES=gres/gpu=16: a pool
 with the fabrics `s1` and `s2`, the org `acme`, `parkade reserve 2 --org acme --name acme`, and the
@@ -22,8 +24,10 @@ from typing import Any
 import msgspec
 import yaml
 
-from parkade.core.units.names import NAME, SYSTEM_UNIX_NAMES, UNIX_NAME
+from parkade.core.units.names import NAME
+from parkade.engines.slurm.admitting import is_person, named
 from parkade.engines.slurm.finding import RECENT_DAYS, Found, FoundAccount, FoundNode
+from parkade.service.admission import ADMISSION, Admission, admits_by
 
 TERMS = {"pay_as_you_go": "3.00", "reservation_rate": "2.00", "public_floor": "1.00", "fee": "1/10"}
 OF_RULES = ":=,"
@@ -58,9 +62,19 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-def propose(found: Found, *, pool: str, site: str, dedicated: Sequence[str] = ()) -> Proposal:
+def propose(
+    found: Found,
+    *,
+    pool: str,
+    site: str,
+    dedicated: Sequence[str] = (),
+    admission: Admission = ADMISSION,
+) -> Proposal:
     """The largest group of nodes of one kind opens the pool; each other one is a file for `pool
     add-nodes`. ValueError where an account is to have them that has none of its own."""
+    admits = tuple(admits_by(found, admission))
+    accounts = tuple(it for it in found.accounts if it.account != admission.account)
+    found = msgspec.structs.replace(found, accounts=accounts)
     orgs, unclear = _orgs(found)
     alone = {name: nodes for name, nodes in _alone(found).items() if name in orgs}
     for account in dedicated:
@@ -82,13 +96,17 @@ def propose(found: Found, *, pool: str, site: str, dedicated: Sequence[str] = ()
             body = {"pool": pool, "site": site, "engine": "slurm", **body}
         files[name] = HEAD + yaml.safe_dump(body, sort_keys=False)
     held = [it for it in _held(found, groups, alone, orgs) if it.account in orgs]
-    files["join.sh"] = "\n".join([*_script(found, pool, files, orgs, held), ""])
+    options = [*_options(held), *([f"account={admission.account}"] if admits else [])]
+    files["join.sh"] = "\n".join([*_script(found, pool, files, orgs, held, admits, options), ""])
     says = [_words(group) for group in groups]
     holders = {it.account for it in held}
     says += [f"{len(found.accounts)} accounts, {len(holders)} of them hold nodes for themselves"]
     says += [f"left out: account {name[:60]!r}: {why}" for name, why in unclear]
-    left = sorted({name for it in found.accounts for name in it.users if not _is_person(name)})
+    left = sorted({name for it in found.accounts for name in it.users if not is_person(name)})
     says += [f"left out: user {name[:60]!r}: no person's Unix name" for name in left]
+    says += _choices(found, orgs)
+    if admission.outside:
+        says.append(f"not in the group {admission.group}: {named(admission.outside)}")
     says += [f"not found: {lack}" for lack in found.lacks]
     says += _kept_out(found, held)
     return Proposal(files=files, says=tuple(says))
@@ -220,6 +238,8 @@ def _script(
     files: Mapping[str, str],
     orgs: Mapping[str, str],
     held: Sequence[_Held],
+    admits: Sequence[str],
+    options: Sequence[str],
 ) -> Iterator[str]:
     yield from BEGIN
     yield "# Read it first. The pool begins without guests: `parkade pool lend` lets them in."
@@ -229,21 +249,18 @@ def _script(
         if name.startswith("nodes-"):
             yield f"parkade pool add-nodes {pool} -f {name}"
     yield f"parkade pool lend {pool} --observe"
-    known: set[str] = set()
+    for line in _choices(found, orgs):
+        yield f"# {line}"
     for account in found.accounts:
         if account.account in orgs:
-            yield from _org(account, orgs[account.account], known)
+            yield from _org(account, orgs[account.account], found, orgs)
     yield f"parkade pool agent-token {pool} --out agent.token"
-    # Of two rules for one account the first would count.
-    first = {it.account: it.name for it in reversed(held)}
-    owners = ",".join(
-        f"account:{name}={first[name]}" for name in dict.fromkeys(it.account for it in held)
-    )
-    options = f" --engine-option {shlex.quote(f'owners={owners}')}" if owners else ""
+    yield from admits
+    words = "".join(f" --engine-option {shlex.quote(option)}" for option in options)
     yield "# Then, beside Slurm's commands, and once it is connected the fence and what is owned:"
     yield (
         f"# parkade agent run --pool {pool} --server URL --token-file agent.token"
-        f" --data-folder /shared/parkade/{pool} --engine slurm{options}"
+        f" --data-folder /shared/parkade/{pool} --engine slurm{words}"
     )
     yield f"# parkade pool fence {pool}"
     for it in held:
@@ -282,17 +299,51 @@ def _kept_out(found: Found, held: Sequence[_Held]) -> Iterator[str]:
     yield "nodes for them out of pool.yaml."
 
 
-def _org(account: FoundAccount, org: str, known: set[str]) -> Iterator[str]:
-    """A user of several accounts belongs to the first."""
+def _options(held: Sequence[_Held]) -> Iterator[str]:
+    """Of two rules for one account the first would count."""
+    first = {it.account: it.name for it in reversed(held)}
+    owners = ",".join(
+        f"account:{name}={first[name]}" for name in dict.fromkeys(it.account for it in held)
+    )
+    if owners:
+        yield f"owners={owners}"
+
+
+def _org(account: FoundAccount, org: str, found: Found, orgs: Mapping[str, str]) -> Iterator[str]:
     yield f"parkade org create {org}"
-    for user in account.users:
-        if _is_person(user) and safe(user) not in known:
-            known.add(safe(user))
+    for user, belongs in _belongs(found, orgs).items():
+        if belongs == account.account:
             yield (f"parkade user create {safe(user)} --org {org} --unix-name {shlex.quote(user)}")
 
 
-def _is_person(user: str) -> bool:
-    return UNIX_NAME.accepts(user) and user not in SYSTEM_UNIX_NAMES
+def _accounts_of(found: Found, orgs: Mapping[str, str]) -> dict[str, list[str]]:
+    """The accounts of each person that become orgs; of two users for one name the first counts."""
+    users: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for account in found.accounts:
+        for user in account.users if account.account in orgs else ():
+            if is_person(user) and names.setdefault(safe(user), user) == user:
+                users.setdefault(user, []).append(account.account)
+    return users
+
+
+def _belongs(found: Found, orgs: Mapping[str, str]) -> dict[str, str]:
+    """A user of several accounts belongs to its default account, where that is none of them to the
+    first."""
+    return {
+        user: default if (default := found.defaults.get(user, "")) in accounts else accounts[0]
+        for user, accounts in _accounts_of(found, orgs).items()
+    }
+
+
+def _choices(found: Found, orgs: Mapping[str, str]) -> Iterator[str]:
+    """What became of users of several accounts."""
+    belongs = _belongs(found, orgs)
+    for user, accounts in _accounts_of(found, orgs).items():
+        if len(accounts) > 1:
+            why = "its DefaultAccount" if found.defaults.get(user) in accounts else "the first"
+            all_of = ", ".join(map(_plain, accounts))
+            yield f"user {user} of {all_of}: of the org {orgs[belongs[user]]}, for {why}"
 
 
 def _plain(account: str) -> str:

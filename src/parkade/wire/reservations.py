@@ -56,6 +56,9 @@ class ReservationPlan(Answer):
     in_all: Amount | None
     cost: Cost
 
+    says: tuple[str, ...] = ()
+    """What is owed, and what is kept if it is given up; of servers of before: nothing."""
+
 
 class Lend(Request):
     """The standing offer of a reservation: at least `floor` per GPU-hour for its owner, all but

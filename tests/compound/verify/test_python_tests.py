@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -12,6 +13,7 @@ from parkade.compound.verify.python_tests import (
     Contract,
     PythonTests,
     assemble,
+    code_of,
     human_eval,
     mbpp,
     names_under_test,
@@ -295,6 +297,37 @@ def test_endless_programs_in_human_eval_end_at_their_limit(
 def _processes(sandbox: Sandbox) -> int:
     rooms = [psutil.Process(pid) for pid in sandbox.processes()]
     return sum(1 + len(room.children(recursive=True)) for room in rooms)
+
+
+SEVERAL = """First what it needs:
+```python
+import math
+print("an example")
+def area(r):
+    return half(math.pi) * 2 * r * r
+def half(x):
+    return x / 2
+```
+Then the function:
+```python
+def f(r):
+    return round(area(r), 3)
+```
+It gives:
+```python
+f(1)
+```
+"""
+
+
+def test_what_a_block_uses_comes_from_the_blocks_before_it() -> None:
+    source = code_of(SEVERAL, ("f",))
+    names: dict[str, Any] = {}
+    exec(source, names)
+    assert names["f"](1) == 3.142
+    assert "an example" not in source and source.endswith("return round(area(r), 3)\n")
+    alone = "```python\ndef f(r):\n    return r\n```\n"
+    assert code_of(f"```python\nimport nowhere\n```\n{alone}", ("f",)) == code_of(alone, ("f",))
 
 
 def test_a_block_that_defines_all_that_is_tested_is_taken_before_the_last() -> None:

@@ -234,11 +234,33 @@ def test_only_the_window_lifts_its_cordon() -> None:
     assert refusal.reason is Reason.CORDONED_BY_ANOTHER and "maintenance:m1" in refusal.detail
 
 
-def test_a_longer_notice_empties_the_nodes_sooner() -> None:
+def test_a_longer_notice_leaves_what_was_sold_before_a_window() -> None:
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
+    parkade.do(command(parkade, "a1"))
+    sold = commands.Reserve(
+        by=None,
+        org=parkade.org("acme"),
+        market=None,
+        name=None,
+        nodes=1,
+        start_us=None,
+        end_us=parkade.now_us + HOUR_US - LEAD_S * SECOND_US,
+    )
+    parkade.do(sold)
+    longer = commands.TermsChange(notice_us=600 * SECOND_US)
+    parkade.do(commands.ChangeTerms(by=None, market="pool", change=longer, from_us=None))
+    parkade.tick(3600 - LEAD_S - 1)
+    assert is_open(parkade, "a1")
+    parkade.tick(1)
+    assert not is_open(parkade, "a1")
+
+
+def test_a_window_that_is_changed_has_the_notice_that_is_then_in_force() -> None:
     parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
     parkade.do(command(parkade, "a1"))
     longer = commands.TermsChange(notice_us=600 * SECOND_US)
     parkade.do(commands.ChangeTerms(by=None, market="pool", change=longer, from_us=None))
+    parkade.do(change(parkade, start=1))
     parkade.tick(3600 - 605 - 1)
     assert is_open(parkade, "a1")
     parkade.tick(1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from parkade.core.running.observations import exit_code_of
+from parkade.core.running.exits import exit_code_of
 from parkade.core.workloads.observed import RankExit
 from tests import builders
 

@@ -42,7 +42,6 @@ from parkade.sim.check.acts import report
 from parkade.sim.check.scenarios import (
     GUEST,
     MARKET,
-    SCENARIOS,
     START_US,
     TICK_US,
     Asks,
@@ -52,6 +51,7 @@ from parkade.sim.check.scenarios import (
     reserved,
     submission,
 )
+from parkade.sim.check.small_worlds import SCENARIOS
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from parkade.sim.check.acts import acts
 from parkade.sim.check.canonical import digest_of
 from parkade.sim.check.root import root_of
-from parkade.sim.check.scenarios import SCENARIOS, Scenario
+from parkade.sim.check.scenarios import Scenario
+from parkade.sim.check.small_worlds import SCENARIOS
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper
 
@@ -50,6 +51,8 @@ def _after(scenario: Scenario, stepper: Stepper, state: State) -> list[State]:
         ("array", 4),
         ("rights", 4),
         ("changes", 5),
+        ("windows", 5),
+        ("deadlines", 4),
     ],
 )
 def test_what_is_merged_has_the_same_future(name: str, depth: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from parkade.sim.check.frontier import Shelves, kept
 from parkade.sim.check.root import root_of
-from parkade.sim.check.scenarios import SCENARIOS
+from parkade.sim.check.small_worlds import SCENARIOS
 from tests.waits import PATIENCE_S
 
 LIMITED = """

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from parkade.sim.check.processes import ProcessEnded
-from parkade.sim.check.scenarios import SCENARIOS
 from parkade.sim.check.search import Bounds, Level, Search
+from parkade.sim.check.small_worlds import SCENARIOS
 from tests.waits import PATIENCE_S
 
 KILLING = """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from parkade.sim.check.scenarios import SCENARIOS
 from parkade.sim.check.search import Bounds, Search
+from parkade.sim.check.small_worlds import SCENARIOS
 from parkade.sim.check.story import story
 
 

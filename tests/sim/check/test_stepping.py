@@ -10,7 +10,8 @@ from parkade.core.state.codec import encode_snapshot
 from parkade.core.units.refusal import Refusal
 from parkade.sim.check.acts import acts
 from parkade.sim.check.root import root_of
-from parkade.sim.check.scenarios import MARKET, SCENARIOS
+from parkade.sim.check.scenarios import MARKET
+from parkade.sim.check.small_worlds import SCENARIOS
 from parkade.sim.check.stepping import Stepper
 
 CLEARING = commands.RunClearing(by=None, market=MARKET)

@@ -45,13 +45,18 @@ def effect_of_lending(
         before is not None
         and (lending.floor_micros > before.floor_micros or lending.keep > before.keep)
     )
+    least = ""
+    if lending is not None:
+        least = format_amount(amount(guest_floor(lending.floor_micros, terms.fee)))
     if not (lent and is_harder):
-        return _told(found, terms, seen, None, _who(seen, 0), may_evict=bool(seen))
+        says = _who(seen, 0)
+        if least:
+            says = f"with the operator's fee guests pay {least} or more; {says}"
+        return _told(found, terms, seen, None, says, may_evict=bool(seen))
     says = f"guests sit on {counted(lent, 'node')} of {reservation.reservation}"
     if lending is None:
         says += ", and none may stay for what it offers"
     else:
-        least = format_amount(amount(guest_floor(lending.floor_micros, terms.fee)))
         says += f"; those that bid less than {least}, or for which no room is left, leave"
     return _told(found, terms, seen, None, says, may_evict=True)
 

@@ -9,9 +9,9 @@ from parkade.api.translate import amount, amount_or_none, instant, instant_or_no
 from parkade.api.views.costs import reservation_cost
 from parkade.api.views.lending_now import Lent
 from parkade.core.leasing.periods import next_period
-from parkade.core.reservations.reservation import Claim, Reservation, Waits
+from parkade.core.reservations.reservation import Claim, Reservation, ReservationState, Waits
 from parkade.core.state.world import World
-from parkade.core.units.money import amount_of
+from parkade.core.units.money import amount_of, format_amount
 from parkade.wire import reservations as wire
 
 
@@ -75,7 +75,22 @@ def plan(world: World, reservation: Reservation) -> wire.ReservationPlan:
         paid_until=instant(until_us),
         in_all=amount_or_none(in_all),
         cost=reservation_cost(as_charged(world, reservation)),
+        says=tuple(_owed(reservation, now_micros)),
     )
+
+
+def _owed(planned: Reservation, now_micros: int) -> list[str]:
+    """What is owed, and what is kept if it is given up."""
+    now, window = format_amount(now_micros), planned.window
+    if planned.state is ReservationState.SOLD:
+        says = [
+            f"given up before it begins, it costs the {now} that is paid at the sale, and no more"
+        ]
+    else:
+        says = [f"the {now} that is paid at the sale is not given back"]
+    if window.end_us is None:
+        return [*says, "ended later, it ends with the period that is paid then"]
+    return [*says, "once it has begun all of it is owed, used or not: lend what stands idle"]
 
 
 def _waits(waits: Waits) -> wire.Waits:

@@ -66,7 +66,7 @@ def _print(collected: "Collected", out: Path) -> None:
             ("questions", answered),
             ("kept", earlier if collected.of_earlier else None),
             ("shards", f"{collected.shards - collected.left} of {collected.shards} done"),
-            ("used", bill_of(collected.spent, collected.doubtful)),
+            ("used", bill_of(collected.spent, collected.doubtful, tail=_set_aside(collected))),
             ("overrun", over if overrun.micros or overrun.tokens else None),
             (
                 "budget",
@@ -77,6 +77,11 @@ def _print(collected: "Collected", out: Path) -> None:
             *failure_fields(collected.failed, collected.reasons, collected.other_reasons, out),
         )
     )
+
+
+def _set_aside(collected: "Collected") -> str:
+    """While shards are at work their money is what they may use; it is exact once all are done."""
+    return ", with what is set aside for shards that are not done" if collected.left else ""
 
 
 def _stops(collected: "Collected") -> tuple[tuple[str, object], ...]:

@@ -58,8 +58,8 @@ def check(
     with server_extra():
         from parkade.sim.check.frontier import NoRoom
         from parkade.sim.check.processes import ProcessEnded
-        from parkade.sim.check.scenarios import SCENARIOS
         from parkade.sim.check.search import Bounds, Search
+        from parkade.sim.check.small_worlds import SCENARIOS
         from parkade.sim.check.story import story
     if world != "all" and world not in SCENARIOS:
         fail(f"no world {world!r}; there are: {', '.join(SCENARIOS)}", exit_code=2)

@@ -9,7 +9,8 @@ candidate's classes do not fit and raise `UnfitTests`.
 
 A candidate may be a bare completion or an answer of a chat model with the whole function in a
 fenced block; `assemble` tells them apart. Of several blocks the last that defines what is tested
-counts, since examples of use and tests often follow it; a model's thoughts are left out.
+counts, since examples of use and tests often follow it, with the imports, functions and classes of
+earlier blocks that it uses and does not have; a model's thoughts are left out.
 """
 
 import ast
@@ -26,7 +27,7 @@ from parkade.compound.verify.sandbox.limits import Limits
 from parkade.compound.verify.sandbox.pool import Sandbox
 
 #: Goes up when what a contract accepts changes.
-RULES = 2
+RULES = 3
 
 Contract = Callable[[Question, str], TestJob]
 #: Fields of a question that each contract cannot do without.
@@ -116,7 +117,8 @@ def assemble(prompt: str, text: str, entry_point: str) -> str:
 
 
 def code_of(text: str, names: Sequence[str]) -> str:
-    """The last fenced block that defines all the names, else the last; without one, all of it.
+    """The last fenced block that defines all the names, else the last; without one, all of it. What
+    it uses and does not have comes from the blocks before it.
 
     Thoughts count for nothing, whatever they hold.
     """
@@ -124,8 +126,61 @@ def code_of(text: str, names: Sequence[str]) -> str:
     blocks = code_blocks(answer)
     if not blocks:
         return answer
-    whole = (each for each in reversed(blocks) if all(_defines(each, name) for name in names))
-    return next(whole, blocks[-1])
+    last = len(blocks) - 1
+    whole = (at for at in range(last, -1, -1) if all(_defines(blocks[at], it) for it in names))
+    chosen = next(whole, last)
+    return _completed(blocks[chosen], blocks[:chosen])
+
+
+def _completed(block: str, earlier: Sequence[str]) -> str:
+    """The block below the imports, functions and classes of earlier ones that it needs, the nearest
+    one of each name."""
+    tree = _parsed(block)
+    if tree is None:
+        return block
+    lacks, parts = _free(tree), [block]
+    for other in reversed(earlier):
+        body, taken = _body(other), set[int]()
+        has = {name: at for at, node in enumerate(body) for name in _imported_or_defined(node)}
+        while found := {has[name] for name in lacks if name in has} - taken:
+            taken |= found
+            for at in found:
+                lacks |= _free(body[at])
+        lacks -= has.keys()
+        parts += [ast.unparse(body[at]) for at in sorted(taken, reverse=True)]
+    return "\n\n".join(reversed(parts))
+
+
+def _body(code: str) -> list[ast.stmt]:
+    tree = _parsed(code)
+    return [] if tree is None else tree.body
+
+
+def _parsed(code: str) -> ast.Module | None:
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _free(tree: ast.AST) -> set[str]:
+    """Names that code uses and does not define."""
+    used = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    return {name for name in used - _defined(tree) if not hasattr(builtins, name)}
+
+
+def _imported_or_defined(node: ast.stmt) -> list[str]:
+    match node:
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return [(one.asname or one.name).partition(".")[0] for one in names]
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case _:
+            return []
 
 
 def names_under_test(setup: str, tests: str) -> tuple[str, ...]:
@@ -160,11 +215,7 @@ def _defined(tree: ast.AST) -> set[str]:
 
 
 def _defines(code: str, name: str) -> bool:
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return any(name in _top_names(node) for node in tree.body)
+    return any(name in _top_names(node) for node in _body(code))
 
 
 def _top_names(node: ast.stmt) -> list[str]:

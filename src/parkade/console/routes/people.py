@@ -38,7 +38,10 @@ async def _of_org(context: PageContext, org: wire.Org) -> list[str]:
     held = [each for each in claims if each.org == org.org]
     return [
         "the tokens of its users are refused from now on",
-        f"{works} get the notice of their market, and end",
+        (
+            f"{works} {'gets' if count == 1 else 'get'} the notice of the market, and"
+            f" {'ends' if count == 1 else 'end'}"
+        ),
         f"{counted(len(held), 'claim')} of its own are given back",
         "what it reserved stays its own and is lent as before; checkpoints are kept as ever",
         f"its account keeps {format_amount(org.balance)}",

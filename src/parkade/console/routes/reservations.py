@@ -145,9 +145,7 @@ async def _lending(context: PageContext, found: wire.Reservation) -> list[str]:
     says = ["a floor is what you receive per GPU-hour at least; an empty one stops lending"]
     if market is not None:
         rate = format_amount(market.pay_as_you_go)
-        says.append(
-            f"guests pay the operator's fee of {market.fee} on top of it; on-demand is {rate}"
-        )
+        says.append(f"the operator's fee is {market.fee} of what guests pay; on-demand is {rate}")
     if found.earns_at_most is not None:
         earned = format_amount(found.earned or Decimal(0))
         says.append(f"it earned {earned} of at most {format_amount(found.earns_at_most)}")

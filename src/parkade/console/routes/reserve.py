@@ -7,11 +7,9 @@ from starlette.responses import RedirectResponse, Response
 from parkade.api.context import refuse_if_it_only_looks
 from parkade.api.problems import ProblemError, problem
 from parkade.api.routes import people, pools, reservations
-from parkade.api.translate import instant
 from parkade.console.context import Page, PageContext, router
 from parkade.console.planning import Faults, digest_of, faults_of, request_of
 from parkade.wire import reservations as wire
-from parkade.wire.scalars import format_amount
 
 routes = router()
 FIELDS = ("market", "org", "name", "nodes", "start", "end")
@@ -53,7 +51,6 @@ async def _page(
 ) -> Response:
     if context.viewer.role.value == "member":
         raise problem("denied", "only an owner of its org, or an operator, may do this")
-    now = instant(context.api.plane.present_us())
     prices = (await pools.list_prices(context.api)).prices
     is_operator = context.viewer.is_operator
     orgs = (await people.list_orgs(context.api)).orgs if is_operator else ()
@@ -65,22 +62,8 @@ async def _page(
         plan=plan,
         planned=digest_of(fields, FIELDS) if plan is not None else "",
         was_asked=fields.get("do") == "submit",
-        says=[] if plan is None else _says(plan, is_later=plan.start > now),
+        says=() if plan is None else plan.says,
         sheets=prices,
         orgs=[each.org for each in orgs],
         may_submit=not context.viewer.is_read_only,
     )
-
-
-def _says(plan: wire.ReservationPlan, *, is_later: bool) -> list[str]:
-    """What is owed, and what is kept if it is given up."""
-    now = format_amount(plan.now)
-    if is_later:
-        says = [
-            f"given up before it begins, it costs the {now} that is paid at the sale, and no more"
-        ]
-    else:
-        says = [f"the {now} that is paid at the sale is not given back"]
-    if plan.end is None:
-        return [*says, "ended later, it ends with the period that is paid then"]
-    return [*says, "once it has begun all of it is owed, used or not: lend what stands idle"]

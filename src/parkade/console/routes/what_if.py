@@ -83,7 +83,7 @@ async def play(market: str, context: Page) -> Response:
 
 
 async def _changes(context: PageContext, market: str, given: Mapping[str, str]) -> Changes:
-    """What differs from the present sheet, as the changes of `parkade sim what-if`."""
+    """What differs from the present sheet, as the command `parkade sim what-if` has it."""
     prices = (await pools.list_prices(context.api)).prices
     sheet = next((each for each in prices if each.market == market), None)
     if sheet is None:

@@ -23,11 +23,16 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
     """In words for a person."""
 
     known_us: int
-    """When its time, or the notice that its nodes give, was last changed: it begins no sooner, so
-    that every notice has its whole time. Of one that has begun: when it did."""
+    """When its time was last changed: it begins no sooner, so that every notice has its whole time.
+    Of one that has begun: when it did."""
 
     has_begun: bool = False
     """Whether its nodes are being emptied, or are empty already."""
+
+    lead_us: int | None = None
+    """So long before its start its nodes are emptied: the longest notice + kill of their markets
+    when its time was last set. A longer notice later would else make it grow over what was sold
+    before it. None: that of the terms in force, in journals of before this was kept."""
 
     @property
     def end_us(self) -> int:

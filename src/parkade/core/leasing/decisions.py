@@ -21,7 +21,7 @@ from parkade.core.units.money import format_amount
 from parkade.core.units.names import numbered, scoped
 from parkade.core.units.phrases import some_of
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.units.time import SECOND_US, Window
+from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US, Window
 from parkade.core.workloads.life import Why
 
 START_SLACK_US = 5_000_000
@@ -76,10 +76,19 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
     if available < first:
         return Refusal(
             reason=Reason.INSUFFICIENT_FUNDS,
-            detail=f"the first period costs {format_amount(first)}, {command.org} can commit"
-            f" {format_amount(available)}; deposit the difference",
+            detail=f"{_first_in_words(market, reservation, first)}, {command.org} can commit"
+            f" {format_amount(available)}; an operator deposits the difference",
         )
     return (events.Reserved(at_us=now_us, reservation=reservation),)
+
+
+def _first_in_words(market: Market, reservation: Reservation, micros: int) -> str:
+    if reservation.deposit_us <= market.terms.billing_period_us:
+        return f"the first period costs {format_amount(micros)}"
+    return (
+        f"{format_amount(micros)} is paid at the sale of a window that begins so far ahead, and"
+        " counts for its first time"
+    )
 
 
 def _deposit_us(market: Market, ahead_us: int) -> int:
@@ -106,18 +115,27 @@ def _bad_window(market: Market, window: Window, now_us: int) -> Refusal | None:
     if window.end_us - window.start_us < least_us:
         return invalid(
             "end",
-            f"a window lasts at least {-(-least_us // SECOND_US)} s in market {market.market!r}:"
+            f"a window lasts at least {_span(least_us)} in market {market.market!r}:"
             " guests need that long to leave, and it costs the minimum charge; ask for a later end",
         )
     deposit_us = _deposit_us(market, window.start_us - now_us)
     if window.end_us - window.start_us < deposit_us:
         return invalid(
             "start",
-            f"a window that begins so far ahead lasts at least {-(-deposit_us // SECOND_US)} s in"
+            f"a window that begins so far ahead lasts at least {_span(deposit_us)} in"
             f" market {market.market!r}, for its nodes cannot be sold beyond its start until then;"
             " ask for an earlier start or a later end",
         )
     return None
+
+
+def _span(us: int) -> str:
+    """As people write it, rounded up to whole seconds, from an hour on to whole minutes."""
+    unit_us = SECOND_US if us < HOUR_US else MINUTE_US
+    seconds = -(-us // unit_us) * (unit_us // SECOND_US)
+    days, hours, minutes = seconds // 86_400, seconds // 3_600 % 24, seconds // 60 % 60
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (seconds % 60, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)
 
 
 def free_name(world: World, org: str) -> str:

@@ -154,7 +154,9 @@ def _bad_state(world: World, whole: Reservation, part: _Part) -> Refusal | None:
     if not 0 < part.nodes <= most:
         return Refusal(
             reason=Reason.RESERVATION_FULL,
-            detail=f"a part of {name!r} has 1 to {most} nodes",
+            detail=f"a part of {name!r} has 1 to {most} nodes"
+            if most
+            else f"{name!r} has one node: it is handed over whole, or kept",
             field="nodes",
         )
     if short_of(world, whole):

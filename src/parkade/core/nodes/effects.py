@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from parkade.core.fleet.market import Market, MarketTerms
 from parkade.core.fleet.node import Node, is_step
-from parkade.core.nodes.maintenance_effects import forget_nodes, wake_windows
+from parkade.core.nodes.maintenance_effects import forget_nodes, note_terms
 from parkade.core.state import events
 from parkade.core.state.agenda import Entry
 from parkade.core.state.world import World
@@ -96,7 +96,8 @@ def change_terms(world: World, event: events.TermsChanged) -> None:
     put_market(world, event.market, terms=terms, announced=later)
     world.agenda.add(Entry.TERMS, event.market)
     world.agenda.add(Entry.BUFFER, event.market)
-    wake_windows(world, event.at_us)
+    note_terms(world, event.at_us)
+    world.wake_all()
 
 
 def with_prices_of(terms: MarketTerms, priced: MarketTerms) -> MarketTerms:

@@ -18,6 +18,8 @@ that is not its own alone.
 Invariants
   - A window takes no node that was sold, unless an operator says so; then its owners are credited
     like those of any node that is not there. The buffer may be used for it.
+  - A window keeps the lead with which it was scheduled or last changed, whatever the notice
+    becomes: it never grows over what was sold before it (decision record 195).
   - A node is in one window at a time.
   - Only its window lifts its cordon.
 
@@ -35,7 +37,14 @@ from parkade.core.fleet.node import Cordon, Node
 from parkade.core.reservations.calendar import peak_nodes
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import begins_us, empties_us, maintained, rights_in, sold
+from parkade.core.steps.capacity import (
+    begins_us,
+    empties_us,
+    lead_now_us,
+    maintained,
+    rights_in,
+    sold,
+)
 from parkade.core.steps.notices import order_stop
 from parkade.core.steps.refusals import Decision, conflict, invalid, not_found
 from parkade.core.units import bounds
@@ -69,6 +78,7 @@ def schedule_maintenance(
         window=Window(start_us=max(now_us, start_us), end_us=command.end_us),
         reason=command.reason,
         known_us=now_us,
+        lead_us=lead_now_us(world, tuple(found)),
     )
     if (refusal := _refused(world, made, now_us, is_forced=command.is_forced)) is not None:
         return refusal
@@ -76,7 +86,8 @@ def schedule_maintenance(
 
 
 def change_maintenance(world: World, command: commands.ChangeMaintenance, now_us: int) -> Decision:
-    """Another time for a window; one that has begun keeps its start."""
+    """Another time for a window, and the lead of the terms in force; one that has begun keeps its
+    start."""
     before = world.records.maintenance.get(command.maintenance)
     if before is None:
         return not_found("maintenance window", command.maintenance)
@@ -89,12 +100,16 @@ def change_maintenance(world: World, command: commands.ChangeMaintenance, now_us
         window = Window(start_us=max(now_us, command.start_us), end_us=window.end_us)
     if command.end_us is not None:
         window = Window(start_us=window.start_us, end_us=command.end_us)
-    if window == before.window:
+    lead_us = before.lead_us if before.has_begun else lead_now_us(world, before.nodes)
+    changed = replace(before, window=window, lead_us=lead_us)
+    if changed == before or command.start_us is command.end_us is None:
         return ()
-    changed = replace(before, window=window)
     if (refusal := _refused(world, changed, now_us, is_forced=command.is_forced)) is not None:
         return refusal
-    return (events.MaintenanceChanged(at_us=now_us, maintenance=before.maintenance, window=window),)
+    event = events.MaintenanceChanged(
+        at_us=now_us, maintenance=before.maintenance, window=window, lead_us=lead_us
+    )
+    return (event,)
 
 
 def cancel_maintenance(world: World, command: commands.CancelMaintenance, now_us: int) -> Decision:

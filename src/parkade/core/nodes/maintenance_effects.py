@@ -26,7 +26,7 @@ def change(world: World, event: events.MaintenanceChanged) -> None:
     assert not before.has_begun or before.window.start_us == event.window.start_us
     known_us = before.known_us if before.has_begun else event.at_us
     world.records.maintenance[event.maintenance] = replace(
-        before, window=event.window, known_us=known_us
+        before, window=event.window, known_us=known_us, lead_us=event.lead_us
     )
     world.agenda.add(Entry.MAINTENANCE, event.maintenance)
 
@@ -49,17 +49,12 @@ def end(world: World, event: events.MaintenanceEnded) -> None:
         assert all(it.holder != gone.holder for it in cordons), "its cordons are lifted first"
 
 
-def wake_windows(world: World, at_us: int) -> None:
-    """Terms changed, so windows, reservations and fallbacks may begin sooner or later. Grows with
-    all of them."""
+def note_terms(world: World, at_us: int) -> None:
+    """Terms changed: windows without a lead of their own, in journals of before, give their notice
+    from now on at the earliest. Grows with the windows."""
     for name, window in world.records.maintenance.items():
-        if not window.has_begun:
+        if window.lead_us is None and not window.has_begun:
             world.records.maintenance[name] = replace(window, known_us=at_us)
-        world.agenda.add(Entry.MAINTENANCE, name)
-    for name in world.records.reservations:
-        world.agenda.add(Entry.RESERVATION, name)
-    for name in world.live:
-        world.agenda.add(Entry.FALLBACK, name)
 
 
 def forget_nodes(world: World, gone: Collection[str]) -> None:

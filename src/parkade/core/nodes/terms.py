@@ -19,7 +19,7 @@ from parkade.core.steps.refusals import (
 from parkade.core.units import bounds
 from parkade.core.units.names import NAME
 from parkade.core.units.refusal import Refusal
-from parkade.core.units.time import Window
+from parkade.core.units.time import SECOND_US, Window
 
 MAY_BE_OFF = frozenset(
     field.name for field in msgspec.structs.fields(MarketTerms) if field.default is None
@@ -51,7 +51,12 @@ def change_terms(world: World, command: commands.ChangeTerms, now_us: int) -> De
     present = market.terms
     is_shorter = terms.notice_us < present.notice_us or terms.kill_us < present.kill_us
     if is_shorter and from_us < now_us + present.notice_us + present.kill_us:
-        return invalid("from", "shorter times begin once the present notice and kill ran out")
+        ahead_s = -(-(present.notice_us + present.kill_us) // SECOND_US)
+        return invalid(
+            "from",
+            "shorter times begin once the present notice and kill ran out: write `from:` beside"
+            f" them, an instant at least {ahead_s} s ahead",
+        )
     if from_us == now_us:
         return (events.TermsChanged(at_us=now_us, market=market.market, terms=terms),)
     announced = AnnouncedTerms(from_us=from_us, terms=terms)

@@ -19,6 +19,7 @@ it already has.
     unstarted      when seats held without a first process are billed
     expiry         the end by the clock: the notice in time, and when the record is forgotten
     observations   what a report means: started, checkpointed, charged, ended and judged
+    exits          the exits of an attempt's ranks, as one code and in one line
     effects        what each of these events changes in the world
 
 The phases and their steps are one table, `workloads.life`. How an end is judged is one table as

@@ -12,6 +12,7 @@ from parkade.core.billing.metering import billed_to_us, settled_until_us
 from parkade.core.billing.settlements import settle_end
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
+from parkade.core.running.exits import all_known, all_zero, exit_code_of, summary_of
 from parkade.core.running.overdue import seen_free, strangers_there
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.running.unstarted import SlowStarts, is_unstarted, slow_start_at_end
@@ -27,8 +28,6 @@ from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Attempt, Workload
 
 NEVER_RAN = "stopped before its first process"
-# What a shell adds to a signal's number.
-SIGNALLED = 128
 LOST = "lost: its pool was silent until its lease had lapsed"
 BLAMELESS = (
     Cause.RECLAIMED,
@@ -261,7 +260,7 @@ def _is_lost(attempt: Attempt, seen: ObservedAttempt, *, is_seen: bool) -> bool:
     assert seen.phase is EnginePhase.RELEASED, "what still runs has no end to judge"
     if seen.launch_error is not None or seen.is_keeper_lost:
         return False
-    if _is_known(seen):
+    if all_known(seen):
         return False
     if attempt.started_us is not None or attempt.stop is None:
         return True
@@ -272,12 +271,6 @@ def _is_refused(attempt: Attempt, seen: ObservedAttempt) -> bool:
     """Whether the engine did not start it, by no doing of its org. What had a process was
     started, whatever is said of it later."""
     return seen.is_refused and seen.launch_error is not None and attempt.started_us is None
-
-
-def _is_known(seen: ObservedAttempt) -> bool:
-    """Whether it was seen how each rank ended."""
-    exits = seen.exits
-    return bool(exits) and all(it.code is not None or it.signal is not None for it in exits)
 
 
 def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
@@ -314,13 +307,13 @@ def _judge(
     cause = attempt.stop.cause if attempt.stop is not None else None
     failures, preemptions = workload.failures, workload.preemptions
     is_saved = _is_saved(workload.spec, attempt, seen)
-    never_ran = attempt.started_us is None and attempt.stop is not None and not _is_known(seen)
+    never_ran = attempt.started_us is None and attempt.stop is not None and not all_known(seen)
     summary = summary_of(seen)
     if never_ran and not is_lost and seen.launch_error is None:
         summary = NEVER_RAN
     again = Phase.PLACED if workload.promise is not None else Phase.QUEUED
     phase, why = again, Why.PLACED if again is Phase.PLACED else Why.NEXT_CLEARING
-    if _all_zero(seen) and not is_saved:
+    if all_zero(seen) and not is_saved:
         phase, why = Phase.SUCCEEDED, Why.SUCCEEDED
     elif cause is Cause.CANCELLED:
         phase, why = Phase.CANCELLED, Why.CANCELLED
@@ -355,10 +348,6 @@ def _judge(
     )
 
 
-def _all_zero(seen: ObservedAttempt) -> bool:
-    return bool(seen.exits) and all(exit.code == 0 for exit in seen.exits)
-
-
 def _is_saved(spec: Spec, attempt: Attempt, seen: ObservedAttempt) -> bool:
     """Whether it said that it saved what it had and is to be run again.
 
@@ -371,7 +360,7 @@ def _is_saved(spec: Spec, attempt: Attempt, seen: ObservedAttempt) -> bool:
     says_saved = EXIT_SAVED in codes and all(code in (0, EXIT_SAVED) for code in codes)
     if attempt.stop is None:
         return says_saved and attempt.checkpoint_us is not None
-    if _all_zero(seen):
+    if all_zero(seen):
         return seen.is_signalled and exit_zero_means(spec.checkpoint) is ExitZero.SAVED
     is_reported = (attempt.checkpoint_us or 0) > attempt.stop.noticed_us
     return says_saved or is_reported
@@ -383,33 +372,3 @@ def _why_expired(world: World, workload: Workload) -> Why:
     if reservation is not None and reservation.state is not ReservationState.IN_FORCE:
         return Why.RESERVATION_ENDED
     return Why.MAX_DURATION
-
-
-def exit_code_of(seen: ObservedAttempt) -> int | None:
-    """The code of the whole attempt as a shell would have it: of the first rank that ended with
-    anything but 0, and 128 + its signal where a signal ended it; 0 where all ended with 0. None
-    where some rank's end is not known, unless another failed. A rank's 78 speaks for all."""
-    codes = [
-        rank.code if rank.code is not None else rank.signal and SIGNALLED + rank.signal
-        for rank in seen.exits
-    ]
-    failed = next((code for code in codes if code), None)
-    failed = EXIT_FOR_GOOD if EXIT_FOR_GOOD in codes else failed
-    return failed if failed is not None or None in codes or not codes else 0
-
-
-def summary_of(seen: ObservedAttempt) -> str:
-    """How every rank ended, in one line, and why its checkpoint report is not believed."""
-    if seen.launch_error is not None:
-        return f"could not be launched: {seen.launch_error}"
-    ends = []
-    for rank in seen.exits:
-        if rank.code is not None:
-            remark = " (says that trying again is of no use)" if rank.code == EXIT_FOR_GOOD else ""
-            ends.append(f"rank {rank.rank}: exit {rank.code}{remark}")
-        elif rank.signal is not None:
-            ends.append(f"rank {rank.rank}: signal {rank.signal}")
-        else:
-            ends.append(f"rank {rank.rank}: unknown")
-    line = "; ".join(ends) or "lost"
-    return line if seen.report_problem is None else f"{line}; {seen.report_problem}"

@@ -29,6 +29,7 @@ from parkade.core.state.agenda import Agenda, Entry
 from parkade.core.state.fabric_counts import FabricCounts
 from parkade.core.state.members import MembersOfArrays
 from parkade.core.state.people import Begun, Org, Spending, Token, User
+from parkade.core.state.waking import wake_claim, wake_workload
 from parkade.core.units.names import same_host
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Unstarted, Workload
@@ -303,6 +304,20 @@ class World:
             self.agenda.add(Entry.LAUNCH, holder)
             self.agenda.add(Entry.OVERDUE, holder)
 
+    def wake_all(self) -> None:
+        """All that may be due by itself is looked at again, as after a restart: terms changed, and
+        with them when it is due. Cost grows with the world."""
+        for workload in self.records.workloads.values():
+            wake_workload(self.agenda, workload)
+        for claim in self.records.claims.values():
+            wake_claim(self.agenda, claim)
+        for reservation in self.records.reservations:
+            self.agenda.add(Entry.RESERVATION, reservation)
+        for window in self.records.maintenance:
+            self.agenda.add(Entry.MAINTENANCE, window)
+        for node in self.records.nodes:
+            self._wake_sanitising(node)
+
     def _wake_sanitising(self, node: str) -> None:
         """It may have to be made clean for another org, where its pool's agent can do that."""
         pool = self.records.nodes[node].pool
@@ -315,33 +330,19 @@ class World:
             self.agenda.add(Entry.DEPENDENCY, waiter)
         if workload.member_of is not None or workload.array is not None:
             self.agenda.add(Entry.MEMBERS, workload.member_of or name)
+        wake_workload(self.agenda, workload)
         if workload.phase.is_ended:
             self.live.pop(name, None)
             self.live_of_org.get(workload.org, {}).pop(name, None)
-            self.agenda.add(Entry.FORGET, name)
-            if workload.spec.capacity.reservation is not None:
-                self.agenda.add(Entry.RESERVATION, workload.spec.capacity.reservation)
             return
         self.live[name] = None
         self.live_of_org.setdefault(workload.org, {})[name] = None
         if workload.attempt is not None:
             self._give_seats(self.held_on, name, workload.attempt.seats)
-            if workload.attempt.lease_us is not None:
-                self.agenda.add(Entry.LAPSE, name)
-            if workload.attempt.started_us is None:
-                self.agenda.add(Entry.START_LIMIT, name)
         if workload.promise is not None:
             self._give_seats(self.promised_on, name, workload.promise.seats)
-            self.agenda.add(Entry.LAUNCH, name)
-            self.agenda.add(Entry.OVERDUE, name)
-        if workload.must_end_us is not None:
-            self.agenda.add(Entry.EXPIRY, name)
-        if workload.fallback is not None:
-            self.agenda.add(Entry.FALLBACK, name)
-        if workload.waits_for:
-            for each in workload.waits_for:
-                self.waiters.setdefault(each.workload, {})[name] = None
-            self.agenda.add(Entry.DEPENDENCY, name)
+        for each in workload.waits_for:
+            self.waiters.setdefault(each.workload, {})[name] = None
 
     def _unindex_workload(self, workload: Workload) -> None:
         if workload.phase.is_ended:
@@ -360,9 +361,7 @@ class World:
         assert claim.seated_us is None or claim.seats, "seated without seats"
         self._give_seats(self.held_on, claim.claim, claim.held)
         self._give_seats(self.promised_on, claim.claim, claim.promised)
-        if claim.promised:
-            self.agenda.add(Entry.LAUNCH, claim.claim)
-            self.agenda.add(Entry.OVERDUE, claim.claim)
+        wake_claim(self.agenda, claim)
 
     def _give_seats(
         self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]

@@ -190,11 +190,20 @@ def maintained(world: World, market: Market, *, besides: str | None = None) -> t
 
 
 def empties_us(world: World, maintenance: Maintenance) -> int:
-    """When a window's nodes are emptied, so that they are free at its start: the longest notice +
-    kill of their markets before it. Cost grows with its nodes."""
-    markets = {world.records.nodes[name].market: None for name in maintenance.nodes}
+    """When a window's nodes are emptied, so that they are free at its start. Cost grows with its
+    nodes."""
+    lead_us = maintenance.lead_us
+    if lead_us is None:
+        lead_us = lead_now_us(world, maintenance.nodes)
+    return maintenance.window.start_us - lead_us
+
+
+def lead_now_us(world: World, nodes: Sequence[str]) -> int:
+    """How long before a window these nodes are to be emptied by the terms in force: the longest
+    notice + kill of their markets."""
+    markets = {world.records.nodes[name].market: None for name in nodes}
     terms = [world.records.markets[name].terms for name in markets]
-    return maintenance.window.start_us - max(it.notice_us + it.kill_us for it in terms)
+    return max(it.notice_us + it.kill_us for it in terms)
 
 
 def begins_us(world: World, maintenance: Maintenance) -> int:

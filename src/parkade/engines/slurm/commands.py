@@ -1,7 +1,8 @@
 """Runs Slurm's commands: each with a time-out, bounded output, and nothing of our environment.
 
 What a command says of its failure decides the error: Slurm cannot be reached (`Unreachable`), it
-refused the request for good (`InvalidSpec`), or it may work later (`Transient`). A hanging command
+refused the request for good (`InvalidSpec`), an administrator has to let the user in first
+(`NotAdmitted`), or it may work later (`Transient`). A hanging command
 is killed and counts as unreachable: whether it did its work is then not known.
 
 Input and output go through files, which bounds memory. Files of our own commands are used again:
@@ -40,8 +41,17 @@ FOR_GOOD = (
     "requested node configuration is not available", "job violates", "not allowed", "exceeds",
     "script is not provided", "is not available",
 )  # fmt: skip
+ADMITTED_BY = {
+    "is not in the group": "an administrator adds it: usermod -aG GROUP USER",
+    "invalid account": "an administrator adds its user: sacctmgr add user USER account=ACCOUNT",
+}
+"""What is refused until an administrator did this: no doing of the workload's."""
 SUDO = "sudo"
 """Runs a command as another user (`acting`)."""
+
+
+class NotAdmitted(Transient):
+    """The launcher's group or Slurm's account lacks the user; the message says how it gets in."""
 
 
 class Runner(Protocol):
@@ -165,6 +175,9 @@ def _error(program: str, complaint: str) -> Exception:
     lower = words.lower()
     if any(one in lower for one in OUT_OF_REACH):
         return Unreachable(words)
+    for phrase, admitted in ADMITTED_BY.items():
+        if phrase in lower:
+            return NotAdmitted(f"{words}; {admitted}")
     if "reservation" in lower:
         # Nodes come into a fence and leave it; what is outside of it now may be inside soon.
         return Transient(words)

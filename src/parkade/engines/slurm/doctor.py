@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 import parkade
-from parkade.engines.slurm import answers, doctor_options
+from parkade.engines.slurm import answers, doctor_guests, doctor_options
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.doctor_options import Bad
 from parkade.engines.slurm.settings import SlurmSettings
@@ -72,6 +72,7 @@ def examine(
         ("nodes", _nodes),
         ("rights", _rights),
         ("users", partial(_users, settings)),
+        ("guests", partial(doctor_guests.guests, settings)),
         ("names", partial(doctor_options.names, settings)),
         ("python", partial(doctor_options.python, settings)),
         ("container", partial(doctor_options.container, settings, on_nodes=gang > 0)),

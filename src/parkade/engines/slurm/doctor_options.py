@@ -10,13 +10,17 @@ import shutil
 import sys
 from pathlib import Path
 
+import msgspec
+
 from parkade.engines.local import containers
-from parkade.engines.slurm import naming, owners, standing_in
-from parkade.engines.slurm.commands import PATH, SUDO, Commands
+from parkade.engines.slurm import naming, owners, standing_in, standing_reservation
+from parkade.engines.slurm.commands import PATH, SUDO, Commands, NotAdmitted
+from parkade.engines.slurm.fencing import PREFIX
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.ports import EngineError, InvalidSpec, Unreachable
 
 INSTALL = "parkade pool launcher"
+NO_NODE = "requested node configuration is not available"
 SENT_WITH = ("partition", "account", "qos", "reservation")
 
 
@@ -56,10 +60,7 @@ def container(settings: SlurmSettings, commands: Commands, *, on_nodes: bool) ->
     if on_nodes:
         return f"{words[0]} is looked for on the nodes of the gang"
     if shutil.which(words[0], path=commands.environment["PATH"]) is None:
-        raise Bad(
-            f"container: {words[0]} is not found here; install it on the nodes, and look there by"
-            " `--gang 2`, or write its path"
-        )
+        return f"{words[0]} is not here; whether the nodes have it is looked for by `--gang 2`"
     return f"{words[0]} is here; `--gang 2` looks on nodes"
 
 
@@ -81,18 +82,43 @@ def python(settings: SlurmSettings, _: Commands) -> str:
 
 
 def submission(settings: SlurmSettings, commands: Commands) -> str:
-    """Whether Slurm would take a job as the agent sends it. Slurm's word on a cluster that is full
-    or fenced is no fault."""
-    options = [f"#SBATCH --{key}={value}" for key in SENT_WITH if (value := getattr(settings, key))]
-    text = "\n".join(["#!/bin/sh", "#SBATCH --time=1", *options, "true", ""])
+    """Whether Slurm would take a job as the agent sends it: outside of fences, and where all nodes
+    are behind some, in one of them. Slurm's word on a cluster that is full is no fault."""
     words, who = _words(settings)
     try:
-        commands.run(*words, stdin=text)
-    except (InvalidSpec, Unreachable) as error:
-        raise Bad(_advice(settings, commands, str(error))) from None
+        commands.run(*words, stdin=_job(settings))
+    except (InvalidSpec, NotAdmitted, Unreachable) as error:
+        if NO_NODE not in str(error).lower():
+            raise Bad(_advice(settings, commands, str(error))) from None
+        return _behind_fences(settings, commands, str(error))
     except EngineError as error:
         return f"not at once: {error}"
     return f"a job would be taken{who}"
+
+
+def _job(settings: SlurmSettings) -> str:
+    options = [f"#SBATCH --{key}={value}" for key in SENT_WITH if (value := getattr(settings, key))]
+    return "\n".join(["#!/bin/sh", "#SBATCH --time=1", *options, "true", ""])
+
+
+def _behind_fences(settings: SlurmSettings, commands: Commands, why: str) -> str:
+    """A fence that stands keeps its nodes from what is outside of it. It is for guests that run now
+    and for the agent, so the latter's job is tried in it."""
+    text = commands.run("scontrol", "show", "reservation", "--oneliner").decode(errors="replace")
+    lines = [line for line in text.splitlines() if line.startswith("ReservationName=")]
+    standing = map(standing_reservation.parse, lines)
+    found = [one.name for one in standing if one.name.startswith(PREFIX) and ":" not in one.name]
+    if settings.reservation is not None or not found:
+        raise Bad(_advice(settings, commands, why))
+    for name in found:
+        within = msgspec.structs.replace(settings, reservation=name)
+        try:
+            commands.run("sbatch", "--test-only", stdin=_job(within))
+        except EngineError as error:
+            why = str(error)
+        else:
+            return f"a job would be taken behind the fence {name}"
+    raise Bad(f"behind the fence {found[-1]} sbatch refuses it: correct the options ({why})")
 
 
 def _words(settings: SlurmSettings) -> tuple[tuple[str, ...], str]:

@@ -29,7 +29,7 @@ nothing is started in it. So who left is not seated in the ending fence again.
 
 import getpass
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from parkade.core.fleet.pool import TakenNode
@@ -39,6 +39,7 @@ from parkade.engines.slurm.answers import Job
 from parkade.engines.slurm.commands import Runner
 from parkade.engines.slurm.fence import Fence
 from parkade.engines.slurm.kept_out import KeptOut
+from parkade.engines.slurm.limits import Limits
 from parkade.engines.slurm.owners import Group, Rule
 from parkade.engines.slurm.standing_in import Standby
 from parkade.engines.slurm.standing_reservation import Standing, parse
@@ -72,6 +73,7 @@ class Fencing:
         self.steady = steady
         self._cancelled_us: dict[int, int] = {}
         self._kept_out = KeptOut()
+        self._limits = Limits()
 
     @property
     def recalled_us(self) -> int | None:
@@ -80,7 +82,7 @@ class Fencing:
 
     def notes(self) -> tuple[str | None, ...]:
         """What the pool's operator should know of its fence."""
-        return (self.fence.deletion(), self._kept_out.note)
+        return (self.fence.deletion(), self._kept_out.note, self._limits.note)
 
     def _look_who_waits(
         self,
@@ -127,10 +129,17 @@ class Fencing:
         else:
             self.fence.note(standing.get(self.name))
         self._keep_out(others)
-        found = owners.groups(others, rules, fence=self.name, node_gpus=max(self.nodes.values()))
+        limited = self._limits.look(
+            others,
+            is_owners=lambda job: self._is_owners(job, rules),
+            now_us=self.steady(),
+        )
+        most_gpus = max(self.nodes.values())
+        found = owners.groups(others, rules, fence=self.name, node_gpus=most_gpus, limited=limited)
         if is_heard:
+            self._let_out(others, limited)
             self._let_in(desired.given, found, standing)
-        self._take_back(found, standing)
+        self._take_back(found, others, standing)
         self._look_who_waits(desired, others, rules, found)
         asks = tuple(group.asks for group in (*found, *failed))
         claimed = frozenset(group.key for group in found)
@@ -185,9 +194,24 @@ class Fencing:
             changes.append(f"Users={','.join(sorted(users | set(standing.users)))}")
         return not changes or self._run("update", f"ReservationName={name}", *changes)
 
-    def _take_back(self, found: Iterable[Group], standing: Mapping[str, Standing]) -> None:
-        """Reservations of groups without a job are deleted."""
+    def _is_owners(self, job: Job, rules: Sequence[Rule]) -> bool:
+        is_let_in = owners.let_into(job, self.name) is not None
+        return is_let_in or owners.owner_of(job, rules) is not None
+
+    def _let_out(self, others: Iterable[Job], limited: Collection[int]) -> None:
+        """Jobs that nodes do not help leave their reservation: Slurm would hold them with its
+        end."""
+        for job in others:
+            is_let_in = owners.let_into(job, self.name) is not None
+            if is_let_in and job.is_waiting and job.leader in limited:
+                self._run("update", f"JobId={job.number}", "ReservationName=")
+
+    def _take_back(
+        self, found: Iterable[Group], others: Iterable[Job], standing: Mapping[str, Standing]
+    ) -> None:
+        """Reservations of groups without a job are deleted, once no job waits in them."""
         live = {f"{self.name}:{group.key}" for group in found}
+        live |= {job.asks.reservation for job in others if job.is_waiting}
         for name in standing:
             if name.startswith(f"{self.name}:") and name not in live:
                 self._run("delete", f"ReservationName={name}")

@@ -17,6 +17,7 @@ from parkade.ports import EngineError
 MODEL = re.compile(r"gpu:([A-Za-z][^:,()]*)")
 RECENT_DAYS = 7
 RECENT = ("sacct", "-a", "-X", "-n", "-P", "-S", f"now-{RECENT_DAYS}days", "-o", "account")
+DEFAULTS = ("sacctmgr", "-n", "-P", "show", "user", "format=user,defaultaccount")
 TRES_GPUS = re.compile(r"gres/gpu=(\d+)")
 GRES_GPUS = re.compile(r"gpu(?::[^:,()]+)?:(\d+)")
 
@@ -67,6 +68,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     reservations: tuple[FoundReservation, ...]
     partitions: tuple[FoundPartition, ...]
     lacks: tuple[str, ...]
+    defaults: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """The default account of each user, as far as Slurm says."""
 
 
 def find(commands: Runner) -> Found:
@@ -78,6 +81,7 @@ def find(commands: Runner) -> Found:
     asks = ("sacctmgr", "-n", "-P", "show", "assoc", "format=account,user,grptres")
     recent = Counter(_ask(commands, lacks, *RECENT))
     accounts = _accounts(_ask(commands, lacks, *asks), recent)
+    pairs = _ask(commands, lacks, *DEFAULTS) if accounts else []
     standing = _text(commands.run("scontrol", "show", "reservation", "--oneliner"))
     return Found(
         nodes=tuple(sorted((it for it in nodes if it.gpus), key=lambda it: it.name)),
@@ -95,6 +99,7 @@ def find(commands: Runner) -> Found:
             if words.get("AllowAccounts", "ALL") != "ALL"
         ),
         lacks=tuple(lacks),
+        defaults={user: account for user, _, account in (it.partition("|") for it in pairs)},
     )
 
 

@@ -13,10 +13,12 @@ for that. Two others know when it was:
 
 So Slurm's word counts always; the members' within the time in which this agent saw nothing: not
 before it last saw the job live. A controller that is back hears of ends a moment later (slurmd
-repeats them), so a job of which all members say that they are gone is not *seen* live in its first
-`SETTLE_US`. A forged end therefore gains no more than an outage of Slurm and that minute: a guest
-does not choose it, and the pool sells nothing in it. After a restart of the agent, which saw
-nothing before, Slurm's word counts alone.
+repeats them), and then waits for the word of each node while the job is COMPLETING, which may take
+minutes. So a job of which all members say that they are gone is not *seen* live in the first
+`SETTLE_US`, nor while it is COMPLETING and was not seen live since the controller is back. A forged
+end therefore gains no more than an outage of Slurm, that minute, and the time in which Slurm kills
+the job: a guest does not choose the outage, and the pool sells nothing in it. After a restart of
+the agent, which saw nothing before, Slurm's word counts alone.
 
     last seen live   members   Slurm   seen free   billed to
     12:00:00         12:00:20  12:00:45  12:00:46  12:00:20   (slurmctld was down)
@@ -57,6 +59,25 @@ def freed_us(
     ]
     by_members = max(gone) if gone and len(gone) == len(states) else now_us
     return min(now_us, max(live_us, min(by_slurm, by_members)))
+
+
+def is_seen_live(
+    parts: Sequence[Job],
+    *,
+    is_silent: bool,
+    live_us: int | None,
+    back_us: int | None,
+    looked_us: int,
+) -> bool:
+    """Whether a look shows that a live job still has work. `is_silent`: some member has not said
+    that all is gone; `back_us`: when Slurm answered again after it last did not; `live_us` as of
+    `freed_us`."""
+    if is_silent or back_us is None:
+        return True
+    if looked_us - back_us < SETTLE_US:
+        return False
+    is_over = bool(parts) and all("COMPLETING" in part.states for part in parts)
+    return not is_over or (live_us is not None and live_us >= back_us)
 
 
 def recorded_us(commands: Runner, job: int) -> int | None:

@@ -5,8 +5,9 @@ Theory of operation
 Owners submit to Slurm as ever. Rules say whose a job is: `account:acme=acme,qos:vision=lab` maps
 jobs of the account `acme` to the reservation `acme`, and those of the QOS `vision` to `lab`. Such a
 job counts while it waits for nodes, and, once it was let onto nodes that its owner was given, until
-it is over. One that waits for something else (a date, another job, a limit) asks for nothing. One
-that Slurm started on other nodes had no need of Parkade: its nodes are *taken*.
+it is over, or Slurm says that it waits for a limit (`limits`). One
+that waits for something else (a date, another job, a limit) asks for nothing. One that Slurm
+started on other nodes had no need of Parkade: its nodes are *taken*.
 
 A *group* is what a claim, or several, stand for. It is named after a job:
 
@@ -94,9 +95,15 @@ def owner_of(job: Job, rules: Sequence[Rule]) -> str | None:
 
 
 def groups(
-    others: Sequence[Job], rules: Sequence[Rule], *, fence: str, node_gpus: int
+    others: Sequence[Job],
+    rules: Sequence[Rule],
+    *,
+    fence: str,
+    node_gpus: int,
+    limited: Collection[int] = (),
 ) -> tuple[Group, ...]:
-    """Of jobs that are not ours, in order of their numbers. Cost grows with the jobs, and for those
+    """Of jobs that are not ours, in order of their numbers. `limited`: leaders of waiting jobs that
+    no nodes help. Cost grows with the jobs, and for those
     below a node with the groups."""
     found: dict[str, Group] = {}
     for job in sorted(others, key=lambda it: it.number):
@@ -105,6 +112,8 @@ def groups(
         if reservation is None or not job.is_live:
             continue
         if key is None and not _waits_for_nodes(job):
+            continue
+        if job.is_waiting and job.leader in limited:
             continue
         if key is None:
             key = _shared(found, job, reservation, node_gpus) or _own_key(job)

@@ -209,8 +209,7 @@ class Watching:
             self._end_survivors(attempt, now_us)
             return attempt.observed(parts, released_us=None, detail="a node is out of reach")
         attempt.over_us = None
-        if attempt.silent or not self._is_just_back():
-            attempt.live_us = self._looked_us
+        self._note_life(attempt, parts)
         if found is Standing.LOST and order is not None:
             return self._give_up(attempt, now_us)
         if found is Standing.LOST:
@@ -239,10 +238,16 @@ class Watching:
         self._end(attempt.home, seen)
         return seen
 
-    def _is_just_back(self) -> bool:
-        """Whether Slurm did not answer until a moment ago, and may not have heard of ends yet."""
+    def _note_life(self, attempt: Attempt, parts: tuple[Job, ...]) -> None:
         assert self._looked_us is not None
-        return self._back_us is not None and self._looked_us - self._back_us < freed.SETTLE_US
+        if freed.is_seen_live(
+            parts,
+            is_silent=bool(attempt.silent),
+            live_us=attempt.live_us,
+            back_us=self._back_us,
+            looked_us=self._looked_us,
+        ):
+            attempt.live_us = self._looked_us
 
     def _freed_us(self, attempt: Attempt, parts: tuple[Job, ...], now_us: int) -> int:
         """When its seats became free, which may be seen late. Those of a node that was out of reach

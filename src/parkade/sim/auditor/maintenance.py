@@ -1,13 +1,14 @@
 """A second opinion on maintenance windows, from events alone.
 
-- A window begins notice + kill before its start, or when its time became known, if that is later:
-  never sooner, and its notices have their whole time.
+- A window begins notice + kill before its start, by the terms when its time was set, or when that
+  became known, if that is later: never sooner.
 - Once it has begun, no clearing leaves work without a notice on its nodes, and none is promised a
   seat there.
 - It ends at its end, and only it lifts its cordons; at its end all of them are lifted.
 - No reservation is sold onto nodes that are in a window: with all that is reserved, at no moment.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -30,6 +31,8 @@ class Planned:
     start_us: int
     end_us: int
     known_us: int
+    lead_us: int | None
+    """Notice and kill when its time was last set; None: those in force, in journals of before."""
     has_begun: bool = False
     cordons: set[str] = field(default_factory=set)
 
@@ -58,7 +61,8 @@ class MaintenanceAuditor:
             case events.TermsChanged(market=market, terms=terms):
                 self._terms[market] = terms
                 for window in self._windows.values():
-                    window.known_us = event.at_us
+                    if window.lead_us is None:
+                        window.known_us = event.at_us
             case events.NodeCordoned(node=node, cordon=cordon):
                 self._cordon(node, cordon.holder)
             case events.NodeUncordoned(node=node, holder=holder) if is_window(holder):
@@ -90,12 +94,14 @@ class MaintenanceAuditor:
                     start_us=made.window.start_us,
                     end_us=made.end_us,
                     known_us=event.at_us,
+                    lead_us=None if made.lead_us is None else self._lead_us(made.nodes),
                 )
-            case events.MaintenanceChanged(maintenance=name, window=window):
+            case events.MaintenanceChanged(maintenance=name, window=window, lead_us=lead_us):
                 assert window.end_us is not None
                 planned = self._windows[name]
                 planned.start_us, planned.end_us = window.start_us, window.end_us
                 planned.known_us = event.at_us
+                planned.lead_us = None if lead_us is None else self._lead_us(planned.nodes)
             case events.MaintenanceBegun(maintenance=name):
                 self._begin(name, event.at_us)
             case events.MaintenanceEnded(maintenance=name, is_cancelled=is_cancelled):
@@ -107,11 +113,15 @@ class MaintenanceAuditor:
     def _begin(self, name: str, at_us: int) -> None:
         window = self._windows[name]
         require(not window.has_begun, INVARIANT, f"{name} began twice")
-        markets = {self._places[node][0] for node in window.nodes}
-        lead_us = max(self._terms[it].notice_us + self._terms[it].kill_us for it in markets)
+        lead_us = self._lead_us(window.nodes) if window.lead_us is None else window.lead_us
         due_us = max(window.known_us, window.start_us - lead_us)
         require(at_us == due_us, INVARIANT, f"{name} began at {at_us}, not at {due_us}")
         window.has_begun = True
+
+    def _lead_us(self, nodes: Iterable[str]) -> int:
+        """The longest notice and kill of these nodes' markets."""
+        markets = {self._places[node][0] for node in nodes}
+        return max(self._terms[it].notice_us + self._terms[it].kill_us for it in markets)
 
     def _cordon(self, node: str, holder: str) -> None:
         if not is_window(holder):

@@ -42,6 +42,9 @@ class SeatAuditor:
         self.moves: dict[str, int] = {}
         """How many moves had each cause."""
 
+        self._with_rights: set[str] = set()
+        """The markets in which a reservation or on-demand was sold."""
+
         self._terms: dict[str, MarketTerms] = {}
         self._attempts: dict[str, None] = {}
         self._silent: set[str] = set()
@@ -84,6 +87,9 @@ class SeatAuditor:
                 self.demands[name].not_before_us = 0
                 if withdraws:
                     self.promised.pop(name, None)
+                self._with_rights.add(self.demands[name].market)
+            case events.Reserved(reservation=reservation):
+                self._with_rights.add(reservation.market)
             case events.EntryTaken(workload=name, capacity=capacity):
                 self._take_entry(name, capacity)
             case events.Claimed(claim=claim):
@@ -159,6 +165,8 @@ class SeatAuditor:
         numbered = max(workload.generation, workload.attempts_before)
         says = f"{name} had {attempts} attempts and is numbered from {numbered}"
         require(numbered >= attempts, 22, says)
+        if spec.capacity.kind is CapacityKind.ON_DEMAND:
+            self._with_rights.add(workload.market)
         self.demands[name] = DemandBook(
             org=workload.org,
             market=workload.market,
@@ -340,10 +348,15 @@ class SeatAuditor:
         require(is_above, 14, f"{name} pays {price} below the floor {floor} that it draws")
 
     def _check_agreed(self, repriced: lines.Repriced, at_us: int) -> None:
-        """Seats that no bid takes cost what they cost at the start at most, or their floor."""
+        """Seats that no bid takes cost what they cost at the start at most, or their floor. Of a
+        bid that leaves, what it is promised is priced. Where a right takes the room on which a bid
+        stands, the bid takes its turn as any other and pays for that; the books here do not know
+        what rights take, so this judges markets alone in which none was ever sold."""
         name, rate = repriced.workload, repriced.rate
-        held = self.held.get(name)
-        if held is None or not held.is_protected(self.demands[name], at_us):
+        held, demand = self.held.get(name), self.demands[name]
+        if held is None or held.stop is not None or not held.is_protected(demand, at_us):
+            return
+        if demand.market in self._with_rights:
             return
         price = max((rate.price_micros, *rate.node_prices))
         is_agreed = price <= max(held.agreed_micros, rate.floor_micros or 0)

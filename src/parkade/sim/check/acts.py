@@ -20,7 +20,7 @@ from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAtt
 from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.core.workloads.workload import Attempt, Workload
-from parkade.sim.check import arrays, changes, rights
+from parkade.sim.check import arrays, changes, rights, windows
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.scenarios import GUEST, MARKET, POOL, Asks, Scenario, lent, reserved
 from parkade.sim.check.state import State
@@ -77,14 +77,15 @@ def acts(state: State, scenario: Scenario) -> list[Act]:
     found = [CLEAR, TICK, DEADLINE]
     world = state.world
     asked: list[commands.AnyCommand] = []
-    asked.extend(_submissions(world, scenario))
+    asked.extend(_submissions(state, scenario))
     for workload in _alive(world):
         if workload.array is not None:
             asked.extend(_of_array(world, workload, scenario))
         else:
             asked.extend(_of_workload(workload, scenario))
         if workload.attempt is not None and state.agent is None:
-            asked.extend(_seen(workload.attempt, state.now_us))
+            is_due = workload.fallback is not None
+            asked.extend(_seen(workload.attempt, state.now_us, saves_late=is_due))
     if state.agent is None:
         asked.extend(_strange_reports(world, state.now_us))
     if Asks.RETRIES in scenario.asks:
@@ -96,6 +97,8 @@ def acts(state: State, scenario: Scenario) -> list[Act]:
         asked.append(commands.SetOrgCap(by=None, org=GUEST, cap_micros=None, most_gpus=most))
     if Asks.RIGHTS in scenario.asks:
         asked.extend(rights.asked_of_rights(world, state.now_us))
+    if windows.ASKS & scenario.asks:
+        asked.extend(windows.asked_of_spans(world, scenario, state.now_us))
     asked.extend(_of_owners(world, scenario))
     asked.extend(_of_nodes(world, scenario))
     found.extend(Act(Kind.COMMAND, command) for command in asked)
@@ -126,13 +129,14 @@ def _of_agent(agent: AgentSide) -> Iterator[Act]:
             yield Act(Kind.LEAVES, name=one.attempt)
 
 
-def _submissions(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]:
+def _submissions(state: State, scenario: Scenario) -> Iterator[commands.AnyCommand]:
+    world = state.world
     alive = {_what(it) for it in _alive(world) if it.member_of is None}
     if len(alive) >= scenario.most_live:
         return
     for submit in scenario.submissions:
         if _wish(submit.org, submit.spec) not in alive:
-            yield submit
+            yield windows.due_from(submit, state.now_us)
 
 
 def _resubmissions(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]:
@@ -216,8 +220,9 @@ def _retries(world: World) -> Iterator[commands.AnyCommand]:
         yield commands.Retry(by=None, workload=array.workload, members=array.array.ended)
 
 
-def _seen(attempt: Attempt, now_us: int) -> Iterator[commands.AnyCommand]:
-    """What its agent may see of an attempt, each reported at once."""
+def _seen(attempt: Attempt, now_us: int, *, saves_late: bool) -> Iterator[commands.AnyCommand]:
+    """What its agent may see of an attempt, each reported at once. `saves_late`: also what it saves
+    during its notice, of work for which that decides something."""
     if attempt.started_us is None and attempt.stop is None:
         yield report(seen(attempt, now_us, None))
         yield report(seen(attempt, now_us, 1))
@@ -233,6 +238,9 @@ def _seen(attempt: Attempt, now_us: int) -> Iterator[commands.AnyCommand]:
     yield report(seen(attempt, now_us, KILLED))
     if attempt.started_us is not None:
         yield report(seen(attempt, now_us, 0))
+        if saves_late:
+            yield report(seen(attempt, now_us, None, saved_us=now_us))
+            yield report(seen(attempt, now_us, EXIT_SAVED))
 
 
 def _strange_reports(world: World, now_us: int) -> Iterator[commands.AnyCommand]:
@@ -323,7 +331,7 @@ def _of_nodes(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]
     has_drain = any(node.draining_us is not None for node in nodes)
     for node in nodes:
         if not world.held_on[node.node] and not world.promised_on[node.node]:
-            twin = _empty(node)
+            twin = (*_empty(node), windows.is_planned(world, node))
             if twin in looked_at:
                 continue
             looked_at.add(twin)

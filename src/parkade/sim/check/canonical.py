@@ -38,7 +38,7 @@ from parkade.core.workloads.life import Why
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Debt, Promise, Stop, Workload
-from parkade.sim.check import changes, rights
+from parkade.sim.check import changes, rights, windows
 from parkade.sim.check.agents import AgentSide, clocks_of
 from parkade.sim.check.arrays import youngest
 from parkade.sim.check.scenarios import TICK_US, Asks, Scenario
@@ -50,7 +50,7 @@ _SAME: dict[str, str] = {}
 _CHANGES = Asks.RESUBMITS | Asks.CAPS
 
 QUICK_RUNS = 10
-_UNTOUCHED: tuple[Any, ...] = (Health.HEALTHY, False, [], False, 0, "", [], [])
+_UNTOUCHED: tuple[Any, ...] = (Health.HEALTHY, False, [], False, False, 0, "", [], [])
 """The part of an open node on which nothing was yet, beside its fabric and name."""
 
 _LONG_US = 20 * TICK_US
@@ -66,6 +66,8 @@ def digest_of(state: State, scenario: Scenario) -> int:
         form = min(form, encoded_form(state, renaming))
     if _CHANGES & scenario.asks:
         form += _encode(changes.form_of_changes(state.world))
+    if windows.ASKS & scenario.asks:
+        form += _encode(windows.form_of_spans(state.world, state.now_us))
     return int.from_bytes(blake2b(form, digest_size=8).digest(), "little") or 1
 
 
@@ -181,7 +183,8 @@ def _node(state: State, node: Node, place: dict[str, int], rename: Any) -> tuple
     """All of a node but its name, which comes last and is dropped once the nodes are in order."""
     world, name = state.world, node.node
     held, promised = world.held_on[name], world.promised_on[name]
-    if not held and not promised and node.last_org is None and node.is_open:
+    is_planned = bool(world.records.maintenance) and windows.is_planned(world, node)
+    if not (held or promised or is_planned) and node.last_org is None and node.is_open:
         return (node.fabric, *_UNTOUCHED, name)
     clean_us = 0
     last = ""
@@ -193,7 +196,8 @@ def _node(state: State, node: Node, place: dict[str, int], rename: Any) -> tuple
         node.fabric,
         node.health,
         node.health_reason == OVERDUE,
-        [cordon.holder for cordon in node.cordons],
+        [windows.holder_of(cordon.holder) for cordon in node.cordons],
+        is_planned,
         node.draining_us is not None,
         clean_us,
         last,
@@ -301,6 +305,7 @@ def _workload(
         [_dependency(world, it, number, rename, now_us) for it in workload.waits_for],
         workload.first_started_us is not None,
         workload.has_lost and _is_capped(world, workload),
+        None if workload.fallback is None else windows.form_of_deadline(world, workload, now_us),
         None if attempt is None else _attempt(world, workload, attempt, number, now_us),
         None if promise is None else _promise(promise, number, now_us),
     )
@@ -388,6 +393,7 @@ def _attempt(
         attempt.rates[-1].floor_micros if attempt.rates else None,
         debt,
         lease,
+        None if attempt.admission is None else windows.form_of_admission(attempt, now_us),
     )
 
 

@@ -23,7 +23,7 @@ from parkade.core.state.world import World
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.workload import Attempt, Rate, Workload
 from parkade.sim.check.breach import require
-from parkade.sim.check.looking import is_open
+from parkade.sim.check.open_nodes import is_open
 
 RESIZE = 26
 """The number of what holds of a resize."""

@@ -9,7 +9,7 @@ from collections.abc import Container
 from parkade.core.reservations.reservation import Claim
 from parkade.core.state.world import World
 from parkade.core.workloads.spec import CapacityKind
-from parkade.sim.check.looking import is_open
+from parkade.sim.check.open_nodes import is_open
 
 _OWNED = (CapacityKind.RESERVATION, CapacityKind.ON_DEMAND)
 

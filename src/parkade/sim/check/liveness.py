@@ -18,7 +18,7 @@ from parkade.core.state import commands
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.workload import Workload
-from parkade.sim.check import arrays, elastic
+from parkade.sim.check import arrays, elastic, span_rules
 from parkade.sim.check.acts import CLEAR, DEADLINE, KILLED, Act, Kind, report, seen
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.breach import require
@@ -174,6 +174,7 @@ def look_at_rest(state: State) -> None:
     world = state.world
     elastic.look_at_grown(world, state.now_us)
     arrays.look_at_rest(world)
+    span_rules.look_at_rest(world)
     for name in world.live:
         workload = world.records.workloads[name]
         phase = workload.phase

@@ -4,12 +4,12 @@ The indexes of a world follow from its records; here they are made anew and comp
 wait is measured from the last seat chosen for it.
 """
 
-from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.seat import Seat
 from parkade.core.kernel.check import check
 from parkade.core.state.world import World
-from parkade.sim.check import arrays
+from parkade.sim.check import arrays, span_rules, windows
 from parkade.sim.check.breach import Violation, require, violation_of
+from parkade.sim.check.open_nodes import is_open
 from parkade.sim.check.state import State
 
 Held = dict[str, dict[str, int]]
@@ -24,15 +24,9 @@ def look_at_state(state: State) -> None:
     _look_at_indexes(state.world)
     _look_at_waits(state)
     arrays.look_at_arrays(state.world)
+    span_rules.look_at_spans(state)
     if state.agent is not None:
         state.agent.look(state.world)
-
-
-def is_open(world: World, name: str) -> bool:
-    """Whether a node takes newcomers, read from the records alone."""
-    node: Node = world.records.nodes[name]
-    is_well = node.health is Health.HEALTHY and not node.cordons and node.draining_us is None
-    return is_well and world.records.pools[node.pool].is_reachable
 
 
 def _look_at_indexes(world: World) -> None:
@@ -74,7 +68,7 @@ def _look_at_waits(state: State) -> None:
     records = state.world.records
     for claim in records.claims.values():
         terms = records.markets[records.reservations[claim.reservation].market].terms
-        most_us = terms.leave_us + terms.release_grace_us
+        most_us = windows.longest_leave_us(terms) + terms.release_grace_us
         waits: list[tuple[tuple[Seat, ...], int]] = [
             ((it.seat,), it.promised_us) for it in claim.replacements
         ]

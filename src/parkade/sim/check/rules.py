@@ -7,6 +7,7 @@ records alone and share no code with the decisions.
 from collections.abc import Sequence
 
 from parkade.core.billing.minimum import minimum_rate
+from parkade.core.fleet.maintenance import is_window
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.reservations.reservation import Claim
@@ -21,8 +22,8 @@ from parkade.core.workloads.workload import Rate, Workload
 from parkade.sim.check import arrays, changes, elastic, rights
 from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
-from parkade.sim.check.looking import is_open
 from parkade.sim.check.movers import look_at_movers
+from parkade.sim.check.open_nodes import is_open
 
 _OTHER_ENDS = (Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED)
 _FAILS = (None, Cause.NOT_STARTED)
@@ -108,7 +109,7 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             changes.look_at_expiry(world, event)
         case events.NodeUncordoned(node=node, holder=holder):
             holders = {cordon.holder for cordon in world.records.nodes[node].cordons}
-            is_own = holder in holders and holder == (event.by or "server")
+            is_own = holder in holders and (is_window(holder) or holder == (event.by or "server"))
             require(is_own, 17, f"{holder}'s cordon of {node} is lifted by {event.by}")
         case events.DependenciesMet(workload=name, met=met):
             for one in met:

@@ -29,7 +29,7 @@ from parkade.core.steps.refusals import Decision
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import DAY_US
 from parkade.ports import Observation
-from parkade.sim.check import arrays, elastic, rules
+from parkade.sim.check import arrays, elastic, rules, span_rules
 from parkade.sim.check.acts import Act, Kind
 from parkade.sim.check.agents import AgentSide, plane_intake
 from parkade.sim.check.breach import Violation, violation_of
@@ -180,10 +180,14 @@ def apply(
     """Evolves events, each looked at before."""
     for event in outcome:
         rules.look_at(state.world, event)
-        look_after = arrays.look_before(state.world, event)
+        looks = (
+            arrays.look_before(state.world, event),
+            span_rules.look_before(state.world, event),
+        )
         evolve(state.world, event)
-        if look_after is not None:
-            look_after(state.world)
+        for look_after in looks:
+            if look_after is not None:
+                look_after(state.world)
         happened.append(event)
 
 

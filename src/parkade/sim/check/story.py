@@ -142,6 +142,9 @@ def _command(command: commands.AnyCommand) -> str:
             return f"{name} stops lending"
         case commands.Lend(reservation=name, floor_micros=int(floor)):
             return f"{name} lends what is idle, from {format_amount(floor)}"
+        case commands.Reserve(org=org, nodes=nodes, start_us=int(start_us)):
+            from_s = (start_us - START_US) / SECOND_US
+            return f"{org} reserves {counted(nodes, 'node')} from {from_s:g} s on"
         case commands.Reserve(org=org, nodes=nodes):
             return f"{org} reserves {counted(nodes, 'node')}"
         case commands.SplitReservation(reservation=name, nodes=nodes, org=None):
@@ -154,6 +157,14 @@ def _command(command: commands.AnyCommand) -> str:
             return f"the reservation {name} is to end with its period"
         case commands.ExtendReservation(reservation=name):
             return f"the reservation {name} is to last a period longer"
+        case commands.ChangeTerms(change=change, from_us=from_us):
+            when = "now" if from_us is None else f"{(from_us - START_US) / SECOND_US:g} s on"
+            return f"the notice is {(change.notice_us or 0) / SECOND_US:g} s from {when}"
+        case commands.ScheduleMaintenance(nodes=nodes, end_us=end_us):
+            until = (end_us - START_US) / SECOND_US
+            return f"{', '.join(nodes)} is in maintenance soon, until {until:g} s"
+        case commands.CancelMaintenance(maintenance=name):
+            return f"maintenance {name} is given up"
         case commands.FailNode(node=node):
             return f"{node} breaks"
         case commands.RestoreNode(node=node):
@@ -186,7 +197,13 @@ def _submission(command: commands.Submit) -> str:
     match spec.capacity.kind:
         case CapacityKind.SPOT:
             assert spec.limit_price_micros is not None
-            return f"{command.org} bids {format_amount(spec.limit_price_micros)} for {each}{shape}"
+            due = ""
+            if spec.deadline is not None:
+                by_s = (spec.deadline.by_us - START_US) / SECOND_US
+                due = f", which is due at {by_s:g} s and runs for"
+                due += f" {spec.deadline.duration_us / SECOND_US:g} s"
+            limit = format_amount(spec.limit_price_micros)
+            return f"{command.org} bids {limit} for {each}{shape}{due}"
         case CapacityKind.RESERVATION:
             return f"{command.org} submits work for {shape} of its reservation"
         case CapacityKind.ON_DEMAND:

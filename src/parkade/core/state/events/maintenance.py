@@ -17,6 +17,9 @@ class MaintenanceChanged(Event, frozen=True, kw_only=True):
     maintenance: str
     window: Window
 
+    lead_us: int | None = None
+    """So long before its start its nodes are emptied; None in journals of before it was kept."""
+
 
 class MaintenanceBegun(Event, frozen=True, kw_only=True):
     """The nodes of a window are being emptied; their cordons and notices are events beside."""

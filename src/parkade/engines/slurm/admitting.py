@@ -1,0 +1,74 @@
+"""Finds the users whom an administrator has not let in yet, where guests run as themselves.
+
+A guest's job counts under its user's association with the account of the agent's option `account`.
+Without that option, or without such an association, Slurm refuses the job or counts it under the
+user's default account, which may be an owner's: then it uses up the owner's limit. With a launcher
+the user also has to be in the launcher's group.
+"""
+
+import grp
+import os
+import pwd
+from collections.abc import Iterable
+
+from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
+from parkade.engines.slurm.commands import Runner
+from parkade.ports import EngineError
+
+ACCOUNT = "parkade"
+"""The account of guests, where none is named."""
+GROUP = "parkade-users"
+"""The launcher's, where none is named."""
+MOST_NAMED = 10
+
+
+def is_person(user: str) -> bool:
+    """Whether workloads may run as that user."""
+    return UNIX_NAME.accepts(user) and user not in SYSTEM_UNIX_NAMES
+
+
+def members(group: str) -> tuple[str, ...]:
+    """Of a Unix group, those that are named in it; none where there is no such group."""
+    try:
+        return tuple(sorted(set(grp.getgrnam(group).gr_mem) - {"root"}))
+    except KeyError:
+        return ()
+
+
+def outside(group: str, users: Iterable[str]) -> tuple[str, ...]:
+    """Those users of this machine who are not in the group, in order."""
+    try:
+        wanted = grp.getgrnam(group).gr_gid
+    except KeyError:
+        wanted = -1
+    return tuple(user for user in sorted(users) if wanted not in _groups_of(user, wanted))
+
+
+def _groups_of(user: str, otherwise: int) -> list[int]:
+    """`otherwise` alone where this machine does not know the user."""
+    try:
+        return os.getgrouplist(user, pwd.getpwnam(user).pw_gid)
+    except (KeyError, ValueError):
+        return [otherwise]
+
+
+def associated(commands: Runner) -> dict[str, frozenset[str]] | None:
+    """The accounts of each user; None where Slurm does not say."""
+    words = ("sacctmgr", "-n", "-P", "show", "assoc", "format=account,user")
+    try:
+        lines = commands.run(*words).decode(errors="replace").splitlines()
+    except EngineError:
+        return None
+    found: dict[str, set[str]] = {}
+    for line in lines:
+        account, _, user = line.partition("|")
+        if account and user:
+            found.setdefault(user, set()).add(account)
+    return {user: frozenset(accounts) for user, accounts in found.items()}
+
+
+def named(users: Iterable[str]) -> str:
+    """Some of them, as words."""
+    found = sorted(users)
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return f"{', '.join(found[:MOST_NAMED])}{more}"

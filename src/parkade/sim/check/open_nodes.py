@@ -1,0 +1,11 @@
+"""Which nodes take newcomers, for all rules that ask."""
+
+from parkade.core.fleet.node import Health, Node
+from parkade.core.state.world import World
+
+
+def is_open(world: World, name: str) -> bool:
+    """Whether a node takes newcomers, read from the records alone."""
+    node: Node = world.records.nodes[name]
+    is_well = node.health is Health.HEALTHY and not node.cordons and node.draining_us is None
+    return is_well and world.records.pools[node.pool].is_reachable
