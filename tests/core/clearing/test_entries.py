@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from parkade.api.views.costs import workload_cost
+from parkade.control.origins import origin_of
 from parkade.core.clearing.plan import Plan, plan
 from parkade.core.state import commands, events, lines
 from parkade.core.units.money import MICROS
@@ -244,3 +246,33 @@ def test_no_list_ends_with_a_reservation_that_is_given_up() -> None:
     assert stops == [Cause.MOVED]
     assert asks(parkade, name) == "spot" and parkade.phase(name) is Phase.RUNNING
     assert parkade.price(name) == MICROS
+
+
+def test_it_is_submitted_again_with_its_whole_list_and_another_limit() -> None:
+    parkade = market(nodes=2)
+    parkade.reserve("acme", 1)
+    parkade.on_reservation("acme", "acme")
+    name = submit(parkade, right("acme"), SPOT)
+    parkade.run(60)
+    parkade.ended(name, code=1)
+    assert parkade.phase(name) is Phase.FAILED and asks(parkade, name) == "spot"
+    made = parkade.do(commands.Resubmit(by=None, workload=name, limit_price_micros=3 * MICROS))
+    again = next(it.workload for it in made if isinstance(it, events.Resubmitted)).spec
+    assert again.capacity == right("acme") and again.spot_limit_micros == 3 * MICROS
+    parkade.run(60)
+    assert asks(parkade, name) == "spot" and parkade.phase(name) is Phase.RUNNING
+
+
+def test_its_answer_says_what_its_dearest_entry_costs() -> None:
+    parkade = market()
+    parkade.reserve("acme", 1)
+    spec = parkade.workload(submit(parkade, right("acme"), SPOT, limit=5)).spec
+    assert spec.limit_price_micros is None
+    assert workload_cost(spec, None, None).price_per_gpu_hour == 5
+
+
+def test_its_charges_are_exported_as_those_of_spot() -> None:
+    parkade = market()
+    parkade.reserve("acme", 1)
+    workload = parkade.workload(submit(parkade, right("acme"), SPOT))
+    assert origin_of(workload).capacity is CapacityKind.SPOT

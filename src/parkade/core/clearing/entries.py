@@ -29,7 +29,7 @@ from parkade.core.market.clear import clear
 from parkade.core.market.outcome import Clearing
 from parkade.core.state import events
 from parkade.core.state.world import World
-from parkade.core.workloads.entries import at_entry
+from parkade.core.workloads.entries import asking
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.workload import Workload
 
@@ -55,7 +55,7 @@ def cleared_by_entries(world: World, market: str, clears: Clears, extra: Extra =
     waiting = [it for it in (*_in(world, market), *extra) if _may_choose(it)]
     asks = {it.workload: 0 for it in waiting}
     while True:
-        records = {it.workload: _asking(it, asks[it.workload]) for it in waiting}
+        records = {it.workload: asking(it, it.spec.entries[asks[it.workload]]) for it in waiting}
         then = _with(world, {name: it for name, it in records.items() if name not in _names(extra)})
         also = tuple(records.get(it.workload, it) for it in extra)
         given, outcome = clears(then, also)
@@ -101,10 +101,6 @@ def _in(world: World, market: str) -> list[Workload]:
 def _may_choose(workload: Workload) -> bool:
     is_free = workload.attempt is None and workload.promise is None
     return bool(workload.spec.entries) and is_free and workload.phase is not Phase.HELD
-
-
-def _asking(workload: Workload, number: int) -> Workload:
-    return replace(workload, spec=at_entry(workload.spec, workload.spec.entries[number]))
 
 
 def _names(extra: Extra) -> frozenset[str]:

@@ -22,7 +22,7 @@ from parkade.core.steps.changes import (
 )
 from parkade.core.steps.fallbacks import saved_until_us, saved_us
 from parkade.core.steps.members import may_open
-from parkade.core.workloads.entries import at_entry, with_limit
+from parkade.core.workloads.entries import asking, with_limit
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import Capacity, CapacityKind, Moves
 from parkade.core.workloads.workload import Workload
@@ -241,8 +241,7 @@ def take_entry(world: World, event: events.EntryTaken) -> None:
     """What waits asks for another capacity of its list."""
     workload = world.records.workloads[event.workload]
     assert workload.attempt is None and workload.promise is None, "what has seats stays there"
-    spec = at_entry(workload.spec, event.capacity)
-    world.put_workload(replace(workload, spec=spec, price_to_win_micros=None))
+    world.put_workload(asking(workload, event.capacity))
 
 
 def _withdraw(world: World, name: str) -> None:

@@ -7,6 +7,7 @@ everything a workload of that capacity alone: spot has its limit, a reservation 
 from msgspec.structs import replace
 
 from parkade.core.workloads.spec import Capacity, CapacityKind, Spec
+from parkade.core.workloads.workload import Workload
 
 
 def at_entry(spec: Spec, entry: Capacity) -> Spec:
@@ -14,6 +15,14 @@ def at_entry(spec: Spec, entry: Capacity) -> Spec:
     assert entry in spec.entries, f"{entry} is not in the list"
     limit = spec.spot_limit_micros if entry.kind is CapacityKind.SPOT else None
     return replace(spec, capacity=entry, limit_price_micros=limit)
+
+
+def asking(workload: Workload, entry: Capacity) -> Workload:
+    """The record of one that asks for another entry, or for the same."""
+    if workload.spec.capacity == entry:
+        return workload
+    spec = at_entry(workload.spec, entry)
+    return replace(workload, spec=spec, price_to_win_micros=None)
 
 
 def with_limit(spec: Spec, limit_micros: int) -> Spec:
