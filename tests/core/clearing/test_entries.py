@@ -276,3 +276,20 @@ def test_its_charges_are_exported_as_those_of_spot() -> None:
     parkade.reserve("acme", 1)
     workload = parkade.workload(submit(parkade, right("acme"), SPOT))
     assert origin_of(workload).capacity is CapacityKind.SPOT
+
+
+def test_what_is_short_of_its_reservation_is_credited_until_it_bids() -> None:
+    """A node of the reservation fails; when its notice is over, the list asks for spot."""
+    parkade = market(nodes=1)
+    parkade.reserve("acme", 1)
+    name = submit(parkade, right("acme"), SPOT)
+    parkade.run(60)
+    assert asks(parkade, name) == "reservation/acme"
+    parkade.fail("a1")
+    parkade.run(120)
+    assert asks(parkade, name) == "spot" and parkade.workload(name).short_us is None
+    settled = [it for it in parkade.journal if isinstance(it, events.ReservationSettled)]
+    short = [gpus for it in settled for who, gpus in it.short if who == name]
+    assert short == [2, 0]
+    credited = [it.micros for one in settled for it in one.transfers]
+    assert sum(credited) == credited[-1] > 0

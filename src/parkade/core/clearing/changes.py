@@ -92,8 +92,9 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
         assert not more <= too_many, "an org that was bounded starts too many"
         too_many |= more
         then, _, given, outcome = _with_entries(world, market, now_us, too_many)
-    taken = entries_taken(world, market.market, then, now_us)
-    changed = difference(then, market, given, outcome, now_us)
+    postings = Postings(then)
+    taken = entries_taken(world, market.market, then, postings, now_us)
+    changed = difference(then, market, given, outcome, now_us, postings)
     return (*caps_near(world, now_us), *taken, *changed)
 
 
@@ -117,11 +118,17 @@ def _cleared(
 
 
 def difference(
-    world: World, market: Market, given: ClearingInput, outcome: Clearing, now_us: int
+    world: World,
+    market: Market,
+    given: ClearingInput,
+    outcome: Clearing,
+    now_us: int,
+    postings: Postings,
 ) -> tuple[events.AnyEvent, ...]:
-    """What an outcome changes in the world that it was given from; see the module."""
+    """What an outcome changes in the world that it was given from; see the module. `postings`:
+    those of the decision so far."""
     assert len(outcome.lines) == len(given.state.demands), "each demand has one line"
-    return _Changes(world, market, given, outcome, now_us).decided()
+    return _Changes(world, market, given, outcome, now_us, postings).decided()
 
 
 class _Changes:
@@ -134,13 +141,14 @@ class _Changes:
         given: ClearingInput,
         outcome: Clearing,
         now_us: int,
+        postings: Postings,
     ) -> None:
         self._world = world
         self._market = market
         self._given = given
         self._outcome = outcome
         self._now_us = now_us
-        self._postings = Postings(world)
+        self._postings = postings
         self._charges: list[events.ReservationSettled | events.WithdrawalCharged] = []
         self._left: list[lines.Leaving] = []
         self._won: list[lines.Won] = []

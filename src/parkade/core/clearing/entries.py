@@ -24,6 +24,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from parkade.core.billing.charges import Postings
+from parkade.core.billing.settlements import settle_end
 from parkade.core.clearing.input import ClearingInput, build_input
 from parkade.core.market.clear import clear
 from parkade.core.market.outcome import Clearing
@@ -82,14 +84,18 @@ def cleared_dry(world: World, market: str, now_us: int, extra: Extra = ()) -> Ch
 
 
 def entries_taken(
-    world: World, market: str, then: World, now_us: int
-) -> tuple[events.EntryTaken, ...]:
-    """The choices that differ from what each list asked for before."""
-    return tuple(
-        events.EntryTaken(at_us=now_us, workload=it.workload, capacity=asked)
-        for it in _in(world, market)
-        if (asked := then.records.workloads[it.workload].spec.capacity) != it.spec.capacity
-    )
+    world: World, market: str, then: World, postings: Postings, now_us: int
+) -> tuple[events.ReservationSettled | events.EntryTaken, ...]:
+    """The choices that differ from what each list asked for before. What asks for another entry is
+    short of nothing of its reservation from then on."""
+    found: list[events.ReservationSettled | events.EntryTaken] = []
+    for it in _in(world, market):
+        asked = then.records.workloads[it.workload].spec.capacity
+        if asked != it.spec.capacity:
+            found.extend(settle_end(world, postings, it, now_us))
+            taken = events.EntryTaken(at_us=now_us, workload=it.workload, capacity=asked)
+            found.append(taken)
+    return tuple(found)
 
 
 def _in(world: World, market: str) -> list[Workload]:

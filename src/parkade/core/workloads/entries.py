@@ -22,7 +22,7 @@ def asking(workload: Workload, entry: Capacity) -> Workload:
     if workload.spec.capacity == entry:
         return workload
     spec = at_entry(workload.spec, entry)
-    return replace(workload, spec=spec, price_to_win_micros=None)
+    return replace(workload, spec=spec, price_to_win_micros=None, short_us=None, short_gpus=None)
 
 
 def with_limit(spec: Spec, limit_micros: int) -> Spec:

@@ -158,7 +158,7 @@ class Counterfactual:
                 return None if here is None else replace(command, reservation=here)
             case commands.Submit(spec=spec) if spec.capacity.kind is CapacityKind.RESERVATION:
                 there = spec.entries or (spec.capacity,)
-                found = [here for it in there if (here := self._entry_here(it)) is not None]
+                found = [it for each in there if (it := self._entry_here(each)) is not None]
                 if len(found) < len(there):
                     return None
                 entries = tuple(found) if spec.entries else ()
