@@ -200,6 +200,11 @@ class ChangeTerms(Request):
     """New terms of a market; what is left out stays, and null takes a term away that a market need
     not have. Prices are set by `parkade price sheet set`."""
 
+    ELSEWHERE = {
+        name: f"is a price, not a term: parkade price sheet set MARKET --{name.replace('_', '-')}"
+        for name in ("pay_as_you_go", "reservation_rate", "public_floor")
+    }
+
     from_: Instant | None = Field(
         None, alias="from", description="when they come into force; default: now"
     )
