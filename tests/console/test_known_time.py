@@ -16,7 +16,10 @@ def test_time_before_the_first_clearing_is_not_known() -> None:
     samples = [sample(0), sample(60), sample(120, lab=8_000_000), sample(180, lab=None)]
     assert known_prices(samples, "lab") == [(8_000_000, 60)]
     says = how_often(samples, "lab", Decimal(9))
-    assert says == "one node was to be had for 9.00 in 100 % of the 1 min that is known of the last day"
+    assert (
+        says
+        == "one node was to be had for 9.00 in 100 % of the 1 min that is known of the last day"
+    )
     assert how_often(samples, "other", Decimal(9)) is None
 
 

@@ -56,8 +56,8 @@ class MarketSample(msgspec.Struct, frozen=True, kw_only=True):
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """GPUs at an instant (seconds since 1970). `orgs`: by org, what it holds by right, on demand
     and as spot, of at most `MOST_ORGS` orgs. `prices`: by market, micro-units per GPU-hour with
-    which a newcomer of one node would have won; None: none would, not there: not known. `markets`: each by itself; empty
-    where an earlier version kept the sample."""
+    which a newcomer of one node would have won; None: none would, not there: not known. `markets`:
+    each by itself; empty where an earlier version kept the sample."""
 
     version: int = VERSION
     at_s: int

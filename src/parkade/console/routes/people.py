@@ -43,7 +43,9 @@ async def _of_org(context: PageContext, org: wire.Org) -> list[str]:
     elif count:
         says.append(f"{works} get the notice of their market, and end; checkpoints are kept")
     if held:
-        says.append(f"{counted(held, 'claim')} of its own {'is' if held == 1 else 'are'} given back")
+        says.append(
+            f"{counted(held, 'claim')} of its own {'is' if held == 1 else 'are'} given back"
+        )
     if not count and not held:
         says.append("it runs nothing and claims nothing")
     if any(each.org == org.org for each in rights):
