@@ -204,25 +204,29 @@ async def _market(context: PageContext, name: str) -> Any:
 async def act(reservation: str, action: str, context: Page) -> Response:
     """Does it."""
     fields = await context.form()
-    match action:
-        case "lend":
-            asked, marked = _offer(fields)
-            show, names, make = _lend_page, OFFER, reservations.lend
-        case "claim":
-            asked, marked = request_of(wire.MakeClaim, {"nodes": ""} | fields, ("nodes",))
-            show, names, make = _claim_page, ("nodes",), reservations.claim
-        case _:
-            raise problem("not_found", "there is no such action")
-    if asked is not None:
-        try:
-            await make(reservation, asked, context.api)
-            return RedirectResponse("/reservations", status_code=303)
-        except ProblemError as error:
-            if error.problem.status in (403, 404, 429, 503):
-                raise
-            marked = faults_of(error.problem, names)
+    marked: Faults = {}
+    try:
+        match action:
+            case "lend":
+                offer, marked = _offer(fields)
+                if offer is not None:
+                    await reservations.lend(reservation, offer, context.api)
+            case "claim":
+                claim, marked = request_of(wire.MakeClaim, {"nodes": ""} | fields, ("nodes",))
+                if claim is not None:
+                    await reservations.claim(reservation, claim, context.api)
+            case _:
+                raise problem("not_found", "there is no such action")
+    except ProblemError as error:
+        if error.problem.status in (403, 404, 429, 503):
+            raise
+        marked = faults_of(error.problem, OFFER if action == "lend" else ("nodes",))
+    if not marked:
+        return RedirectResponse("/reservations", status_code=303)
     found = await reservations.get_reservation(reservation, context.api)
-    return await show(context, found, fields, marked)
+    if action == "lend":
+        return await _lend_page(context, found, fields, marked)
+    return await _claim_page(context, found, fields, marked)
 
 
 @routes.post("/claims/{claim}/unclaim")
