@@ -78,18 +78,29 @@ def spans(attempt: Attempt, start_us: int, end_us: int) -> tuple[Span, ...]:
 def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
     """What the workload's attempt owes and has not been charged, rounded up."""
     attempt = workload.attempt
-    if attempt is None:
-        return 0
-    terms = world.records.markets[workload.market].terms
-    starts_us = billed_from_us(attempt, terms.start_grace_us)
-    if starts_us is None:
+    if attempt is None or billed_from_us(attempt, _start_grace_us(world, workload)) is None:
         return 0
     assert 0 <= attempt.charged_numerator < MICROSECONDS_PER_HOUR
-    start_us = max(attempt.charged_until_us, starts_us)
     gpus, owed = attempt.gpus, 0
-    for span in spans(attempt, start_us, billed_to_us(attempt, now_us)):
+    for span in accrued_spans(world, workload, now_us):
         owed += span.rate.per_hour_micros(gpus) * (span.end_us - span.start_us)
     return ceil_div(attempt.charged_numerator + owed, MICROSECONDS_PER_HOUR)
+
+
+def _start_grace_us(world: World, workload: Workload) -> int:
+    return world.records.markets[workload.market].terms.start_grace_us
+
+
+def accrued_spans(world: World, workload: Workload, now_us: int) -> tuple[Span, ...]:
+    """The stretches of use that the workload's attempt owes for and has not been charged."""
+    attempt = workload.attempt
+    if attempt is None:
+        return ()
+    starts_us = billed_from_us(attempt, _start_grace_us(world, workload))
+    if starts_us is None:
+        return ()
+    start_us = max(attempt.charged_until_us, starts_us)
+    return spans(attempt, start_us, billed_to_us(attempt, now_us))
 
 
 def accrued_with_members_micros(world: World, workload: Workload, now_us: int) -> int:
