@@ -88,6 +88,8 @@ def _about_workload(world: World, event: events.WorkloadEvent) -> None:
             running.change_bounds(world, event)
         case events.FellBack():
             running.fall_back(world, event)
+        case events.EntryTaken():
+            running.take_entry(world, event)
         case events.Broken():
             running.break_attempt(world, event)
             repairing.note_broken(world, event)
