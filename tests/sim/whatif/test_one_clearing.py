@@ -1,10 +1,12 @@
 """One clearing's record is decided again: each that a server wrote holds, a forged one does not."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from typer.testing import CliRunner
@@ -16,9 +18,11 @@ from parkade.core.state.chain import GENESIS
 from parkade.core.state.codec import decode_event, encode_event
 from parkade.ports import JournalEntry, Store, StoreError
 from parkade.service.wiring import journal_path
-from parkade.sim.whatif.one_clearing import NotAClearing, check_record
+from parkade.sim.whatif.one_clearing import CheckedRecord, NotAClearing, check_record
 from parkade.store import open_sqlite
 from tests.sim.whatif.journals import data_folder, disk_of
+
+KEPT = Path(__file__).parents[1] / "kept" / "clearing-1.json"
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +91,13 @@ def test_what_is_no_clearing_or_not_whole_is_said(store: Store) -> None:
     broken._entries[3] = replace(broken._entries[3], digest=GENESIS)
     with pytest.raises(StoreError, match="entry 4 "):
         check_record(broken, sequence)  # type: ignore[arg-type]
+
+
+def test_what_is_found_has_the_form_of_the_kept_answer(store: Store) -> None:
+    kept = msgspec.json.decode(KEPT.read_bytes(), type=CheckedRecord)
+    assert kept.version == 1 and kept.holds
+    now = msgspec.to_builtins(check_record(store, kept.sequence))
+    assert set(json.loads(KEPT.read_text())) <= set(now)
 
 
 def test_the_command_says_what_held(folder: Path, store: Store) -> None:
