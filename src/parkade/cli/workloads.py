@@ -127,9 +127,7 @@ def change(
     def told(client: "Client", name: str, members: str | None) -> None:
         some = {} if members is None else {"members": members}
         outcome = client.plan_bounds(name, checked(wire.Bounds, **asked, **some))
-        show(
-            outcome, lambda it: say(f"{it.workload}: {'; '.join(it.says)}"), as_json=as_json
-        )
+        show(outcome, lambda it: say(f"{it.workload}: {'; '.join(it.says)}"), as_json=as_json)
 
     if plan:
         _for_each(workloads, labels, told, as_json=as_json)

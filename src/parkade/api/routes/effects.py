@@ -3,8 +3,8 @@
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
-from parkade.api.translate import members_of, micros, micros_or_none
 from parkade.api.routes.workloads import bounds_command
+from parkade.api.translate import members_of, micros, micros_or_none
 from parkade.api.views import bounds
 from parkade.api.views import effects as views
 from parkade.core.clearing.effect import Effect, effect

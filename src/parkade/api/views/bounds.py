@@ -36,9 +36,7 @@ class _End(NamedTuple):
         return self.before_us is None or self.after_us < self.before_us
 
 
-def planned(
-    world: World, found: Workload, decided: Sequence[events.AnyEvent]
-) -> wire.BoundsPlan:
+def planned(world: World, found: Workload, decided: Sequence[events.AnyEvent]) -> wire.BoundsPlan:
     """The change of `found` whose events are `decided`. Cost grows with them."""
     terms = world.records.markets[found.market].terms
     after, ends, some = found, [], None
