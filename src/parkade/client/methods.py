@@ -155,6 +155,7 @@ class Methods:
     plan_bounds = Method(workloads.plan_bounds)
     resubmit = Method(workloads.resubmit)
     retry = Method(workloads.retry)
+    accounts = Method(costs.accounts)
     statement = Method(costs.statement)
     showback = Method(costs.showback)
     confirm_clock = Method(server.confirm_clock)
