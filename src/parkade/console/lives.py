@@ -4,12 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-<<<<<<< HEAD
-from parkade.console.draw_timeline import Life, Run
-from parkade.console.words import phrase
-=======
 from parkade.console.draw_timeline import Life, Priced, Run
->>>>>>> main
+from parkade.console.words import phrase
 from parkade.wire.feed import Event
 from parkade.wire.scalars import format_amount
 
