@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from parkade.control.answers import Decided
 from parkade.control.cycle import Asked
@@ -145,7 +146,9 @@ def test_an_order_has_a_cause_that_agents_of_before_know() -> None:
     parkade.do(commands.ChangeBid(by=None, workload=guest, limit_price_micros=1, members=None))
     parkade.clear()
     assert parkade.stop(guest).cause is Cause.BELOW_FLOOR
-    told = desired_attempt(parkade.world, parkade.workload(guest), parkade.attempt(guest)).stop
+    parkade.do(builders.create_user("eve", "lab"))
+    own = replace(parkade.workload(guest), user="eve")
+    told = desired_attempt(parkade.world, own, parkade.attempt(guest)).stop
     assert told is not None and told.cause is Cause.RECLAIMED
     assert told.deadline_us == parkade.stop(guest).deadline_us
 
