@@ -124,13 +124,13 @@ def change(
             confirm(f"{name}: {'; '.join(outcome.says)}", yes=yes)
         return client.change_bounds(name, request)
 
-    def told(client: "Client", name: str, members: str | None) -> None:
+    def planned(client: "Client", name: str, members: str | None) -> None:
         some = {} if members is None else {"members": members}
         outcome = client.plan_bounds(name, checked(wire.Bounds, **asked, **some))
         show(outcome, lambda it: say(f"{it.workload}: {'; '.join(it.says)}"), as_json=as_json)
 
     if plan:
-        _for_each(workloads, labels, told, as_json=as_json)
+        _for_each(workloads, labels, planned, as_json=as_json)
         return
     _change(workloads, labels, once, as_json=as_json)
 
