@@ -88,6 +88,7 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/workloads/{workload}/bid": SELF,
     "POST /v1/workloads/{workload}/bid/plan": SELF,
     "POST /v1/workloads/{workload}/bounds": SELF,
+    "POST /v1/workloads/{workload}/bounds/plan": SELF,
     "POST /v1/workloads/{workload}/resubmit": SELF,
     "POST /v1/workloads/{workload}/retry": SELF,
     "GET /v1/workloads/{workload}/logs": MEMBER,

@@ -109,6 +109,7 @@ ENTRIES = {
     "POST /v1/workloads/{workload}/bid": 1,
     "POST /v1/workloads/{workload}/bid/plan": 1,
     "POST /v1/workloads/{workload}/bounds": 1,
+    "POST /v1/workloads/{workload}/bounds/plan": 1,
     "POST /v1/workloads/{workload}/resubmit": 1,
     "POST /v1/workloads/{workload}/retry": 1,
     "GET /v1/workloads/{workload}/logs": 1,
@@ -195,6 +196,7 @@ def bodies(town: Town) -> dict[str, object]:
         "POST /v1/workloads/{workload}/bid": {"limit_price": "0.20"},
         "POST /v1/workloads/{workload}/bid/plan": {"limit_price": "0.20"},
         "POST /v1/workloads/{workload}/bounds": {"max_spend": "9", "max_duration": None},
+        "POST /v1/workloads/{workload}/bounds/plan": {"max_spend": "9", "max_duration": None},
         "POST /v1/mars/automation": {"reason": "x", "is_on": False},
         "POST /v1/pools/{pool}/health": {
             "pool": "lab",

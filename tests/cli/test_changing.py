@@ -83,6 +83,28 @@ def test_a_person_at_a_terminal_is_asked_before_seats_are_lost(
     assert run("bid", runs, "0.02", "--yes").exit_code == 0
 
 
+def test_other_bounds_are_planned_and_a_person_at_a_terminal_is_asked(
+    run: Run, fresh: Town, runs: str
+) -> None:
+    words = ("change", runs, "--max-spend", "80")
+    said = run(*words, "--plan").stdout
+    assert "max_spend: 80.00 instead of none" in said
+    assert fresh.done(fresh.get(f"/workloads/{runs}"))["spec"]["max_spend"] is None
+    assert json.loads(run(*words, "--plan", "--json").stdout)["at_most"] == "80.00"
+    run(*words, "--yes")
+    for answer, spend in ((b"n\n", "80.00"), (b"y\n", "90.00")):
+        ours, theirs = pty.openpty()
+        asked = [sys.executable, "-m", "parkade.cli", "change", runs, "--max-spend", "90"]
+        with subprocess.Popen(asked, stdin=theirs, stderr=subprocess.PIPE) as program:
+            os.write(ours, answer)
+            _, told = program.communicate(timeout=PATIENCE_S)
+        assert b"Go on?" in told and b"it costs at most 90.00 in all" in told
+        assert fresh.done(fresh.get(f"/workloads/{runs}"))["spec"]["max_spend"] == spend
+        os.close(ours)
+        os.close(theirs)
+    assert "it costs at most 95.00 in all" in run("change", runs, "--max-spend", "95").stderr
+
+
 def test_prices_by_which_work_would_leave_say_so_before(
     run: Run, fresh: Town, runs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

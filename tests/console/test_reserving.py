@@ -78,6 +78,17 @@ def test_a_window_that_never_began_is_shown_as_given_up(town: Town) -> None:
     page = seen(person.text(f"/reservations/{org}"))
     assert "given up" in page and "before it began" in page
     assert "its end" not in page and "it is over" not in page
+    calendar = person.text("/reservations").split('id="calendar"')[1].split("</section>")[0]
+    assert org not in calendar, "it had no time"
+
+
+def test_a_window_that_has_not_begun_is_given_up_and_not_ended(town: Town) -> None:
+    person, token, org = owner(town)
+    body = {"nodes": 1, "name": org, "start": "+2h", "end": "+5h"}
+    town.done(town.post("/reservations", body, token))
+    page = seen(person.text(f"/reservations/{org}/change/end"))
+    assert "Give up " in page and "Give it up" in page and "End it" not in page
+    assert "Give up" in seen(person.text(f"/reservations/{org}"))
 
 
 def test_a_later_end_says_that_it_counts_from_the_present_one(town: Town) -> None:

@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from parkade.control.answers import Decided
 from parkade.control.cycle import Asked
-from parkade.control.outbox import given_of
+from parkade.control.outbox import desired_attempt, given_of
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Writer
 from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.units.time import SECOND_US
+from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import EnginePhase, RankExit
 from parkade.core.workloads.saving import CheckpointTerms
 from parkade.ports import DesiredState, Seat, Store
@@ -134,6 +136,21 @@ def test_after_a_restart_the_same_is_told_in_a_higher_epoch(driven: Driven) -> N
     assert after.attempts == before.attempts
     assert after.epoch > before.epoch
     assert after.sequence > before.sequence
+
+
+def test_an_order_has_a_cause_that_agents_of_before_know() -> None:
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    parkade.lend(parkade.reserve("acme", 2), 5)
+    guest = parkade.bid("lab", 9)
+    parkade.run(60)
+    parkade.do(commands.ChangeBid(by=None, workload=guest, limit_price_micros=1, members=None))
+    parkade.clear()
+    assert parkade.stop(guest).cause is Cause.BELOW_FLOOR
+    parkade.do(builders.create_user("eve", "lab"))
+    own = replace(parkade.workload(guest), user="eve")
+    told = desired_attempt(parkade.world, own, parkade.attempt(guest)).stop
+    assert told is not None and told.cause is Cause.RECLAIMED
+    assert told.deadline_us == parkade.stop(guest).deadline_us
 
 
 def test_an_owners_job_with_several_claims_is_given_the_nodes_of_all() -> None:

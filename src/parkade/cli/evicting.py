@@ -16,8 +16,12 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask where work would ha
 
 def agree(effect: "Effect", *, yes: bool) -> None:
     """Ends the program where the user does not want it."""
-    if not effect.may_evict:
-        return
-    warn(effect.says)
+    if effect.may_evict:
+        confirm(effect.says, yes=yes)
+
+
+def confirm(says: str, *, yes: bool) -> None:
+    """Says what would come of it, and asks a person at a terminal."""
+    warn(says)
     if not yes and sys.stdin.isatty():
         typer.confirm("Go on?", abort=True, err=True)

@@ -8,7 +8,7 @@ import typer
 
 from parkade.cli.calling import AsJson, call, calling, fail
 from parkade.cli.choosing import Id, Ids, Labels, chosen_members, meant, spans
-from parkade.cli.evicting import Yes, agree
+from parkade.cli.evicting import Yes, agree, confirm
 
 if TYPE_CHECKING:
     from parkade.client import Client
@@ -99,9 +99,16 @@ def change(
         str | None, typer.Option(help="The longest that it runs in all, like 36h, or none.")
     ] = None,
     labels: Labels = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what would end and cost what; change nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change what workloads may cost or how long they may run, while they live."""
+    """Change what workloads may cost or how long they may run, while they live.
+
+    Where one may cost more by it, or must be gone earlier, that is said before, and asked."""
+    from parkade.cli.screen import say, show
     from parkade.client.call import checked
     from parkade.wire import workloads as wire
 
@@ -111,8 +118,20 @@ def change(
 
     def once(client: "Client", name: str, members: str | None) -> "wire.Workload":
         some = {} if members is None else {"members": members}
-        return client.change_bounds(name, checked(wire.Bounds, **asked, **some))
+        request = checked(wire.Bounds, **asked, **some)
+        outcome = client.plan_bounds(name, request)
+        if outcome.ends_earlier or outcome.costs_more:
+            confirm(f"{name}: {'; '.join(outcome.says)}", yes=yes)
+        return client.change_bounds(name, request)
 
+    def planned(client: "Client", name: str, members: str | None) -> None:
+        some = {} if members is None else {"members": members}
+        outcome = client.plan_bounds(name, checked(wire.Bounds, **asked, **some))
+        show(outcome, lambda it: say(f"{it.workload}: {'; '.join(it.says)}"), as_json=as_json)
+
+    if plan:
+        _for_each(workloads, labels, planned, as_json=as_json)
+        return
     _change(workloads, labels, once, as_json=as_json)
 
 
@@ -189,10 +208,25 @@ def _change(
     *,
     as_json: bool,
 ) -> None:
-    """Changes each workload that is meant. What is refused for one is said, and the others are
-    changed; the first refusal is the exit code."""
-    from parkade.cli.calling import refuse, warn
+    """Changes each workload that is meant, and shows it."""
     from parkade.cli.screen import show
+
+    def once(client: "Client", name: str, members: str | None) -> None:
+        show(change(client, name, members), _line, as_json=as_json)
+
+    _for_each(names, labels, once, as_json=as_json)
+
+
+def _for_each(
+    names: list[str] | None,
+    labels: list[str] | None,
+    once: "Callable[[Client, str, str | None], None]",
+    *,
+    as_json: bool,
+) -> None:
+    """Does it for each workload that is meant. What is refused for one is said, and it is done for
+    the others; the first refusal is the exit code."""
+    from parkade.cli.calling import refuse, warn
     from parkade.client.errors import ParkadeError
 
     with calling(as_json=as_json) as client:
@@ -200,7 +234,7 @@ def _change(
         refusals = []
         for workload, members in found:
             try:
-                show(change(client, workload, members), _line, as_json=as_json)
+                once(client, workload, members)
             except ParkadeError as error:
                 refusals.append(error.problem)
         for problem in refusals[1:]:

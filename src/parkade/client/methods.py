@@ -152,6 +152,7 @@ class Methods:
     bid = Method(workloads.bid)
     plan_bid = Method(workloads.plan_bid)
     change_bounds = Method(workloads.change_bounds)
+    plan_bounds = Method(workloads.plan_bounds)
     resubmit = Method(workloads.resubmit)
     retry = Method(workloads.retry)
     accounts = Method(costs.accounts)

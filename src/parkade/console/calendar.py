@@ -93,7 +93,8 @@ def calendar(
     ended: Iterable[EndedClaim] = (),
 ) -> Calendar:
     """The week or month that a day lies in. Cost: weeks × reservations × lanes, and the square of
-    the ended claims of one bar."""
+    the ended claims of one bar. What was given up before it began had no time and is left out."""
+    reservations = [each for each in reservations if not each.is_given_up]
     claims_of: _Claims = {}
     for claim in claims:
         claims_of.setdefault(claim.reservation, ([], []))[0].append(claim)

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from parkade.control.cycle import Committed
 from parkade.core.fleet.pool import Fence
 from parkade.core.healing.incident import RepairOrder
@@ -16,8 +18,9 @@ from parkade.core.state import events, lines
 from parkade.core.state.world import World
 from parkade.core.units.indexes import count
 from parkade.core.units.time import MINUTE_US
+from parkade.core.workloads.life import Cause
 from parkade.core.workloads.saving import save_request
-from parkade.core.workloads.workload import Attempt, Workload
+from parkade.core.workloads.workload import Attempt, Stop, Workload
 from parkade.ports import DesiredAttempt, DesiredState, GivenNodes, Lease, NodeShape
 
 FENCE_SLACK_US = MINUTE_US
@@ -313,7 +316,7 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         env=spec.env,
         env_file=spec.env_file,
         ranks=attempt.seats,
-        stop=attempt.stop,
+        stop=_order(attempt.stop),
         ordered_us=attempt.ordered_us,
         save=save_request(spec.checkpoint),
         lease=_lease(world, workload, attempt),
@@ -322,6 +325,14 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         image=spec.image,
         heal_notice_us=_heal_notice_us(world, workload, attempt),
     )
+
+
+def _order(stop: Stop | None) -> Stop | None:
+    """As agents of before read it too: they know no `below_floor`, and are upgraded in any order
+    with the server."""
+    if stop is None or stop.cause is not Cause.BELOW_FLOOR:
+        return stop
+    return replace(stop, cause=Cause.RECLAIMED)
 
 
 def _heal_notice_us(world: World, workload: Workload, attempt: Attempt) -> int | None:

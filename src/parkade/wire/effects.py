@@ -1,7 +1,7 @@
 """What a change would do to those who run, told before it is made."""
 
 from parkade.wire.model import Answer
-from parkade.wire.scalars import Span
+from parkade.wire.scalars import Amount, Instant, Span
 
 
 class Leaving(Answer):
@@ -31,3 +31,21 @@ class Effect(Answer):
     gone_within: Span
     may_evict: bool
     says: str
+
+
+class BoundsPlan(Answer):
+    """What other bounds of a workload would come to; nothing is changed.
+
+    `ends_before` and `ends`: when it must be gone, of an array the first of its members that run
+    (null: by no clock). `at_most_before` and `at_most`: the most that it costs in all (null: no
+    bound). `ends_earlier` and `costs_more`: what a person is asked about. `says`: it in words.
+    """
+
+    workload: str
+    ends_before: Instant | None
+    ends: Instant | None
+    at_most_before: Amount | None
+    at_most: Amount | None
+    ends_earlier: bool
+    costs_more: bool
+    says: tuple[str, ...]

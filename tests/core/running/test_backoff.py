@@ -13,7 +13,7 @@ NOW_US = 10_000 * SECOND_US
 ON_DEMAND = builders.spec(capacity=Capacity(kind=CapacityKind.ON_DEMAND), limit_price_micros=None)
 
 
-@pytest.mark.parametrize("cause", [Cause.OUTBID, Cause.RECLAIMED])
+@pytest.mark.parametrize("cause", [Cause.OUTBID, Cause.BELOW_FLOOR, Cause.RECLAIMED])
 def test_spot_waits_after_an_early_preemption_and_on_demand_does_not(cause: Cause) -> None:
     waits = []
     for spec in (builders.spec(), ON_DEMAND):

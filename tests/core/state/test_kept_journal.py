@@ -791,6 +791,26 @@ def test_a_kept_journal_has_debts_for_what_those_that_left_had_bid() -> None:
     assert kept.balances["org/lab"] == 1_000_000 * MICROS - 2 * 79_365
 
 
+def a_limit_below_the_floor() -> Parkade:
+    """A guest lowers its limit below the floor of its lender, and leaves for that."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    parkade.lend(parkade.reserve("acme", 2), 5)
+    guest = parkade.bid("lab", 9)
+    parkade.run(60)
+    parkade.do(commands.ChangeBid(by=None, workload=guest, limit_price_micros=MICROS, members=None))
+    parkade.clear()
+    parkade.stop_all()
+    parkade.run(60)
+    return parkade
+
+
+def test_a_kept_journal_has_a_guest_whose_limit_was_below_the_floor() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-below-floor.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    causes = [it.cause for it in found if isinstance(it, events.Ended)]
+    assert causes == [Cause.BELOW_FLOOR] and kept.phases == {"w1": "queued"}
+
+
 def a_shortest_run() -> Parkade:
     """A gang that no higher bid pushes out before it ran for ten minutes."""
     given = {"public_floor_micros": MICROS, "min_runtime_us": 600 * SECOND_US}
@@ -879,6 +899,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,
         f"journal-v{EVENT_VERSION}-outbid": a_gang_pushed_out,
+        f"journal-v{EVENT_VERSION}-below-floor": a_limit_below_the_floor,
         f"journal-v{EVENT_VERSION}-again": what_ended_goes_on,
         f"journal-v{EVENT_VERSION}-caps": caps_of_users_and_orgs,
         f"journal-v{EVENT_VERSION}-divided": reservations_that_change,

@@ -1,9 +1,11 @@
-"""What a change of a limit, an offer or a price sheet would do to those who run; none is made."""
+"""What a change of a limit, of bounds, an offer or a price sheet would do; none is made."""
 
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
+from parkade.api.routes.workloads import bounds_command
 from parkade.api.translate import members_of, micros, micros_or_none
+from parkade.api.views import bounds
 from parkade.api.views import effects as views
 from parkade.core.clearing.effect import Effect, effect
 from parkade.core.kernel.decide import decide
@@ -13,7 +15,7 @@ from parkade.core.units.refusal import Refusal
 from parkade.wire import effects as wire
 from parkade.wire.pools import SetPrices
 from parkade.wire.reservations import Lend
-from parkade.wire.workloads import Bid
+from parkade.wire.workloads import Bid, Bounds
 
 router = strict.router("effects")
 
@@ -40,6 +42,23 @@ async def plan_bid(workload: str, body: Bid, context: Authenticated) -> wire.Eff
         return views.effect(
             outcome[0], world.records.markets[found.market].terms, org=_org(context)
         )
+
+    return await context.see(view)
+
+
+@router.post("/workloads/{workload}/bounds/plan")
+async def plan_bounds(workload: str, body: Bounds, context: Authenticated) -> wire.BoundsPlan:
+    """When it must be gone with other bounds, and what it may cost then."""
+    command = bounds_command(workload, body, context)
+
+    def view(world: World, now_us: int) -> wire.BoundsPlan | Refusal:
+        array = world.records.workloads.get(workload.partition("_")[0])
+        known = world.records.workloads.get(workload, array)
+        found = context.visible(known, f"workload {workload}")
+        if isinstance(found, Refusal):
+            return found
+        decided = decide(world, command, now_us)
+        return decided if isinstance(decided, Refusal) else bounds.planned(world, found, decided)
 
     return await context.see(view)
 

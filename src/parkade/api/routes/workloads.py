@@ -238,15 +238,21 @@ async def bid(workload: str, body: wire.Bid, context: Authenticated) -> wire.Wor
 @router.post("/workloads/{workload}/bounds")
 async def change_bounds(workload: str, body: wire.Bounds, context: Authenticated) -> wire.Workload:
     """Another `max_spend` or `max_duration` while it lives."""
+    return await _change(context, bounds_command(workload, body, context), workload)
+
+
+def bounds_command(
+    workload: str, body: wire.Bounds, context: RequestContext
+) -> commands.ChangeBounds:
+    """What a request for other bounds asks for."""
     spend, lasts = _new_bounds(body)
-    command = commands.ChangeBounds(
+    return commands.ChangeBounds(
         by=context.viewer.user,
         workload=workload,
         max_spend_micros=spend,
         max_duration_us=lasts,
         members=members_of(body.members),
     )
-    return await _change(context, command, workload)
 
 
 @router.post("/workloads/{workload}/retry")

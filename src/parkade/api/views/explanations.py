@@ -119,7 +119,8 @@ def _says(workload: Workload, terms: MarketTerms | None) -> str:
         return f"{name} {workload.phase}: " + "; ".join(reason for reason in reasons if reason)
     if attempt is not None and attempt.stop is not None:
         deadline = f"{instant(attempt.stop.deadline_us):%H:%M:%S} UTC"
-        return f"{name} was told to leave by {deadline}: {attempt.stop.cause}"
+        cause = attempt.stop.cause.replace("_", " ")
+        return f"{name} was told to leave by {deadline}: {cause}"
     if attempt is not None:
         return f"{name} is {workload.phase} on {node_names(attempt.seats)}"
     if workload.promise is not None:

@@ -33,6 +33,7 @@ SENTENCES: dict[str, str] = {
     Why.FAILED: "it failed",
     Why.SUCCEEDED: "it is done",
     Cause.OUTBID: "others bid more for the room that there is",
+    Cause.BELOW_FLOOR: "its limit is below what the capacity goes for at least",
     Cause.RECLAIMED: "the owner of its seats came back",
     Cause.MOVED: "it is moved to other seats",
     Cause.RESIZED: "it restarts on more nodes",

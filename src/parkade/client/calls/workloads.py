@@ -104,6 +104,11 @@ def change_bounds(workload: str, request: workloads.Bounds) -> Call[workloads.Wo
     return post(f"/workloads/{path_id(workload)}/bounds", workloads.Workload, request)
 
 
+def plan_bounds(workload: str, request: workloads.Bounds) -> Call[effects.BoundsPlan]:
+    """What other bounds would come to, its end and its money; nothing is changed."""
+    return post(f"/workloads/{path_id(workload)}/bounds/plan", effects.BoundsPlan, request)
+
+
 def resubmit(workload: str, request: workloads.Resubmit) -> Call[workloads.Workload]:
     """Run a workload that ended again, under its id and from its checkpoints."""
     return post(f"/workloads/{path_id(workload)}/resubmit", workloads.Workload, request)

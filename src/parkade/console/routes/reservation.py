@@ -73,12 +73,18 @@ CHANGES: Mapping[str, Change] = {
 }  # fmt: skip
 
 
+def _called_of(kind: Change, it: wire.Reservation) -> tuple[str, str]:
+    """(title, what its button says) of a change: a window that has not begun is given up."""
+    is_given_up = kind.body is None and it.state == "sold"
+    return ("Give up", "Give it up") if is_given_up else (kind.title, kind.does)
+
+
 def changes_of(context: PageContext, it: wire.Reservation) -> dict[str, str]:
     """By its address, what the changes are called that this user may make of it now."""
     if context.viewer.role.value == "member" or it.state not in ("in_force", "sold"):
         return {}
     return {
-        name: each.title
+        name: _called_of(each, it)[0]
         for name, each in CHANGES.items()
         if each.is_for(it) and (context.viewer.is_operator or not each.is_operators)
     }
@@ -166,12 +172,15 @@ async def _page(
     is_begun = not kind.fields or any(fields.get(name) for name in kind.fields)
     if is_begun and not marked:
         plan, marked = await _planned(context, kind, reservation, fields)
+    title, does = _called_of(kind, found)
     return context.page(
         "reservation_change.html",
         422 if marked else 200,
         it=found,
         change=change,
         kind=kind,
+        title=title,
+        does=does,
         fields=dict.fromkeys(kind.fields, "") | dict(fields),
         faults=marked,
         plan=plan,

@@ -321,14 +321,15 @@ class _Changes:
             return Cause.RESIZED
         if line.demand in self._given.unpaid:
             return Cause.BUDGET
-        return self._displacement.cause_of(workload, workload.attempt)
+        return self._displacement.cause_of(workload, workload.attempt, is_below_floor=False)
 
     def _lose(self, workload: Workload, line: ClearingLine) -> None:
         """Seats lost: notice for what runs, withdrawal of what was only promised."""
         assert not line.seats, "a loser has no seats"
         attempt = workload.attempt
         if attempt is not None and attempt.stop is None:
-            cause = self._displacement.cause_of(workload, attempt)
+            is_below_floor = line.reason is WaitReason.BELOW_FLOOR
+            cause = self._displacement.cause_of(workload, attempt, is_below_floor=is_below_floor)
             phase = Phase.HEALING if attempt.broken_us is not None else Phase.PREEMPTING
             stop = self._displacement.notice(attempt, cause)
             line = self._without_credit(line)

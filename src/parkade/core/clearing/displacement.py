@@ -40,10 +40,11 @@ class Displacement:
         self._takers = self._takers_by_node(outcome)
         self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
 
-    def cause_of(self, workload: Workload, attempt: Attempt) -> Cause:
+    def cause_of(self, workload: Workload, attempt: Attempt, *, is_below_floor: bool) -> Cause:
         """Why an attempt that lost its seats leaves: outbid where a bid that comes before it in the
         priority order takes some of them. A weaker bid only fills what a right left over, and so
-        does any where none may push it out."""
+        does any where none may push it out. `is_below_floor`: its own limit would not have won the
+        empty room; that is its cause where no right takes its seats."""
         assert attempt.stop is None, "an attempt that leaves already has its cause"
         if attempt.broken_us is not None:
             return Cause.HEALED
@@ -59,7 +60,8 @@ class Displacement:
             for demand, _ in takers
         ):
             return Cause.OUTBID
-        return Cause.RECLAIMED
+        has_right = any(demand.tier is not PriorityTier.SPOT for demand, _ in takers)
+        return Cause.BELOW_FLOOR if is_below_floor and not has_right else Cause.RECLAIMED
 
     def notice(self, attempt: Attempt, cause: Cause) -> Stop:
         """The market's notice; the heal notice, if that is shorter, where a broken gang of higher

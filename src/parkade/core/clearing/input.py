@@ -45,6 +45,7 @@ TIERS = {
 REQUEUED = frozenset(
     {
         Cause.OUTBID,
+        Cause.BELOW_FLOOR,
         Cause.RECLAIMED,
         Cause.MOVED,
         Cause.RESIZED,

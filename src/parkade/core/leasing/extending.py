@@ -34,7 +34,9 @@ def extend_reservation(world: World, command: commands.ExtendReservation, now_us
             "it is closing: its workloads have their notice, which is never withdrawn; reserve the"
             " time after it"
         )
-    if command.end_us <= before_us:
+    assert (command.end_us is None) is not (command.later_us is None), "one of both is given"
+    end_us = before_us + (command.later_us or 0) if command.end_us is None else command.end_us
+    if end_us <= before_us:
         return invalid("end", "give a later end than it has; the whole window is owed")
     market = world.records.markets[reservation.market]
     rate_micros = market.terms.reservation_rate_micros
@@ -45,7 +47,7 @@ def extend_reservation(world: World, command: commands.ExtendReservation, now_us
         )
     if (unfenced := refuse_unfenced(world, market)) is not None:
         return unfenced
-    free = sellable(world, market, Window(start_us=before_us, end_us=command.end_us))
+    free = sellable(world, market, Window(start_us=before_us, end_us=end_us))
     missing = [fabric for fabric, nodes in reservation.shape if free.get(fabric, 0) < nodes]
     if missing:
         return Refusal(
@@ -55,6 +57,6 @@ def extend_reservation(world: World, command: commands.ExtendReservation, now_us
             field="end",
         )
     changed = events.ReservationChanged(
-        at_us=now_us, reservation=name, state=reservation.state, end_us=command.end_us
+        at_us=now_us, reservation=name, state=reservation.state, end_us=end_us
     )
     return (changed,)

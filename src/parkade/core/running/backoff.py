@@ -23,7 +23,7 @@ from parkade.core.workloads.workload import Attempt, Workload
 
 QUICK_RUNS = 10
 MOST_BACKOFF_DOUBLINGS = 6
-PREEMPTED = frozenset({Cause.OUTBID, Cause.RECLAIMED})
+PREEMPTED = frozenset({Cause.OUTBID, Cause.BELOW_FLOOR, Cause.RECLAIMED})
 
 
 def not_before_us(

@@ -30,6 +30,7 @@ from parkade.core.workloads.workload import Attempt, Workload
 NEVER_RAN = "stopped before its first process"
 LOST = "lost: its pool was silent until its lease had lapsed"
 BLAMELESS = (
+    Cause.BELOW_FLOOR,
     Cause.RECLAIMED,
     Cause.MOVED,
     Cause.RESIZED,

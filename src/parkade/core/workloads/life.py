@@ -30,6 +30,7 @@ class Cause(enum.StrEnum):
     """Why an attempt has to leave."""
 
     OUTBID = "outbid"
+    BELOW_FLOOR = "below_floor"
     RECLAIMED = "reclaimed"
     MOVED = "moved"
     RESIZED = "resized"

@@ -6,7 +6,7 @@ from typing import Any
 
 HOUR_US = 3_600_000_000
 MINUTE_US = 60_000_000
-BLAMELESS = {"reclaimed", "moved", "resized", "healed", "operator", "lapsed"}
+BLAMELESS = {"below_floor", "reclaimed", "moved", "resized", "healed", "operator", "lapsed"}
 
 Record = dict[str, Any]
 

@@ -194,7 +194,8 @@ def _look_at_notice(world: World, workload: Workload, leaving: lines.Leaving, at
     if workload.spec.capacity.kind is not CapacityKind.ON_DEMAND or attempt.broken_us is not None:
         return
     are_open = all(is_open(world, seat.node) for seat in attempt.seats)
-    is_displaced = stop.cause in (Cause.RECLAIMED, Cause.OUTBID, Cause.MOVED)
+    displacing = (Cause.RECLAIMED, Cause.OUTBID, Cause.BELOW_FLOOR, Cause.MOVED)
+    is_displaced = stop.cause in displacing
     says = f"{name} is on-demand and is displaced from nodes that are in play"
     require(not (are_open and is_displaced), 20, says)
 

@@ -24,7 +24,7 @@ from parkade.sim.auditor.owners import OwnersAudit, OwnersAuditor
 from parkade.sim.dynamics.demand import GPUS, Demand, Job
 
 QUARTER_US = 15 * MINUTE_US
-DISPLACING = (Cause.OUTBID.value, Cause.RECLAIMED.value)
+DISPLACING = (Cause.OUTBID.value, Cause.BELOW_FLOOR.value, Cause.RECLAIMED.value)
 
 
 class FallBacks(Protocol):

@@ -256,7 +256,7 @@ class MarketRun:
             if leaving.stop is None or name not in self._runners:
                 continue
             runner = self._runners[name]
-            if leaving.stop.cause in (Cause.RECLAIMED, Cause.MOVED):
+            if leaving.stop.cause in (Cause.BELOW_FLOOR, Cause.RECLAIMED, Cause.MOVED):
                 assert runner.attempt is not None
                 for seat in runner.attempt.seats:
                     if seat.node in claimers:

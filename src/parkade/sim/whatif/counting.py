@@ -26,7 +26,10 @@ NOT_OF_THE_MARKET = (
     TransferKind.REFUND,
     TransferKind.DISBURSEMENT,
 )
-PREEMPTED = (Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.RESIZED)
+PREEMPTED = (
+    *(Cause.OUTBID, Cause.BELOW_FLOOR, Cause.RECLAIMED),
+    *(Cause.MOVED, Cause.HEALED, Cause.RESIZED),
+)
 
 
 class OfWorkload(msgspec.Struct, kw_only=True):

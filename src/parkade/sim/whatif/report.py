@@ -43,6 +43,7 @@ _ROWS: tuple[Row, ...] = (
     ("wait to the first process, median, s", lambda it: it.wait_p50_s, ",.1f"),
     ("wait to the first process, p99, s", lambda it: it.wait_p99_s, ",.1f"),
     ("notices, outbid", lambda it: it.notices.get("outbid", 0), ",.0f"),
+    ("notices, below a floor", lambda it: it.notices.get("below_floor", 0), ",.0f"),
     ("notices, reclaimed", lambda it: it.notices.get("reclaimed", 0), ",.0f"),
     ("notices, moved", lambda it: it.notices.get("moved", 0), ",.0f"),
     ("notices, healed", lambda it: it.notices.get("healed", 0), ",.0f"),

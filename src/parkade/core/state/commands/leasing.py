@@ -25,10 +25,11 @@ class EndReservation(AboutLeasing, frozen=True, kw_only=True):
 
 
 class ExtendReservation(AboutLeasing, frozen=True, kw_only=True):
-    """A later end of a reservation, at its rate."""
+    """A later end of a reservation, at its rate: `end_us`, or `later_us` after its present one."""
 
     reservation: str
-    end_us: int
+    end_us: int | None = None
+    later_us: int | None = None
 
 
 class SplitReservation(AboutLeasing, frozen=True, kw_only=True):
