@@ -3,8 +3,8 @@
 Theory of operation
 -------------------
 A workload that runs as spot or on-demand moves up to a reservation that its list names before, for
-its whole gang and on the seats that it has, where no other loses by it. The question is asked of the
-clearing itself: the market is cleared once more with the workload on its reservation, and that
+its whole gang and on the seats that it has, where no other loses by it. The question is asked of
+the clearing itself: the market is cleared once more with the workload on its reservation, and that
 clearing counts where
 
     it keeps its seats: a right stands where its work stands, also outside its own fabrics
