@@ -1,10 +1,10 @@
 """A workload's life as it is drawn and told, from the events that its reader may see."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from parkade.console.draw_timeline import Life, Run
+from parkade.console.draw_timeline import Life, Priced, Run
 from parkade.wire.feed import Event
 from parkade.wire.scalars import format_amount
 
@@ -65,8 +65,23 @@ def life(workload: str, seen: Iterable[Event], *, since_s: float, until_s: float
         end_s=max(until_s, start_s + 10),
         runs=tuple(each.closed() for each in runs[-12:]),
         checkpoints=tuple(checkpoints[-200:]),
-        prices=tuple(prices),
+        prices=tuple(_while_it_ran(prices, runs, until_s)),
     )
+
+
+def _while_it_ran(
+    prices: Sequence[tuple[float, float]], runs: Iterable["_Open"], until_s: float
+) -> Iterator[Priced]:
+    """The prices cut to the time in which an attempt ran: between attempts nothing is paid."""
+    for run in runs:
+        if run.started_s is None:
+            continue
+        ended_s = until_s if run.ended_s is None else run.ended_s
+        for index, (at_s, price) in enumerate(prices):
+            until_next_s = prices[index + 1][0] if index + 1 < len(prices) else ended_s
+            from_s, to_s = max(at_s, run.started_s), min(until_next_s, ended_s)
+            if from_s < to_s:
+                yield Priced(from_s, to_s, price)
 
 
 def _lines(workload: str, event: Event) -> list[dict[str, Any]]:
