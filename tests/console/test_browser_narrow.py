@@ -36,8 +36,8 @@ CUT = """() => {
     const isCut = each.scrollWidth > each.clientWidth + 1 && style.overflowX !== "visible";
     if (isCut && !each.matches("select, input, textarea")) found.push(`cut: ${name}`);
   }
-  for (const each of document.querySelectorAll(".figures b, td.num")) {
-    if (!/^[-\\d,. ]+$/.test(each.textContent)) continue;
+  for (const each of document.querySelectorAll(".figures b, td, td a")) {
+    if (!/^[-\\d,.:]+$/.test(each.textContent.trim())) continue;
     const range = document.createRange();
     range.selectNodeContents(each);
     const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));

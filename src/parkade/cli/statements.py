@@ -14,8 +14,8 @@ SAYS = {
     "external": "the world outside",
     "operator": "the house",
     "org": "may spend it",
-    "clearing": "taken in by a market, and not divided yet",
-    "prepaid": "paid ahead by a reservation, and not delivered yet",
+    "clearing": "taken in, and not divided yet",
+    "prepaid": "paid ahead, and not delivered yet",
 }
 KINDS = {"minimum_charge": "minimum charge", "late_start": "late start"}
 

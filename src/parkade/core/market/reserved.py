@@ -90,7 +90,10 @@ def allocate_reserved(
     stage = _allocate_with(state, layout, ordered, frozenset())
     assert stage is not None, "nothing is put anywhere"
     names = [
-        it.demand for it in ordered if is_counted_elsewhere(it, layout, stage.parts.get(it.demand))
+        it.demand
+        for it in ordered
+        if it.demand not in stage.stayed
+        and is_counted_elsewhere(it, layout, stage.parts.get(it.demand))
     ]
     put: frozenset[str] = frozenset()
     asks_instants = stage.free_now.was_asked
@@ -135,11 +138,15 @@ def _allocate_with(
     if not _set_aside([it for it in reserved if it.demand in put], stage):
         return None
     # On open nodes first: counted node by node, before others take the gaps there.
-    running = sorted(reserved, key=lambda it: not is_on_open_nodes(it, layout))
+    open_ones: list[Demand] = []
+    others: list[Demand] = []
+    for demand in reserved:
+        if demand.demand not in put:
+            (open_ones if is_on_open_nodes(demand, layout) else others).append(demand)
     allocated = {
         it.demand
-        for it in running
-        if it.demand not in put and _allocate_in_own_fabrics(it, layout, stage, runs_there=True)
+        for it in (*open_ones, *others)
+        if _allocate_in_own_fabrics(it, layout, stage, runs_there=True)
     }
     overflowing = []
     for demand in reserved:
@@ -263,6 +270,7 @@ def _stays_put(
     if nodes != demand.nodes or most < nodes:
         return False
     stage.parts[demand.demand] = (Part(fabric, room.open(fabric, nodes), ()),)
+    stage.stayed.add(demand.demand)
     entitlement.use(fabric, nodes)
     return True
 

@@ -33,6 +33,7 @@ class ReservedStage:
         "parts",
         "refused",
         "room",
+        "stayed",
     )
 
     def __init__(self, room: Room, entitlements: dict[str, Entitlement], free_now: FreeNow) -> None:
@@ -42,6 +43,9 @@ class ReservedStage:
         self.named = NamedNodes()
         self.parts: dict[str, Parts] = {}
         self.overflowed: set[str] = set()
+        self.stayed: set[str] = set()
+        """Demands of whole open nodes that are counted in the one fabric where they stand."""
+
         self.refused: dict[str, WaitReason] = {}
         self.asks_instants = True
 

@@ -12,12 +12,13 @@ node is y, at 5 for lab and at 9 for another org.
 
 from collections.abc import Iterable, Iterator
 from heapq import merge
-from typing import NamedTuple
+
+import msgspec
 
 from parkade.core.placement.room import Shape, Tenant
 
 
-class OpenNode(NamedTuple):
+class OpenNode(msgspec.Struct, frozen=True, order=True, gc=False):
     """An open node; times in us, 0 where it is so now."""
 
     ready_us: int

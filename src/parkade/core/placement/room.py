@@ -15,6 +15,8 @@ from bisect import insort
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+import msgspec
+
 Tenant: TypeAlias = tuple[str, int, str]
 
 
@@ -62,7 +64,7 @@ class Shape(NamedTuple):
         return self.held.rest[0][1]
 
 
-class Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True, gc=False):
     """What a demand takes of one fabric: the level of each rank's open node, and the token of each
     rank's shared one."""
 
@@ -71,7 +73,7 @@ class Part(NamedTuple):
     tokens: tuple[int, ...]
 
 
-class Offer(NamedTuple):
+class Offer(msgspec.Struct, frozen=True, gc=False):
     """How a fabric could serve a shape: its highest level drawn, and the nodes it would open."""
 
     level: int

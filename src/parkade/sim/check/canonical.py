@@ -22,6 +22,7 @@ The form is one pass: a node's part names each holder by its age and rank, so tw
 that have equal parts are both empty and may stand in any order.
 """
 
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
@@ -64,11 +65,18 @@ def digest_of(state: State, scenario: Scenario) -> int:
     form = encoded_form(state, first)
     for renaming in others:
         form = min(form, encoded_form(state, renaming))
-    if _CHANGES & scenario.asks:
+    has_changes, has_spans = _adds(scenario.asks)
+    if has_changes:
         form += _encode(changes.form_of_changes(state.world))
-    if windows.ASKS & scenario.asks:
+    if has_spans:
         form += _encode(windows.form_of_spans(state.world, state.now_us))
     return int.from_bytes(blake2b(form, digest_size=8).digest(), "little") or 1
+
+
+@cache
+def _adds(asks: Asks) -> tuple[bool, bool]:
+    """Whether a form has changes, and spans, beside what each form has."""
+    return bool(_CHANGES & asks), bool(windows.ASKS & asks)
 
 
 def encoded_form(state: State, renaming: dict[str, str]) -> bytes:
@@ -144,22 +152,7 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
             if workload.member_of is not None:
                 form = (place[workload.member_of], workload.index, *form)
             demands.append(form)
-    reservations = [
-        (
-            _right(it.reservation, rename),
-            rename(it.org, it.org),
-            it.state,
-            it.shape,
-            None if it.lending is None else (it.lending.floor_micros, it.lending.keep),
-            max(0, it.window.start_us - now_us),
-            rights.span_left_us(it.window.end_us, now_us),
-            rights.span_left_us(it.paid_until_us, now_us),
-        )
-        for it in records.reservations.values()
-        if not it.state.is_over
-    ]
-    if renaming:
-        reservations.sort()
+    reservations = rights.form_of_rights(records.reservations, renaming, now_us)
     return (
         [node[:-1] for node in nodes],
         demands,
@@ -172,11 +165,6 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
         _use_ranks(world, rename),
         None if state.agent is None else _agent(state, state.agent, place, number),
     )
-
-
-def _right(reservation: str, rename: Any) -> Any:
-    """A reservation by its order where that is its name, else as its owner is called."""
-    return rename(f"/{reservation}") or rename(reservation, reservation)
 
 
 def _node(state: State, node: Node, place: dict[str, int], rename: Any) -> tuple[Any, ...]:
@@ -283,7 +271,7 @@ def _seats(seats: tuple[Seat, ...], number: dict[str, int]) -> list[int]:
 
 def _claim(claim: Claim, number: dict[str, int], rename: Any) -> tuple[Any, ...]:
     return (
-        _right(claim.reservation, rename),
+        rights.name_of(claim.reservation, rename),
         claim.nodes,
         sorted(_seats(claim.seats, number)),
         claim.seated_us is not None,
@@ -301,7 +289,7 @@ def _workload(
     return (
         rename(workload.org, workload.org),
         spec.capacity.kind,
-        None if reservation is None else _right(reservation, rename),
+        None if reservation is None else rights.name_of(reservation, rename),
         spec.nodes,
         spec.most_nodes,
         spec.gpus,

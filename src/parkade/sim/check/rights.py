@@ -9,6 +9,7 @@ after two nodes are reserved until then, and what was paid ahead for them is the
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from parkade.core.ledger.accounts import prepaid_account
 from parkade.core.reservations.reservation import Reservation, ReservationState
@@ -61,6 +62,49 @@ def span_left_us(at_us: int | None, now_us: int) -> int | None:
     """Until an end or a payment. Where rights change none is three periods away; elsewhere it is
     too far ahead for a search to reach it."""
     return None if at_us is None else min(max(0, at_us - now_us), _FAR_US)
+
+
+_KNOWN_RIGHTS: dict[tuple[Any, ...], tuple[tuple[Reservation, ...], list[Any]]] = {}
+"""The last form of all rights at an instant, under a renaming, beside the rights: those that follow
+from one state differ in few acts, so it is made once and not for each."""
+
+_MOST_KNOWN = 64
+
+
+def form_of_rights(
+    reservations: dict[str, Reservation], renaming: dict[str, str], now_us: int
+) -> list[Any]:
+    """All rights that are not over, in their order of age, or sorted where they are renamed."""
+    key, own = (now_us, *renaming.items()), tuple(reservations.values())
+    known = _KNOWN_RIGHTS.get(key)
+    if known is not None and known[0] == own:
+        return known[1]
+    rename = renaming.get
+    found = [
+        (
+            name_of(it.reservation, rename),
+            rename(it.org, it.org),
+            it.state,
+            it.shape,
+            None if it.lending is None else (it.lending.floor_micros, it.lending.keep),
+            max(0, it.window.start_us - now_us),
+            span_left_us(it.window.end_us, now_us),
+            span_left_us(it.paid_until_us, now_us),
+        )
+        for it in own
+        if not it.state.is_over
+    ]
+    if renaming:
+        found.sort()
+    if len(_KNOWN_RIGHTS) >= _MOST_KNOWN:
+        _KNOWN_RIGHTS.clear()
+    _KNOWN_RIGHTS[key] = (own, found)
+    return found
+
+
+def name_of(reservation: str, rename: Any) -> Any:
+    """A reservation by its order where that is its name, else as its owner is called."""
+    return rename(f"/{reservation}") or rename(reservation, reservation)
 
 
 def look_at_divided(world: World, event: events.ReservationDivided) -> None:

@@ -11,7 +11,8 @@ that took a node of fabric 0 in the base takes one of fabric 1 there: then it di
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+
+import msgspec
 
 from parkade.core.market.prices.floor_index import FloorIndex
 from parkade.core.market.priority import Mates, limit_as_one
@@ -34,7 +35,7 @@ Kind = tuple[int, bool, Mates]
 """Factor, ties and mates of a query: how its limit comes before the keys of rivals."""
 
 
-class PriceQuery(NamedTuple):
+class PriceQuery(msgspec.Struct, frozen=True, gc=False):
     """A bid whose price is sought."""
 
     factor: int

@@ -5,6 +5,8 @@ prices of the second clearing are looked at too, in all searches but one: where 
 second clearing moves what it has to.
 """
 
+from msgspec.structs import replace
+
 from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.entitlement import KeptRoom
 from parkade.core.market.layout import Layout, floors_drawn
@@ -121,7 +123,7 @@ def _uncovered_later(problem: Problem, seats: dict[str, Seats], again: Allocatio
     for winner in doubtful:
         name = winner.demand.demand
         by_node = tuple(micros for micros, _ in prices.by_node.get(name, ()))
-        later = winner._replace(price=prices.paid_micros(name), by_node=by_node)
+        later = replace(winner, price=prices.paid_micros(name), by_node=by_node)
         if not later.covers(drawn[name]):
             found.append(name)
     return found

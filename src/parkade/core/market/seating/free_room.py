@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 from msgspec import structs
 
 from parkade.core.fleet.seat import Seat
@@ -25,7 +26,7 @@ Seats = tuple[Seat, ...]
 """In order of rank."""
 
 
-class Winner(NamedTuple):
+class Winner(msgspec.Struct, frozen=True, gc=False):
     """A winner of the allocation."""
 
     demand: Demand
