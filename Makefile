@@ -117,6 +117,7 @@ market-days: $(STAMP) ## four simulated days beside those of the first version: 
 
 misreports: $(STAMP) ## what a lie about the limit gains in one clearing, by kind of bidder
 	$(BIN)/python benchmarks/misreports.py
+	$(BIN)/python benchmarks/list_gains.py --markets 1000
 
 record-slurm: $(STAMP) ## what sacct says of a real Slurm under two policies, kept as test data: 40 minutes
 	$(BIN)/python -m tests.sim.observe.record

@@ -26,6 +26,13 @@ def test_the_table_is_what_the_market_does() -> None:
     for name, price, why in zip(names, prices, whys, strict=True):
         told = "–" if price is None else format_amount(price)
         rows.append(f"| {name} | {asks(parkade, name)} | {told} | {why} |")
+    parkade.start_all()
+    for ends in (0, 2):
+        assert asks(parkade, names[1]) == "spot"
+        parkade.do(commands.Cancel(by=None, workload=names[ends], now=True))
+        parkade.run(60)
+    assert asks(parkade, names[1]) == "reservation/acme" and parkade.price(names[1]) == 0
+    assert parkade.attempt(names[1]).generation == 1
     page = PAGE.read_text("utf-8")
     assert [it for it in page.splitlines() if it.startswith("| w") and it[3].isdigit()] == rows
 

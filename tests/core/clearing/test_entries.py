@@ -77,20 +77,20 @@ def test_two_reservations_are_tried_in_the_order_of_the_list() -> None:
     assert [asks(parkade, it) for it in names] == wanted
 
 
-def test_what_runs_as_spot_stays_until_it_loses_and_then_tries_the_reservation_first() -> None:
-    parkade = market(nodes=2)
+def test_what_loses_as_spot_tries_the_reservation_first() -> None:
+    parkade = market(nodes=2, minimum_charge_us=HOUR_US)
     parkade.reserve("acme", 1)
     own = parkade.on_reservation("acme", "acme")
-    name = submit(parkade, right("acme"), SPOT)
-    parkade.clear()
-    parkade.start_all()
-    assert asks(parkade, name) == "spot" and parkade.phase(name) is Phase.RUNNING
-    parkade.do(commands.Cancel(by=None, workload=own, now=True))
+    other = parkade.bid("rival", 1.5)
     parkade.run(60)
-    assert asks(parkade, name) == "spot" and parkade.attempt(name).stop is None
-    rival = parkade.bid("rival", 5)
+    name = submit(parkade, right("acme"), SPOT)
+    parkade.run(60)
+    assert asks(parkade, name) == "spot" and parkade.attempt(name).owes_minimum
+    cancel = commands.Cancel(by=None, workload=own, now=True)
+    parkade.do(cancel)
+    parkade.do(commands.ChangeBid(by=None, workload=other, limit_price_micros=5 * MICROS))
     parkade.run(120)
-    assert parkade.phase(rival) is Phase.RUNNING
+    assert parkade.phase(other) is Phase.RUNNING
     assert asks(parkade, name) == "reservation/acme" and parkade.attempt(name).generation == 2
     assert parkade.price(name) == 0
 

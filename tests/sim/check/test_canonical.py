@@ -53,6 +53,7 @@ def _after(scenario: Scenario, stepper: Stepper, state: State) -> list[State]:
         ("changes", 5),
         ("windows", 5),
         ("deadlines", 4),
+        ("lists", 4),
     ],
 )
 def test_what_is_merged_has_the_same_future(name: str, depth: int) -> None:

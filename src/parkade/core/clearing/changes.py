@@ -101,7 +101,7 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
 def _with_entries(world: World, market: Market, now_us: int, too_many: frozenset[str]) -> Chosen:
     """The clearing, each list of capacity at its entry."""
     return cleared_by_entries(
-        world, market.market, lambda then, _: _cleared(then, market, now_us, too_many)
+        world, market.market, lambda then, _: _cleared(then, market, now_us, too_many), now_us
     )
 
 

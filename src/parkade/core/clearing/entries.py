@@ -4,8 +4,8 @@ Theory of operation
 -------------------
 A workload with a list that waits without seats asks for its first entry. The market is cleared;
 those that win nothing ask for their next entry, and the market is cleared anew, until each has won
-or is at its last. The last clearing is the one that counts. What has seats, is promised some or has
-yet to leave keeps the entry that these are of.
+or is at its last. The last clearing is the one that counts. What is promised seats or has yet to
+leave keeps the entry that these are of; what runs moves up where that harms no other (`rising`).
 
     round 1    w1 asks acme     acme is full     w1 loses
     round 2    w1 bids 2.00     a node is free   w1 wins at the floor
@@ -27,6 +27,7 @@ from msgspec.structs import replace
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.settlements import settle_end
 from parkade.core.clearing.input import ClearingInput, build_input
+from parkade.core.clearing.rising import is_harmless, rises
 from parkade.core.market.clear import clear
 from parkade.core.market.outcome import Clearing
 from parkade.core.state import events
@@ -52,8 +53,21 @@ class Chosen(NamedTuple):
     outcome: Clearing
 
 
-def cleared_by_entries(world: World, market: str, clears: Clears, extra: Extra = ()) -> Chosen:
+def cleared_by_entries(
+    world: World, market: str, clears: Clears, now_us: int, extra: Extra = ()
+) -> Chosen:
     """The clearing of a market, and the world in which it is one."""
+    chosen = _chosen_of_waiting(world, market, clears, extra)
+    for rise in rises(chosen.world, world.records.markets[market], now_us):
+        then = _with(chosen.world, {rise.workload.workload: asking(rise.workload, rise.entry)})
+        given, outcome = clears(then, chosen.extra)
+        if is_harmless(rise.workload.workload, chosen.outcome, given, outcome):
+            chosen = Chosen(world=then, extra=chosen.extra, given=given, outcome=outcome)
+    return chosen
+
+
+def _chosen_of_waiting(world: World, market: str, clears: Clears, extra: Extra) -> Chosen:
+    """The clearing in which each list that waits asks for its entry."""
     waiting = [it for it in (*_in(world, market), *extra) if _may_choose(it)]
     asks = {it.workload: 0 for it in waiting}
     while True:
@@ -80,7 +94,7 @@ def cleared_dry(world: World, market: str, now_us: int, extra: Extra = ()) -> Ch
         given = build_input(then, then.records.markets[market], now_us, extra=also)
         return given, clear(given.state)
 
-    return cleared_by_entries(world, market, clears, extra)
+    return cleared_by_entries(world, market, clears, now_us, extra)
 
 
 def entries_taken(

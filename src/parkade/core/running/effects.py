@@ -238,9 +238,11 @@ def fall_back(world: World, event: events.FellBack) -> None:
 
 
 def take_entry(world: World, event: events.EntryTaken) -> None:
-    """What waits asks for another capacity of its list."""
+    """What waits asks for another capacity of its list; what runs goes on with it."""
     workload = world.records.workloads[event.workload]
-    assert workload.attempt is None and workload.promise is None, "what has seats stays there"
+    attempt = workload.attempt
+    assert workload.promise is None, "what is promised seats keeps the entry that they are of"
+    assert attempt is None or (attempt.started_us is not None and attempt.stop is None)
     world.put_workload(asking(workload, event.capacity))
 
 

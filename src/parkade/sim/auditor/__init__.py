@@ -199,8 +199,11 @@ def _take_entry(books: Books, event: Record) -> None:
     entries = [(it["kind"], it.get("reservation")) for it in spec.get("entries", ())]
     asked = (taken["kind"], taken.get("reservation"))
     require(asked in entries, f"{name} asks for {asked}, its list has {entries}")
-    is_free = name not in books.live and name not in books.promises
-    require(is_free, f"{name} asks for another capacity and has seats")
+    require(name not in books.promises, f"{name} asks for another capacity and is promised seats")
+    before = (spec["capacity"]["kind"], spec["capacity"].get("reservation"))
+    rises = asked[0] == "reservation" and entries.index(asked) < entries.index(before)
+    says = f"{name} runs as {before} and goes on as {asked}, which its list does not name before"
+    require(name not in books.live or rises, says)
     limit = spec["spot_limit_micros"] if taken["kind"] == "spot" else None
     kept = {"capacity": taken, "limit_price_micros": limit}
     books.workloads[name] = {**workload, "spec": {**spec, **kept}}

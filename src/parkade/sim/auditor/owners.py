@@ -18,7 +18,7 @@ import msgspec
 from parkade.core.fleet.node import Health
 from parkade.core.state import events, lines
 from parkade.core.workloads.life import Cause, Phase, Why
-from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.sim.auditor.waits import Lost, Wait, lost_by
 
 
@@ -95,6 +95,7 @@ class OwnersAuditor:
         self._health: dict[str, Health] = {}
         self._cordons: dict[str, set[str]] = {}
         self._draining: set[str] = set()
+        self._runs_on: dict[str, tuple[str, ...]] = {}
 
     def read(self, event: events.AnyEvent) -> None:
         """The next event."""
@@ -135,12 +136,7 @@ class OwnersAuditor:
                 self._give_up(name, event.at_us)
                 self._waits.pop(name, None)
             case events.EntryTaken(workload=name, capacity=capacity):
-                self._give_up(name, event.at_us)
-                is_paused = (waits := self._waits.pop(name, None)) is not None and waits.is_paused
-                if capacity.kind is CapacityKind.RESERVATION:
-                    of = capacity.reservation or ""
-                    self._ask(name, self._markets.get(of, ""), of, event.at_us)
-                    self._waits[name].is_paused = is_paused
+                self._take_entry(name, capacity, event.at_us)
             case events.Submitted(workload=workload) | events.Resubmitted(workload=workload):
                 capacity = workload.spec.capacity
                 if capacity.kind is CapacityKind.RESERVATION:
@@ -151,7 +147,10 @@ class OwnersAuditor:
                 self._clear(event)
             case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
                 self._complete(name, nodes, event.at_us)
-            case events.ClaimSeated(claim=name) | events.Launched(workload=name):
+            case events.ClaimSeated(claim=name):
+                self._seat(name, event.at_us)
+            case events.Launched(workload=name, attempt=attempt):
+                self._runs_on[name] = tuple(seat.node for seat in attempt.seats)
                 self._seat(name, event.at_us)
             case events.StopOrdered(workload=name, stop=stop) if stop.cause is Cause.OPERATOR:
                 # A drain took its seats, however well they are by the time that others are chosen.
@@ -181,6 +180,20 @@ class OwnersAuditor:
             reservation=reservation,
             own_shape=self._own.get(reservation, ()),
         )
+
+    def _take_entry(self, name: str, capacity: Capacity, at_us: int) -> None:
+        """What waits asks anew; what runs has what it holds by its right from now on."""
+        self._give_up(name, at_us)
+        before = self._waits.pop(name, None)
+        if capacity.kind is not CapacityKind.RESERVATION:
+            return
+        of = capacity.reservation or ""
+        self._ask(name, self._markets.get(of, ""), of, at_us)
+        wait = self._waits[name]
+        wait.is_paused = before is not None and before.is_paused
+        if name in self._runs_on:
+            wait.chosen_us = dict.fromkeys(self._runs_on[name], at_us)
+            wait.promised_us, wait.is_held = at_us, True
 
     def _turn(self, name: str, event: events.PhaseChanged | events.DependenciesMet) -> None:
         """Held or let go: what it was promised falls away, and it asks anew."""
@@ -368,6 +381,7 @@ class OwnersAuditor:
             )
 
     def _end(self, name: str, at_us: int, *, is_over: bool) -> None:
+        self._runs_on.pop(name, None)
         wait = self._waits.get(name)
         if wait is None:
             return

@@ -147,7 +147,10 @@ class SeatAuditor:
         require(is_its_own, 17, f"the cordon of {holder} on {node} was lifted by {by}")
 
     def _take_entry(self, name: str, capacity: Capacity) -> None:
-        is_free = name not in self.held and name not in self.promised
+        held = self.held.get(name)
+        runs = held is not None and held.stop is None and not held.is_broken
+        rises = runs and capacity.kind is CapacityKind.RESERVATION
+        is_free = (held is None or rises) and name not in self.promised
         require(is_free, 2, f"{name} asks for {capacity} and has seats")
         demand = self.demands[name]
         is_spot = capacity.kind is CapacityKind.SPOT

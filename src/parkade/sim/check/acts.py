@@ -147,12 +147,13 @@ def _resubmissions(world: World, scenario: Scenario) -> Iterator[commands.AnyCom
         yield commands.Resubmit(by=None, workload=ended.workload)
 
 
-def _what(workload: Workload) -> tuple[str, CapacityKind, int, int, int]:
+def _what(workload: Workload) -> tuple[str, str, int, int, int]:
     return _wish(workload.org, workload.spec)
 
 
-def _wish(org: str, spec: Spec) -> tuple[str, CapacityKind, int, int, int]:
-    return (org, spec.capacity.kind, spec.nodes, spec.most_nodes, spec.gpus)
+def _wish(org: str, spec: Spec) -> tuple[str, str, int, int, int]:
+    asked = ", ".join(map(str, spec.entries)) or spec.capacity.kind.value
+    return (org, asked, spec.nodes, spec.most_nodes, spec.gpus)
 
 
 def _of_workload(workload: Workload, scenario: Scenario) -> Iterator[commands.AnyCommand]:

@@ -201,13 +201,14 @@ def _since(at_us: int | None, now_us: int) -> int | None:
 
 def _by_age(world: World) -> list[str]:
     """The ids of what is alive, and of the youngest array. Work on a reservation and claims stand
-    in one order of age, for they meet in one tier; other work stands apart."""
+    in one order of age, for they meet in one tier; other work stands apart. A list stands with the
+    first, and its form says which of the others are older."""
     records = world.records
     owned = [(claim.claimed_us, name) for name, claim in records.claims.items()]
     others = []
     for name in world.live:
         workload = records.workloads[name]
-        if workload.spec.capacity.kind is CapacityKind.RESERVATION:
+        if _may_use_a_right(workload):
             owned.append((workload.submitted_us, name))
         else:
             others.append(name)
@@ -232,10 +233,23 @@ def _just_submitted(state: State) -> int:
     would stand before it, a later one behind."""
     workloads = state.world.records.workloads
     return sum(
-        workloads[name].submitted_us == state.now_us
-        and workloads[name].spec.capacity.kind is CapacityKind.RESERVATION
+        workloads[name].submitted_us == state.now_us and _may_use_a_right(workloads[name])
         for name in state.world.live
     )
+
+
+def _may_use_a_right(workload: Workload) -> bool:
+    return workload.spec.capacity.kind is CapacityKind.RESERVATION or bool(workload.spec.entries)
+
+
+def _form_of_list(world: World, workload: Workload) -> tuple[Any, ...]:
+    """How many entries a list has, the limit of spot, and how many others that bid are older."""
+    if not workload.spec.entries:
+        return ()
+    number = _number(workload.workload)
+    others = (world.records.workloads[it] for it in world.live if _number(it) < number)
+    older = sum(not _may_use_a_right(it) for it in others)
+    return (len(workload.spec.entries), workload.spec.spot_limit_micros, older)
 
 
 def _rank(world: World, holder: str, node: str, is_promise: bool) -> int:
@@ -281,6 +295,7 @@ def _workload(
         spec.gpus,
         spec.limit_price_micros,
         spec.max_duration_us,
+        _form_of_list(world, workload),
         workload.phase,
         workload.why == Why.MAX_SPEND,
         workload.fabric,

@@ -145,7 +145,11 @@ class Expander:
         self._ways.append(way)
         self._digests.append(digest)
         if not work.is_last:
-            clearings = min(2, one.clearings + 1) if is_clearing else 0
+            # A node that turns suspect at that instant makes it another world.
+            is_same = is_clearing and not any(
+                isinstance(it, events.NodeHealthSet) for it in happened
+            )
+            clearings = min(2, one.clearings + 1) if is_same else 0
             new = kept(after, digest, clearings)
             self._places.append(self._shelves.put(work.level + 1, new))
 

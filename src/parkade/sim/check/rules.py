@@ -19,7 +19,7 @@ from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.saving import EXIT_FOR_GOOD
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Rate, Workload
-from parkade.sim.check import arrays, changes, elastic, rights
+from parkade.sim.check import arrays, changes, elastic, lists, rights
 from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
 from parkade.sim.check.movers import look_at_movers
@@ -128,6 +128,8 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             changes.look_at_resubmitted(world, event)
         case events.BoundsChanged():
             changes.look_at_bounds(world, event)
+        case events.EntryTaken():
+            lists.look_at_entry(world, event)
         case events.MembersOpened():
             arrays.look_at_opened(world, event)
         case events.MembersEnded() | events.MembersRetried():

@@ -197,6 +197,14 @@ def submission(
     return commands.Submit(by=None, org=org, market=None, spec=spec, is_held=False)
 
 
+def listed(org: str, *, limit: int) -> commands.Submit:
+    """A list: the reservation of the org's name first, then a bid with a limit."""
+    asked = submission(org, reservation=org)
+    entries = (asked.spec.capacity, Capacity(kind=CapacityKind.SPOT))
+    spec = msgspec.structs.replace(asked.spec, entries=entries, spot_limit_micros=limit * MICROS)
+    return msgspec.structs.replace(asked, spec=spec)
+
+
 def due(*, limit: int, by_ticks: int = 10, runs_ticks: int = 3) -> commands.Submit:
     """The guest's bid for a node, for work that is due so long after its submission."""
     terms = DeadlineTerms(by_us=by_ticks * TICK_US, duration_us=runs_ticks * TICK_US)

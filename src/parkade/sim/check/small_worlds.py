@@ -18,6 +18,7 @@ from parkade.sim.check.scenarios import (
     due,
     fleet,
     lent,
+    listed,
     reserved,
     submission,
 )
@@ -261,6 +262,28 @@ def _deadlines() -> Scenario:
     )
 
 
+def _lists() -> Scenario:
+    return Scenario(
+        name="lists",
+        says="3 nodes in 2 fabrics; acme reserved one and lends it, and has work for it alone and"
+        " work that uses it first and bids for spot where it is full; cedar bids against that",
+        setup=(
+            *fleet({"a": 2, "b": 1}, gpus=1, orgs=("acme", GUEST)),
+            reserved("acme", 1),
+            lent("acme", 2),
+        ),
+        submissions=(
+            listed("acme", limit=4),
+            submission("acme", reservation="acme"),
+            submission(GUEST, limit=3),
+            submission(GUEST, nodes=2, limit=5),
+        ),
+        most_live=3,
+        bids=((4 * MICROS, 6 * MICROS), (6 * MICROS, 4 * MICROS)),
+        asks=Asks.CANCELS | Asks.BIDS | Asks.HOLDS | Asks.CLAIMS | Asks.FAILS,
+    )
+
+
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "owners": _owners,
     "claims": _claims,
@@ -272,5 +295,6 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "agent": _agent,
     "windows": _windows,
     "deadlines": _deadlines,
+    "lists": _lists,
 }
 """By name."""

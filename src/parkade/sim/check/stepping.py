@@ -164,7 +164,9 @@ class Stepper:
             asked, answer = clear_with_claims(then, given.state, self._cleared)
             return replace(given, state=asked), answer
 
-        then, _, given, answer = cleared_by_entries(state.world, record.market, clears)
+        then, _, given, answer = cleared_by_entries(
+            state.world, record.market, clears, state.now_us
+        )
         postings = Postings(then)
         taken = entries_taken(state.world, record.market, then, postings, state.now_us)
         changed = changes.difference(then, record, given, answer, state.now_us, postings)

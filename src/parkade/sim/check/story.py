@@ -194,6 +194,9 @@ def _submission(command: commands.Submit) -> str:
     spec = command.spec
     each = "" if spec.array is None else f"each member of {spec.array}, "
     shape = counted(spec.nodes, "node") + (f" × {spec.gpus} GPUs" if spec.gpus != 1 else "")
+    if spec.entries:
+        asked = ", then ".join(map(str, spec.entries))
+        return f"{command.org} asks for {shape} of {asked}"
     match spec.capacity.kind:
         case CapacityKind.SPOT:
             assert spec.limit_price_micros is not None
