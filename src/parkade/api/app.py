@@ -1,5 +1,6 @@
 """The FastAPI app: every route under `/v1`, one authentication, one way of saying no."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -88,10 +89,11 @@ def create_app(
         most=settings.most_streams,
         most_per_token=settings.most_streams_per_token,
     )
-    problems.install(app)
-    app.add_middleware(RequestBounds, settings=settings)
+    refusals = problems.Refusals()
+    problems.install(app, refusals)
+    app.add_middleware(RequestBounds, settings=settings, refusals=refusals)
     app.include_router(_v1())
-    app.include_router(_house(plane, collectors))
+    app.include_router(_house(plane, refusals.counts, collectors))
     app.include_router(_docs(app))
     _describe_problems(app)
     return app
@@ -137,7 +139,9 @@ def _v1() -> APIRouter:
     return router
 
 
-def _house(plane: Plane, collectors: tuple[Collector, ...]) -> APIRouter:
+def _house(
+    plane: Plane, refusals: Mapping[str, int], collectors: tuple[Collector, ...]
+) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
@@ -158,7 +162,7 @@ def _house(plane: Plane, collectors: tuple[Collector, ...]) -> APIRouter:
     async def metrics() -> Response:
         """For Prometheus."""
         healing = HealingCollector(plane.healing_figures(), plane.health_intake)
-        page = exposition(plane.health(), healing, *collectors)
+        page = exposition(plane.health(), plane.market_figures(), refusals, healing, *collectors)
         return Response(page, media_type=CONTENT_TYPE)
 
     return router
