@@ -4,11 +4,11 @@ from tests.api.town import Town
 
 
 def _workload(town: Town) -> tuple[str, str, str]:
-    """(its route, a token of its org, its ETag)."""
+    """(the route of a new one that is held, a token of its org, its ETag)."""
     pool = town.pool()
     _, owner = town.org()
-    path = f"/workloads/{town.submit(pool, owner, nodes=1)}"
-    town.done(town.post(f"{path}/hold", {}, owner))
+    body = {"spec": town.spec(), "market": pool, "hold": True}
+    path = f"/workloads/{town.done(town.post('/workloads', body, owner))['workload']}"
     return path, owner, town.get(path, owner).headers["ETag"]
 
 

@@ -17,8 +17,12 @@ def reserve(
     name: Annotated[str | None, typer.Option(help="Name of the reservation.")] = None,
     market: Annotated[str | None, typer.Option(help="Needed if there are several.")] = None,
     org: Annotated[str | None, typer.Option(help="Its owner; operators only.")] = None,
-    start: Annotated[str, typer.Option(help="now, +2h, or 2026-01-31T12:00:00Z.")] = "now",
-    end: Annotated[str | None, typer.Option(help="Like --start; default: open-ended.")] = None,
+    start: Annotated[
+        str, typer.Option("--start", "--from", help="now, +2h, or 2026-01-31T12:00:00Z.")
+    ] = "now",
+    end: Annotated[
+        str | None, typer.Option("--end", "--to", help="Like --start; default: open-ended.")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it costs; buy nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -78,7 +82,9 @@ def end(
 
 def extend(
     reservation: str,
-    end: Annotated[str, typer.Option(help="+2h, 2026-01-31 or 2026-01-31T12:00:00Z.")],
+    end: Annotated[
+        str, typer.Option("--end", "--to", help="+2h, 2026-01-31 or 2026-01-31T12:00:00Z.")
+    ],
     plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:

@@ -18,9 +18,9 @@ def statement(
         str | None, typer.Option(help="Default: your org's. Operators: any, like org/acme.")
     ] = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="Like 2026-01-31, yesterday, -7d.")
+        str | None, typer.Option("--from", "--start", help="Like 2026-01-31, yesterday, -7d.")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="As --from; exclusive.")] = None,
+    end: Annotated[str | None, typer.Option("--to", "--end", help="As --from; exclusive.")] = None,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print the lines as CSV.", rich_help_panel="Output")
     ] = False,

@@ -59,6 +59,8 @@ async def statement(
     # First, so that the store is asked about accounts that there are.
     if not await context.plane.read(lambda world, _: named in accounts_of(world), org=viewer.org):
         raise problem("not_found", f"there is no account {named!r}; an org's is org/NAME")
+    if start is not None and end is not None and start > end:
+        raise problem("invalid", "start: an instant before the end")
     stated = await context.plane.archive.statement(
         named,
         from_us=None if start is None else microseconds(start),

@@ -182,14 +182,14 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
     """Why it is where it is, and the cheapest change that would win."""
     health = context.plane.health()
 
-    def view(world: World, now_us: int) -> tuple[views.Known, str | None] | Refusal:
+    def view(world: World, now_us: int) -> tuple[views.Known, str | None, str | None] | Refusal:
         found = _look(context, workload)(world, now_us)
         if isinstance(found, Refusal):
             return found
         still = explanations.standstill(world, found.market, health.refusing_pools, found)
-        return views.known(world, found, now_us), still
+        return views.known(world, found, now_us), still, explanations.funds(world, found, now_us)
 
-    known, standstill = await context.see(view)
+    known, standstill, funds = await context.see(view)
     if known.workload.market in health.frozen_markets:
         standstill = "its market stands still after an internal error; its operator was told"
     elif health.is_clock_doubted:
@@ -197,7 +197,9 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
     troubles = () if known.pool is None else context.plane.troubles(known.pool)
     sees_all = context.viewer.is_operator
     trouble = explanations.trouble(known, troubles, sees_all=sees_all)
-    return explanations.why(known, standstill=standstill, sees_all=sees_all, trouble=trouble)
+    return explanations.why(
+        known, standstill=standstill, sees_all=sees_all, trouble=trouble, funds=funds
+    )
 
 
 @router.post("/workloads/{workload}/hold")
