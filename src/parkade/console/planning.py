@@ -16,8 +16,10 @@ from parkade.wire.problems import MOST_FAULTS, Fault, Problem, faults
 M = TypeVar("M", bound=BaseModel)
 Faults = dict[str, list[str]]
 """By field what is wrong there; under "" what is about none."""
-COUNTS = frozenset({"nodes"})
+COUNTS = frozenset({"nodes", "keep"})
+NEEDED = frozenset({"nodes", "reason"})
 MOST_DIGITS = 9
+"""No count of a form may have more."""
 
 
 def digest_of(fields: Mapping[str, str], names: Iterable[str]) -> str:
@@ -29,9 +31,14 @@ def digest_of(fields: Mapping[str, str], names: Iterable[str]) -> str:
 def request_of(
     kind: type[M], fields: Mapping[str, str], names: Iterable[str]
 ) -> tuple[M | None, Faults]:
-    """The request of the fields that are filled in, or None and every fault."""
+    """The request of the fields that are filled in, or None and every fault; `NEEDED` ones count
+    as filled in."""
     known = tuple(names)
-    given = {name: _value(name, fields[name]) for name in known if fields.get(name)}
+    given = {
+        name: _value(name, fields[name])
+        for name in known
+        if fields.get(name) or (name in NEEDED and name in fields)
+    }
     try:
         return kind.model_validate(given), {}
     except ValidationError as error:
@@ -52,6 +59,12 @@ def by_field(listed: Iterable[Fault], names: tuple[str, ...]) -> Faults:
     return found
 
 
+def whole(text: str) -> int | str:
+    """A whole number as such, cut where it is beyond every bound; other text as it stands."""
+    digits = text.removeprefix("-")
+    is_whole = digits.isascii() and digits.isdecimal()
+    return int(text[: MOST_DIGITS + 1]) if is_whole else text
+
+
 def _value(name: str, text: str) -> Any:
-    is_count = name in COUNTS and text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
-    return int(text) if is_count else text
+    return whole(text) if name in COUNTS else text
