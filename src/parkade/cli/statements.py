@@ -62,7 +62,7 @@ def _render(answer: "wire.Statement") -> None:
         ],
         empty="Nothing moved.",
         right="AMOUNT GPUS PRICE",
-        drops="WINDOW GPUS",
+        whole="AT KIND AMOUNT GPUS PRICE",
     )
     for each in answer.transfers:
         for node in each.missing:
