@@ -2,6 +2,11 @@
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
+from parkade.control.clock import SystemClock
+from parkade.core.workloads.observed import EnginePhase
+from parkade.ports import RankExit
 from tests.api.town import Town
 from tests.waits import until
 
@@ -31,3 +36,34 @@ def test_a_statement_whose_range_ends_before_it_begins_is_refused(town: Town) ->
     window = {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}
     refused = town.get("/statement", owner, **window)
     assert refused.status_code == 422 and "before the end" in refused.json()["detail"]
+
+
+def test_a_payout_tells_the_guests_shape_price_and_time_and_not_its_name(fresh: Town) -> None:
+    pool = fresh.pool()
+    _, owner = fresh.org()
+    _, guest = fresh.org()
+    fresh.done(fresh.post("/reservations", {"market": pool, "nodes": 8, "name": "mine"}, owner))
+    fresh.done(fresh.post("/reservations/mine/lend", {"floor": "1"}, owner))
+    workload = fresh.submit(pool, guest, nodes=2, gpus=2)
+    attempt = fresh.wait_for_attempt(pool, workload)
+    seen = fresh.running(attempt)
+    fresh.observe(pool, seen)
+    now_us = SystemClock().now_us()
+    exits = tuple(RankExit(rank=rank, code=0, signal=None) for rank in range(2))
+    gone = replace(seen, phase=EnginePhase.RELEASED, released_us=now_us, exits=exits)
+    fresh.observe(pool, gone)
+
+    def payouts() -> list[dict[str, object]]:
+        lines = fresh.done(fresh.get("/statement", owner))["transfers"]
+        return [line for line in lines if line["kind"] == "payout"]
+
+    until(payouts)
+    (line,) = payouts()
+    (charge, *_) = [
+        it
+        for it in fresh.done(fresh.get("/statement", guest))["transfers"]
+        if it["workload"] == workload
+    ]
+    assert line["gpus"] == 4 and line["price"] == charge["price"]
+    assert line["start"] == charge["start"] and line["workload"] is None
+    assert workload not in str(line) and attempt not in str(line)
