@@ -91,7 +91,7 @@ class MarketFigures:
         self._waits = {name: it.waits for name, it in world.records.reservations.items()}
         self._refreshed_us = 0
         self._is_changed = True
-        self.refresh(world, steady_us=EVERY_US)
+        self.refresh(world, now_us=world.records.now_us, steady_us=EVERY_US)
 
     def follow(self, world: World, committed: Committed) -> None:
         """Counts what was committed."""
@@ -144,7 +144,7 @@ class MarketFigures:
         longest_us = waits.longest_us if is_longest else waited_us // times
         _add(self.late, market, int(longest_us > allowed_us))
 
-    def refresh(self, world: World, *, steady_us: int) -> None:
+    def refresh(self, world: World, *, now_us: int, steady_us: int) -> None:
         """New gauges, where something changed and the last are old. Cost grows with the nodes, what
         is on them, and the workloads that live."""
         if not self._is_changed or steady_us - self._refreshed_us < EVERY_US:
@@ -154,7 +154,7 @@ class MarketFigures:
         known = records.reservations
         self._waits = {name: it for name, it in self._waits.items() if name in known}
         phases = _phases(world)
-        gpus = _gpus(world)
+        gpus = _gpus(world, now_us)
         self.figures = Figures(
             markets={
                 name: MarketGauges(
@@ -184,7 +184,7 @@ def _phases(world: World) -> dict[str, dict[Phase, int]]:
     return found
 
 
-def _gpus(world: World) -> dict[str, dict[str, int]]:
+def _gpus(world: World, now_us: int) -> dict[str, dict[str, int]]:
     """By market, its GPUs by what they do."""
     records = world.records
     found = {name: dict.fromkeys(USES, 0) for name in records.markets}
@@ -197,7 +197,7 @@ def _gpus(world: World) -> dict[str, dict[str, int]]:
             uses[use] += gpus
             uses["idle"] -= gpus
         uses["idle"] += node.gpus
-    for name, lent in lent_now(world, records.reservations.values()).items():
+    for name, lent in lent_now(world, records.reservations.values(), now_us).items():
         uses = found[records.reservations[name].market]
         gpus = min(lent.gpus, uses["spot"])
         uses["lent"] += gpus
