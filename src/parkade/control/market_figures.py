@@ -199,7 +199,7 @@ def _gpus(world: World, now_us: int) -> dict[str, dict[str, int]]:
         uses["idle"] += node.gpus
     for name, lent in lent_now(world, records.reservations.values(), now_us).items():
         uses = found[records.reservations[name].market]
-        gpus = min(lent.gpus, uses["spot"])
+        gpus = min(lent.gpus or 0, uses["spot"])
         uses["lent"] += gpus
         uses["spot"] -= gpus
     return found
