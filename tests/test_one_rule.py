@@ -114,6 +114,7 @@ def sets_price(price: str) -> Callable[[Value], bool]:
         pay_as_you_go_micros=None,
         reservation_rate_micros=None,
         public_floor_micros=None,
+        is_meant=True,
     )
     return lambda value: is_decided(replace(nothing, **{f"{price}_micros": micros(value)}))
 

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from parkade.cli import screen
-from parkade.cli.submit import document_of, saving
+from parkade.cli.submit import document_of, folder_from_here, saving
 from parkade.wire.spec import CheckpointTerms
 from parkade.wire.workloads import Seat
 
@@ -49,6 +49,18 @@ def test_flags_take_the_place_of_what_a_file_says_of_checkpoints(
     assert made == found
     if made is not None:
         CheckpointTerms.model_validate(made)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [(".", ""), ("runs/a", "/runs/a"), ("../x", "/../x"), ("/home/lab", None)],
+)
+def test_a_relative_workdir_is_one_from_here(
+    written: str, meant: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    expected = written if meant is None else str(Path(f"{tmp_path}{meant}").resolve())
+    assert folder_from_here(written) == expected
 
 
 def test_a_program_is_asked_in_one_way() -> None:

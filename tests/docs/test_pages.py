@@ -8,10 +8,9 @@ import pytest
 from typer.main import get_command
 
 from parkade.api import create_app
-from parkade.api.metrics import exposition
+from parkade.api.metric_table import TABLE
 from parkade.cli import exit_codes
 from parkade.cli.app import app
-from parkade.control.answers import Health
 from parkade.control.plane import Plane
 from parkade.core.units.refusal import Reason
 from parkade.core.workloads.life import Cause, Phase
@@ -159,25 +158,18 @@ def test_the_terms_are_those_of_a_pool() -> None:
             assert default == told, name
 
 
-def test_the_metrics_are_those_that_are_scraped() -> None:
-    told = [row[0].strip("`") for row in table(DOCS / "operate.md", "Watching")]
-    health = Health(
-        is_running=True,
-        epoch=1,
-        sequence=1,
-        is_clock_doubted=False,
-        clock_behind_us=0,
-        frozen_markets=(),
-        silent_pools=(),
-        waiting=0,
-        entered=0,
-        commits=0,
-        commands=0,
-        refused_internal=0,
-        commit_us=0,
-        clearing_us=0,
-    )
-    shown = re.findall(r"^(parkade_\w+) ", exposition(health).decode(), re.MULTILINE)
+def test_the_metrics_are_those_of_the_table_that_makes_them() -> None:
+    told = table(DOCS / "metrics.md", "The writer and the market")
+    shown = [
+        [
+            f"`{row.shown}`",
+            row.kind,
+            ", ".join(f"`{label}`" for label in row.labels),
+            row.means,
+            row.worry,
+        ]
+        for row in TABLE
+    ]
     assert told == shown
 
 

@@ -33,7 +33,13 @@ OF_AGENTS = ("agent/", "engines/")
 LIVES = 4
 MOST_LIVES = 30
 # `parkade status` looks at the bid in the middle of its way.
-OF_SHOWING = {"cli/choosing.py", "cli/login.py", "cli/workloads.py", "wire/shown.py"}
+OF_SHOWING = {
+    "api/etags.py",
+    "cli/choosing.py",
+    "cli/login.py",
+    "cli/workloads.py",
+    "wire/shown.py",
+}
 # `check` sums the ledger after each event in tests; it is named where it moves money.
 NAMED_LATER = {"core/ledger/accounts.py"}
 # A look at the writer's clock, before a token is believed; and what waits for others' changes.

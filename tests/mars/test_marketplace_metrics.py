@@ -67,7 +67,7 @@ def expressions() -> list[str]:
     rules = yaml.safe_load(shipped_text("marketplace-rules.yaml"))
     asked = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
     asked = [each.removeprefix("absent(parkade_up) or ") for each in asked]
-    bare = [re.split(r" (?:>|<|==) \d+$", each)[0] for each in asked]
+    bare = [re.split(r" (?:>|<|==|!=) \d+$", each)[0] for each in asked]
     board = json.loads(shipped_text("marketplace-dashboard.json"))
     return bare + [target["expr"] for panel in board["panels"] for target in panel["targets"]]
 

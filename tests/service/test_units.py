@@ -26,19 +26,20 @@ WORKS = "echo process $$; while [ ! -e go ]; do sleep 0.05; done; echo done"
 def test_units_name_the_program_and_none_that_was_changed_is_replaced_unasked(
     tmp_path: Path,
 ) -> None:
-    written = write_units(tmp_path, bin_folder=BIN, replaces=False)
+    folder = tmp_path / "not yet there"
+    written = write_units(folder, bin_folder=BIN, replaces=False)
     assert [path.name for path in written] == list(NAMES)
     for path in written:
         for command in sections(path.read_text())["ExecStart"]:
             assert command.startswith("/opt/parkade/bin/parkade ")
-    write_units(tmp_path, bin_folder=BIN, replaces=False)
+    write_units(folder, bin_folder=BIN, replaces=False)
     changed = written[1]
     changed.write_text("mine")
     with pytest.raises(FileExistsError, match="--replace"):
-        write_units(tmp_path, bin_folder=Path("/other"), replaces=False)
+        write_units(folder, bin_folder=Path("/other"), replaces=False)
     assert changed.read_text() == "mine"
     assert "/other" not in written[2].read_text(), "nothing is written then"
-    write_units(tmp_path, bin_folder=BIN, replaces=True)
+    write_units(folder, bin_folder=BIN, replaces=True)
     assert changed.read_text() == unit(changed.name, bin_folder=BIN)
 
 

@@ -1,5 +1,6 @@
 """The FastAPI app: every route under `/v1`, one authentication, one way of saying no."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -7,8 +8,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from prometheus_client.registry import Collector
 
 from parkade import __version__
-from parkade.api import problems
+from parkade.api import etags, problems
 from parkade.api.bounds import RequestBounds
+from parkade.api.context import PLANS
 from parkade.api.docs_page import POLICY, docs_page
 from parkade.api.healing_metrics import HealingCollector
 from parkade.api.logins import Logins
@@ -54,7 +56,7 @@ NOUNS = (
     logins,
     receivers,
 )
-REFUSED = {401, 402, 403, 404, 408, 409, 413, 421, 422, 500, 503}
+REFUSED = {401, 402, 403, 404, 408, 409, 412, 413, 421, 422, 500, 503}
 _SCHEMA_OF = "#/components/schemas/{model}"
 
 
@@ -88,10 +90,11 @@ def create_app(
         most=settings.most_streams,
         most_per_token=settings.most_streams_per_token,
     )
-    problems.install(app)
-    app.add_middleware(RequestBounds, settings=settings)
+    refusals = problems.Refusals()
+    problems.install(app, refusals)
+    app.add_middleware(RequestBounds, settings=settings, refusals=refusals)
     app.include_router(_v1())
-    app.include_router(_house(plane, collectors))
+    app.include_router(_house(plane, refusals.counts, collectors))
     app.include_router(_docs(app))
     _describe_problems(app)
     return app
@@ -107,9 +110,25 @@ def _describe_problems(app: FastAPI) -> None:
     def whole() -> dict[str, Any]:
         described = describe()
         described["components"]["schemas"].update({"Problem": schema, **parts})
+        _describe_tags(described["paths"])
         return described
 
     app.openapi = whole  # type: ignore[method-assign]
+
+
+def _describe_tags(paths: dict[str, Any]) -> None:
+    """Puts `ETag` and `If-Match` into the description, where they are answered and taken."""
+    tag = {"type": "string", "minLength": 1, "maxLength": etags.LONGEST}
+    says = "an ETag; the change is made only where nothing was decided about it since"
+    taken = {"name": "If-Match", "in": "header", "required": False, "schema": tag}
+    for path, methods in paths.items():
+        if path in etags.TAGGED:
+            told = {"description": "of what people decide about it", "schema": tag}
+            methods["get"]["responses"]["200"]["headers"] = {"ETag": told}
+        if path.startswith(tuple(f"{it}/" for it in etags.TAGGED)) and not path.endswith(PLANS):
+            for each in (methods[name] for name in methods if name == "post"):
+                kept = [it for it in each.get("parameters", ()) if it["name"] != "If-Match"]
+                each["parameters"] = [*kept, {**taken, "description": says}]
 
 
 def _docs(app: FastAPI) -> APIRouter:
@@ -137,7 +156,9 @@ def _v1() -> APIRouter:
     return router
 
 
-def _house(plane: Plane, collectors: tuple[Collector, ...]) -> APIRouter:
+def _house(
+    plane: Plane, refusals: Mapping[str, int], collectors: tuple[Collector, ...]
+) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
@@ -158,7 +179,7 @@ def _house(plane: Plane, collectors: tuple[Collector, ...]) -> APIRouter:
     async def metrics() -> Response:
         """For Prometheus."""
         healing = HealingCollector(plane.healing_figures(), plane.health_intake)
-        page = exposition(plane.health(), healing, *collectors)
+        page = exposition(plane.health(), plane.market_figures(), refusals, healing, *collectors)
         return Response(page, media_type=CONTENT_TYPE)
 
     return router

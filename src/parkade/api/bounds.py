@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from parkade.api.problems import answer
+from parkade.api.problems import Refusals
 from parkade.api.settings import ApiSettings
 from parkade.wire.problems import Problem, problem
 
@@ -20,8 +20,9 @@ from parkade.wire.problems import Problem, problem
 class RequestBounds:
     """An ASGI layer that answers before more than the bounds is held in memory, or waited for."""
 
-    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ApiSettings, refusals: Refusals) -> None:
         self._app = app
+        self._refusals = refusals
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,7 +35,7 @@ class RequestBounds:
             most = self._settings.most_agent_body_bytes
         refused = _unfit(scope["headers"], most, self._settings.hosts)
         if refused is not None:
-            await _close_with(refused)(scope, receive, send)
+            await _close_with(self._refusals, refused)(scope, receive, send)
             return
         await self._pass_on(scope, _Body(receive, most, self._settings.body_s), send)
 
@@ -50,7 +51,7 @@ class RequestBounds:
             await self._app(scope, body.receive, watched)
         except _Over as over:
             if not has_begun:
-                await _close_with(over.problem)(scope, body.receive, send)
+                await _close_with(self._refusals, over.problem)(scope, body.receive, send)
 
 
 class _Over(BaseException):
@@ -127,10 +128,10 @@ def _too_large(most: int) -> Problem:
     return problem("body_too_large", f"the body is larger than {most} bytes")
 
 
-def _close_with(refused: Problem) -> ASGIApp:
+def _close_with(refusals: Refusals, refused: Problem) -> ASGIApp:
     """The answer, and the end of the connection, as what follows on it cannot be trusted. Not where
     a body is too large: its sender still sends, and would not read the answer to the end."""
-    response = answer(refused)
+    response = refusals.answer(refused)
     if refused.code != "body_too_large":
         response.headers["Connection"] = "close"
     return response

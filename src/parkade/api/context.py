@@ -5,12 +5,13 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, NoReturn, Protocol, TypeVar, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from starlette.datastructures import State
+from starlette.datastructures import MutableHeaders, State
 
+from parkade.api import etags
 from parkade.api.problems import problem, refused
 from parkade.api.settings import ApiSettings
 from parkade.api.streams import Place, Streams
@@ -63,13 +64,17 @@ class OfAnOrg(Protocol):
 class RequestContext:
     """One authenticated request: its viewer, and the plane as that viewer may use it."""
 
-    def __init__(self, state: State, digest: str, viewer: Viewer) -> None:
+    def __init__(
+        self, state: State, digest: str, viewer: Viewer, headers: MutableHeaders | None = None
+    ) -> None:
         self.plane = cast(Plane, state.plane)
         self.settings = cast(ApiSettings, state.settings)
         self.viewer = viewer
         self._streams = cast(Streams, state.streams)
         self._digest = digest
         self.key: Idempotency | None = None
+        self.if_match: str | None = None
+        self._headers = headers
 
     async def change(
         self,
@@ -88,6 +93,7 @@ class RequestContext:
                 idempotency=self.key,
                 token=self.viewer.token,
                 look=look,
+                check=self._check,
                 show=show,
             ),
             org=self.viewer.org,
@@ -95,6 +101,15 @@ class RequestContext:
         if isinstance(outcome, Refusal):
             raise refused(outcome)
         return cast(T, outcome.shown)
+
+    def _check(self, world: World, found: object) -> Refusal | None:
+        """Refuses where what was found is not as the asker saw it."""
+        return None if self.if_match is None else etags.refused(world, found, self.if_match)
+
+    def tag(self, tag: str) -> None:
+        """The answer has this `ETag`."""
+        if self._headers is not None:
+            self._headers["ETag"] = tag
 
     async def execute(self, command: AnyCommand, show: Callable[[World, int, Decided], T]) -> T:
         """The same for a command that names nothing to be found first."""
@@ -191,6 +206,7 @@ def refuse_partner(viewer: Viewer, path: str) -> None:
 
 async def agent_context(
     request: Request,
+    response: Response,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> RequestContext:
     """Authenticates; the idempotency key is bound to the user and to all of the request."""
@@ -208,8 +224,9 @@ async def agent_context(
     if request.method != "GET" and not _is_plan(request):
         refuse_if_it_only_looks(viewer)
     _refuse_unknown_parameters(request)
-    made = RequestContext(request.app.state, digest, viewer)
+    made = RequestContext(request.app.state, digest, viewer, response.headers)
     made.key = await _idempotency(request, viewer)
+    made.if_match = _if_match(request)
     return made
 
 
@@ -251,6 +268,15 @@ async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
     return Idempotency(
         principal=viewer.user, key=key, request_digest=hashlib.sha256(whole).hexdigest()
     )
+
+
+def _if_match(request: Request) -> str | None:
+    wanted = request.headers.get("If-Match")
+    if wanted is None or request.method == "GET" or _is_plan(request):
+        return None
+    if not 0 < len(wanted) <= etags.LONGEST:
+        raise problem("invalid", f"If-Match: at most {etags.LONGEST} characters")
+    return wanted
 
 
 async def context(

@@ -40,7 +40,19 @@ def problem(code: str, detail: str) -> ProblemError:
     return ProblemError(wire.problem(code, detail))
 
 
-def answer(problem: Problem) -> JSONResponse:
+class Refusals:
+    """How many requests were refused, by code, since the server's start."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    def answer(self, problem: Problem) -> JSONResponse:
+        """The problem as a response, counted."""
+        self.counts[problem.code] = self.counts.get(problem.code, 0) + 1
+        return _response(problem)
+
+
+def _response(problem: Problem) -> JSONResponse:
     """A problem as a response."""
     headers = {"Retry-After": "1"} if problem.status in (429, 503) else {}
     if problem.status == 401:
@@ -50,8 +62,9 @@ def answer(problem: Problem) -> JSONResponse:
     )
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, refusals: Refusals) -> None:
     """Every exception that may leave a route gets its problem."""
+    answer = refusals.answer
 
     @app.exception_handler(ProblemError)
     async def on_problem(_: Request, error: ProblemError) -> Response:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from parkade.service.withdrawn import Withdrawn
 
 admin = typer.Typer(
-    help="Back up, restore and verify the journal; write units and manual pages.",
+    help="Back up, restore, verify and move the journal; write units and manual pages.",
     no_args_is_help=True,
 )
 
@@ -106,6 +106,53 @@ def restore(
                 typer.confirm("End these when the server starts, and let agents obey?", abort=True)
             accept(settings, found)
     print("The next start of the server is obeyed by agents of before.")
+
+
+@admin.command()
+def migrate(
+    to: Annotated[str, typer.Argument(help="postgresql://USER@SERVER/NAME.", metavar="ADDRESS")],
+    data_folder: DataFolder = None,
+) -> None:
+    """Move the journal from its file into a database, and verify it there; the server is stopped.
+
+    What is moved has the digest of the file's last entry, or nothing is changed.
+    """
+    with explained():
+        from parkade.service.migrating import migrate as move
+
+        settings = _settings(data_folder, None)
+        done = move(settings, to)
+    print(f"{to}: {_counted(done.whole)}; verified, digest {done.digest[:16]}")
+    print(f"The file of before is in {done.aside}.")
+    print(f"Start the server with --data-folder {settings.data_folder} --database {to}")
+
+
+@admin.command()
+def upgrade(
+    place: Annotated[
+        Path | None,
+        typer.Argument(help="A data folder or a backup; default: as for `up`.", metavar="[PLACE]"),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Look only; without it there is nothing to do.")
+    ] = False,
+) -> None:
+    """Say whether this version can go on with a journal, while an earlier one runs on it.
+
+    The upgrade itself is the start of the new version: what runs on the nodes goes on meanwhile.
+    """
+    if not check:
+        fail("a start upgrades by itself; --check says before what it would do", exit_code=2)
+    with explained():
+        from parkade import __version__
+        from parkade.service.migrating import look_ahead
+
+        where = place or _settings(None, None).data_folder
+        found = look_ahead(where)
+    steps = found.to_schema - found.from_schema
+    tables = f"tables {found.from_schema} → {found.to_schema}" if steps else "tables as they are"
+    print(f"{where}: parkade {__version__} can go on: {_counted(found.whole)}; {tables}")
+    print(f"Digest of the last entry: {found.digest[:16]}. Take a backup, then restart the server.")
 
 
 @admin.command()

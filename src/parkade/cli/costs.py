@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 Org = Annotated[str | None, typer.Option(help="Default: your org; for operators all.")]
 Start = Annotated[
-    str | None, typer.Option("--from", help="Like 2026-01-31, -7d. Default: this month.")
+    str | None, typer.Option("--from", "--start", help="Like 2026-01-31, -7d. Default: this month.")
 ]
-End = Annotated[str | None, typer.Option("--to", help="As --from; exclusive.")]
+End = Annotated[str | None, typer.Option("--to", "--end", help="As --from; exclusive.")]
 COLUMNS = ("month", "org", "of", "gpu_hours", "used", "reserved", "received", "net")
 
 

@@ -136,13 +136,15 @@ def status(
             print(caller.model_dump_json(indent=2))
             return
         live = client.list_workloads(limit=1000).workloads
-        orgs = {org.org: org.balance for org in client.orgs().orgs}
+        orgs = {org.org: org for org in client.orgs().orgs}
+        own = orgs.get(caller.org)
         running = sum(each.attempt is not None for each in live)
         fields(
             [
                 ("server", f"{client.server} ({caller.server})"),
                 ("you", f"{caller.user}, {caller.role} of {caller.org}"),
-                ("balance", orgs.get(caller.org)),
+                ("balance", own and own.balance),
+                ("house account", own and own.house),
                 ("workloads", f"{running} on seats, {len(live) - running} waiting"),
                 *_troubles(client.standing()),
             ]

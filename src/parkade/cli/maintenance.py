@@ -22,9 +22,9 @@ Force = Annotated[
 @maintenance.command()
 def schedule(
     nodes: Annotated[list[str], typer.Argument(help="Nodes.")],
-    end: Annotated[str, typer.Option(help="Like --start.")],
+    end: Annotated[str, typer.Option("--end", "--to", help="Like --start.")],
     reason: Annotated[str, typer.Option("--reason", "-r", help="Shown with the nodes.")],
-    start: Annotated[str, typer.Option(help=WHEN)] = "now",
+    start: Annotated[str, typer.Option("--start", "--from", help=WHEN)] = "now",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -48,8 +48,12 @@ def list_(as_json: AsJson = False) -> None:
 @maintenance.command()
 def change(
     window: str,
-    start: Annotated[str | None, typer.Option(help="Another start; before it begins.")] = None,
-    end: Annotated[str | None, typer.Option(help="Another end; now is allowed.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", "--from", help="Another start; before it begins.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--end", "--to", help="Another end; now is allowed.")
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:

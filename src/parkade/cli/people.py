@@ -292,7 +292,8 @@ def _bounds(org: "wire.Org") -> None:
 
 
 def _orgs(answer: "wire.Orgs") -> None:
-    from parkade.cli.screen import table
+    from parkade.cli.screen import say, table
+    from parkade.wire.scalars import format_amount
 
     rows = [
         (
@@ -312,6 +313,8 @@ def _orgs(answer: "wire.Orgs") -> None:
         right="BALANCE FOLDERS HOLD",
         drops="CREATED HOLD FOLDERS",
     )
+    for house in (org.house for org in answer.orgs if org.house is not None):
+        say(f"The operator's own account, of fees and sales, holds {format_amount(house)}.")
 
 
 def _kept(kept: "wire.KeptFolders | None") -> tuple[object, object]:

@@ -33,6 +33,9 @@ def set_sheet(
     pay_as_you_go: Amount = None,
     reservation_rate: Amount = None,
     public_floor: Amount = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also where on-demand is below the floor.")
+    ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -47,6 +50,7 @@ def set_sheet(
         "pay_as_you_go": pay_as_you_go,
         "reservation_rate": reservation_rate,
         "public_floor": public_floor,
+        "is_meant": anyway or None,
     }
     with calling(as_json=as_json) as client:
         request = check({k: v for k, v in given.items() if v is not None}, SetPrices)

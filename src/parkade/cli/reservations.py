@@ -17,8 +17,12 @@ def reserve(
     name: Annotated[str | None, typer.Option(help="Name of the reservation.")] = None,
     market: Annotated[str | None, typer.Option(help="Needed if there are several.")] = None,
     org: Annotated[str | None, typer.Option(help="Its owner; operators only.")] = None,
-    start: Annotated[str, typer.Option(help="now, +2h, or 2026-01-31T12:00:00Z.")] = "now",
-    end: Annotated[str | None, typer.Option(help="Like --start; default: open-ended.")] = None,
+    start: Annotated[
+        str, typer.Option("--start", "--from", help="now, +2h, or 2026-01-31T12:00:00Z.")
+    ] = "now",
+    end: Annotated[
+        str | None, typer.Option("--end", "--to", help="Like --start; default: open-ended.")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it costs; buy nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -79,7 +83,10 @@ def end(
 def extend(
     reservation: str,
     end: Annotated[
-        str, typer.Option(help="+2h: two hours after its present end; or like 2026-01-31.")
+        str,
+        typer.Option(
+            "--end", "--to", help="+2h: two hours after its present end; or like 2026-01-31."
+        ),
     ],
     plan: Plan = False,
     as_json: AsJson = False,

@@ -29,9 +29,9 @@ def statement(
         ),
     ] = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="Like 2026-01-31, yesterday, -7d.")
+        str | None, typer.Option("--from", "--start", help="Like 2026-01-31, yesterday, -7d.")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="As --from; exclusive.")] = None,
+    end: Annotated[str | None, typer.Option("--to", "--end", help="As --from; exclusive.")] = None,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print the lines as CSV.", rich_help_panel="Output")
     ] = False,
@@ -89,7 +89,7 @@ def _render(answer: "wire.Statement") -> None:
         ],
         empty="Nothing moved.",
         right="AMOUNT GPUS PRICE",
-        drops="WINDOW GPUS",
+        whole="AT KIND AMOUNT GPUS PRICE",
     )
     for each in answer.transfers:
         for node in each.missing:

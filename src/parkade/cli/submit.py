@@ -1,5 +1,6 @@
 """`parkade submit`, its dry run `parkade plan`, and `parkade run`: the same options for all."""
 
+import os
 import shlex
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -126,7 +127,7 @@ def submit(
         "env_file": env_file,
         "image": image,
         "storage": storage or None,
-        "workdir": workdir,
+        "workdir": workdir and folder_from_here(workdir),
         "retry": together(failures=failures),
         "priority": priority,
     }
@@ -163,6 +164,11 @@ def _run(client: "Client", answer: "wire.Workload", *, as_json: bool) -> NoRetur
         client.cancel(name)
         warn(f"{name} is told to leave, within its market's notice; parkade logs -f {name}")
         raise
+
+
+def folder_from_here(written: str) -> str:
+    """A relative path from where the command runs; an absolute one is the node's, and stays."""
+    return os.path.abspath(written)  # noqa: PTH100 - `..` goes away as a shell's `cd` has it
 
 
 def _command(words: list[str] | None) -> str | None:

@@ -282,6 +282,9 @@ def one(answer: "wire.Workload") -> None:
     attempt = answer.attempt
     stop = attempt.stop if attempt else None
     checkpoint = None if answer.checkpoint_step is None else f"step {answer.checkpoint_step}"
+    if attempt is not None and attempt.checkpoint is not None:
+        checkpoint = f"step {attempt.checkpoint_step} at {attempt.checkpoint:%Y-%m-%d %H:%M:%S}"
+    files = f"orgs/{answer.org}/workloads/{answer.workload} of its pool's data folder"
     fields(
         [
             ("workload", f"{answer.workload} {answer.name}"),
@@ -314,6 +317,7 @@ def one(answer: "wire.Workload") -> None:
             ("submitted", answer.submitted),
             ("not before", answer.not_before),
             ("ended", answer.ended),
+            ("files", files if answer.attempts and answer.members is None else None),
             ("files kept until", answer.folder_until),
             ("command", lines(command_shown(answer.spec.command))),
             ("workdir", answer.spec.workdir),

@@ -38,6 +38,9 @@ class AccountStatement(msgspec.Struct, frozen=True, kw_only=True):
     balance: int
     transfers: tuple[StatedTransfer, ...]
 
+    guests: tuple[StatedTransfer, ...] = ()
+    """What guests paid in the entries in which the account earned by lending."""
+
 
 class Archive:
     """The committed journal and its transfers, to be read."""
@@ -61,12 +64,14 @@ class Archive:
         store = self._store
         until = store.last_sequence()  # So that all that is read is of one commit.
         lines = store.statement(account, from_us=from_us, to_us=to_us, until=until)
+        earned = [it.sequence for it in lines if it.transfer.kind is TransferKind.PAYOUT]
         return AccountStatement(
             opening=0
             if from_us is None
             else store.balance(account, before_us=from_us, until=until),
             balance=store.balance(account, before_us=None, until=until),
             transfers=tuple(lines),
+            guests=tuple(store.charges(earned)),
         )
 
     async def pages(

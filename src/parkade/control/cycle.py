@@ -44,6 +44,7 @@ Committed = tuple[tuple[int, AnyEvent], ...]
 Outcome = Decided | Refusal
 Look = Callable[[World, int], Any]
 Show = Callable[[World, int, Decided, Any], Any]
+Check = Callable[[World, Any], Refusal | None]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,15 +52,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     `idempotency`: the request's name, where it shall have its effect once only. `token`: the name
     of the token it was sent with, refused where that is good no more. `look` finds what the
-    command is about before it is decided, or refuses; `show` makes the answer of the world right
-    after the command, the decision, and what `look` found. Both must be short and take nothing
-    mutable along.
+    command is about before it is decided, or refuses; `check` refuses by what was found, unless the
+    request is a repeated one; `show` makes the answer of the world right after the command, the
+    decision, and what `look` found. All must be short and take nothing mutable along.
     """
 
     command: AnyCommand
     idempotency: Idempotency | None = None
     token: str | None = None
     look: Look | None = None
+    check: Check | None = None
     show: Show | None = None
 
 
@@ -164,7 +166,7 @@ class Cycle:
         found = self._look(asked, now_us)
         if isinstance(found, Refusal):
             return found
-        outcome = self._decide_once(asked, now_us)
+        outcome = self._decide_once(asked, found, now_us)
         if asked.show is None or isinstance(outcome, Refusal):
             return outcome
         try:
@@ -185,10 +187,12 @@ class Cycle:
         user = self.world.records.users[token.user]
         return token.is_good(user, self.world.records.orgs[user.org], now_us)
 
-    def _decide_once(self, asked: Asked, now_us: int) -> Outcome:
+    def _decide_once(self, asked: Asked, found: Any, now_us: int) -> Outcome:
         name = asked.idempotency
         if name is not None and (kept := self._recall(name)) is not None:
             return kept
+        if asked.check is not None and (refused := asked.check(self.world, found)) is not None:
+            return refused
         before = self.sequence
         outcome = self._decide(asked.command, now_us)
         if name is not None and not (isinstance(outcome, Refusal) and outcome.reason in _NOT_KEPT):

@@ -27,6 +27,7 @@ from parkade.control.healing_figures import HealingFigures
 from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import Waiting, WaitingCommand, WaitingView, resolve
 from parkade.control.logs import Relay
+from parkade.control.market_figures import MarketFigures
 from parkade.control.outbox import desired_attempt
 from parkade.control.scrub import Scrub
 from parkade.control.settings import PlaneSettings
@@ -112,6 +113,10 @@ class Plane:
     def healing_figures(self) -> HealingFigures:
         """What is told of Mars in numbers, without waiting for the writer."""
         return self._writer.healing
+
+    def market_figures(self) -> MarketFigures:
+        """What is told of the market in numbers, without waiting for the writer."""
+        return self._writer.market
 
     def viewer(self, digest: str) -> Viewer | None:
         """The user of a token, by the token's digest; None where it is unknown, revoked, expired,

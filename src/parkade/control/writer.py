@@ -19,6 +19,7 @@ from parkade.control.feed import Feed
 from parkade.control.healing_figures import HealingFigures
 from parkade.control.inbox import Inbox, Waiting, WaitingCommand, WaitingView, resolve
 from parkade.control.intake import Intake
+from parkade.control.market_figures import MarketFigures
 from parkade.control.outbox import Outbox
 from parkade.control.recover import Recovering, recover
 from parkade.control.rules import Rules
@@ -112,6 +113,7 @@ class Writer:
         self.outbox = Outbox(world, sequence=sequence, digest=self._cycle.digest)
         self.viewers = Viewers(world)
         self.healing = HealingFigures(world)
+        self.market = MarketFigures(world)
         self.desired_bell = Bell()
         started_us = self._clock.steady_us()
         self.intake = Intake(
@@ -165,7 +167,9 @@ class Writer:
         if is_sure:
             self._clear_one(now_us)
         self._snapshots.follow(cycle.world, cycle.sequence, now_us)
-        self.healing.refresh(cycle.world, now_us=now_us, steady_us=self._clock.steady_us())
+        steady_us = self._clock.steady_us()
+        self.healing.refresh(cycle.world, now_us=now_us, steady_us=steady_us)
+        self.market.refresh(cycle.world, now_us=now_us, steady_us=steady_us)
         return Turn(outcomes=outcomes, idle_us=self._idle_us(now_us))
 
     def present_us(self) -> int:
@@ -248,6 +252,7 @@ class Writer:
         started_us = self._clock.steady_us()
         outcomes, committed = self._cycle.take_commands(now_us, asked)
         self._commit_us = self._clock.steady_us() - started_us
+        self.market.commits.note(self._commit_us)
         self._commits += 1
         self._commands += len(asked)
         self._dependencies.crash_point("before_answer")
@@ -275,6 +280,7 @@ class Writer:
             self._schedule.freeze(market)
         ended_us = self._clock.steady_us()
         self._clearing_us = ended_us - started_us
+        self.market.clearings.note(self._clearing_us)
         self._schedule.cleared(market, now_us=now_us, started_us=started_us, ended_us=ended_us)
         self._publish(committed)
 
@@ -284,6 +290,7 @@ class Writer:
         events = tuple(event for _, event in committed)
         self.viewers.publish(self._cycle.world, committed)
         self.healing.follow(committed)
+        self.market.follow(self._cycle.world, committed)
         self._schedule.ask(self._dependencies.rules.urgent_markets(self._cycle.world, events))
         if self.outbox.follow(self._cycle.world, committed, self._cycle.digest):
             self.desired_bell.ring()

@@ -144,6 +144,10 @@ class Store(Protocol):
         to `until`, in micro-units."""
         ...
 
+    def charges(self, sequences: Sequence[int]) -> Sequence[StatedTransfer]:
+        """What users paid for work in these entries, in the journal's order."""
+        ...
+
     def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
         """Every transfer of the entries in (after, until], in the journal's order."""
         ...

@@ -58,7 +58,7 @@ def take_backup(settings: ServiceSettings, to: Path) -> WholeJournal:
         if settings.database:
             _copy_database(settings, beside)
         else:
-            _copy(journal_path(settings.data_folder), beside)
+            copy_file(journal_path(settings.data_folder), beside)
         with damage_told(), contextlib.closing(open_sqlite_read_only(beside)) as store:
             found = check_whole(store, RULES)
         _sync(beside)
@@ -101,10 +101,10 @@ def _fill_folder(
     fresh = target.with_name(f".{target.name}.restoring")
     fresh.unlink(missing_ok=True)
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    _copy(backup, fresh)
+    copy_file(backup, fresh)
     _sync(fresh)
     lost, withdrawn = _lost(target, last)
-    aside = _move_aside(target)
+    aside = move_aside(target)
     fresh.rename(target)
     return aside, lost, withdrawn
 
@@ -112,7 +112,7 @@ def _fill_folder(
 def _fill_database(
     settings: ServiceSettings, backup: Path, _last: JournalEntry
 ) -> tuple[Path | None, int | None, Withdrawn | None]:
-    aside = _move_aside(head_path(settings).with_suffix(""))
+    aside = move_aside(head_path(settings).with_suffix(""))
     with (
         contextlib.closing(open_sqlite_read_only(backup)) as source,
         contextlib.closing(open_postgresql(settings.database, head=head_path(settings))) as target,
@@ -148,7 +148,9 @@ def _lost(target: Path, last: JournalEntry) -> tuple[int | None, Withdrawn | Non
         return lost, None
 
 
-def _move_aside(target: Path) -> Path | None:
+def move_aside(target: Path) -> Path | None:
+    """Moves a journal's file and what belongs to it into a new folder beside it, which is returned;
+    None where there is none."""
     present = [target.with_name(target.name + ending) for ending in _BESIDE]
     present = [path for path in present if path.exists()]
     if not present:
@@ -162,7 +164,7 @@ def _move_aside(target: Path) -> Path | None:
     return aside
 
 
-def _copy(source: Path, to: Path) -> None:
+def copy_file(source: Path, to: Path) -> None:
     """One consistent state, in a file that needs no other beside it."""
     if not source.is_file():
         raise StoreError(

@@ -156,6 +156,12 @@ class MemoryStore:
             for line in before
         )
 
+    def charges(self, sequences: Sequence[int]) -> Sequence[StatedTransfer]:
+        """What users paid for work in these entries, in the journal's order. Looks at all."""
+        asked = set(sequences)
+        whole = self.stated(after=0, until=self.last_sequence())
+        return [it for it in whole if it.sequence in asked and it.transfer.kind.is_paid_by_user]
+
     def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
         """See `ports.Store`; costs a pass over all transfers."""
         return [line for line in self._disk.transfers if after < line.sequence <= until]

@@ -6,7 +6,7 @@ Everything but `sqlite.py` and `postgresql.py` is the same SQL for every databas
 from parkade.store.lock import Holder, LockWatch, PostgresqlLeadership
 from parkade.store.postgresql import open_postgresql, postgresql_engine
 from parkade.store.sql import SqlStore
-from parkade.store.sqlite import open_sqlite, open_sqlite_read_only
+from parkade.store.sqlite import open_sqlite, open_sqlite_read_only, schema_of_file
 
 __all__ = [
     "Holder",
@@ -17,4 +17,5 @@ __all__ = [
     "open_sqlite",
     "open_sqlite_read_only",
     "postgresql_engine",
+    "schema_of_file",
 ]

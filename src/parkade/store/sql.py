@@ -293,6 +293,11 @@ class SqlStore:
             within = statements.within(None, before_us, until)
             return statements.balance(connection, account, within)
 
+    def charges(self, sequences: Sequence[int]) -> Sequence[StatedTransfer]:
+        """What users paid for work in these entries, in the journal's order."""
+        with self._reading() as connection:
+            return statements.charges(connection, sequences)
+
     def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
         """Every transfer of the entries in (after, until], in the journal's order."""
         query = (

@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from parkade.ports import StoreError
 from parkade.store.driver_error import line_of
 from parkade.store.head import HeadFile
+from parkade.store.migrations import schema_version
 from parkade.store.sql import SqlStore, no_crash_point
 
 _BUSY_TIMEOUT_MS = 5_000
@@ -57,6 +58,21 @@ def open_sqlite_read_only(path: Path) -> SqlStore:
     sa.event.listen(engine, "connect", _on_connect_to_read)
     sa.event.listen(engine, "begin", _on_begin)
     return _opened(engine, path, crash_point=no_crash_point, is_read_only=True)
+
+
+def schema_of_file(path: Path) -> int:
+    """How many steps the tables of a file have seen, also while a server writes to it."""
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    engine = sa.create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False)
+    )
+    try:
+        with engine.connect() as connection:
+            return schema_version(connection)
+    except sa.exc.DatabaseError as error:
+        raise StoreError(f"{path} could not be read: {line_of(error)}") from error
+    finally:
+        engine.dispose()
 
 
 def _opened(

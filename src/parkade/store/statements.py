@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from parkade.core.ledger.accounts import TransferKind
 from parkade.core.units.time import SECOND_US
 from parkade.ports import Moved, StatedTransfer
 from parkade.store.rows import moved_of, stated_of
@@ -17,6 +18,8 @@ from parkade.store.tables import transfers
 
 Conditions = Sequence[sa.ColumnElement[bool]]
 _SIDES = ((transfers.c.debit, True), (transfers.c.credit, False))
+_AT_ONCE = 500
+_PAID_BY_USERS = tuple(kind.value for kind in TransferKind if kind.is_paid_by_user)
 # A sum of amounts in two parts: SQLite has no whole numbers beyond 64 bits.
 _PART = 1_000_000_000
 _PARTS = (
@@ -67,6 +70,21 @@ def lines(
     both = sa.union_all(*sides).subquery()
     query = sa.select(both).order_by(both.c.sequence, both.c.position).limit(limit)
     return [stated_of(row) for row in connection.execute(query).mappings()]
+
+
+def charges(connection: sa.Connection, sequences: Sequence[int]) -> Sequence[StatedTransfer]:
+    """What users paid for work in these entries, in the journal's order; a few hundred entries are
+    asked for at a time."""
+    asked = sorted(set(sequences))
+    found: list[StatedTransfer] = []
+    for begin in range(0, len(asked), _AT_ONCE):
+        some = asked[begin : begin + _AT_ONCE]
+        query = sa.select(transfers).where(
+            transfers.c.sequence.in_(some), transfers.c.kind.in_(_PAID_BY_USERS)
+        )
+        ordered = query.order_by(transfers.c.sequence, transfers.c.position)
+        found += [stated_of(row) for row in connection.execute(ordered).mappings()]
+    return found
 
 
 def moved(

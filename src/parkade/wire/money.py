@@ -31,7 +31,8 @@ class MissingNode(Answer):
 class Transfer(Answer):
     """One movement of money from the account's side: `amount` is negative where it paid.
 
-    `price` is per GPU-hour over [start, end) where it was for use. `missing`: for a credit, the
+    `price` is per GPU-hour over [start, end) where it was for use; of what lending earned, these
+    and `gpus` are the guest's, and `price` is null where that changed. `missing`: for a credit, the
     nodes that were not there, at most 64; empty where the journal does not say.
     """
 

@@ -182,11 +182,14 @@ class Capped(Answer):
 class Org(Capped):
     """A customer, what its account holds, what it is granted, and what pools keep of it; null where
     no agent has told that yet. `disabled`: since when its tokens are refused; null: never.
-    `is_cap_of_operator`: an operator set its cap, and only an operator changes it."""
+    `is_cap_of_operator`: an operator set its cap, and only an operator changes it. `house`: of the
+    operators' org alone, what the account `operator` holds: fees, rates, what unreserved capacity
+    earned."""
 
     org: str
     created: Instant
     balance: Amount
+    house: Amount | None = None
     grant: Grant | None = None
     disabled: Instant | None = None
     kept: KeptFolders | None = None

@@ -239,11 +239,13 @@ class ChangeTerms(Request):
 
 
 class SetPrices(Request):
-    """A new price sheet; what is left out stays. Sold reservations keep their rate."""
+    """A new price sheet; what is left out stays. Sold reservations keep their rate. `is_meant`:
+    also where on-demand would cost less than the public floor."""
 
     pay_as_you_go: Price | None = None
     reservation_rate: Price | None = None
     public_floor: Price | None = None
+    is_meant: bool = False
 
 
 class NodeReason(Request):

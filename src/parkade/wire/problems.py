@@ -40,6 +40,7 @@ CODES: dict[str, Code] = {
     "already_exists": Code(409, EXIT_INVALID),
     "already_ended": Code(409, EXIT_INVALID),
     "conflict": Code(409, EXIT_INVALID),
+    "changed": Code(412, EXIT_INVALID),
     "not_found": Code(404, EXIT_NOT_FOUND),
     "unauthenticated": Code(401, EXIT_USAGE),
     "denied": Code(403, EXIT_DENIED),

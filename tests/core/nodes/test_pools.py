@@ -228,6 +228,7 @@ def test_terms_change_at_their_date_and_keep_the_prices_of_that_day() -> None:
             pay_as_you_go_micros=99,
             reservation_rate_micros=None,
             public_floor_micros=None,
+            is_meant=True,
         )
     )
     parkade.run(3599)
@@ -236,6 +237,29 @@ def test_terms_change_at_their_date_and_keep_the_prices_of_that_day() -> None:
     market = parkade.world.records.markets["pool"]
     assert market.terms.notice_us == 60 * SECOND_US and market.announced == ()
     assert market.terms.pay_as_you_go_micros == 99
+
+
+def test_on_demand_below_the_floor_is_refused_unless_it_is_meant() -> None:
+    parkade = Parkade()
+    floor = TERMS.public_floor_micros
+    below = commands.SetPrices(
+        by=None,
+        market="pool",
+        pay_as_you_go_micros=floor - 1,
+        reservation_rate_micros=None,
+        public_floor_micros=None,
+    )
+    refusal = parkade.refused(below)
+    assert refusal.field == "pay_as_you_go" and "--anyway" in refusal.detail
+    above = replace(
+        below, pay_as_you_go_micros=None, public_floor_micros=TERMS.pay_as_you_go_micros + 1
+    )
+    assert parkade.refused(above).field == "pay_as_you_go"
+    parkade.do(replace(below, pay_as_you_go_micros=floor))
+    parkade.do(replace(below, is_meant=True))
+    rate = replace(below, pay_as_you_go_micros=None, reservation_rate_micros=1)
+    parkade.do(rate)
+    assert parkade.world.records.markets["pool"].terms.pay_as_you_go_micros == floor - 1
 
 
 def test_a_shorter_notice_begins_no_earlier_than_the_present_one_ran_out() -> None:

@@ -92,7 +92,7 @@ async def plan_lend(reservation: str, body: Lend, context: Authenticated) -> wir
 @router.post("/prices/{market}/plan")
 async def plan_prices(market: str, body: SetPrices, context: Authenticated) -> wire.Effect:
     """The workloads that a new price sheet would tell to leave; operators only."""
-    if body == SetPrices():
+    if body == SetPrices(is_meant=body.is_meant):
         raise problem("invalid", "name at least one price")
     command = commands.SetPrices(
         by=context.viewer.user,
@@ -100,6 +100,7 @@ async def plan_prices(market: str, body: SetPrices, context: Authenticated) -> w
         pay_as_you_go_micros=micros_or_none(body.pay_as_you_go),
         reservation_rate_micros=micros_or_none(body.reservation_rate),
         public_floor_micros=micros_or_none(body.public_floor),
+        is_meant=body.is_meant,
     )
 
     def view(world: World, now_us: int) -> wire.Effect | Refusal:

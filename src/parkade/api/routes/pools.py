@@ -109,7 +109,7 @@ async def list_prices(context: Authenticated) -> wire.Prices:
 @router.post("/prices/{market}")
 async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) -> wire.Sheet:
     """A new price sheet; operators only. Sold reservations keep their rate."""
-    if body == wire.SetPrices():
+    if body == wire.SetPrices(is_meant=body.is_meant):
         raise problem("invalid", "name at least one price")
     command = commands.SetPrices(
         by=context.viewer.user,
@@ -117,6 +117,7 @@ async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) 
         pay_as_you_go_micros=micros_or_none(body.pay_as_you_go),
         reservation_rate_micros=micros_or_none(body.reservation_rate),
         public_floor_micros=micros_or_none(body.public_floor),
+        is_meant=body.is_meant,
     )
     return views.sheet(
         await context.execute(command, lambda world, _, __: world.records.markets[market])

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from parkade.api import context as contexts
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
+from parkade.api.etags import etag
 from parkade.api.translate import micros_or_none, when
 from parkade.api.views import reservations as views
-from parkade.api.views.lending_now import lent_now
 from parkade.api.views.reservation_changes import Change, planned
 from parkade.control.answers import Decided
 from parkade.core.kernel.decide import decide
+from parkade.core.leasing.lent_now import lent_now
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -92,11 +93,15 @@ async def list_reservations(context: Authenticated) -> wire.Reservations:
 async def get_reservation(reservation: str, context: Authenticated) -> wire.Reservation:
     """One reservation."""
 
-    def view(world: World, now_us: int) -> wire.Reservation | Refusal:
+    def view(world: World, now_us: int) -> tuple[wire.Reservation, str] | Refusal:
         found = _look(context, reservation)(world, now_us)
-        return found if isinstance(found, Refusal) else _shown(context, world, found, now_us)
+        if isinstance(found, Refusal):
+            return found
+        return _shown(context, world, found, now_us), etag(world, found)
 
-    return await context.see(view)
+    shown, tag = await context.see(view)
+    context.tag(tag)
+    return shown
 
 
 @router.post("/reservations/{reservation}/end")

@@ -84,6 +84,8 @@ async def statement(
         raise problem(
             "not_found", f"there is no account {named!r}; an org's is org/NAME, see `accounts`"
         )
+    if start is not None and end is not None and start > end:
+        raise problem("invalid", "start: an instant before the end")
     stated = await context.plane.archive.statement(
         named,
         from_us=None if start is None else microseconds(start),

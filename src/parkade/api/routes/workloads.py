@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from parkade.api import context as contexts
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
+from parkade.api.etags import etag
 from parkade.api.problems import problem
 from parkade.api.selection import Labels, Phases, selection
 from parkade.api.streams import PlacedStream
@@ -165,11 +166,15 @@ def _number(name: str) -> int:
 async def get_workload(workload: str, context: Authenticated) -> wire.Workload:
     """One workload."""
 
-    def view(world: World, now_us: int) -> views.Known | Refusal:
+    def view(world: World, now_us: int) -> tuple[views.Known, str] | Refusal:
         found = _look(context, workload)(world, now_us)
-        return found if isinstance(found, Refusal) else views.known(world, found, now_us)
+        if isinstance(found, Refusal):
+            return found
+        return views.known(world, found, now_us), etag(world, found)
 
-    return views.workload(await context.see(view))
+    known, tag = await context.see(view)
+    context.tag(tag)
+    return views.workload(known)
 
 
 @router.get("/workloads/{workload}/why")
@@ -177,14 +182,14 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
     """Why it is where it is, and the cheapest change that would win."""
     health = context.plane.health()
 
-    def view(world: World, now_us: int) -> tuple[views.Known, str | None] | Refusal:
+    def view(world: World, now_us: int) -> tuple[views.Known, str | None, str | None] | Refusal:
         found = _look(context, workload)(world, now_us)
         if isinstance(found, Refusal):
             return found
         still = explanations.standstill(world, found.market, health.refusing_pools, found)
-        return views.known(world, found, now_us), still
+        return views.known(world, found, now_us), still, explanations.funds(world, found, now_us)
 
-    known, standstill = await context.see(view)
+    known, standstill, funds = await context.see(view)
     if known.workload.market in health.frozen_markets:
         standstill = "its market stands still after an internal error; its operator was told"
     elif health.is_clock_doubted:
@@ -192,34 +197,30 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
     troubles = () if known.pool is None else context.plane.troubles(known.pool)
     sees_all = context.viewer.is_operator
     trouble = explanations.trouble(known, troubles, sees_all=sees_all)
-    return explanations.why(known, standstill=standstill, sees_all=sees_all, trouble=trouble)
+    return explanations.why(
+        known, standstill=standstill, sees_all=sees_all, trouble=trouble, funds=funds
+    )
 
 
 @router.post("/workloads/{workload}/hold")
 async def hold(workload: str, context: Authenticated) -> wire.Workload:
     """Keep it from starting until it is released."""
-    return await _change(
-        context, commands.Hold(by=context.viewer.user, workload=workload), workload
-    )
+    command = commands.Hold(by=context.viewer.user, workload=workload)
+    return await _change(context, command, workload)
 
 
 @router.post("/workloads/{workload}/release")
 async def release(workload: str, context: Authenticated) -> wire.Workload:
     """The opposite of hold."""
-    return await _change(
-        context, commands.Release(by=context.viewer.user, workload=workload), workload
-    )
+    command = commands.Release(by=context.viewer.user, workload=workload)
+    return await _change(context, command, workload)
 
 
 @router.post("/workloads/{workload}/cancel")
 async def cancel(workload: str, body: wire.Cancel, context: Authenticated) -> wire.Workload:
     """End it; one that runs gets the market's notice unless `now`."""
-    command = commands.Cancel(
-        by=context.viewer.user,
-        workload=workload,
-        now=body.now,
-        members=members_of(body.members),
-    )
+    by, members = context.viewer.user, members_of(body.members)
+    command = commands.Cancel(by=by, workload=workload, now=body.now, members=members)
     return await _change(context, command, workload)
 
 

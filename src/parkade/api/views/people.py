@@ -8,7 +8,7 @@ from parkade.api.translate import amount, amount_or_none, instant, instant_or_no
 from parkade.core.billing.commitments import spending_of_org, spending_of_user
 from parkade.core.billing.metering import accrued_by_user
 from parkade.core.clearing.stopped_by_caps import stopped_by_caps
-from parkade.core.ledger.accounts import org_account
+from parkade.core.ledger.accounts import OPERATOR, org_account
 from parkade.core.running.pacing import bounds_of, most_open, most_starts, most_submits
 from parkade.core.state.people import Cap, CapPeriod, Org, Spending, Token, User
 from parkade.core.state.world import World
@@ -38,6 +38,7 @@ def org(world: World, org: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org
         org=org.org,
         created=instant(org.created_us),
         balance=amount(balance),
+        house=amount(world.ledger.balance(OPERATOR)) if org.org == OPERATOR else None,
         grant=grant,
         disabled=instant_or_none(org.disabled_us),
         kept=kept

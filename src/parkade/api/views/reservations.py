@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
 from parkade.api.views.costs import reservation_cost
-from parkade.api.views.lending_now import Lent
 from parkade.core.leasing.decisions import first_charge_in_words
+from parkade.core.leasing.lent_now import Lent
 from parkade.core.leasing.periods import next_period
 from parkade.core.reservations.reservation import Claim, Reservation, ReservationState, Waits
 from parkade.core.state.world import World

@@ -17,6 +17,7 @@ from parkade.core.steps.refusals import (
     not_found,
 )
 from parkade.core.units import bounds
+from parkade.core.units.money import format_amount
 from parkade.core.units.names import NAME
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import SECOND_US, Window
@@ -165,7 +166,23 @@ def set_prices(world: World, command: commands.SetPrices, now_us: int) -> Decisi
         reservation_rate_micros=_or(command.reservation_rate_micros, terms.reservation_rate_micros),
         public_floor_micros=_or(command.public_floor_micros, terms.public_floor_micros),
     )
+    changed = {command.pay_as_you_go_micros, command.public_floor_micros} - {None}
+    if changed and not command.is_meant:
+        return _upside_down(event) or (event,)
     return (event,)
+
+
+def _upside_down(sheet: events.PricesSet) -> Refusal | None:
+    """The refusal of a sheet by which on-demand costs less than the public floor of spot, so that
+    the dearer product would be the one that is taken away. Floors of lenders are theirs."""
+    if sheet.pay_as_you_go_micros >= sheet.public_floor_micros:
+        return None
+    return invalid(
+        "pay_as_you_go",
+        f"on-demand would cost {format_amount(sheet.pay_as_you_go_micros)}, less than the public"
+        f" floor of {format_amount(sheet.public_floor_micros)}, so no one would bid for spot;"
+        " choose other prices, or say --anyway (is_meant in the API)",
+    )
 
 
 def _or(given: int | None, present: int) -> int:

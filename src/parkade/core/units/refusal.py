@@ -29,6 +29,7 @@ class Reason(enum.StrEnum):
     BUSY = "busy"
     TOO_MANY = "too_many"
     CONFLICT = "conflict"
+    CHANGED = "changed"
     CLOCK_JUMPED = "clock_jumped"
     INTERNAL = "internal"
 

@@ -397,6 +397,7 @@ def _of_operators(world: World, event: events.AnyEvent) -> Guesses:
                 pay_as_you_go_micros=event.pay_as_you_go_micros,
                 reservation_rate_micros=event.reservation_rate_micros,
                 public_floor_micros=event.public_floor_micros,
+                is_meant=True,
             )
         case events.TermsChanged() | events.TermsAnnounced():
             yield from _of_terms(world, event)

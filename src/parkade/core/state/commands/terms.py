@@ -73,12 +73,14 @@ class ChangeTerms(AboutTerms, frozen=True, kw_only=True):
 
 
 class SetPrices(AboutTerms, frozen=True, kw_only=True):
-    """A new price sheet; None leaves a price as it is. Sold reservations keep their rate."""
+    """A new price sheet; None leaves a price as it is. Sold reservations keep their rate.
+    `is_meant`: also where on-demand costs less than spot goes for at least."""
 
     market: str
     pay_as_you_go_micros: int | None
     reservation_rate_micros: int | None
     public_floor_micros: int | None
+    is_meant: bool = False
 
 
 TermsCommand = ChangeTerms | SetPrices

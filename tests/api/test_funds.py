@@ -1,0 +1,69 @@
+"""What an org is told of its money: what is missing, and for how long what is there would do."""
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from parkade.control.clock import SystemClock
+from parkade.core.workloads.observed import EnginePhase
+from parkade.ports import RankExit
+from tests.api.town import Town
+from tests.waits import until
+
+
+def test_a_bid_that_waits_for_money_is_told_how_much_is_missing(town: Town) -> None:
+    pool = town.pool()
+    _, owner = town.org(money="1")
+    workload = town.submit(pool, owner, nodes=1, gpus=2, limit_price="9000")
+
+    def why() -> dict[str, str]:
+        found: dict[str, str] = town.get(f"/workloads/{workload}/why", owner).json()
+        return found
+
+    until(lambda: why()["why"] == "insufficient_funds")
+    said = why()["says"]
+    words = said.split()
+    needed, there, missing = (
+        Decimal(words[words.index(word) + offset].rstrip(":;"))
+        for word, offset in (("needs", 1), ("commit", 1), ("are", -1))
+    )
+    assert there == 1 and needed - there == missing > 0, said
+    assert "what is there pays its limit for 0s" in said
+
+
+def test_a_statement_whose_range_ends_before_it_begins_is_refused(town: Town) -> None:
+    _, owner = town.org()
+    window = {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}
+    refused = town.get("/statement", owner, **window)
+    assert refused.status_code == 422 and "before the end" in refused.json()["detail"]
+
+
+def test_a_payout_tells_the_guests_shape_price_and_time_and_not_its_name(fresh: Town) -> None:
+    pool = fresh.pool()
+    _, owner = fresh.org()
+    _, guest = fresh.org()
+    fresh.done(fresh.post("/reservations", {"market": pool, "nodes": 8, "name": "mine"}, owner))
+    fresh.done(fresh.post("/reservations/mine/lend", {"floor": "1"}, owner))
+    workload = fresh.submit(pool, guest, nodes=2, gpus=2)
+    attempt = fresh.wait_for_attempt(pool, workload)
+    seen = fresh.running(attempt)
+    fresh.observe(pool, seen)
+    now_us = SystemClock().now_us()
+    exits = tuple(RankExit(rank=rank, code=0, signal=None) for rank in range(2))
+    gone = replace(seen, phase=EnginePhase.RELEASED, released_us=now_us, exits=exits)
+    fresh.observe(pool, gone)
+
+    def payouts() -> list[dict[str, object]]:
+        lines = fresh.done(fresh.get("/statement", owner))["transfers"]
+        return [line for line in lines if line["kind"] == "payout"]
+
+    until(payouts)
+    (line,) = payouts()
+    (charge, *_) = [
+        it
+        for it in fresh.done(fresh.get("/statement", guest))["transfers"]
+        if it["workload"] == workload
+    ]
+    assert line["gpus"] == 4 and line["price"] == charge["price"]
+    assert line["start"] == charge["start"] and line["workload"] is None
+    assert workload not in str(line) and attempt not in str(line)
