@@ -99,7 +99,7 @@ def test_a_refused_change_is_refused_in_its_plan_and_none_is_told_to_another_org
     _, owner = fresh.org()
     _, stranger = fresh.org()
     name = reserved(fresh, owner, end="+5h")
-    for verb, body in (("extend", {"end": "+1h"}), ("shrink", {"nodes": 1}), ("end", {})):
+    for verb, body in (("extend", {"end": "-1h"}), ("shrink", {"nodes": 1}), ("end", {})):
         told = fresh.post(f"/reservations/{name}/{verb}/plan", body, owner).json()
         done = fresh.post(f"/reservations/{name}/{verb}", body, owner).json()
         assert told == done and told["status"] in (409, 422)

@@ -1,6 +1,7 @@
 """Reservations that are planned and change, on the command line."""
 
 import json
+import re
 
 import pytest
 
@@ -18,7 +19,10 @@ def test_a_reservation_costs_what_its_plan_says_and_changes(
     as_user(monkeypatch, fresh, owner)
     window = ("3", "--name", "right", "--end", "+5h")
     plan = json.loads(run("reserve", *window, "--plan", "--json").stdout)
-    assert "in all" in run("reserve", *window, "--plan").output
+    said = run("reserve", *window, "--plan").output
+    assert "in all" in said and "UTC" in said.split("window")[1].split("rate")[0]
+    opened = run("reserve", "1", "--plan").output
+    assert "UTC – open" in opened and "it ends with the period that is paid then" in opened
     assert "No reservations" in run("reservations").output, "a plan buys nothing"
     sold = json.loads(run("reserve", *window, "--json").stdout)
     assert (sold["rate"], sold["shape"]) == (plan["rate"], plan["shape"])
@@ -49,7 +53,9 @@ def test_a_window_that_is_given_up_names_what_is_kept_before_and_after(
     assert json.loads(run("reservations", "--json").stdout)["reservations"][0]["state"] == "sold"
     said = run("end", "later", "--yes").output
     assert f"given up; {now} that was paid for it is kept" in said
-    assert f"at most {now}; paid; it is over" in said
+    assert f"at most {now}; given up before it began" in said
+    assert re.search("state +given up", said) and re.search("window +given up before it", said)
+    assert "given up" in run("reservations").output
     money.append(json.loads(run("statement", "--json").stdout)["balance"])
     assert money[0] == money[1], "nothing more is charged and nothing is given back"
 

@@ -53,11 +53,50 @@ def test_nothing_is_bought_that_was_not_planned_and_then_once(town: Town) -> Non
     assert len(names(town, token)) == 1
 
 
+def test_the_form_opens_with_the_plan_of_what_stands_in_it(town: Town) -> None:
+    person, token, _ = owner(town)
+    page = person.text("/reserve")
+    plan = town.done(town.post("/reservations/plan", {"nodes": 1}, token))
+    assert f"{plan['now']} USD, for its time until" in seen(page)
+    assert re.search(r'<button id="go"[^>]*>', page) and "disabled" not in page
+    sold = person.submit("/reserve", page, do="submit", nodes="1")
+    assert sold.status_code == 303 and len(names(town, token)) == 1
+
+
+def test_the_form_says_at_once_what_stands_against_it(town: Town) -> None:
+    _, token = town.org(money="1")
+    page = seen(visitor(town.url, token).text("/reserve"))
+    assert "the first period costs" in page and "ask an operator to deposit" in page
+    assert "The plan follows once that is mended." in page
+
+
+def test_a_window_that_never_began_is_shown_as_given_up(town: Town) -> None:
+    person, token, org = owner(town)
+    body = {"nodes": 1, "name": org, "start": "+2h", "end": "+5h"}
+    town.done(town.post("/reservations", body, token))
+    town.done(town.post(f"/reservations/{org}/end", {}, token))
+    page = seen(person.text(f"/reservations/{org}"))
+    assert "given up" in page and "before it began" in page
+    assert "its end" not in page and "it is over" not in page
+
+
+def test_a_later_end_says_that_it_counts_from_the_present_one(town: Town) -> None:
+    person, token, org = owner(town)
+    town.done(town.post("/reservations", {"nodes": 1, "name": org, "end": "+5h"}, token))
+    place = f"/reservations/{org}/change/extend"
+    assert "+2h: two hours after its present end" in seen(person.text(place))
+    assert "nothing is charged now; the added time costs 16.00" in seen(
+        person.text(place, end="+2h")
+    )
+
+
 def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(town: Town) -> None:
     person, token, _ = owner(town)
     page = person.text("/reserve")
     for fields, place, says in (
-        ({"nodes": "many"}, "nodes", "integer"),
+        ({"nodes": "many"}, "nodes", "must be a whole number, not &#39;many&#39;"),
+        ({"nodes": "-3"}, "nodes", "must be 1 or more"),
+        ({"nodes": "99999999999999999999"}, "nodes", "must be 100,000 or less"),
         ({"nodes": "500"}, "nodes", "nodes that can be sold"),
         ({"nodes": "1", "end": "soon"}, "end", "not an instant"),
         ({"nodes": "1", "start": "+5h", "end": "+2h"}, "end", "before the start"),
@@ -75,7 +114,7 @@ def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(town: To
     ("change", "window", "fields", "says"),
     [
         ("extend", {"end": "+5h"}, {"end": "+9h"}, "nothing is charged now; the added time costs"),
-        ("shrink", {}, {"nodes": "1"}, "until then they are paid"),
+        ("shrink", {}, {"nodes": "1"}, "until then it is paid"),
         ("shrink", {"start": "+2h", "end": "+5h"}, {"nodes": "1"}, "is kept, and not given back"),
         ("end", {}, {}, "until when it is paid; nothing more is charged"),
         ("end", {"start": "+2h", "end": "+5h"}, {}, "is kept, and not given back"),
@@ -108,9 +147,9 @@ def test_a_change_that_is_refused_says_why_on_its_form(town: Town) -> None:
     assert "/change/shrink" not in offered and "/change/end" not in offered, "it has begun"
     assert "/change/hand-over" not in offered, "an operator hands over"
     place = f"/reservations/{org}/change"
-    refused = person.get(f"{place}/extend", end="+1h")
+    refused = person.get(f"{place}/extend", end="-1h")
     assert refused.status_code == 422 and "give a later end than it has" in refused.text
-    assert 'value="+1h"' in refused.text and "Extend it" not in refused.text
+    assert 'value="-1h"' in refused.text and "Extend it" not in refused.text
     assert "owed as a whole" in person.get(f"{place}/shrink", nodes="1").text
     sent = person.submit(f"{place}/shrink", offered, nodes="1")
     assert sent.status_code == 422 and "owed as a whole" in sent.text

@@ -75,7 +75,7 @@ def test_what_was_changed_since_its_plan_is_planned_first(scene) -> None:  # typ
     [
         ({"limit_price": ""}, "limit_price", "spot needs the most you would pay"),
         ({"limit_price": "cheap"}, "limit_price", "not an amount"),
-        ({"nodes": "many"}, "nodes", "integer"),
+        ({"nodes": "many"}, "nodes", "must be a whole number"),
         ({"name": "<b>"}, "name", "letters"),
         ({"workdir": ""}, "workdir", "absolute path"),
         ({"command": ""}, "command", "missing"),

@@ -5,6 +5,7 @@ from decimal import Decimal
 from parkade.core.leasing.periods import next_period
 from parkade.core.ledger.accounts import prepaid_account
 from parkade.core.state import commands, events
+from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US
 from tests.core.kernel.story import Parkade
@@ -17,8 +18,13 @@ def micros(text: str) -> int:
     return int(Decimal(text) * MICROS)
 
 
-def sold(**window: int) -> tuple[Parkade, str]:
-    parkade = Parkade(fabrics={"a": 4}, buffer_nodes=0, reservation_rate_micros=4 * MICROS)
+def sold(*, window_deposit: Fraction | None = None, **window: int) -> tuple[Parkade, str]:
+    parkade = Parkade(
+        fabrics={"a": 4},
+        buffer_nodes=0,
+        reservation_rate_micros=4 * MICROS,
+        window_deposit=window_deposit,
+    )
     return parkade, parkade.reserve("acme", 3, **window)
 
 
@@ -34,6 +40,12 @@ def test_what_is_charged_is_what_was_planned() -> None:
     assert next_period(parkade.world, reserved)[1] == charged(parkade) == now
     parkade.tick(6 * 3600)
     assert charged(parkade) == in_all
+
+
+def test_a_window_far_ahead_pays_a_tenth_of_the_time_until_it_begins() -> None:
+    parkade, _ = sold(window_deposit=Fraction(numerator=1, denominator=10), in_hours=100, hours=30)
+    assert "begins in 100\nhours pays its first 10," in PAGE.read_text()
+    assert charged(parkade) == 10 * 24 * MICROS
 
 
 def test_an_extension_costs_what_the_page_says() -> None:

@@ -78,7 +78,9 @@ def end(
 
 def extend(
     reservation: str,
-    end: Annotated[str, typer.Option(help="+2h, 2026-01-31 or 2026-01-31T12:00:00Z.")],
+    end: Annotated[
+        str, typer.Option(help="+2h: two hours after its present end; or like 2026-01-31.")
+    ],
     plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
@@ -255,7 +257,7 @@ def _one(answer: "wire.Reservation") -> None:
         [
             ("reservation", answer.reservation),
             ("org", answer.org),
-            ("state", answer.state),
+            ("state", _state(answer)),
             ("nodes", f"{answer.nodes} × {answer.gpus_per_node} GPUs: {shape}"),
             ("market", answer.market),
             ("window", _window(answer)),
@@ -275,13 +277,12 @@ def _plan(answer: "wire.ReservationPlan") -> None:
 
     shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in answer.shape.items())
     until = f"{answer.paid_until:%Y-%m-%d %H:%M:%S}"
-    end = f"{answer.end:%Y-%m-%d %H:%M:%S}" if answer.end else "open"
     in_all = "by billing period, until it is ended"
     fields(
         [
             ("nodes", f"{answer.nodes} × {answer.gpus_per_node} GPUs: {shape}"),
             ("market", answer.market),
-            ("window", f"{answer.start:%Y-%m-%d %H:%M:%S} – {end} UTC"),
+            ("window", _window(answer)),
             ("rate", f"{format_amount(answer.rate)} per GPU-hour"),
             ("now", f"{format_amount(answer.now)}, for its time until {until} UTC"),
             ("in all", in_all if answer.in_all is None else format_amount(answer.in_all)),
@@ -309,9 +310,16 @@ def _earned(answer: "wire.Reservation") -> str | None:
     return f"{format_amount(answer.earned)} by lending{cap}"
 
 
-def _window(answer: "wire.Reservation") -> str:
-    end = f"{answer.end:%Y-%m-%d %H:%M:%S}" if answer.end else "open"
-    return f"{answer.start:%Y-%m-%d %H:%M:%S} – {end}"
+def _state(answer: "wire.Reservation") -> str:
+    return "given up" if answer.is_given_up else answer.state
+
+
+def _window(answer: "wire.Reservation | wire.ReservationPlan") -> str:
+    start = f"{answer.start:%Y-%m-%d %H:%M:%S}"
+    if getattr(answer, "is_given_up", False):
+        return f"given up before it began, {start} UTC"
+    end = f" – {answer.end:%Y-%m-%d %H:%M:%S} UTC" if answer.end else " UTC – open"
+    return start + end
 
 
 def _table(answer: "wire.Reservations") -> None:
@@ -335,7 +343,7 @@ def _table(answer: "wire.Reservations") -> None:
             (
                 each.reservation,
                 each.org,
-                each.state,
+                _state(each),
                 each.nodes,
                 each.nodes_used,
                 each.rate,

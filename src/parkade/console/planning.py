@@ -18,6 +18,7 @@ Faults = dict[str, list[str]]
 """By field what is wrong there; under "" what is about none."""
 COUNTS = frozenset({"nodes"})
 MOST_DIGITS = 9
+"""No count of a form may have more."""
 
 
 def digest_of(fields: Mapping[str, str], names: Iterable[str]) -> str:
@@ -52,6 +53,12 @@ def by_field(listed: Iterable[Fault], names: tuple[str, ...]) -> Faults:
     return found
 
 
+def whole(text: str) -> int | str:
+    """A whole number as such, cut where it is beyond every bound; other text as it stands."""
+    digits = text.removeprefix("-")
+    is_whole = digits.isascii() and digits.isdecimal()
+    return int(text[: MOST_DIGITS + 1]) if is_whole else text
+
+
 def _value(name: str, text: str) -> Any:
-    is_count = name in COUNTS and text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
-    return int(text) if is_count else text
+    return whole(text) if name in COUNTS else text

@@ -67,8 +67,7 @@ def faults_of(refused: Problem) -> Faults:
 
 
 def _value(name: str, text: str) -> object:
-    is_count = name in COUNTS and text.isascii() and text.isdecimal() and len(text) < 10
-    return int(text) if is_count else text.replace("\r\n", "\n")
+    return planning.whole(text) if name in COUNTS else text.replace("\r\n", "\n")
 
 
 def _more(fields: Mapping[str, str], found: list[Fault]) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def faults(
 
 
 def _fault(error: Any, *, prefix: str, model: type[BaseModel] | None) -> Fault:
-    from parkade.wire.spelling import explain_pattern, explain_unknown_key
+    from parkade.wire.spelling import explain_pattern, explain_unknown_key, explain_value
 
     place = _place(error["loc"], prefix=prefix)
     kind = str(error["type"])
@@ -130,6 +130,7 @@ def _fault(error: Any, *, prefix: str, model: type[BaseModel] | None) -> Fault:
         message = "is missing"
     if kind in WRONG_FORMS:
         message = f"must be {WRONG_FORMS[kind]}, not {_form(error['input'])}"
+    message = explain_value(kind, error.get("ctx", {}), error["input"]) or message
     if kind == "string_pattern_mismatch":
         message = explain_pattern(str(error["ctx"]["pattern"]), message)
     return Fault(place=place, message=message, code=kind if kind in CODES else "invalid")

@@ -19,7 +19,7 @@ class Reserve(Request):
 
 
 class Extend(Request):
-    """A later end of a reservation, at its rate."""
+    """A later end of a reservation, at its rate; `+2h` is so much later than it ends now."""
 
     end: When
 
@@ -97,7 +97,8 @@ class Reservation(Answer):
     `paid`: what it was charged, less what was credited; `earned`: what it was paid for lending, at
     most `earns_at_most` for what it paid so far. Null: not counted, or no cap, because it was sold
     before there were such terms. `lent_gpus`: on how many of its GPUs guests sit now, by its
-    part of what they pay, which is `earns_per_hour`; null where it lends nothing.
+    part of what they pay, which is `earns_per_hour`; null where it lends nothing. `is_given_up`: it
+    ended before its window began.
     """
 
     reservation: str
@@ -115,6 +116,7 @@ class Reservation(Answer):
     earned: Amount | None = None
     earns_at_most: Amount | None = None
     lending: Lending | None
+    is_given_up: bool = False
     lent_gpus: int | None = None
     earns_per_hour: Amount | None = None
     nodes_used: int

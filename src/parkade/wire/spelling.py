@@ -1,11 +1,12 @@
-"""Messages for unknown keys (not carried out yet, or misspelt) and for text that does not fit."""
+"""Messages for unknown keys (not carried out yet, or misspelt), and for values that do not fit."""
 
 import difflib
-from typing import get_args
+from collections.abc import Mapping
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from parkade.core.units.names import GRAMMARS
+from parkade.core.units.names import GRAMMARS, REFERENCE
 
 # Keys that the design has and this version does not carry out; refused by name.
 LATER = {
@@ -64,7 +65,67 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
 
 def explain_pattern(pattern: str, message: str) -> str:
     """What would fit a pattern, or pydantic's own message."""
-    for grammar in GRAMMARS:
+    for grammar in (*GRAMMARS, REFERENCE):
         if pattern == f"^{grammar.pattern}$":
             return grammar.words
     return next((words for piece, words in PATTERNS.items() if piece in pattern), message)
+
+
+# What is shown of a value that does not fit.
+LONGEST_VALUE = 40
+WHOLE, TRUTH, TEXT, DATE = "a whole number", "true or false", "text", "a day like 2026-01-31"
+# Pydantic's kinds of a value that is none of its type, and what it must be.
+TYPES = {
+    "int_type": WHOLE,
+    "int_parsing": WHOLE,
+    "int_parsing_size": WHOLE,
+    "int_from_float": WHOLE,
+    "bool_type": TRUTH,
+    "bool_parsing": TRUTH,
+    "string_type": TEXT,
+    "date_type": DATE,
+    "date_parsing": DATE,
+    "date_from_datetime_parsing": DATE,
+}
+# Pydantic's kinds of a value beyond a bound, the name of the bound, and what the value must be.
+BOUNDS = {
+    "greater_than_equal": ("ge", "must be {:,} or more"),
+    "less_than_equal": ("le", "must be {:,} or less"),
+    "greater_than": ("gt", "must be more than {:,}"),
+    "less_than": ("lt", "must be less than {:,}"),
+    "string_too_long": ("max_length", "has at most {:,} characters"),
+    "string_too_short": ("min_length", "has at least {:,} characters"),
+    "too_long": ("max_length", "has at most {:,} entries"),
+    "too_short": ("min_length", "has at least {:,} entries"),
+}
+
+
+def explain_value(kind: str, context: Mapping[str, Any], given: object) -> str:
+    """What a value must be, by pydantic's kind of what is wrong; empty where it says so itself."""
+    if kind in TYPES:
+        return f"must be {TYPES[kind]}, not {_written(given)}"
+    if kind in ("literal_error", "enum"):
+        return f"must be {context['expected']}, not {_written(given)}"
+    if kind not in BOUNDS:
+        return ""
+    name, says = BOUNDS[kind]
+    bound = context[name]
+    if bound == 1 and kind in ("string_too_short", "too_short"):
+        return "is empty"
+    return says.format(bound) if isinstance(bound, int) else says.replace(":,", "").format(bound)
+
+
+def _written(given: object) -> str:
+    """A value as its writer knows it, cut where it is long."""
+    match given:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if given else "false"
+        case str() if len(given) > LONGEST_VALUE:
+            return f"{given[:LONGEST_VALUE]!r}…"
+        case dict():
+            return "keys and values"
+        case list() | tuple():
+            return "a list"
+    return repr(given)

@@ -117,7 +117,7 @@ def _end(reservation: str, context: RequestContext) -> commands.EndReservation:
 @router.post("/reservations/{reservation}/extend")
 async def extend(reservation: str, body: wire.Extend, context: Authenticated) -> wire.Reservation:
     """A later end at the rate that was agreed, as far as the calendar has room."""
-    return await _change(context, _extend(reservation, body, context), reservation)
+    return await _change(context, await _extend(reservation, body, context), reservation)
 
 
 @router.post("/reservations/{reservation}/extend/plan")
@@ -125,13 +125,18 @@ async def plan_extend(
     reservation: str, body: wire.Extend, context: Authenticated
 ) -> wire.ReservationChange:
     """What a later end would cost; nothing is changed."""
-    return await _planned(context, _extend(reservation, body, context), reservation)
+    return await _planned(context, await _extend(reservation, body, context), reservation)
 
 
-def _extend(
+async def _extend(
     reservation: str, body: wire.Extend, context: RequestContext
 ) -> commands.ExtendReservation:
-    end_us = when(body.end, context.plane.present_us())
+    """A span like +2h counts from the end that there is; of an open one, which cannot be moved,
+    from now."""
+    found = await context.see(_look(context, reservation))
+    is_after_end = body.end.startswith(("+", "-")) and found.window.end_us is not None
+    base_us = found.window.end_us if is_after_end else None
+    end_us = when(body.end, context.plane.present_us() if base_us is None else base_us)
     return commands.ExtendReservation(
         by=context.viewer.user, reservation=reservation, end_us=end_us
     )

@@ -5,7 +5,12 @@ from parkade.api.translate import amount
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.units.indexes import count
-from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div, format_amount
+from parkade.core.units.money import (
+    MICROSECONDS_PER_HOUR,
+    amount_of,
+    ceil_div,
+    format_amount,
+)
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.wire.money import Cost
 
@@ -60,12 +65,15 @@ def reservation_cost(reservation: Reservation) -> Cost:
     was paid."""
     gpus = reservation.nodes * reservation.gpus_per_node
     window, rate = reservation.window, reservation.rate_micros_per_hour
+    if reservation.is_given_up and reservation.paid_micros is not None:
+        says = "given up before it began; what was paid for it is kept"
+        return _cost(reservation.rate_micros, gpus, reservation.paid_micros, says)
     if reservation.state.is_over and reservation.paid_micros is not None:
         return _cost(reservation.rate_micros, gpus, reservation.paid_micros, "paid; it is over")
     if window.end_us is None:
         says = "no bound: it is open-ended, and paid ahead by billing period until it is ended"
         return _cost(reservation.rate_micros, gpus, None, says + _kept(reservation))
-    most = ceil_div(rate * (window.end_us - window.start_us), MICROSECONDS_PER_HOUR)
+    most = amount_of(rate, max(0, window.end_us - window.start_us))
     says = "owed for the whole window, used or not"
     return _cost(reservation.rate_micros, gpus, most, says + _kept(reservation))
 

@@ -167,7 +167,7 @@ def _shrunk(after: Reservation, part: Reservation) -> list[str]:
     return [
         (
             f"{nodes} of it {'ends' if part.nodes == 1 else 'end'} {_at(part)} as"
-            f" {part.reservation}; until then they are paid"
+            f" {part.reservation}; until then {'it is' if part.nodes == 1 else 'they are'} paid"
         ),
         f"an hour costs {_per_hour(after)} after that instead of {_per_hour(after, part)}",
     ]

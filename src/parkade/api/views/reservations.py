@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
 from parkade.api.views.costs import reservation_cost
 from parkade.api.views.lending_now import Lent
+from parkade.core.leasing.decisions import first_charge_in_words
 from parkade.core.leasing.periods import next_period
 from parkade.core.reservations.reservation import Claim, Reservation, ReservationState, Waits
 from parkade.core.state.world import World
@@ -36,6 +37,7 @@ def reservation(
         org=reservation.org,
         market=reservation.market,
         state=reservation.state.value,
+        is_given_up=reservation.is_given_up,
         nodes=reservation.nodes,
         gpus_per_node=reservation.gpus_per_node,
         shape=dict(reservation.shape),
@@ -75,19 +77,21 @@ def plan(world: World, reservation: Reservation) -> wire.ReservationPlan:
         paid_until=instant(until_us),
         in_all=amount_or_none(in_all),
         cost=reservation_cost(as_charged(world, reservation)),
-        says=tuple(_owed(reservation, now_micros)),
+        says=tuple(_owed(world, reservation, now_micros)),
     )
 
 
-def _owed(planned: Reservation, now_micros: int) -> list[str]:
-    """What is owed, and what is kept if it is given up."""
+def _owed(world: World, planned: Reservation, now_micros: int) -> list[str]:
+    """For what the first charge is, what is owed, and what is kept if it is given up."""
     now, window = format_amount(now_micros), planned.window
+    ahead = first_charge_in_words(world.records.markets[planned.market], planned)
+    says = [ahead] if ahead else []
     if planned.state is ReservationState.SOLD:
-        says = [
+        says.append(
             f"given up before it begins, it costs the {now} that is paid at the sale, and no more"
-        ]
+        )
     else:
-        says = [f"the {now} that is paid at the sale is not given back"]
+        says.append(f"the {now} that is paid at the sale is not given back")
     if window.end_us is None:
         return [*says, "ended later, it ends with the period that is paid then"]
     return [*says, "once it has begun all of it is owed, used or not: lend what stands idle"]

@@ -17,8 +17,17 @@ FIELDS = ("market", "org", "name", "nodes", "start", "end")
 
 @routes.get("/reserve")
 async def form(context: Page) -> Response:
-    """The empty form."""
-    return await _page(context, {"nodes": "1"}, {}, plan=None)
+    """The form with a node in it, and the plan of that or what stands against it."""
+    plan, faults = None, {}
+    try:
+        plan = await reservations.plan(wire.Reserve(nodes=1), context.api)
+    except ProblemError as error:
+        if error.problem.status in (403, 429, 503):
+            raise
+        faults = faults_of(error.problem, FIELDS)
+    # A field that is empty is no fault before it was touched.
+    faults = {name: says for name, says in faults.items() if name in ("", "nodes")}
+    return await _page(context, {"nodes": "1"}, faults, plan=plan, status=200)
 
 
 @routes.post("/reserve")
@@ -48,6 +57,7 @@ async def _page(
     faults: Faults,
     *,
     plan: wire.ReservationPlan | None,
+    status: int | None = None,
 ) -> Response:
     if context.viewer.role.value == "member":
         raise problem("denied", "only an owner of its org, or an operator, may do this")
@@ -56,7 +66,7 @@ async def _page(
     orgs = (await people.list_orgs(context.api)).orgs if is_operator else ()
     return context.page(
         "reserve_new.html",
-        422 if faults else 200,
+        status or (422 if faults else 200),
         fields=dict.fromkeys(FIELDS, "") | dict(fields),
         faults=faults,
         plan=plan,

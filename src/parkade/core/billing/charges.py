@@ -250,11 +250,9 @@ class Postings:
         most = left * MICROSECONDS_PER_HOUR + MICROSECONDS_PER_HOUR - 1
         if posting.numerator + rate * length_us > most:
             length_us = max(0, (most - posting.numerator) // rate)
+        earned = posting.earned
         for earner, share in span.rate.shares:
-            self._owed[(workload.market, earner)] = (
-                self._owed_to(workload.market, earner) + share * length_us
-            )
-            posting.earners[earner] = None
+            earned[earner] = earned.get(earner, 0) + share * length_us
         before = posting.spent
         for part, price_micros in span.rate.parts(charged_gpus):
             use = Use(
@@ -316,7 +314,8 @@ class Postings:
     def _pay(self, posting: "_Posting") -> None:
         """Whole micro-units in order of account id; what the pot does not hold waits."""
         market = posting.workload.market
-        for earner in sorted(posting.earners):
+        for earner, numerator in sorted(posting.earned.items()):
+            self._owed[(market, earner)] = self._owed_to(market, earner) + numerator
             posting.transfers.extend(
                 self._pay_earner(market, earner, workload=posting.workload.workload)
             )
@@ -412,5 +411,7 @@ class _Posting:
         self.numerator = numerator
         self.spent = workload.spent_micros
         self.transfers: list[Transfer] = []
-        self.earners: dict[str, None] = {}
+        self.earned: dict[str, int] = {}
+        """By account, not among what the market owes it until it is paid."""
+
         self.owed: list[tuple[str, int]] = []

@@ -25,7 +25,7 @@ Decision record 109.
 
 from msgspec.structs import replace
 
-from parkade.core.billing.metering import billed_from_us, billed_to_us, billed_us, spans
+from parkade.core.billing.metering import billed_from_us, billed_to_us, billed_us, owed_numerator
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import by_node
 from parkade.core.ledger.accounts import OPERATOR
@@ -85,10 +85,7 @@ def unmet_us(workload: Workload, terms: MarketTerms, now_us: int) -> int:
     ends_us = billed_to_us(attempt, now_us)
     used = 0
     if starts_us is not None:
-        used = sum(
-            span.rate.per_hour_micros(attempt.gpus) * (span.end_us - span.start_us)
-            for span in spans(attempt, max(attempt.charged_until_us, starts_us), ends_us)
-        )
+        used = owed_numerator(attempt, max(attempt.charged_until_us, starts_us), ends_us)
     used_micros = (attempt.charged_numerator + used) // MICROSECONDS_PER_HOUR
     used_micros += attempt.charged_micros
     return missing_us(

@@ -21,7 +21,7 @@ process, and all 25 after it, until it has run for 100.
 
 from typing import NamedTuple
 
-from parkade.core.billing.metering import billed_to_us, late_from_us, spans
+from parkade.core.billing.metering import billed_to_us, late_from_us, owed_numerator
 from parkade.core.state.world import World
 from parkade.core.steps.holdings import is_standing
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
@@ -99,6 +99,8 @@ def _slow_start_micros(world: World, workload: Workload, now_us: int) -> tuple[i
         return 0, 0, 0
     grace_us = world.records.markets[workload.market].terms.start_grace_us
     slow_start = slow_start_of(attempt, grace_us, billed_to_us(attempt, now_us))
+    if not slow_start.us:
+        return 0, 0, 0
     within_from_us = slow_start.ends_us - slow_start.within_us
     beyond_from_us = within_from_us - slow_start.beyond_us
     return (
@@ -109,11 +111,7 @@ def _slow_start_micros(world: World, workload: Workload, now_us: int) -> tuple[i
 
 
 def _rounded_up(attempt: Attempt, from_us: int, to_us: int) -> int:
-    owed = sum(
-        span.rate.per_hour_micros(attempt.gpus) * (span.end_us - span.start_us)
-        for span in spans(attempt, from_us, to_us)
-    )
-    return ceil_div(owed, MICROSECONDS_PER_HOUR)
+    return ceil_div(owed_numerator(attempt, from_us, to_us), MICROSECONDS_PER_HOUR)
 
 
 def free_slow_start_micros(world: World, workload: Workload, now_us: int) -> int:

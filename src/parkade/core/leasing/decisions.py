@@ -12,10 +12,8 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import refuse_unfenced, sellable, the_market, unheard_pools
 from parkade.core.steps.names import bad_new_name
-from parkade.core.steps.refusals import (
-    Decision,
-    invalid,
-)
+from parkade.core.steps.permissions import is_operator
+from parkade.core.steps.refusals import Decision, invalid
 from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.names import numbered, scoped
@@ -74,20 +72,36 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
     _, first = next_period(world, reservation)
     available = available_micros(world, command.org, now_us)
     if available < first:
+        may_deposit = is_operator(world, command.by)
+        advice = "deposit the difference first"
         return Refusal(
             reason=Reason.INSUFFICIENT_FUNDS,
-            detail=f"{_first_in_words(market, reservation, first)}, {command.org} can commit"
-            f" {format_amount(available)}; an operator deposits the difference",
+            detail=f"{_first_in_words(market, reservation, first)}; {command.org} can commit"
+            f" {format_amount(available)}:"
+            f" {advice if may_deposit else 'ask an operator to deposit the difference'}",
         )
     return (events.Reserved(at_us=now_us, reservation=reservation),)
 
 
 def _first_in_words(market: Market, reservation: Reservation, micros: int) -> str:
-    if reservation.deposit_us <= market.terms.billing_period_us:
-        return f"the first period costs {format_amount(micros)}"
+    why = first_charge_in_words(market, reservation)
     return (
-        f"{format_amount(micros)} is paid at the sale of a window that begins so far ahead, and"
-        " counts for its first time"
+        f"{why}: {format_amount(micros)}"
+        if why
+        else f"the first period costs {format_amount(micros)}"
+    )
+
+
+def first_charge_in_words(market: Market, reservation: Reservation) -> str:
+    """Why the first charge is for more than a billing period; empty where it is not."""
+    terms, first_us = market.terms, reservation.deposit_us
+    if first_us <= terms.billing_period_us:
+        return ""
+    if first_us == terms.minimum_charge_us or terms.window_deposit is None:
+        return f"the first {_span(first_us)} is paid at the sale: the minimum charge"
+    return (
+        f"a window that begins so far ahead pays its first {_span(first_us)} at the sale:"
+        f" {terms.window_deposit} of the time until it begins"
     )
 
 

@@ -53,6 +53,9 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
     org: str
     name: str
 
+    is_given_up: bool = False
+    """Nobody's from its end on."""
+
 
 def split_reservation(world: World, command: commands.SplitReservation, now_us: int) -> Decision:
     """A part of its own, of the same org or, by an operator, of another one."""
@@ -86,7 +89,8 @@ def shrink_reservation(world: World, command: commands.ShrinkReservation, now_us
         return conflict("its window has begun, and is owed as a whole; lend what you do not need")
     if command.nodes == whole.nodes and not whole.state.is_over:
         return conflict("that is all of it; parkade end ends it")
-    part = _Part(nodes=command.nodes, org=whole.org, name=free_name(world, whole.org))
+    name = free_name(world, whole.org)
+    part = _Part(nodes=command.nodes, org=whole.org, name=name, is_given_up=True)
     postings = Postings(world)
     divided = _divided(world, whole, part, postings, now_us)
     if isinstance(divided, Refusal):
@@ -152,13 +156,8 @@ def _bad_state(world: World, whole: Reservation, part: _Part) -> Refusal | None:
         return conflict("it is closing, and what stands on it has its notice")
     most = whole.nodes if part.org != whole.org else whole.nodes - 1
     if not 0 < part.nodes <= most:
-        return Refusal(
-            reason=Reason.RESERVATION_FULL,
-            detail=f"a part of {name!r} has 1 to {most} nodes"
-            if most
-            else f"{name!r} has one node: it is handed over whole, or kept",
-            field="nodes",
-        )
+        detail = _count_in_words(name, part, most)
+        return Refusal(reason=Reason.RESERVATION_FULL, detail=detail, field="nodes")
     if short_of(world, whole):
         return conflict("nodes of it are missing now, and credited; wait until it has them again")
     claimed = sum(it.nodes for it in world.records.claims.values() if it.reservation == name)
@@ -166,6 +165,16 @@ def _bad_state(world: World, whole: Reservation, part: _Part) -> Refusal | None:
     if claimed > whole.nodes - part.nodes or is_asked:
         return conflict(f"claims or workloads of {name!r} need these nodes; end them first")
     return None
+
+
+def _count_in_words(name: str, part: _Part, most: int) -> str:
+    """How many nodes a part may have: `most`, if any."""
+    up_to = "one node" if most == 1 else f"1 to {most} nodes"
+    if part.is_given_up:
+        only = f"{name!r} has one node; parkade end gives it up"
+        return f"{up_to} of it can be given up" if most else only
+    only = f"{name!r} has one node: no part of it can be split off"
+    return f"a part of it has {up_to}" if most else only
 
 
 def _has_live(world: World, whole: Reservation) -> bool:

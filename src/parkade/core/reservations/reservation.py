@@ -168,6 +168,12 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return sum(nodes for _, nodes in self.shape)
 
     @property
+    def is_given_up(self) -> bool:
+        """Whether it ended before its window began."""
+        is_empty = self.window.end_us is not None and self.window.end_us <= self.window.start_us
+        return self.state is ReservationState.ENDED and is_empty
+
+    @property
     def earns_at_most_micros(self) -> int | None:
         """What it may have been paid for lending by now: its cap by what it cost; None: no cap."""
         if self.payout_cap is None or self.paid_micros is None:
