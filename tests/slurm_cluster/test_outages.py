@@ -1,6 +1,7 @@
 """Work that ends while slurmctld is down, by server and agent: billed to when it ended, once."""
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
@@ -127,11 +128,15 @@ def test_work_that_ends_while_slurmctld_is_down_is_billed_to_then_and_freed_once
     (node,) = market.nodes_of(job)
     until(lambda: market.pool_record()["agent"] == "heard")
     # Not killed: it saves what it knows, as in a restart that takes long.
+    down_us = time.time_ns() // 1000
     cluster.controller.stop()
     try:
         for each in (alone, gang, slow):
             each.end()
         until(lambda: market.pool_record()["agent"] == "silent", market.said)
+        record = market.pool_record()
+        assert instant_us(record["engine_silent_since"]) >= down_us
+        assert "Slurm does not answer" in record["agent_says"]
         cluster.daemons[node].freeze()
     finally:
         cluster.start_controller()
@@ -140,6 +145,7 @@ def test_work_that_ends_while_slurmctld_is_down_is_billed_to_then_and_freed_once
         for each in (alone, gang):
             each.check()
         until(lambda: market.pool_record()["agent"] == "heard", market.said)
+        assert market.pool_record()["engine_silent_since"] is None
         assert market.seen(slow.name)["phase"] == "running", "its seats are not free"
         assert cluster.job_state(job) == "COMPLETING"
     finally:

@@ -9,7 +9,6 @@ from parkade.control.answers import Decided
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
-from parkade.ports import Trouble
 from parkade.wire import pools as wire
 
 router = strict.router("pools")
@@ -30,7 +29,7 @@ async def create_pool(body: wire.OpenPool, context: Authenticated) -> wire.Pool:
 async def list_pools(context: Authenticated) -> wire.Pools:
     """All pools, and the markets that they supply with their published terms."""
     fleet = await context.read(lambda world, _: views.fleet(world))
-    return views.pools(fleet, _refusing(context), _troubles(context, fleet))
+    return _shown(context, fleet)
 
 
 @router.post("/pools/{pool}/nodes")
@@ -83,14 +82,13 @@ async def _changed_pool(
 
 async def _changed_fleet(context: RequestContext, command: commands.AnyCommand) -> wire.Pools:
     fleet = await context.execute(command, lambda world, _, __: views.fleet(world))
-    return views.pools(fleet, _refusing(context), _troubles(context, fleet))
+    return _shown(context, fleet)
 
 
-def _troubles(context: RequestContext, fleet: views.Fleet) -> dict[str, tuple[Trouble, ...]]:
-    """What keeps agents from their work; for operators."""
-    if not context.viewer.is_operator:
-        return {}
-    return {each.pool: context.plane.troubles(each.pool) for each in fleet.pools}
+def _shown(context: RequestContext, fleet: views.Fleet) -> wire.Pools:
+    troubles = {each.pool: context.plane.troubles(each.pool) for each in fleet.pools}
+    sees_words = context.viewer.is_operator
+    return views.pools(fleet, _refusing(context), troubles, sees_words=sees_words)
 
 
 def _refusing(context: RequestContext) -> dict[str, str]:

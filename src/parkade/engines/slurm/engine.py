@@ -115,6 +115,7 @@ class SlurmEngine:
         self.recalled = self.homes.data / recalling.FILE
         self.heard_shared = self.homes.data / hearing.FILE
         self._capabilities: Capabilities | None = None
+        self._blind_us: int | None = None
         self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix=f"slurm-{pool}")
 
     def capabilities(self) -> Capabilities:
@@ -179,7 +180,9 @@ class SlurmEngine:
             found = await self._in_thread(self.watching.look)
         except EngineError as error:
             logger.warning("pool %s is not seen: %s", self.pool, error)
-            return troubles.unseen(self.pool, at_us, error)
+            self._blind_us = at_us if self._blind_us is None else self._blind_us
+            return troubles.unseen(self.pool, at_us, error, since_us=self._blind_us)
+        self._blind_us = None
         return Observation(
             pool=self.pool,
             at_us=at_us,

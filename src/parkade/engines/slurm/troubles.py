@@ -6,10 +6,10 @@ from parkade.core.workloads.observed import MOST_WORDS
 from parkade.ports import MOST_TROUBLES, Observation, Trouble
 
 
-def unseen(pool: str, at_us: int, error: Exception) -> Observation:
-    """A look that failed: nothing of the pool is known, but why."""
+def unseen(pool: str, at_us: int, error: Exception, *, since_us: int) -> Observation:
+    """A look that failed: nothing of the pool is known, but why, and since when."""
     says = f"Slurm does not answer the agent: {error}"[:MOST_WORDS]
-    found = (Trouble(attempt=None, says=says),)
+    found = (Trouble(attempt=None, says=says, since_us=since_us),)
     return Observation(pool=pool, at_us=at_us, is_complete=False, attempts=(), troubles=found)
 
 
