@@ -13,7 +13,8 @@ import pytest
 
 from parkade.agent import backoff, logs
 from parkade.agent import memory as memories
-from parkade.agent.agent import LONG_POLL_S, Pace, Place, Time, run_agent
+from parkade.agent.agent import LONG_POLL_S, run_agent
+from parkade.agent.place import Pace, Place, Time
 from parkade.agent.timer import LoopTimer
 from parkade.engines.local.devices import Machine
 from parkade.engines.local.engine import LocalEngine

@@ -8,10 +8,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as some
 
-from parkade.agent.agent import Agent, Place, Time
+from parkade.agent.agent import Agent
 from parkade.agent.control_plane import ControlPlaneError
+from parkade.agent.place import Place, Time
 from parkade.agent.timer import LoopTimer
-from parkade.ports import DesiredAttempt, DesiredState, Phase
+from parkade.ports import DesiredAttempt, DesiredState, Observation, Phase
 from tests import builders
 from tests.agent.fakes import FakeControlPlane, FakeEngine
 from tests.agent.test_agent import running, until
@@ -119,6 +120,40 @@ def test_a_launch_that_waited_until_it_was_withdrawn_is_not_made(tmp_path: Path)
             await until(lambda: all(control.last(name) for name in first))
         assert sorted(engine.launches) == sorted(first)
         assert engine.orders == []
+
+    asyncio.run(body())
+
+
+class HangingEngine(FakeEngine):
+    """No look ends while the gate is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.hanging = False
+
+    async def observe(self) -> Observation:
+        self.hanging = not self.gate.is_set()
+        await self.gate.wait()
+        self.hanging = False
+        return await super().observe()
+
+
+def test_an_order_is_handed_over_while_a_look_at_the_engine_hangs(tmp_path: Path) -> None:
+    async def body() -> None:
+        engine, control = HangingEngine(), FakeControlPlane()
+        control.desire(wanted("w1.1"), wanted("w2.1"), sequence=1)
+        async with running(engine, control, tmp_path):
+            await until(lambda: control.last("w1.1") and control.last("w2.1"))
+            engine.gate.clear()
+            await until(lambda: engine.hanging)
+            control.desire(wanted("w1.1", stop=ORDER), wanted("w2.1"), sequence=2)
+            await until(lambda: engine.orders)
+            assert engine.orders == [("w1.1", ORDER)]
+            engine.gate.set()
+            await until(lambda: control.last("w1.1").phase is Phase.RELEASED)  # type: ignore[union-attr]
+        assert engine.attempts["w2.1"].phase is Phase.RUNNING
 
     asyncio.run(body())
 

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from parkade.agent import folders as keeping
-from parkade.agent.agent import Pace, Place, Time, run_agent
+from parkade.agent.agent import run_agent
 from parkade.agent.http import HttpControlPlane
+from parkade.agent.place import Pace, Place, Time
 from parkade.agent.timer import LoopTimer
 from parkade.control.clock import SystemClock
 from parkade.core.units.time import DAY_US

@@ -152,6 +152,17 @@ def test_a_session_ends_with_its_token(town: Town) -> None:
     tokens = town.done(town.get("/tokens", owner))["tokens"]
     town.done(town.post(f"/tokens/{tokens[0]['token']}/revoke", token=owner))
     assert person.get("/").status_code == 303
+    page = person.text("/login", after="/market")
+    assert "revoked or has expired, or its user or org was disabled" in page
+
+
+def test_the_login_says_that_a_session_has_ended(town: Town) -> None:
+    fresh = Visitor(town.url).text("/login")
+    assert "has ended" not in fresh and "revoked" not in fresh
+    kept = Visitor(town.url)
+    kept.http.cookies.set(COOKIE, "of-a-session-that-was")
+    assert kept.get("/market").headers["location"] == "/login?after=/market"
+    assert "Your session has ended. Log in again." in kept.text("/login", after="/market")
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/login", "/workloads/w999999", "/static/now/console.js"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.console.history import Sample
+from parkade.console.history import OFF_S, Sample
 from parkade.console.suggesting import suggest
 from parkade.core.market.supply import guest_floor
 from parkade.core.units.fraction import Fraction
@@ -31,24 +31,30 @@ def reservation(lending: Lending | None = None, waits: Waits = NO_WAITS) -> Rese
 
 
 def sampled(*prices: tuple[float | None, float]) -> list[Sample]:
-    """One sample where a price begins, of so many hours each, and one at the end."""
-    found, at_s = [], 0
+    """Samples of prices that hold for so many hours each, and one at the end."""
+    found: list[Sample] = []
+    at_s = 0
     for price, hours in (*prices, (None, 0)):
         micros = None if price is None else round(price * MICROS)
-        found.append(
+        until_s = at_s + round(hours * HOUR_S)
+        found += [
             Sample(
-                at_s=at_s, owner=0, lent=0, spot=0, on_demand=0, idle=0, out=0, orgs={},
+                at_s=each_s, owner=0, lent=0, spot=0, on_demand=0, idle=0, out=0, orgs={},
                 prices={"lab": micros},
             )
-        )  # fmt: skip
-        at_s += round(hours * HOUR_S)
+            for each_s in range(at_s, max(until_s, at_s + 1), OFF_S)
+        ]  # fmt: skip
+        at_s = until_s
     return found
 
 
 def test_the_floor_is_what_three_quarters_of_the_time_reached_less_the_fee() -> None:
     found = suggest(reservation(), sampled((3.5, 18), (1.4, 6)), fee=FEE, pay_as_you_go=Decimal(12))
     assert found.floor == Decimal("2.50") and not found.is_as_now
-    assert "for 75 % of the last 1 d one node cost 3.50 or more" in found.reasons[0]
+    assert (
+        "for 75 % of the 1 d that is known of the last day one node cost 3.50 or more"
+        in found.reasons[0]
+    )
     found = suggest(reservation(), sampled((3.5, 17), (1.4, 7)), fee=FEE, pay_as_you_go=Decimal(12))
     assert found.floor == Decimal("1.00")
 

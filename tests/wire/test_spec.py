@@ -87,7 +87,10 @@ def test_numbers_in_env_are_the_text_that_was_written() -> None:
         ("suppliers: [lab]", "suppliers", "not_yet"),
         ("cpus_per_gpu: 12", "cpus_per_gpu", "not_yet"),
         ("memory_per_gpu: 64GiB", "memory_per_gpu", "not_yet"),
-        ("capacity: [reservation/acme, spot]", "capacity", "not_yet"),
+        ("capacity: [reservation/acme, on-demand]", "capacity", "not_yet"),
+        ("capacity: [spot, reservation/acme]", "capacity", "invalid"),
+        ("capacity: [reservation/acme, reservation/acme, spot]", "capacity", "invalid"),
+        ("capacity: [reservation/acme, free, spot]", "capacity", "invalid"),
         ("instance_type: [a, b]", "instance_type", "not_yet"),
         ("instance_type: {a: 2.50}", "instance_type", "not_yet"),
         ("limt: 3", "limt", "invalid"),
@@ -211,3 +214,10 @@ def test_json_and_yaml_of_a_spec_read_alike(value: dict[str, object]) -> None:
     by_json = WorkloadSpec.model_validate_json(json.dumps(value))
     assert parse(plain_yaml.safe_dump(value), WorkloadSpec) == by_json
     jsonschema_rs.validate(workload_schema(), value)
+
+
+@pytest.mark.parametrize("written", ["[reservation/acme, spot]", "reservation/acme,spot"])
+def test_a_list_of_capacity_has_the_limit_of_its_spot_entry(written: str) -> None:
+    spec = parse(f"name: a\ncommand: b\nlimit_price: 2.50\ncapacity: {written}", WorkloadSpec)
+    assert spec.entries == ("reservation/acme", "spot")
+    assert set(faults(f"name: a\ncommand: b\ncapacity: {written}")) == {"limit_price"}

@@ -1,16 +1,14 @@
 """The agent of a pool: listens, makes the engine's attempts what is desired, reports, sends output.
 
 Listening, working and reporting go on independently: a network that hangs delays neither a launch
-nor an order that was heard, and an engine that hangs does not stop the reports. Deadlines are the
-engine's: they hold while the agent is down.
+nor an order that was heard, and an engine that hangs stops neither the reports nor the orders to
+leave. Deadlines are the engine's: they hold while the agent is down.
 """
 
 import asyncio
 import logging
-from pathlib import Path
 from typing import assert_never
 
-import msgspec
 from msgspec.structs import replace
 
 from parkade.agent import memory as memories
@@ -26,11 +24,11 @@ from parkade.agent.folders import AnswersFolders, keep_folders
 from parkade.agent.health import HealthWatch
 from parkade.agent.logs import LogServer
 from parkade.agent.optional import KeepsFolders, KeepsLeases, ServesOwners, TellsChanges
-from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
+from parkade.agent.place import Pace, Place, Time
+from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, orders, plan, with_refusals
 from parkade.agent.troubles import Troubles
 from parkade.core.workloads.observed import MOST_WORDS
 from parkade.ports import (
-    Clock,
     Conflict,
     DesiredAttempt,
     DesiredState,
@@ -38,11 +36,9 @@ from parkade.ports import (
     EngineError,
     InvalidSpec,
     Misconfigured,
-    NodeShape,
     Observation,
     OwnerReport,
     Phase,
-    Timer,
     Unsupported,
 )
 
@@ -52,30 +48,6 @@ PAUSE_S = 0.05
 MOST_LAUNCHES = 4
 
 logger = logging.getLogger("parkade.agent")
-
-
-class Time(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the present comes from, and how it passes."""
-
-    clock: Clock
-    timer: Timer
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """The pool, the nodes that its engine was made with, and the folder of the agent's memory.
-    `memory`: where else it is kept; None: in the folder."""
-
-    pool: str
-    nodes: tuple[NodeShape, ...]
-    data_folder: Path
-    memory: memories.MemoryPlace | None = None
-
-
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds: between two looks where nothing happens, and between two reports at most."""
-
-    tick_s: float = 0.5
-    heartbeat_s: float = 2.0
 
 
 async def run_agent(
@@ -151,6 +123,7 @@ class Agent:
         self.to_report = asyncio.Event()
         self.has_other_nodes = asyncio.Event()
         self.is_heard = False
+        self.is_looking = False
         self.refused: str | None = None
         self._places = asyncio.Semaphore(MOST_LAUNCHES)
 
@@ -170,6 +143,7 @@ class Agent:
                     self._tell_refusal(None)
                 else:
                     self.accept(state)
+                    await self._hand_over()
             except Refused:
                 raise
             except ControlPlaneError as error:
@@ -222,6 +196,7 @@ class Agent:
             self.changed.clear()
             # Before looking: who landed before the look must be in it, or was never started.
             self._settle_launches()
+            self.is_looking = True
             try:
                 observation = await self.engine.observe()
             except (EngineError, OSError) as error:
@@ -230,6 +205,7 @@ class Agent:
                 owners = await self._serve_owners(observation)
                 await self._converge(observation)
                 self._publish(replace(observation, owners=owners))
+            self.is_looking = False
             await self._wait(tick_s)
 
     async def report(self, heartbeat_s: float) -> None:
@@ -291,6 +267,17 @@ class Agent:
         except (EngineError, OSError) as error:
             logger.warning("owners are not served: %s", error)
             return None
+
+    async def _hand_over(self) -> None:
+        """New orders wait for no look that is under way: one at an engine that hangs may last
+        longer than a notice."""
+        if not self.is_looking or self.desired is None or self.seen is None:
+            return
+        for order in orders(self.desired, self.seen):
+            try:
+                await self._do(order)
+            except (EngineError, OSError) as error:
+                logger.warning("%s: %s", type(order).__name__, error)
 
     def _settle_launches(self) -> None:
         for name in [name for name, task in self.launching.items() if task.done()]:

@@ -69,11 +69,7 @@ def plan(
     """
     seen = {one.attempt: one for one in observation.attempts}
     wanted = {one.attempt: one for one in desired.attempts}
-    actions = [
-        HandOver(attempt=one.attempt, order=one.stop)
-        for one in desired.attempts
-        if one.stop is not None and _is_running(seen.get(one.attempt), one)
-    ]
+    actions = orders(desired, observation)
     if not observation.is_complete:
         return list[Action](actions)
     order = Stop(
@@ -106,6 +102,16 @@ def plan(
             if name not in seen and name not in launching and name not in memory.refused
             if one.stop is not None or one.workload not in busy
         ),
+    ]
+
+
+def orders(desired: DesiredState, observation: Observation) -> list[HandOver]:
+    """To those that are seen to run and are to leave."""
+    seen = {one.attempt: one for one in observation.attempts}
+    return [
+        HandOver(attempt=one.attempt, order=one.stop)
+        for one in desired.attempts
+        if one.stop is not None and _is_running(seen.get(one.attempt), one)
     ]
 
 

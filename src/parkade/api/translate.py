@@ -97,7 +97,8 @@ def spec_of(spec: WorkloadSpec, *, now_us: int) -> Spec:
         fault = Fault(place="spec.workdir", message="say where it starts, an absolute path")
         raise ProblemError(invalid([fault]))
     _refuse_control_characters(spec)
-    kind, _, name = spec.capacity.partition("/")
+    entries = tuple(_capacity_of(it) for it in spec.entries)
+    limit = micros_or_none(spec.limit_price)
     nodes = spec.nodes
     least, most = (nodes, 0) if isinstance(nodes, int) else (nodes.min, nodes.max)
     return Spec(
@@ -112,8 +113,10 @@ def spec_of(spec: WorkloadSpec, *, now_us: int) -> Spec:
         gpus=spec.gpus,
         instance_type=spec.instance_type,
         interconnect=Interconnect(spec.interconnect),
-        capacity=Capacity(kind=CapacityKind(kind), reservation=name or None),
-        limit_price_micros=micros_or_none(spec.limit_price),
+        capacity=entries[0],
+        entries=entries if len(entries) > 1 else (),
+        limit_price_micros=limit if len(entries) == 1 else None,
+        spot_limit_micros=limit if len(entries) > 1 else None,
         max_spend_micros=micros_or_none(spec.max_spend),
         checkpoint=_checkpoint_of(spec.checkpoint),
         priority=spec.priority,
@@ -131,6 +134,11 @@ def spec_of(spec: WorkloadSpec, *, now_us: int) -> Spec:
         image=spec.image,
         deadline=_deadline_of(spec, now_us),
     )
+
+
+def _capacity_of(text: str) -> Capacity:
+    kind, _, name = text.partition("/")
+    return Capacity(kind=CapacityKind(kind), reservation=name or None)
 
 
 def _deadline_of(spec: WorkloadSpec, now_us: int) -> DeadlineTerms | None:
@@ -182,7 +190,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         gpus=spec.gpus,
         instance_type=spec.instance_type,
         interconnect=spec.interconnect.value,
-        capacity=str(spec.capacity),
+        capacity=[str(it) for it in spec.entries] or str(spec.capacity),
         moves=spec.moves.value,
         spread=spec.spread,
         labels=dict(spec.labels),
@@ -191,7 +199,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         after_ok=_names_in(spec, Condition.AFTER_OK),
         after_not_ok=_names_in(spec, Condition.AFTER_NOT_OK),
         after_any=_names_in(spec, Condition.AFTER_ANY),
-        limit_price=amount_or_none(spec.limit_price_micros),
+        limit_price=amount_or_none(spec.spot_limit_micros or spec.limit_price_micros),
         max_spend=amount_or_none(spec.max_spend_micros),
         checkpoint=_wire_checkpoint(spec.checkpoint),
         priority=spec.priority,

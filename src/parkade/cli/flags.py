@@ -27,7 +27,10 @@ InstanceType = Annotated[str | None, typer.Option(rich_help_panel=SHAPE)]
 Interconnect = Annotated[str | None, typer.Option(help="fabric or any.", rich_help_panel=SHAPE)]
 Market = Annotated[str | None, typer.Option(rich_help_panel=SHAPE)]
 Capacity = Annotated[
-    str | None, typer.Option(help="spot, on-demand or reservation/NAME.", rich_help_panel=MONEY)
+    str | None,
+    typer.Option(
+        help="spot, on-demand or reservation/NAME; or reservation/NAME,spot.", rich_help_panel=MONEY
+    ),
 ]
 Moves = Annotated[
     str | None,

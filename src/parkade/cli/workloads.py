@@ -260,6 +260,7 @@ def one(answer: "wire.Workload") -> None:
             ("exit" if attempt is None else "last exit", answer.exit),
             ("shape", f"{shape(answer)} in {answer.market}"),
             ("capacity", answer.capacity),
+            ("tries in order", ", ".join(answer.capacity_list)),
             ("limit", answer.limit_price),
             ("price", _prices(answer)),
             ("price to win", answer.price_to_win),

@@ -37,7 +37,18 @@ OF_PARTNERS = frozenset({"/", "/supply", "/money", "/money/statement.csv", "/log
 
 
 class LoginNeeded(Exception):
-    """There is no session; the page for it comes first."""
+    """There is no session; the page for it comes first. `ended`: why one that there was is over."""
+
+    def __init__(self, ended: str = "") -> None:
+        super().__init__(ended)
+        self.ended = ended
+
+
+SESSION_ENDED = "Your session has ended. Log in again."
+TOKEN_ENDED = (
+    "The token of your session was revoked or has expired, or its user or org was disabled. Log in"
+    " with another one, or ask your operator."
+)
 
 
 class PageContext:
@@ -131,8 +142,10 @@ def session_of(request: Request) -> PageContext:
     session = request.cookies.get(COOKIE, "")
     found = console.sessions.find(session, time.time()) if session else None
     viewer = None if found is None else console.plane.viewer(found.token_digest)
-    if found is None or viewer is None or viewer.pool is not None:
-        raise LoginNeeded
+    if found is None:
+        raise LoginNeeded(SESSION_ENDED if session else "")
+    if viewer is None or viewer.pool is not None:
+        raise LoginNeeded(TOKEN_ENDED)
     console.history.start()
     return PageContext(
         request, session, RequestContext(request.app.state, found.token_digest, viewer)

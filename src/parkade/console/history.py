@@ -14,8 +14,9 @@ import contextlib
 import logging
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,8 @@ DAY_S = 86_400
 FINE_S = 1_800
 MINUTE_S = 60
 MOST_FINE = 3_600
+OFF_S = 3 * MINUTE_S
+"""Between samples that are further apart the server was off, or busy beyond measure."""
 MOST_ORGS = 64
 VERSION = 1
 logger = logging.getLogger(__name__)
@@ -53,8 +56,8 @@ class MarketSample(msgspec.Struct, frozen=True, kw_only=True):
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """GPUs at an instant (seconds since 1970). `orgs`: by org, what it holds by right, on demand
     and as spot, of at most `MOST_ORGS` orgs. `prices`: by market, micro-units per GPU-hour with
-    which a newcomer of one node would have won; None: none would. `markets`: each by itself; empty
-    where an earlier version kept the sample."""
+    which a newcomer of one node would have won; None: none would, not there: not known. `markets`:
+    each by itself; empty where an earlier version kept the sample."""
 
     version: int = VERSION
     at_s: int
@@ -217,12 +220,21 @@ def points(
     return found
 
 
+def known_prices(samples: Sequence[Sample], market: str) -> list[tuple[int | None, int]]:
+    """(price of one node, for how many seconds) in the time that is known: without that before the
+    market's first clearing with nodes in play, and that in which the server was off."""
+    return [
+        (first.prices[market], then.at_s - first.at_s)
+        for first, then in pairwise(samples)
+        if market in first.prices and 0 < then.at_s - first.at_s <= OFF_S
+    ]
+
+
 def _prices(world: World, _now_us: int) -> dict[str, int | None]:
-    """By market, the first step of the ladder, which is public."""
-    return {
-        name: market.ladder[0][1] if market.ladder else None
-        for name, market in world.records.markets.items()
-    }
+    """By market, the first step of the ladder, which is public; one without a ladder has had no
+    clearing with nodes in play, and is left out."""
+    markets = world.records.markets.items()
+    return {name: market.ladder[0][1] for name, market in markets if market.ladder}
 
 
 _encode = msgspec.json.Encoder().encode

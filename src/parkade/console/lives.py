@@ -39,7 +39,7 @@ def life(workload: str, seen: Iterable[Event], *, since_s: float, until_s: float
     """What the events tell; times are seconds since 1970. `until_s`: now, or the end."""
     runs: list[_Open] = []
     checkpoints: list[tuple[float, int]] = []
-    prices: list[tuple[float, float]] = []
+    prices: list[tuple[float, float | None]] = []
     for event in seen:
         at_s = event.at.timestamp()
         price = _price(workload, event)
@@ -55,6 +55,8 @@ def life(workload: str, seen: Iterable[Event], *, since_s: float, until_s: float
                 checkpoints.append((at_s, int(event.detail.get("step", 0))))
             case "Ended" if runs:
                 runs[-1].ended_s = at_s
+                if prices:
+                    prices.append((at_s, None))
             case "StopOrdered" if runs:
                 runs[-1].noticed_s = runs[-1].noticed_s or at_s
             case "Cleared" if runs and _leaves(workload, event):

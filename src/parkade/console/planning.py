@@ -16,7 +16,8 @@ from parkade.wire.problems import MOST_FAULTS, Fault, Problem, faults
 M = TypeVar("M", bound=BaseModel)
 Faults = dict[str, list[str]]
 """By field what is wrong there; under "" what is about none."""
-COUNTS = frozenset({"nodes"})
+COUNTS = frozenset({"nodes", "keep"})
+NEEDED = frozenset({"nodes", "reason"})
 MOST_DIGITS = 9
 """No count of a form may have more."""
 
@@ -30,9 +31,14 @@ def digest_of(fields: Mapping[str, str], names: Iterable[str]) -> str:
 def request_of(
     kind: type[M], fields: Mapping[str, str], names: Iterable[str]
 ) -> tuple[M | None, Faults]:
-    """The request of the fields that are filled in, or None and every fault."""
+    """The request of the fields that are filled in, or None and every fault; `NEEDED` ones count
+    as filled in."""
     known = tuple(names)
-    given = {name: _value(name, fields[name]) for name in known if fields.get(name)}
+    given = {
+        name: _value(name, fields[name])
+        for name in known
+        if fields.get(name) or (name in NEEDED and name in fields)
+    }
     try:
         return kind.model_validate(given), {}
     except ValidationError as error:

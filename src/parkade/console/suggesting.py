@@ -14,12 +14,11 @@ Decision record 189.
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
-from itertools import pairwise
 from typing import NamedTuple
 
 from parkade.api.translate import amount, micros
 from parkade.console import words
-from parkade.console.history import Sample
+from parkade.console.history import Sample, known_prices
 from parkade.core.market.supply import guest_floor
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.phrases import counted
@@ -55,11 +54,7 @@ def suggest(
 def _floor(
     it: Reservation, samples: Sequence[Sample], fee: Fraction, on_demand: int
 ) -> tuple[Decimal | None, list[str]]:
-    spans = [
-        (first.prices[it.market], then.at_s - first.at_s)
-        for first, then in pairwise(samples)
-        if it.market in first.prices and then.at_s > first.at_s
-    ]
+    spans = known_prices(samples, it.market)
     known_s = sum(length for _, length in spans)
     if known_s < LEAST_S:
         return None, ["no floor: prices of less than an hour are known since the server started"]
@@ -70,7 +65,7 @@ def _floor(
     else:
         length = words.span(timedelta(seconds=known_s))
         says = (
-            f"for {PERCENT_OF_TIME} % of the last {length} one node cost"
+            f"for {PERCENT_OF_TIME} % of the {length} that is known of the last day one node cost"
             f" {format_amount(amount(price))} or more"
         )
     price = min(price, on_demand)

@@ -97,8 +97,9 @@ def _numbered(entry: JournalEntry) -> tuple[int, int, Origin]:
 
 
 def origin_of(workload: Workload) -> Origin:
-    """That of a record."""
+    """That of a record. Of a list the capacity that its use is charged for: what a reservation
+    pays is no charge of the work."""
     spec = workload.spec
-    return Origin(
-        user=workload.user, name=spec.name, capacity=spec.capacity.kind, labels=spec.labels
-    )
+    paid = [it.kind for it in spec.entries if it.kind is not CapacityKind.RESERVATION]
+    kind = paid[0] if paid else spec.capacity.kind
+    return Origin(user=workload.user, name=spec.name, capacity=kind, labels=spec.labels)

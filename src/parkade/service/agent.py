@@ -24,13 +24,14 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from parkade.agent.agent import Pace, Place, Time, run_agent
+from parkade.agent.agent import run_agent
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError, KnowsAgents, Refused
 from parkade.agent.health import HealthWatch
 from parkade.agent.http import HttpControlPlane
 from parkade.agent.memory import named
 from parkade.agent.notes import NotesFolder
+from parkade.agent.place import Pace, Place, Time
 from parkade.agent.timer import LoopTimer
 from parkade.control.clock import SystemClock
 from parkade.control.leadership import FileLeadership

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.agent.agent import Pace, Place, Time, run_agent
+from parkade.agent.agent import run_agent
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlaneError
 from parkade.agent.health import HealthWatch
 from parkade.agent.memory import Memory
+from parkade.agent.place import Pace, Place, Time
 from parkade.agent.timer import LoopTimer
 from parkade.core.units.time import SECOND_US
 from parkade.ports import NodeShape

@@ -90,7 +90,7 @@ KEYS: dict[str, Key] = {
         f"{FORM} of elastic work; {MARKET} that several pools supply (`unsupported`)",
     ),
     "capacity": Key(
-        "`spot`, `on-demand` or `reservation/NAME`",
+        "`spot`, `on-demand`, `reservation/NAME`, or a list of reservations and then `spot`",
         "reservation/acme",
         f"{FORM}; {MARKET} where the reservation has ended or is another org's",
     ),

@@ -1,6 +1,7 @@
 """The two kinds of models: a request refuses what it does not know, an answer may have more."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,6 +12,9 @@ class Request(BaseModel):
     """What a caller sends: every key is known or refused by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {}
+    """What is said of keys that people write here and that belong elsewhere."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

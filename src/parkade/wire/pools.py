@@ -1,8 +1,9 @@
 """Pools, markets, price sheets and nodes on the wire; `pool.yaml` is an `OpenPool`."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, Strict, field_validator, model_validator
 
@@ -199,6 +200,11 @@ class AddNodes(Supply):
 class ChangeTerms(Request):
     """New terms of a market; what is left out stays, and null takes a term away that a market need
     not have. Prices are set by `parkade price sheet set`."""
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
+        name: f"is a price, not a term: parkade price sheet set MARKET --{name.replace('_', '-')}"
+        for name in ("pay_as_you_go", "reservation_rate", "public_floor")
+    }
 
     from_: Instant | None = Field(
         None, alias="from", description="when they come into force; default: now"

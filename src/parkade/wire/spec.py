@@ -83,11 +83,31 @@ def _instance_type(value: Any) -> Any:
 
 def _capacity(value: Any) -> Any:
     if isinstance(value, list) and len(value) > 1:
-        raise not_yet("more than one capacity in a list")
+        return _capacities(value)
     text = as_text(value)
+    if isinstance(text, str) and "," in text:
+        return _capacity([it.strip() for it in text.split(",")])
     if not isinstance(text, str) or not CAPACITY.fullmatch(text):
         raise ValueError("write spot, on-demand or reservation/NAME")
     return text
+
+
+def _entries(capacity: str | list[str] | None) -> tuple[str, ...]:
+    """A capacity or a list of it as the latter; nothing where it was refused."""
+    if capacity is None:
+        return ()
+    return (capacity,) if isinstance(capacity, str) else tuple(capacity)
+
+
+def _capacities(values: list[Any]) -> list[str]:
+    if ON_DEMAND in values:
+        raise not_yet("on-demand in a list of capacity")
+    *rights, last = (_capacity(it) for it in values)
+    is_known = last == SPOT and SPOT not in rights and len(set(rights)) == len(rights)
+    if not is_known or len(values) > bounds.MOST_ENTRIES:
+        most = bounds.MOST_ENTRIES - 1
+        raise ValueError(f"in a list write up to {most} reservations, each once, and then spot")
+    return [*rights, last]
 
 
 def _one_of(text: dict[str, Any]) -> WithJsonSchema:
@@ -152,10 +172,12 @@ TypeName = Annotated[
     BeforeValidator(_instance_type),
     _one_of({"type": "string", "pattern": whole(NAME)}),
 ]
+_ENTRY = {"type": "string", "pattern": f"^({CAPACITY.pattern})$"}
+_LIST = {"type": "array", "items": _ENTRY, "minItems": 1, "maxItems": bounds.MOST_ENTRIES}
 Capacity = Annotated[
-    str,
+    str | list[str],
     BeforeValidator(_capacity),
-    _one_of({"type": "string", "pattern": f"^({CAPACITY.pattern})$"}),
+    WithJsonSchema({"anyOf": [_ENTRY, _LIST]}, mode="validation"),
 ]
 
 
@@ -335,6 +357,11 @@ class WorkloadSpec(Request):
         None, validate_default=True, description="when it is to be done, such as +52h"
     )
 
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Its capacity in the order of its choice."""
+        return _entries(self.capacity)
+
     @field_validator("env")
     @classmethod
     def _env_leaves_our_names(cls, env: dict[str, str]) -> dict[str, str]:
@@ -352,7 +379,9 @@ class WorkloadSpec(Request):
     def _only_spot_moves_for_less(cls, moves: str, info: ValidationInfo) -> str:
         capacity = info.data.get("capacity")
         if capacity not in (SPOT, None) and moves == "cheaper":
-            raise ValueError(f"only spot draws floors; leave moves out with {capacity}")
+            raise ValueError(
+                f"only spot draws floors; leave moves out with {', '.join(_entries(capacity))}"
+            )
         return moves
 
     @field_validator("resize")
@@ -364,7 +393,7 @@ class WorkloadSpec(Request):
 
     @field_validator("interconnect", "capacity", "moves")
     @classmethod
-    def _elastic_is_spot_in_one_fabric(cls, value: str, info: ValidationInfo) -> str:
+    def _elastic_is_spot_in_one_fabric(cls, value: Any, info: ValidationInfo) -> Any:
         only = ELASTIC_ONLY[info.field_name or ""]
         if isinstance(info.data.get("nodes"), ElasticNodes) and value != only:
             raise ValueError(f"an elastic number of nodes needs {info.field_name}: {only}")
@@ -374,11 +403,11 @@ class WorkloadSpec(Request):
     @classmethod
     def _spot_has_a_limit(cls, limit: Decimal | None, info: ValidationInfo) -> Decimal | None:
         capacity = info.data.get("capacity")
-        if capacity == SPOT and limit is None:
+        if SPOT in _entries(capacity) and limit is None:
             raise PydanticCustomError(
                 "limit_required", "spot needs the most you would pay per GPU-hour, like 2.50"
             )
-        if capacity not in (SPOT, None) and limit is not None:
+        if capacity is not None and SPOT not in _entries(capacity) and limit is not None:
             raise ValueError(f"only spot has a limit; {capacity} has the price sheet's price")
         return limit
 

@@ -33,6 +33,8 @@ def explain_unknown_key(
     keys that stand there."""
     known = KNOWN_KEYS if model is None else keys_at(model, location[:-1]) or KNOWN_KEYS
     key = str(location[-1]) if location else ""
+    if model is not None and len(location) == 1 and key in getattr(model, "ELSEWHERE", {}):
+        return "invalid", str(model.ELSEWHERE[key])  # type: ignore[attr-defined]
     if key in LATER and (model is None or model.__module__.startswith("parkade.wire")):
         return "not_yet", f"{LATER[key]} (`{key}`) is not carried out yet"
     if len(key) > LONGEST_KEY:

@@ -149,6 +149,10 @@ class Workload(Answer):
     nodes: int
     gpus: int
     capacity: str
+
+    capacity_list: tuple[str, ...] = ()
+    """What it tries in order, where it has a list; `capacity` is what it asks for or uses now."""
+
     limit_price: Amount | None
     price: Amount | None
 

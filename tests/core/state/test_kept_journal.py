@@ -31,6 +31,7 @@ from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import EnginePhase
+from parkade.core.workloads.spec import Capacity, CapacityKind
 from tests import builders
 from tests.core.kernel.story import Parkade
 from tests.core.repairing.sick import DEGRADED, Sick
@@ -835,6 +836,27 @@ def test_the_present_version_has_kept_journals_with_every_event() -> None:
     assert {kind.__name__ for kind in get_args(events.AnyEvent)} - kinds == set()
 
 
+def a_list_of_capacity() -> Parkade:
+    """One workload uses the reservation of its list, another bids for spot."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, public_floor_micros=MICROS)
+    parkade.reserve("acme", 1)
+    right = Capacity(kind=CapacityKind.RESERVATION, reservation="acme")
+    entries = (right, Capacity(kind=CapacityKind.SPOT))
+    spec = replace(parkade.spec(), capacity=right, entries=entries, spot_limit_micros=2 * MICROS)
+    for _ in range(2):
+        parkade.do(commands.Submit(by=None, org="acme", market=None, spec=spec, is_held=False))
+    parkade.clear()
+    parkade.start_all()
+    return parkade
+
+
+def test_kept_lists_ask_for_the_entry_that_they_took() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-lists.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    taken = [str(it.capacity) for it in found if isinstance(it, events.EntryTaken)]
+    assert taken == ["spot"]
+
+
 if __name__ == "__main__":
     stories = {
         f"journal-v{EVENT_VERSION}": a_year,
@@ -863,6 +885,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-maintenance": nodes_in_maintenance,
         f"journal-v{EVENT_VERSION}-deadlines": work_with_a_deadline,
         f"journal-v{EVENT_VERSION}-shortest-run": a_shortest_run,
+        f"journal-v{EVENT_VERSION}-lists": a_list_of_capacity,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

@@ -269,6 +269,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.BidChanged()
             | events.BoundsChanged()
             | events.FellBack()
+            | events.EntryTaken()
             | events.MembersOpened()
             | events.MembersEnded()
             | events.MembersRetried()

@@ -24,13 +24,13 @@ def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | No
     each_gpus = max(spec.nodes, spec.most_nodes) * spec.gpus
     members, at_once = _members(spec)
     gpus = each_gpus * at_once
-    match spec.capacity.kind:
-        case CapacityKind.RESERVATION:
-            return _cost(0, gpus, 0, f"paid for by {spec.capacity}")
-        case CapacityKind.SPOT:
-            price = spec.limit_price_micros or 0
-        case CapacityKind.ON_DEMAND:
-            price = agreed_micros or 0
+    kinds = {it.kind for it in spec.entries or (spec.capacity,)}
+    if kinds == {CapacityKind.RESERVATION}:
+        return _cost(0, gpus, 0, f"paid for by {spec.capacity}")
+    # Of a list, as much as its dearest entry costs.
+    price = agreed_micros or 0 if CapacityKind.ON_DEMAND in kinds else 0
+    if CapacityKind.SPOT in kinds:
+        price = max(price, spec.spot_limit_micros or spec.limit_price_micros or 0)
     bounds = []
     if spec.max_duration_us is not None and terms is not None:
         # Who makes others leave pays the minimum charge however short its run is.

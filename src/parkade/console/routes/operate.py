@@ -1,5 +1,6 @@
 """The operator's page: pools and nodes, the price sheet, orgs and users."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from starlette.responses import RedirectResponse, Response
@@ -8,7 +9,7 @@ from parkade.api.problems import ProblemError, problem
 from parkade.api.routes import effects, people, pools, statements
 from parkade.console import needs
 from parkade.console.context import Page, router
-from parkade.console.routes.reservations import checked, faults_in_a_line
+from parkade.console.planning import Faults, faults_of, request_of
 from parkade.console.routes.supply import is_usual
 from parkade.core.steps.permissions import Read
 from parkade.wire import pools as wire
@@ -17,7 +18,14 @@ from parkade.wire.scalars import format_amount
 routes = router()
 MOST_NODES = 300
 NODE_ACTIONS = ("cordon", "uncordon", "drain", "undrain", "fail", "restore")
-PRICES = ("pay_as_you_go", "reservation_rate", "public_floor")
+LABELS = {
+    "pay_as_you_go": "On demand",
+    "reservation_rate": "Reservation",
+    "public_floor": "Public floor",
+}
+"""What the prices of a sheet are called, in its form and in what it says."""
+
+PRICES = tuple(LABELS)
 SAYS = {
     "cordon": "No newcomer is seated there; who sits there stays.",
     "uncordon": "Your cordon is lifted; newcomers may come, unless another holds one.",
@@ -52,11 +60,29 @@ async def index(context: Page) -> Response:
 async def ask(node: str, action: str, context: Page) -> Response:
     """What it does to those who sit there."""
     context.api.require(Read.NODES)
+    if action not in NODE_ACTIONS:
+        raise problem("not_found", "there is no such action")
+    found = await _node(context, node)
+    return _node_page(context, found, action, {})
+
+
+def _node_page(context: Page, found: wire.Node, action: str, marked: Faults) -> Response:
+    return context.page(
+        "node_action.html",
+        422 if marked else 200,
+        it=found,
+        action=action,
+        says=SAYS[action],
+        faults=marked,
+    )
+
+
+async def _node(context: Page, node: str) -> wire.Node:
     nodes = (await pools.list_nodes(context.api)).nodes
     found = next((each for each in nodes if each.node == node), None)
-    if found is None or action not in NODE_ACTIONS:
-        raise problem("not_found", f"there is no node {node[:80]}, or no such action")
-    return context.page("node_action.html", it=found, action=action, says=SAYS[action])
+    if found is None:
+        raise problem("not_found", f"there is no node {node[:80]}")
+    return found
 
 
 @routes.post("/nodes/{node}/{action}")
@@ -65,7 +91,9 @@ async def act(node: str, action: str, context: Page) -> Response:
     fields = await context.form()
     match action:
         case "cordon" | "drain" | "fail":
-            body = checked(wire.NodeReason, {"reason": fields.get("reason", "")})
+            body, marked = request_of(wire.NodeReason, {"reason": ""} | fields, ("reason",))
+            if body is None:
+                return _node_page(context, await _node(context, node), action, marked)
             does = {"cordon": pools.cordon, "drain": pools.drain, "fail": pools.fail}[action]
             await does(node, body, context.api)
         case "uncordon" | "undrain" | "restore":
@@ -90,28 +118,55 @@ async def ask_prices(
 ) -> Response:
     """A new price sheet beside the present one."""
     context.api.require(Read.NODES)
+    sheet = await _sheet_of(context, market)
+    given = dict(zip(PRICES, (pay_as_you_go, reservation_rate, public_floor), strict=True))
+    is_asked = bool(context.request.query_params)
+    echo, marked = await _asked(context, sheet, given) if is_asked else ([], {})
+    return _prices_page(context, sheet, given, marked, echo)
+
+
+def _prices_page(
+    context: Page,
+    sheet: wire.Sheet,
+    given: Mapping[str, str],
+    marked: Faults,
+    echo: Sequence[str] = (),
+) -> Response:
+    return context.page(
+        "prices.html",
+        422 if marked else 200,
+        sheet=sheet,
+        given=dict.fromkeys(PRICES, "") | dict(given),
+        labels=LABELS,
+        echo=echo,
+        faults=marked,
+    )
+
+
+async def _sheet_of(context: Page, market: str) -> wire.Sheet:
     prices = (await pools.list_prices(context.api)).prices
     sheet = next((each for each in prices if each.market == market), None)
     if sheet is None:
         raise problem("not_found", f"there is no market {market[:80]}")
-    given = dict(zip(PRICES, (pay_as_you_go, reservation_rate, public_floor), strict=True))
-    wanted = {name: value.strip() for name, value in given.items() if value.strip()}
-    is_asked = bool(context.request.query_params)
-    echo, refused = await _asked(context, sheet, wanted) if is_asked else ([], "")
-    return context.page("prices.html", sheet=sheet, given=given, echo=echo, refused=refused)
+    return sheet
 
 
-async def _asked(context: Page, sheet: wire.Sheet, wanted: dict[str, str]) -> tuple[list[str], str]:
+async def _asked(
+    context: Page, sheet: wire.Sheet, given: Mapping[str, str]
+) -> tuple[list[str], Faults]:
     """(what changes by these prices, why nothing does) of a form that is filled in."""
+    wanted = {name: value.strip() for name, value in given.items()}
+    asked, marked = request_of(wire.SetPrices, wanted, PRICES)
+    if asked is None:
+        return [], marked
+    says = _echo(sheet, asked)
+    if not says:
+        return [], {"": ["these are the present prices: nothing would change"]}
     try:
-        asked = checked(wire.SetPrices, wanted)
-        says = _echo(sheet, asked)
-        if not says:
-            return [], "these are the present prices: nothing would change"
         outcome = await effects.plan_prices(sheet.market, asked, context.api)
     except ProblemError as error:
-        return [], faults_in_a_line(error.problem)
-    return [*says, outcome.says], ""
+        return [], faults_of(error.problem, PRICES)
+    return [*says, outcome.says], {}
 
 
 def _echo(sheet: wire.Sheet, asked: wire.SetPrices) -> list[str]:
@@ -122,8 +177,9 @@ def _echo(sheet: wire.Sheet, asked: wire.SetPrices) -> list[str]:
         after: Decimal | None = getattr(asked, name)
         then[name] = before if after is None else after
         if then[name] != before:
-            words = name.replace("_", " ")
-            says.append(f"{words}: {format_amount(before)} becomes {format_amount(then[name])}")
+            says.append(
+                f"{LABELS[name]}: {format_amount(before)} becomes {format_amount(then[name])}"
+            )
     if then["reservation_rate"] != sheet.reservation_rate:
         says.append("reservations that are sold keep their rate")
     if says and then["public_floor"] > then["pay_as_you_go"]:
@@ -137,6 +193,9 @@ def _echo(sheet: wire.Sheet, asked: wire.SetPrices) -> list[str]:
 async def set_prices(market: str, context: Page) -> Response:
     """Sets it."""
     fields = await context.form()
-    wanted = {name: fields[name] for name in PRICES if fields.get(name)}
-    await pools.set_prices(market, checked(wire.SetPrices, wanted), context.api)
+    asked, marked = request_of(wire.SetPrices, fields, PRICES)
+    if asked is None:
+        context.api.require(Read.NODES)
+        return _prices_page(context, await _sheet_of(context, market), fields, marked)
+    await pools.set_prices(market, asked, context.api)
     return RedirectResponse("/operate", status_code=303)

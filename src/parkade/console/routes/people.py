@@ -35,17 +35,22 @@ async def _of_org(context: PageContext, org: wire.Org) -> list[str]:
     count = len(listed.workloads)
     works = counted(count, "workload") + (" or more" if listed.next else "")
     claims = (await reservations.list_claims(context.api)).claims
-    held = [each for each in claims if each.org == org.org]
-    return [
-        "the tokens of its users are refused from now on",
-        (
-            f"{works} {'gets' if count == 1 else 'get'} the notice of the market, and"
-            f" {'ends' if count == 1 else 'end'}"
-        ),
-        f"{counted(len(held), 'claim')} of its own are given back",
-        "what it reserved stays its own and is lent as before; checkpoints are kept as ever",
-        f"its account keeps {format_amount(org.balance)}",
-    ]
+    held = sum(each.org == org.org for each in claims)
+    rights = (await reservations.list_reservations(context.api)).reservations
+    says = ["the tokens of its users are refused from now on"]
+    if count == 1:
+        says.append(f"{works} gets the notice of its market, and ends; its checkpoint is kept")
+    elif count:
+        says.append(f"{works} get the notice of their market, and end; checkpoints are kept")
+    if held:
+        says.append(
+            f"{counted(held, 'claim')} of its own {'is' if held == 1 else 'are'} given back"
+        )
+    if not count and not held:
+        says.append("it runs nothing and claims nothing")
+    if any(each.org == org.org for each in rights):
+        says.append("what it reserved stays its own and is lent as before")
+    return [*says, f"its account keeps {format_amount(org.balance)}"]
 
 
 @routes.post("/orgs/{org}/{action}")

@@ -16,16 +16,26 @@ from parkade.console import pages, words
 from parkade.console.calendar import calendar
 from parkade.console.claims import EndedClaim
 from parkade.console.context import Page, PageContext, router
+from parkade.console.planning import Faults, faults_of, request_of
 from parkade.console.routes.supply import supplied
 from parkade.core.steps.permissions import Read
 from parkade.core.units.phrases import counted
 from parkade.wire import reservations as wire
-from parkade.wire.problems import Problem, faults, invalid
-from parkade.wire.scalars import format_amount
+from parkade.wire.model import Request
+from parkade.wire.problems import faults, invalid
+from parkade.wire.scalars import NodesKept, Price, format_amount
 
 routes = router()
 M = TypeVar("M", bound=BaseModel)
+OFFER = ("floor", "keep")
 FIRST_DAY, LAST_DAY = date(1970, 1, 8), date(9998, 12, 1)
+
+
+class Offer(Request):
+    """The form of lending; without a floor nothing is lent."""
+
+    floor: Price | None = None
+    keep: NodesKept | None = None
 
 
 @routes.get("/reservations")
@@ -89,55 +99,74 @@ async def ask(
     if action not in ("lend", "claim") or context.viewer.role.value == "member":
         raise problem("not_found", f"there is no such action on {reservation}")
     if action == "claim":
-        echo = await _claiming(context, found)
-        return context.page("reserve.html", it=found, action=action, echo=echo)
+        return await _claim_page(context, found, {"nodes": "1"}, {})
     present = found.lending
-    given = {"floor": floor or "", "keep": keep.strip()}
-    echo, refused = [], ""
+    given = {"floor": (floor or "").strip(), "keep": keep.strip()}
+    echo: list[str] = []
+    marked: Faults = {}
     if floor is not None:
-        echo, refused = await _offering(context, found, given)
+        echo, marked = await _offering(context, found, given)
     elif present is not None:
         given = {"floor": f"{present.floor}", "keep": f"{present.keep}"}
+    return await _lend_page(context, found, given, marked, echo)
+
+
+async def _claim_page(
+    context: PageContext, found: wire.Reservation, given: Mapping[str, str], marked: Faults
+) -> Response:
+    return context.page(
+        "reserve.html",
+        422 if marked else 200,
+        it=found,
+        given={"nodes": given.get("nodes", "")},
+        echo=await _claiming(context, found),
+        faults=marked,
+    )
+
+
+async def _lend_page(
+    context: PageContext,
+    found: wire.Reservation,
+    given: Mapping[str, str],
+    marked: Faults,
+    echo: Sequence[str] = (),
+) -> Response:
     return context.page(
         "lend.html",
+        422 if marked else 200,
         it=found,
-        given=given,
+        given=dict.fromkeys(OFFER, "") | dict(given),
         hints=await _lending(context, found),
         echo=echo,
-        refused=refused,
+        faults=marked,
     )
 
 
 async def _offering(
-    context: PageContext, found: wire.Reservation, given: dict[str, str]
-) -> tuple[list[str], str]:
+    context: PageContext, found: wire.Reservation, given: Mapping[str, str]
+) -> tuple[list[str], Faults]:
     """(what an offer would do, why it is refused) of a form that is filled in."""
+    asked, marked = _offer(given)
+    if asked is None:
+        return [], marked
     try:
-        asked = _offer(given)
         outcome = await effects.plan_lend(found.reservation, asked, context.api)
     except ProblemError as error:
-        return [], faults_in_a_line(error.problem)
+        return [], faults_of(error.problem, OFFER)
     if asked.floor is None:
-        return ["it lends nothing more", outcome.says], ""
+        return ["it lends nothing more", outcome.says], {}
     says = [f"lends from {format_amount(asked.floor)} per GPU-hour"]
     market = await _market(context, found.market)
     if market is not None and asked.floor > market.pay_as_you_go:
         rate = format_amount(market.pay_as_you_go)
         says.append(f"that is more than on-demand, which costs {rate}: hardly a guest comes")
-    return [*says, outcome.says], ""
+    return [*says, outcome.says], {}
 
 
-def _offer(fields: Mapping[str, str]) -> wire.Lend:
-    asked: dict[str, Any] = {"floor": fields.get("floor") or None}
-    if fields.get("keep"):
-        asked["keep"] = _whole(fields["keep"])
-    return checked(wire.Lend, asked)
-
-
-def faults_in_a_line(refused: Problem) -> str:
-    """What is wrong with a small form, in one line."""
-    each = [f"{it.place}: {it.message}".removeprefix(": ") for it in refused.errors]
-    return "; ".join(dict.fromkeys(each)) or refused.detail
+def _offer(fields: Mapping[str, str]) -> tuple[wire.Lend | None, Faults]:
+    """What a form offers: an empty floor stops lending."""
+    asked, marked = request_of(Offer, fields, OFFER)
+    return None if asked is None else wire.Lend(floor=asked.floor, keep=asked.keep), marked
 
 
 async def _lending(context: PageContext, found: wire.Reservation) -> list[str]:
@@ -175,15 +204,29 @@ async def _market(context: PageContext, name: str) -> Any:
 async def act(reservation: str, action: str, context: Page) -> Response:
     """Does it."""
     fields = await context.form()
-    match action:
-        case "lend":
-            await reservations.lend(reservation, _offer(fields), context.api)
-        case "claim":
-            body = checked(wire.MakeClaim, {"nodes": _whole(fields.get("nodes", ""))})
-            await reservations.claim(reservation, body, context.api)
-        case _:
-            raise problem("not_found", "there is no such action")
-    return RedirectResponse("/reservations", status_code=303)
+    marked: Faults = {}
+    try:
+        match action:
+            case "lend":
+                offer, marked = _offer(fields)
+                if offer is not None:
+                    await reservations.lend(reservation, offer, context.api)
+            case "claim":
+                claim, marked = request_of(wire.MakeClaim, {"nodes": ""} | fields, ("nodes",))
+                if claim is not None:
+                    await reservations.claim(reservation, claim, context.api)
+            case _:
+                raise problem("not_found", "there is no such action")
+    except ProblemError as error:
+        if error.problem.status in (403, 404, 429, 503):
+            raise
+        marked = faults_of(error.problem, OFFER if action == "lend" else ("nodes",))
+    if not marked:
+        return RedirectResponse("/reservations", status_code=303)
+    found = await reservations.get_reservation(reservation, context.api)
+    if action == "lend":
+        return await _lend_page(context, found, fields, marked)
+    return await _claim_page(context, found, fields, marked)
 
 
 @routes.post("/claims/{claim}/unclaim")
@@ -200,9 +243,3 @@ def checked(kind: type[M], fields: dict[str, Any]) -> M:
         return kind.model_validate(fields)
     except ValidationError as error:
         raise ProblemError(invalid(faults(error.errors()))) from None
-
-
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise problem("invalid", f"{text[:20]!r} is no whole number")
-    return int(text)

@@ -29,8 +29,8 @@ async def login_page(request: Request, after: str = "/") -> Response:
     """Where a token is pasted; one who is logged in goes on."""
     try:
         await page_context(request)
-    except LoginNeeded:
-        return show_login(request, after=own_path(after))
+    except LoginNeeded as needed:
+        return show_login(request, after=own_path(after), ended=needed.ended)
     return RedirectResponse(own_path(after), status_code=303)
 
 
@@ -92,11 +92,12 @@ async def static(version: str, name: str) -> Response:
 
 
 def show_login(
-    request: Request, status: int = 200, *, after: str = "/", refused: str = ""
+    request: Request, status: int = 200, *, after: str = "/", refused: str = "", ended: str = ""
 ) -> Response:
-    """The page where a person logs in; `refused`: why it did not work."""
+    """The page where a person logs in; `refused`: why it did not work, `ended`: why the session
+    that there was is over."""
     has_provider = logins_of(request).is_offered
-    values = {"after": after, "refused": refused, "has_provider": has_provider}
+    values = {"after": after, "refused": refused, "ended": ended, "has_provider": has_provider}
     return pages.page("login.html", status, **values)
 
 

@@ -7,7 +7,6 @@ it says something else by then, the plan of that comes first.
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from itertools import pairwise
 
 from starlette.responses import RedirectResponse, Response
 
@@ -16,7 +15,7 @@ from parkade.api.problems import ProblemError
 from parkade.api.routes import people, pools, reservations, workloads
 from parkade.console import words
 from parkade.console.context import Page, PageContext, router
-from parkade.console.history import Sample
+from parkade.console.history import Sample, known_prices
 from parkade.console.submitting import FIELDS, Faults, digest_of, faults_of, request_of
 from parkade.core.units.money import MICROS
 from parkade.wire import workloads as wire
@@ -117,22 +116,22 @@ def _waits(
     if limit and fields.get("capacity", "spot") == "spot":
         now_s = context.api.plane.present_us() // MICROS
         samples = context.console.history.samples(now_s)
-        share = _how_often(samples, plan.market, Decimal(limit))
+        share = how_often(samples, plan.market, Decimal(limit))
         says += [] if share is None else [share]
     return says
 
 
-def _how_often(samples: Sequence[Sample], market: str, limit: Decimal) -> str | None:
-    """For which part of the time that was sampled one node could be had for a limit."""
-    if len(samples) < 2:
+def how_often(samples: Sequence[Sample], market: str, limit: Decimal) -> str | None:
+    """For which part of the time that is known one node was to be had for a limit; None: no price
+    is known."""
+    known = known_prices(samples, market)
+    if not known:
         return None
-    limit_micros, won_s = int(limit * MICROS), 0
-    for first, then in pairwise(samples):
-        price = first.prices.get(market)
-        won_s += then.at_s - first.at_s if price is not None and price <= limit_micros else 0
-    seen_s = samples[-1].at_s - samples[0].at_s
-    if not seen_s:
-        return None
-    part = 100 * won_s // seen_s
+    limit_micros = int(limit * MICROS)
+    seen_s = sum(length for _, length in known)
+    won_s = sum(length for price, length in known if price is not None and price <= limit_micros)
     length = words.span(timedelta(seconds=seen_s))
-    return f"one node was to be had for {format_amount(limit)} in {part} % of the last {length}"
+    return (
+        f"one node was to be had for {format_amount(limit)} in {100 * won_s // seen_s} % of the"
+        f" {length} that is known of the last day"
+    )

@@ -51,6 +51,7 @@ from parkade.core.clearing.claims import (
 )
 from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
+from parkade.core.clearing.entries import Chosen, cleared_by_entries, entries_taken
 from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import ClearingInput, build_input
 from parkade.core.clearing.move_causes import moved
@@ -85,13 +86,23 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
     too_many: frozenset[str] = frozenset()
-    given, outcome = _cleared(world, market, now_us, too_many)
+    then, _, given, outcome = _with_entries(world, market, now_us, too_many)
     # Each round bounds one more org at least: it starts no more than it may from then on.
-    while more := beyond_starts(world, outcome.lines, now_us):
+    while more := beyond_starts(then, outcome.lines, now_us):
         assert not more <= too_many, "an org that was bounded starts too many"
         too_many |= more
-        given, outcome = _cleared(world, market, now_us, too_many)
-    return (*caps_near(world, now_us), *difference(world, market, given, outcome, now_us))
+        then, _, given, outcome = _with_entries(world, market, now_us, too_many)
+    postings = Postings(then)
+    taken = entries_taken(world, market.market, then, postings, now_us)
+    changed = difference(then, market, given, outcome, now_us, postings)
+    return (*caps_near(world, now_us), *taken, *changed)
+
+
+def _with_entries(world: World, market: Market, now_us: int, too_many: frozenset[str]) -> Chosen:
+    """The clearing, each list of capacity at its entry."""
+    return cleared_by_entries(
+        world, market.market, lambda then, _: _cleared(then, market, now_us, too_many)
+    )
 
 
 def _cleared(
@@ -107,11 +118,17 @@ def _cleared(
 
 
 def difference(
-    world: World, market: Market, given: ClearingInput, outcome: Clearing, now_us: int
+    world: World,
+    market: Market,
+    given: ClearingInput,
+    outcome: Clearing,
+    now_us: int,
+    postings: Postings,
 ) -> tuple[events.AnyEvent, ...]:
-    """What an outcome changes in the world that it was given from; see the module."""
+    """What an outcome changes in the world that it was given from; see the module. `postings`:
+    those of the decision so far."""
     assert len(outcome.lines) == len(given.state.demands), "each demand has one line"
-    return _Changes(world, market, given, outcome, now_us).decided()
+    return _Changes(world, market, given, outcome, now_us, postings).decided()
 
 
 class _Changes:
@@ -124,13 +141,14 @@ class _Changes:
         given: ClearingInput,
         outcome: Clearing,
         now_us: int,
+        postings: Postings,
     ) -> None:
         self._world = world
         self._market = market
         self._given = given
         self._outcome = outcome
         self._now_us = now_us
-        self._postings = Postings(world)
+        self._postings = postings
         self._charges: list[events.ReservationSettled | events.WithdrawalCharged] = []
         self._left: list[lines.Leaving] = []
         self._won: list[lines.Won] = []
@@ -377,8 +395,11 @@ class _Changes:
         assert not workload.phase.is_ended
         attempt = workload.attempt
         if attempt is not None and attempt.stop is None:
-            is_over = why == Why.RESERVATION_NOT_IN_FORCE and self._is_over(workload)
-            cause = Cause.EXPIRED if is_over else Cause.BUDGET
+            is_right = why == Why.RESERVATION_NOT_IN_FORCE
+            # What has a list asks for another entry once it has left.
+            is_over = is_right and not workload.spec.entries and self._is_over(workload)
+            other = Cause.MOVED if is_right and workload.spec.entries else Cause.BUDGET
+            cause = Cause.EXPIRED if is_over else other
             phase = Phase.STOPPING if cause in FINAL_CAUSES else Phase.PREEMPTING
             why = Why.RESERVATION_ENDED.value if is_over else why
             stop = self._displacement.notice(attempt, cause)

@@ -10,11 +10,11 @@ import copy
 import msgspec
 from msgspec.structs import replace
 
-from parkade.core.clearing.input import build_input
+from parkade.core.clearing.entries import cleared_dry
 from parkade.core.clearing.plan import noticed
-from parkade.core.market.clear import clear
 from parkade.core.state import events
 from parkade.core.state.world import World
+from parkade.core.workloads.entries import with_limit
 from parkade.core.workloads.workload import Workload
 
 
@@ -34,8 +34,8 @@ def effect(world: World, changed: tuple[events.AnyEvent, ...], market: str, now_
     """Of what `decide` says of a command: new limits, offers and price sheets; other events are
     passed over."""
     then = _with(world, changed)
-    before = clear(build_input(world, world.records.markets[market], now_us).state)
-    after = clear(build_input(then, then.records.markets[market], now_us).state)
+    before = cleared_dry(world, market, now_us).outcome
+    after = cleared_dry(then, market, now_us).outcome
     leaves = noticed(world, after.lines) - noticed(world, before.lines)
     return Effect(
         market=market,
@@ -53,7 +53,7 @@ def _with(world: World, changed: tuple[events.AnyEvent, ...]) -> World:
     for event in changed:
         match event:
             case events.BidChanged(workload=name, limit_price_micros=limit):
-                spec = replace(workloads[name].spec, limit_price_micros=limit)
+                spec = with_limit(workloads[name].spec, limit)
                 workloads[name] = replace(workloads[name], spec=spec)
             case events.LendingSet(reservation=name, lending=lending):
                 reservations[name] = replace(reservations[name], lending=lending)

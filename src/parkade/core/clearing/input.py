@@ -382,6 +382,8 @@ def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
         return Why.BACK_OFF
     if workload.spec.capacity.kind is CapacityKind.RESERVATION:
         reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")
-        if reservation is None or reservation.state is not ReservationState.IN_FORCE:
+        if reservation is None or reservation.org != workload.org:
+            return Why.RESERVATION_NOT_IN_FORCE
+        if reservation.state is not ReservationState.IN_FORCE:
             return Why.RESERVATION_NOT_IN_FORCE
     return None

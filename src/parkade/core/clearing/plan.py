@@ -2,9 +2,8 @@
 
 import msgspec
 
-from parkade.core.clearing.input import build_input
+from parkade.core.clearing.entries import cleared_dry
 from parkade.core.fleet.seat import Seat
-from parkade.core.market.clear import clear
 from parkade.core.market.outcome import Change, ClearingLine
 from parkade.core.running.decisions import accept
 from parkade.core.running.falling_back import fallback_due_us
@@ -61,17 +60,17 @@ def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
         return workload
     if workload.array is not None:
         workload = msgspec.structs.replace(workload, array=None)
-    market = world.records.markets[workload.market]
     assert workload.workload not in world.records.workloads, "a dry run of what exists"
-    given = build_input(world, market, now_us, extra=(workload,))
-    why = given.excluded.get(workload.workload)
+    chosen = cleared_dry(world, workload.market, now_us, extra=(workload,))
+    (workload,) = chosen.extra
+    why = chosen.given.excluded.get(workload.workload)
     if why is not None:
         return _plan(world, workload, None, 0, why)
-    lines = clear(given.state).lines
+    lines = chosen.outcome.lines
     line = next(line for line in lines if line.demand == workload.workload)
     displaced: set[str] = set()
     if line.seats:
-        without = clear(build_input(world, market, now_us).state).lines
+        without = cleared_dry(world, workload.market, now_us).outcome.lines
         displaced = noticed(world, lines) - noticed(world, without)
     return _plan(world, workload, line, len(displaced), line.reason.value if line.reason else "")
 

@@ -79,6 +79,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.Unclaimed()
             | events.BidChanged()
             | events.BoundsChanged()
+            | events.EntryTaken()
             | events.MembersEnded()
             | events.MembersRetried()
             | events.DependenciesMet()

@@ -68,6 +68,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             running.change_bounds(world, event)
         case events.FellBack():
             running.fall_back(world, event)
+        case events.EntryTaken():
+            running.take_entry(world, event)
         case events.EpochOpened():
             epoch.open_epoch(world, event)
         case events.ClockJumped():

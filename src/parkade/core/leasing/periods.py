@@ -183,16 +183,22 @@ def _change(
 
 
 def _notices(world: World, reservation: Reservation, at_us: int) -> tuple[events.StopOrdered, ...]:
-    """Notices for its own workloads, in time to be gone at the end. Cost grows with the org's
-    workloads."""
+    """Notices for its own workloads, in time to be gone at the end; what has a list goes on with
+    another entry. Cost grows with the org's workloads."""
     assert reservation.window.end_us is not None
-    return tuple(
-        order_stop(world, workload, Cause.EXPIRED, at_us=at_us)
-        for name in world.live_of_org.get(reservation.org, {})
-        if (workload := world.records.workloads[name]).attempt is not None
-        and workload.spec.capacity.reservation == reservation.reservation
-        and workload.phase is not Phase.STOPPING
-    )
+    found: list[events.StopOrdered] = []
+    for name in world.live_of_org.get(reservation.org, {}):
+        workload = world.records.workloads[name]
+        attempt = workload.attempt
+        if attempt is None or workload.spec.capacity.reservation != reservation.reservation:
+            continue
+        if workload.spec.entries:
+            if attempt.stop is None:
+                becomes = Phase.PREEMPTING
+                found.append(order_stop(world, workload, Cause.MOVED, at_us=at_us, becomes=becomes))
+        elif workload.phase is not Phase.STOPPING:
+            found.append(order_stop(world, workload, Cause.EXPIRED, at_us=at_us))
+    return tuple(found)
 
 
 def end_right(
@@ -223,8 +229,22 @@ def end_right(
     for workload_id in world.live_of_org.get(reservation.org, {}):
         workload = world.records.workloads[workload_id]
         if workload.spec.capacity.reservation == name and workload.attempt is None:
-            found.extend(_expired(workload, at_us))
+            found.extend(_next_entry(workload, at_us) or _expired(workload, at_us))
     return tuple(found)
+
+
+def _next_entry(workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:
+    """A list asks for its last entry, as from then on in each clearing that gives it no other;
+    what it was promised falls away here. Nothing for what has no list."""
+    if not workload.spec.entries:
+        return ()
+    name, next_up = workload.workload, Why.NEXT_CLEARING
+    taken = events.EntryTaken(at_us=at_us, workload=name, capacity=workload.spec.entries[-1])
+    if workload.promise is None:
+        return (taken,)
+    phase = Phase.QUEUED
+    waits = events.PhaseChanged(at_us=at_us, workload=name, phase=phase, why=next_up)
+    return (waits, taken)
 
 
 def _expired(workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:

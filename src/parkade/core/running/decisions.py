@@ -17,6 +17,7 @@ from parkade.core.running.bidding import bad_bid, change_of_bid
 from parkade.core.running.capping import over_caps
 from parkade.core.running.dependencies import still_open, with_ids
 from parkade.core.running.ending import cancelled, held
+from parkade.core.running.entries import bad_list, bad_right
 from parkade.core.running.falling_back import bad_deadline, kept_window, with_window
 from parkade.core.running.pacing import refuse_more
 from parkade.core.state import commands, events
@@ -36,6 +37,7 @@ from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.dependency import Dependency
+from parkade.core.workloads.entries import at_first_entry
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves, Spec
 from parkade.core.workloads.workload import Workload
@@ -57,7 +59,8 @@ def accept(
 ) -> Workload | Refusal:
     """The record that a submission becomes, or why not. `saved_us`: so much of its running an
     earlier submission saved."""
-    spec = with_ids(world, with_full_reservation(world, command.spec, command.org), command.org)
+    first = at_first_entry(with_full_reservation(world, command.spec, command.org))
+    spec = with_ids(world, first, command.org)
     if isinstance(spec, Refusal):
         return spec
     waits_for = still_open(world, spec)
@@ -68,13 +71,14 @@ def accept(
     if isinstance(market, Refusal):
         return market
     refusal = bad_array(spec) or _bad_shape(world, market, spec) or _bad_terms(market, spec)
+    refusal = refusal or bad_list(world, market, spec, command.org)
     refusal = refusal or bad_deadline(spec, is_held=command.is_held)
     if refusal is not None:
         return refusal
     must_end_us = fabric = agreed_price_micros = None
     match spec.capacity.kind:
         case CapacityKind.RESERVATION:
-            if (refusal := _bad_reservation(world, spec)) is not None:
+            if (refusal := bad_right(world, spec, spec.capacity)) is not None:
                 return refusal
         case CapacityKind.ON_DEMAND:
             if command.is_held:
@@ -228,25 +232,6 @@ def _bad_terms(market: Market, spec: Spec) -> Refusal | None:
         return invalid("limit_price", "a limit is for spot; this capacity has a fixed price")
     if spec.max_duration_us is None and spec.capacity.kind is CapacityKind.ON_DEMAND:
         return invalid("max_duration", "on-demand is a window: say how long at most, such as 2h")
-    return None
-
-
-def _bad_reservation(world: World, spec: Spec) -> Refusal | None:
-    name = spec.capacity.reservation or ""
-    reservation = world.records.reservations[name]
-    if reservation.state.is_over:
-        return Refusal(
-            reason=Reason.RESERVATION_ENDED, detail=f"reservation {name!r} is {reservation.state}"
-        )
-    largest = max(nodes for _, nodes in reservation.shape)
-    most = largest if spec.interconnect is Interconnect.FABRIC else reservation.nodes
-    if spec.nodes_alone(reservation.gpus_per_node) > most:
-        return Refusal(
-            reason=Reason.TOO_LARGE,
-            detail=f"reservation {name!r} has {most} nodes together; ask for fewer, or for"
-            " interconnect: any",
-            field="nodes",
-        )
     return None
 
 

@@ -22,6 +22,7 @@ from parkade.core.steps.changes import (
 )
 from parkade.core.steps.fallbacks import saved_until_us, saved_us
 from parkade.core.steps.members import may_open
+from parkade.core.workloads.entries import asking, with_limit
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import Capacity, CapacityKind, Moves
 from parkade.core.workloads.workload import Workload
@@ -72,7 +73,7 @@ def change_bid(world: World, event: events.BidChanged) -> None:
         change_bid_of_waiting(world, workload, event)
         return
     assert not workload.phase.is_ended and workload.spec.limit_price_micros is not None
-    spec = replace(workload.spec, limit_price_micros=event.limit_price_micros)
+    spec = with_limit(workload.spec, event.limit_price_micros)
     world.put_workload(replace(workload, spec=spec, has_lost=False))
 
 
@@ -234,6 +235,13 @@ def fall_back(world: World, event: events.FellBack) -> None:
     )
     if event.withdraws:
         _withdraw(world, event.workload)
+
+
+def take_entry(world: World, event: events.EntryTaken) -> None:
+    """What waits asks for another capacity of its list."""
+    workload = world.records.workloads[event.workload]
+    assert workload.attempt is None and workload.promise is None, "what has seats stays there"
+    world.put_workload(asking(workload, event.capacity))
 
 
 def _withdraw(world: World, name: str) -> None:

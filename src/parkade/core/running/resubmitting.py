@@ -25,6 +25,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.refusals import Decision, conflict, invalid
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.workloads.entries import with_limit
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.core.workloads.workload import Workload
 
@@ -81,10 +82,11 @@ def _spec(spec: Spec, command: commands.Resubmit) -> Spec:
     """With the bounds that are asked for; it waits for no other."""
     spend, lasts = command.max_spend_micros, command.max_duration_us
     limit = command.limit_price_micros
+    if limit is not None:
+        spec = with_limit(spec, limit)
     return replace(
         spec,
         after=(),
-        limit_price_micros=spec.limit_price_micros if limit is None else limit,
         max_spend_micros=spec.max_spend_micros if spend is None else spend.value,
         max_duration_us=spec.max_duration_us if lasts is None else lasts.value,
     )
@@ -112,7 +114,8 @@ def _again(before: Workload, accepted: Workload, now_us: int) -> Workload:
 
 def _bad_spend(world: World, again: Workload) -> Refusal | None:
     """A `max_spend` that its attempts so far used up."""
-    spec, limit = again.spec, again.spec.limit_price_micros
+    spec = again.spec
+    limit = spec.spot_limit_micros or spec.limit_price_micros
     if spec.max_spend_micros is None or limit is None:
         return None
     market = world.records.markets[again.market]

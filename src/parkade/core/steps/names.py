@@ -16,7 +16,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.refusals import already_exists, bad_name
 from parkade.core.units.names import NAME, scoped
 from parkade.core.units.refusal import Refusal
-from parkade.core.workloads.spec import Spec
+from parkade.core.workloads.spec import Capacity, Spec
 
 T = TypeVar("T")
 
@@ -82,11 +82,15 @@ def resolved(world: World, command: commands.AnyCommand) -> commands.AnyCommand:
 
 def with_full_reservation(world: World, spec: Spec, org: str) -> Spec:
     """The spec of an org's workload with the full name of the reservation that it is to use."""
-    name = spec.capacity.reservation
-    if name is None:
-        return spec
-    found = full_name(world.records.reservations, name, org=org)
-    return replace(spec, capacity=replace(spec.capacity, reservation=found))
+
+    def full(entry: Capacity) -> Capacity:
+        if entry.reservation is None:
+            return entry
+        found = full_name(world.records.reservations, entry.reservation, org=org)
+        return replace(entry, reservation=found)
+
+    entries = tuple(full(it) for it in spec.entries)
+    return replace(spec, capacity=full(spec.capacity), entries=entries)
 
 
 def _meant(world: World, records: Mapping[str, object], name: str, by: str | None) -> str:

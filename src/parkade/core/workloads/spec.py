@@ -126,6 +126,14 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """By when it is to be done, on-demand in time if it must; None: whenever, as all specs of
     before this key."""
 
+    entries: tuple[Capacity, ...] = ()
+    """Its list of capacity, in the order of its choice; `capacity` is the one it uses or asks for
+    now. Empty: `capacity` alone, as all specs of before this key."""
+
+    spot_limit_micros: int | None = None
+    """The limit of the list's spot entry; `limit_price_micros` has it while that one is asked
+    for. None without a list."""
+
     @property
     def total_gpus(self) -> int:
         """GPUs of all ranks together; of an elastic gang at its least."""

@@ -57,6 +57,7 @@ def own_work(stage: Stage, chance: random.Random) -> None:
     capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation.reservation)
     spec = _spec(stage, chance, capacity, priority=chance.choice((0, 0, 5)))
     spec = replace(spec, after=_after(stage, spec, reservation.org), array=_array(spec))
+    spec = _with_list(spec)
     stage.ask(
         commands.Submit(
             by=owner_of(reservation.org),
@@ -66,6 +67,16 @@ def own_work(stage: Stage, chance: random.Random) -> None:
             is_held=False,
         )
     )
+
+
+def _with_list(spec: Spec) -> Spec:
+    """Every third bids for spot where its reservation is full, by the number in its name."""
+    number = int(spec.name.removeprefix("job-"), 16)
+    if number % 3 or spec.array is not None:
+        return spec
+    limit = (1, 3, 6, 12)[number // 3 % 4] * MICROS
+    entries = (spec.capacity, Capacity(kind=CapacityKind.SPOT))
+    return replace(spec, entries=entries, spot_limit_micros=limit, moves=Moves.NEEDED)
 
 
 def rebid(stage: Stage, chance: random.Random) -> None:

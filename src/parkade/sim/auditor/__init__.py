@@ -191,6 +191,21 @@ def _fall_back(books: Books, event: Record) -> None:
         give_up(books, event["workload"], "its deadline", event["at_us"])
 
 
+def _take_entry(books: Books, event: Record) -> None:
+    """What waits asks for another entry of its list, with the limit that this one has."""
+    name, taken = event["workload"], event["capacity"]
+    workload = books.workloads[name]
+    spec = workload["spec"]
+    entries = [(it["kind"], it.get("reservation")) for it in spec.get("entries", ())]
+    asked = (taken["kind"], taken.get("reservation"))
+    require(asked in entries, f"{name} asks for {asked}, its list has {entries}")
+    is_free = name not in books.live and name not in books.promises
+    require(is_free, f"{name} asks for another capacity and has seats")
+    limit = spec["spot_limit_micros"] if taken["kind"] == "spot" else None
+    kept = {"capacity": taken, "limit_price_micros": limit}
+    books.workloads[name] = {**workload, "spec": {**spec, **kept}}
+
+
 def _launch(books: Books, event: Record) -> None:
     attempt, workload = event["attempt"], books.workloads[event["workload"]]
     caps.begin(books, workload["org"], "starts", event["at_us"])
@@ -365,6 +380,7 @@ READERS = {
     "BidChanged": rebid,
     "BoundsChanged": _change_bounds,
     "FellBack": _fall_back,
+    "EntryTaken": _take_entry,
     "TermsChanged": _change_terms,
     "Submitted": _submit,
     "Resubmitted": _submit,

@@ -193,7 +193,10 @@ def _owner(books: Books, demand: Record) -> str | None:
 
 def rebid(books: Books, event: Record) -> None:
     workload = books.workloads[event["workload"]]
-    spec = {**workload["spec"], "limit_price_micros": event["limit_price_micros"]}
+    limit = event["limit_price_micros"]
+    spec = {**workload["spec"], "limit_price_micros": limit}
+    if spec.get("entries"):
+        spec["spot_limit_micros"] = limit
     is_lower = event["limit_price_micros"] < workload["spec"]["limit_price_micros"]
     promise = books.promises.get(event["workload"])
     is_owing = promise is not None and promise["displaces"]

@@ -62,6 +62,9 @@ class DemandBook:
     """0: it has `nodes`, neither more nor fewer."""
 
     limit_micros: int | None = None
+    spot_limit_micros: int | None = None
+    """Of a list of capacity, the limit while it asks for spot."""
+
     is_on_demand: bool = False
     is_spread: bool = True
     generation: int = 0

@@ -134,6 +134,13 @@ class OwnersAuditor:
             case events.Unclaimed(claim=name):
                 self._give_up(name, event.at_us)
                 self._waits.pop(name, None)
+            case events.EntryTaken(workload=name, capacity=capacity):
+                self._give_up(name, event.at_us)
+                is_paused = (waits := self._waits.pop(name, None)) is not None and waits.is_paused
+                if capacity.kind is CapacityKind.RESERVATION:
+                    of = capacity.reservation or ""
+                    self._ask(name, self._markets.get(of, ""), of, event.at_us)
+                    self._waits[name].is_paused = is_paused
             case events.Submitted(workload=workload) | events.Resubmitted(workload=workload):
                 capacity = workload.spec.capacity
                 if capacity.kind is CapacityKind.RESERVATION:

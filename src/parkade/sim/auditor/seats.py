@@ -11,7 +11,7 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.market.outcome import WaitReason
 from parkade.core.state import events, lines
 from parkade.core.workloads.life import Cause, Phase
-from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
 from parkade.sim.auditor.holdings import DemandBook, Held, NodeBook
 from parkade.sim.auditor.resizes import check_resize
@@ -79,6 +79,7 @@ class SeatAuditor:
                 self._submit(workload, is_again=True)
             case events.BidChanged(workload=name, limit_price_micros=limit):
                 self.demands[name].limit_micros = limit
+                self.demands[name].spot_limit_micros = limit
             case events.FellBack(workload=name, withdraws=withdraws):
                 self.demands[name].limit_micros = None
                 self.demands[name].is_on_demand = True
@@ -89,6 +90,8 @@ class SeatAuditor:
                 self._with_rights.add(self.demands[name].market)
             case events.Reserved(reservation=reservation):
                 self._with_rights.add(reservation.market)
+            case events.EntryTaken(workload=name, capacity=capacity):
+                self._take_entry(name, capacity)
             case events.Claimed(claim=claim):
                 require(claim.claim not in self.demands, 22, f"{claim.claim} was used before")
                 self.demands[claim.claim] = DemandBook(org=claim.org, market="", nodes=claim.nodes)
@@ -143,6 +146,13 @@ class SeatAuditor:
         is_its_own = by is None or by == holder or setter == by or is_of_others
         require(is_its_own, 17, f"the cordon of {holder} on {node} was lifted by {by}")
 
+    def _take_entry(self, name: str, capacity: Capacity) -> None:
+        is_free = name not in self.held and name not in self.promised
+        require(is_free, 2, f"{name} asks for {capacity} and has seats")
+        demand = self.demands[name]
+        is_spot = capacity.kind is CapacityKind.SPOT
+        demand.limit_micros = demand.spot_limit_micros if is_spot else None
+
     def _submit(self, workload: Workload, *, is_again: bool = False) -> None:
         name, spec = workload.workload, workload.spec
         before = self.demands.get(name)
@@ -163,6 +173,7 @@ class SeatAuditor:
             nodes=spec.nodes,
             most_nodes=spec.most_nodes,
             limit_micros=spec.limit_price_micros,
+            spot_limit_micros=spec.spot_limit_micros,
             is_on_demand=spec.capacity.kind is CapacityKind.ON_DEMAND,
             is_spread=spec.spread,
             generation=numbered,

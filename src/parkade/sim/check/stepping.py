@@ -14,10 +14,12 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
+from parkade.core.billing.charges import Postings
 from parkade.core.clearing import changes
 from parkade.core.clearing.claims import clear_with_claims
+from parkade.core.clearing.entries import Extra, cleared_by_entries, entries_taken
 from parkade.core.clearing.evacuation import with_evacuees
-from parkade.core.clearing.input import build_input
+from parkade.core.clearing.input import ClearingInput, build_input
 from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
@@ -25,6 +27,7 @@ from parkade.core.market import clear as market
 from parkade.core.market.market_state import MarketState
 from parkade.core.market.outcome import Clearing
 from parkade.core.state import commands, events
+from parkade.core.state.world import World
 from parkade.core.steps.refusals import Decision
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import DAY_US
@@ -155,12 +158,17 @@ class Stepper:
         """As `changes.run_clearing`, with the market's answer remembered."""
         record = state.world.records.markets[command.market]
         turn = state.now_us // record.terms.clearing_interval_us
-        given = with_evacuees(
-            state.world, build_input(state.world, record, state.now_us), turn=turn
-        )
-        asked, answer = clear_with_claims(state.world, given.state, self._cleared)
-        given = replace(given, state=asked)
-        return changes.difference(state.world, record, given, answer, state.now_us)
+
+        def clears(then: World, _: Extra) -> tuple[ClearingInput, Clearing]:
+            given = with_evacuees(then, build_input(then, record, state.now_us), turn=turn)
+            asked, answer = clear_with_claims(then, given.state, self._cleared)
+            return replace(given, state=asked), answer
+
+        then, _, given, answer = cleared_by_entries(state.world, record.market, clears)
+        postings = Postings(then)
+        taken = entries_taken(state.world, record.market, then, postings, state.now_us)
+        changed = changes.difference(then, record, given, answer, state.now_us, postings)
+        return (*taken, *changed)
 
     def _cleared(self, asked: MarketState) -> Clearing:
         key = _encode(_as_ranked(asked))

@@ -157,13 +157,21 @@ class Counterfactual:
                 here = self._reservations.get(name)
                 return None if here is None else replace(command, reservation=here)
             case commands.Submit(spec=spec) if spec.capacity.kind is CapacityKind.RESERVATION:
-                here = self._reservations.get(spec.capacity.reservation or "")
-                capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=here)
-                if here is None:
+                there = spec.entries or (spec.capacity,)
+                found = [it for each in there if (it := self._entry_here(each)) is not None]
+                if len(found) < len(there):
                     return None
-                return replace(command, spec=replace(spec, capacity=capacity))
+                entries = tuple(found) if spec.entries else ()
+                return replace(command, spec=replace(spec, capacity=found[0], entries=entries))
             case _:
                 return command
+
+    def _entry_here(self, capacity: Capacity) -> Capacity | None:
+        """With the name that its reservation has here; None where it was not sold here."""
+        if capacity.kind is not CapacityKind.RESERVATION:
+            return capacity
+        here = self._reservations.get(capacity.reservation or "")
+        return None if here is None else replace(capacity, reservation=here)
 
     # Agents.
 

@@ -4,6 +4,7 @@ from parkade.core.state.events.event import Event
 from parkade.core.units.indexes import Spans
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.spec import Capacity
 from parkade.core.workloads.workload import Attempt, Stop, Workload
 
 
@@ -71,6 +72,14 @@ class FellBack(Event, frozen=True, kw_only=True):
 
     withdraws: bool
     """Whether it gives up seats that it was promised in another fabric."""
+
+
+class EntryTaken(Event, frozen=True, kw_only=True):
+    """A workload that waits asks for another entry of its list of capacity: in the clearing that
+    follows at the same instant, or because its reservation ended."""
+
+    workload: str
+    capacity: Capacity
 
 
 class MembersOpened(Event, frozen=True, kw_only=True):
@@ -183,6 +192,7 @@ WorkloadStep = (
     | BidChanged
     | BoundsChanged
     | FellBack
+    | EntryTaken
     | MembersOpened
     | MembersEnded
     | MembersRetried

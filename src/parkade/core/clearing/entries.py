@@ -1,0 +1,121 @@
+"""Which entry of its list of capacity a workload asks for in a clearing.
+
+Theory of operation
+-------------------
+A workload with a list that waits without seats asks for its first entry. The market is cleared;
+those that win nothing ask for their next entry, and the market is cleared anew, until each has won
+or is at its last. The last clearing is the one that counts. What has seats, is promised some or has
+yet to leave keeps the entry that these are of.
+
+    round 1    w1 asks acme     acme is full     w1 loses
+    round 2    w1 bids 2.00     a node is free   w1 wins at the floor
+
+The events say which entry each takes, before the clearing: at that instant the world is the one
+that was cleared, so prices, debts and shares are those of any workload of that capacity.
+
+Invariants. A market without such a workload is cleared once. Each round moves one entry down at
+least, so there are at most as many as all lists have entries; in general as many as the longest.
+Example: `tests/core/clearing/test_entries.py`. Decision record 191.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from parkade.core.billing.charges import Postings
+from parkade.core.billing.settlements import settle_end
+from parkade.core.clearing.input import ClearingInput, build_input
+from parkade.core.market.clear import clear
+from parkade.core.market.outcome import Clearing
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.workloads.entries import asking
+from parkade.core.workloads.life import Phase
+from parkade.core.workloads.workload import Workload
+
+Extra = tuple[Workload, ...]
+Clears = Callable[[World, Extra], tuple[ClearingInput, Clearing]]
+
+
+class Chosen(NamedTuple):
+    """A clearing in which each list asks for its entry."""
+
+    world: World
+    """To be read with the entries that are asked for; it must not be changed."""
+
+    extra: Extra
+    """The workloads that do not exist yet, with theirs."""
+
+    given: ClearingInput
+    outcome: Clearing
+
+
+def cleared_by_entries(world: World, market: str, clears: Clears, extra: Extra = ()) -> Chosen:
+    """The clearing of a market, and the world in which it is one."""
+    waiting = [it for it in (*_in(world, market), *extra) if _may_choose(it)]
+    asks = {it.workload: 0 for it in waiting}
+    while True:
+        records = {it.workload: asking(it, it.spec.entries[asks[it.workload]]) for it in waiting}
+        then = _with(world, {name: it for name, it in records.items() if name not in _names(extra)})
+        also = tuple(records.get(it.workload, it) for it in extra)
+        given, outcome = clears(then, also)
+        won = {line.demand for line in outcome.lines if line.seats}
+        down = [
+            it.workload
+            for it in waiting
+            if it.workload not in won and asks[it.workload] + 1 < len(it.spec.entries)
+        ]
+        if not down:
+            return Chosen(world=then, extra=also, given=given, outcome=outcome)
+        for name in down:
+            asks[name] += 1
+
+
+def cleared_dry(world: World, market: str, now_us: int, extra: Extra = ()) -> Chosen:
+    """What a clearing now would come to, without what its claims are asked for anew."""
+
+    def clears(then: World, also: Extra) -> tuple[ClearingInput, Clearing]:
+        given = build_input(then, then.records.markets[market], now_us, extra=also)
+        return given, clear(given.state)
+
+    return cleared_by_entries(world, market, clears, extra)
+
+
+def entries_taken(
+    world: World, market: str, then: World, postings: Postings, now_us: int
+) -> tuple[events.ReservationSettled | events.EntryTaken, ...]:
+    """The choices that differ from what each list asked for before. What asks for another entry is
+    short of nothing of its reservation from then on."""
+    found: list[events.ReservationSettled | events.EntryTaken] = []
+    for it in _in(world, market):
+        asked = then.records.workloads[it.workload].spec.capacity
+        if asked != it.spec.capacity:
+            found.extend(settle_end(world, postings, it, now_us))
+            taken = events.EntryTaken(at_us=now_us, workload=it.workload, capacity=asked)
+            found.append(taken)
+    return tuple(found)
+
+
+def _in(world: World, market: str) -> list[Workload]:
+    """Its live workloads that have a list."""
+    live = (world.records.workloads[name] for name in world.live)
+    return [it for it in live if it.spec.entries and it.market == market]
+
+
+def _may_choose(workload: Workload) -> bool:
+    is_free = workload.attempt is None and workload.promise is None
+    return bool(workload.spec.entries) and is_free and workload.phase is not Phase.HELD
+
+
+def _names(extra: Extra) -> frozenset[str]:
+    return frozenset(it.workload for it in extra)
+
+
+def _with(world: World, changed: dict[str, Workload]) -> World:
+    if not changed:
+        return world
+    then = copy.copy(world)
+    then.records = replace(world.records, workloads={**world.records.workloads, **changed})
+    return then

@@ -1,0 +1,69 @@
+"""Which lists of capacity are accepted: reservations of the org in one market, and spot at last.
+
+Why spot at last: a list is there so that the work runs somewhere. On-demand is a window that is
+sold at one moment; work that falls back to it says by when it is to be done (`deadline`).
+"""
+
+from parkade.core.fleet.market import Market
+from parkade.core.running.bidding import bad_bid
+from parkade.core.state.world import World
+from parkade.core.steps.refusals import invalid, not_found
+from parkade.core.units import bounds
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Spec
+
+
+def bad_list(world: World, market: Market, spec: Spec, org: str) -> Refusal | None:
+    """What is wrong with a list; the wire's model says most of it too."""
+    if not spec.entries:
+        return None
+    if any(it.kind is CapacityKind.ON_DEMAND for it in spec.entries):
+        detail = "on-demand is not in a list yet; spot with a deadline falls back to it"
+        return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field="capacity")
+    if spec.is_elastic or spec.array is not None or spec.deadline is not None:
+        detail = "a list of capacity is for one gang of a fixed number of nodes, without a deadline"
+        return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field="capacity")
+    if spec.moves is not Moves.NEEDED:
+        return invalid("moves", "only spot alone draws floors; leave moves out with a list")
+    *rights, last = spec.entries
+    is_long = len(spec.entries) > bounds.MOST_ENTRIES
+    has_twice = len(set(map(str, spec.entries))) < len(spec.entries)
+    is_spot_last = last.kind is CapacityKind.SPOT
+    if is_long or has_twice or not rights or not is_spot_last:
+        return invalid(
+            "capacity",
+            f"a list has up to {bounds.MOST_ENTRIES - 1} reservations, each once, and then spot",
+        )
+    for right in rights:
+        name = right.reservation or ""
+        reservation = world.records.reservations.get(name)
+        if reservation is None or reservation.org != org:
+            return not_found("reservation", name)
+        if reservation.market != market.market:
+            there = (
+                f"reservation {name!r} is in market {reservation.market}, not in {market.market}"
+            )
+            return invalid("capacity", there)
+        if (refusal := bad_right(world, spec, right)) is not None:
+            return refusal
+    return bad_bid(market, spec, spec.spot_limit_micros)
+
+
+def bad_right(world: World, spec: Spec, entry: Capacity) -> Refusal | None:
+    """What keeps a workload from ever using a reservation that exists."""
+    name = entry.reservation or ""
+    reservation = world.records.reservations[name]
+    if reservation.state.is_over:
+        return Refusal(
+            reason=Reason.RESERVATION_ENDED, detail=f"reservation {name!r} is {reservation.state}"
+        )
+    largest = max(nodes for _, nodes in reservation.shape)
+    most = largest if spec.interconnect is Interconnect.FABRIC else reservation.nodes
+    if spec.nodes_alone(reservation.gpus_per_node) > most:
+        return Refusal(
+            reason=Reason.TOO_LARGE,
+            detail=f"reservation {name!r} has {most} nodes together; ask for fewer, or for"
+            " interconnect: any",
+            field="nodes",
+        )
+    return None

@@ -1,0 +1,39 @@
+"""The page of lists: its table is computed here."""
+
+from parkade.core.state import commands, events
+from parkade.core.units.money import MICROS, format_amount
+from tests.core.clearing.test_entries import SPOT, asks, command, right, submit
+from tests.core.kernel.story import Parkade
+from tests.docs.pages import ROOT
+
+PAGE = ROOT / "docs" / "lists.md"
+
+
+def test_the_table_is_what_the_market_does() -> None:
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, public_floor_micros=MICROS)
+    parkade.reserve("acme", 1)
+    names = [submit(parkade, right("acme"), SPOT) for _ in range(3)]
+    won = {
+        each.demand: each.promise.rates[0].price_micros
+        for it in parkade.journal
+        if isinstance(it, events.Cleared)
+        for each in it.won
+    }
+    assert len(won) == 2, "each got its seats in the clearing of its submission"
+    prices = [*won.values(), None]
+    whys = ["placed", "placed", parkade.workload(names[2]).why]
+    rows = []
+    for name, price, why in zip(names, prices, whys, strict=True):
+        told = "–" if price is None else format_amount(price)
+        rows.append(f"| {name} | {asks(parkade, name)} | {told} | {why} |")
+    page = PAGE.read_text("utf-8")
+    assert [it for it in page.splitlines() if it.startswith("| w") and it[3].isdigit()] == rows
+
+
+def test_its_limit_is_that_of_spot() -> None:
+    parkade = Parkade()
+    parkade.reserve("acme", 1)
+    assert command(parkade, right("acme"), SPOT).spec.spot_limit_micros == 2 * MICROS
+    name = submit(parkade, right("acme"), SPOT)
+    change = commands.ChangeBid(by=None, workload=name, limit_price_micros=MICROS)
+    assert parkade.refused(change).field == "limit_price"
