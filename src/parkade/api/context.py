@@ -36,7 +36,9 @@ LONGEST_TOKEN = 200
 LONGEST_KEY = 255
 PLANS = "/plan"
 """What the routes end with that change nothing though they are no GET."""
-OF_PARTNERS = frozenset({"/v1/nodes", "/v1/statement", "/v1/whoami", "/v1/server"})
+OF_PARTNERS = frozenset(
+    {"/v1/nodes", "/v1/nodes/{node}", "/v1/statement", "/v1/whoami", "/v1/server"}
+)
 """Routes that answer a partner."""
 bearer = HTTPBearer(auto_error=False, description="a token that begins with pk_")
 

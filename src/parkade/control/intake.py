@@ -93,6 +93,10 @@ class Intake:
                     found[pool] = one.since_us
         return found
 
+    def seen_us(self, pool: str) -> int | None:
+        """The date of its last whole observation; None where there was none since the start."""
+        return self._seen_us.get(pool)
+
     def take(
         self, observation: Observation, *, desired: int | None, now_us: int, steady_us: int
     ) -> Taken:

@@ -4,12 +4,14 @@ from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.translate import change_terms, micros_or_none, open_pool, supply_of
+from parkade.api.views import nodes as node_views
 from parkade.api.views import pools as views
 from parkade.control.answers import Decided
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
 from parkade.wire import pools as wire
+from parkade.wire.nodes import NodeInFull
 
 router = strict.router("pools")
 
@@ -141,6 +143,35 @@ async def list_nodes(context: Authenticated, market: str | None = None) -> wire.
     if not is_supplier:
         context.require(Read.NODES)
     return wire.Nodes(nodes=tuple(views.node(one, sees_guests=sees_all) for one in found))
+
+
+@router.get("/nodes/{node}")
+async def get_node(node: str, context: Authenticated) -> NodeInFull:
+    """One node in full, for those who may list it: operators see who sits there, its fabric's
+    reservations and its incidents; owners and partners of the org that supplies it their own."""
+    viewer = context.viewer
+    sees_all = viewer.may_read(Read.NODES)
+    may_look = sees_all or viewer.may_read(Read.SUPPLY, org=viewer.org)
+
+    def look(world: World, _: int) -> tuple[bool, node_views.Detail | None]:
+        own = views.supplied(world, viewer.org) if may_look else frozenset()
+        found = node_views.look(world, node)
+        is_own = found is not None and found.pool.pool in own
+        return bool(sees_all or own), found if sees_all or is_own else None
+
+    is_supplier, found = await context.read(look)
+    if not is_supplier:
+        context.require(Read.NODES)
+    if found is None:
+        context.not_found(f"node {node}")
+    pool = found.pool.pool
+    return node_views.node(
+        found,
+        org=None if sees_all else viewer.org,
+        refuses=_refusing(context).get(pool),
+        troubles=context.plane.troubles(pool),
+        last_seen_us=context.plane.seen_us(pool),
+    )
 
 
 @router.post("/nodes/{node}/cordon")
