@@ -112,8 +112,8 @@ def test_an_engine_that_does_not_answer_is_told_and_not_its_agent_that_is_there(
     pool, (_, owner) = fresh.pool(), fresh.org()
     assert fresh.observe(pool).is_success
     assert fresh.done(fresh.get("/pools"))["pools"][0]["engine_silent_since"] is None
-    since = {"since_us": 1_767_225_600_000_000}
-    trouble = Trouble(attempt=None, says="Slurm does not answer the agent: /etc/slurm", **since)
+    says = "Slurm does not answer the agent: /etc/slurm"
+    trouble = Trouble(attempt=None, says=says, since_us=1_767_225_600_000_000)
     assert report(fresh, pool, is_complete=False, troubles=(trouble,)).is_success
     for token in (None, owner):
         (shown,) = fresh.done(fresh.get("/pools", token))["pools"]

@@ -186,7 +186,7 @@ def refuse_if_it_only_looks(viewer: Viewer) -> None:
 
 def refuse_partner(viewer: Viewer, path: str) -> None:
     """The problem `denied` where a partner asks for more than is its to see, also of what is shown
-    to every other user."""
+    to every other user. `path`: the route's, with the names of what it has in it."""
     if viewer.role is Role.PARTNER and path not in OF_PARTNERS:
         raise problem("denied", f"a partner sees {', '.join(sorted(OF_PARTNERS))} and nothing else")
 
@@ -263,7 +263,7 @@ async def context(
     pool = authenticated.viewer.pool
     if pool is not None:
         raise problem("denied", f"this token is for the agent of pool {pool} and nothing else")
-    refuse_partner(authenticated.viewer, request.url.path)
+    refuse_partner(authenticated.viewer, cast(APIRoute, request.scope["route"]).path)
     return authenticated
 
 
