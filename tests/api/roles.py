@@ -96,6 +96,7 @@ NEEDS: dict[str, Permission | None] = {
     "GET /v1/lot": ANYONE,
     "GET /v1/costs": OWNER,
     "GET /v1/showback": OWNER,
+    "GET /v1/accounts": OPERATOR,
     "GET /v1/statement": PARTNER,
     "POST /v1/clock/confirm": OPERATOR,
     "GET /v1/events": ANYONE,

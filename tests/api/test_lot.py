@@ -19,6 +19,7 @@ from parkade.wire.lot import Lot
 from tests import builders
 from tests.api.town import Town
 from tests.core.state.test_kept_journal import KEPT, Kept
+from tests.waits import until
 
 JOURNALS = sorted(path.name for path in KEPT.glob("journal-v2*.json"))
 
@@ -128,3 +129,19 @@ def test_a_change_tells_what_differs_and_nothing_else(fresh: Town) -> None:
     assert change(before, before) is None
     whole = change(NOTHING, before)
     assert whole is not None and whole["whole"] and len(whole["nodes"]) == 8
+
+
+def test_an_operator_sees_how_many_nodes_of_a_fabric_owners_lend(fresh: Town) -> None:
+    fresh.pool()
+    _, owner = fresh.org()
+    fresh.done(fresh.post("/reservations", {"nodes": 4, "name": "right"}, owner))
+
+    def lent(token: str | None = None) -> list[int | None]:
+        return [each.lent for each in _lot(fresh, token).fabrics]
+
+    assert lent() == [0]
+    fresh.done(fresh.post("/reservations/right/lend", {"floor": "2", "keep": 1}, owner))
+    assert lent() == [3]
+    fresh.done(fresh.post("/reservations/right/claims", {"nodes": 2}, owner))
+    until(lambda: lent() == [1])
+    assert lent(owner) == [None]

@@ -113,6 +113,7 @@ ENTRIES = {
     "POST /v1/workloads/{workload}/retry": 1,
     "GET /v1/workloads/{workload}/logs": 1,
     "POST /v1/workloads/{workload}/cancel": 1,
+    "GET /v1/accounts": 1,
     "GET /v1/statement": 1,
     "GET /v1/costs": 1,
     "GET /v1/showback": 1,

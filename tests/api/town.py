@@ -25,7 +25,7 @@ from parkade.messages.receivers import Directory, PeopleRules
 from parkade.ports import DesiredState, Observation, ObservedAttempt
 from parkade.service.connections import listening_config
 from parkade.service.first import make_operator
-from parkade.service.wiring import what_if_program
+from parkade.service.wiring import verify_program, what_if_program
 from parkade.store import SqlStore, open_postgresql, open_sqlite
 from tests import builders
 from tests.waits import PATIENCE_S
@@ -247,7 +247,8 @@ async def _serve(
 
     await make_operator(plane, show_secret=show_secret, is_new_token_wanted=False)
     app = make_app(plane, store)
-    add_console(app, ConsoleSettings(folder=folder, what_if=what_if_program(folder, "")))
+    what_if, verify = what_if_program(folder, ""), verify_program(folder, "")
+    add_console(app, ConsoleSettings(folder=folder, what_if=what_if, verify=verify))
     config = listening_config(app, timeout_graceful_shutdown=1, **listening)
     told["server"] = server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as bound:

@@ -47,3 +47,23 @@ def test_the_org_that_set_it_reads_of_no_payer(stage: Stage) -> None:
     page = person.text("/market")
     assert "bertram" not in page and stage.guest + " " not in seen(page)
     assert person.get("/market/clearings/1").status_code == 404
+    assert "nothing of aurelia's" in seen(page)
+
+
+def test_an_operator_lets_a_record_be_decided_again(stage: Stage) -> None:
+    person = visitor(stage.town.url, stage.town.operator)
+    sequence = re.findall(r'<tr id="clearing-(\d+)">', person.text("/market"))[0]
+    place = f"/market/clearings/{sequence}"
+    started = person.submit(f"{place}/verify", person.text(place))
+    assert started.status_code == 303, started.text
+
+    def answered() -> str | None:
+        page = seen(person.text(place))
+        assert "ended without an answer" not in page, page
+        return page if "Verify it again" in page else None
+
+    page = until(answered) or ""
+    assert "It holds." in page and f"{int(sequence) - 1:,} entries before it are whole" in page
+    owner = visitor(stage.town.url, stage.tokens["aurelia"])
+    assert owner.submit(f"{place}/verify", owner.text("/workloads")).status_code == 403
+    assert "Verify it" not in owner.text(place)

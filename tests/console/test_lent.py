@@ -52,3 +52,24 @@ def test_what_lends_nothing_says_so(stage: Stage) -> None:
     assert it["lent_gpus"] is None and it["earns_per_hour"] is None
     page = seen(visitor(town.url, owner).text("/"))
     assert "0 of 2 GPUs its own, lends nothing" in page and "was posted" not in page
+
+
+def test_what_guests_owe_counts_as_earned_before_it_is_posted(stage: Stage) -> None:
+    town, owner = stage.town, stage.tokens["aurelia"]
+
+    def accrued() -> bool:
+        return Decimal(town.done(town.get("/reservations/aurelia", owner))["accrued"]) > 0
+
+    until(accrued)
+    it = town.done(town.get("/reservations/aurelia", owner))
+    guest = town.done(town.get(f"/workloads/{stage.guest}"))
+    assert it["earned"] == "0.00", "use is posted each full hour"
+    later = town.done(town.get(f"/workloads/{stage.guest}"))
+    spent, price = Decimal(later["spent"]), Decimal(guest["price"])
+    # It has 4 of the guest's 16 GPUs, and 1 of its floor: what it earned is that part of the spent.
+    part = Decimal(it["earns_per_hour"]) / (price * 16)
+    assert 0 < Decimal(it["accrued"]) <= spent * part
+    page = seen(visitor(town.url, owner).text("/reservations/aurelia"))
+    assert "is not posted yet; at most" in page
+    split = town.done(town.get("/reservations", owner))["reservations"]
+    assert all(Decimal(each["accrued"]) >= Decimal(it["accrued"]) for each in split)

@@ -1,41 +1,51 @@
-"""The life of a workload as it is told: the price line stands where something was paid."""
+"""A workload's life as it is drawn: a price stands where an attempt ran, and nowhere else."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from parkade.console.draw_timeline import timeline
+from parkade.console.draw_timeline import Priced, timeline
 from parkade.console.lives import life
 from parkade.wire.feed import Event
 
-
-def event(at_s: float, kind: str, **detail: Any) -> Event:
-    at = datetime.fromtimestamp(at_s, UTC)
-    return Event.model_construct(sequence=1, at=at, type=kind, says=kind, detail=detail)
+BEGIN = datetime(2026, 1, 31, tzinfo=UTC)
 
 
-def won(at_s: float, price: str) -> Event:
-    line = {"workload": "w1", "change": "won", "price": price}
-    return event(at_s, "Cleared", lines=[line])
+def event(after_s: int, kind: str, **detail: Any) -> Event:
+    return Event(
+        sequence=after_s,
+        type=kind,
+        at=BEGIN + timedelta(seconds=after_s),
+        workload="w1",
+        says="",
+        detail=detail,
+    )
 
 
-STORY = (
-    won(1000, "7.00"),
-    event(1001, "Launched", attempt="w1.1"),
-    event(1002, "Started"),
-    event(1100, "Ended"),
-    won(1200, "6.00"),
-    event(1201, "Launched", attempt="w1.2"),
-)
+def cleared(after_s: int, change: str, price: str) -> Event:
+    line = {"workload": "w1", "change": change, "price": price}
+    return event(after_s, "Cleared", lines=[line])
 
 
-def test_no_price_stands_between_two_attempts() -> None:
-    found = life("w1", STORY, since_s=1000, until_s=1300)
-    assert found.prices == ((1000, 7.0), (1100, None), (1200, 6.0))
-    drawn = str(timeline(found))
-    assert drawn.count('class="price"') == 2, "a line for each time in which it was paid"
+TWO_RUNS = [
+    cleared(0, "won", "7.00"),
+    event(1, "Launched", attempt="w1.1"),
+    event(2, "Started"),
+    cleared(10, "repriced", "8.00"),
+    event(20, "Ended"),
+    cleared(40, "won", "9.00"),
+    event(41, "Launched", attempt="w1.2"),
+    event(45, "Started"),
+]
 
 
-def test_what_ended_pays_nothing_after_its_end() -> None:
-    found = life("w1", STORY[:4], since_s=1000, until_s=1300)
-    assert found.prices[-1] == (1100, None)
-    assert str(timeline(found)).count('class="price"') == 1
+def test_no_price_is_drawn_between_attempts_and_before_a_first_process() -> None:
+    at_s = BEGIN.timestamp()
+    found = life("w1", TWO_RUNS, since_s=at_s, until_s=at_s + 60)
+    assert found.prices == (
+        Priced(at_s + 2, at_s + 10, 7.0),
+        Priced(at_s + 10, at_s + 20, 8.0),
+        Priced(at_s + 45, at_s + 60, 9.0),
+    )
+    drawn = re.findall(r'<polyline class="price" points="([^"]+)"', str(timeline(found)))
+    assert [len(line.split()) for line in drawn] == [4, 2]

@@ -101,3 +101,26 @@ def test_an_operator_follows_a_line_to_the_org_on_its_other_side(town: Town) -> 
     assert "Statement as CSV" in page and "Charges as FOCUS CSV" in page
     page = visitor(town.url, town.operator).text("/money", account=f"org/{org}")
     assert "reservation" in page
+
+
+def test_an_operator_chooses_any_account_and_all_of_them_sum_to_zero(town: Town) -> None:
+    _, owner, org = holder(town)
+    operator = visitor(town.url, town.operator)
+    page = operator.text("/money")
+    for account in (f"prepaid/{org}", "external", "clearing/lab", "operator", f"org/{org}"):
+        assert re.search(rf"<option( selected)?>{account}</option>", page), account
+        assert f"account={account.replace('/', '%2F')}&amp;" in page
+    listed = town.done(town.get("/accounts"))
+    assert sum(Decimal(it["balance"]) for it in listed["accounts"]) == 0
+    assert listed["total"] == "0.00"
+    held = {it["account"]: it["balance"] for it in listed["accounts"]}
+    assert Decimal(held[f"prepaid/{org}"]) == 8 and Decimal(held["external"]) < 0
+    assert "Sum 0.00 zero after every event" in seen(page)
+    assert town.get("/accounts", owner).status_code == 403
+    assert "All accounts" not in visitor(town.url, owner).text("/money")
+
+
+def test_no_time_is_said_to_be_none(town: Town) -> None:
+    person, _, _ = holder(town)
+    told = person.get("/money", **{"from": "2026-01-31", "to": "2026-01-31"})
+    assert "from has to be before to" in told.text

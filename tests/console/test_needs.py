@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from parkade.console.needs import MOST_OF_A_KIND, needs, troubles
+from parkade.console.words import headline
 from parkade.wire.feed import Standing
-from parkade.wire.lot import Lot, LotHolder, LotNotice
+from parkade.wire.lot import Lot, LotHolder, LotNode, LotNotice, LotSeat
 from parkade.wire.people import Capped
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
@@ -109,3 +110,38 @@ def test_an_array_whose_members_are_open_does_not_wait_itself() -> None:
     lot = lot_of(leaving("w3_0", **waiting, price_to_win=Decimal(36)))
     (need,) = needs(lot, (), (), user=None, on_demand={"w3": Decimal(12)})
     assert need.action is None, "what on-demand costs is known by the array"
+
+
+def node(name: str, says: str, state: Literal["open", "closed", "out"] = "out") -> LotNode:
+    return LotNode(
+        node=name,
+        pool="lab",
+        market="lab",
+        fabric="a",
+        gpus=2,
+        state=state,
+        says=says,
+        seats=(),
+        promised=(),
+    )
+
+
+def test_a_node_that_a_person_failed_waits_for_one() -> None:
+    nodes = (
+        node("a1", "failed: fell off the rack"),
+        node("a2", "repairing: xid/79"),
+        node("a3", "cordoned by op: later", "closed"),
+    )
+    lot = lot_of().model_copy(update={"nodes": nodes})
+    (found,) = needs(lot, (), (), user=None)
+    assert found.says.startswith("a1 is out of play, failed: fell off the rack")
+    assert found.action == ("Restore", "/nodes/a1/restore")
+
+
+def test_an_org_with_a_claim_alone_is_not_said_to_have_a_workload() -> None:
+    holder = leaving("c1", kind="claim", phase="claimed", use="owner").model_copy(
+        update={"notice": None}
+    )
+    seats = node("a1", "", "open").model_copy(update={"seats": (LotSeat(holder="c1", gpus=2),)})
+    lot = lot_of(holder).model_copy(update={"nodes": (seats,)})
+    assert headline(lot, org="lab").says == "lab holds 2 GPUs with 1 claim"

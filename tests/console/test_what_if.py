@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from parkade.console.what_if import MOST_KEPT, Played, WhatIf
+from parkade.console.apart import MOST_KEPT, Apart, Played
 from tests.api.town import Town
 from tests.api.town import town as running
 from tests.console.test_reserving import seen
@@ -23,7 +23,7 @@ CHANGES = ("public_floor=2.00",)
 
 def played(program: str, *, most_s: float = 600.0, changes: Any = CHANGES) -> Played:
     async def run() -> Played:
-        what_if = WhatIf((sys.executable, "-c", program), most_s=most_s)
+        what_if = Apart((sys.executable, "-c", program), flag="--set", most_s=most_s)
         assert what_if.start(changes, NOW)
         assert not what_if.start(("public_floor=3.00",), NOW), "one at a time"
         await what_if.ended()
@@ -59,7 +59,7 @@ def test_one_that_fails_says_why(program: str, why: str) -> None:
 
 def test_the_newest_few_are_kept() -> None:
     async def run() -> list[bool]:
-        what_if = WhatIf((sys.executable, "-c", "print('{}')"))
+        what_if = Apart((sys.executable, "-c", "print('{}')"))
         for number in range(MOST_KEPT + 1):
             assert what_if.start((f"public_floor={number}.00",), NOW)
             await what_if.ended()

@@ -17,7 +17,18 @@ from tests.waits import PATIENCE_S
 BETWEEN_S = 0.2
 # They change nothing: asked too early they are asked again.
 QUESTIONS = frozenset(
-    {"ps", "why", "prices", "status", "statement", "claims", "reservations", "logs", "node list"}
+    {
+        "ps",
+        "why",
+        "prices",
+        "status",
+        "statement",
+        "accounts",
+        "claims",
+        "reservations",
+        "logs",
+        "node list",
+    }
 )
 _TIMES = (
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?"), "<instant>"),

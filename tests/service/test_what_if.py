@@ -65,7 +65,7 @@ def test_a_folder_at_rest_is_read_and_not_changed(at_rest: Path, tmp_path: Path)
     done = what_if(at_rest, "--set", "notice=90s", "--report", str(page))
     assert (done.returncode, done.stderr) == (0, "")
     assert "the same digest, the journal's own" in done.stdout
-    assert "owners' waits, p99, s" in done.stdout
+    assert "owners' waits for seats, p99, s" in done.stdout
     text = page.read_text()
     assert "Bids, limits, claims and failures are taken as given" in text
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")

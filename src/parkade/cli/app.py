@@ -17,6 +17,7 @@ from parkade.cli import (
     listing,
     login,
     maintenance,
+    market,
     mars,
     nodes,
     notify,
@@ -64,6 +65,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     ),
     "Money": (
         prices.prices,
+        statements.accounts,
         statements.statement,
         costs.showback,
         costs.costs,
@@ -90,7 +92,7 @@ GROUPS = {
         "journal": journal.journal,
     },
     "Machines": {"mars": mars.mars, "observe": observe.observing},
-    "Proof": {"sim": simulation},
+    "Proof": {"sim": simulation, "market": market.market},
 }
 
 

@@ -307,7 +307,10 @@ def _earned(answer: "wire.Reservation") -> str | None:
         return None
     most = answer.earns_at_most
     cap = "" if most is None else f", at most {format_amount(most)} for what it paid so far"
-    return f"{format_amount(answer.earned)} by lending{cap}"
+    says = f"{format_amount(answer.earned + (answer.accrued or 0))} by lending"
+    if answer.accrued:
+        says += f", of which {format_amount(answer.accrued)} is not posted yet"
+    return says + cap
 
 
 def _state(answer: "wire.Reservation") -> str:
@@ -351,7 +354,7 @@ def _table(answer: "wire.Reservations") -> None:
                 minute(each.end) or "open",
                 _lending(each.lending),
                 each.paid,
-                each.earned,
+                None if each.earned is None else each.earned + (each.accrued or 0),
             )
             for each in answer.reservations
         ],

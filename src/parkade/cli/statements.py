@@ -1,4 +1,4 @@
-"""Statements: every movement of an account."""
+"""Accounts, and every movement of one."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,12 +10,23 @@ from parkade.cli.flags import when
 if TYPE_CHECKING:
     from parkade.wire import money as wire
 
+SAYS = {
+    "external": "the world outside",
+    "operator": "the house",
+    "org": "may spend it",
+    "clearing": "taken in by a market, and not divided yet",
+    "prepaid": "paid ahead by a reservation, and not delivered yet",
+}
 KINDS = {"minimum_charge": "minimum charge", "late_start": "late start"}
 
 
 def statement(
     account: Annotated[
-        str | None, typer.Option(help="Default: your org's. Operators: any, like org/acme.")
+        str | None,
+        typer.Option(
+            help="Default: your org's. Operators: any: operator, external, org/NAME,"
+            " clearing/MARKET or prepaid/RESERVATION; `parkade accounts` lists them."
+        ),
     ] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="Like 2026-01-31, yesterday, -7d.")
@@ -33,6 +44,22 @@ def statement(
     with calling(as_json=as_json) as client:
         answer = client.statement(account=account, start=first, end=last)
         show(answer, _as_csv if as_csv else _render, as_json=as_json)
+
+
+def accounts(as_json: AsJson = False) -> None:
+    """List all accounts of the ledger; they add up to zero. Operators only."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.accounts(), _render_accounts, as_json=as_json)
+
+
+def _render_accounts(answer: "wire.Accounts") -> None:
+    from parkade.cli.screen import fields, table
+
+    rows = [(it.account, SAYS.get(it.kind, it.kind), it.balance) for it in answer.accounts]
+    table(("ACCOUNT", "WHAT", "BALANCE"), rows, empty="There is none.", right="BALANCE")
+    fields([("total", answer.total)])
 
 
 def _as_csv(answer: "wire.Statement") -> None:

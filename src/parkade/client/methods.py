@@ -155,6 +155,7 @@ class Methods:
     change_bounds = Method(workloads.change_bounds)
     resubmit = Method(workloads.resubmit)
     retry = Method(workloads.retry)
+    accounts = Method(costs.accounts)
     statement = Method(costs.statement)
     showback = Method(costs.showback)
     confirm_clock = Method(server.confirm_clock)

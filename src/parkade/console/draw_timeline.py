@@ -28,15 +28,23 @@ class Run(NamedTuple):
     says: str
 
 
+class Priced(NamedTuple):
+    """A price that was paid for a time, in seconds since 1970."""
+
+    from_s: float
+    to_s: float
+    price: float
+
+
 class Life(NamedTuple):
-    """What is drawn of a workload. `prices`: (from when, price or None where it pays none); times
-    are seconds since 1970."""
+    """What is drawn of a workload. `prices` in order of time, where it ran; times are seconds since
+    1970."""
 
     start_s: float
     end_s: float
     runs: tuple[Run, ...]
     checkpoints: tuple[tuple[float, int], ...]
-    prices: tuple[tuple[float, float | None], ...]
+    prices: tuple[Priced, ...]
 
 
 class Scale(NamedTuple):
@@ -55,7 +63,7 @@ def timeline(life: Life) -> Markup:
     scale = Scale(life.start_s, max(life.end_s - life.start_s, 1.0))
     times, ticks = time_axis(life.start_s, life.start_s + scale.length_s)
     foot = HEAD + max(1, len(life.runs)) * ROW
-    dear = max((price for _, price in life.prices if price is not None), default=0.0)
+    dear = max((each.price for each in life.prices), default=0.0)
     height = foot + (PRICES if dear else 6)
     names, parts = [], [_tick(it, height) for it in ticks]
     for index, run in enumerate(life.runs):
@@ -108,19 +116,17 @@ def _bar(kind: str, from_s: float, to_s: float, y: int, scale: Scale, says: str)
 
 
 def _prices(life: Life, scale: Scale, dear: float, top: int, height: int) -> str:
-    """The price's line, in a drawing of its own that is stretched; it breaks where nothing is
-    paid."""
-    lines: list[list[str]] = [[]]
-    for index, (at_s, price) in enumerate(life.prices):
-        if price is None:
+    """The price's line, in a drawing of its own that is stretched."""
+    lines: list[list[str]] = []
+    ended_s = None
+    for each in life.prices:
+        if each.from_s != ended_s:
             lines.append([])
-            continue
-        y = round(height - height * price / (dear * 1.1), 1)
-        until_s = life.prices[index + 1][0] if index + 1 < len(life.prices) else life.end_s
-        lines[-1] += [f"{round(scale.share(it) * WIDTH, 1)},{y}" for it in (at_s, until_s)]
-    drawn = "".join(
-        f'<polyline class="price" points="{" ".join(points)}"/>' for points in lines if points
-    )
+        ended_s = each.to_s
+        y = round(height - height * each.price / (dear * 1.1), 1)
+        ends = (each.from_s, each.to_s)
+        lines[-1] += [f"{round(scale.share(it) * WIDTH, 1)},{y}" for it in ends]
+    drawn = "".join(f'<polyline class="price" points="{" ".join(line)}"/>' for line in lines)
     return (
         f'<svg y="{top}" width="100%" height="{height}" viewBox="0 0 {WIDTH} {height}"'
         f' preserveAspectRatio="none"><line class="grid" x1="0" x2="{WIDTH}" y1="{height - 1}"'

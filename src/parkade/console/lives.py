@@ -1,10 +1,10 @@
 """A workload's life as it is drawn and told, from the events that its reader may see."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from parkade.console.draw_timeline import Life, Run
+from parkade.console.draw_timeline import Life, Priced, Run
 from parkade.wire.feed import Event
 from parkade.wire.scalars import format_amount
 
@@ -39,7 +39,7 @@ def life(workload: str, seen: Iterable[Event], *, since_s: float, until_s: float
     """What the events tell; times are seconds since 1970. `until_s`: now, or the end."""
     runs: list[_Open] = []
     checkpoints: list[tuple[float, int]] = []
-    prices: list[tuple[float, float | None]] = []
+    prices: list[tuple[float, float]] = []
     for event in seen:
         at_s = event.at.timestamp()
         price = _price(workload, event)
@@ -55,8 +55,6 @@ def life(workload: str, seen: Iterable[Event], *, since_s: float, until_s: float
                 checkpoints.append((at_s, int(event.detail.get("step", 0))))
             case "Ended" if runs:
                 runs[-1].ended_s = at_s
-                if prices:
-                    prices.append((at_s, None))
             case "StopOrdered" if runs:
                 runs[-1].noticed_s = runs[-1].noticed_s or at_s
             case "Cleared" if runs and _leaves(workload, event):
@@ -67,8 +65,23 @@ def life(workload: str, seen: Iterable[Event], *, since_s: float, until_s: float
         end_s=max(until_s, start_s + 10),
         runs=tuple(each.closed() for each in runs[-12:]),
         checkpoints=tuple(checkpoints[-200:]),
-        prices=tuple(prices),
+        prices=tuple(_while_it_ran(prices, runs, until_s)),
     )
+
+
+def _while_it_ran(
+    prices: Sequence[tuple[float, float]], runs: Iterable["_Open"], until_s: float
+) -> Iterator[Priced]:
+    """The prices cut to the time in which an attempt ran: between attempts nothing is paid."""
+    for run in runs:
+        if run.started_s is None:
+            continue
+        ended_s = until_s if run.ended_s is None else run.ended_s
+        for index, (at_s, price) in enumerate(prices):
+            until_next_s = prices[index + 1][0] if index + 1 < len(prices) else ended_s
+            from_s, to_s = max(at_s, run.started_s), min(until_next_s, ended_s)
+            if from_s < to_s:
+                yield Priced(from_s, to_s, price)
 
 
 def _lines(workload: str, event: Event) -> list[dict[str, Any]]:

@@ -3,14 +3,16 @@
 Read from the lot, the workloads and the standing as their user may see them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from types import MappingProxyType
 from typing import NamedTuple
+from urllib.parse import quote
 
 from parkade.console import words
+from parkade.core.fleet.node import Health
 from parkade.core.units.phrases import counted
 from parkade.wire.feed import Standing
 from parkade.wire.lot import Lot, LotHolder
@@ -20,6 +22,7 @@ from parkade.wire.scalars import format_amount
 from parkade.wire.workloads import Workload
 
 MOST_OF_A_KIND = 6
+FAILED = Health.FAILED.value
 NEAR = Decimal(4) / 5
 """The part of a budget that is told of."""
 
@@ -47,7 +50,9 @@ def needs(
     """In order of urgency. `user`: the one whose bids alone may be changed; None: all bids.
     `capped`: users and orgs that may have a cap, each with its name. `on_demand`: by workload, what
     on-demand costs in its market: no bid above that is proposed."""
-    found = [*_notices(lot), *_incidents(incidents), *_waiting(lot, user, on_demand)]
+    opened = [each for each in incidents if each.outcome is None]
+    found = [*_notices(lot), *_incidents(opened), *_failed(lot, {each.node for each in opened})]
+    found += _waiting(lot, user, on_demand)
     return found + list(_caps(capped)) + list(_budgets(workloads))
 
 
@@ -88,13 +93,33 @@ def _reason(each: LotHolder) -> tuple[datetime, str, str, str]:
     return each.notice.deadline, each.name, each.org, each.notice.cause
 
 
-def _incidents(incidents: Iterable[Incident]) -> list[Need]:
-    opened = [each for each in incidents if each.outcome is None]
+def _incidents(opened: Sequence[Incident]) -> list[Need]:
     found = [
         Need("incident", f"{each.node}: {each.signal}, {each.next}", f"/incidents/{each.incident}")
         for each in opened[:MOST_OF_A_KIND]
     ]
     return found + _more(len(opened), "more incidents are open")
+
+
+def _failed(lot: Lot, known: Container[str]) -> list[Need]:
+    """Nodes that a person failed: nothing but a person brings them back. `known`: of which an
+    incident tells."""
+    failed = [
+        each
+        for each in lot.nodes
+        if each.state == "out" and each.says.partition(":")[0] == FAILED and each.node not in known
+    ]
+    found = [
+        Need(
+            "incident",
+            f"{each.node} is out of play, {each.says}; it comes back when a person restores it",
+            "/operate",
+            None,
+            ("Restore", f"/nodes/{quote(each.node, safe='')}/restore"),
+        )
+        for each in failed[:MOST_OF_A_KIND]
+    ]
+    return found + _more(len(failed), "more nodes were failed by a person")
 
 
 def _waiting(lot: Lot, user: str | None, on_demand: Mapping[str, Decimal]) -> list[Need]:

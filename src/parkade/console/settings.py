@@ -10,7 +10,8 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
     session lasts. `failed_logins` of one address within `failed_within_s` are answered, no more.
     `url`: where people reach the server, for logins by a provider; empty: as each request says.
     `sample_s`: the least time between two samples of the history. `what_if`: the program that plays
-    the journal under other terms, but for its changes; empty: there is none."""
+    the journal under other terms, but for its changes; `verify`: the one that decides a clearing
+    again, but for its position. Empty: there is none."""
 
     unit: str = "USD"
     url: str = ""
@@ -20,3 +21,4 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
     failed_within_s: float = 60.0
     sample_s: float = 1.0
     what_if: tuple[str, ...] = ()
+    verify: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 import secrets
 
 from parkade.api.lot_book import LotBook
+from parkade.console.apart import Apart
 from parkade.console.earnings import Earnings
 from parkade.console.history import History
 from parkade.console.recent import Recent
@@ -10,7 +11,6 @@ from parkade.console.runs import Runs
 from parkade.console.sessions import Sessions
 from parkade.console.settings import ConsoleSettings
 from parkade.console.throttle import Throttle
-from parkade.console.what_if import WhatIf
 from parkade.control.plane import Plane
 
 
@@ -31,7 +31,10 @@ class ConsoleState:
         self.throttle = Throttle(most=settings.failed_logins, within_s=settings.failed_within_s)
         self.recent = Recent(plane)
         self.runs = Runs()
-        self.what_if = WhatIf(settings.what_if)
+        self.what_if = Apart(settings.what_if, flag="--set")
+        self.records = Apart(settings.verify, answers=(0, 1))
+        """Checks of clearings' records; 1: it does not hold."""
+
         self.earnings = Earnings(plane.archive)
         self.history = History(
             plane,

@@ -75,9 +75,18 @@ def open_to_read(settings: ServiceSettings) -> Store:
 
 def what_if_program(data_folder: Path, database: str) -> tuple[str, ...]:
     """What plays the journal of this place under other terms, but for its `--set`."""
-    program = (sys.executable, "-m", "parkade.cli", "sim", "what-if", "--json")
+    return _on_journal(("sim", "what-if"), data_folder, database)
+
+
+def verify_program(data_folder: Path, database: str) -> tuple[str, ...]:
+    """What decides a clearing of this place again, but for its position."""
+    return _on_journal(("market", "verify"), data_folder, database)
+
+
+def _on_journal(words: tuple[str, ...], data_folder: Path, database: str) -> tuple[str, ...]:
     place = ("--data-folder", str(data_folder.absolute()))
-    return (*program, *place, *(("--database", database) if database else ()))
+    program = (sys.executable, "-m", "parkade.cli", *words, "--json", *place)
+    return (*program, *(("--database", database) if database else ()))
 
 
 def head_path(settings: ServiceSettings) -> Path:
@@ -282,6 +291,7 @@ def build(
                 url=settings.url,
                 folder=settings.data_folder,
                 what_if=what_if_program(settings.data_folder, settings.database),
+                verify=verify_program(settings.data_folder, settings.database),
             ),
         ),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),

@@ -50,6 +50,24 @@ class Transfer(Answer):
     missing: tuple[MissingNode, ...] = ()
 
 
+class Account(Answer):
+    """An account and what it holds. `kind`: `external` is the world outside, `operator` the house;
+    an `org` has what it may spend, `clearing` is what a market has taken in and not divided yet,
+    `prepaid` what a reservation paid ahead that is not delivered yet."""
+
+    account: str
+    kind: str
+    balance: Amount
+
+
+class Accounts(Answer):
+    """All accounts that there are, or that hold something; `total` is the sum of their balances,
+    which is 0."""
+
+    accounts: tuple[Account, ...]
+    total: Amount
+
+
 STATEMENT_COLUMNS = (
     *("sequence", "at", "kind", "amount", "other", "reservation", "workload", "attempt"),
     *("gpus", "price", "start", "end"),

@@ -95,10 +95,11 @@ class Reservation(Answer):
     """A right to nodes for a window; `shape` is the number of nodes in each fabric.
 
     `paid`: what it was charged, less what was credited; `earned`: what it was paid for lending, at
-    most `earns_at_most` for what it paid so far. Null: not counted, or no cap, because it was sold
-    before there were such terms. `lent_gpus`: on how many of its GPUs guests sit now, by its
-    part of what they pay, which is `earns_per_hour`; null where it lends nothing. `is_given_up`: it
-    ended before its window began.
+    most `earns_at_most` for what it paid so far. `accrued`: what guests owe it beyond that, which
+    is posted up to an hour later. Null: not counted, or no cap, because it was sold before there
+    were such terms. `lent_gpus`: on how many of its GPUs guests sit now, by its part of what they
+    pay, which is `earns_per_hour`; null where it lends nothing. `is_given_up`: it ended before its
+    window began.
     """
 
     reservation: str
@@ -114,6 +115,7 @@ class Reservation(Answer):
     paid_until: Instant | None
     paid: Amount | None = None
     earned: Amount | None = None
+    accrued: Amount | None = None
     earns_at_most: Amount | None = None
     lending: Lending | None
     is_given_up: bool = False

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from parkade.core.state import events
+from parkade.core.units.money import MICROS
+from parkade.core.units.time import SECOND_US
 from parkade.sim.whatif.change import parse_change
 from parkade.sim.whatif.comparing import compare
 from parkade.sim.whatif.figures import RunFigures, WhatIfReport
@@ -139,3 +141,50 @@ def test_elastic_work_is_done_sooner_on_more_nodes_and_its_growth_follows_the_te
     assert hours[0] == hours[1], "the model grows it as the journal did"
     assert hours[2] == hours[1], "as much work is done, on more nodes at a time"
     assert (same.notices, more.notices) == ({"resized": 1}, {})
+
+
+def test_what_runs_at_the_end_is_counted_with_money_and_hours_of_the_same_time() -> None:
+    """One guest at the floor, for 20 minutes of its first hour: nothing is posted yet."""
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
+    parkade.org("lab")
+    parkade.bid("lab", 9)
+    parkade.run(1200)
+    parkade.org("late")
+    floor = parkade.world.records.markets["pool"].terms.public_floor_micros / MICROS
+    for run in what_if(parkade.journal).runs:
+        hours = run.gpu_hours["spot"]
+        assert hours == pytest.approx(2 / 3, rel=0.05), "two GPUs for 20 minutes"
+        assert run.price == pytest.approx(floor, rel=0.001)
+        assert run.paid == pytest.approx(floor * hours, rel=0.001)
+        assert run.fees == pytest.approx(run.paid, rel=0.001)
+
+
+def test_hours_on_a_reservation_make_no_sold_hour_cheaper() -> None:
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    parkade.reserve("acme", 1)
+    parkade.on_reservation("acme", "acme")
+    parkade.org("lab")
+    parkade.bid("lab", 9)
+    parkade.run(4000)
+    floor = parkade.world.records.markets["pool"].terms.public_floor_micros / MICROS
+    recorded = what_if(parkade.journal).runs[0]
+    assert recorded.gpu_hours["reservation"] > 0
+    assert recorded.price == pytest.approx(floor, rel=0.001)
+
+
+def test_owners_waits_are_those_of_work_on_reservations_too() -> None:
+    """A guest sits on both nodes; the owner submits work, and waits until it has left."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    parkade.reserve("acme", 2)
+    parkade.lend("acme", 8)
+    parkade.org("lab")
+    parkade.bid("lab", 20, nodes=2)
+    parkade.run(900)
+    parkade.on_reservation("acme", "acme")
+    parkade.run(900)
+    waits = parkade.world.records.reservations["acme"].waits
+    recorded = what_if(parkade.journal).runs[0]
+    assert waits.times == 1 and recorded.claims == 0
+    assert recorded.owner_waits == waits.times
+    assert recorded.owner_wait_max_s == waits.longest_us / SECOND_US > 0
+    assert recorded.owner_wait_total_s == waits.total_us / SECOND_US

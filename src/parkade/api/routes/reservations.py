@@ -24,11 +24,13 @@ router = strict.router("reservations")
 async def reserve(body: wire.Reserve, context: Authenticated) -> wire.Reservation:
     """Nodes for a window, or open-ended, at the price sheet's rate."""
 
-    def show(world: World, _: int, decided: Decided) -> wire.Reservation:
+    def show(world: World, now_us: int, decided: Decided) -> wire.Reservation:
         reserved = contexts.find(decided, events.Reserved)
         assert reserved is not None
         sold = reserved.reservation
-        return _shown(context, world, world.records.reservations.get(sold.reservation, sold))
+        return _shown(
+            context, world, world.records.reservations.get(sold.reservation, sold), now_us
+        )
 
     return await context.execute(_command(body, context), show)
 
@@ -66,12 +68,12 @@ def _command(body: wire.Reserve, context: RequestContext) -> commands.Reserve:
 async def list_reservations(context: Authenticated) -> wire.Reservations:
     """Those of the caller's org, or all for an operator."""
 
-    def view(world: World, _: int) -> wire.Reservations:
+    def view(world: World, now_us: int) -> wire.Reservations:
         used = _used(context, world)
         seen = [
             each for each in world.records.reservations.values() if context.viewer.may_see(each.org)
         ]
-        lent = lent_now(world, seen)
+        lent = lent_now(world, seen, now_us)
         return wire.Reservations(
             reservations=tuple(
                 views.reservation(
@@ -92,7 +94,7 @@ async def get_reservation(reservation: str, context: Authenticated) -> wire.Rese
 
     def view(world: World, now_us: int) -> wire.Reservation | Refusal:
         found = _look(context, reservation)(world, now_us)
-        return found if isinstance(found, Refusal) else _shown(context, world, found)
+        return found if isinstance(found, Refusal) else _shown(context, world, found, now_us)
 
     return await context.see(view)
 
@@ -147,11 +149,13 @@ async def split(reservation: str, body: wire.Split, context: Authenticated) -> w
     """Nodes of it become a reservation of their own, which is the answer; an operator hands them to
     another org."""
 
-    def show(world: World, _: int, decided: Decided, _before: Reservation) -> wire.Reservation:
+    def show(world: World, now_us: int, decided: Decided, _before: Reservation) -> wire.Reservation:
         divided = contexts.find(decided, events.ReservationDivided)
         assert divided is not None
         part = divided.part
-        return _shown(context, world, world.records.reservations.get(part.reservation, part))
+        return _shown(
+            context, world, world.records.reservations.get(part.reservation, part), now_us
+        )
 
     command = _split(reservation, body, context)
     return await context.change(command, show, look=_look(context, reservation))
@@ -255,9 +259,9 @@ async def unclaim(claim: str, context: Authenticated) -> wire.Claim:
 async def _change(
     context: RequestContext, command: commands.AnyCommand, name: str
 ) -> wire.Reservation:
-    def show(world: World, _: int, _decided: Decided, before: Reservation) -> wire.Reservation:
+    def show(world: World, now_us: int, _decided: Decided, before: Reservation) -> wire.Reservation:
         found = world.records.reservations.get(before.reservation, before)
-        return _shown(context, world, found)
+        return _shown(context, world, found, now_us)
 
     return await context.change(command, show, look=_look(context, name))
 
@@ -285,9 +289,11 @@ def _look(context: RequestContext, name: str) -> Callable[[World, int], Reservat
     )
 
 
-def _shown(context: RequestContext, world: World, found: Reservation) -> wire.Reservation:
+def _shown(
+    context: RequestContext, world: World, found: Reservation, now_us: int
+) -> wire.Reservation:
     used = _used(context, world).get(found.reservation, 0)
-    lent = lent_now(world, (found,)).get(found.reservation)
+    lent = lent_now(world, (found,), now_us).get(found.reservation)
     return views.reservation(views.as_charged(world, found), nodes_used=used, lent=lent)
 
 

@@ -8,12 +8,13 @@ from parkade import __version__
 from parkade.api import strict
 from parkade.api.context import Authenticated
 from parkade.api.problems import problem
-from parkade.api.translate import microseconds, span
+from parkade.api.translate import amount, microseconds, span
 from parkade.api.views.statements import statement as view_of
 from parkade.core.ledger.accounts import (
     EXTERNAL,
     OPERATOR,
     clearing_account,
+    kind_of,
     org_account,
     prepaid_account,
 )
@@ -21,22 +22,44 @@ from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
 from parkade.wire.feed import Confirmed, Standing
-from parkade.wire.money import Statement
+from parkade.wire.money import Account, Accounts, Statement
 from parkade.wire.scalars import Instant
 
 router = strict.router("money")
 MILLISECOND_US = 1_000
 
 
-def accounts_of(world: World) -> set[str]:
-    """Every account that exists: the house's, each market's, each org's."""
-    return {
-        OPERATOR,
-        EXTERNAL,
-        *map(clearing_account, world.records.markets),
-        *map(org_account, world.records.orgs),
-        *map(prepaid_account, world.records.reservations),
-    }
+def accounts_of(world: World) -> tuple[str, ...]:
+    """Every account that exists, or holds something: the world outside, the house, each org's, each
+    market's, each reservation's. Grows with the accounts that there ever were."""
+    balances = world.ledger.balances
+    found = dict.fromkeys(
+        (
+            EXTERNAL,
+            OPERATOR,
+            *map(org_account, sorted(world.records.orgs)),
+            *map(clearing_account, sorted(world.records.markets)),
+            *map(prepaid_account, sorted(world.records.reservations)),
+        )
+    )
+    return tuple(found | dict.fromkeys(it for it in sorted(balances) if balances[it]))
+
+
+@router.get("/accounts")
+async def accounts(context: Authenticated) -> Accounts:
+    """All accounts of the ledger with what each holds; they add up to zero. Operators only."""
+    context.require(Read.HOUSE_STATEMENT)
+
+    def view(world: World, _: int) -> Accounts:
+        names, held = accounts_of(world), world.ledger.balance
+        return Accounts(
+            accounts=tuple(
+                Account(account=it, kind=kind_of(it), balance=amount(held(it))) for it in names
+            ),
+            total=amount(sum(held(it) for it in names)),
+        )
+
+    return await context.read(view)
 
 
 @router.get("/statement")
@@ -57,8 +80,10 @@ async def statement(
         context.require(Read.STATEMENT, org=viewer.org)
 
     # First, so that the store is asked about accounts that there are.
-    if not await context.plane.read(lambda world, _: named in accounts_of(world), org=viewer.org):
-        raise problem("not_found", f"there is no account {named!r}; an org's is org/NAME")
+    if not await context.plane.read(lambda world, _: _exists(world, named), org=viewer.org):
+        raise problem(
+            "not_found", f"there is no account {named!r}; an org's is org/NAME, see `accounts`"
+        )
     stated = await context.plane.archive.statement(
         named,
         from_us=None if start is None else microseconds(start),
@@ -66,6 +91,11 @@ async def statement(
     )
     missing = await context.plane.archive.evidence(stated.transfers)
     return view_of(named, stated, is_operator=viewer.is_operator, missing=missing)
+
+
+def _exists(world: World, account: str) -> bool:
+    """Whether there is such an account, or was."""
+    return account in world.ledger.balances or account in accounts_of(world)
 
 
 @router.get("/server", tags=["server"])

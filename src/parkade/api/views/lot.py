@@ -19,6 +19,7 @@ from typing import Literal
 import msgspec
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span
+from parkade.api.views.lot_lent import lent_nodes
 from parkade.api.views.lot_sums import NO_PART, Part, exchanged, part_of, sums
 from parkade.api.views.moves import says_move
 from parkade.api.views.reasons import SENTENCES
@@ -100,6 +101,7 @@ class Lots:
         touched = self._take_holders(None if is_anew else before, now, lenders)
         self._take_nodes(None if is_anew else before, now, touched)
         self._before = now
+        lent = lent_nodes(now.reservations, now.workloads.values(), now.claims.values(), now.nodes)
         return wire.Lot.model_construct(
             sequence=now.sequence,
             at=instant(now.now_us),
@@ -107,7 +109,11 @@ class Lots:
             holders=tuple(self._holders.values()),
             fabrics=tuple(
                 wire.LotFabric(
-                    market=each.market, fabric=each.fabric, nodes=each.nodes, buffer=each.held
+                    market=each.market,
+                    fabric=each.fabric,
+                    nodes=each.nodes,
+                    buffer=each.held,
+                    lent=lent.get((each.market, each.fabric), 0),
                 )
                 for each in now.buffers
             ),

@@ -44,7 +44,9 @@ def seen_by(lot: wire.Lot, org: str) -> wire.Lot:
         at=lot.at,
         nodes=_of_org(lot.nodes, {each.holder for each in own}),
         holders=tuple(each.model_copy(update={"lent": None}) for each in own),
-        fabrics=tuple(each.model_copy(update={"buffer": None}) for each in lot.fabrics),
+        fabrics=tuple(
+            each.model_copy(update={"buffer": None, "lent": None}) for each in lot.fabrics
+        ),
         sums=None,
         promises=None,
     )

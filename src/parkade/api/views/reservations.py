@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import timedelta
+from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -47,14 +48,21 @@ def reservation(
         paid_until=instant_or_none(reservation.paid_until_us) if has_paid else None,
         paid=amount_or_none(reservation.paid_micros),
         earned=None if reservation.paid_micros is None else amount(reservation.earned_micros),
+        accrued=_accrued(reservation, lent),
         earns_at_most=amount_or_none(reservation.earns_at_most_micros),
         lending=lending and wire.Lending(floor=amount(lending.floor_micros), keep=lending.keep),
         lent_gpus=None if lent is None else lent.gpus,
-        earns_per_hour=None if lent is None else amount(lent.micros_per_hour),
+        earns_per_hour=None if lent is None else amount_or_none(lent.micros_per_hour),
         nodes_used=nodes_used,
         waits=_waits(reservation.waits),
         cost=reservation_cost(reservation),
     )
+
+
+def _accrued(reservation: Reservation, lent: Lent | None) -> Decimal | None:
+    if reservation.paid_micros is None:
+        return None
+    return amount(0 if lent is None else lent.accrued_micros)
 
 
 def plan(world: World, reservation: Reservation) -> wire.ReservationPlan:

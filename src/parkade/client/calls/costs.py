@@ -19,6 +19,11 @@ def showback(
     return get("/showback", costs.Showback, by=by, label=label, org=org, start=start, end=end)
 
 
+def accounts() -> Call[money.Accounts]:
+    """All accounts of the ledger with what each holds; they add up to zero. Operators only."""
+    return get("/accounts", money.Accounts)
+
+
 def statement(
     *, account: str | None = None, start: datetime | None = None, end: datetime | None = None
 ) -> Call[money.Statement]:

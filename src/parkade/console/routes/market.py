@@ -2,13 +2,15 @@
 
 from decimal import Decimal
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import problem
 from parkade.api.routes import pools
-from parkade.console.context import Page, router
+from parkade.api.translate import instant
+from parkade.console.context import Page, PageContext, router
 from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
 from parkade.console.journal import newest
+from parkade.core.steps.permissions import Read
 from parkade.wire.feed import Event
 from parkade.wire.pools import Step
 
@@ -45,21 +47,46 @@ async def market(context: Page, market: str = "") -> Response:
 async def clearing(sequence: int, context: Page) -> Response:
     """One clearing's record: what became of each demand that the user may see, and which bid set
     its price."""
-    found = next(
-        (it for it in await newest(context, kinds=("Cleared",)) if it.sequence == sequence), None
-    )
-    if found is None:
-        raise problem(
-            "not_found", "it is no clearing, or older than what this page reads; see Events"
-        )
+    found = await _found(context, sequence)
     steps = tuple(
         Step(nodes=it["nodes"], price=None if it["price"] is None else Decimal(it["price"]))
         for it in found.detail["ladder"]
     )
-    return context.page("clearing.html", it=found, steps=steps)
+    records = context.console.records
+    return context.page(
+        "clearing.html",
+        it=found,
+        steps=steps,
+        is_there=context.viewer.is_operator and records.is_there,
+        played=records.of((str(sequence),)) if context.viewer.is_operator else None,
+    )
 
 
-async def _clearings(context: Page, market: str) -> list[Event]:
+@routes.post("/market/clearings/{sequence}/verify")
+async def verify(sequence: int, context: Page) -> Response:
+    """Decides it again in a process apart, where no other check is under way."""
+    await context.form()
+    context.api.require(Read.NODES)
+    await _found(context, sequence)
+    records = context.console.records
+    if not records.is_there:
+        raise problem("unsupported", "this server has no journal that can be read apart")
+    if not records.start((str(sequence),), instant(context.api.plane.present_us())):
+        raise problem("busy", "another check is under way; try again in a minute")
+    return RedirectResponse(f"/market/clearings/{sequence}", status_code=303)
+
+
+async def _found(context: PageContext, sequence: int) -> Event:
+    cleared = await newest(context, kinds=("Cleared",))
+    found = next((it for it in cleared if it.sequence == sequence), None)
+    if found is None:
+        raise problem(
+            "not_found", "it is no clearing, or older than what this page reads; see Events"
+        )
+    return found
+
+
+async def _clearings(context: PageContext, market: str) -> list[Event]:
     found = await newest(context, kinds=("Cleared",))
     return [it for it in found if it.market == market and _changed(it)][:MOST_CLEARINGS]
 

@@ -11,8 +11,9 @@ from fastapi import Query
 from starlette.responses import Response
 
 from parkade.api.problems import ProblemError
-from parkade.api.routes import costs, people, statements
+from parkade.api.routes import costs, statements
 from parkade.api.translate import instant, when
+from parkade.console.accounts import groups
 from parkade.console.context import Page, PageContext, router
 from parkade.wire.csv_text import csv_head, csv_lines
 from parkade.wire.money import STATEMENT_COLUMNS, Statement, Transfer
@@ -59,7 +60,7 @@ async def money(
         context.api, account=account or None, start=shown.start, end=shown.end
     )
     lines = [each for each in statement.transfers if not about or _thing_of(each) == about]
-    orgs = (await people.list_orgs(context.api)).orgs if context.viewer.is_operator else ()
+    ledger = await statements.accounts(context.api) if context.viewer.is_operator else None
     asked = {"account": account, "span": span, "from": since.strip(), "to": to.strip()}
     same = urlencode({name: value for name, value in asked.items() if value})
     return context.page(
@@ -74,7 +75,8 @@ async def money(
         span=span,
         spans=tuple(SPANS),
         account=account,
-        orgs=orgs,
+        groups=[] if ledger is None else groups(ledger.accounts),
+        total=None if ledger is None else ledger.total,
         since=since,
         to=to,
         range=shown,
@@ -89,7 +91,7 @@ def _range(context: PageContext, span: str, since: str, to: str) -> Range:
     try:
         end_us = when(to, now_us) if to else now_us + 1
         start_us = when(since, now_us) if since else end_us - SPANS[span] * 3_600_000_000
-        fault = "" if start_us < end_us else "from: an instant before to"
+        fault = "" if start_us < end_us else "from has to be before to"
     except ProblemError as error:
         fault = error.problem.detail
     if fault:

@@ -12,10 +12,10 @@ from parkade.api.problems import problem
 from parkade.api.routes import pools
 from parkade.api.translate import instant
 from parkade.console import words
+from parkade.console.apart import Changes
 from parkade.console.context import Page, PageContext, router
 from parkade.console.routes.operate import PRICES
 from parkade.console.routes.reservations import checked
-from parkade.console.what_if import Changes
 from parkade.core.steps.permissions import Read
 from parkade.wire import pools as wire
 from parkade.wire.scalars import format_amount
@@ -28,11 +28,13 @@ FIGURES = (
     ("paid", "paid by orgs"),
     ("received", "received by orgs"),
     ("fees", "fees"),
-    ("price", "mean price of a GPU-hour"),
+    ("price", "mean price of a GPU-hour sold"),
     ("wait_p50_s", "median wait, s"),
     ("wait_p99_s", "99th percentile of waits, s"),
     ("moved_gpus", "GPUs moved"),
-    ("claim_p99_s", "99th percentile of owners' waits, s"),
+    ("owner_waits", "times that owners waited for seats"),
+    ("owner_wait_max_s", "the longest of these waits, s"),
+    ("owner_wait_total_s", "these waits together, s"),
 )
 
 

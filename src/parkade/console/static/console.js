@@ -124,7 +124,9 @@ export function patch(old, newer) {
 }
 
 function copyAttributes(old, newer) {
-  for (const { name } of [...old.attributes]) if (!newer.hasAttribute(name)) old.removeAttribute(name);
+  // What a person has opened stays open.
+  const isKept = (name) => name === "open" && old.matches("details");
+  for (const { name } of [...old.attributes]) if (!newer.hasAttribute(name) && !isKept(name)) old.removeAttribute(name);
   for (const { name, value } of newer.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
 }
 

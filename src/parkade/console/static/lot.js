@@ -12,12 +12,12 @@ const card = document.getElementById("seat");
 const orgs = new Map(JSON.parse(document.getElementById("orgs").textContent).map((each) => [each.org, each]));
 const BAY = 2, LANE = 1.5, TITLE = 1.7, GAP = 0.9, BETWEEN = 1.6, MARGIN = 0.8;
 
-let nodes = new Map(), holders = new Map(), buffers = new Map();
+let nodes = new Map(), holders = new Map(), buffers = new Map(), offered = new Map();
 let fabrics = [], places = new Map(), fitted = 10, size = { width: 0, height: 0 };
 let view = { x: 0, y: 0, zoom: 1 };
 const NONE = {};
-let hasLent = false;
-let cursor = null, hovered = false, colours = {}, hatch = null, isDirty = false, moved = null;
+let hasLent = false, empty = new Set();
+let cursor = null, hovered = false, colours = {}, hatch = null, faint = null, isDirty = false, moved = null;
 
 // ---------------------------------------------------------------- what is known
 
@@ -27,13 +27,18 @@ live.addEventListener("lot", (event) => {
     nodes = new Map();
     holders = new Map();
     buffers = new Map();
+    offered = new Map();
   }
   for (const each of told.nodes) nodes.set(each.n, each);
   for (const each of told.holders) holders.set(each.h, each);
   for (const each of told.gone) holders.delete(each);
-  for (const [market, fabric, count] of told.fabrics) buffers.set(`${market} › ${fabric}`, count);
+  for (const [market, fabric, buffer, lent] of told.fabrics) {
+    buffers.set(`${market} › ${fabric}`, buffer);
+    offered.set(`${market} › ${fabric}`, lent);
+  }
   countLent(told.nodes);
   if (told.whole) layOut();
+  markOffered();
   canvas.hidden = nodes.size === 0;
   document.getElementById("lot-empty").hidden = nodes.size > 0;
   canvas.dataset.nodes = nodes.size;
@@ -56,6 +61,24 @@ function countLent(told) {
       const some = Math.min(count, left.get(holder) || 0);
       if (some) left.set(holder, left.get(holder) - some);
       node.lent[holder] = some;
+    }
+  }
+}
+
+// Of what owners lend, and no guest has, as many empty bays are hatched; which of them they are is
+// decided when an owner needs them.
+function markOffered() {
+  empty = new Set();
+  for (const fabric of fabrics) {
+    let left = offered.get(fabric.key) || 0;
+    if (!left) continue;
+    const members = fabric.members.map((known) => nodes.get(known.n));
+    for (const node of members) if (Object.values(node.lent || NONE).some((count) => count > 0)) left--;
+    for (const node of members) {
+      if (left <= 0) break;
+      if (node.st !== "open" || node.s.length || node.p.length) continue;
+      empty.add(node.n);
+      left--;
     }
   }
 }
@@ -231,8 +254,12 @@ function paintBay(node, at, pitch, isNear) {
   if (!isNear) {
     pen.fillStyle = colours.idle;
     pen.fillRect(at.x, at.y, width, height);
-    return;
   }
+  if (empty.has(node.n) && pitch >= 3) {
+    pen.fillStyle = faint;
+    pen.fillRect(at.x, at.y, width, height);
+  }
+  if (!isNear) return;
   pen.strokeStyle = colours.paint;
   pen.lineWidth = Math.max(1, pitch * 0.09);
   pen.beginPath();
@@ -404,18 +431,23 @@ function takeColours() {
   colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
   const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
   Object.assign(colours, { glass: "rgb(255 255 255 / 55%)", onBright: "#10161c", onDeep: isDark ? "#10161c" : "#ffffff" });
+  hatch = stripes(isDark ? "rgb(16 20 24 / 75%)" : "rgb(255 255 255 / 80%)", 2.2);
+  faint = stripes(isDark ? "rgb(163 173 184 / 45%)" : "rgb(86 97 108 / 40%)", 1.2);
+}
+
+function stripes(colour, width) {
   const tile = document.createElement("canvas");
   tile.width = tile.height = 8;
   const brush = tile.getContext("2d");
-  brush.strokeStyle = isDark ? "rgb(16 20 24 / 75%)" : "rgb(255 255 255 / 80%)";
-  brush.lineWidth = 2.2;
+  brush.strokeStyle = colour;
+  brush.lineWidth = width;
   for (const shift of [-8, 0, 8]) {
     brush.beginPath();
     brush.moveTo(shift - 1, 9);
     brush.lineTo(shift + 9, -1);
     brush.stroke();
   }
-  hatch = pen.createPattern(tile, "repeat");
+  return pen.createPattern(tile, "repeat");
 }
 
 // ---------------------------------------------------------------- who sits there
@@ -442,7 +474,8 @@ function describe() {
     if (holder.notice) lines.push(line(`Leaves in ${span(holder.notice.to - Date.now() / 1000)}: ${holder.notice.cause}.`, "broken"));
   } else {
     const isOperators = node.st !== null;
-    lines.push(line(isOperators ? `Seat ${cursor.stall + 1} of ${node.g} is free: ${where}.` : `Not your org's: ${where}.`));
+    const lends = empty.has(node.n) ? ` It stands for one of the ${offered.get(places.get(node.n).fabric.key)} nodes here that owners lend.` : "";
+    lines.push(line(isOperators ? `Seat ${cursor.stall + 1} of ${node.g} is free: ${where}.${lends}` : `Not your org's: ${where}.`));
   }
   if (node.y) lines.push(line(`${node.n}: ${node.y}`));
   const text = lines.map((each) => each.textContent).join("\n");

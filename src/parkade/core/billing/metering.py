@@ -98,14 +98,29 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
     attempt = workload.attempt
     if attempt is None:
         return 0
-    terms = world.records.markets[workload.market].terms
-    starts_us = billed_from_us(attempt, terms.start_grace_us)
+    starts_us = billed_from_us(attempt, _start_grace_us(world, workload))
     if starts_us is None:
         return 0
     assert 0 <= attempt.charged_numerator < MICROSECONDS_PER_HOUR
     start_us = max(attempt.charged_until_us, starts_us)
     owed = owed_numerator(attempt, start_us, billed_to_us(attempt, now_us))
     return ceil_div(attempt.charged_numerator + owed, MICROSECONDS_PER_HOUR)
+
+
+def _start_grace_us(world: World, workload: Workload) -> int:
+    return world.records.markets[workload.market].terms.start_grace_us
+
+
+def accrued_spans(world: World, workload: Workload, now_us: int) -> tuple[Span, ...]:
+    """The stretches of use that the workload's attempt owes for and has not been charged."""
+    attempt = workload.attempt
+    if attempt is None:
+        return ()
+    starts_us = billed_from_us(attempt, _start_grace_us(world, workload))
+    if starts_us is None:
+        return ()
+    start_us = max(attempt.charged_until_us, starts_us)
+    return spans(attempt, start_us, billed_to_us(attempt, now_us))
 
 
 def accrued_with_members_micros(world: World, workload: Workload, now_us: int) -> int:

@@ -57,6 +57,11 @@ def market_of(account: str) -> str | None:
     return name if kind == "clearing" else None
 
 
+def kind_of(account: str) -> str:
+    """What kind of account it is: `external`, `operator`, `org`, `clearing` or `prepaid`."""
+    return account.partition("/")[0]
+
+
 class TransferKind(enum.StrEnum):
     """What a transfer was for."""
 

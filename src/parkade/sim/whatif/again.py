@@ -48,16 +48,18 @@ def digest_of(journal: Iterable[events.AnyEvent]) -> str:
     return chain.digest
 
 
-def decide_again(steps: Iterable[Step], follow: Callable[[events.AnyEvent, World], None]) -> str:
-    """Decides every step from an empty world; the digest of what came of it. `follow` is told each
-    event once it was evolved."""
+def decide_again(
+    steps: Iterable[Step], follow: Callable[[events.AnyEvent, World], None]
+) -> tuple[str, World]:
+    """Decides every step from an empty world: (the digest of what came of it, the world at the
+    end). `follow` is told each event once it was evolved."""
     world, chain = World(Records()), Chain()
     for step in steps:
         for event in _made(world, step):
             evolve(world, event)
             chain.add(event, world.records.epoch)
             follow(event, world)
-    return chain.digest
+    return chain.digest, world
 
 
 def _made(world: World, step: Step) -> tuple[events.AnyEvent, ...]:

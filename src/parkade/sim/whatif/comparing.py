@@ -7,6 +7,7 @@ terms. So a difference between the last two is what the change does.
 
 from collections.abc import Callable, Sequence
 
+from parkade.api.translate import instant
 from parkade.core.state import events
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import DAY_US, HOUR_US
@@ -45,8 +46,8 @@ def compare(
     start_us, end_us = journal[0].at_us, max(event.at_us for event in journal)
     recorded = Counting(start_us, end_us)
     progress("decide them again")
-    again = decide_again(steps, lambda event, _: recorded.follow(event))
-    recorded.close()
+    again, world = decide_again(steps, recorded.follow)
+    recorded.close(world)
     programs = programs_of(journal)
     runs = []
     for words, terms in ((SAME, _none(change)), (CHANGED, change)):
@@ -65,6 +66,7 @@ def compare(
         kind="what-if",
         changes=change.words,
         days=(end_us - start_us) / DAY_US,
+        until=instant(end_us).isoformat().replace("+00:00", "Z"),
         events=len(journal),
         commands=sum(isinstance(step, Asked) for step in steps),
         facts=facts_of(steps),
@@ -103,7 +105,7 @@ def _figures(words: str, run: Counting) -> RunFigures:
         for cause, times in one.stops.items():
             notices[cause] = notices.get(cause, 0) + times
     waits = [it for one in run.workloads.values() if (it := _wait_us(one)) is not None]
-    hours = sum(run.running) / HOUR_US
+    hours = sum(run.sold) / HOUR_US
     return RunFigures(
         words=words,
         workloads=len(run.workloads),
@@ -124,6 +126,10 @@ def _figures(words: str, run: Counting) -> RunFigures:
         claim_p99_s=quantile(run.claim_waits_us, 0.99),
         claim_max_s=quantile(run.claim_waits_us, 1.0),
         clearings=run.clearings,
+        owner_waits=len(run.owner_waits_us),
+        owner_wait_p99_s=quantile(run.owner_waits_us, 0.99),
+        owner_wait_max_s=quantile(run.owner_waits_us, 1.0),
+        owner_wait_total_s=seconds(sum(run.owner_waits_us)),
     )
 
 

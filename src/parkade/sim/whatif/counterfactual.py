@@ -104,7 +104,7 @@ class Counterfactual:
             self.core.at(asked.now_us, partial(self._ask, asked))
         self.core.at(self.start_us + HOUR_US, self._report_running)
         self.core.run_until(self.end_us + 1)
-        self.counting.close()
+        self.counting.close(self.core.world)
 
     # People, owners, operators.
 
@@ -176,7 +176,7 @@ class Counterfactual:
     # Agents.
 
     def _follow(self, event: events.AnyEvent) -> None:
-        self.counting.follow(event)
+        self.counting.follow(event, self.core.world)
         match event:
             case events.Submitted(workload=it):
                 self._runners[it.workload] = self._runner(it, self._asking)

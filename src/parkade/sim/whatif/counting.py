@@ -1,15 +1,23 @@
-"""Figures of a run of a marketplace, counted from its events alone, in one way for all runs."""
+"""Figures of a run of a marketplace, counted in one way for all runs: from its events, and from the
+world after each where an event does not say it.
+
+Money and hours are of the same time: what runs at the end has hours until then, and its charge,
+which would be posted later, is counted as far as it has accrued.
+"""
 
 from collections.abc import Iterator
 
 import msgspec
 
 from parkade.core.billing.charges import transfers_of
-from parkade.core.ledger.accounts import Transfer, TransferKind, org_of
+from parkade.core.billing.metering import Span, accrued_spans
+from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, lending_of, org_of
 from parkade.core.state import events, lines
-from parkade.core.units.money import MICROS
+from parkade.core.state.world import World
+from parkade.core.units.money import MICROS, MICROSECONDS_PER_HOUR
 from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Workload
 
 MOST_BINS = 400
@@ -59,11 +67,17 @@ class Counting:
         self.workloads: dict[str, OfWorkload] = {}
         self.orgs: dict[str, OfOrg] = {}
         self.claim_waits_us: list[int] = []
+        self.owner_waits_us: list[int] = []
+        """For promised seats to be free, of claims and of work on reservations."""
+
         self.fees_micros = 0
         self.clearings = self.moved_gpus = 0
         self.step_us = max(MINUTE_US, -(-(end_us - start_us) // MOST_BINS))
         bins = -(-(end_us - start_us) // self.step_us) or 1
         self.running = [0] * bins
+        self.sold = [0] * bins
+        """What runs as a bid or on demand: all that pays by the GPU-hour."""
+
         self.waiting = [0] * bins
         self.claimed = [0] * bins
         self.paid = [0.0] * bins
@@ -72,9 +86,10 @@ class Counting:
         self._claims: dict[str, tuple[int, int | None]] = {}
         self._claim_gpus: dict[str, int] = {}
         self._gpus_per_node: dict[str, int] = {}
+        self._waited: dict[str, tuple[int, int]] = {}
 
-    def follow(self, event: events.AnyEvent) -> None:
-        """The next event."""
+    def follow(self, event: events.AnyEvent, world: World) -> None:
+        """The next event; `world` is that after it."""
         for transfer in transfers_of(event):
             self._count(transfer, event.at_us)
             if transfer.workload in self.workloads and transfer.kind.is_paid_by_user:
@@ -83,6 +98,7 @@ class Counting:
             case events.Submitted(workload=it):
                 self._submitted(it, event.at_us)
             case events.Launched(workload=name, attempt=attempt):
+                self._owner_waited(world, world.records.workloads[name].spec.capacity.reservation)
                 self._wait(name, None, event.at_us)
                 self._attempts[name] = (attempt, 0)
             case events.Started(workload=name):
@@ -107,10 +123,12 @@ class Counting:
             ):
                 self._phase(name, phase, event.at_us)
             case _:
-                self._of_owners(event)
+                self._of_owners(event, world)
 
-    def close(self) -> None:
+    def close(self, world: World) -> None:
         """What stands at the end is counted until then."""
+        for name in world.live:
+            self._accrue(world, name)
         for name in tuple(self._attempts):
             self._ran(name, self.end_us)
         for name in tuple(self._waits):
@@ -121,13 +139,48 @@ class Counting:
 
     @property
     def prices(self) -> list[float | None]:
-        """What an hour of a GPU that ran was charged, for each step; None where none ran."""
+        """What an hour of a GPU that was sold by the hour was charged, for each step; None where
+        none was."""
         return [
             paid / MICROS / (gpus / HOUR_US) if gpus else None
-            for paid, gpus in zip(self.paid, self.running, strict=True)
+            for paid, gpus in zip(self.paid, self.sold, strict=True)
         ]
 
-    def _of_owners(self, event: events.AnyEvent) -> None:
+    def _owner_waited(self, world: World, reservation: str | None) -> None:
+        """Counts the wait that an event has added to a reservation's, if it has."""
+        record = world.records.reservations.get(reservation or "")
+        if record is None:
+            return
+        times, total_us = self._waited.get(record.reservation, (0, 0))
+        waits = record.waits
+        if waits.times > times:
+            self.owner_waits_us.append(waits.total_us - total_us)
+        self._waited[record.reservation] = (waits.times, waits.total_us)
+
+    def _accrue(self, world: World, name: str) -> None:
+        """What a workload owes at the end and was not charged, and who earned it."""
+        workload = world.records.workloads[name]
+        attempt = workload.attempt
+        if attempt is None or name not in self.workloads:
+            return
+        for span in accrued_spans(world, workload, self.end_us):
+            numerator = span.rate.per_hour_micros(attempt.gpus) * (span.end_us - span.start_us)
+            micros = numerator // MICROSECONDS_PER_HOUR
+            self._org(workload.org).paid_micros += micros
+            self.workloads[name].paid_micros += micros
+            self._spread(micros, span.start_us, span.end_us)
+            self._earn(span)
+
+    def _earn(self, span: Span) -> None:
+        for account, share in span.rate.shares:
+            micros = share * (span.end_us - span.start_us) // MICROSECONDS_PER_HOUR
+            lending, org = lending_of(account), org_of(account)
+            if account == OPERATOR:
+                self.fees_micros += micros
+            elif lending is not None or org is not None:
+                self._org(org or (lending or ("", ""))[0]).received_micros += micros
+
+    def _of_owners(self, event: events.AnyEvent, world: World) -> None:
         match event:
             case events.Reserved(reservation=it):
                 self._gpus_per_node[it.reservation] = it.gpus_per_node
@@ -135,6 +188,7 @@ class Counting:
                 self._claims[it.claim] = (event.at_us, None)
                 self._claim_gpus[it.claim] = it.nodes * self._gpus_per_node[it.reservation]
             case events.ClaimSeated(claim=name, nodes=None):
+                self._owner_waited(world, world.records.claims[name].reservation)
                 claimed_us, _ = self._claims[name]
                 self._claims[name] = (claimed_us, event.at_us)
                 self.claim_waits_us.append(event.at_us - claimed_us)
@@ -164,8 +218,12 @@ class Counting:
         if use is None or use.end_us <= use.start_us:
             self.paid[self._bin(at_us)] += micros
             return
-        for place, span_us in self._parts(use.start_us, use.end_us):
-            self.paid[place] += micros * span_us / (use.end_us - use.start_us)
+        self._spread(micros, use.start_us, use.end_us)
+
+    def _spread(self, micros: int, from_us: int, to_us: int) -> None:
+        """What use over a span cost, over the steps that it covers."""
+        for place, span_us in self._parts(from_us, to_us):
+            self.paid[place] += micros * span_us / (to_us - from_us)
 
     def _org(self, org: str) -> OfOrg:
         return self.orgs.setdefault(org, OfOrg())
@@ -210,6 +268,8 @@ class Counting:
         if started_us and name in self.workloads:
             self.workloads[name].ran_us += attempt.gpus * max(0, at_us - started_us)
             self._fill(self.running, attempt.gpus, started_us, at_us)
+            if self.workloads[name].kind != CapacityKind.RESERVATION.value:
+                self._fill(self.sold, attempt.gpus, started_us, at_us)
 
     def _bin(self, at_us: int) -> int:
         return min(len(self.paid) - 1, max(0, at_us - self.start_us) // self.step_us)

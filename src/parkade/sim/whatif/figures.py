@@ -22,14 +22,14 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
     """That ran, by kind of capacity."""
 
     paid: float
-    """By orgs, for everything but deposits."""
+    """By orgs, for everything but deposits; with what has accrued at the end and is not posted."""
 
     received: float
     """By orgs, for lending and as credit."""
 
     fees: float
     price: float | None
-    """Charged use ÷ GPU-hours that ran; None: nothing ran."""
+    """Charged use ÷ GPU-hours that ran as bids or on demand; None: none did."""
 
     wait_p50_s: float
     wait_p99_s: float
@@ -48,6 +48,14 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     clearings: int
     """That changed something."""
+
+    owner_waits: int = 0
+    """How often an owner's claim or its work on a reservation waited for promised seats that others
+    held, or that others had just left."""
+
+    owner_wait_p99_s: float = 0.0
+    owner_wait_max_s: float = 0.0
+    owner_wait_total_s: float = 0.0
 
 
 class RunSeries(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +104,8 @@ class WhatIfReport(msgspec.Struct, frozen=True, kw_only=True):
     writes them; `digest_again`: that of its commands decided again; `is_own_digest`: it is what the
     journal itself says. `facts`: events that no command explains, by kind. `skipped`: commands that
     did not apply under the changed terms; `assumed`: workloads that ran there and never did in the
-    journal, so that their length is a guess."""
+    journal, so that their length is a guess. `until`: the last event, up to which all is counted,
+    in RFC 3339."""
 
     kind: str
     changes: tuple[str, ...]
@@ -119,4 +128,5 @@ class WhatIfReport(msgspec.Struct, frozen=True, kw_only=True):
 
     skipped: dict[str, int]
     assumed: int
+    until: str = ""
     version: int = REPORT_VERSION

@@ -17,6 +17,11 @@ SAME_TERMS = (
     "Same terms: the journal's demand decided anew, with each program as it behaved. What that"
     " differs in from the journal is the error of this method: look at it before a difference."
 )
+UNTIL = (
+    "Money and hours are of the same time: what runs at the end is charged as far as it has"
+    " accrued. GPU-hours sold are those of bids and on demand; owners' waits for seats are those of"
+    " claims and of work on reservations, from the promise on, as `parkade waits` counts them."
+)
 NEVER_RAN = (
     "workloads that never ran in the journal run under the changed terms; how long they would have"
     " run is not known, and the median is taken."
@@ -31,7 +36,7 @@ _ROWS: tuple[Row, ...] = (
     ("GPU-hours that ran, spot", lambda it: it.gpu_hours.get("spot", 0.0), ",.1f"),
     ("GPU-hours that ran, on demand", lambda it: it.gpu_hours.get("on-demand", 0.0), ",.1f"),
     ("GPU-hours that ran, on reservations", lambda it: it.gpu_hours.get("reservation", 0), ",.1f"),
-    ("charge for a GPU-hour", lambda it: it.price, ",.3f"),
+    ("charge for a GPU-hour sold", lambda it: it.price, ",.3f"),
     ("orgs paid", lambda it: it.paid, ",.2f"),
     ("orgs received", lambda it: it.received, ",.2f"),
     ("the operator's fees", lambda it: it.fees, ",.2f"),
@@ -43,9 +48,13 @@ _ROWS: tuple[Row, ...] = (
     ("notices, healed", lambda it: it.notices.get("healed", 0), ",.0f"),
     ("GPUs moved", lambda it: it.moved_gpus, ",.0f"),
     ("claims", lambda it: it.claims, ",.0f"),
-    ("owners' waits, median, s", lambda it: it.claim_p50_s, ",.1f"),
-    ("owners' waits, p99, s", lambda it: it.claim_p99_s, ",.1f"),
-    ("owners' waits, longest, s", lambda it: it.claim_max_s, ",.1f"),
+    ("from a claim to its seats, median, s", lambda it: it.claim_p50_s, ",.1f"),
+    ("from a claim to its seats, p99, s", lambda it: it.claim_p99_s, ",.1f"),
+    ("from a claim to its seats, longest, s", lambda it: it.claim_max_s, ",.1f"),
+    ("owners waited for seats", lambda it: it.owner_waits, ",.0f"),
+    ("owners' waits for seats, p99, s", lambda it: it.owner_wait_p99_s, ",.1f"),
+    ("owners' waits for seats, longest, s", lambda it: it.owner_wait_max_s, ",.1f"),
+    ("owners' waits for seats, in all, s", lambda it: it.owner_wait_total_s, ",.1f"),
 )
 
 
@@ -79,16 +88,20 @@ def page_of(report: WhatIfReport) -> str:
             _signed(_notices(changed) - _notices(same), ",.0f"),
             "notices to leave",
         ),
-        (_signed(changed.claim_p99_s - same.claim_p99_s, ",.1f") + " s", "owners' waits, p99"),
+        (
+            _signed(changed.owner_wait_max_s - same.owner_wait_max_s, ",.1f") + " s",
+            "owners' longest wait for seats",
+        ),
     )
     notes = (
         proof_of(report),
         GIVEN,
         SAME_TERMS,
+        UNTIL,
         f"{report.assumed:,} {NEVER_RAN}",
         f"{sum(report.skipped.values()):,} {DID_NOT_APPLY}",
     )
-    lead = f"{report.days:.2f} days of a journal under {changes}."
+    lead = f"{report.days:.2f} days of a journal under {changes}, up to {report.until}."
     return whole_page("What if", lead, cards, charts_of(report), tables_of(report), notes)
 
 
@@ -98,7 +111,7 @@ def charts_of(report: WhatIfReport) -> list[Chart]:
         ("GPUs that ran", "GPUs", lambda it: it.running),
         ("GPUs that waited for seats", "GPUs", lambda it: it.waiting),
         ("GPUs that owners had claimed", "GPUs", lambda it: it.claimed),
-        ("Charge for a GPU-hour", "per GPU-hour", lambda it: it.prices),
+        ("Charge for a GPU-hour sold", "per GPU-hour", lambda it: it.prices),
         ("Charged for use", "so far", lambda it: it.paid),
     )
     return [

@@ -1,17 +1,19 @@
-"""What other prices would have made of the journal, played in a process apart.
+"""What is asked of the whole journal, in a process apart: what other prices would have made of it,
+and whether a clearing's record holds.
 
-The process is the one of `parkade sim what-if`: it reads the journal and changes nothing. It has
-the least priority, one runs at a time, and one that takes longer than `MOST_S` is ended and said to
-be. What was found stays known for the newest few changes, until the server ends.
+The process is the one of `parkade sim what-if` or of `parkade market verify`: it reads the journal
+and changes nothing. It has the least priority, one of a kind runs at a time, and one that takes
+longer than `MOST_S` is ended and said to be. What was found stays known for the newest few
+questions, until the server ends.
 
-Decision record 190.
+Decision records 190 and 206.
 """
 
 import asyncio
 import json
 import shutil
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -22,6 +24,7 @@ MOST_KEPT = 8
 MOST_BYTES = 16 * 1024 * 1024
 MOST_OF_ERROR = 300
 Changes = tuple[str, ...]
+"""What is asked, in words of the command line."""
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,12 +37,22 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-class WhatIf:
-    """The runs of one server. Used in one event loop."""
+class Apart:
+    """The runs of one program on one server: it is asked in words, each after `flag` if there is
+    one. `answers`: the exit codes with which it tells what it found. Used in one event loop."""
 
-    def __init__(self, program: Sequence[str], *, most_s: float = MOST_S) -> None:
+    def __init__(
+        self,
+        program: Sequence[str],
+        *,
+        flag: str | None = None,
+        answers: Container[int] = (0,),
+        most_s: float = MOST_S,
+    ) -> None:
         nice = shutil.which("nice")
         self._program = (*((nice, "-n", "19") if nice else ()), *program) if program else ()
+        self._flag = flag
+        self._answers = answers
         self._most_s = most_s
         self._played: OrderedDict[Changes, Played] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
@@ -50,11 +63,11 @@ class WhatIf:
         return bool(self._program)
 
     def of(self, changes: Changes) -> Played | None:
-        """The newest run of these changes."""
+        """The newest run of these words."""
         return self._played.get(changes)
 
     def start(self, changes: Changes, now: datetime) -> bool:
-        """Begins a run, unless one of any changes is under way; says whether it did."""
+        """Begins a run, unless one of any words is under way; says whether it did."""
         assert self.is_there, "there is nothing to play"
         if self._task is not None and not self._task.done():
             return False
@@ -68,7 +81,8 @@ class WhatIf:
             await self._task
 
     async def _play(self, changes: Changes, begun: datetime) -> None:
-        asked = [word for change in changes for word in ("--set", change)]
+        flags = [] if self._flag is None else [self._flag]
+        asked = [word for change in changes for word in (*flags, change)]
         process = await asyncio.create_subprocess_exec(
             *self._program,
             *asked,
@@ -79,7 +93,7 @@ class WhatIf:
         found, why = None, f"it took longer than {self._most_s:.0f} s, and was ended"
         try:
             answer, errors = await asyncio.wait_for(process.communicate(), self._most_s)
-            if process.returncode == 0 and len(answer) <= MOST_BYTES:
+            if process.returncode in self._answers and len(answer) <= MOST_BYTES:
                 found, why = json.loads(answer), ""
             else:
                 why = errors.decode(errors="replace").strip()[-MOST_OF_ERROR:] or "it told nothing"
