@@ -50,7 +50,7 @@ def test_all_of_a_node_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         "last seen 2026-01-31 12:05",
         "market, fabric box, leaf of 4 nodes",
         "buffer 1 node of the fabric",
-        "reserved r of acme: 2 nodes of the fabric, idle ones lent at 1.25, keeps 1",
+        "reserved r of acme: 2 nodes, idle ones lent at 1.25, keeps 1",
         "w1 train lab ann running 4 0",
         "incident-3 fatal xid-79 2026-01-31 12:05 open",
     ):

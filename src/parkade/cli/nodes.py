@@ -157,7 +157,7 @@ def _nodes(number: int) -> str:
 def _reserved(each: "FabricReservation") -> str:
     kept = f", keeps {each.keep}" if each.keep else ""
     lent = "not lent" if each.floor is None else f"idle ones lent at {each.floor}{kept}"
-    return f"{each.reservation} of {each.org}: {_nodes(each.nodes)} of the fabric, {lent}"
+    return f"{each.reservation} of {each.org}: {_nodes(each.nodes)}, {lent}"
 
 
 def _window(node: "wire.Node") -> str | None:
