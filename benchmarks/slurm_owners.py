@@ -5,14 +5,15 @@
 A cluster of 3 nodes with fake GPUs, a server and an agent as processes. `bare`: a job of one node
 before the pool is fenced. `free`: behind the fence, its node lent and idle. `guests`: all nodes
 held by a guest that saves as soon as it is told and leaves; one that does not has its notice on
-top. Seconds, p50 and p99.
+top. ROUNDS (100) of each, so that p99 is not the greatest alone.
 """
 
-import statistics
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 
+from benchmarks.figures import percentile
 from tests.service.slurm_market import GPUS, SlurmMarket, slurm_market
 from tests.slurm_cluster import open_folder, slurm
 from tests.waits import until
@@ -29,14 +30,10 @@ def timed(market: SlurmMarket) -> float:
     return took
 
 
-def rounds(count: int, one: Callable[[], float]) -> str:
-    """`count` of them, as p50 and p99."""
-    return quantiles([one() for _ in range(count)])
-
-
-def quantiles(found: Sequence[float]) -> str:
-    """With few rounds p99 is the greatest."""
-    return f"p50 {statistics.median(found):.2f} s, p99 {max(found):.2f} s of {len(found)}"
+def line(name: str, found: Sequence[float]) -> str:
+    """One row of the table: how many, and seconds."""
+    p50, p90, p99 = (percentile(found, each) for each in (50, 90, 99))
+    return f"{name:<28} {len(found):>4} {p50:6.2f} {p90:6.2f} {p99:6.2f} {max(found):6.2f}"
 
 
 def with_guests(market: SlurmMarket) -> float:
@@ -50,18 +47,24 @@ def with_guests(market: SlurmMarket) -> float:
 
 
 def main() -> None:
-    """Prints three lines."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    """Prints a table of three rows, each as soon as it is known."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     with (
         open_folder() as folder,
         slurm(folder / "c", nodes=3, gpus=GPUS) as cluster,
         slurm_market(cluster, folder) as market,
     ):
-        print("bare:  ", rounds(count, lambda: timed(market)), flush=True)
+        print(f"{'from sbatch to running':<28}    n    p50    p90    p99   most (seconds)")
+
+        def row(name: str, one: Callable[[SlurmMarket], float]) -> None:
+            print(line(name, [one(market) for _ in range(count)]), flush=True)
+
+        row("bare: no fence", timed)
         market.fence()
         market.lend(2)
-        print("free:  ", rounds(count, lambda: timed(market)), flush=True)
-        print("guests:", rounds(count, lambda: with_guests(market)), flush=True)
+        row("free: fenced, lent, idle", timed)
+        row("guests: on all nodes", with_guests)
+        print(f"load {os.getloadavg()[1]:.0f}")
 
 
 if __name__ == "__main__":

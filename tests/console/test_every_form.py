@@ -99,6 +99,7 @@ def filled(path: str, scene: Scene) -> str:
         "user": "root",
         "reservation": scene.org,
         "claim": "c1",
+        "sequence": "5",
         "change": "end",
         "action": "cancel" if path.startswith("/workloads") else "cordon",
     }

@@ -25,7 +25,8 @@ HINTS = sorted(
 @pytest.mark.parametrize(("place", "line"), HINTS)
 def test_a_command_that_a_page_tells_of_is_understood(place: str, line: str) -> None:
     command: Any = typer.main.get_command(app)
-    words = shlex.split(line.replace("{context.viewer.token}", "TOKEN"))[1:]
+    filled_in = line.replace("{context.viewer.token}", "TOKEN").replace("{{ it.sequence }}", "7")
+    words = shlex.split(filled_in)[1:]
     while hasattr(command, "commands"):
         assert words and words[0] in command.commands, f"{place}: there is no {line}"
         command, words = command.commands[words[0]], words[1:]

@@ -145,3 +145,11 @@ def test_an_org_with_a_claim_alone_is_not_said_to_have_a_workload() -> None:
     seats = node("a1", "", "open").model_copy(update={"seats": (LotSeat(holder="c1", gpus=2),)})
     lot = lot_of(holder).model_copy(update={"nodes": (seats,)})
     assert headline(lot, org="lab").says == "lab holds 2 GPUs with 1 claim"
+
+
+def test_a_claim_that_waits_is_called_one_and_leads_to_its_reservation() -> None:
+    claim = leaving("c1", kind="claim", name="c1", phase="waiting", capacity="reservation/acme")
+    lot = lot_of(claim.model_copy(update={"notice": None}))
+    (found,) = needs(lot, (), (), user=None)
+    assert found.says.startswith("claim c1 of lab waits") and found.about == "/reservations/acme"
+    assert headline(lot, org="lab").says == "lab holds nothing now; 1 claim waits"

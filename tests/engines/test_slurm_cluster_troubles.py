@@ -1,7 +1,7 @@
 """A real cluster in trouble: a key that is another one, a spool that is full, a reservation
-of root, a gang of 16."""
+of root; and gangs of up to 16 nodes that go on elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,12 +18,12 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"no Slurm: {', '.join(missing())} is lacking"),
 ]
 
-NODES = tuple(f"n{number}" for number in range(16))
+NODES = tuple(f"n{number}" for number in range(32))
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
-    """Sixteen nodes, for all tests of the module."""
+    """Thirty-two nodes, for all tests of the module."""
     folder = tmp_path_factory.mktemp("slurm") / "c"
     with slurm(folder, nodes=NODES, gpus=GPUS) as made:
         yield made
@@ -40,13 +40,20 @@ def full_spool(cluster: Slurm, node: str) -> Iterator[None]:
         cluster.run("umount", "--lazy", str(spool))
 
 
+def whole(nodes: Sequence[str]) -> tuple[Seat, ...]:
+    return tuple(Seat(node=node, gpus=GPUS) for node in nodes)
+
+
 @pytest.fixture
 def place(cluster: Slurm, tmp_path: Path) -> Iterator[SlurmPlace]:
     with place_on(cluster, tmp_path / "pool", timeout_s=20) as made:
         yield made
 
 
-def test_a_gang_of_16_nodes_saves_and_goes_on_with_its_checkpoint(place: SlurmPlace) -> None:
+@pytest.mark.parametrize("nodes", [1, 2, 16])
+def test_a_gang_saves_and_goes_on_with_its_checkpoint_on_other_nodes(
+    place: SlurmPlace, nodes: int
+) -> None:
     saves = (
         'if [ -n "$PARKADE_RESUME_STEP" ]; then exit 0; fi; '
         "report() { [ $PARKADE_NODE_RANK = 0 ] || return 0; d=$PARKADE_CHECKPOINT_DIR;"
@@ -56,20 +63,20 @@ def test_a_gang_of_16_nodes_saves_and_goes_on_with_its_checkpoint(place: SlurmPl
 
     async def body() -> None:
         engine = place.engine()
-        first = attempt_of(saves + FOR_EVER, nodes=16, gpus=GPUS)
+        first = attempt_of(saves + FOR_EVER, ranks=whole(NODES[:nodes]))
         await engine.launch(first)
         folder = place.checkpoints(first)
-        await until(lambda: len(list(folder.glob("up.*"))) == 16)
+        await until(lambda: len(list(folder.glob("up.*"))) == nodes)
         await engine.stop(first.attempt, order_in(30, 60))
         seen = await released(engine, first)
-        assert [one.code for one in seen.exits] == [85] * 16
+        assert [one.code for one in seen.exits] == [85] * nodes
         name = f"{first.workload}.2"
         again = attempt_of(
-            saves + FOR_EVER, nodes=16, gpus=GPUS, workload=first.workload, attempt=name,
-            generation=2,
+            saves + FOR_EVER, ranks=whole(NODES[nodes : 2 * nodes]), workload=first.workload,
+            attempt=name, generation=2,
         )  # fmt: skip
         await engine.launch(again)
-        assert [one.code for one in (await released(engine, again)).exits] == [0] * 16
+        assert [one.code for one in (await released(engine, again)).exits] == [0] * nodes
 
     run(body())
 

@@ -68,6 +68,12 @@ that is retried; an owner whose node a drain took, which was well again when ano
 and a promise whose node broke, lost by giving it up."""
 
 
+def test_idle_seats_of_a_promise_whose_price_fell_to_nothing_are_given_up_for_nothing() -> None:
+    acts = "42,64,83-108,112-115,132-142,146,152-156,165-166"
+    plan = StoryPlan(seed=920, events=1500, only=parse_acts(acts))
+    assert Story(plan).tell().findings == ()
+
+
 @pytest.mark.parametrize("seed", [pytest.param(it, marks=pytest.mark.slow) for it in BROKE_ONCE])
 def test_a_story_that_broke_an_invariant_once_breaks_none(seed: int) -> None:
     plan = StoryPlan(seed=seed, events=400, only=parse_acts(BROKE_ONCE[seed]))

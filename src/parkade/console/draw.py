@@ -56,7 +56,8 @@ def usage_chart(points: Sequence[Point], names: Sequence[str], *, unit: str) -> 
     if len(points) < 2:
         return Markup("")
     plot = Plot(points[0].at_s, max(points[-1].at_s, points[0].at_s + 60))
-    top = max(1, max(sum(it.layers) for it in points))
+    most = max(1, max(sum(it.layers) for it in points))
+    top = most + most % 2  # Half of it is named too.
     dear = max((it.price_micros or 0 for it in points), default=0) * 1.25 / MICROS
     times, ticks = time_axis(plot.start_s, plot.end_s)
     parts = [_upright(round(WIDTH * it, 1)) for it in ticks]

@@ -131,10 +131,12 @@ def _waiting(lot: Lot, user: str | None, on_demand: Mapping[str, Decimal]) -> li
     ]
     found = []
     for each in waiting[:MOST_OF_A_KIND]:
-        says = f"{each.holder} {each.name} of {each.org} waits: {each.says}"
+        is_claim = each.kind == "claim"
+        called = f"claim {each.holder}" if is_claim else f"{each.holder} {each.name}"
+        says = f"{called} of {each.org} waits: {each.says}"
         action = None
         is_its_own = user is None or user == each.user
-        if each.price_to_win is not None and is_its_own and each.kind == "workload":
+        if each.price_to_win is not None and is_its_own and not is_claim:
             price, posted = each.price_to_win, on_demand.get(each.holder.partition("_")[0])
             if posted is not None and price > posted:
                 wins, costs = format_amount(price), format_amount(posted)
@@ -144,7 +146,9 @@ def _waiting(lot: Lot, user: str | None, on_demand: Mapping[str, Decimal]) -> li
                     f"Bid {format_amount(price)}",
                     f"/workloads/{each.holder}/bid?limit_price={price:f}",
                 )
-        found.append(Need("waits", says, each.holder, None, action))
+        right = quote(each.capacity.removeprefix("reservation/"), safe="")
+        about = f"/reservations/{right}" if is_claim else each.holder
+        found.append(Need("waits", says, about, None, action))
     return found + _more(len(waiting), "more wait")
 
 

@@ -64,9 +64,12 @@ def _of_org(lot: Lot, org: str) -> str:
     claims = sum(each.kind == "claim" for each in holding)
     kinds = [(len(holding) - claims, "workload"), (claims, "claim")]
     by = " and ".join(counted(count, kind) for count, kind in kinds if count)
-    parts = [f"{org} holds {counted(held, 'GPU')} with {by or 'no workload'}"]
+    parts = [f"{org} holds {counted(held, 'GPU')} with {by}" if by else f"{org} holds nothing now"]
     if waiting:
-        parts.append(f"{len(waiting)} {'waits' if len(waiting) == 1 else 'wait'}")
+        claims = sum(each.kind == "claim" for each in waiting)
+        kinds = [(len(waiting) - claims, "workload"), (claims, "claim")]
+        by = " and ".join(counted(count, kind) for count, kind in kinds if count)
+        parts.append(f"{by} {'waits' if len(waiting) == 1 else 'wait'}")
     leaving = sum(each.notice is not None for each in holding)
     if leaving:
         parts.append(f"{leaving} {'was' if leaving == 1 else 'were'} told to leave")

@@ -1,11 +1,12 @@
 """Pools of engines that also take jobs of others: what is sold before and behind a fence."""
 
 import pytest
+from msgspec.structs import replace
 
 from parkade.core.fleet.node import OTHERS
 from parkade.core.fleet.pool import Fence, TakenNode
 from parkade.core.state import commands, events
-from parkade.core.workloads.spec import Capacity, CapacityKind
+from parkade.core.workloads.spec import Capacity, CapacityKind, Moves
 from tests.core.kernel.story import Parkade
 
 
@@ -40,6 +41,25 @@ def test_an_unfenced_pool_sells_spot_only_and_says_what_to_do() -> None:
     bid = parkade.bid("lab", 9)
     parkade.run(60)
     assert parkade.workload(bid).attempt is not None
+
+
+def cheaper(parkade: Parkade) -> commands.Submit:
+    """A bid that may be moved to seats of a lower floor, which are promised to it."""
+    spec = replace(parkade.spec(limit=9), moves=Moves.CHEAPER)
+    return commands.Submit(by=None, org="lab", market=None, spec=spec, is_held=False)
+
+
+def test_moves_for_a_lower_floor_are_promised_behind_a_fence_alone() -> None:
+    parkade = a_slurm_pool()
+    parkade.org("lab")
+    refusal = parkade.refused(cheaper(parkade))
+    assert (refusal.reason, refusal.field) == ("unfenced", "moves")
+    assert "moves: needed" in refusal.detail and "parkade pool fence pool" in refusal.detail
+    parkade.do(commands.SetFence(by=None, pool="pool", is_on=True))
+    parkade.do(commands.ReportFence(by=None, pool="pool", stands=True))
+    parkade.do(cheaper(parkade))
+    off = commands.SetFence(by=None, pool="pool", is_on=False)
+    assert "w1" in parkade.refused(off).detail
 
 
 def test_a_fence_counts_from_when_the_agent_says_that_it_stands() -> None:

@@ -78,6 +78,16 @@ def test_hours_add_up() -> None:
         assert sum(it.entitled_gpus for it in found.accounts) <= found.fleet.gpus
 
 
+def test_the_report_says_how_many_guests_were_reclaimed_moved_and_outbid() -> None:
+    found = report("backfill")
+    (table,) = [it for it in observe_tables(found) if "Owners" in it.title]
+    at = [table.columns.index(word) for word in ("reclaimed", "moved", "outbid")]
+    for floor, cells in zip(found.floors, table.rows, strict=True):
+        shown = {table.columns[it]: int(cells[it].replace(",", "")) for it in at}
+        assert shown == floor.notices
+    assert any(sum(it.notices.values()) for it in found.floors)
+
+
 def test_what_guests_pay_is_paid_out_or_is_the_operators() -> None:
     for it in report("fifo").floors:
         assert it.lent_hours > 0

@@ -42,6 +42,7 @@ live.addEventListener("lot", (event) => {
   canvas.hidden = nodes.size === 0;
   document.getElementById("lot-empty").hidden = nodes.size > 0;
   canvas.dataset.nodes = nodes.size;
+  canvas.dataset.offered = [...empty].join(" ");
   canvas.dataset.told = told.at;
   describe();
   draw();

@@ -42,14 +42,34 @@ def decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision:
 
 
 def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision:
-    # The frequent ones first: a match tries its cases in turn.
+    # By subject first, because a match tries its cases in turn; the frequent ones first.
+    match command:
+        case commands.AboutWorkloads():
+            return _about_workload(world, command, now_us)
+        case commands.AboutReports():
+            return _about_report(world, command, now_us)
+        case commands.AboutServer():
+            return _about_server(world, command, now_us)
+        case commands.AboutLeasing():
+            return _about_leasing(world, command, now_us)
+        case commands.AboutFleet():
+            return _about_fleet(world, command, now_us)
+        case commands.AboutHealing():
+            return _about_healing(world, command, now_us)
+        case commands.AboutAccounts():
+            return _about_accounts(world, command, now_us)
+        case commands.AboutTerms():
+            return _about_terms(world, command, now_us)
+        case commands.AboutMaintenance():
+            return _about_maintenance(world, command, now_us)
+        case _:
+            assert_never(command)
+
+
+def _about_workload(world: World, command: commands.WorkloadCommand, now_us: int) -> Decision:
     match command:
         case commands.Submit():
             return running.submit(world, command, now_us)
-        case commands.ReportAttempts():
-            return report_attempts(world, command, now_us)
-        case commands.RunClearing():
-            return run_clearing(world, command, now_us)
         case commands.ChangeBid():
             return running.change_bid(world, command, now_us)
         case commands.ChangeBounds():
@@ -64,10 +84,106 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return running.hold(world, command, now_us)
         case commands.Release():
             return running.release(world, command, now_us)
+        case _:
+            assert_never(command)
+
+
+def _about_report(world: World, command: commands.ReportCommand, now_us: int) -> Decision:
+    match command:
+        case commands.ReportAttempts():
+            return report_attempts(world, command, now_us)
+        case commands.ReportReachability():
+            return pools.report_reachability(world, command, now_us)
+        case commands.ReportFence():
+            return fencing.report_fence(world, command, now_us)
+        case commands.ReportTakenNodes():
+            return fencing.report_taken_nodes(world, command, now_us)
+        case commands.ReportOwnerJobs():
+            return owners.report_owner_jobs(world, command, now_us)
+        case _:
+            assert_never(command)
+
+
+def _about_server(world: World, command: commands.ServerCommand, now_us: int) -> Decision:
+    match command:
+        case commands.RunClearing():
+            return run_clearing(world, command, now_us)
         case commands.OpenEpoch():
             return epoch.open_epoch(world, command, now_us)
         case commands.ConfirmClock():
             return epoch.confirm_clock(world, now_us)
+        case _:
+            assert_never(command)
+
+
+def _about_leasing(world: World, command: commands.LeasingCommand, now_us: int) -> Decision:
+    match command:
+        case commands.Reserve():
+            return leasing.reserve(world, command, now_us)
+        case commands.EndReservation():
+            return leasing.end_reservation(world, command, now_us)
+        case commands.ExtendReservation():
+            return extend_reservation(world, command, now_us)
+        case commands.SplitReservation():
+            return split_reservation(world, command, now_us)
+        case commands.ShrinkReservation():
+            return shrink_reservation(world, command, now_us)
+        case commands.Lend():
+            return leasing.lend(world, command, now_us)
+        case commands.MakeClaim():
+            return leasing.make_claim(world, command, now_us)
+        case commands.Unclaim():
+            return leasing.unclaim(world, command, now_us)
+        case _:
+            assert_never(command)
+
+
+def _about_fleet(world: World, command: commands.FleetCommand, now_us: int) -> Decision:
+    match command:
+        case commands.OpenPool():
+            return pools.open_pool(world, command, now_us)
+        case commands.AddNodes():
+            return pools.add_nodes(world, command, now_us)
+        case commands.DrainNode():
+            return nodes.drain_node(world, command, now_us)
+        case commands.UndrainNode():
+            return nodes.undrain_node(world, command, now_us)
+        case commands.RemoveNode():
+            return nodes.remove_node(world, command, now_us)
+        case commands.ClosePool():
+            return pools.close_pool(world, command, now_us)
+        case commands.FailNode():
+            return nodes.fail_node(world, command, now_us)
+        case commands.RestoreNode():
+            return nodes.restore_node(world, command, now_us)
+        case commands.CordonNode():
+            return nodes.cordon_node(world, command, now_us)
+        case commands.UncordonNode():
+            return nodes.uncordon_node(world, command, now_us)
+        case commands.SetFence():
+            return fencing.set_fence(world, command, now_us)
+        case _:
+            assert_never(command)
+
+
+def _about_healing(world: World, command: commands.HealingCommand, now_us: int) -> Decision:
+    match command:
+        case commands.ReportVerdict():
+            return repairing.report_verdict(world, command, now_us)
+        case commands.ReportRepair():
+            return progress.report_repair(world, command, now_us)
+        case commands.ReportRepairKinds():
+            return repairing.report_repair_kinds(world, command, now_us)
+        case commands.ReportSurroundings():
+            return surroundings.report_surroundings(world, command, now_us)
+        case commands.SetAutomation():
+            return automation.set_automation(world, command, now_us)
+        case _:
+            assert_never(command)
+
+
+def _about_accounts(world: World, command: commands.AccountCommand, now_us: int) -> Decision:
+    match command:
         case commands.CreateOrg():
             return accounts.create_org(world, command, now_us)
         case commands.CreateUser():
@@ -94,71 +210,27 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return accounts.set_user_disabled(world, command, now_us)
         case commands.SetUnixName():
             return accounts.set_unix_name(command, now_us)
+        case _:
+            assert_never(command)
+
+
+def _about_terms(world: World, command: commands.TermsCommand, now_us: int) -> Decision:
+    match command:
         case commands.SetPrices():
             return terms.set_prices(world, command, now_us)
-        case commands.OpenPool():
-            return pools.open_pool(world, command, now_us)
-        case commands.AddNodes():
-            return pools.add_nodes(world, command, now_us)
-        case commands.DrainNode():
-            return nodes.drain_node(world, command, now_us)
-        case commands.UndrainNode():
-            return nodes.undrain_node(world, command, now_us)
+        case commands.ChangeTerms():
+            return terms.change_terms(world, command, now_us)
+        case _:
+            assert_never(command)
+
+
+def _about_maintenance(world: World, command: commands.MaintenanceCommand, now_us: int) -> Decision:
+    match command:
         case commands.ScheduleMaintenance():
             return maintenance.schedule_maintenance(world, command, now_us)
         case commands.ChangeMaintenance():
             return maintenance.change_maintenance(world, command, now_us)
         case commands.CancelMaintenance():
             return maintenance.cancel_maintenance(world, command, now_us)
-        case commands.RemoveNode():
-            return nodes.remove_node(world, command, now_us)
-        case commands.ClosePool():
-            return pools.close_pool(world, command, now_us)
-        case commands.ChangeTerms():
-            return terms.change_terms(world, command, now_us)
-        case commands.FailNode():
-            return nodes.fail_node(world, command, now_us)
-        case commands.RestoreNode():
-            return nodes.restore_node(world, command, now_us)
-        case commands.CordonNode():
-            return nodes.cordon_node(world, command, now_us)
-        case commands.UncordonNode():
-            return nodes.uncordon_node(world, command, now_us)
-        case commands.ReportVerdict():
-            return repairing.report_verdict(world, command, now_us)
-        case commands.ReportRepair():
-            return progress.report_repair(world, command, now_us)
-        case commands.ReportRepairKinds():
-            return repairing.report_repair_kinds(world, command, now_us)
-        case commands.ReportSurroundings():
-            return surroundings.report_surroundings(world, command, now_us)
-        case commands.SetAutomation():
-            return automation.set_automation(world, command, now_us)
-        case commands.ReportReachability():
-            return pools.report_reachability(world, command, now_us)
-        case commands.SetFence():
-            return fencing.set_fence(world, command, now_us)
-        case commands.ReportFence():
-            return fencing.report_fence(world, command, now_us)
-        case commands.ReportTakenNodes():
-            return fencing.report_taken_nodes(world, command, now_us)
-        case commands.ReportOwnerJobs():
-            return owners.report_owner_jobs(world, command, now_us)
-        case commands.Reserve():
-            return leasing.reserve(world, command, now_us)
-        case commands.EndReservation():
-            return leasing.end_reservation(world, command, now_us)
-        case commands.ExtendReservation():
-            return extend_reservation(world, command, now_us)
-        case commands.SplitReservation():
-            return split_reservation(world, command, now_us)
-        case commands.ShrinkReservation():
-            return shrink_reservation(world, command, now_us)
-        case commands.Lend():
-            return leasing.lend(world, command, now_us)
-        case commands.MakeClaim():
-            return leasing.make_claim(world, command, now_us)
-        case commands.Unclaim():
-            return leasing.unclaim(world, command, now_us)
         case _:
             assert_never(command)

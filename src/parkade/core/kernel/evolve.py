@@ -24,13 +24,37 @@ def evolve(world: World, event: events.AnyEvent) -> None:
     """Applies one event. An assertion here is a bug that stops the process."""
     world.records.sequence += 1
     world.records.now_us = max(world.records.now_us, event.at_us)
-    # The frequent ones first: a match tries its cases in turn.
+    # By subject first, because a match tries its cases in turn; the frequent ones first.
     match event:
-        case events.Submitted():
-            running.submit(world, event)
+        case events.AboutWorkloads():
+            _about_workload(world, event)
         case events.Cleared():
             clearing.clear(world, event)
             repairing.note_cleared(world, event)
+        case events.AboutMoney():
+            _about_money(world, event)
+        case events.AboutLeasing():
+            _about_leasing(world, event)
+        case events.AboutFleet():
+            _about_fleet(world, event)
+        case events.AboutHealing():
+            _about_healing(world, event)
+        case events.AboutServer():
+            _about_server(world, event)
+        case events.AboutAccounts():
+            _about_accounts(world, event)
+        case events.AboutMaintenance():
+            _about_maintenance(world, event)
+        case events.Forgotten():
+            running.forget(world, event)
+        case _:
+            assert_never(event)
+
+
+def _about_workload(world: World, event: events.WorkloadEvent) -> None:
+    match event:
+        case events.Submitted():
+            running.submit(world, event)
         case events.Launched():
             running.launch(world, event)
             repairing.note_launched(world, event)
@@ -40,8 +64,6 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             repairing.note_started(world, event)
         case events.Checkpointed():
             running.note_checkpoint(world, event)
-        case events.UsePosted():
-            billing.post_use(world, event)
         case events.Ended():
             running.end(world, event)
             repairing.note_ended(world, event)
@@ -58,8 +80,6 @@ def evolve(world: World, event: events.AnyEvent) -> None:
         case events.StopOrdered():
             running.order_stop(world, event)
             repairing.note_stop(world, event)
-        case events.Forgotten():
-            running.forget(world, event)
         case events.BidChanged():
             running.change_bid(world, event)
         case events.Resubmitted():
@@ -70,76 +90,38 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             running.fall_back(world, event)
         case events.EntryTaken():
             running.take_entry(world, event)
-        case events.EpochOpened():
-            epoch.open_epoch(world, event)
-        case events.ClockJumped():
-            epoch.doubt_clock(world)
-        case events.ClockConfirmed():
-            epoch.confirm_clock(world)
-        case events.ClockAdvanced():
-            nodes.advance_clock(world, event)
-        case events.PoolOpened():
-            nodes.open_pool(world, event)
-        case events.NodesAdded():
-            nodes.add_nodes(world, event)
-        case events.NodeDraining():
-            nodes.drain_node(world, event)
-        case events.NodeUndrained():
-            nodes.undrain_node(world, event)
-        case events.MaintenanceScheduled():
-            maintenance.schedule(world, event)
-        case events.MaintenanceChanged():
-            maintenance.change(world, event)
-        case events.MaintenanceBegun():
-            maintenance.begin(world, event)
-        case events.MaintenanceEnded():
-            maintenance.end(world, event)
-        case events.NodeRemoved():
-            nodes.remove_node(world, event)
-        case events.PoolClosed():
-            nodes.close_pool(world, event)
-        case events.TermsAnnounced():
-            nodes.announce_terms(world, event)
-        case events.TermsChanged():
-            nodes.change_terms(world, event)
-        case events.PricesSet():
-            nodes.set_prices(world, event)
-        case events.OrgCreated():
-            accounts.create_org(world, event)
-        case events.UserCreated():
-            accounts.create_user(world, event)
-        case events.TokenAdded():
-            accounts.add_token(world, event)
-        case events.TokenRevoked():
-            accounts.revoke_token(world, event)
+        case events.Broken():
+            running.break_attempt(world, event)
+            repairing.note_broken(world, event)
+            wear.wear_broken(world, event)
+        case events.BudgetNoted():
+            running.note_budget(world, event)
+        case _:
+            assert_never(event)
+
+
+def _about_money(world: World, event: events.MoneyEvent) -> None:
+    match event:
+        case events.UsePosted():
+            billing.post_use(world, event)
         case events.MoneyMoved():
             billing.move_money(world, event)
         case events.WithdrawalCharged():
             billing.charge_withdrawal(world, event)
         case events.ReservationSettled():
             billing.settle_reservation(world, event)
-        case events.GrantSet():
-            accounts.set_grant(world, event)
-        case events.CapSet():
-            accounts.set_cap(world, event)
-        case events.OrgCapSet():
-            accounts.set_org_cap(world, event)
-        case events.OrgBoundsSet():
-            accounts.set_org_bounds(world, event)
-        case events.CapNoted():
-            accounts.note_cap(world, event)
-        case events.OrgDisabled():
-            accounts.disable_org(world, event)
-        case events.UserDisabled():
-            accounts.disable_user(world, event)
-        case events.UnixNameSet():
-            accounts.set_unix_name(world, event)
-        case events.Reserved():
-            leasing.reserve(world, event)
         case events.ReservationDivided():
             leasing.divide_reservation(world, event)
         case events.ReservationPaid():
             leasing.pay_reservation(world, event)
+        case _:
+            assert_never(event)
+
+
+def _about_leasing(world: World, event: events.LeasingEvent) -> None:
+    match event:
+        case events.Reserved():
+            leasing.reserve(world, event)
         case events.ReservationChanged():
             leasing.change_reservation(world, event)
         case events.LendingSet():
@@ -150,6 +132,30 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             leasing.seat_claim(world, event)
         case events.Unclaimed():
             leasing.unclaim(world, event)
+        case _:
+            assert_never(event)
+
+
+def _about_fleet(world: World, event: events.FleetEvent) -> None:
+    match event:
+        case events.PoolOpened():
+            nodes.open_pool(world, event)
+        case events.NodesAdded():
+            nodes.add_nodes(world, event)
+        case events.NodeDraining():
+            nodes.drain_node(world, event)
+        case events.NodeUndrained():
+            nodes.undrain_node(world, event)
+        case events.NodeRemoved():
+            nodes.remove_node(world, event)
+        case events.PoolClosed():
+            nodes.close_pool(world, event)
+        case events.TermsAnnounced():
+            nodes.announce_terms(world, event)
+        case events.TermsChanged():
+            nodes.change_terms(world, event)
+        case events.PricesSet():
+            nodes.set_prices(world, event)
         case events.NodeHealthSet():
             was_in_play = world.records.nodes[event.node].is_in_play
             nodes.set_health(world, event)
@@ -164,10 +170,12 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             nodes.change_reachability(world, event)
         case events.FenceSet():
             nodes.set_fence(world, event)
-        case events.Broken():
-            running.break_attempt(world, event)
-            repairing.note_broken(world, event)
-            wear.wear_broken(world, event)
+        case _:
+            assert_never(event)
+
+
+def _about_healing(world: World, event: events.HealingEvent) -> None:
+    match event:
         case events.VerdictGiven():
             repairing.give_verdict(world, event)
             wear.wear_verdict(world, event)
@@ -198,7 +206,63 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             repairing.know_repairs(world, event)
         case events.AutomationSet():
             repairing.set_automation(world, event)
-        case events.BudgetNoted():
-            running.note_budget(world, event)
+        case _:
+            assert_never(event)
+
+
+def _about_server(world: World, event: events.ServerEvent) -> None:
+    match event:
+        case events.EpochOpened():
+            epoch.open_epoch(world, event)
+        case events.ClockJumped():
+            epoch.doubt_clock(world)
+        case events.ClockConfirmed():
+            epoch.confirm_clock(world)
+        case events.ClockAdvanced():
+            nodes.advance_clock(world, event)
+        case _:
+            assert_never(event)
+
+
+def _about_accounts(world: World, event: events.AccountEvent) -> None:
+    match event:
+        case events.OrgCreated():
+            accounts.create_org(world, event)
+        case events.UserCreated():
+            accounts.create_user(world, event)
+        case events.TokenAdded():
+            accounts.add_token(world, event)
+        case events.TokenRevoked():
+            accounts.revoke_token(world, event)
+        case events.GrantSet():
+            accounts.set_grant(world, event)
+        case events.CapSet():
+            accounts.set_cap(world, event)
+        case events.OrgCapSet():
+            accounts.set_org_cap(world, event)
+        case events.OrgBoundsSet():
+            accounts.set_org_bounds(world, event)
+        case events.CapNoted():
+            accounts.note_cap(world, event)
+        case events.OrgDisabled():
+            accounts.disable_org(world, event)
+        case events.UserDisabled():
+            accounts.disable_user(world, event)
+        case events.UnixNameSet():
+            accounts.set_unix_name(world, event)
+        case _:
+            assert_never(event)
+
+
+def _about_maintenance(world: World, event: events.MaintenanceEvent) -> None:
+    match event:
+        case events.MaintenanceScheduled():
+            maintenance.schedule(world, event)
+        case events.MaintenanceChanged():
+            maintenance.change(world, event)
+        case events.MaintenanceBegun():
+            maintenance.begin(world, event)
+        case events.MaintenanceEnded():
+            maintenance.end(world, event)
         case _:
             assert_never(event)

@@ -2,8 +2,8 @@
 
 Where an engine's queue also takes jobs that Parkade knows nothing of, a node that was promised may
 be taken before its promise is kept. A fence closes the nodes to them. Without one only spot is
-sold there (`steps.capacity.unfenced`), and a node on which such a job runs takes no newcomer while
-it runs: the agent's cordon, whose holder is `OTHERS`.
+sold there (`steps.capacity.refuse_unfenced`), no bid asks for moves to a lower floor, and a node on
+which such a job runs takes no newcomer while it runs: the agent's cordon, whose holder is `OTHERS`.
 """
 
 from parkade.core.fleet.node import OTHERS, Cordon
@@ -12,7 +12,8 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.refusals import Decision, conflict, not_found
 from parkade.core.units.phrases import some_of
-from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.spec import CapacityKind, Moves
+from parkade.core.workloads.workload import Workload
 
 
 def set_fence(world: World, command: commands.SetFence, now_us: int) -> Decision:
@@ -66,7 +67,8 @@ def report_taken_nodes(world: World, command: commands.ReportTakenNodes, now_us:
 
 
 def _sold_by_right(world: World, pool: str) -> list[str]:
-    """Reservations and on-demand of the markets that a pool supplies."""
+    """Reservations, on-demand, and bids that are moved for a lower floor, of the markets that a
+    pool supplies."""
     markets = {node.market for node in world.records.nodes.values() if node.pool == pool}
     rights = [
         right.reservation
@@ -77,6 +79,10 @@ def _sold_by_right(world: World, pool: str) -> list[str]:
     return rights + [
         workload.workload
         for workload in live
-        if workload.market in markets
-        and (workload.spec.capacity.kind is CapacityKind.ON_DEMAND or workload.fallback is not None)
+        if workload.market in markets and _needs_fence(workload)
     ]
+
+
+def _needs_fence(workload: Workload) -> bool:
+    is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
+    return is_on_demand or workload.fallback is not None or workload.spec.moves is Moves.CHEAPER

@@ -91,7 +91,9 @@ def accept(
                 return room
             fabric, agreed_price_micros = room, market.terms.pay_as_you_go_micros
         case CapacityKind.SPOT:
-            if (refusal := bad_bid(market, spec, spec.limit_price_micros)) is not None:
+            refusal = bad_bid(market, spec, spec.limit_price_micros)
+            refusal = refusal or _bad_moves(world, market, spec)
+            if refusal is not None:
                 return refusal
     accepted = Workload(
         workload=f"w{world.records.counters.get('workload', 0) + 1}",
@@ -214,6 +216,14 @@ def _bad_elastic(market: Market, spec: Spec) -> Refusal | None:
     if spec.most_nodes <= spec.nodes:
         return invalid("nodes", "min is at most max; of equal ones write one number")
     return None
+
+
+def _bad_moves(world: World, market: Market, spec: Spec) -> Refusal | None:
+    """The seats of a lower floor are promised before a workload leaves for them."""
+    if spec.moves is not Moves.CHEAPER:
+        return None
+    so = "no seats of a lower floor are promised (say moves: needed)"
+    return refuse_unfenced(world, market, field="moves", so=so)
 
 
 def _bad_terms(market: Market, spec: Spec) -> Refusal | None:

@@ -95,9 +95,12 @@ def has_one_pool(world: World, market: str) -> bool:
     return len({node.pool for node in world.records.nodes.values() if node.market == market}) <= 1
 
 
-def refuse_unfenced(world: World, market: Market) -> Refusal | None:
-    """Nothing that must be delivered is sold where jobs of others can take the nodes. Cost grows
-    with the nodes where there is such a pool."""
+def refuse_unfenced(
+    world: World, market: Market, *, field: str = "market", so: str = "only spot is sold"
+) -> Refusal | None:
+    """Nothing that must be delivered is sold where jobs of others can take the nodes. `so`: what
+    follows, as the refusal says it of `field`. Cost grows with the nodes where there is such a
+    pool."""
     unfenced = {pool.pool for pool in world.records.pools.values() if not pool.is_fenced}
     if not unfenced:
         return None
@@ -112,8 +115,8 @@ def refuse_unfenced(world: World, market: Market) -> Refusal | None:
             "its agent has not said yet that the fence stands; try again soon, and where it stays"
             f" so `parkade pool show {pool.pool}` says what Slurm refuses"
         )
-    detail = f"jobs of others can take nodes of pool {pool.pool!r}, so only spot is sold: {does}"
-    return Refusal(reason=Reason.UNFENCED, detail=detail, field="market")
+    detail = f"jobs of others can take nodes of pool {pool.pool!r}, so {so}: {does}"
+    return Refusal(reason=Reason.UNFENCED, detail=detail, field=field)
 
 
 def sold(world: World, market: Market) -> tuple[Sold, ...]:

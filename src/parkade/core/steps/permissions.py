@@ -190,21 +190,74 @@ def authorize(world: World, command: commands.AnyCommand) -> Refusal | None:
 def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
     """The org and user that a command concerns; not found where it names nothing that exists."""
     match command:
+        case commands.AboutWorkloads():
+            return _of_workload(world, command)
+        case commands.AboutLeasing():
+            return _of_right(world, command)
+        case commands.AboutAccounts():
+            return _of_account(world, command)
+        case (
+            commands.AboutReports()
+            | commands.AboutServer()
+            | commands.AboutFleet()
+            | commands.AboutHealing()
+            | commands.AboutTerms()
+            | commands.AboutMaintenance()
+        ):
+            # These are about pools, and pools are of no org.
+            return Subject()
+        case _:
+            assert_never(command)
+
+
+def _of_workload(world: World, command: commands.WorkloadCommand) -> Subject | Refusal:
+    if isinstance(command, commands.Submit):
+        return _of_org(world, command.org, command.by)
+    name = command.workload
+    workload = world.records.workloads.get(name)
+    missing = not_found("workload", name)
+    if workload is None:
+        return missing
+    return Subject(org=workload.org, user=workload.user, hidden=missing)
+
+
+def _of_right(world: World, command: commands.LeasingCommand) -> Subject | Refusal:
+    match command:
+        case (
+            commands.MakeClaim()
+            | commands.Lend()
+            | commands.EndReservation()
+            | (
+                commands.ExtendReservation()
+                | commands.SplitReservation()
+                | commands.ShrinkReservation()
+            )
+        ):
+            name = command.reservation
+            reservation = world.records.reservations.get(name)
+            missing = not_found("reservation", name)
+            return missing if reservation is None else Subject(org=reservation.org, hidden=missing)
+        case commands.Unclaim(claim=name):
+            claim = world.records.claims.get(name)
+            missing = not_found("claim", name)
+            return missing if claim is None else Subject(org=claim.org, hidden=missing)
+        case commands.Reserve(org=org):
+            return _of_org(world, org, command.by)
+        case _:
+            assert_never(command)
+
+
+def _of_account(world: World, command: commands.AccountCommand) -> Subject | Refusal:
+    match command:
         case (
             commands.CreateUser(org=org)
-            | commands.Reserve(org=org)
-            | commands.Submit(org=org)
             | commands.Deposit(org=org)
             | commands.Adjust(org=org)
             | commands.SetGrant(org=org)
             | commands.SetOrgCap(org=org)
             | commands.SetOrgBounds(org=org)
         ):
-            is_own = command.by is not None and world.records.users[command.by].org == org
-            is_visible = is_own or is_operator(world, command.by)
-            if is_visible and org not in world.records.orgs:
-                return not_found("org", org)
-            return Subject(org=org)
+            return _of_org(world, org, command.by)
         case (
             commands.SetCap(user=name)
             | commands.SetUnixName(user=name)
@@ -216,71 +269,18 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             token = world.records.tokens.get(name)
             missing = not_found("token", name)
             return missing if token is None else _user(world, token.user, missing)
-        case (
-            commands.EndReservation(reservation=name)
-            | commands.ExtendReservation(reservation=name)
-            | commands.SplitReservation(reservation=name)
-            | commands.ShrinkReservation(reservation=name)
-            | commands.Lend(reservation=name)
-            | commands.MakeClaim(reservation=name)
-        ):
-            reservation = world.records.reservations.get(name)
-            missing = not_found("reservation", name)
-            return missing if reservation is None else Subject(org=reservation.org, hidden=missing)
-        case commands.Unclaim(claim=name):
-            claim = world.records.claims.get(name)
-            missing = not_found("claim", name)
-            return missing if claim is None else Subject(org=claim.org, hidden=missing)
-        case (
-            commands.Hold(workload=name)
-            | commands.Release(workload=name)
-            | commands.ChangeBid(workload=name)
-            | commands.ChangeBounds(workload=name)
-            | commands.Cancel(workload=name)
-            | commands.Retry(workload=name)
-            | commands.Resubmit(workload=name)
-        ):
-            workload = world.records.workloads.get(name)
-            missing = not_found("workload", name)
-            if workload is None:
-                return missing
-            return Subject(org=workload.org, user=workload.user, hidden=missing)
-        case (
-            commands.OpenEpoch()
-            | commands.ReportAttempts()
-            | commands.ReportReachability()
-            | commands.ReportVerdict()
-            | commands.ReportRepair()
-            | commands.ReportRepairKinds()
-            | commands.ReportSurroundings()
-            | commands.SetFence()
-            | commands.ReportFence()
-            | commands.ReportOwnerJobs()
-            | commands.ReportTakenNodes()
-            | commands.SetAutomation()
-            | commands.RunClearing()
-            | commands.ConfirmClock()
-            | commands.OpenPool()
-            | commands.ClosePool()
-            | commands.ChangeTerms()
-            | commands.SetPrices()
-            | commands.AddNodes()
-            | commands.DrainNode()
-            | commands.UndrainNode()
-            | commands.RemoveNode()
-            | commands.ScheduleMaintenance()
-            | commands.ChangeMaintenance()
-            | commands.CancelMaintenance()
-            | commands.CordonNode()
-            | commands.UncordonNode()
-            | commands.FailNode()
-            | commands.RestoreNode()
-            | commands.CreateOrg()
-            | commands.SetOrgDisabled()
-        ):
+        case commands.CreateOrg() | commands.SetOrgDisabled():
             return Subject()
         case _:
             assert_never(command)
+
+
+def _of_org(world: World, org: str, by: str | None) -> Subject | Refusal:
+    """An org that is named; whether it exists is told to its own people and operators."""
+    is_visible = is_operator(world, by) or world.records.users[by or ""].org == org
+    if is_visible and org not in world.records.orgs:
+        return not_found("org", org)
+    return Subject(org=org)
 
 
 def _user(world: World, name: str, missing: Refusal) -> Subject | Refusal:

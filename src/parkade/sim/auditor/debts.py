@@ -72,10 +72,15 @@ def check_withdrawal(books: Books, event: Record) -> None:
 def _check_idle(books: Books, name: str, promise: Record, waited_us: int, paid: int) -> None:
     """What a promise owes that is given up and made none leave: its idle seats, as far as its org
     and its `max_spend` have it."""
-    gpus = sum(gpus_by_node(promise["seats"]).values())
-    due = per_hour(promise["rates"][-1], gpus) * waited_us // HOUR_US
+    due = _idle_due(promise, waited_us)
     is_right = waited_us > 0 and (paid == due or (paid < due and _has_no_more(books, name)))
     require(is_right, f"{name} was charged {paid} and owed {due} for idle seats")
+
+
+def _idle_due(promise: Record, waited_us: int) -> int:
+    gpus = sum(gpus_by_node(promise["seats"]).values())
+    due: int = per_hour(promise["rates"][-1], gpus) * waited_us // HOUR_US
+    return due
 
 
 def _has_no_more(books: Books, name: str) -> bool:
@@ -114,7 +119,8 @@ def give_up(books: Books, name: str, what: str, at_us: int) -> None:
     promise = books.promises.pop(name, None)
     if promise is not None and not _is_broken(books, name):
         waited_us = own_waits.waited_us(books, name, promise, at_us)
-        require(waited_us == 0, f"{name} gave up idle seats, by {what}")
+        # Of a price that fell to 0 meanwhile nothing is due.
+        require(not _idle_due(promise, waited_us), f"{name} gave up idle seats, by {what}")
     books.own_waits.pop(name, None)
     is_paid = name in books.paid_promises
     books.paid_promises.discard(name)

@@ -5,6 +5,8 @@ from parkade.sim.observe.figures import FloorFigures, ObserveReport
 from parkade.sim.replay.report.tables import NONE, TableOfFigures
 
 MOST_ACCOUNTS = 40
+LEAVE = ("reclaimed", "moved", "outbid")
+"""Why a guest leaves, as the report counts it."""
 BASES = {
     "file": "given",
     "partition": "its own partition",
@@ -197,8 +199,16 @@ def parts_in_words(report: ObserveReport) -> str:
 
 def _owners(report: ObserveReport) -> TableOfFigures:
     return TableOfFigures(
-        title="Owners: jobs on their own reservations",
-        columns=("floor", "nodes of", "starts", "waited", "99th percentile", "longest", "reclaims"),
+        title="Owners: jobs on their own reservations, and guests that had to leave",
+        columns=(
+            "floor",
+            "nodes of",
+            "starts",
+            "waited",
+            "99th percentile",
+            "longest",
+            *LEAVE,
+        ),
         rows=tuple(
             (
                 f"{it.floor:g}",
@@ -207,14 +217,14 @@ def _owners(report: ObserveReport) -> TableOfFigures:
                 f"{it.owner_waited:,}",
                 _seconds(it.owner_p99_s),
                 _seconds(it.owner_max_s),
-                f"{it.notices.get('reclaimed', 0):,}",
+                *(f"{it.notices.get(cause, 0):,}" for cause in LEAVE),
             )
             for it in report.floors
         ),
         says="From submission to the order to start. Notice + kill + turnaround is"
         f" {report.assumed.wait_bound_s:g} s; a job can wait longer where the reservation's free"
-        " GPUs are scattered over nodes that its own other jobs share. Reclaims: guests told to"
-        " leave.",
+        " GPUs are scattered over nodes that its own other jobs share. Guests were told to leave"
+        " because an owner came back, to go on on other seats, or for a higher bid.",
     )
 
 

@@ -17,7 +17,6 @@ from parkade.core.state.world import World
 from parkade.core.units.money import MICROS, MICROSECONDS_PER_HOUR
 from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase
-from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Workload
 
 MOST_BINS = 400
@@ -76,7 +75,7 @@ class Counting:
         bins = -(-(end_us - start_us) // self.step_us) or 1
         self.running = [0] * bins
         self.sold = [0] * bins
-        """What runs as a bid or on demand: all that pays by the GPU-hour."""
+        """What is charged by the GPU-hour."""
 
         self.waiting = [0] * bins
         self.claimed = [0] * bins
@@ -139,8 +138,7 @@ class Counting:
 
     @property
     def prices(self) -> list[float | None]:
-        """What an hour of a GPU that was sold by the hour was charged, for each step; None where
-        none was."""
+        """What a GPU-hour that was charged cost, for each step; None where none was."""
         return [
             paid / MICROS / (gpus / HOUR_US) if gpus else None
             for paid, gpus in zip(self.paid, self.sold, strict=True)
@@ -166,9 +164,12 @@ class Counting:
         for span in accrued_spans(world, workload, self.end_us):
             numerator = span.rate.per_hour_micros(attempt.gpus) * (span.end_us - span.start_us)
             micros = numerator // MICROSECONDS_PER_HOUR
+            if not micros:
+                continue
             self._org(workload.org).paid_micros += micros
             self.workloads[name].paid_micros += micros
             self._spread(micros, span.start_us, span.end_us)
+            self._fill(self.sold, attempt.gpus, span.start_us, span.end_us)
             self._earn(span)
 
     def _earn(self, span: Span) -> None:
@@ -219,6 +220,7 @@ class Counting:
             self.paid[self._bin(at_us)] += micros
             return
         self._spread(micros, use.start_us, use.end_us)
+        self._fill(self.sold, use.gpus, use.start_us, use.end_us)
 
     def _spread(self, micros: int, from_us: int, to_us: int) -> None:
         """What use over a span cost, over the steps that it covers."""
@@ -268,8 +270,6 @@ class Counting:
         if started_us and name in self.workloads:
             self.workloads[name].ran_us += attempt.gpus * max(0, at_us - started_us)
             self._fill(self.running, attempt.gpus, started_us, at_us)
-            if self.workloads[name].kind != CapacityKind.RESERVATION.value:
-                self._fill(self.sold, attempt.gpus, started_us, at_us)
 
     def _bin(self, at_us: int) -> int:
         return min(len(self.paid) - 1, max(0, at_us - self.start_us) // self.step_us)

@@ -29,7 +29,7 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     fees: float
     price: float | None
-    """Charged use ÷ GPU-hours that ran as bids or on demand; None: none did."""
+    """Charged use ÷ its GPU-hours; None: none was charged."""
 
     wait_p50_s: float
     wait_p99_s: float

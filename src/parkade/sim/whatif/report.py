@@ -19,7 +19,7 @@ SAME_TERMS = (
 )
 UNTIL = (
     "Money and hours are of the same time: what runs at the end is charged as far as it has"
-    " accrued. GPU-hours sold are those of bids and on demand; owners' waits for seats are those of"
+    " accrued. GPU-hours sold are those that were charged; owners' waits for seats are those of"
     " claims and of work on reservations, from the promise on, as `parkade waits` counts them."
 )
 NEVER_RAN = (

@@ -3,10 +3,12 @@
 `by` is the asking user, None the server itself. Permissions are one table (`steps.permissions`).
 
 Each subject has a file, with the union of its commands; all are read as `commands.NAME`. A new
-command is a struct there, its name in that union, and its name in the lists below.
+command is a struct there, its name in that union, and its name in the lists below. It derives from
+the class of its subject (`About…`), by which a `match` over all of them asks for the subject first.
 """
 
 from parkade.core.state.commands.accounts import (
+    AboutAccounts,
     AccountCommand,
     AddToken,
     Adjust,
@@ -24,6 +26,7 @@ from parkade.core.state.commands.accounts import (
 )
 from parkade.core.state.commands.command import Command
 from parkade.core.state.commands.fleet import (
+    AboutFleet,
     AddNodes,
     ClosePool,
     CordonNode,
@@ -40,6 +43,7 @@ from parkade.core.state.commands.fleet import (
     UndrainNode,
 )
 from parkade.core.state.commands.healing import (
+    AboutHealing,
     HealingCommand,
     ReportRepair,
     ReportRepairKinds,
@@ -48,6 +52,7 @@ from parkade.core.state.commands.healing import (
     SetAutomation,
 )
 from parkade.core.state.commands.leasing import (
+    AboutLeasing,
     EndReservation,
     ExtendReservation,
     LeasingCommand,
@@ -59,12 +64,14 @@ from parkade.core.state.commands.leasing import (
     Unclaim,
 )
 from parkade.core.state.commands.maintenance import (
+    AboutMaintenance,
     CancelMaintenance,
     ChangeMaintenance,
     MaintenanceCommand,
     ScheduleMaintenance,
 )
 from parkade.core.state.commands.reports import (
+    AboutReports,
     ReportAttempts,
     ReportCommand,
     ReportFence,
@@ -73,18 +80,21 @@ from parkade.core.state.commands.reports import (
     ReportTakenNodes,
 )
 from parkade.core.state.commands.server import (
+    AboutServer,
     ConfirmClock,
     OpenEpoch,
     RunClearing,
     ServerCommand,
 )
 from parkade.core.state.commands.terms import (
+    AboutTerms,
     ChangeTerms,
     SetPrices,
     TermsChange,
     TermsCommand,
 )
 from parkade.core.state.commands.workloads import (
+    AboutWorkloads,
     Cancel,
     ChangeBid,
     ChangeBounds,
@@ -98,6 +108,15 @@ from parkade.core.state.commands.workloads import (
 )
 
 __all__ = [
+    "AboutAccounts",
+    "AboutFleet",
+    "AboutHealing",
+    "AboutLeasing",
+    "AboutMaintenance",
+    "AboutReports",
+    "AboutServer",
+    "AboutTerms",
+    "AboutWorkloads",
     "AccountCommand",
     "AddNodes",
     "AddToken",

@@ -4,13 +4,17 @@ from parkade.core.state.commands.command import Command
 from parkade.core.state.people import CapPeriod, Role
 
 
-class CreateOrg(Command, frozen=True, kw_only=True):
+class AboutAccounts(Command, frozen=True, kw_only=True):
+    """All commands about orgs, users and their tokens."""
+
+
+class CreateOrg(AboutAccounts, frozen=True, kw_only=True):
     """A customer."""
 
     org: str
 
 
-class CreateUser(Command, frozen=True, kw_only=True):
+class CreateUser(AboutAccounts, frozen=True, kw_only=True):
     """A person or program of an org; its workloads run as `unix_name`, None: as the agent's own
     user."""
 
@@ -20,7 +24,7 @@ class CreateUser(Command, frozen=True, kw_only=True):
     unix_name: str | None
 
 
-class AddToken(Command, frozen=True, kw_only=True):
+class AddToken(AboutAccounts, frozen=True, kw_only=True):
     """A token's digest (SHA-256 of 256 random bits, hexadecimal); the token is never stored.
     `pool`: it is for that pool's agent only. `is_read_only`: it may only look. `lasts_us`: it is
     refused so long from now on; None: it lasts as long as the token `made_with` with which it is
@@ -35,20 +39,20 @@ class AddToken(Command, frozen=True, kw_only=True):
     made_with: str | None = None
 
 
-class RevokeToken(Command, frozen=True, kw_only=True):
+class RevokeToken(AboutAccounts, frozen=True, kw_only=True):
     """The token is refused from now on."""
 
     token: str
 
 
-class Deposit(Command, frozen=True, kw_only=True):
+class Deposit(AboutAccounts, frozen=True, kw_only=True):
     """Money from outside for an org."""
 
     org: str
     micros: int
 
 
-class Adjust(Command, frozen=True, kw_only=True):
+class Adjust(AboutAccounts, frozen=True, kw_only=True):
     """Money that an operator moves by hand, and why: from the operator's own account to an org
     (`is_refund`), or from an org to the outside."""
 
@@ -58,7 +62,7 @@ class Adjust(Command, frozen=True, kw_only=True):
     reason: str
 
 
-class SetGrant(Command, frozen=True, kw_only=True):
+class SetGrant(AboutAccounts, frozen=True, kw_only=True):
     """An org gets `micros` now and every `every_us` again; `micros` 0 ends it."""
 
     org: str
@@ -66,7 +70,7 @@ class SetGrant(Command, frozen=True, kw_only=True):
     every_us: int
 
 
-class SetCap(Command, frozen=True, kw_only=True):
+class SetCap(AboutAccounts, frozen=True, kw_only=True):
     """The most that all workloads of a user may cost, in each period, and the most GPUs that they
     may hold at once; None: what its org may."""
 
@@ -76,7 +80,7 @@ class SetCap(Command, frozen=True, kw_only=True):
     most_gpus: int | None = None
 
 
-class SetOrgCap(Command, frozen=True, kw_only=True):
+class SetOrgCap(AboutAccounts, frozen=True, kw_only=True):
     """As `SetCap`, of all workloads of an org; None: what its account has."""
 
     org: str
@@ -85,7 +89,7 @@ class SetOrgCap(Command, frozen=True, kw_only=True):
     most_gpus: int | None = None
 
 
-class SetOrgBounds(Command, frozen=True, kw_only=True):
+class SetOrgBounds(AboutAccounts, frozen=True, kw_only=True):
     """How many workloads an org may have open, submit and start in a minute; None: the default."""
 
     org: str
@@ -94,21 +98,21 @@ class SetOrgBounds(Command, frozen=True, kw_only=True):
     starts_per_minute: int | None
 
 
-class SetOrgDisabled(Command, frozen=True, kw_only=True):
+class SetOrgDisabled(AboutAccounts, frozen=True, kw_only=True):
     """An org's tokens are refused and its work ends with notice, or its tokens are taken again."""
 
     org: str
     is_disabled: bool
 
 
-class SetUserDisabled(Command, frozen=True, kw_only=True):
+class SetUserDisabled(AboutAccounts, frozen=True, kw_only=True):
     """All tokens of a user are refused from now on, or no longer. Its work goes on."""
 
     user: str
     is_disabled: bool
 
 
-class SetUnixName(Command, frozen=True, kw_only=True):
+class SetUnixName(AboutAccounts, frozen=True, kw_only=True):
     """A user's workloads run as this Unix user from their next attempt on; None: as the agent's own
     user."""
 

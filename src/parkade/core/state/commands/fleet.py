@@ -21,7 +21,11 @@ class Supply(msgspec.Struct, frozen=True, kw_only=True):
     fabrics: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-class OpenPool(Command, frozen=True, kw_only=True):
+class AboutFleet(Command, frozen=True, kw_only=True):
+    """All commands about pools and nodes."""
+
+
+class OpenPool(AboutFleet, frozen=True, kw_only=True):
     """Nodes of one supplier (an org; None: the operator) at one site behind one engine."""
 
     pool: str
@@ -31,65 +35,65 @@ class OpenPool(Command, frozen=True, kw_only=True):
     supply: Supply
 
 
-class AddNodes(Command, frozen=True, kw_only=True):
+class AddNodes(AboutFleet, frozen=True, kw_only=True):
     """More nodes of a pool, for a market of its own site."""
 
     pool: str
     supply: Supply
 
 
-class DrainNode(Command, frozen=True, kw_only=True):
+class DrainNode(AboutFleet, frozen=True, kw_only=True):
     """Empty a node: no new work, and the workloads there get the market's notice and are moved."""
 
     node: str
     reason: str
 
 
-class UndrainNode(Command, frozen=True, kw_only=True):
+class UndrainNode(AboutFleet, frozen=True, kw_only=True):
     """The node takes work again."""
 
     node: str
 
 
-class RemoveNode(Command, frozen=True, kw_only=True):
+class RemoveNode(AboutFleet, frozen=True, kw_only=True):
     """A drained node leaves its pool."""
 
     node: str
 
 
-class ClosePool(Command, frozen=True, kw_only=True):
+class ClosePool(AboutFleet, frozen=True, kw_only=True):
     """Close a pool when all its nodes are drained, and the markets that only it supplied."""
 
     pool: str
 
 
-class CordonNode(Command, frozen=True, kw_only=True):
+class CordonNode(AboutFleet, frozen=True, kw_only=True):
     """No new work on a node, says the asking user."""
 
     node: str
     reason: str
 
 
-class UncordonNode(Command, frozen=True, kw_only=True):
+class UncordonNode(AboutFleet, frozen=True, kw_only=True):
     """The asking user's cordon is lifted."""
 
     node: str
 
 
-class FailNode(Command, frozen=True, kw_only=True):
+class FailNode(AboutFleet, frozen=True, kw_only=True):
     """The node is broken: out of play, and what runs there is healed."""
 
     node: str
     reason: str
 
 
-class RestoreNode(Command, frozen=True, kw_only=True):
+class RestoreNode(AboutFleet, frozen=True, kw_only=True):
     """The node is well again and back in play."""
 
     node: str
 
 
-class SetFence(Command, frozen=True, kw_only=True):
+class SetFence(AboutFleet, frozen=True, kw_only=True):
     """Close a pool's nodes to jobs that are not ours, or open them again."""
 
     pool: str

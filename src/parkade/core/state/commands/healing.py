@@ -7,35 +7,39 @@ from parkade.core.state.commands.command import Command
 from parkade.core.units.fraction import Fraction
 
 
-class ReportVerdict(Command, frozen=True, kw_only=True):
+class AboutHealing(Command, frozen=True, kw_only=True):
+    """All commands about symptoms, repairs and automation."""
+
+
+class ReportVerdict(AboutHealing, frozen=True, kw_only=True):
     """A sick node of its own pool, says an agent."""
 
     pool: str
     verdict: Verdict
 
 
-class ReportRepair(Command, frozen=True, kw_only=True):
+class ReportRepair(AboutHealing, frozen=True, kw_only=True):
     """How an order ended, says the agent that carried it out."""
 
     pool: str
     report: RepairReport
 
 
-class ReportRepairKinds(Command, frozen=True, kw_only=True):
+class ReportRepairKinds(AboutHealing, frozen=True, kw_only=True):
     """What an agent can be told to do with its nodes."""
 
     pool: str
     kinds: tuple[RepairKind, ...]
 
 
-class ReportSurroundings(Command, frozen=True, kw_only=True):
+class ReportSurroundings(AboutHealing, frozen=True, kw_only=True):
     """Which racks, switches and drivers the nodes of a pool share, says its agent: all of them."""
 
     pool: str
     nodes: tuple[Surroundings, ...]
 
 
-class SetAutomation(Command, frozen=True, kw_only=True):
+class SetAutomation(AboutHealing, frozen=True, kw_only=True):
     """Stop or start all automatic action, or change its budgets; None leaves it as it is. A share
     is of the nodes, within an hour."""
 

@@ -3,7 +3,11 @@
 from parkade.core.state.commands.command import Command
 
 
-class Reserve(Command, frozen=True, kw_only=True):
+class AboutLeasing(Command, frozen=True, kw_only=True):
+    """All commands about reservations, lending and claims."""
+
+
+class Reserve(AboutLeasing, frozen=True, kw_only=True):
     """`nodes` of a market for a window, at the price sheet's rate; `start_us` None is now."""
 
     org: str
@@ -14,20 +18,20 @@ class Reserve(Command, frozen=True, kw_only=True):
     end_us: int | None
 
 
-class EndReservation(Command, frozen=True, kw_only=True):
+class EndReservation(AboutLeasing, frozen=True, kw_only=True):
     """An open-ended reservation ends with the period that is paid."""
 
     reservation: str
 
 
-class ExtendReservation(Command, frozen=True, kw_only=True):
+class ExtendReservation(AboutLeasing, frozen=True, kw_only=True):
     """A later end of a reservation, at its rate."""
 
     reservation: str
     end_us: int
 
 
-class SplitReservation(Command, frozen=True, kw_only=True):
+class SplitReservation(AboutLeasing, frozen=True, kw_only=True):
     """Nodes of a reservation become one of their own, called `name`; `org`: another org's."""
 
     reservation: str
@@ -36,14 +40,14 @@ class SplitReservation(Command, frozen=True, kw_only=True):
     org: str | None = None
 
 
-class ShrinkReservation(Command, frozen=True, kw_only=True):
+class ShrinkReservation(AboutLeasing, frozen=True, kw_only=True):
     """Nodes of a reservation are given up."""
 
     reservation: str
     nodes: int
 
 
-class Lend(Command, frozen=True, kw_only=True):
+class Lend(AboutLeasing, frozen=True, kw_only=True):
     """The standing offer of a reservation; `floor_micros` None stops lending, `keep` None leaves it
     as it is."""
 
@@ -52,14 +56,14 @@ class Lend(Command, frozen=True, kw_only=True):
     keep: int | None
 
 
-class MakeClaim(Command, frozen=True, kw_only=True):
+class MakeClaim(AboutLeasing, frozen=True, kw_only=True):
     """The owner keeps nodes of its reservation for whatever it does with them."""
 
     reservation: str
     nodes: int
 
 
-class Unclaim(Command, frozen=True, kw_only=True):
+class Unclaim(AboutLeasing, frozen=True, kw_only=True):
     """The claimed nodes are idle again."""
 
     claim: str

@@ -3,7 +3,11 @@
 from parkade.core.state.commands.command import Command
 
 
-class ScheduleMaintenance(Command, frozen=True, kw_only=True):
+class AboutMaintenance(Command, frozen=True, kw_only=True):
+    """All commands about windows of maintenance."""
+
+
+class ScheduleMaintenance(AboutMaintenance, frozen=True, kw_only=True):
     """Empty nodes in time for a window, and let them take work again at its end. `start_us` None:
     now. `is_forced`: also where owners are short of nodes for it."""
 
@@ -14,7 +18,7 @@ class ScheduleMaintenance(Command, frozen=True, kw_only=True):
     is_forced: bool
 
 
-class ChangeMaintenance(Command, frozen=True, kw_only=True):
+class ChangeMaintenance(AboutMaintenance, frozen=True, kw_only=True):
     """Another start or end of a window; None leaves it as it is."""
 
     maintenance: str
@@ -23,7 +27,7 @@ class ChangeMaintenance(Command, frozen=True, kw_only=True):
     is_forced: bool
 
 
-class CancelMaintenance(Command, frozen=True, kw_only=True):
+class CancelMaintenance(AboutMaintenance, frozen=True, kw_only=True):
     """A window is given up, or ends now where it has begun."""
 
     maintenance: str

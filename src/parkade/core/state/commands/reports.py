@@ -6,35 +6,39 @@ from parkade.core.state.commands.command import Command
 from parkade.core.workloads.observed import ObservedAttempt
 
 
-class ReportAttempts(Command, frozen=True, kw_only=True):
+class AboutReports(Command, frozen=True, kw_only=True):
+    """All commands about what agents saw."""
+
+
+class ReportAttempts(AboutReports, frozen=True, kw_only=True):
     """What an agent sees of its whole pool; incomplete reports are not passed on."""
 
     pool: str
     attempts: tuple[ObservedAttempt, ...]
 
 
-class ReportReachability(Command, frozen=True, kw_only=True):
+class ReportReachability(AboutReports, frozen=True, kw_only=True):
     """An agent was not heard for a while, or is heard again."""
 
     pool: str
     is_reachable: bool
 
 
-class ReportFence(Command, frozen=True, kw_only=True):
+class ReportFence(AboutReports, frozen=True, kw_only=True):
     """Whether the fence that an operator asked for stands, says the agent."""
 
     pool: str
     stands: bool
 
 
-class ReportOwnerJobs(Command, frozen=True, kw_only=True):
+class ReportOwnerJobs(AboutReports, frozen=True, kw_only=True):
     """All jobs of owners in the queue of a pool's engine, says its agent: claims follow them."""
 
     pool: str
     jobs: tuple[OwnerJob, ...]
 
 
-class ReportTakenNodes(Command, frozen=True, kw_only=True):
+class ReportTakenNodes(AboutReports, frozen=True, kw_only=True):
     """All nodes of a pool that jobs of others hold, says its agent."""
 
     pool: str

@@ -3,7 +3,11 @@
 from parkade.core.state.commands.command import Command
 
 
-class OpenEpoch(Command, frozen=True, kw_only=True):
+class AboutServer(Command, frozen=True, kw_only=True):
+    """All commands about the server and its clock."""
+
+
+class OpenEpoch(AboutServer, frozen=True, kw_only=True):
     """A writer took over. Both are random: `lineage` is this epoch's, `installation` becomes the
     marketplace's for ever where it has none yet. `accepts_agents`: an operator said that agents of
     a
@@ -15,13 +19,13 @@ class OpenEpoch(Command, frozen=True, kw_only=True):
     least: int = 0
 
 
-class RunClearing(Command, frozen=True, kw_only=True):
+class RunClearing(AboutServer, frozen=True, kw_only=True):
     """Time for a market's clearing."""
 
     market: str
 
 
-class ConfirmClock(Command, frozen=True, kw_only=True):
+class ConfirmClock(AboutServer, frozen=True, kw_only=True):
     """A person says that the clock's jump was right; clearing goes on."""
 
 

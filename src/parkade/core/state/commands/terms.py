@@ -60,7 +60,11 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
         return given | dict.fromkeys(self.off)
 
 
-class ChangeTerms(Command, frozen=True, kw_only=True):
+class AboutTerms(Command, frozen=True, kw_only=True):
+    """All commands about terms and prices of markets."""
+
+
+class ChangeTerms(AboutTerms, frozen=True, kw_only=True):
     """New terms from an instant on; `from_us` None is now."""
 
     market: str
@@ -68,7 +72,7 @@ class ChangeTerms(Command, frozen=True, kw_only=True):
     from_us: int | None
 
 
-class SetPrices(Command, frozen=True, kw_only=True):
+class SetPrices(AboutTerms, frozen=True, kw_only=True):
     """A new price sheet; None leaves a price as it is. Sold reservations keep their rate."""
 
     market: str

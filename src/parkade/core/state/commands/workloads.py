@@ -7,7 +7,11 @@ from parkade.core.units.indexes import Spans
 from parkade.core.workloads.spec import Spec
 
 
-class Submit(Command, frozen=True, kw_only=True):
+class AboutWorkloads(Command, frozen=True, kw_only=True):
+    """All commands about workloads."""
+
+
+class Submit(AboutWorkloads, frozen=True, kw_only=True):
     """A workload to be run; `is_held` keeps it from starting."""
 
     org: str
@@ -16,20 +20,20 @@ class Submit(Command, frozen=True, kw_only=True):
     is_held: bool
 
 
-class Hold(Command, frozen=True, kw_only=True):
+class Hold(AboutWorkloads, frozen=True, kw_only=True):
     """Keep a workload from starting; one that runs is refused. Of an array: open no more members,
     and keep the open ones that do not run."""
 
     workload: str
 
 
-class Release(Command, frozen=True, kw_only=True):
+class Release(AboutWorkloads, frozen=True, kw_only=True):
     """The opposite of hold."""
 
     workload: str
 
 
-class Cancel(Command, frozen=True, kw_only=True):
+class Cancel(AboutWorkloads, frozen=True, kw_only=True):
     """End a workload; one that runs gets the market's notice unless `now`. `members`: these of an
     array; None: all."""
 
@@ -38,7 +42,7 @@ class Cancel(Command, frozen=True, kw_only=True):
     members: Spans | None = None
 
 
-class ChangeBid(Command, frozen=True, kw_only=True):
+class ChangeBid(AboutWorkloads, frozen=True, kw_only=True):
     """A new limit per GPU-hour, from the next clearing on. `members` as in `Cancel`."""
 
     workload: str
@@ -52,7 +56,7 @@ class NewBound(msgspec.Struct, frozen=True, kw_only=True):
     value: int | None
 
 
-class ChangeBounds(Command, frozen=True, kw_only=True):
+class ChangeBounds(AboutWorkloads, frozen=True, kw_only=True):
     """Another `max_spend` or `max_duration` while it lives; None leaves it as it is. `members` as
     in `Cancel`, for `max_duration` alone."""
 
@@ -62,14 +66,14 @@ class ChangeBounds(Command, frozen=True, kw_only=True):
     members: Spans | None = None
 
 
-class Retry(Command, frozen=True, kw_only=True):
+class Retry(AboutWorkloads, frozen=True, kw_only=True):
     """Run members of an array again that have ended; None: all that failed."""
 
     workload: str
     members: Spans | None
 
 
-class Resubmit(Command, frozen=True, kw_only=True):
+class Resubmit(AboutWorkloads, frozen=True, kw_only=True):
     """Run a workload that ended again, under its id and from its checkpoints. Its bounds as in
     `ChangeBounds`; `limit_price_micros` None: the limit that it had."""
 

@@ -6,10 +6,12 @@ A kept journal of each landed version must replay: fields are added with default
 changes more is lifted on reading (`lift`), never edited.
 
 Each subject has a file, with the union of its events; all are read as `events.NAME`. A new event
-is a struct there, its name in that union, and its name in the lists below.
+is a struct there, its name in that union, and its name in the lists below. It derives from
+the class of its subject (`About…`), by which a `match` over all of them asks for the subject first.
 """
 
 from parkade.core.state.events.accounts import (
+    AboutAccounts,
     AccountEvent,
     CapNoted,
     CapSet,
@@ -30,6 +32,7 @@ from parkade.core.state.events.event import (
     Event,
 )
 from parkade.core.state.events.fleet import (
+    AboutFleet,
     FenceSet,
     FleetEvent,
     NodeCordoned,
@@ -47,6 +50,7 @@ from parkade.core.state.events.fleet import (
     TermsChanged,
 )
 from parkade.core.state.events.healing import (
+    AboutHealing,
     AutomationSet,
     BuffersSized,
     HealingEvent,
@@ -64,6 +68,7 @@ from parkade.core.state.events.healing import (
     VerdictGiven,
 )
 from parkade.core.state.events.leasing import (
+    AboutLeasing,
     Claimed,
     ClaimSeated,
     LeasingEvent,
@@ -73,6 +78,7 @@ from parkade.core.state.events.leasing import (
     Unclaimed,
 )
 from parkade.core.state.events.maintenance import (
+    AboutMaintenance,
     MaintenanceBegun,
     MaintenanceChanged,
     MaintenanceEnded,
@@ -80,6 +86,7 @@ from parkade.core.state.events.maintenance import (
     MaintenanceScheduled,
 )
 from parkade.core.state.events.money import (
+    AboutMoney,
     MoneyEvent,
     MoneyMoved,
     ReservationDivided,
@@ -89,6 +96,7 @@ from parkade.core.state.events.money import (
     WithdrawalCharged,
 )
 from parkade.core.state.events.server import (
+    AboutServer,
     ClockAdvanced,
     ClockConfirmed,
     ClockJumped,
@@ -97,6 +105,7 @@ from parkade.core.state.events.server import (
     ServerEvent,
 )
 from parkade.core.state.events.workloads import (
+    AboutWorkloads,
     BidChanged,
     BoundsChanged,
     Broken,
@@ -121,6 +130,14 @@ from parkade.core.state.events.workloads import (
 
 __all__ = [
     "EVENT_VERSION",
+    "AboutAccounts",
+    "AboutFleet",
+    "AboutHealing",
+    "AboutLeasing",
+    "AboutMaintenance",
+    "AboutMoney",
+    "AboutServer",
+    "AboutWorkloads",
     "AccountEvent",
     "AnyEvent",
     "AutomationSet",

@@ -4,38 +4,42 @@ from parkade.core.state.events.event import Event
 from parkade.core.state.people import Cap, CapPeriod, Grant, Org, OrgBounds, Token, User
 
 
-class OrgCreated(Event, frozen=True, kw_only=True):
+class AboutAccounts(Event, frozen=True, kw_only=True):
+    """All events about orgs, users, their tokens and what they may spend."""
+
+
+class OrgCreated(AboutAccounts, frozen=True, kw_only=True):
     """A customer."""
 
     org: Org
 
 
-class UserCreated(Event, frozen=True, kw_only=True):
+class UserCreated(AboutAccounts, frozen=True, kw_only=True):
     """A user."""
 
     user: User
 
 
-class TokenAdded(Event, frozen=True, kw_only=True):
+class TokenAdded(AboutAccounts, frozen=True, kw_only=True):
     """A token's digest."""
 
     token: Token
 
 
-class TokenRevoked(Event, frozen=True, kw_only=True):
+class TokenRevoked(AboutAccounts, frozen=True, kw_only=True):
     """The token is refused from now on."""
 
     token: str
 
 
-class GrantSet(Event, frozen=True, kw_only=True):
+class GrantSet(AboutAccounts, frozen=True, kw_only=True):
     """What an org gets again and again changed, or came due and is next due later."""
 
     org: str
     grant: Grant | None
 
 
-class CapSet(Event, frozen=True, kw_only=True):
+class CapSet(AboutAccounts, frozen=True, kw_only=True):
     """The most that a user's workloads may cost, in each `period`, or hold, changed."""
 
     user: str
@@ -44,21 +48,21 @@ class CapSet(Event, frozen=True, kw_only=True):
     most_gpus: int | None = None
 
 
-class OrgCapSet(Event, frozen=True, kw_only=True):
+class OrgCapSet(AboutAccounts, frozen=True, kw_only=True):
     """The most that all workloads of an org may cost or hold changed; None: no cap."""
 
     org: str
     cap: Cap | None
 
 
-class OrgBoundsSet(Event, frozen=True, kw_only=True):
+class OrgBoundsSet(AboutAccounts, frozen=True, kw_only=True):
     """How much an org may have open and begin changed; None: the defaults."""
 
     org: str
     bounds: OrgBounds | None
 
 
-class CapNoted(Event, frozen=True, kw_only=True):
+class CapNoted(AboutAccounts, frozen=True, kw_only=True):
     """Four fifths of what a cap allows are spent, or spent and owed; `user` None: the cap is the
     org's."""
 
@@ -69,7 +73,7 @@ class CapNoted(Event, frozen=True, kw_only=True):
     period: CapPeriod
 
 
-class OrgDisabled(Event, frozen=True, kw_only=True):
+class OrgDisabled(AboutAccounts, frozen=True, kw_only=True):
     """The tokens of an org's users are refused from now on, and its work and claims end by
     deadlines; or, where not `is_disabled`, it is as any other again."""
 
@@ -77,14 +81,14 @@ class OrgDisabled(Event, frozen=True, kw_only=True):
     is_disabled: bool
 
 
-class UserDisabled(Event, frozen=True, kw_only=True):
+class UserDisabled(AboutAccounts, frozen=True, kw_only=True):
     """The user's tokens are refused from now on, or, where not `is_disabled`, no longer."""
 
     user: str
     is_disabled: bool
 
 
-class UnixNameSet(Event, frozen=True, kw_only=True):
+class UnixNameSet(AboutAccounts, frozen=True, kw_only=True):
     """The Unix user of a user's workloads changed, from their next attempt on."""
 
     user: str

@@ -6,7 +6,11 @@ from parkade.core.fleet.pool import Fence, Pool
 from parkade.core.state.events.event import Event
 
 
-class PoolOpened(Event, frozen=True, kw_only=True):
+class AboutFleet(Event, frozen=True, kw_only=True):
+    """All events about pools, markets' terms and nodes."""
+
+
+class PoolOpened(AboutFleet, frozen=True, kw_only=True):
     """A pool with its first nodes, and the market that is opened with it, if one is."""
 
     pool: Pool
@@ -14,7 +18,7 @@ class PoolOpened(Event, frozen=True, kw_only=True):
     nodes: tuple[Node, ...]
 
 
-class NodesAdded(Event, frozen=True, kw_only=True):
+class NodesAdded(AboutFleet, frozen=True, kw_only=True):
     """More nodes of a pool, and the market that is opened with them, if one is."""
 
     pool: str
@@ -22,48 +26,48 @@ class NodesAdded(Event, frozen=True, kw_only=True):
     nodes: tuple[Node, ...]
 
 
-class NodeDraining(Event, frozen=True, kw_only=True):
+class NodeDraining(AboutFleet, frozen=True, kw_only=True):
     """The node takes no new work and is being emptied."""
 
     node: str
     reason: str
 
 
-class NodeUndrained(Event, frozen=True, kw_only=True):
+class NodeUndrained(AboutFleet, frozen=True, kw_only=True):
     """The node takes work again."""
 
     node: str
 
 
-class NodeRemoved(Event, frozen=True, kw_only=True):
+class NodeRemoved(AboutFleet, frozen=True, kw_only=True):
     """The node left its pool."""
 
     node: str
     pool: str
 
 
-class PoolClosed(Event, frozen=True, kw_only=True):
+class PoolClosed(AboutFleet, frozen=True, kw_only=True):
     """The pool left with its nodes, and with the markets that only it supplied."""
 
     pool: str
     markets: tuple[str, ...]
 
 
-class TermsAnnounced(Event, frozen=True, kw_only=True):
+class TermsAnnounced(AboutFleet, frozen=True, kw_only=True):
     """New terms will hold from a date on."""
 
     market: str
     announced: AnnouncedTerms
 
 
-class TermsChanged(Event, frozen=True, kw_only=True):
+class TermsChanged(AboutFleet, frozen=True, kw_only=True):
     """The terms but for the prices are these from now on."""
 
     market: str
     terms: MarketTerms
 
 
-class PricesSet(Event, frozen=True, kw_only=True):
+class PricesSet(AboutFleet, frozen=True, kw_only=True):
     """A new price sheet."""
 
     market: str
@@ -72,7 +76,7 @@ class PricesSet(Event, frozen=True, kw_only=True):
     public_floor_micros: int
 
 
-class NodeHealthSet(Event, frozen=True, kw_only=True):
+class NodeHealthSet(AboutFleet, frozen=True, kw_only=True):
     """What is known of a node changed."""
 
     node: str
@@ -80,28 +84,28 @@ class NodeHealthSet(Event, frozen=True, kw_only=True):
     reason: str
 
 
-class NodeCordoned(Event, frozen=True, kw_only=True):
+class NodeCordoned(AboutFleet, frozen=True, kw_only=True):
     """A holder wants no new work there."""
 
     node: str
     cordon: Cordon
 
 
-class NodeUncordoned(Event, frozen=True, kw_only=True):
+class NodeUncordoned(AboutFleet, frozen=True, kw_only=True):
     """The holder's cordon is lifted."""
 
     node: str
     holder: str
 
 
-class ReachabilityChanged(Event, frozen=True, kw_only=True):
+class ReachabilityChanged(AboutFleet, frozen=True, kw_only=True):
     """A pool's agent fell silent, or is heard (again)."""
 
     pool: str
     is_reachable: bool
 
 
-class FenceSet(Event, frozen=True, kw_only=True):
+class FenceSet(AboutFleet, frozen=True, kw_only=True):
     """A pool's fence was asked for, stands, fell, or was given up."""
 
     pool: str

@@ -18,21 +18,25 @@ from parkade.core.healing.verdict import Verdict
 from parkade.core.state.events.event import Event
 
 
-class RepairsKnown(Event, frozen=True, kw_only=True):
+class AboutHealing(Event, frozen=True, kw_only=True):
+    """All events about symptoms, incidents and repairs."""
+
+
+class RepairsKnown(AboutHealing, frozen=True, kw_only=True):
     """What the agent of a pool can be told to do with its nodes."""
 
     pool: str
     kinds: tuple[RepairKind, ...]
 
 
-class SurroundingsKnown(Event, frozen=True, kw_only=True):
+class SurroundingsKnown(AboutHealing, frozen=True, kw_only=True):
     """What the nodes of a pool share, in place of what was known before."""
 
     pool: str
     nodes: tuple[Surroundings, ...]
 
 
-class AutomationSet(Event, frozen=True, kw_only=True):
+class AutomationSet(AboutHealing, frozen=True, kw_only=True):
     """Whether Mars acts by itself, and within which guards. `asks_held`: what a stop
     held is asked again now, and where the budgets are lifted all that is held."""
 
@@ -40,7 +44,7 @@ class AutomationSet(Event, frozen=True, kw_only=True):
     asks_held: bool = False
 
 
-class VerdictGiven(Event, frozen=True, kw_only=True):
+class VerdictGiven(AboutHealing, frozen=True, kw_only=True):
     """A sick node, says its pool's agent; `incident`: the open one that it belongs to."""
 
     node: str
@@ -48,7 +52,7 @@ class VerdictGiven(Event, frozen=True, kw_only=True):
     incident: str | None
 
 
-class IncidentOpened(Event, frozen=True, kw_only=True):
+class IncidentOpened(AboutHealing, frozen=True, kw_only=True):
     """A node's incident began; `budgets`: what the guards count for it; `parent`: the rack, switch,
     fabric or driver that is suspected instead, where one is (older journals do not say)."""
 
@@ -58,7 +62,7 @@ class IncidentOpened(Event, frozen=True, kw_only=True):
     parent: str | None = None
 
 
-class IncidentHeld(Event, frozen=True, kw_only=True):
+class IncidentHeld(AboutHealing, frozen=True, kw_only=True):
     """The guards were asked again: they still hold it, or (`held` None) let it through. `next` is
     what the incident does then; None leaves what it had: it is still held, or an older journal.
     `parent` as in `IncidentOpened`."""
@@ -72,7 +76,7 @@ class IncidentHeld(Event, frozen=True, kw_only=True):
     parent: str | None = None
 
 
-class IncidentTurned(Event, frozen=True, kw_only=True):
+class IncidentTurned(AboutHealing, frozen=True, kw_only=True):
     """An incident does something else next, and why."""
 
     node: str
@@ -81,14 +85,14 @@ class IncidentTurned(Event, frozen=True, kw_only=True):
     says: str
 
 
-class RepairOrdered(Event, frozen=True, kw_only=True):
+class RepairOrdered(AboutHealing, frozen=True, kw_only=True):
     """The agent of the node's pool is told to do this."""
 
     node: str
     order: RepairOrder
 
 
-class RepairEnded(Event, frozen=True, kw_only=True):
+class RepairEnded(AboutHealing, frozen=True, kw_only=True):
     """The agent did it, or could not; `repair` is what the ladder remembers of it, `next` what the
     incident does then (None: it was over already). `kind` is what was ordered; None in older
     journals, which name it in `says` only."""
@@ -102,7 +106,7 @@ class RepairEnded(Event, frozen=True, kw_only=True):
     kind: RepairKind | None = None
 
 
-class IncidentClosed(Event, frozen=True, kw_only=True):
+class IncidentClosed(AboutHealing, frozen=True, kw_only=True):
     """The one end of an incident."""
 
     node: str
@@ -111,14 +115,14 @@ class IncidentClosed(Event, frozen=True, kw_only=True):
     says: str
 
 
-class TurnaroundOrdered(Event, frozen=True, kw_only=True):
+class TurnaroundOrdered(AboutHealing, frozen=True, kw_only=True):
     """A free node in service is sanitised, as another org may come."""
 
     node: str
     order: RepairOrder
 
 
-class TurnaroundEnded(Event, frozen=True, kw_only=True):
+class TurnaroundEnded(AboutHealing, frozen=True, kw_only=True):
     """That sanitising ended; `took_us` from its order on."""
 
     node: str
@@ -126,13 +130,13 @@ class TurnaroundEnded(Event, frozen=True, kw_only=True):
     took_us: int
 
 
-class NodeSanitised(Event, frozen=True, kw_only=True):
+class NodeSanitised(AboutHealing, frozen=True, kw_only=True):
     """What the last org left is gone: the node is any org's."""
 
     node: str
 
 
-class BuffersSized(Event, frozen=True, kw_only=True):
+class BuffersSized(AboutHealing, frozen=True, kw_only=True):
     """So many nodes of each fabric are held from now on."""
 
     market: str

@@ -4,13 +4,17 @@ from parkade.core.reservations.reservation import Claim, Lending, Reservation, R
 from parkade.core.state.events.event import Event
 
 
-class Reserved(Event, frozen=True, kw_only=True):
+class AboutLeasing(Event, frozen=True, kw_only=True):
+    """All events about reservations, lending and claims."""
+
+
+class Reserved(AboutLeasing, frozen=True, kw_only=True):
     """A reservation was sold."""
 
     reservation: Reservation
 
 
-class ReservationChanged(Event, frozen=True, kw_only=True):
+class ReservationChanged(AboutLeasing, frozen=True, kw_only=True):
     """It came into force, ended or lapsed; `end_us` where the end became known."""
 
     reservation: str
@@ -18,20 +22,20 @@ class ReservationChanged(Event, frozen=True, kw_only=True):
     end_us: int | None
 
 
-class LendingSet(Event, frozen=True, kw_only=True):
+class LendingSet(AboutLeasing, frozen=True, kw_only=True):
     """The standing offer changed."""
 
     reservation: str
     lending: Lending | None
 
 
-class Claimed(Event, frozen=True, kw_only=True):
+class Claimed(AboutLeasing, frozen=True, kw_only=True):
     """The owner wants nodes for itself: queued like a workload, seated by the next clearing."""
 
     claim: Claim
 
 
-class ClaimSeated(Event, frozen=True, kw_only=True):
+class ClaimSeated(AboutLeasing, frozen=True, kw_only=True):
     """Nodes of a claim are free and the owner's."""
 
     claim: str
@@ -40,7 +44,7 @@ class ClaimSeated(Event, frozen=True, kw_only=True):
     """Those that it was promised in place of lost ones; None: all, for the first time."""
 
 
-class Unclaimed(Event, frozen=True, kw_only=True):
+class Unclaimed(AboutLeasing, frozen=True, kw_only=True):
     """The claimed nodes are idle again; `reservation` is None in journals of version 1."""
 
     claim: str

@@ -5,13 +5,17 @@ from parkade.core.state.events.event import Event
 from parkade.core.units.time import Window
 
 
-class MaintenanceScheduled(Event, frozen=True, kw_only=True):
+class AboutMaintenance(Event, frozen=True, kw_only=True):
+    """All events about windows of maintenance."""
+
+
+class MaintenanceScheduled(AboutMaintenance, frozen=True, kw_only=True):
     """Nodes will be out of use over a window."""
 
     maintenance: Maintenance
 
 
-class MaintenanceChanged(Event, frozen=True, kw_only=True):
+class MaintenanceChanged(AboutMaintenance, frozen=True, kw_only=True):
     """A maintenance window is at another time."""
 
     maintenance: str
@@ -21,13 +25,13 @@ class MaintenanceChanged(Event, frozen=True, kw_only=True):
     """So long before its start its nodes are emptied; None in journals of before it was kept."""
 
 
-class MaintenanceBegun(Event, frozen=True, kw_only=True):
+class MaintenanceBegun(AboutMaintenance, frozen=True, kw_only=True):
     """The nodes of a window are being emptied; their cordons and notices are events beside."""
 
     maintenance: str
 
 
-class MaintenanceEnded(Event, frozen=True, kw_only=True):
+class MaintenanceEnded(AboutMaintenance, frozen=True, kw_only=True):
     """A window is over, or was cancelled."""
 
     maintenance: str

@@ -6,7 +6,11 @@ from parkade.core.reservations.reservation import Lending, Reservation
 from parkade.core.state.events.event import Event
 
 
-class MoneyMoved(Event, frozen=True, kw_only=True):
+class AboutMoney(Event, frozen=True, kw_only=True):
+    """All events about money that moved."""
+
+
+class MoneyMoved(AboutMoney, frozen=True, kw_only=True):
     """Transfers from or to the outside, and what the operator credits. `reason`: an operator's, for
     what it moved by hand; None for the rest, and in journals of before it was asked for."""
 
@@ -14,7 +18,7 @@ class MoneyMoved(Event, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class UsePosted(Event, frozen=True, kw_only=True):
+class UsePosted(AboutMoney, frozen=True, kw_only=True):
     """Use of an attempt up to `charged_until_us` was charged and paid out.
 
     `charged_numerator`: what is accrued below one micro-unit (micro-units per hour x
@@ -35,7 +39,7 @@ class UsePosted(Event, frozen=True, kw_only=True):
     buffer_micros: int = 0
 
 
-class WithdrawalCharged(Event, frozen=True, kw_only=True):
+class WithdrawalCharged(AboutMoney, frozen=True, kw_only=True):
     """A workload gave up a promise for which others had to leave, or whose seats were idle for its
     own org, or lowered the bid of an attempt for which others had to leave; `owed` as in
     `UsePosted`. `attempt` is None for a promise."""
@@ -47,7 +51,7 @@ class WithdrawalCharged(Event, frozen=True, kw_only=True):
     attempt: str | None = None
 
 
-class ReservationPaid(Event, frozen=True, kw_only=True):
+class ReservationPaid(AboutMoney, frozen=True, kw_only=True):
     """A billing period was charged."""
 
     reservation: str
@@ -55,7 +59,7 @@ class ReservationPaid(Event, frozen=True, kw_only=True):
     transfers: tuple[Transfer, ...]
 
 
-class ReservationSettled(Event, frozen=True, kw_only=True):
+class ReservationSettled(AboutMoney, frozen=True, kw_only=True):
     """Money of a reservation moved that is no charge: credit for the time that GPUs of it were
     missing, what was delivered of what it paid ahead, what it earned and had to wait for.
 
@@ -72,7 +76,7 @@ class ReservationSettled(Event, frozen=True, kw_only=True):
     missing: tuple[MissingNode, ...] = ()
 
 
-class ReservationDivided(Event, frozen=True, kw_only=True):
+class ReservationDivided(AboutMoney, frozen=True, kw_only=True):
     """Nodes of a reservation became one of their own, `part`; what is left has `shape` and lends
     as `lending` says. `transfers`: what was paid ahead for the part."""
 

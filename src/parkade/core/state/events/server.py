@@ -3,7 +3,11 @@
 from parkade.core.state.events.event import Event
 
 
-class EpochOpened(Event, frozen=True, kw_only=True):
+class AboutServer(Event, frozen=True, kw_only=True):
+    """All events about the server and its clock."""
+
+
+class EpochOpened(AboutServer, frozen=True, kw_only=True):
     """A writer began; desired states of older epochs are refused.
 
     `lineage` is random for each epoch, `installation` the marketplace's own since its first;
@@ -17,17 +21,17 @@ class EpochOpened(Event, frozen=True, kw_only=True):
     accepts_agents: bool = False
 
 
-class ClockJumped(Event, frozen=True, kw_only=True):
+class ClockJumped(AboutServer, frozen=True, kw_only=True):
     """The clock went ahead by more than a pause explains; clearing stops until confirmed."""
 
     from_us: int
 
 
-class ClockConfirmed(Event, frozen=True, kw_only=True):
+class ClockConfirmed(AboutServer, frozen=True, kw_only=True):
     """A person confirmed the clock."""
 
 
-class ClockAdvanced(Event, frozen=True, kw_only=True):
+class ClockAdvanced(AboutServer, frozen=True, kw_only=True):
     """The present goes on `by_us` later though no time passed, as the wall clock was set ahead.
 
     Told only where it matters. In a silent pool, what is timed on its nodes does not end sooner for

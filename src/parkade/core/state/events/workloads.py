@@ -8,19 +8,23 @@ from parkade.core.workloads.spec import Capacity
 from parkade.core.workloads.workload import Attempt, Stop, Workload
 
 
-class Submitted(Event, frozen=True, kw_only=True):
+class AboutWorkloads(Event, frozen=True, kw_only=True):
+    """All events about one workload."""
+
+
+class Submitted(AboutWorkloads, frozen=True, kw_only=True):
     """A workload was accepted."""
 
     workload: Workload
 
 
-class Resubmitted(Event, frozen=True, kw_only=True):
+class Resubmitted(AboutWorkloads, frozen=True, kw_only=True):
     """A workload that had ended goes on under its id: its record as it is from now on."""
 
     workload: Workload
 
 
-class PhaseChanged(Event, frozen=True, kw_only=True):
+class PhaseChanged(AboutWorkloads, frozen=True, kw_only=True):
     """A workload was held, released, or ended without an attempt to stop."""
 
     workload: str
@@ -28,7 +32,7 @@ class PhaseChanged(Event, frozen=True, kw_only=True):
     why: str
 
 
-class DependenciesMet(Event, frozen=True, kw_only=True):
+class DependenciesMet(AboutWorkloads, frozen=True, kw_only=True):
     """Others that a workload waited for started or ended as it wants; `phase` is what it becomes,
     and `why` says why it still waits."""
 
@@ -38,7 +42,7 @@ class DependenciesMet(Event, frozen=True, kw_only=True):
     why: str
 
 
-class BidChanged(Event, frozen=True, kw_only=True):
+class BidChanged(AboutWorkloads, frozen=True, kw_only=True):
     """A new limit per GPU-hour. `members`: of an array, those that wait to be opened and bid this;
     none: the array itself, and so all that wait."""
 
@@ -47,7 +51,7 @@ class BidChanged(Event, frozen=True, kw_only=True):
     members: Spans = ()
 
 
-class BoundsChanged(Event, frozen=True, kw_only=True):
+class BoundsChanged(AboutWorkloads, frozen=True, kw_only=True):
     """`max_spend` and `max_duration` of a workload are these from now on; None: it has none.
 
     `must_end_us`: when its seats must be free by it; `is_budget_noted`: whether the event at 80 %
@@ -62,7 +66,7 @@ class BoundsChanged(Event, frozen=True, kw_only=True):
     members: Spans = ()
 
 
-class FellBack(Event, frozen=True, kw_only=True):
+class FellBack(AboutWorkloads, frozen=True, kw_only=True):
     """Spot work becomes on-demand, so that it makes its deadline: with a window in this fabric, at
     the price that was agreed when it was submitted, until `must_end_us`."""
 
@@ -74,7 +78,7 @@ class FellBack(Event, frozen=True, kw_only=True):
     """Whether it gives up seats that it was promised in another fabric."""
 
 
-class EntryTaken(Event, frozen=True, kw_only=True):
+class EntryTaken(AboutWorkloads, frozen=True, kw_only=True):
     """A workload that waits asks for another entry of its list of capacity: in the clearing that
     follows at the same instant, or because its reservation ended."""
 
@@ -82,7 +86,7 @@ class EntryTaken(Event, frozen=True, kw_only=True):
     capacity: Capacity
 
 
-class MembersOpened(Event, frozen=True, kw_only=True):
+class MembersOpened(AboutWorkloads, frozen=True, kw_only=True):
     """Members of an array take part from now on, each as a workload of its own."""
 
     workload: str
@@ -93,7 +97,7 @@ class MembersOpened(Event, frozen=True, kw_only=True):
     for their back-off; 0: all count, as in journals of before this was said."""
 
 
-class MembersEnded(Event, frozen=True, kw_only=True):
+class MembersEnded(AboutWorkloads, frozen=True, kw_only=True):
     """Members of an array that were not open will not be: they ended as `phase` says."""
 
     workload: str
@@ -102,14 +106,14 @@ class MembersEnded(Event, frozen=True, kw_only=True):
     why: str
 
 
-class MembersRetried(Event, frozen=True, kw_only=True):
+class MembersRetried(AboutWorkloads, frozen=True, kw_only=True):
     """Members of an array that had ended wait to be opened again."""
 
     workload: str
     members: Spans
 
 
-class StopOrdered(Event, frozen=True, kw_only=True):
+class StopOrdered(AboutWorkloads, frozen=True, kw_only=True):
     """An attempt must leave, decided outside a clearing; `phase` is what its workload becomes."""
 
     workload: str
@@ -117,21 +121,21 @@ class StopOrdered(Event, frozen=True, kw_only=True):
     phase: Phase
 
 
-class Launched(Event, frozen=True, kw_only=True):
+class Launched(AboutWorkloads, frozen=True, kw_only=True):
     """All promised seats were free: the attempt is ordered."""
 
     workload: str
     attempt: Attempt
 
 
-class Started(Event, frozen=True, kw_only=True):
+class Started(AboutWorkloads, frozen=True, kw_only=True):
     """The engine reported the first process, at `at_us`."""
 
     workload: str
     attempt: str
 
 
-class Checkpointed(Event, frozen=True, kw_only=True):
+class Checkpointed(AboutWorkloads, frozen=True, kw_only=True):
     """The program reported a finished checkpoint."""
 
     workload: str
@@ -139,14 +143,14 @@ class Checkpointed(Event, frozen=True, kw_only=True):
     step: int
 
 
-class Broken(Event, frozen=True, kw_only=True):
+class Broken(AboutWorkloads, frozen=True, kw_only=True):
     """A node of the attempt failed; nothing after this is billed."""
 
     workload: str
     attempt: str
 
 
-class Ended(Event, frozen=True, kw_only=True):
+class Ended(AboutWorkloads, frozen=True, kw_only=True):
     """The seats were seen free. `phase` is what the workload becomes, `summary` how it exited.
 
     `failures` and `preemptions` are the counts after it. `is_saved`: it said that it saved what it
@@ -180,7 +184,7 @@ class Ended(Event, frozen=True, kw_only=True):
     is_refused: bool = False
 
 
-class BudgetNoted(Event, frozen=True, kw_only=True):
+class BudgetNoted(AboutWorkloads, frozen=True, kw_only=True):
     """80 % of `max_spend` is spent."""
 
     workload: str
