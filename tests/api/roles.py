@@ -50,6 +50,7 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/prices/{market}": OPERATOR,
     "POST /v1/prices/{market}/plan": OPERATOR,
     "GET /v1/nodes": OPERATOR,
+    "GET /v1/nodes/{node}": OPERATOR,
     "POST /v1/maintenance": OPERATOR,
     "GET /v1/maintenance": ANYONE,
     "POST /v1/maintenance/{maintenance}/change": OPERATOR,

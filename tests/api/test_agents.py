@@ -106,6 +106,25 @@ def test_what_keeps_an_agent_from_its_work_is_told_to_operators_and_to_whom_it_c
     assert fresh.done(fresh.get("/pools"))["pools"][0]["agent_says"] is None
 
 
+def test_an_engine_that_does_not_answer_is_told_and_not_its_agent_that_is_there(
+    fresh: Town,
+) -> None:
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    assert fresh.observe(pool).is_success
+    assert fresh.done(fresh.get("/pools"))["pools"][0]["engine_silent_since"] is None
+    says = "Slurm does not answer the agent: /etc/slurm"
+    trouble = Trouble(attempt=None, says=says, since_us=1_767_225_600_000_000)
+    assert report(fresh, pool, is_complete=False, troubles=(trouble,)).is_success
+    for token in (None, owner):
+        (shown,) = fresh.done(fresh.get("/pools", token))["pools"]
+        assert shown["engine_silent_since"] == "2026-01-01T00:00:00Z"
+        assert shown["agent_says"] == (None if token else trouble.says)
+        assert fresh.done(fresh.get("/server", token))["engine_silent_pools"] == [pool]
+    assert report(fresh, pool).is_success
+    assert fresh.done(fresh.get("/pools"))["pools"][0]["engine_silent_since"] is None
+    assert fresh.done(fresh.get("/server"))["engine_silent_pools"] == []
+
+
 def test_an_agent_that_refuses_is_shown_wherever_people_look(fresh: Town) -> None:
     pool, (_, owner) = fresh.pool(), fresh.org()
     assert fresh.observe(pool).is_success

@@ -8,7 +8,8 @@ from tests.api.test_turns import bodies
 from tests.api.town import Town
 
 OPEN_TO_PARTNERS = {
-    "GET /v1/nodes", "GET /v1/statement", "GET /v1/whoami", "GET /v1/server",
+    "GET /v1/nodes", "GET /v1/nodes/{node}", "GET /v1/statement", "GET /v1/whoami",
+    "GET /v1/server",
 }  # fmt: skip
 NAMES = {
     "org": "house", "user": "x", "token": "x", "workload": "w1", "claim": "c1", "market": "far",

@@ -71,6 +71,7 @@ ENTRIES = {
     "POST /v1/prices/{market}": 1,
     "POST /v1/prices/{market}/plan": 1,
     "GET /v1/nodes": 1,
+    "GET /v1/nodes/{node}": 1,
     "POST /v1/maintenance": 1,
     "GET /v1/maintenance": 1,
     "POST /v1/maintenance/{maintenance}/change": 1,

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from parkade.console.needs import MOST_OF_A_KIND, needs
+from parkade.console.needs import MOST_OF_A_KIND, needs, troubles
 from parkade.console.words import headline
+from parkade.wire.feed import Standing
 from parkade.wire.lot import Lot, LotHolder, LotNode, LotNotice, LotSeat
 from parkade.wire.people import Capped
 
@@ -34,6 +35,17 @@ def test_a_monthly_cap_counts_this_month() -> None:
     monthly = spent("99", cap_period="month", spent_this_month=Decimal("9.5"))
     past = spent("99", cap_period="month", spent_this_month=Decimal("1"))
     assert said(("lab", monthly), ("ann", past)) == ["lab spent 95 % of its monthly cap"]
+
+
+def test_an_engine_that_does_not_answer_is_named_in_place_of_its_agent() -> None:
+    standing = Standing(
+        server="1", is_running=True, is_clock_doubted=False, clock_behind=timedelta(),
+        frozen_markets=(), silent_pools=("a", "b"), engine_silent_pools=("b",),
+    )  # fmt: skip
+    assert troubles(standing) == [
+        "the engine of pool b does not answer its agent",
+        "the agent of pool a is silent",
+    ]
 
 
 def test_no_more_than_a_few_are_named() -> None:

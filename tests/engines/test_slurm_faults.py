@@ -61,6 +61,9 @@ def test_a_hanging_controller_is_not_seen_and_stops_nothing(
         try:
             blind = await engine.observe()
             assert not blind.is_complete and blind.attempts == ()
+            (trouble,) = blind.troubles
+            (again,) = (await engine.observe()).troubles
+            assert trouble.since_us == blind.at_us == again.since_us, "since when it is so"
             order = order_in(0.2, 5)
             await engine.stop(attempt.attempt, order)
             state = place.home(attempt) / "job" / "nodes" / "n0" / "state.json"

@@ -2,8 +2,10 @@
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
-from parkade.engines.slurm.finding import Found, FoundNode
+from parkade.engines.slurm.finding import Found, FoundAccount, FoundNode
+from parkade.service.admission import Admission
 from parkade.service.partnering import Offer, propose_buffer
 
 
@@ -39,6 +41,30 @@ def test_a_cluster_that_is_all_buffer_has_no_node_to_stand_in_for() -> None:
     offer = Offer(org="acme", marked=everything, floor="1", notice="30s")
     script = propose_buffer(FOUND, offer, pool="far", site="bay").files["join.sh"]
     assert "stands_in" not in script
+
+
+def test_guests_run_in_an_account_of_their_own_into_which_the_partner_lets_them() -> None:
+    """In the partner's they would use up its limits, and its own job would wait for a guest."""
+    accounts = (FoundAccount(account="bay", users=("ann", "root"), gpus=16),)
+    known = replace(FOUND, accounts=accounts)
+    script = propose_buffer(known, OFFER, pool="far", site="bay").files["join.sh"].splitlines()
+    assert "# sacctmgr -i add account parkade" in script
+    assert "# sacctmgr -i add user ann account=parkade" in script
+    assert "# usermod -aG parkade-users ann" in script
+    assert not any("user root" in line for line in script)
+    (run,) = [line for line in script if "agent run" in line]
+    assert run.endswith(" --engine-option account=parkade")
+
+    admission = Admission(account="guests", group="people", outside=("ann",))
+    made = propose_buffer(known, OFFER, pool="far", site="bay", admission=admission)
+    assert "# sacctmgr -i add user ann account=guests" in made.files["join.sh"]
+    assert "--engine-option account=guests" in made.files["join.sh"]
+    assert "not in the group people: ann" in made.says
+
+
+def test_a_partner_without_accounts_gives_guests_none() -> None:
+    script = propose_buffer(FOUND, OFFER, pool="far", site="bay").files["join.sh"]
+    assert "sacctmgr" not in script and "account=" not in script
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The user of a request, found by the digest of its token, and what every route does with it."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, NoReturn, Protocol, TypeVar, cast
@@ -37,8 +38,11 @@ LONGEST_TOKEN = 200
 LONGEST_KEY = 255
 PLANS = "/plan"
 """What the routes end with that change nothing though they are no GET."""
-OF_PARTNERS = frozenset({"/v1/nodes", "/v1/statement", "/v1/whoami", "/v1/server"})
+OF_PARTNERS = frozenset(
+    {"/v1/nodes", "/v1/nodes/{node}", "/v1/statement", "/v1/whoami", "/v1/server"}
+)
 """Routes that answer a partner."""
+A_NODE = re.compile(r"/v1/nodes/[^/]+")
 bearer = HTTPBearer(auto_error=False, description="a token that begins with pk_")
 
 
@@ -200,7 +204,8 @@ def refuse_if_it_only_looks(viewer: Viewer) -> None:
 def refuse_partner(viewer: Viewer, path: str) -> None:
     """The problem `denied` where a partner asks for more than is its to see, also of what is shown
     to every other user."""
-    if viewer.role is Role.PARTNER and path not in OF_PARTNERS:
+    is_theirs = path in OF_PARTNERS or A_NODE.fullmatch(path) is not None
+    if viewer.role is Role.PARTNER and not is_theirs:
         raise problem("denied", f"a partner sees {', '.join(sorted(OF_PARTNERS))} and nothing else")
 
 

@@ -1,6 +1,7 @@
 """`parkade agent join` and `parkade pool doctor`: a Slurm cluster looked at, nothing changed."""
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,16 +60,60 @@ def join(
     """Propose how a Slurm cluster joins, as files; report what it could lend; change nothing."""
     if engine != "slurm" or not observe:
         fail("write --engine slurm --observe: it looks, and you run what it proposes", exit_code=2)
+    _refuse(pool, site, lend=lend, marked=marked, org=org, floor=floor, dedicate=dedicate)
     with server_extra():
         from parkade.cli.daily import keep_reporting, seconds_of
-        from parkade.core.units.names import NAME
         from parkade.engines.slurm.commands import Commands
         from parkade.engines.slurm.finding import find
-        from parkade.engines.slurm.hosts import expand, is_whole
+        from parkade.engines.slurm.hosts import expand
         from parkade.ports import EngineError
         from parkade.service.admission import admission
         from parkade.service.joining import propose
         from parkade.service.partnering import Offer, propose_buffer
+    every_s = None if report_every is None else seconds_of(report_every)
+    if out.exists():
+        fail(f"{out} is there already; name a new folder", exit_code=2)
+    settings = _settings(engine_option)
+    commands = Commands(settings)
+    try:
+        found = find(commands)
+    except EngineError as error:
+        fail(f"{error}; `parkade pool doctor` says what is missing", exit_code=6)
+    if not found.nodes:
+        fail("no node of this cluster has GPUs (Gres=gpu)", exit_code=7)
+    admits = admission(settings, found)
+    try:
+        if lend is None:
+            pinned = tuple(dedicate or ())
+            proposal = propose(found, pool=pool, site=site, dedicated=pinned, admission=admits)
+        else:
+            buffer = frozenset(expand(marked or ""))
+            offer = Offer(org=org or "", marked=buffer, floor=floor, notice=notice)
+            proposal = propose_buffer(found, offer, pool=pool, site=site, admission=admits)
+    except ValueError as error:
+        fail(f"{'--dedicate' if lend is None else '--marked'}: {error}", exit_code=2)
+    _write(out, proposal.files)
+    for line in proposal.says:
+        typer.echo(line)
+    typer.echo(f"proposed in {out}: {', '.join(proposal.files)}; nothing was changed")
+    if every_s is not None:
+        keep_reporting(commands, out, every_s)
+
+
+def _refuse(
+    pool: str,
+    site: str,
+    *,
+    lend: str | None,
+    marked: str | None,
+    org: str | None,
+    floor: str,
+    dedicate: list[str] | None,
+) -> None:
+    """Ends with 2 where the options of `join` do not fit together, or cannot be read."""
+    with server_extra():
+        from parkade.core.units.names import NAME
+        from parkade.engines.slurm.hosts import is_whole
         from parkade.wire.scalars import parse_amount
     if lend is not None and dedicate:
         fail("--dedicate is of a cluster that joins whole; leave out --lend", exit_code=2)
@@ -87,48 +132,16 @@ def join(
         fail(f"--floor: {error}", exit_code=2)
     if not is_price:
         fail(f"--floor: {floor!r} is below 0", exit_code=2)
-    every_s = None if report_every is None else seconds_of(report_every)
-    if out.exists():
-        fail(f"{out} is there already; name a new folder", exit_code=2)
-    settings = _settings(engine_option)
-    commands = Commands(settings)
-    try:
-        found = find(commands)
-    except EngineError as error:
-        fail(f"{error}; `parkade pool doctor` says what is missing", exit_code=6)
-    if not found.nodes:
-        fail("no node of this cluster has GPUs (Gres=gpu)", exit_code=7)
-    if lend is None:
-        try:
-            proposal = propose(
-                found,
-                pool=pool,
-                site=site,
-                dedicated=tuple(dedicate or ()),
-                admission=admission(settings, found),
-            )
-        except ValueError as error:
-            fail(f"--dedicate: {error}", exit_code=2)
-    else:
-        offer = Offer(
-            org=org or "", marked=frozenset(expand(marked or "")), floor=floor, notice=notice
-        )
-        try:
-            proposal = propose_buffer(found, offer, pool=pool, site=site)
-        except ValueError as error:
-            fail(f"--marked: {error}", exit_code=2)
+
+
+def _write(out: Path, files: Mapping[str, str]) -> None:
     try:
         out.mkdir(parents=True)
-        for name, text in proposal.files.items():
+        for name, text in files.items():
             (out / name).write_text(text)
             (out / name).chmod(0o755 if name.endswith(".sh") else 0o644)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}; choose another folder", exit_code=2)
-    for line in proposal.says:
-        typer.echo(line)
-    typer.echo(f"proposed in {out}: {', '.join(proposal.files)}; nothing was changed")
-    if every_s is not None:
-        keep_reporting(commands, out, every_s)
 
 
 def doctor(

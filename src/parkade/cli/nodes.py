@@ -7,7 +7,10 @@ import typer
 from parkade.cli.calling import AsJson, call
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from parkade.wire import pools as wire
+    from parkade.wire.nodes import FabricReservation, NodeInFull
 
 MOST_REASONS, MOST_NAMED = 20, 5
 """Of cordons in the list of nodes, and nodes that are named with one."""
@@ -23,6 +26,12 @@ def list_(
 ) -> None:
     """List nodes and the work on them."""
     call(lambda client: client.nodes(market=market), _table, as_json=as_json)
+
+
+@nodes.command("show")
+def show_(node: str, as_json: AsJson = False) -> None:
+    """Show a node: its state, who sits there, its fabric, and its incidents."""
+    call(lambda client: client.node(node), in_full, as_json=as_json)
 
 
 @nodes.command()
@@ -77,6 +86,78 @@ def _line(node: "wire.Node") -> None:
     drain = f"{node.drain}: {node.drain_reason}" if node.drain else None
     states = [f"{node.health}{reason}", drain, cordons, _window(node)]
     say(f"{node.node}: " + "; ".join(filter(None, states)))
+
+
+def in_full(node: "NodeInFull") -> None:
+    """A node in full."""
+    from parkade.cli.screen import fields, table
+
+    fields(_facts(node))
+    if node.holders:
+        table(
+            ("SEATED", "NAME", "ORG", "USER", "PHASE", "HELD", "PROMISED"),
+            [
+                (it.holder, it.name, it.org, it.user, it.phase, it.gpus_held, it.gpus_promised)
+                for it in node.holders
+            ],
+            empty="",
+            right="HELD PROMISED",
+            drops="PROMISED NAME USER",
+        )
+    if node.incidents:
+        table(
+            ("INCIDENT", "LEVEL", "SIGNAL", "OPENED", "OUTCOME"),
+            [
+                (it.incident, it.level, it.signal, _minute(it.opened), it.outcome or "open")
+                for it in node.incidents
+            ],
+            empty="",
+            drops="LEVEL",
+        )
+
+
+def _facts(node: "NodeInFull") -> list[tuple[str, object]]:
+    """What is known of it, in the order in which people ask."""
+    reason = f" ({node.health_reason})" if node.health_reason else ""
+    free = max(0, node.gpus - node.gpus_held - node.gpus_promised)
+    promised = f", {node.gpus_promised} promised" if node.gpus_promised else ""
+    since = _minute(node.engine_silent_since)
+    agent = f"agent {node.agent}" if since is None else f"{node.engine} silent since {since}"
+    return [
+        ("node", node.node),
+        ("health", f"{node.health}{reason}"),
+        ("drain", f"{node.drain}: {node.drain_reason}" if node.drain else None),
+        *(
+            ("cordoned", f"by {it.holder} since {_minute(it.at)}: {it.reason}")
+            for it in node.cordons
+        ),
+        ("maintenance", _window(node)),
+        ("GPUs", f"{node.gpus_held} of {node.gpus} held{promised}, {free} free"),
+        ("guests", node.guests or None),
+        ("instance type", node.instance_type),
+        ("pool", f"{node.pool} ({node.engine}), {agent}"),
+        ("last seen", _minute(node.last_seen) or "not since the server started"),
+        ("market, fabric", f"{node.market}, {node.fabric} of {_nodes(node.fabric_nodes)}"),
+        ("buffer", f"{_nodes(node.buffer)} of the fabric" if node.buffer else None),
+        *(("reserved", _reserved(it)) for it in node.reservations),
+        ("last org", node.last_org),
+    ]
+
+
+def _minute(instant: "datetime | None") -> str | None:
+    from parkade.cli.screen import minute
+
+    return minute(instant)
+
+
+def _nodes(number: int) -> str:
+    return f"{number} node{'s' if number != 1 else ''}"
+
+
+def _reserved(each: "FabricReservation") -> str:
+    kept = f", keeps {each.keep}" if each.keep else ""
+    lent = "not lent" if each.floor is None else f"idle ones lent at {each.floor}{kept}"
+    return f"{each.reservation} of {each.org}: {_nodes(each.nodes)}, {lent}"
 
 
 def _window(node: "wire.Node") -> str | None:

@@ -29,7 +29,7 @@ def create(
     from parkade.cli.files import read
     from parkade.wire.pools import OpenPool
 
-    call(lambda client: client.open_pool(read(file, OpenPool)), _one, as_json=as_json)
+    call(lambda client: client.open_pool(read(file, OpenPool)), show_one, as_json=as_json)
 
 
 @pools.command("list")
@@ -48,7 +48,7 @@ def show_(pool: str, as_json: AsJson = False) -> None:
     found = [each for each in answer.pools if each.pool == pool]
     if not found:
         fail(f"there is no pool {pool}", exit_code=4)
-    show(found[0], _one, as_json=as_json)
+    show(found[0], show_one, as_json=as_json)
     supplied = {each.market for each in found[0].supplies}
     if not as_json:
         for market in answer.markets:
@@ -66,7 +66,7 @@ def add_nodes(
     from parkade.cli.files import read
     from parkade.wire.pools import AddNodes
 
-    call(lambda client: client.add_nodes(pool, read(file, AddNodes)), _one, as_json=as_json)
+    call(lambda client: client.add_nodes(pool, read(file, AddNodes)), show_one, as_json=as_json)
 
 
 @pools.command("drain")
@@ -105,7 +105,7 @@ def fence(
 
     with calling(as_json=as_json) as client:
         found = client.unfence(pool) if off else client.fence(pool)
-        show(found, _one, as_json=as_json)
+        show(found, show_one, as_json=as_json)
     if not off and not as_json:
         say(RELEASE.format(pool=pool))
 
@@ -185,7 +185,7 @@ def agent_token(
 
 def overview(answer: "wire.Pools") -> None:
     """Pools as a table."""
-    from parkade.cli.screen import say, table
+    from parkade.cli.screen import minute, say, table
 
     table(
         ("POOL", "SITE", "ENGINE", "SUPPLIER", "MARKETS", "NODES", "IN PLAY", "DRAINING", "AGENT"),
@@ -199,7 +199,7 @@ def overview(answer: "wire.Pools") -> None:
                 each.nodes,
                 each.nodes_in_play,
                 _draining(each),
-                each.agent,
+                agent_state(each),
             )
             for each in answer.pools
         ],
@@ -208,9 +208,27 @@ def overview(answer: "wire.Pools") -> None:
         drops="SITE SUPPLIER ENGINE",
     )
     for each in answer.pools:
-        if each.agent_says is not None:
+        if each.engine_silent_since is not None:
+            words = each.agent_says or f"{_engine(each)} does not answer the agent"
+            say(f"{each.pool}: {words} (since {minute(each.engine_silent_since)}).")
+        elif each.agent_says is not None:
             verb = "refuses orders" if each.agent == "refuses" else "says"
             say(f"The agent of {each.pool} {verb}: {each.agent_says}.")
+
+
+ENGINES = {"slurm": "Slurm"}
+"""Names of engines that are others' programs."""
+
+
+def agent_state(pool: "wire.Pool") -> str:
+    """In a word or two; an agent whose engine does not answer is not to blame for its silence."""
+    if pool.engine_silent_since is None or pool.agent == "refuses":
+        return pool.agent
+    return f"{_engine(pool)} silent"
+
+
+def _engine(pool: "wire.Pool") -> str:
+    return ENGINES.get(pool.engine, pool.engine)
 
 
 def _draining(pool: "wire.Pool") -> str | None:
@@ -219,7 +237,8 @@ def _draining(pool: "wire.Pool") -> str | None:
     return f"{pool.nodes_draining} ({pool.nodes_drained} drained)"
 
 
-def _one(pool: "wire.Pool") -> None:
+def show_one(pool: "wire.Pool") -> None:
+    """A pool in full."""
     from parkade.cli.screen import fields
 
     fields(
@@ -228,7 +247,7 @@ def _one(pool: "wire.Pool") -> None:
             ("site", pool.site),
             ("engine", pool.engine),
             ("supplier", pool.supplier or "operator"),
-            ("agent", pool.agent),
+            ("agent", _agent_in_full(pool)),
             ("", pool.agent_says),
             ("fence", None if pool.fence == "unneeded" else pool.fence),
             ("nodes", f"{pool.nodes_in_play} of {pool.nodes} in play"),
@@ -239,6 +258,14 @@ def _one(pool: "wire.Pool") -> None:
             ),
         ]
     )
+
+
+def _agent_in_full(pool: "wire.Pool") -> str:
+    from parkade.cli.screen import minute
+
+    if agent_state(pool) == pool.agent:
+        return pool.agent
+    return f"{_engine(pool)} does not answer it (since {minute(pool.engine_silent_since)})"
 
 
 def _market(market: "wire.Market") -> None:

@@ -113,6 +113,7 @@ class Methods:
     undrain = Method(pools.undrain)
     remove_node = Method(pools.remove_node)
     nodes = Method(pools.nodes)
+    node = Method(pools.node)
     cordon = Method(pools.cordon)
     uncordon = Method(pools.uncordon)
     fail = Method(pools.fail)

@@ -62,7 +62,10 @@ def troubles(standing: Standing) -> list[str]:
     if standing.is_clock_doubted:
         found.append("the clock jumped, and no market clears until an operator confirms it")
     found += [f"market {name} stands still after an error" for name in standing.frozen_markets]
-    found += [f"the agent of pool {name} is silent" for name in standing.silent_pools]
+    blind = standing.engine_silent_pools
+    found += [f"the engine of pool {name} does not answer its agent" for name in blind]
+    silent = [name for name in standing.silent_pools if name not in blind]
+    found += [f"the agent of pool {name} is silent" for name in silent]
     found += [f"the agent of pool {name} refuses orders" for name in standing.refusing_pools]
     return found
 

@@ -50,7 +50,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How the writer is doing. `clock_behind_us`: how far the wall clock is behind the present.
     `frozen_markets`: their clearing failed an assertion. `refusing_pools`: their agents are heard
-    and do not obey.
+    and do not obey. `engine_silent_pools`: their agents are there, and their engine does not answer
+    them.
 
     `commit_us` and `clearing_us` are the last ones measured, `waiting` the commands in the inbox,
     `entered` the commands and views that ever entered it.
@@ -64,6 +65,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     frozen_markets: tuple[str, ...]
     silent_pools: tuple[str, ...]
     refusing_pools: tuple[str, ...] = ()
+    engine_silent_pools: tuple[str, ...] = ()
     waiting: int
     entered: int
     commits: int

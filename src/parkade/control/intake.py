@@ -83,6 +83,20 @@ class Intake:
         found, at_us = self._troubles.get(pool, ((), 0))
         return found if steady_us - at_us <= self._silence_us else ()
 
+    def engine_silent_us(self, pools: Iterable[str], steady_us: int) -> dict[str, int]:
+        """Of these, the pools whose engine does not answer their agent, and since when, by the
+        agent's clock."""
+        found = {}
+        for pool in pools:
+            for one in self.troubles(pool, steady_us):
+                if one.since_us is not None:
+                    found[pool] = one.since_us
+        return found
+
+    def seen_us(self, pool: str) -> int | None:
+        """The date of its last whole observation; None where there was none since the start."""
+        return self._seen_us.get(pool)
+
     def take(
         self, observation: Observation, *, desired: int | None, now_us: int, steady_us: int
     ) -> Taken:

@@ -308,6 +308,10 @@ class Plane:
         reasons = {pool: why for pool, why in own if pool not in silent} | lacking
         return {pool: why for pool, why in reasons.items() if self.has_pool(pool)}
 
+    def seen_us(self, pool: str) -> int | None:
+        """When a pool was last seen whole; None: not since this server started."""
+        return self._intake.seen_us(pool)
+
     def troubles(self, pool: str) -> tuple[Trouble, ...]:
         """What keeps the agent of a pool from its work, by its own last words."""
         return self._intake.troubles(pool, self._dependencies.clock.steady_us())

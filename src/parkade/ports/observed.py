@@ -45,11 +45,13 @@ MOST_TROUBLES = 100
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """What keeps an agent from its work now, in words for people. `attempt`: which is not started
     because of it; None: it concerns the pool. `is_note`: it keeps no workload, and is of interest
-    to the pool's operator alone."""
+    to the pool's operator alone. `since_us`: since when the engine has not answered the agent at
+    all, by the agent's clock; None: it is another trouble."""
 
     attempt: AttemptName | None
     says: Words
     is_note: bool = False
+    since_us: int | None = None
 
 
 class OwnerReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,8 @@ reservation of the partner's org, which costs nothing and is lent at the partner
 guests pay above it is shared as with any owner, on one statement. The pool is a market of its own,
 with the shorter notice as its notice, because a guest on a buffer must be gone as fast as one that
 makes room for a broken gang. Any job of the partner's cluster that waits for nodes takes
-them back, and so does a failed node of its other ones.
+them back, and so does a failed node of its other ones. Guests run in an account of their own, as in
+`joining`: in the partner's they would use up its limits.
 
 Example: a cluster of n1-n6, of which n5 and n6 are marked: the pool `far` of two nodes, the org
 `acme` with the user `acme-partner`, `owners=user:*=acme` and `stands_in=n1,n2,n3,n4=acme`.
@@ -18,7 +19,9 @@ from typing import Any
 import msgspec
 import yaml
 
+from parkade.engines.slurm.admitting import named
 from parkade.engines.slurm.finding import Found, FoundNode
+from parkade.service.admission import ADMISSION, Admission, admits_by
 from parkade.service.joining import BEGIN, HEAD, TERMS, Proposal, safe
 
 
@@ -32,7 +35,9 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     notice: str
 
 
-def propose_buffer(found: Found, offer: Offer, *, pool: str, site: str) -> Proposal:
+def propose_buffer(
+    found: Found, offer: Offer, *, pool: str, site: str, admission: Admission = ADMISSION
+) -> Proposal:
     """ValueError where what is marked cannot be one pool."""
     nodes = [node for node in found.nodes if node.name in offer.marked]
     if strange := sorted(offer.marked - {node.name for node in nodes}):
@@ -44,15 +49,20 @@ def propose_buffer(found: Found, offer: Offer, *, pool: str, site: str) -> Propo
         raise ValueError("the marked nodes are of several kinds; lend each kind as a pool")
     rest = [node.name for node in found.nodes if node.name not in offer.marked]
     body = _pool(nodes, offer, pool=pool, site=site)
+    admits = tuple(admits_by(found, admission))
+    options = [*_options(offer, rest), *([f"account={admission.account}"] if admits else [])]
+    script = _script(offer, pool, len(nodes), admits, options)
+    outside = f"not in the group {admission.group}: {named(admission.outside or ())}"
     return Proposal(
         files={
             "pool.yaml": HEAD + yaml.safe_dump(body, sort_keys=False),
-            "join.sh": "\n".join([*_script(offer, pool, len(nodes), rest), ""]),
+            "join.sh": "\n".join([*script, ""]),
         },
         says=(
             f"{len(nodes)} nodes are lent: {', '.join(sorted(offer.marked))}",
             f"{len(rest)} nodes stay yours; where one fails, a lent one stands in",
             "any job of your cluster that waits for nodes takes them back",
+            *((outside,) if admission.outside else ()),
         ),
     )
 
@@ -87,10 +97,17 @@ def _pool(nodes: Sequence[FoundNode], offer: Offer, *, pool: str, site: str) -> 
     }
 
 
-def _script(offer: Offer, pool: str, lent: int, rest: Sequence[str]) -> Iterator[str]:
+def _options(offer: Offer, rest: Sequence[str]) -> Iterator[str]:
+    """Of the agent: any job is the partner's, and a lent node stands in for each of `rest`."""
+    yield f"owners=user:*={offer.org}"
+    if rest:
+        yield f"stands_in={','.join(rest)}={offer.org}"
+
+
+def _script(
+    offer: Offer, pool: str, lent: int, admits: Sequence[str], options: Sequence[str]
+) -> Iterator[str]:
     org = offer.org
-    options = [f"owners=user:*={org}"]
-    options += [f"stands_in={','.join(rest)}={org}"] if rest else []
     given = " ".join(f"--engine-option {shlex.quote(option)}" for option in options)
     yield from BEGIN
     yield "# Read it first. An operator of the marketplace runs it; the partner runs the agent."
@@ -99,6 +116,7 @@ def _script(offer: Offer, pool: str, lent: int, rest: Sequence[str]) -> Iterator
     yield f"parkade user create {org}-partner --org {org} --role partner"
     yield "parkade pool create -f pool.yaml"
     yield f"parkade pool agent-token {pool} --out agent.token"
+    yield from admits
     yield "# Then, beside the partner's Slurm:"
     yield (
         f"# parkade agent run --pool {pool} --server URL --token-file agent.token"

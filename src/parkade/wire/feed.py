@@ -42,6 +42,7 @@ class Caller(Answer):
 class Standing(Answer):
     """How the server stands.
 
+    `engine_silent_pools`: their agents are there, and the engine, like Slurm, does not answer them.
     `is_clock_doubted`: the clock jumped ahead, and clearing waits until an operator confirms it.
     `clock_behind`: so far the machine's clock is behind the server's present, which goes on at the
     pace of a clock that cannot be set. `refusing_pools`: their agents are heard and refuse this
@@ -55,6 +56,7 @@ class Standing(Answer):
     frozen_markets: tuple[str, ...]
     silent_pools: tuple[str, ...]
     refusing_pools: tuple[str, ...] = ()
+    engine_silent_pools: tuple[str, ...] = ()
 
 
 class Confirmed(Answer):

@@ -306,7 +306,8 @@ class Supplied(Answer):
 
 class Pool(Answer):
     """A pool and what it supplies. `agent` is heard, silent, or never heard; `supplier` null: the
-    operator."""
+    operator. `engine_silent_since`: the agent is there, and since then its engine, like Slurm, has
+    not answered it, so that nothing of the pool is seen and `agent` becomes silent."""
 
     pool: str
     site: str
@@ -316,6 +317,7 @@ class Pool(Answer):
     agent_says: str | None = Field(
         None, description="why it refuses orders, or what keeps it from its work; for operators"
     )
+    engine_silent_since: Instant | None = None
     fence: Literal["unneeded", "none", "asked", "stands"] = Field(
         "unneeded", description="none: jobs of others can take nodes, so only spot is sold"
     )

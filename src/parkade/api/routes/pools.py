@@ -4,13 +4,14 @@ from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.translate import change_terms, micros_or_none, open_pool, supply_of
+from parkade.api.views import nodes as node_views
 from parkade.api.views import pools as views
 from parkade.control.answers import Decided
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
-from parkade.ports import Trouble
 from parkade.wire import pools as wire
+from parkade.wire.nodes import NodeInFull
 
 router = strict.router("pools")
 
@@ -30,7 +31,7 @@ async def create_pool(body: wire.OpenPool, context: Authenticated) -> wire.Pool:
 async def list_pools(context: Authenticated) -> wire.Pools:
     """All pools, and the markets that they supply with their published terms."""
     fleet = await context.read(lambda world, _: views.fleet(world))
-    return views.pools(fleet, _refusing(context), _troubles(context, fleet))
+    return _shown(context, fleet)
 
 
 @router.post("/pools/{pool}/nodes")
@@ -83,14 +84,13 @@ async def _changed_pool(
 
 async def _changed_fleet(context: RequestContext, command: commands.AnyCommand) -> wire.Pools:
     fleet = await context.execute(command, lambda world, _, __: views.fleet(world))
-    return views.pools(fleet, _refusing(context), _troubles(context, fleet))
+    return _shown(context, fleet)
 
 
-def _troubles(context: RequestContext, fleet: views.Fleet) -> dict[str, tuple[Trouble, ...]]:
-    """What keeps agents from their work; for operators."""
-    if not context.viewer.is_operator:
-        return {}
-    return {each.pool: context.plane.troubles(each.pool) for each in fleet.pools}
+def _shown(context: RequestContext, fleet: views.Fleet) -> wire.Pools:
+    troubles = {each.pool: context.plane.troubles(each.pool) for each in fleet.pools}
+    sees_words = context.viewer.is_operator
+    return views.pools(fleet, _refusing(context), troubles, sees_words=sees_words)
 
 
 def _refusing(context: RequestContext) -> dict[str, str]:
@@ -144,6 +144,35 @@ async def list_nodes(context: Authenticated, market: str | None = None) -> wire.
     if not is_supplier:
         context.require(Read.NODES)
     return wire.Nodes(nodes=tuple(views.node(one, sees_guests=sees_all) for one in found))
+
+
+@router.get("/nodes/{node}")
+async def get_node(node: str, context: Authenticated) -> NodeInFull:
+    """One node in full, for those who may list it: operators see who sits there, its fabric's
+    reservations and its incidents; owners and partners of the org that supplies it their own."""
+    viewer = context.viewer
+    sees_all = viewer.may_read(Read.NODES)
+    may_look = sees_all or viewer.may_read(Read.SUPPLY, org=viewer.org)
+
+    def look(world: World, _: int) -> tuple[bool, node_views.Detail | None]:
+        own = views.supplied(world, viewer.org) if may_look else frozenset()
+        found = node_views.look(world, node)
+        is_own = found is not None and found.pool.pool in own
+        return bool(sees_all or own), found if sees_all or is_own else None
+
+    is_supplier, found = await context.read(look)
+    if not is_supplier:
+        context.require(Read.NODES)
+    if found is None:
+        context.not_found(f"node {node}")
+    pool = found.pool.pool
+    return node_views.node(
+        found,
+        org=None if sees_all else viewer.org,
+        refuses=_refusing(context).get(pool),
+        troubles=context.plane.troubles(pool),
+        last_seen_us=context.plane.seen_us(pool),
+    )
 
 
 @router.post("/nodes/{node}/cordon")

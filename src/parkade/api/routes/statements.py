@@ -112,6 +112,7 @@ async def server(context: Authenticated) -> Standing:
         frozen_markets=health.frozen_markets,
         silent_pools=health.silent_pools,
         refusing_pools=health.refusing_pools,
+        engine_silent_pools=health.engine_silent_pools,
     )
 
 

@@ -63,14 +63,14 @@ async def submit(body: wire.Submit, context: Authenticated) -> wire.Workload:
 @router.post("/workloads/plan")
 async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
     """What the next clearing would do with it; nothing is submitted."""
-    command, refusing = _command(body, context), context.plane.refusing()
+    command, health = _command(body, context), context.plane.health()
 
     def view(world: World, now_us: int) -> tuple[Plan, Planned, MarketTerms, str | None] | Refusal:
         made = context.plane.plan(world, command, now_us)
         if isinstance(made, Refusal):
             return made
         market = made[0].workload.market
-        still = explanations.standstill(world, market, refusing)
+        still = explanations.standstill(world, market, health)
         return *made, world.records.markets[market].terms, still
 
     plan, planned, terms, standstill = await context.see(view)
@@ -186,7 +186,7 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
         found = _look(context, workload)(world, now_us)
         if isinstance(found, Refusal):
             return found
-        still = explanations.standstill(world, found.market, health.refusing_pools, found)
+        still = explanations.standstill(world, found.market, health, found)
         return views.known(world, found, now_us), still, explanations.funds(world, found, now_us)
 
     known, standstill, funds = await context.see(view)

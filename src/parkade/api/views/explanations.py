@@ -1,13 +1,14 @@
 """Why a workload is where it is, and what would change it: its own reason, its agent's, and the
 market's. What is said of a pool or of another org is for operators."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from parkade.api.translate import instant, instant_or_none
 from parkade.api.views.clearings import node_names
 from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
 from parkade.api.views.workloads import Known, array_members, cheapest_winning_limit, moved_words
+from parkade.control.answers import Health
 from parkade.core.billing.commitments import available_micros, needed_micros
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.pool import Pool
@@ -101,7 +102,7 @@ def trouble(known: Known, troubles: Sequence[Trouble], *, sees_all: bool) -> str
 
 
 def standstill(
-    world: World, market: str, refusing: Collection[str], workload: Workload | None = None
+    world: World, market: str, health: Health, workload: Workload | None = None
 ) -> str | None:
     """Why nothing starts in a market, or stops where a workload has its seats: no agent there is
     heard and obeys. Cost grows with the nodes."""
@@ -109,18 +110,20 @@ def standstill(
     own = world.pool_of(held.seats) if held else None
     names = {node.pool: None for node in world.records.nodes.values() if node.market == market}
     pools = [own] if own is not None else [world.records.pools[name] for name in names]
-    states = [(pool.pool, _trouble(pool, refusing)) for pool in pools]
+    states = [(pool, _trouble(pool, health)) for pool in pools]
     if not states or not all(trouble for _, trouble in states):
         return None
-    told = "; ".join(f"the agent of {pool} {trouble}" for pool, trouble in states)
+    told = "; ".join(f"the agent of {pool.pool} {trouble}" for pool, trouble in states)
     return f"nothing starts there now: {told}"
 
 
-def _trouble(pool: Pool, refusing: Collection[str]) -> str | None:
-    if pool.pool in refusing:
+def _trouble(pool: Pool, health: Health) -> str | None:
+    if pool.pool in health.refusing_pools:
         return "refuses this server's orders, as after a restore, until an operator has looked"
     if pool.is_reachable:
         return None
+    if pool.pool in health.engine_silent_pools:
+        return f"is there, and {pool.engine} does not answer it"
     return "was never heard" if pool.first_heard_us is None else "is silent"
 
 

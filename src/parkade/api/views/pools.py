@@ -1,7 +1,7 @@
 """Pools, price sheets and nodes as shown."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -66,11 +66,13 @@ def fleet(world: World) -> Fleet:
 def pools(
     fleet: Fleet,
     refusing: Mapping[str, str],
-    troubles: Mapping[str, tuple[Trouble, ...]] | None = None,
+    troubles: Mapping[str, tuple[Trouble, ...]],
+    *,
+    sees_words: bool,
 ) -> wire.Pools:
     """Every pool and market; grows with the number of nodes. `refusing`: why agents do not obey,
-    by pool; `troubles`: what else keeps them from their work."""
-    found = troubles or {}
+    by pool; `troubles`: what else keeps them from their work, in words that are told only where
+    `sees_words`: they may name files of a machine."""
     nodes: dict[str, list[Node]] = defaultdict(list)
     for node in fleet.nodes:
         nodes[node.pool].append(node)
@@ -81,12 +83,18 @@ def pools(
                 nodes[pool.pool],
                 fleet.busy,
                 refusing.get(pool.pool),
-                troubles_say(found.get(pool.pool, ())),
+                troubles.get(pool.pool, ()),
+                sees_words=sees_words,
             )
             for pool in fleet.pools
         ),
         markets=tuple(map(market, fleet.markets)),
     )
+
+
+def engine_silent_us(troubles: Iterable[Trouble]) -> int | None:
+    """Since when the engine of a pool has not answered its agent; None where it does."""
+    return next((one.since_us for one in troubles if one.since_us is not None), None)
 
 
 def troubles_say(troubles: Sequence[Trouble]) -> str | None:
@@ -100,8 +108,15 @@ def troubles_say(troubles: Sequence[Trouble]) -> str | None:
 
 
 def _pool(
-    pool: Pool, nodes: list[Node], busy: frozenset[str], refuses: str | None, trouble: str | None
+    pool: Pool,
+    nodes: list[Node],
+    busy: frozenset[str],
+    refuses: str | None,
+    troubles: tuple[Trouble, ...],
+    *,
+    sees_words: bool,
 ) -> wire.Pool:
+    says = troubles_say(troubles) if sees_words and refuses is None else None
     by_market: dict[str, list[Node]] = defaultdict(list)
     for node in nodes:
         by_market[node.market].append(node)
@@ -112,7 +127,8 @@ def _pool(
         engine=pool.engine,
         supplier=pool.supplier,
         agent=agent_state(pool, refuses),
-        agent_says=refuses or (trouble if refuses is None else None),
+        agent_says=refuses or says,
+        engine_silent_since=instant_or_none(engine_silent_us(troubles)),
         fence=pool.fence.value,
         nodes=len(nodes),
         nodes_in_play=sum(map(_is_in_play, nodes)),

@@ -2,6 +2,7 @@
 
 from parkade.client.call import Call, checked, get, path_id, post
 from parkade.wire import effects, pools
+from parkade.wire.nodes import NodeInFull
 
 
 def open_pool(pool: pools.OpenPool) -> Call[pools.Pool]:
@@ -57,6 +58,11 @@ def set_prices(market: str, sheet: pools.SetPrices) -> Call[pools.Sheet]:
 def nodes(*, market: str | None = None) -> Call[pools.Nodes]:
     """All nodes, or those of a market."""
     return get("/nodes", pools.Nodes, market=market)
+
+
+def node(name: str) -> Call[NodeInFull]:
+    """One node in full: who sits there, and what is known of it."""
+    return get(f"/nodes/{path_id(name)}", NodeInFull)
 
 
 def drain(node: str, *, reason: str) -> Call[pools.Node]:

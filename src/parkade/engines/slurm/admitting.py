@@ -11,6 +11,8 @@ import os
 import pwd
 from collections.abc import Iterable
 
+import msgspec
+
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
 from parkade.engines.slurm.commands import Runner
 from parkade.ports import EngineError
@@ -20,6 +22,15 @@ ACCOUNT = "parkade"
 GROUP = "parkade-users"
 """The launcher's, where none is named."""
 MOST_NAMED = 10
+
+
+class Association(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """Under what Slurm counts a user's jobs. `partition`: the only one that it is for, empty for
+    any; `qos`: what it may use."""
+
+    account: str
+    partition: str = ""
+    qos: tuple[str, ...] = ()
 
 
 def is_person(user: str) -> bool:
@@ -52,19 +63,37 @@ def _groups_of(user: str, otherwise: int) -> list[int]:
         return [otherwise]
 
 
-def associated(commands: Runner) -> dict[str, frozenset[str]] | None:
-    """The accounts of each user; None where Slurm does not say."""
-    words = ("sacctmgr", "-n", "-P", "show", "assoc", "format=account,user")
+def associations(commands: Runner) -> dict[str, tuple[Association, ...]] | None:
+    """Of each user, in order; None where Slurm does not say. One command."""
+    words = ("sacctmgr", "-n", "-P", "show", "assoc", "format=account,user,partition,qos")
     try:
         lines = commands.run(*words).decode(errors="replace").splitlines()
     except EngineError:
         return None
-    found: dict[str, set[str]] = {}
+    found: dict[str, list[Association]] = {}
     for line in lines:
-        account, _, user = line.partition("|")
+        account, user, partition, qos = (line.split("|") + [""] * 4)[:4]
         if account and user:
-            found.setdefault(user, set()).add(account)
-    return {user: frozenset(accounts) for user, accounts in found.items()}
+            one = Association(account=account, partition=partition, qos=_listed(qos))
+            found.setdefault(user, []).append(one)
+    return {user: tuple(sorted(its)) for user, its in found.items()}
+
+
+def is_enforced(commands: Runner) -> bool:
+    """Whether Slurm refuses a job whose user has no association (`AccountingStorageEnforce`)."""
+    try:
+        text = commands.run("scontrol", "show", "config").decode(errors="replace")
+    except EngineError:
+        return False
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "AccountingStorageEnforce":
+            return value.strip().lower() not in ("none", "(null)", "")
+    return False
+
+
+def _listed(words: str) -> tuple[str, ...]:
+    return tuple(sorted(filter(None, words.split(","))))
 
 
 def named(users: Iterable[str]) -> str:

@@ -44,6 +44,7 @@ FOR_GOOD = (
 ADMITTED_BY = {
     "is not in the group": "an administrator adds it: usermod -aG GROUP USER",
     "invalid account": "an administrator adds its user: sacctmgr add user USER account=ACCOUNT",
+    "invalid qos": "an administrator lets its user have it: sacctmgr modify user USER set qos+=QOS",
 }
 """What is refused until an administrator did this: no doing of the workload's."""
 SUDO = "sudo"
@@ -51,7 +52,8 @@ SUDO = "sudo"
 
 
 class NotAdmitted(Transient):
-    """The launcher's group or Slurm's account lacks the user; the message says how it gets in."""
+    """The launcher's group, or Slurm's account or QOS, lacks the user; the message says how it gets
+    in."""
 
 
 class Runner(Protocol):

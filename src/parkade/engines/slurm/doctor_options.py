@@ -4,7 +4,6 @@ A job is tried by `sbatch --test-only` with the account, partition and so on of 
 through the launcher with the environment that root gave it, where there is one.
 """
 
-import grp
 import os
 import shutil
 import sys
@@ -14,7 +13,8 @@ import msgspec
 
 from parkade.engines.local import containers
 from parkade.engines.slurm import naming, owners, standing_in, standing_reservation
-from parkade.engines.slurm.commands import PATH, SUDO, Commands, NotAdmitted
+from parkade.engines.slurm.admitting import members
+from parkade.engines.slurm.commands import PATH, SUDO, Commands, NotAdmitted, Runner
 from parkade.engines.slurm.fencing import PREFIX
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.ports import EngineError, InvalidSpec, Unreachable
@@ -84,16 +84,36 @@ def python(settings: SlurmSettings, _: Commands) -> str:
 def submission(settings: SlurmSettings, commands: Commands) -> str:
     """Whether Slurm would take a job as the agent sends it: outside of fences, and where all nodes
     are behind some, in one of them. Slurm's word on a cluster that is full is no fault."""
-    words, who = _words(settings)
+    user = _member(settings)
     try:
-        commands.run(*words, stdin=_job(settings))
+        _test(settings, commands, user)
     except (InvalidSpec, NotAdmitted, Unreachable) as error:
         if NO_NODE not in str(error).lower():
             raise Bad(_advice(settings, commands, str(error))) from None
         return _behind_fences(settings, commands, str(error))
     except EngineError as error:
         return f"not at once: {error}"
-    return f"a job would be taken{who}"
+    return "a job would be taken" + ("" if user is None else f" of {user}, by the launcher")
+
+
+def refusal(settings: SlurmSettings, commands: Runner, user: str | None) -> str | None:
+    """Why Slurm would refuse a job of that user for good, or until an administrator let it in;
+    `user` None: of our own. Where no node is free for it, that is no refusal."""
+    try:
+        _test(settings, commands, user)
+    except (InvalidSpec, NotAdmitted) as error:
+        return None if NO_NODE in str(error).lower() else str(error)
+    except EngineError:
+        return None
+    return None
+
+
+def _test(settings: SlurmSettings, commands: Runner, user: str | None) -> None:
+    words: tuple[str, ...] = ("sbatch", "--test-only")
+    if user is not None:
+        assert settings.launcher is not None
+        words = (SUDO, "-n", settings.launcher, "test", user)
+    commands.run(*words, stdin=_job(settings))
 
 
 def _job(settings: SlurmSettings) -> str:
@@ -121,20 +141,15 @@ def _behind_fences(settings: SlurmSettings, commands: Commands, why: str) -> str
     raise Bad(f"behind the fence {found[-1]} sbatch refuses it: correct the options ({why})")
 
 
-def _words(settings: SlurmSettings) -> tuple[tuple[str, ...], str]:
-    """What tries a job, and of whom."""
+def _member(settings: SlurmSettings) -> str | None:
+    """Of whom a job is tried: the first of the launcher's group; None: our own."""
     if settings.launcher is None or os.geteuid() == 0:
-        return ("sbatch", "--test-only"), ""
-    given = read_conf(Path(settings.launcher))
-    group = given.get("group", "")
-    try:
-        members = [name for name in grp.getgrnam(group).gr_mem if name != "root"]
-    except KeyError:
-        members = []
-    if not members:
+        return None
+    group = read_conf(Path(settings.launcher)).get("group", "")
+    users = members(group)
+    if not users:
         raise Bad(f"nobody is in the group {group!r}: usermod -aG {group} USER, for each user")
-    user = members[0]
-    return (SUDO, "-n", settings.launcher, "test", user), f" of {user}, by the launcher"
+    return users[0]
 
 
 def read_conf(launcher: Path) -> dict[str, str]:

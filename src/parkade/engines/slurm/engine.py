@@ -8,7 +8,6 @@ reached, nothing is told and nothing is decided.
 import asyncio
 import logging
 import os
-import shlex
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +20,11 @@ import msgspec
 from parkade.engines.local import (
     accounts,
     containers,
-    environment,
     leases,
     output,
     processes,
     records,
     seats,
-    spawn,
 )
 from parkade.engines.local import validation as rules
 from parkade.engines.local.clocks import monotonic_us
@@ -41,8 +38,10 @@ from parkade.engines.slurm import (
     homes,
     naming,
     owners,
+    planning,
     probing,
     recalling,
+    rendering,
     signals,
     standing_in,
     troubles,
@@ -116,6 +115,7 @@ class SlurmEngine:
         self.recalled = self.homes.data / recalling.FILE
         self.heard_shared = self.homes.data / hearing.FILE
         self._capabilities: Capabilities | None = None
+        self._blind_us: int | None = None
         self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix=f"slurm-{pool}")
 
     def capabilities(self) -> Capabilities:
@@ -151,19 +151,7 @@ class SlurmEngine:
         self.validate(attempt)
         home, launch = self.homes.home(attempt), self._plan(attempt, [])
         text = self.submitting.script(attempt, home, self.watching.nodes(NODES_KEPT_US), 1)
-        gang = launch.member
-        assert gang is not None
-        lines = [
-            f"# user: {launch.account.name}",
-            f"# workdir: {environment.at_home(attempt.workdir, launch.account.home)}",
-            f"# env_file: {attempt.env_file or 'none'} (read on the node as the user, never shown)",
-            f"# the step: {shlex.join(launch.step or ('srun',))}",
-            f"# each rank: {spawn.rank_words(launch, attempt.command)!r}",
-        ]
-        lines += [f"#   {key}={value}" for key, value in sorted(environment.base(launch).items())]
-        for rank, (seat, address) in enumerate(zip(gang.seats, gang.addresses, strict=True)):
-            lines.append(f"# rank {rank} on {seat.node} ({address}) with {seat.gpus} GPUs")
-        return text + "\n".join(lines) + "\n"
+        return text + rendering.each_rank(launch)
 
     async def launch(self, attempt: DesiredAttempt) -> None:
         """Returns once Slurm has acknowledged the job, or at once where it is known or is to leave.
@@ -192,7 +180,9 @@ class SlurmEngine:
             found = await self._in_thread(self.watching.look)
         except EngineError as error:
             logger.warning("pool %s is not seen: %s", self.pool, error)
-            return troubles.unseen(self.pool, at_us, error)
+            self._blind_us = at_us if self._blind_us is None else self._blind_us
+            return troubles.unseen(self.pool, at_us, error, since_us=self._blind_us)
+        self._blind_us = None
         return Observation(
             pool=self.pool,
             at_us=at_us,
@@ -201,6 +191,7 @@ class SlurmEngine:
             troubles=troubles.of_pool(
                 self.fencing.fence.refused,
                 self.submitting.refused.copy(),
+                self.watching.waiting,
                 notes=self.fencing.notes(),
             ),
         )
@@ -338,7 +329,7 @@ class SlurmEngine:
             home = self.homes.find(attempt.attempt)
             if home is None:
                 live = self.watching.live({seat.node for seat in attempt.ranks})
-                self._check_seats(attempt, live)
+                planning.check_seats(attempt, live, self.nodes)
                 launch = self._plan(attempt, live)
                 return self.homes.add(launch), launch
             known = records.read_launch(home)
@@ -346,20 +337,6 @@ class SlurmEngine:
                 raise Conflict(f"attempt {attempt.attempt} is known, but {home} is unreadable")
             check_same(known.attempt, attempt)
             return home, known
-
-    def _check_seats(self, attempt: DesiredAttempt, live: Sequence[Launch]) -> None:
-        """Raises Transient while our own attempts hold what it needs. Jobs of others may hold more:
-        then Slurm lets it wait."""
-        left = {node.node: node.gpus for node in self.nodes}
-        for seat in [seat for one in live for seat in one.attempt.ranks]:
-            left[seat.node] = left.get(seat.node, 0) - seat.gpus
-        for seat in attempt.ranks:
-            left[seat.node] -= seat.gpus
-            if left[seat.node] < 0:
-                raise Transient(
-                    f"node {seat.node} has too few free GPUs for attempt {attempt.attempt}; "
-                    f"launch again once others were released"
-                )
 
     def _plan(self, attempt: DesiredAttempt, live: Sequence[Launch]) -> Launch:
         account, is_other_user = self._account(attempt)

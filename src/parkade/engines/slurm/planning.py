@@ -1,16 +1,19 @@
-"""Decides how an attempt's seats become a job: its parts, their nodes, processors and memory. Pure.
+"""Decides how an attempt's seats become a job: whether they are free, its parts, their nodes,
+processors and memory. Pure.
 
 Slurm gives each node of a job the same number of GPUs. A gang that asks for different numbers is
 a heterogeneous job, one part for each number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from parkade.core.fleet.seat import Seat
+from parkade.engines.local.records import Launch
 from parkade.engines.slurm.answers import Node
 from parkade.engines.slurm.settings import SlurmSettings
+from parkade.ports import DesiredAttempt, NodeShape, Transient
 
 CPUS_WITHOUT_GPU = 1
 MEMORY_WITHOUT_GPU_MB = 1_000
@@ -23,6 +26,23 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     gpus: int
     cpus: int
     memory_mb: int
+
+
+def check_seats(
+    attempt: DesiredAttempt, live: Iterable[Launch], nodes: Iterable[NodeShape]
+) -> None:
+    """Raises Transient while our own attempts hold what it needs. Jobs of others may hold more:
+    then Slurm lets it wait. `live`: attempts of ours whose seats are not free."""
+    left = {node.node: node.gpus for node in nodes}
+    for seat in [seat for one in live for seat in one.attempt.ranks]:
+        left[seat.node] = left.get(seat.node, 0) - seat.gpus
+    for seat in attempt.ranks:
+        left[seat.node] -= seat.gpus
+        if left[seat.node] < 0:
+            raise Transient(
+                f"node {seat.node} has too few free GPUs for attempt {attempt.attempt}; "
+                f"launch again once others were released"
+            )
 
 
 def parts(

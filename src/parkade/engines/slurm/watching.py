@@ -20,7 +20,7 @@ from parkade.core.workloads.life import Cause
 from parkade.engines.local import records
 from parkade.engines.local.escalation import merge
 from parkade.engines.local.records import Launch
-from parkade.engines.slurm import answers, freed, homes, standing
+from parkade.engines.slurm import answers, freed, homes, standing, waiting
 from parkade.engines.slurm.answers import Job, Node
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.homes import Homes
@@ -66,6 +66,8 @@ class Watching:
         self._is_blind = False
         self._back_us: int | None = None
         self.others: tuple[Job, ...] = ()
+        self.waiting: dict[str, str] = {}
+        """Why jobs of attempts wait in Slurm, by attempt, as of the last look."""
 
     def nodes(self, kept_us: int) -> Mapping[str, Node]:
         """All nodes, as Slurm said at most that long ago, or as it said last where it does not
@@ -114,7 +116,9 @@ class Watching:
             if was_blind:
                 self._back_us = self._looked_us
             by_nonce = marked(jobs)
-            found = [self._see(one, by_nonce) for one in self._attempts.values()]
+            waits: dict[str, str] = {}
+            found = [self._see(one, by_nonce, waits) for one in self._attempts.values()]
+            self.waiting = waits
             self.others = self._not_ours(jobs, by_nonce)
             seen = (*self._ended.values(), *found)
             is_complete = len(names) == len(seen)
@@ -177,13 +181,18 @@ class Watching:
         )
 
     def _see(
-        self, attempt: Attempt, by_nonce: Mapping[str, list[tuple[Job, ...]]]
+        self,
+        attempt: Attempt,
+        by_nonce: Mapping[str, list[tuple[Job, ...]]],
+        waits: dict[str, str],
     ) -> ObservedAttempt:
         attempt.look()
         own = ours(by_nonce, attempt.nonces, uid=attempt.launch.account.uid)
         parts, others = standing.choose(own, attempt.claimed)
         self._cancel(attempt, others)
         now_us = self.clock.now_us()
+        if parts and (says := waiting.words(parts[0], now_us)) is not None:
+            waits[attempt.home.name] = says
         facts = Facts(
             parts=parts,
             is_claimed=attempt.claimed is not None,
