@@ -53,8 +53,8 @@ MOST_PAUSE_US = 30_000_000
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the fence beyond what Slurm says, by the controller's clock. `since_us`:
-    when an agent on this folder first had it; `ends_us`: as an agent set it last; `before_us`: as it
-    was until then; 0: never."""
+    when an agent on this folder first had it; `ends_us`: as an agent set it last; `before_us`: the
+    end until then; 0: never."""
 
     version: int = 1
     since_us: int = 0
