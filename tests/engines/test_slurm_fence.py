@@ -76,6 +76,24 @@ def test_a_step_of_the_controllers_clock_recalls_nobody(beside: Beside, step_s: 
     assert LAPSE_S - 60 <= beside.slurm.ends_in_s(NAME) <= LAPSE_S
 
 
+def test_a_controller_that_forgot_the_last_putting_off_recalls_nobody(beside: Beside) -> None:
+    """A controller that is killed may not have saved the last change."""
+    for _ in range(3):
+        saved = beside.slurm.reservations[NAME]["EndTime"]
+        beside.pass_s(31)
+        beside.look()
+        assert beside.slurm.ends_in_s(NAME) == LAPSE_S
+        for _ in range(2):
+            beside.slurm.reservations[NAME]["EndTime"] = saved
+            beside.pass_s(1)
+            beside.fencing = beside.restarted()
+            assert beside.look().fence_stands and beside.fencing.recalled_us is None
+            assert beside.slurm.ends_in_s(NAME) == LAPSE_S
+    release(beside, 120)
+    assert not beside.look().fence_stands
+    assert beside.fencing.recalled_us == ends_us(beside)
+
+
 def test_an_end_that_a_person_brought_forward_is_not_put_off(beside: Beside) -> None:
     release(beside, 120)
     for _ in range(11):

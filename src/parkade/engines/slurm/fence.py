@@ -9,6 +9,7 @@ says only how long ago that was. So no step of any clock looks like a person's d
     the fence ends   what it means
     as kept          nothing happened; it is put off every `PUT_OFF_US`
     later            a person lengthened it; the next time it is put off by us again
+    as before that   the controller was killed before it saved our last change: we change it anew
     earlier          a person released it: it is not put off, the guests are told, and no guest is
                      seated in it until a new one stands
     (gone)           it ended, or a person deleted it before: a new one is made, and a deletion is
@@ -53,11 +54,13 @@ MOST_PAUSE_US = 30_000_000
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the fence beyond what Slurm says, by the controller's clock. `since_us`:
-    when an agent on this folder first had it; `ends_us`: as an agent set it last; 0: never."""
+    when an agent on this folder first had it; `ends_us`: as an agent set it last; `before_us`: the
+    end until then; 0: never."""
 
     version: int = 1
     since_us: int = 0
     ends_us: int = 0
+    before_us: int = 0
 
 
 class Fence:
@@ -123,20 +126,22 @@ class Fence:
             return
         if not self.kept.ends_us:
             # Of an agent whose folder was lost: how it ends is taken as that one's doing.
-            self._keep(since_us=self._clock_us(), ends_us=standing.ends_us)
-        if standing.ends_us < self.kept.ends_us:
+            self._keep(since_us=self._clock_us(), ends_us=standing.ends_us, before_us=0)
+        is_forgotten = 0 < standing.ends_us == self.kept.before_us
+        if standing.ends_us < self.kept.ends_us and not is_forgotten:
             self.recalled_us = self._released_us = standing.ends_us
             self.stands = False
             return
         self.recalled_us = self._released_us = None
         has_nodes = sorted(standing.nodes) == nodes
         changes = [] if has_nodes else [f"Nodes={','.join(nodes)}"]
-        ends_us = self._end_us(lapse_us) if self._is_due(lapse_us) else None
+        is_due = is_forgotten or self._is_due(lapse_us)
+        ends_us = self._end_us(lapse_us) if is_due else None
         if ends_us is not None:
             changes.append(f"EndTime={_date(ends_us)}")
         is_done = not changes or self._run("update", *changes, users=users)
         if is_done and ends_us is not None:
-            self._set(ends_us, lapse_us)
+            self._set(ends_us, lapse_us, before_us=standing.ends_us)
         self.stands = is_done or has_nodes
         if is_done:
             self.users.admit(users, standing.users)
@@ -180,7 +185,7 @@ class Fence:
         self.stands = self._create(nodes, users, ends_us)
         if self.stands:
             self._released_us = None
-            self._set(ends_us, lapse_us)
+            self._set(ends_us, lapse_us, before_us=self.kept.ends_us)
 
     def _create(self, nodes: Sequence[str], users: tuple[str, ...], ends_us: int) -> bool:
         """For all users; where Slurm does not take one of them for root alone, until the next look
@@ -205,12 +210,13 @@ class Fence:
     def _clock_us(self) -> int:
         return standing_reservation.clock_us(self.commands.run("scontrol", "show", "config"))
 
-    def _set(self, ends_us: int, lapse_us: int) -> None:
+    def _set(self, ends_us: int, lapse_us: int, *, before_us: int) -> None:
         self._put_off_us, self._lapse_us = self.steady(), lapse_us
-        self._keep(since_us=self.kept.since_us or ends_us - lapse_us, ends_us=ends_us)
+        since_us = self.kept.since_us or ends_us - lapse_us
+        self._keep(since_us=since_us, ends_us=ends_us, before_us=before_us)
 
-    def _keep(self, *, since_us: int, ends_us: int) -> None:
-        self.kept = Kept(since_us=since_us, ends_us=ends_us)
+    def _keep(self, *, since_us: int, ends_us: int, before_us: int) -> None:
+        self.kept = Kept(since_us=since_us, ends_us=ends_us, before_us=before_us)
         try:
             records.write(self._file, self.kept)
         except OSError as error:
