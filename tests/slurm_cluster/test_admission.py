@@ -179,9 +179,11 @@ def test_a_guest_whose_association_went_costs_the_fence_neither_its_end_nor_othe
     admin(cluster, "add", "user", town.bob, "account=parkade")
     bob = market.work_of(town.bob, SAVES, gpus=GPUS)
     market.wait_for(bob, "running")
-    admin(cluster, "delete", "user", town.bob, "account=parkade")
     market.served.ask("POST", f"/workloads/{bob}/cancel", {})
     market.wait_for(bob, "cancelled")
+    # Slurm deletes no association with a job.
+    until(lambda: not cluster.run("squeue", "-h", "-u", town.bob), market.said)
+    admin(cluster, "delete", "user", town.bob, "account=parkade")
 
     ann = market.work_of(town.ann, SAVES, gpus=GPUS)
     market.wait_for(ann, "running")

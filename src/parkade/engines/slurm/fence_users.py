@@ -1,4 +1,4 @@
-"""Who may use a fence: the users of guests, one by one where Slurm does not take them all.
+"""The users of a fence: those of guests, one by one where Slurm does not take them all.
 
 Slurm refuses every change of a reservation, of its end too, while one of its users lacks an
 association that it enforces, or is unknown to the machine; it does not say which. So where it
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 AGAIN_US = 60_000_000
 MOST_TRIED = 64
-MOST_TOLD = 5
+MOST_NAMED = 5
 
 
 def is_about_users(says: str) -> bool:
@@ -38,10 +38,10 @@ class FenceUsers:
         """What the operator is told of those who are left out."""
         if not self._left_out:
             return None
-        told = [f"{user} ({says})" for user, (_, says) in sorted(self._left_out.items())]
-        more = f" and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
+        named = [f"{user} ({says})" for user, (_, says) in sorted(self._left_out.items())]
+        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
         return (
-            f"Slurm refuses the fence to {', '.join(told[:MOST_TOLD])}{more}, so guests of theirs"
+            f"Slurm refuses the fence to {', '.join(named[:MOST_NAMED])}{more}, so guests of theirs"
             " do not start; an association may be missing (`sacctmgr add user`)"
         )
 
