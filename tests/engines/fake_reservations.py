@@ -23,6 +23,8 @@ class FakeSlurm:
         self.updated: list[tuple[str, str]] = []
         self.refuses: set[str] = set()
         self.refused = 0
+        self.lacking: set[str] = set()
+        """Users without an association; no reservation that has one of them is changed."""
 
     def run(self, *words: str, stdin: str = "", account: Account | None = None) -> bytes:
         """As `Commands.run`."""
@@ -37,7 +39,9 @@ class FakeSlurm:
                 self._end()
                 return "\n".join(self._line(name) for name in self.reservations).encode()
             case ("scontrol", "create", name, *rest):
-                self.reservations[name.partition("=")[2]] = self._said(rest)
+                said = self._said(rest)
+                self._check_users(said)
+                self.reservations[name.partition("=")[2]] = said
             case ("scontrol", "update", job, change) if job.startswith("JobId="):
                 self.updated.append((job, change))
             case ("scontrol", "update", name, *rest):
@@ -45,7 +49,8 @@ class FakeSlurm:
                 known = self.reservations.get(name.partition("=")[2])
                 if known is None:
                     raise Transient("The reservation is not there")
-                known |= self._said(rest)
+                self._check_users(said := known | self._said(rest))
+                known |= said
             case ("scontrol", "delete", name):
                 del self.reservations[name.partition("=")[2]]
             case ("scancel", job):
@@ -72,6 +77,10 @@ class FakeSlurm:
             seconds = int(ends.removeprefix("now+").removesuffix("seconds"))
             said["EndTime"] = _date(self.now_us + seconds * SECOND_US)
         return said
+
+    def _check_users(self, said: dict[str, str]) -> None:
+        if not self.lacking.isdisjoint(said["Users"].split(",")):
+            raise Transient("Invalid account or account/partition combination specified")
 
     def _end(self) -> None:
         ended = [name for name in self.reservations if self.ends_in_s(name) <= 0]

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from parkade.engines.slurm import standing
-from parkade.ports import Phase, RankExit, Seat
+from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.fencing import Fencing
+from parkade.engines.slurm.settings import SlurmSettings
+from parkade.ports import DesiredState, Phase, RankExit, Seat
 from tests.engines.slurm_place import GPUS, SlurmPlace, place_on
 from tests.engines.trial import (
     FOR_EVER,
@@ -102,6 +105,41 @@ def test_a_job_that_a_killed_controller_forgot_is_submitted_again_and_runs_once(
 
     monkeypatch.setattr(standing, "LOST_US", 6_000_000)
     run(body())
+
+
+def test_a_fence_whose_last_change_a_killed_controller_forgot_recalls_nobody(
+    cluster: Slurm, tmp_path: Path
+) -> None:
+    commands = Commands(SlurmSettings(conf=str(cluster.folder / "slurm.conf")))
+    fencing = Fencing("box", {"n0": GPUS, "n1": GPUS}, commands, tmp_path)
+
+    def look(lapse_s: int) -> str:
+        desired = DesiredState(
+            pool="box", epoch=1, installation=None, lineage=None, sequence=1, attempts=(),
+            fence_lapse_us=lapse_s * 1_000_000,
+        )  # fmt: skip
+        assert fencing.serve(desired, (), (), is_heard=True).fence_stands
+        assert fencing.recalled_us is None
+        return ends()
+
+    def ends() -> str:
+        said = cluster.run("scontrol", "show", "reservation", "parkade_box", "--oneliner")
+        return said.partition("EndTime=")[2].partition(" ")[0]
+
+    before = look(600)
+    cluster.controller.stop()  # It saves all at its end.
+    cluster.start_controller()
+    saved = (cluster.folder / "state" / "resv_state").read_bytes()
+    try:
+        after = look(700)
+        cluster.stop_controller()
+        for name in ("resv_state", "resv_state.old"):
+            (cluster.folder / "state" / name).write_bytes(saved)
+        cluster.start_controller()
+        assert ends() == before < after
+        assert look(700) >= after
+    finally:
+        cluster.run("scontrol", "delete", "ReservationName=parkade_box")
 
 
 def test_work_that_ends_while_no_controller_answers_is_billed_to_when_it_ended(

@@ -12,6 +12,7 @@ from parkade.engines.slurm.owners import parse_rules
 from parkade.ports import DesiredState, GivenNodes, OwnerReport
 from tests.engines.fake_reservations import SECOND_US, FakeSlurm
 from tests.engines.test_slurm_owners import job as queued
+from tests.engines.trial import attempt_of
 
 NODES = {"n1": 4, "n2": 4}
 NAME = "parkade_box"
@@ -73,6 +74,24 @@ def test_a_step_of_the_controllers_clock_recalls_nobody(beside: Beside, step_s: 
         assert beside.fencing.recalled_us is None
         beside.pass_s(5)
     assert LAPSE_S - 60 <= beside.slurm.ends_in_s(NAME) <= LAPSE_S
+
+
+def test_a_controller_that_forgot_the_last_putting_off_recalls_nobody(beside: Beside) -> None:
+    """A controller that is killed may not have saved the last change."""
+    for _ in range(3):
+        saved = beside.slurm.reservations[NAME]["EndTime"]
+        beside.pass_s(31)
+        beside.look()
+        assert beside.slurm.ends_in_s(NAME) == LAPSE_S
+        for _ in range(2):
+            beside.slurm.reservations[NAME]["EndTime"] = saved
+            beside.pass_s(1)
+            beside.fencing = beside.restarted()
+            assert beside.look().fence_stands and beside.fencing.recalled_us is None
+            assert beside.slurm.ends_in_s(NAME) == LAPSE_S
+    release(beside, 120)
+    assert not beside.look().fence_stands
+    assert beside.fencing.recalled_us == ends_us(beside)
 
 
 def test_an_end_that_a_person_brought_forward_is_not_put_off(beside: Beside) -> None:
@@ -147,7 +166,7 @@ def test_a_refused_fence_is_told_and_asked_for_again_after_longer_and_longer_pau
 def test_a_fence_that_a_person_deletes_is_made_anew_and_told_for_a_while(
     beside: Beside, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert beside.fencing.notes() == (None, None, None)
+    assert beside.fencing.notes() == (None,) * 4
     del beside.slurm.reservations[NAME]
     assert beside.look().fence_stands
     (said, *_) = beside.fencing.notes()
@@ -155,7 +174,7 @@ def test_a_fence_that_a_person_deletes_is_made_anew_and_told_for_a_while(
     assert said in caplog.text
     assert beside.look().fence_stands and caplog.text.count("deleted") == 1
     beside.pass_s(600)
-    assert beside.fencing.notes() == (None, None, None)
+    assert beside.fencing.notes() == (None,) * 4
 
 
 def test_a_fence_that_ends_or_that_we_open_was_not_deleted(beside: Beside) -> None:
@@ -163,11 +182,11 @@ def test_a_fence_that_ends_or_that_we_open_was_not_deleted(beside: Beside) -> No
     beside.look()
     beside.pass_s(21)
     beside.look()
-    assert beside.look().fence_stands and beside.fencing.notes() == (None, None, None)
+    assert beside.look().fence_stands and beside.fencing.notes() == (None,) * 4
     beside.look(lapse_s=None)
     assert NAME not in beside.slurm.reservations
     beside.look()
-    assert beside.look().fence_stands and beside.fencing.notes() == (None, None, None)
+    assert beside.look().fence_stands and beside.fencing.notes() == (None,) * 4
 
 
 def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
@@ -178,10 +197,10 @@ def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
     beside.look(*others)
     beside.pass_s(29)
     beside.look(*others)
-    assert beside.fencing.notes() == (None, None, None)
+    assert beside.fencing.notes() == (None,) * 4
     beside.pass_s(1)
     beside.look(*others)
-    (_, said, _) = beside.fencing.notes()
+    (_, _, said, _) = beside.fencing.notes()
     assert said == (
         "jobs that wait outside the fence: 17 of eve (account stray), which no rule of owners fits:"
         " ReqNodeNotAvail,_May_be_reserved"
@@ -189,7 +208,7 @@ def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
     beside.look(*others)
     assert caplog.text.count("17 of eve") == 1, "logged once"
     beside.look(others[1])
-    assert beside.fencing.notes() == (None, None, None)
+    assert beside.fencing.notes() == (None,) * 4
 
 
 def test_an_owners_job_without_room_is_named_once_it_has_waited(beside: Beside) -> None:
@@ -198,7 +217,7 @@ def test_an_owners_job_without_room_is_named_once_it_has_waited(beside: Beside) 
     for _ in range(2):
         beside.fencing.serve(beside.desired(), [big], rules, is_heard=True)
         beside.pass_s(30)
-    (_, said, _) = beside.fencing.notes()
+    (_, _, said, _) = beside.fencing.notes()
     assert said == (
         "jobs that wait outside the fence: 25 of eve: reservation acme has not 6 nodes left for it"
     )
@@ -296,3 +315,50 @@ def job(number: int, **keys: Any) -> Job:
     """A job of `eve` that runs on `n1`, in the fence."""
     made = queued(number, state="RUNNING", on=("n1",), reservation=NAME)
     return msgspec.structs.replace(made, **keys)
+
+
+def with_guests(beside: Beside, *users: str) -> OwnerReport:
+    """A look while these have guests."""
+    guests = tuple(attempt_of("true", unix_user=user) for user in users)
+    desired = msgspec.structs.replace(beside.desired(), attempts=guests)
+    return beside.fencing.serve(desired, (), (), is_heard=True)
+
+
+def let_in(beside: Beside) -> set[str]:
+    return set(beside.slurm.reservations[NAME]["Users"].split(","))
+
+
+def test_a_user_whom_slurm_refuses_costs_the_fence_neither_its_end_nor_the_others(
+    beside: Beside,
+) -> None:
+    with_guests(beside, "cat")
+    assert "cat" in let_in(beside)
+    beside.slurm.lacking.add("cat")
+    for _ in range(40):
+        beside.pass_s(10)
+        assert with_guests(beside, "bob", "cat").fence_stands
+    assert beside.slurm.ends_in_s(NAME) >= LAPSE_S - 60
+    assert "bob" in let_in(beside) and "cat" not in let_in(beside)
+    told = beside.fencing.notes()[1]
+    assert told is not None and "refuses the fence to cat (Invalid account" in told
+    beside.slurm.lacking.clear()
+    beside.pass_s(61)
+    with_guests(beside, "bob", "cat")
+    assert {"bob", "cat"} <= let_in(beside) and beside.fencing.notes()[1] is None
+
+
+def test_a_user_who_left_slurm_and_has_no_guest_leaves_the_fence(beside: Beside) -> None:
+    with_guests(beside, "cat")
+    beside.slurm.lacking.add("cat")
+    beside.pass_s(60)
+    assert with_guests(beside, "bob").fence_stands
+    assert "bob" in let_in(beside) and "cat" not in let_in(beside)
+    assert beside.slurm.ends_in_s(NAME) == LAPSE_S and beside.fencing.notes()[1] is None
+
+
+def test_a_fence_is_made_though_slurm_refuses_one_of_its_users(tmp_path: Path) -> None:
+    beside = Beside(tmp_path)
+    beside.slurm.lacking.add("cat")
+    assert with_guests(beside, "bob", "cat").fence_stands
+    with_guests(beside, "bob", "cat")
+    assert "bob" in let_in(beside) and "cat" not in let_in(beside)

@@ -1,5 +1,6 @@
 """What is proposed of a Slurm cluster: files that the server takes as they are. No cluster here."""
 
+import getpass
 from typing import Any
 
 import msgspec
@@ -74,6 +75,16 @@ def test_nodes_accounts_and_what_accounts_hold_become_a_pool_orgs_and_reservatio
     said = "\n".join(made.says)
     assert "waits for ever (ReqNodeNotAvail)" in said and "free (2 jobs in 7 days)" in said
     assert "left out: account 'LAB'" in said and "left out: account 'weird=x'" in said
+
+
+def test_the_agent_is_let_into_the_account_and_never_into_the_launchers_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(getpass, "getuser", lambda: "bob")
+    script = propose(find(Answering()), pool="box", site="here").files["join.sh"]
+    assert "# sacctmgr -i add user bob account=parkade" in script
+    assert "# usermod -aG parkade-users ann_lee" in script
+    assert "parkade-users bob" not in script
 
 
 def test_guests_run_in_an_account_of_their_own_into_which_administrators_let_them() -> None:

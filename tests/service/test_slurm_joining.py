@@ -114,9 +114,13 @@ def joined(cluster: Slurm, tmp_path: Path) -> Iterator[Served]:
             agent.terminate()
             agent.wait(PATIENCE_S)
             cluster.run("scancel", "--user=root")
-            if "parkade_box" in cluster.run("scontrol", "show", "reservation"):
-                cluster.run("scontrol", "delete", "ReservationName=parkade_box")
+            delete_fence(cluster)
             until(cluster.is_idle, cluster.log)
+
+
+def delete_fence(cluster: Slurm) -> None:
+    if "parkade_box" in cluster.run("scontrol", "show", "reservation"):
+        cluster.run("scontrol", "delete", "ReservationName=parkade_box")
 
 
 def test_what_join_proposes_opens_a_pool_that_lends_and_stops_lending(
@@ -223,6 +227,7 @@ def test_the_doctor_says_what_to_do_where_no_controller_answers(
         assert "start slurmctld" in done.stdout and len(done.stdout.splitlines()) == 2
     finally:
         cluster.start_controller()
+        delete_fence(cluster)  # The killed controller may not have saved that it was deleted.
 
 
 def test_a_report_comes_at_the_end_of_each_span(cluster: Slurm, tmp_path: Path) -> None:

@@ -29,6 +29,14 @@ def admin(cluster: Slurm, *words: str) -> None:
     cluster.run("sh", "-c", 'sacctmgr -i "$@" || :', "sh", *words)
 
 
+def fence_end(cluster: Slurm) -> str:
+    """As Slurm writes the date; the later, the greater."""
+    told = cluster.run("sh", "-c", "scontrol show reservation --oneliner || :")
+    ends = [it for it in told.split() if it.startswith("EndTime=")]
+    assert ends, "the fence fell"
+    return ends[0]
+
+
 class GuestsMarket(UsersMarket):
     """Its agent has an account for guests, and a rule of owners."""
 
@@ -159,3 +167,33 @@ def test_a_guest_uses_up_no_owners_limit_and_one_at_a_limit_of_its_own_account_w
     market.wait_for(pair, "running")
     market.served.ask("POST", f"/workloads/{pair}/cancel", {})
     market.wait_for(pair, "cancelled")
+
+
+@pytest.mark.timeout(1200)
+def test_a_guest_whose_association_went_costs_the_fence_neither_its_end_nor_other_guests(
+    cluster: Slurm, market: GuestsMarket, town: Town
+) -> None:
+    """Slurm refuses each change of a reservation one of whose users has no association."""
+    market.fence()
+    market.lend(3)
+    admin(cluster, "add", "user", town.bob, "account=parkade")
+    bob = market.work_of(town.bob, SAVES, gpus=GPUS)
+    market.wait_for(bob, "running")
+    market.served.ask("POST", f"/workloads/{bob}/cancel", {})
+    market.wait_for(bob, "cancelled")
+    # Slurm deletes no association with a job.
+    until(lambda: not cluster.run("squeue", "-h", "-u", town.bob), market.said)
+    admin(cluster, "delete", "user", town.bob, "account=parkade")
+
+    ann = market.work_of(town.ann, SAVES, gpus=GPUS)
+    market.wait_for(ann, "running")
+    before = fence_end(cluster)
+    until(lambda: fence_end(cluster) > before, market.said)
+    again = market.work_of(town.bob, SAVES, gpus=GPUS)
+    until(lambda: f"refuses the fence to {town.bob}" in market.pool_says(), market.said)
+    later = fence_end(cluster)
+    until(lambda: fence_end(cluster) > later, market.said)
+    assert market.seen(ann)["phase"] == "running" and market.seen(again)["failures"] == 0
+    for each in (ann, again):
+        market.served.ask("POST", f"/workloads/{each}/cancel", {})
+        market.wait_for(each, "cancelled")

@@ -63,7 +63,13 @@ TABLE = (
         "markets that do not clear until a restart",
         "above 0",
     ),
-    Row("parkade_silent_pools", "gauge", (), "pools whose agent is silent", "above 0"),
+    Row(
+        "parkade_silent_pools",
+        "gauge",
+        (),
+        "pools that are not seen: the agent is silent, or its engine does not answer it",
+        "above 0",
+    ),
     Row(
         "parkade_refusing_pools",
         "gauge",
@@ -149,8 +155,8 @@ TABLE = (
         "parkade_preemptions",
         "counter",
         ("market", "cause"),
-        "attempts that had to leave while their workload goes on: `outbid`, `reclaimed`, and, of"
-        " moves, `moved`, `resized`, `healed`",
+        "attempts that had to leave while their workload goes on: `outbid`, `below_floor`,"
+        " `reclaimed`, `budget`, `operator`, `lapsed` and, of moves, `moved`, `resized`, `healed`",
     ),
     Row(
         "parkade_owner_waits",

@@ -199,7 +199,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         after_ok=_names_in(spec, Condition.AFTER_OK),
         after_not_ok=_names_in(spec, Condition.AFTER_NOT_OK),
         after_any=_names_in(spec, Condition.AFTER_ANY),
-        limit_price=amount_or_none(spec.spot_limit_micros or spec.limit_price_micros),
+        limit_price=amount_or_none(spec.bid_limit_micros),
         max_spend=amount_or_none(spec.max_spend_micros),
         checkpoint=_wire_checkpoint(spec.checkpoint),
         priority=spec.priority,

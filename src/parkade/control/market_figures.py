@@ -1,8 +1,8 @@
 """What is told of the market in numbers: counted as events are committed, gauged now and then.
 
-`follow`, `refresh` and `took` are for the writer's thread; `figures` is an immutable value that any
-thread may read, at most `EVERY_US` old while anything changes. Counts begin anew with the process,
-as counters of Prometheus may. Nothing here names a customer.
+`follow`, `refresh`, `commits` and `clearings` are for the writer's thread; `figures` is an
+immutable value that any thread may read, at most `EVERY_US` old while anything changes. Counts
+begin anew with the process, as counters of Prometheus may. Nothing here names a customer.
 """
 
 from typing import TypeVar
@@ -15,6 +15,7 @@ from parkade.core.leasing.lent_now import lent_now
 from parkade.core.reservations.reservation import Waits
 from parkade.core.state import events
 from parkade.core.state.world import World
+from parkade.core.steps.notices import FINAL_CAUSES
 from parkade.core.units import indexes
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Cause, Phase
@@ -23,9 +24,7 @@ from parkade.core.workloads.spec import CapacityKind
 _Key = TypeVar("_Key")
 
 EVERY_US = 5 * SECOND_US
-PREEMPTIONS = tuple(
-    cause for cause in Cause if cause not in (Cause.CANCELLED, Cause.EXPIRED, Cause.NOT_STARTED)
-)
+PREEMPTIONS = tuple(it for it in Cause if it not in FINAL_CAUSES | {Cause.NOT_STARTED})
 """Causes that send a workload away while it has not ended by its own or its user's doing."""
 
 BUCKETS_US = (1_000, 5_000, 10_000, 50_000, 100_000, 500_000, SECOND_US, 5 * SECOND_US)
@@ -91,7 +90,7 @@ class MarketFigures:
         self._waits = {name: it.waits for name, it in world.records.reservations.items()}
         self._refreshed_us = 0
         self._is_changed = True
-        self.refresh(world, now_us=world.records.now_us, steady_us=EVERY_US)
+        self.refresh(world, steady_us=EVERY_US)
 
     def follow(self, world: World, committed: Committed) -> None:
         """Counts what was committed."""
@@ -144,7 +143,7 @@ class MarketFigures:
         longest_us = waits.longest_us if is_longest else waited_us // times
         _add(self.late, market, int(longest_us > allowed_us))
 
-    def refresh(self, world: World, *, now_us: int, steady_us: int) -> None:
+    def refresh(self, world: World, *, steady_us: int) -> None:
         """New gauges, where something changed and the last are old. Cost grows with the nodes, what
         is on them, and the workloads that live."""
         if not self._is_changed or steady_us - self._refreshed_us < EVERY_US:
@@ -154,7 +153,7 @@ class MarketFigures:
         known = records.reservations
         self._waits = {name: it for name, it in self._waits.items() if name in known}
         phases = _phases(world)
-        gpus = _gpus(world, now_us)
+        gpus = _gpus(world)
         self.figures = Figures(
             markets={
                 name: MarketGauges(
@@ -184,7 +183,7 @@ def _phases(world: World) -> dict[str, dict[Phase, int]]:
     return found
 
 
-def _gpus(world: World, now_us: int) -> dict[str, dict[str, int]]:
+def _gpus(world: World) -> dict[str, dict[str, int]]:
     """By market, its GPUs by what they do."""
     records = world.records
     found = {name: dict.fromkeys(USES, 0) for name in records.markets}
@@ -197,9 +196,9 @@ def _gpus(world: World, now_us: int) -> dict[str, dict[str, int]]:
             uses[use] += gpus
             uses["idle"] -= gpus
         uses["idle"] += node.gpus
-    for name, lent in lent_now(world, records.reservations.values(), now_us).items():
+    for name, lent in lent_now(world, records.reservations.values()).items():
         uses = found[records.reservations[name].market]
-        gpus = min(lent.gpus or 0, uses["spot"])
+        gpus = min(lent.gpus, uses["spot"])
         uses["lent"] += gpus
         uses["spot"] -= gpus
     return found

@@ -169,7 +169,7 @@ class Writer:
         self._snapshots.follow(cycle.world, cycle.sequence, now_us)
         steady_us = self._clock.steady_us()
         self.healing.refresh(cycle.world, now_us=now_us, steady_us=steady_us)
-        self.market.refresh(cycle.world, now_us=now_us, steady_us=steady_us)
+        self.market.refresh(cycle.world, steady_us=steady_us)
         return Turn(outcomes=outcomes, idle_us=self._idle_us(now_us))
 
     def present_us(self) -> int:

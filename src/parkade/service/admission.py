@@ -3,6 +3,7 @@
 It words what Slurm's administrator and root have to do, for what `agent join` proposes.
 """
 
+import getpass
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,8 +39,7 @@ def admission(settings: SlurmSettings, found: Found) -> Admission:
         given = {}
     if "group" not in given:
         return Admission(account=account, group=GROUP, outside=None)
-    users = {name for it in found.accounts for name in it.users if is_person(name)}
-    lacking = admitting.outside(given["group"], users)
+    lacking = admitting.outside(given["group"], set(_users(found)) - {getpass.getuser()})
     return Admission(account=account, group=given["group"], outside=lacking)
 
 
@@ -48,15 +48,24 @@ def admits_by(found: Found, admission: Admission) -> Iterator[str]:
     Slurm has no accounts."""
     if not found.accounts:
         return
-    users = sorted({user for it in found.accounts for user in it.users if is_person(user)})
+    users, agent = _users(found), getpass.getuser()
     own = [it for it in found.accounts if it.account == admission.account]
-    lacking = [user for user in users if not own or user not in own[0].users]
+    there = own[0].users if own else ()
+    wanted = sorted({*users, agent}) if is_person(agent) else users
+    lacking = [user for user in wanted if user not in there]
     name = shlex.quote(admission.account)
     yield "# Guests run in an account of their own, for in an owner's they would use up its limit."
-    yield "# An administrator of Slurm lets in their Unix users, and the agent's own:"
+    if lacking or not own:
+        yield "# An administrator of Slurm lets in their Unix users, and the agent's own:"
     if not own:
         yield f"# sacctmgr -i add account {name}"
     yield from (f"# sacctmgr -i add user {user} account={name}" for user in lacking)
-    yield "# Where the agent has the launcher, root adds those whose workloads may run:"
     outside = users if admission.outside is None else admission.outside
+    outside = [user for user in outside if user != agent]
+    if outside:
+        yield "# Where the agent has the launcher, root adds those whose workloads may run:"
     yield from (f"# usermod -aG {admission.group} {user}" for user in outside)
+
+
+def _users(found: Found) -> list[str]:
+    return sorted({user for it in found.accounts for user in it.users if is_person(user)})

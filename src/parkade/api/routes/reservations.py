@@ -11,7 +11,7 @@ from parkade.api.views import reservations as views
 from parkade.api.views.reservation_changes import Change, planned
 from parkade.control.answers import Decided
 from parkade.core.kernel.decide import decide
-from parkade.core.leasing.lent_now import lent_now
+from parkade.core.leasing.lent_now import accrued_now, lent_now
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -74,13 +74,14 @@ async def list_reservations(context: Authenticated) -> wire.Reservations:
         seen = [
             each for each in world.records.reservations.values() if context.viewer.may_see(each.org)
         ]
-        lent = lent_now(world, seen, now_us)
+        lent, accrued = lent_now(world, seen), accrued_now(world, seen, now_us)
         return wire.Reservations(
             reservations=tuple(
                 views.reservation(
                     views.as_charged(world, each),
                     nodes_used=used.get(each.reservation, 0),
                     lent=lent.get(each.reservation),
+                    accrued_micros=accrued.get(each.reservation, 0),
                 )
                 for each in seen
             )
@@ -298,8 +299,13 @@ def _shown(
     context: RequestContext, world: World, found: Reservation, now_us: int
 ) -> wire.Reservation:
     used = _used(context, world).get(found.reservation, 0)
-    lent = lent_now(world, (found,), now_us).get(found.reservation)
-    return views.reservation(views.as_charged(world, found), nodes_used=used, lent=lent)
+    name = found.reservation
+    return views.reservation(
+        views.as_charged(world, found),
+        nodes_used=used,
+        lent=lent_now(world, (found,)).get(name),
+        accrued_micros=accrued_now(world, (found,), now_us).get(name, 0),
+    )
 
 
 def _used(context: RequestContext, world: World) -> dict[str, int]:

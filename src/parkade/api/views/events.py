@@ -348,7 +348,7 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             ends = format_instant(instant(ends_us))
             return f"{name}: on-demand from now on, for its deadline", {"must_end": ends}
         case events.EntryTaken(workload=name, capacity=capacity):
-            return f"{name}: asks for {capacity} now", {"capacity": str(capacity)}
+            return f"{name}: its capacity is {capacity} now", {"capacity": str(capacity)}
         case events.MembersOpened(workload=name, members=some):
             return f"{name}[{written(some)}]: opened", {"members": written(some)}
         case events.MembersEnded(workload=name, members=some, phase=phase, why=why):

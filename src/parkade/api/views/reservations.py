@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from datetime import timedelta
-from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -28,11 +27,12 @@ def as_charged(world: World, reservation: Reservation) -> Reservation:
 
 
 def reservation(
-    reservation: Reservation, *, nodes_used: int, lent: Lent | None = None
+    reservation: Reservation, *, nodes_used: int, lent: Lent | None = None, accrued_micros: int = 0
 ) -> wire.Reservation:
-    """A reservation; `lent`: what it lends now."""
+    """A reservation; `lent`: what it lends now; `accrued_micros`: earned and not paid yet."""
     lending = reservation.lending
     has_paid = reservation.paid_until_us > reservation.window.start_us
+    is_told = reservation.paid_micros is not None
     return wire.Reservation(
         reservation=reservation.reservation,
         org=reservation.org,
@@ -47,22 +47,16 @@ def reservation(
         rate=amount(reservation.rate_micros),
         paid_until=instant_or_none(reservation.paid_until_us) if has_paid else None,
         paid=amount_or_none(reservation.paid_micros),
-        earned=None if reservation.paid_micros is None else amount(reservation.earned_micros),
-        accrued=_accrued(reservation, lent),
+        earned=amount(reservation.earned_micros) if is_told else None,
+        accrued=amount(accrued_micros) if is_told else None,
         earns_at_most=amount_or_none(reservation.earns_at_most_micros),
         lending=lending and wire.Lending(floor=amount(lending.floor_micros), keep=lending.keep),
         lent_gpus=None if lent is None else lent.gpus,
-        earns_per_hour=None if lent is None else amount_or_none(lent.micros_per_hour),
+        earns_per_hour=None if lent is None else amount(lent.micros_per_hour),
         nodes_used=nodes_used,
         waits=_waits(reservation.waits),
         cost=reservation_cost(reservation),
     )
-
-
-def _accrued(reservation: Reservation, lent: Lent | None) -> Decimal | None:
-    if reservation.paid_micros is None:
-        return None
-    return amount(0 if lent is None else lent.accrued_micros)
 
 
 def plan(world: World, reservation: Reservation) -> wire.ReservationPlan:

@@ -115,7 +115,7 @@ def workload(known: Known) -> wire.Workload:
         gpus=spec.gpus,
         capacity=str(spec.capacity),
         capacity_list=tuple(str(it) for it in spec.entries),
-        limit_price=amount_or_none(spec.spot_limit_micros or spec.limit_price_micros),
+        limit_price=amount_or_none(spec.bid_limit_micros),
         price=None if rate is None else amount(rate.price_micros),
         node_prices=() if rate is None else tuple(amount(it) for it in rate.node_prices),
         price_to_win=cheapest_winning_limit(workload),

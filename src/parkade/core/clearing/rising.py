@@ -17,7 +17,8 @@ work that waits for promised seats, starts or leaves does not.
 
 Invariants. An attempt moves up at most as often as its list has entries before the one that it
 uses, so each needs room that a reservation got since. A clearing asks MOST_ASKED at most, others in
-the next, and only where a reservation has as many unused nodes as the gang takes.
+the next, and only where a reservation has as many unused nodes as the gang takes; one that takes
+parts of nodes is always asked about.
 
 Example (`tests/core/clearing/test_rising.py`). acme reserved one of two nodes and w1 runs there. w2
 has the list acme, spot, and pays 1.00 on the other node. w1 ends: from then on w2 pays 0 on the

@@ -52,9 +52,8 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int
     org: str
     name: str
-
-    is_given_up: bool = False
-    """Nobody's from its end on."""
+    is_shrunk: bool
+    """Its org gives it up: it ends, and is no part that goes on."""
 
 
 def split_reservation(world: World, command: commands.SplitReservation, now_us: int) -> Decision:
@@ -70,7 +69,7 @@ def split_reservation(world: World, command: commands.SplitReservation, now_us: 
     name = free_name(world, org) if command.name is None else command.name
     if (refusal := bad_reservation_name(world, name, org)) is not None:
         return refusal
-    part = _Part(nodes=command.nodes, org=org, name=name)
+    part = _Part(nodes=command.nodes, org=org, name=name, is_shrunk=False)
     postings = Postings(world)
     divided = _divided(world, whole, part, postings, now_us)
     if isinstance(divided, Refusal):
@@ -90,7 +89,7 @@ def shrink_reservation(world: World, command: commands.ShrinkReservation, now_us
     if command.nodes == whole.nodes and not whole.state.is_over:
         return conflict("that is all of it; parkade end ends it")
     name = free_name(world, whole.org)
-    part = _Part(nodes=command.nodes, org=whole.org, name=name, is_given_up=True)
+    part = _Part(nodes=command.nodes, org=whole.org, name=name, is_shrunk=True)
     postings = Postings(world)
     divided = _divided(world, whole, part, postings, now_us)
     if isinstance(divided, Refusal):
@@ -170,7 +169,7 @@ def _bad_state(world: World, whole: Reservation, part: _Part) -> Refusal | None:
 def _count_in_words(name: str, part: _Part, most: int) -> str:
     """How many nodes a part may have: `most`, if any."""
     up_to = "one node" if most == 1 else f"1 to {most} nodes"
-    if part.is_given_up:
+    if part.is_shrunk:
         only = f"{name!r} has one node; parkade end gives it up"
         return f"{up_to} of it can be given up" if most else only
     only = f"{name!r} has one node: no part of it can be split off"

@@ -115,7 +115,7 @@ def _again(before: Workload, accepted: Workload, now_us: int) -> Workload:
 def _bad_spend(world: World, again: Workload) -> Refusal | None:
     """A `max_spend` that its attempts so far used up."""
     spec = again.spec
-    limit = spec.spot_limit_micros or spec.limit_price_micros
+    limit = spec.bid_limit_micros
     if spec.max_spend_micros is None or limit is None:
         return None
     market = world.records.markets[again.market]

@@ -140,6 +140,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.nodes * self.gpus
 
     @property
+    def bid_limit_micros(self) -> int | None:
+        """The limit of its bid; of a list that of its spot entry, also while it uses another."""
+        return self.limit_price_micros if self.spot_limit_micros is None else self.spot_limit_micros
+
+    @property
     def is_elastic(self) -> bool:
         """Whether its number of nodes may change."""
         return self.most_nodes > 0

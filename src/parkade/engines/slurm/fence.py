@@ -9,6 +9,7 @@ says only how long ago that was. So no step of any clock looks like a person's d
     the fence ends   what it means
     as kept          nothing happened; it is put off every `PUT_OFF_US`
     later            a person lengthened it; the next time it is put off by us again
+    as before that   the controller was killed before it saved our last change: we change it anew
     earlier          a person released it: it is not put off, the guests are told, and no guest is
                      seated in it until a new one stands
     (gone)           it ended, or a person deleted it before: a new one is made, and a deletion is
@@ -35,6 +36,7 @@ from parkade.engines.local import records
 from parkade.engines.local.clocks import monotonic_us
 from parkade.engines.slurm import standing_reservation
 from parkade.engines.slurm.commands import Runner
+from parkade.engines.slurm.fence_users import FenceUsers, is_about_users
 from parkade.engines.slurm.standing_reservation import Standing
 from parkade.ports import EngineError
 
@@ -52,11 +54,13 @@ MOST_PAUSE_US = 30_000_000
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the fence beyond what Slurm says, by the controller's clock. `since_us`:
-    when an agent on this folder first had it; `ends_us`: as an agent set it last; 0: never."""
+    when an agent on this folder first had it; `ends_us`: as an agent set it last; `before_us`: the
+    end until then; 0: never."""
 
     version: int = 1
     since_us: int = 0
     ends_us: int = 0
+    before_us: int = 0
 
 
 class Fence:
@@ -82,6 +86,7 @@ class Fence:
         self.fenced: frozenset[str] = frozenset()
         self.kept = _read(folder / FILE)
         self.refused: str | None = None
+        self.users = FenceUsers(lambda users: self._ask("update", f"Users={users}"), steady)
         self._again_us = 0
         self._pause_us = 0
         self._released_us: int | None = None
@@ -121,23 +126,25 @@ class Fence:
             return
         if not self.kept.ends_us:
             # Of an agent whose folder was lost: how it ends is taken as that one's doing.
-            self._keep(since_us=self._clock_us(), ends_us=standing.ends_us)
-        if standing.ends_us < self.kept.ends_us:
+            self._keep(since_us=self._clock_us(), ends_us=standing.ends_us, before_us=0)
+        is_forgotten = 0 < standing.ends_us == self.kept.before_us
+        if standing.ends_us < self.kept.ends_us and not is_forgotten:
             self.recalled_us = self._released_us = standing.ends_us
             self.stands = False
             return
         self.recalled_us = self._released_us = None
         has_nodes = sorted(standing.nodes) == nodes
         changes = [] if has_nodes else [f"Nodes={','.join(nodes)}"]
-        if not set(users) <= set(standing.users):
-            changes.append(f"Users={','.join(sorted({*users, *standing.users}))}")
-        ends_us = self._end_us(lapse_us) if self._is_due(lapse_us) else None
+        is_due = is_forgotten or self._is_due(lapse_us)
+        ends_us = self._end_us(lapse_us) if is_due else None
         if ends_us is not None:
             changes.append(f"EndTime={_date(ends_us)}")
-        is_done = not changes or self._run("update", *changes)
+        is_done = not changes or self._run("update", *changes, users=users)
         if is_done and ends_us is not None:
-            self._set(ends_us, lapse_us)
+            self._set(ends_us, lapse_us, before_us=standing.ends_us)
         self.stands = is_done or has_nodes
+        if is_done:
+            self.users.admit(users, standing.users)
 
     def open(self, standing: Standing | None, busy: Iterable[str]) -> None:
         """The fence goes from each node once no guest runs there in it; `busy`: nodes with one."""
@@ -175,13 +182,22 @@ class Fence:
     def _make(self, nodes: Sequence[str], users: tuple[str, ...], lapse_us: int) -> None:
         self.recalled_us = None
         ends_us = self._end_us(lapse_us)
-        self.stands = self._run(
-            "create", f"Nodes={','.join(nodes)}", f"Users={','.join(users)}",
-            "StartTime=now", f"EndTime={_date(ends_us)}", "Flags=IGNORE_JOBS",
-        )  # fmt: skip
+        self.stands = self._create(nodes, users, ends_us)
         if self.stands:
             self._released_us = None
-            self._set(ends_us, lapse_us)
+            self._set(ends_us, lapse_us, before_us=self.kept.ends_us)
+
+    def _create(self, nodes: Sequence[str], users: tuple[str, ...], ends_us: int) -> bool:
+        """For all users; where Slurm does not take one of them for root alone, until the next look
+        lets in the others."""
+        if self._is_pausing():
+            return False
+        place = f"Nodes={','.join(nodes)}"
+        times = ("StartTime=now", f"EndTime={_date(ends_us)}", "Flags=IGNORE_JOBS")
+        says = self._ask("create", place, f"Users={','.join(users)}", *times)
+        if says is not None and is_about_users(says):
+            says = self._ask("create", place, "Users=root", *times)
+        return self._is_done("create", says)
 
     def _is_due(self, lapse_us: int) -> bool:
         if self._put_off_us is None or lapse_us != self._lapse_us:
@@ -194,33 +210,49 @@ class Fence:
     def _clock_us(self) -> int:
         return standing_reservation.clock_us(self.commands.run("scontrol", "show", "config"))
 
-    def _set(self, ends_us: int, lapse_us: int) -> None:
+    def _set(self, ends_us: int, lapse_us: int, *, before_us: int) -> None:
         self._put_off_us, self._lapse_us = self.steady(), lapse_us
-        self._keep(since_us=self.kept.since_us or ends_us - lapse_us, ends_us=ends_us)
+        since_us = self.kept.since_us or ends_us - lapse_us
+        self._keep(since_us=since_us, ends_us=ends_us, before_us=before_us)
 
-    def _keep(self, *, since_us: int, ends_us: int) -> None:
-        self.kept = Kept(since_us=since_us, ends_us=ends_us)
+    def _keep(self, *, since_us: int, ends_us: int, before_us: int) -> None:
+        self.kept = Kept(since_us=since_us, ends_us=ends_us, before_us=before_us)
         try:
             records.write(self._file, self.kept)
         except OSError as error:
             logger.warning("%s is not written, so another agent would not know: %s", FILE, error)
 
-    def _run(self, verb: str, *words: str) -> bool:
+    def _is_pausing(self) -> bool:
+        return self.refused is not None and self.steady() < self._again_us
+
+    def _run(self, verb: str, *words: str, users: tuple[str, ...] = ()) -> bool:
         """Whether Slurm did it. What it says is told; it is tried again, after longer and longer
-        pauses."""
-        if self.refused is not None and self.steady() < self._again_us:
+        pauses. `users`: who needs the fence, where a user of it may be why it is refused."""
+        if self._is_pausing():
             return False
+        says = self._ask(verb, *words)
+        if says is not None and users and is_about_users(says) and self.users.sort_out(users):
+            says = self._ask(verb, *words)
+        return self._is_done(verb, says)
+
+    def _is_done(self, verb: str, says: str | None) -> bool:
+        if says is None:
+            self.refused, self._pause_us = None, 0
+            return True
+        self._pause_us = min(max(2 * self._pause_us, FIRST_PAUSE_US), MOST_PAUSE_US)
+        self._again_us = self.steady() + self._pause_us
+        self.refused = says
+        pause_s = self._pause_us // SECOND_US
+        logger.warning("fence %s: %s, again in %d s: %s", self.name, verb, pause_s, says)
+        return False
+
+    def _ask(self, verb: str, *words: str) -> str | None:
+        """What Slurm says against it; None: it is done."""
         try:
             self.commands.run("scontrol", verb, f"ReservationName={self.name}", *words)
         except EngineError as error:
-            self._pause_us = min(max(2 * self._pause_us, FIRST_PAUSE_US), MOST_PAUSE_US)
-            self._again_us = self.steady() + self._pause_us
-            self.refused = str(error)
-            pause_s = self._pause_us // SECOND_US
-            logger.warning("fence %s: %s, again in %d s: %s", self.name, verb, pause_s, error)
-            return False
-        self.refused, self._pause_us = None, 0
-        return True
+            return str(error)
+        return None
 
 
 def _date(instant_us: int) -> str:

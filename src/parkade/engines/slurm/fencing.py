@@ -82,7 +82,12 @@ class Fencing:
 
     def notes(self) -> tuple[str | None, ...]:
         """What the pool's operator should know of its fence."""
-        return (self.fence.deletion(), self._kept_out.note, self._limits.note)
+        return (
+            self.fence.deletion(),
+            self.fence.users.note,
+            self._kept_out.note,
+            self._limits.note,
+        )
 
     def _look_who_waits(
         self,

@@ -81,7 +81,7 @@ class FellBack(AboutWorkloads, frozen=True, kw_only=True):
 class EntryTaken(AboutWorkloads, frozen=True, kw_only=True):
     """A workload that waits asks for another entry of its list of capacity: in the clearing that
     follows at the same instant, or because its reservation ended. One that runs goes on with an
-    earlier entry, on its seats or on those that this clearing promises it."""
+    earlier entry, on its seats."""
 
     workload: str
     capacity: Capacity
