@@ -74,6 +74,11 @@ def test_idle_seats_of_a_promise_whose_price_fell_to_nothing_are_given_up_for_no
     assert Story(plan).tell().findings == ()
 
 
+def test_a_window_forced_onto_sold_nodes_is_no_fault_of_a_sale_in_another_fabric() -> None:
+    plan = StoryPlan(seed=85, events=400, only=parse_acts("81,111,141"))
+    assert Story(plan).tell().findings == ()
+
+
 @pytest.mark.parametrize("seed", [pytest.param(it, marks=pytest.mark.slow) for it in BROKE_ONCE])
 def test_a_story_that_broke_an_invariant_once_breaks_none(seed: int) -> None:
     plan = StoryPlan(seed=seed, events=400, only=parse_acts(BROKE_ONCE[seed]))

@@ -17,7 +17,6 @@ from parkade.core.fleet.maintenance import MAINTENANCE, is_window
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Reservation
 from parkade.core.state import events, lines
-from parkade.core.units.time import Window
 from parkade.sim.findings import require
 
 INVARIANT = 39
@@ -77,7 +76,7 @@ class MaintenanceAuditor:
                 self._clear(event)
             case events.Reserved(reservation=right):
                 self._rights[right.reservation] = right
-                self._check_sale(right.market, right.window)
+                self._check_sale(right)
             case events.ReservationDivided() | events.ReservationChanged():
                 self._change_right(event)
             case _ if isinstance(event, events.MaintenanceEvent):
@@ -170,13 +169,15 @@ class MaintenanceAuditor:
                 who = lines.name_of(won.demand)
                 require(not seats & nodes, INVARIANT, f"{who} is promised seats in {name}")
 
-    def _check_sale(self, market: str, span: Window) -> None:
-        """All that is reserved and in windows fits into each fabric over a sold window. Grows with
-        the square of what is reserved."""
-        sizes: dict[str, int] = {}
+    def _check_sale(self, sold: Reservation) -> None:
+        """All that is reserved and in windows fits into each of its fabrics over a sold window.
+        Other fabrics may lack nodes: a window can be forced onto what is sold. Grows with the
+        square of what is reserved."""
+        market, span = sold.market, sold.window
+        sizes = dict.fromkeys((fabric for fabric, _ in sold.shape), 0)
         for of, fabric in self._places.values():
-            if of == market:
-                sizes[fabric] = sizes.get(fabric, 0) + 1
+            if of == market and fabric in sizes:
+                sizes[fabric] += 1
         taken: list[tuple[str, int, int, int | None]] = [
             (fabric, nodes, right.window.start_us, right.window.end_us)
             for right in self._rights.values()
