@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling
-from parkade.cli.caps import (
-    CapAmount,
-    CapGpus,
-    Per,
-    asked_cap,
-    capped,
-    short_cap,
-)
+from parkade.cli.caps import CapAmount, CapGpus, Per, asked_cap, capped, short_cap
+from parkade.cli.roles import set_user
 
 if TYPE_CHECKING:
     from parkade.wire import people as wire
@@ -22,6 +16,7 @@ if TYPE_CHECKING:
 orgs = typer.Typer(help="Customers.", no_args_is_help=True)
 users = typer.Typer(help="People and programs of an org.", no_args_is_help=True)
 tokens = typer.Typer(help="What users and agents log in with.", no_args_is_help=True)
+users.command("set")(set_user)
 
 Amount = Annotated[str, typer.Argument(help="Like 500 or 12.50.")]
 Reason = Annotated[str, typer.Option(help="Shown to the org.")]
@@ -157,26 +152,6 @@ def unix_name(
         lambda made: say(f"{made.user}: workloads run as {made.unix_name or 'the agent'}"),
         as_json=as_json,
     )
-
-
-@users.command("set")
-def set_user(
-    user: str,
-    role: Annotated[str, typer.Option(help="operator, owner, member or partner.")],
-    as_json: AsJson = False,
-) -> None:
-    """Set the role of a user, for the tokens that it has at once. Its work goes on."""
-    from parkade.cli.screen import say, show
-    from parkade.wire.people import SetUserRole
-    from parkade.wire.yaml import check
-
-    with calling(as_json=as_json) as client:
-        request = check({"role": role}, SetUserRole)
-        show(
-            client.set_user_role(user, role=request.role),
-            lambda made: say(f"{made.user}: {made.role} of {made.org}"),
-            as_json=as_json,
-        )
 
 
 @users.command("disable")
