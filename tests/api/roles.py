@@ -36,6 +36,7 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/users/{user}/cap": OWNER,
     "POST /v1/users/{user}/unix-name": OPERATOR,
     "POST /v1/users/{user}/disabled": OWNER,
+    "POST /v1/users/{user}/role": OWNER,
     "POST /v1/tokens": SELF,
     "GET /v1/tokens": ANYONE,
     "POST /v1/tokens/{token}/revoke": SELF,

@@ -208,6 +208,27 @@ def test_an_org_and_a_user_are_disabled_with_what_it_does_said_first(scene) -> N
     assert operator.get("/orgs/nowhere/disable").status_code == 404
 
 
+def test_the_role_of_a_user_is_set_and_holds_for_its_session_at_once(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    operator = people["operator"]
+    org, _ = town.org("1")
+    user = town.name("user")
+    town.done(town.post("/users", {"user": user, "org": org, "role": "member"}))
+    person = visitor(town.url, town.done(town.post("/tokens", {"user": user}))["secret"])
+    place = f"/users/{user}/role"
+    assert place in operator.text("/operate")
+    page = operator.text(place)
+    assert "<option selected>member</option>" in page
+    assert operator.submit(place, page, role="king").status_code == 422
+    assert person.get("/operate").status_code == 403
+    assert operator.submit(place, page, role="operator").status_code == 303
+    person.text("/operate")
+    assert person.submit(place, person.text(place), role="owner").status_code == 403, "its own"
+    assert operator.submit(place, operator.text(place), role="owner").status_code == 303
+    assert person.get("/operate").status_code == 403
+    assert operator.get("/users/nobody-here/role").status_code == 404
+
+
 def test_a_workload_is_found_by_its_id_and_in_small_letters_or_capitals(scene) -> None:  # type: ignore[no-untyped-def]
     town, people = scene
     mine, other = _workload(town, "job-aurelia"), _workload(town, "job-bertram")

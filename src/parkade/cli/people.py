@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling
-from parkade.cli.caps import (
-    CapAmount,
-    CapGpus,
-    Per,
-    asked_cap,
-    capped,
-    short_cap,
-)
+from parkade.cli.caps import CapAmount, CapGpus, Per, asked_cap, capped, short_cap
+from parkade.cli.roles import set_user
 
 if TYPE_CHECKING:
     from parkade.wire import people as wire
@@ -22,6 +16,7 @@ if TYPE_CHECKING:
 orgs = typer.Typer(help="Customers.", no_args_is_help=True)
 users = typer.Typer(help="People and programs of an org.", no_args_is_help=True)
 tokens = typer.Typer(help="What users and agents log in with.", no_args_is_help=True)
+users.command("set")(set_user)
 
 Amount = Annotated[str, typer.Argument(help="Like 500 or 12.50.")]
 Reason = Annotated[str, typer.Option(help="Shown to the org.")]

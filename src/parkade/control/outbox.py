@@ -276,7 +276,7 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             pass
         case events.UnixNameSet():
             pass
-        case events.OrgDisabled() | events.UserDisabled():
+        case events.OrgDisabled() | events.UserDisabled() | events.UserRoleSet():
             pass
         case events.TokenRevoked() | events.GrantSet() | events.CapSet():
             pass

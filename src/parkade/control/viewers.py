@@ -107,7 +107,7 @@ class Viewers:
 
 def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
     """The tokens that an event may have changed. Only events of accounts do; one that disables a
-    user or an org costs a pass over all tokens."""
+    user or an org, or sets a role, costs a pass over all tokens."""
     if not isinstance(event, events.AccountEvent):
         return ()
     tokens = world.records.tokens
@@ -116,7 +116,7 @@ def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
             return (token,)
         case events.TokenRevoked(token=name):
             return (tokens[name],)
-        case events.UserDisabled(user=user):
+        case events.UserDisabled(user=user) | events.UserRoleSet(user=user):
             return tuple(token for token in tokens.values() if token.user == user)
         case events.OrgDisabled(org=org):
             users = world.records.users

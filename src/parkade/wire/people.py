@@ -78,6 +78,12 @@ class SetUserDisabled(Request):
     is_disabled: bool
 
 
+class SetUserRole(Request):
+    """What a user may do from now on, with the tokens that it has."""
+
+    role: Role
+
+
 class Deposit(Request):
     """Money from outside for an org."""
 

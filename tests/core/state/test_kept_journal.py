@@ -517,6 +517,16 @@ def a_user_who_leaves() -> Parkade:
     return parkade
 
 
+def a_user_of_another_role() -> Parkade:
+    """A member becomes an owner, an operator, and a member again."""
+    parkade = Parkade()
+    parkade.org("lab")
+    parkade.do(builders.create_user("eve", "lab", role=Role.MEMBER, unix_name=None))
+    for role in (Role.OWNER, Role.OPERATOR, Role.MEMBER):
+        parkade.do(commands.SetUserRole(by=None, user="eve", role=role))
+    return parkade
+
+
 def tokens_of_tokens() -> Parkade:
     """A token that ends with the one that it was made with, and one that ends earlier."""
     parkade = Parkade()
@@ -895,6 +905,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
         f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
+        f"journal-v{EVENT_VERSION}-roles": a_user_of_another_role,
         f"journal-v{EVENT_VERSION}-tokens": tokens_of_tokens,
         f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,

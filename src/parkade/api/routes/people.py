@@ -213,6 +213,21 @@ async def set_user_disabled(
     return await context.change(command, show, look=look)
 
 
+@router.post("/users/{user}/role")
+async def set_user_role(user: str, body: wire.SetUserRole, context: Authenticated) -> wire.User:
+    """What a user may do, with the tokens that it has; its work goes on. Operators, and owners
+    within their org, who make no operators; no user for itself."""
+
+    def look(world: World, _: int) -> User | Refusal:
+        return context.visible(context.meant(world.records.users, user), f"user {user}")
+
+    def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
+        return views.user(world, world.records.users[before.user], now_us)
+
+    command = commands.SetUserRole(by=context.viewer.user, user=user, role=Role(body.role))
+    return await context.change(command, show, look=look)
+
+
 @router.get("/users")
 async def list_users(context: Authenticated) -> wire.Users:
     """Those of the caller's org, or all for an operator."""

@@ -62,6 +62,7 @@ OfferEvent = (
 
 class Owners:
     """The org of a workload, claim, reservation, user or token; learned once, as it never changes.
+    Whether a user is an operator does, and is learned anew after the event that says so.
 
     Keys are (kind, name); under the kind `bid` stands how many GPUs a workload asks for, and not an
     org. Bounded: when it is full it begins anew.
@@ -72,7 +73,11 @@ class Owners:
 
     def unknown(self, shown: Iterable[events.AnyEvent]) -> tuple[tuple[str, str], ...]:
         """What must be looked up before these events can be shown."""
-        named = dict.fromkeys(key for event in shown for key in named_in(event))
+        told = tuple(shown)
+        for event in told:
+            if isinstance(event, events.UserRoleSet):
+                self._org_of.pop(("by", event.user), None)
+        named = dict.fromkeys(key for event in told for key in named_in(event))
         return tuple(key for key in named if key not in self._org_of)
 
     def learn(self, found: dict[tuple[str, str], str | None]) -> None:
@@ -176,6 +181,7 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             events.CapSet(user=name)
             | events.UnixNameSet(user=name)
             | events.UserDisabled(user=name)
+            | events.UserRoleSet(user=name)
         ):
             yield "user", name
         case events.TokenRevoked(token=name):
@@ -260,6 +266,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.CapSet()
             | events.UnixNameSet()
             | events.UserDisabled()
+            | events.UserRoleSet()
             | events.ReservationChanged()
             | events.LendingSet()
             | events.ClaimSeated()

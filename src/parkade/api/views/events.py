@@ -263,6 +263,8 @@ def _account(event: events.AccountEvent) -> Shown:
         case events.UserDisabled(user=name, is_disabled=is_disabled):
             says = f"user {name} {'disabled' if is_disabled else 'enabled'}"
             return says, {"user": name, "is_disabled": is_disabled}
+        case events.UserRoleSet(user=name, role=role):
+            return f"user {name} is {role.value} from now on", {"user": name, "role": role.value}
         case events.UnixNameSet(user=name, unix_name=unix_name):
             runs_as = "the agent's own user" if unix_name is None else unix_name
             says = f"user {name}: new attempts run as {runs_as}"

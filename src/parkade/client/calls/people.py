@@ -112,6 +112,12 @@ def set_unix_name(user: str, *, unix_name: str | None) -> Call[people.User]:
     return post(f"/users/{path_id(user)}/unix-name", people.User, body)
 
 
+def set_user_role(user: str, *, role: people.Role) -> Call[people.User]:
+    """What a user may do from now on, with the tokens that it has; its work goes on."""
+    body = checked(people.SetUserRole, role=role)
+    return post(f"/users/{path_id(user)}/role", people.User, body)
+
+
 def disable_user(user: str) -> Call[people.User]:
     """All tokens of a user are refused from now on; its work goes on."""
     body = checked(people.SetUserDisabled, is_disabled=True)

@@ -1,10 +1,12 @@
-"""Orgs and users: disabled and enabled again, with what that does said first. Operators only."""
+"""Orgs and users: disabled and enabled again, and roles, with what that does said first. Operators
+only."""
 
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import problem
 from parkade.api.routes import people, reservations, workloads
 from parkade.console.context import Page, PageContext, router
+from parkade.core.state.people import Role
 from parkade.core.steps.permissions import Read
 from parkade.core.units.phrases import counted
 from parkade.wire import people as wire
@@ -59,6 +61,28 @@ async def act_on_org(org: str, action: str, context: Page) -> Response:
     await context.form()
     body = wire.SetOrgDisabled(is_disabled=_is_disabled(action))
     await people.set_org_disabled(org, body, context.api)
+    return RedirectResponse("/operate", status_code=303)
+
+
+@routes.get("/users/{user}/role")
+async def ask_role(user: str, context: Page) -> Response:
+    """Which role a user is to have."""
+    context.api.require(Read.NODES)
+    users = (await people.list_users(context.api)).users
+    found = next((each for each in users if each.user == user), None)
+    if found is None:
+        raise problem("not_found", f"there is no user {user[:80]}")
+    return context.page("user_role.html", it=found, roles=[role.value for role in Role])
+
+
+@routes.post("/users/{user}/role")
+async def set_role(user: str, context: Page) -> Response:
+    """Does it."""
+    fields = await context.form()
+    role = fields.get("role", "")
+    if role not in {each.value for each in Role}:
+        raise problem("invalid", "choose a role")
+    await people.set_user_role(user, wire.SetUserRole(role=role), context.api)
     return RedirectResponse("/operate", status_code=303)
 
 

@@ -94,6 +94,23 @@ def set_user_disabled(world: World, command: commands.SetUserDisabled, now_us: i
     return (events.UserDisabled(at_us=now_us, user=user.user, is_disabled=is_disabled),)
 
 
+def set_user_role(world: World, command: commands.SetUserRole, now_us: int) -> Decision:
+    """The user may do more, or less. Operators alone make operators and take that back; no user
+    sets its own role, so an operator is always left. Twice is once."""
+    user = world.records.users[command.user]
+    is_for_all = is_operator(world, command.by)
+    if Role.OPERATOR in (user.role, command.role) and not is_for_all:
+        return denied("only an operator makes operators, or sets an operator's role")
+    if command.by == command.user:
+        return denied("a user does not set its own role; ask another operator or owner")
+    if user.role is command.role:
+        return ()
+    org = world.records.orgs[user.org]
+    if command.role is Role.OPERATOR and org.disabled_us is not None:
+        return conflict(f"{org.org} is disabled, and an org of operators is not")
+    return (events.UserRoleSet(at_us=now_us, user=user.user, role=command.role),)
+
+
 def _bad_unix_name(name: str | None) -> Refusal | None:
     if name is not None and not UNIX_NAME.accepts(name):
         return invalid("unix_name", UNIX_NAME.words)

@@ -61,6 +61,13 @@ def disable_user(world: World, event: events.UserDisabled) -> None:
     world.records.users[event.user] = replace(user, is_disabled=event.is_disabled)
 
 
+def set_user_role(world: World, event: events.UserRoleSet) -> None:
+    """Its workloads stay its own."""
+    user = world.records.users[event.user]
+    assert user.role is not event.role
+    world.records.users[event.user] = replace(user, role=event.role)
+
+
 def set_unix_name(world: World, event: events.UnixNameSet) -> None:
     """What runs goes on as the Unix user it was started as."""
     user = world.records.users[event.user]

@@ -107,6 +107,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.UnixNameSet()
             | events.OrgDisabled()
             | events.UserDisabled()
+            | events.UserRoleSet()
             | events.EpochOpened()
             | events.ClockJumped()
             | events.ClockConfirmed()

@@ -208,6 +208,8 @@ def _about_accounts(world: World, command: commands.AccountCommand, now_us: int)
             return accounts.set_org_disabled(world, command, now_us)
         case commands.SetUserDisabled():
             return accounts.set_user_disabled(world, command, now_us)
+        case commands.SetUserRole():
+            return accounts.set_user_role(world, command, now_us)
         case commands.SetUnixName():
             return accounts.set_unix_name(command, now_us)
         case _:

@@ -65,6 +65,7 @@ def resolved(world: World, command: commands.AnyCommand) -> commands.AnyCommand:
             | commands.SetCap()
             | commands.SetUnixName()
             | commands.SetUserDisabled()
+            | commands.SetUserRole()
         ):
             return replace(command, user=_meant(world, records.users, command.user, command.by))
         case commands.RevokeToken():

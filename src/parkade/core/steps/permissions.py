@@ -81,6 +81,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.SetOrgCap: Permission.OWNER,
     commands.SetOrgDisabled: Permission.OPERATOR,
     commands.SetUserDisabled: Permission.OWNER,
+    commands.SetUserRole: Permission.OWNER,
     commands.Reserve: Permission.OWNER,
     commands.EndReservation: Permission.OWNER,
     commands.ExtendReservation: Permission.OWNER,
@@ -262,6 +263,7 @@ def _of_account(world: World, command: commands.AccountCommand) -> Subject | Ref
             commands.SetCap(user=name)
             | commands.SetUnixName(user=name)
             | commands.SetUserDisabled(user=name)
+            | commands.SetUserRole(user=name)
             | commands.AddToken(user=name)
         ):
             return _user(world, name, not_found("user", name))

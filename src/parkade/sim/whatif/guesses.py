@@ -72,6 +72,7 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             | events.UnixNameSet()
             | events.OrgDisabled()
             | events.UserDisabled()
+            | events.UserRoleSet()
         ):
             yield from _of_accounts(world, event)
         case events.EpochOpened() | events.ClockConfirmed():
@@ -203,7 +204,8 @@ def _of_accounts(
     | events.OrgBoundsSet
     | events.UnixNameSet
     | events.OrgDisabled
-    | events.UserDisabled,
+    | events.UserDisabled
+    | events.UserRoleSet,
 ) -> Guesses:
     by = event.by
     match event:
@@ -254,6 +256,8 @@ def _of_accounts(
             yield commands.SetOrgDisabled(by=by, org=org, is_disabled=is_disabled)
         case events.UserDisabled(user=user, is_disabled=is_disabled):
             yield commands.SetUserDisabled(by=by, user=user, is_disabled=is_disabled)
+        case events.UserRoleSet(user=user, role=role):
+            yield commands.SetUserRole(by=by, user=user, role=role)
         case events.UnixNameSet(user=user, unix_name=name):
             yield commands.SetUnixName(by=by, user=user, unix_name=name)
         case events.MoneyMoved():

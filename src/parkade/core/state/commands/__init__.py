@@ -23,6 +23,7 @@ from parkade.core.state.commands.accounts import (
     SetOrgDisabled,
     SetUnixName,
     SetUserDisabled,
+    SetUserRole,
 )
 from parkade.core.state.commands.command import Command
 from parkade.core.state.commands.fleet import (
@@ -180,6 +181,7 @@ __all__ = [
     "SetPrices",
     "SetUnixName",
     "SetUserDisabled",
+    "SetUserRole",
     "ShrinkReservation",
     "SplitReservation",
     "Submit",

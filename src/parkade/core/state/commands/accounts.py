@@ -112,6 +112,13 @@ class SetUserDisabled(AboutAccounts, frozen=True, kw_only=True):
     is_disabled: bool
 
 
+class SetUserRole(AboutAccounts, frozen=True, kw_only=True):
+    """A user may do more or less within its org from now on. What it has goes on."""
+
+    user: str
+    role: Role
+
+
 class SetUnixName(AboutAccounts, frozen=True, kw_only=True):
     """A user's workloads run as this Unix user from their next attempt on; None: as the agent's own
     user."""
@@ -133,6 +140,7 @@ AccountCommand = (
     | SetOrgBounds
     | SetOrgDisabled
     | SetUserDisabled
+    | SetUserRole
     | SetUnixName
 )
 """About orgs, users, tokens and their money."""

@@ -25,6 +25,7 @@ from parkade.core.state.events.accounts import (
     UnixNameSet,
     UserCreated,
     UserDisabled,
+    UserRoleSet,
 )
 from parkade.core.state.events.clearing import Cleared
 from parkade.core.state.events.event import (
@@ -225,6 +226,7 @@ __all__ = [
     "UsePosted",
     "UserCreated",
     "UserDisabled",
+    "UserRoleSet",
     "VerdictGiven",
     "WithdrawalCharged",
     "WorkloadEvent",

@@ -1,7 +1,7 @@
 """Events about orgs, users and their tokens, and about what they may spend, hold and open."""
 
 from parkade.core.state.events.event import Event
-from parkade.core.state.people import Cap, CapPeriod, Grant, Org, OrgBounds, Token, User
+from parkade.core.state.people import Cap, CapPeriod, Grant, Org, OrgBounds, Role, Token, User
 
 
 class AboutAccounts(Event, frozen=True, kw_only=True):
@@ -88,6 +88,13 @@ class UserDisabled(AboutAccounts, frozen=True, kw_only=True):
     is_disabled: bool
 
 
+class UserRoleSet(AboutAccounts, frozen=True, kw_only=True):
+    """What a user may do changed, for its tokens at once."""
+
+    user: str
+    role: Role
+
+
 class UnixNameSet(AboutAccounts, frozen=True, kw_only=True):
     """The Unix user of a user's workloads changed, from their next attempt on."""
 
@@ -100,6 +107,7 @@ AccountEvent = (
     | UserCreated
     | OrgDisabled
     | UserDisabled
+    | UserRoleSet
     | TokenAdded
     | TokenRevoked
     | GrantSet
