@@ -26,7 +26,7 @@ h2 { font-size: 18px; margin: 36px 0 8px; }
 .plot svg { width: 100%; height: auto; display: block; }
 .scroll { overflow-x: auto; background: #fff; border: 1px solid #e1e3e8; border-radius: 8px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: 6px 12px; text-align: right; white-space: nowrap; }
+th, td { padding: 6px 10px; text-align: right; white-space: nowrap; }
 th { font-weight: 600; border-bottom: 1px solid #c9ccd3; }
 th:first-child, td:first-child { text-align: left; }
 tr + tr td { border-top: 1px solid #eef0f3; }
