@@ -163,10 +163,15 @@ async def _asked(
     if not says:
         return [], {"": ["these are the present prices: nothing would change"]}
     try:
-        outcome = await effects.plan_prices(sheet.market, asked, context.api)
+        outcome = await effects.plan_prices(sheet.market, _meant(asked), context.api)
     except ProblemError as error:
         return [], faults_of(error.problem, PRICES)
     return [*says, outcome.says], {}
+
+
+def _meant(asked: wire.SetPrices) -> wire.SetPrices:
+    """Also where on-demand is below the floor, which `_echo` says before anything is set."""
+    return asked.model_copy(update={"is_meant": True})
 
 
 def _echo(sheet: wire.Sheet, asked: wire.SetPrices) -> list[str]:
@@ -197,5 +202,5 @@ async def set_prices(market: str, context: Page) -> Response:
     if asked is None:
         context.api.require(Read.NODES)
         return _prices_page(context, await _sheet_of(context, market), fields, marked)
-    await pools.set_prices(market, asked, context.api)
+    await pools.set_prices(market, _meant(asked), context.api)
     return RedirectResponse("/operate", status_code=303)
