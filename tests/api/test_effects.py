@@ -56,7 +56,8 @@ def test_an_operator_hears_who_leaves_by_a_floor(fresh: Town, lent: dict[str, An
     told = plan(fresh, path, {"floor": "99"})
     assert [it["workload"] for it in told["leaves"]] == [lent["workload"]]
     sheet = f"/prices/{lent['pool']}"
-    assert not plan(fresh, sheet, {"public_floor": "99", "is_meant": True})["may_evict"], "it sits on lent nodes"
+    told = plan(fresh, sheet, {"public_floor": "99", "is_meant": True})
+    assert not told["may_evict"], "it sits on lent nodes"
     free = fresh.done(fresh.get(f"/workloads/{lent['workload']}"))
     assert free["phase"] == "running"
 
