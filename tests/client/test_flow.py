@@ -33,6 +33,7 @@ ORG = {
 }
 
 UNCAPPED = {
+    "house": None,
     "cap": None,
     "cap_period": "total",
     "spent": "0.00",
