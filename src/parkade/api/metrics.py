@@ -1,6 +1,7 @@
 """What the writer and the market say of themselves, in Prometheus' words; the table says which."""
 
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -144,11 +145,9 @@ def _family(name: str, samples: Samples) -> Metric:
 
 
 def _histogram(name: str, durations: Durations) -> Metric:
-    counts = list(durations.counts)
-    sums = [sum(counts[: place + 1]) for place in range(len(counts))]
     bounds = [str(most / SECOND_US) for most in BUCKETS_US] + ["+Inf"]
     family = HistogramMetricFamily(name, NAMES[name].means, labels=())
-    buckets = list(zip(bounds, sums, strict=True))
+    buckets = list(zip(bounds, accumulate(durations.counts), strict=True))
     family.add_metric((), buckets=buckets, sum_value=durations.total_us / SECOND_US)
     return family
 

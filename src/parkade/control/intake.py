@@ -83,15 +83,13 @@ class Intake:
         found, at_us = self._troubles.get(pool, ((), 0))
         return found if steady_us - at_us <= self._silence_us else ()
 
-    def engine_silent_us(self, pools: Iterable[str], steady_us: int) -> dict[str, int]:
-        """Of these, the pools whose engine does not answer their agent, and since when, by the
-        agent's clock."""
-        found = {}
-        for pool in pools:
-            for one in self.troubles(pool, steady_us):
-                if one.since_us is not None:
-                    found[pool] = one.since_us
-        return found
+    def engine_silent(self, pools: Iterable[str], steady_us: int) -> tuple[str, ...]:
+        """Of these, the pools whose engine does not answer their agent."""
+        return tuple(
+            pool
+            for pool in pools
+            if any(one.since_us is not None for one in self.troubles(pool, steady_us))
+        )
 
     def seen_us(self, pool: str) -> int | None:
         """The date of its last whole observation; None where there was none since the start."""

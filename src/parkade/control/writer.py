@@ -192,7 +192,7 @@ class Writer:
             clock_behind_us=self.clock_behind_us,
             frozen_markets=self._schedule.frozen,
             silent_pools=tuple(p for p in pools if self.intake.is_silent(p, steady_us)),
-            engine_silent_pools=tuple(self.intake.engine_silent_us(pools, steady_us)),
+            engine_silent_pools=self.intake.engine_silent(pools, steady_us),
             waiting=len(self.inbox),
             entered=self.inbox.entered,
             commits=self._commits,

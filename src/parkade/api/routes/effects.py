@@ -2,7 +2,7 @@
 
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
-from parkade.api.problems import problem
+from parkade.api.routes.pools import prices_command
 from parkade.api.routes.workloads import bounds_command
 from parkade.api.translate import members_of, micros, micros_or_none
 from parkade.api.views import bounds
@@ -12,6 +12,7 @@ from parkade.core.kernel.decide import decide
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
+from parkade.core.workloads.workload import Workload
 from parkade.wire import effects as wire
 from parkade.wire.pools import SetPrices
 from parkade.wire.reservations import Lend
@@ -31,9 +32,7 @@ async def plan_bid(workload: str, body: Bid, context: Authenticated) -> wire.Eff
     )
 
     def view(world: World, now_us: int) -> wire.Effect | Refusal:
-        array = world.records.workloads.get(workload.partition("_")[0])
-        known = world.records.workloads.get(workload, array)
-        found = context.visible(known, f"workload {workload}")
+        found = _workload(context, world, workload)
         if isinstance(found, Refusal):
             return found
         outcome = _effect(world, command, found.market, now_us)
@@ -52,9 +51,7 @@ async def plan_bounds(workload: str, body: Bounds, context: Authenticated) -> wi
     command = bounds_command(workload, body, context)
 
     def view(world: World, now_us: int) -> wire.BoundsPlan | Refusal:
-        array = world.records.workloads.get(workload.partition("_")[0])
-        known = world.records.workloads.get(workload, array)
-        found = context.visible(known, f"workload {workload}")
+        found = _workload(context, world, workload)
         if isinstance(found, Refusal):
             return found
         decided = decide(world, command, now_us)
@@ -92,16 +89,7 @@ async def plan_lend(reservation: str, body: Lend, context: Authenticated) -> wir
 @router.post("/prices/{market}/plan")
 async def plan_prices(market: str, body: SetPrices, context: Authenticated) -> wire.Effect:
     """The workloads that a new price sheet would tell to leave; operators only."""
-    if body == SetPrices(is_meant=body.is_meant):
-        raise problem("invalid", "name at least one price")
-    command = commands.SetPrices(
-        by=context.viewer.user,
-        market=market,
-        pay_as_you_go_micros=micros_or_none(body.pay_as_you_go),
-        reservation_rate_micros=micros_or_none(body.reservation_rate),
-        public_floor_micros=micros_or_none(body.public_floor),
-        is_meant=body.is_meant,
-    )
+    command = prices_command(market, body, context)
 
     def view(world: World, now_us: int) -> wire.Effect | Refusal:
         outcome = _effect(world, command, market, now_us)
@@ -119,6 +107,12 @@ def _effect(
     if isinstance(decided, Refusal):
         return decided
     return effect(world, decided, market, now_us), decided
+
+
+def _workload(context: RequestContext, world: World, name: str) -> Workload | Refusal:
+    """A workload, or of a member that is not open its array."""
+    array = world.records.workloads.get(name.partition("_")[0])
+    return context.visible(world.records.workloads.get(name, array), f"workload {name}")
 
 
 def _org(context: RequestContext) -> str | None:

@@ -109,18 +109,25 @@ async def list_prices(context: Authenticated) -> wire.Prices:
 @router.post("/prices/{market}")
 async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) -> wire.Sheet:
     """A new price sheet; operators only. Sold reservations keep their rate."""
+    command = prices_command(market, body, context)
+    return views.sheet(
+        await context.execute(command, lambda world, _, __: world.records.markets[market])
+    )
+
+
+def prices_command(
+    market: str, body: wire.SetPrices, context: RequestContext
+) -> commands.SetPrices:
+    """What a new price sheet asks of the core, also where it is only planned."""
     if body == wire.SetPrices(is_meant=body.is_meant):
         raise problem("invalid", "name at least one price")
-    command = commands.SetPrices(
+    return commands.SetPrices(
         by=context.viewer.user,
         market=market,
         pay_as_you_go_micros=micros_or_none(body.pay_as_you_go),
         reservation_rate_micros=micros_or_none(body.reservation_rate),
         public_floor_micros=micros_or_none(body.public_floor),
         is_meant=body.is_meant,
-    )
-    return views.sheet(
-        await context.execute(command, lambda world, _, __: world.records.markets[market])
     )
 
 

@@ -70,9 +70,10 @@ def _chosen_of_waiting(world: World, market: str, clears: Clears, extra: Extra) 
     """The clearing in which each list that waits asks for its entry."""
     waiting = [it for it in (*_in(world, market), *extra) if _may_choose(it)]
     asks = {it.workload: 0 for it in waiting}
+    known = [it.workload for it in waiting if it not in extra]
     while True:
         records = {it.workload: asking(it, it.spec.entries[asks[it.workload]]) for it in waiting}
-        then = _with(world, {name: it for name, it in records.items() if name not in _names(extra)})
+        then = _with(world, {name: records[name] for name in known})
         also = tuple(records.get(it.workload, it) for it in extra)
         given, outcome = clears(then, also)
         won = {line.demand for line in outcome.lines if line.seats}
@@ -121,10 +122,6 @@ def _in(world: World, market: str) -> list[Workload]:
 def _may_choose(workload: Workload) -> bool:
     is_free = workload.attempt is None and workload.promise is None
     return bool(workload.spec.entries) and is_free and workload.phase is not Phase.HELD
-
-
-def _names(extra: Extra) -> frozenset[str]:
-    return frozenset(it.workload for it in extra)
 
 
 def _with(world: World, changed: dict[str, Workload]) -> World:

@@ -72,13 +72,13 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
     _, first = next_period(world, reservation)
     available = available_micros(world, command.org, now_us)
     if available < first:
-        may_deposit = is_operator(world, command.by)
-        advice = "deposit the difference first"
+        deposits = "deposit the difference first"
+        if not is_operator(world, command.by):
+            deposits = "ask an operator to deposit the difference"
         return Refusal(
             reason=Reason.INSUFFICIENT_FUNDS,
             detail=f"{_first_in_words(market, reservation, first)}; {command.org} can commit"
-            f" {format_amount(available)}:"
-            f" {advice if may_deposit else 'ask an operator to deposit the difference'}",
+            f" {format_amount(available)}: {deposits}",
         )
     return (events.Reserved(at_us=now_us, reservation=reservation),)
 

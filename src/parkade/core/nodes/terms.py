@@ -168,11 +168,11 @@ def set_prices(world: World, command: commands.SetPrices, now_us: int) -> Decisi
     )
     changed = {command.pay_as_you_go_micros, command.public_floor_micros} - {None}
     if changed and not command.is_meant:
-        return _upside_down(event) or (event,)
+        return _refuse_on_demand_below_floor(event) or (event,)
     return (event,)
 
 
-def _upside_down(sheet: events.PricesSet) -> Refusal | None:
+def _refuse_on_demand_below_floor(sheet: events.PricesSet) -> Refusal | None:
     """The refusal of a sheet by which on-demand costs less than the public floor of spot, so that
     the dearer product would be the one that is taken away. Floors of lenders are theirs."""
     if sheet.pay_as_you_go_micros >= sheet.public_floor_micros:
