@@ -27,7 +27,7 @@ from parkade.mars.shipped import shipped_text
 FETCHED = Path(__file__).resolve().parents[1] / "build" / "prometheus" / "usr" / "bin"
 RULES = ("marketplace-rules.yaml", "prometheus-rules.yaml")
 BOARDS = ("marketplace-dashboard.json", "grafana-dashboard.json")
-COMPARISON = re.compile(r" (?:>|<|==) \d+$")
+COMPARISON = re.compile(r" (?:[<>]=?|[!=]=) \d+$")
 ABSENT = re.compile(r"^absent\(\w+\) or ")
 FIRED = 'count by (alertname) (last_over_time(ALERTS{alertstate="firing"}[1h]))'
 STOP_S, ASK_S = 60.0, 30.0
