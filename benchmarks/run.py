@@ -25,6 +25,7 @@ BENCHMARKS = {
     "world": "benchmarks.world",
     "clearing": "benchmarks.clearing_figures",
     "submit": "benchmarks.submit",
+    "archive": "benchmarks.archive",
     "reclaim": "benchmarks.reclaim",
     "compound_calls": "benchmarks.compound_calls",
     "compound_verify": "benchmarks.compound_verify",

@@ -97,7 +97,7 @@ def test_a_look_ahead_reads_all_and_changes_nothing(data: Path) -> None:
 def test_a_look_ahead_says_which_tables_a_start_would_change(data: Path) -> None:
     newest = schema_of_file(journal_path(data))
     with contextlib.closing(sqlite3.connect(journal_path(data))) as connection:
-        connection.execute("DROP TABLE receivers")
+        connection.execute("DROP TABLE segments")
         connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", [str(newest - 1)])
         connection.commit()
     found = look_ahead(data)

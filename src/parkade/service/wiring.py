@@ -66,7 +66,7 @@ def open_store(
     return open_postgresql(settings.database, head=head, crash_point=crash_point)
 
 
-def open_to_read(settings: ServiceSettings) -> Store:
+def open_to_read(settings: ServiceSettings) -> SqlStore:
     """The journal's store, also while a server writes to it. Nothing is changed."""
     if not settings.database:
         return open_sqlite_read_only(journal_path(settings.data_folder))
@@ -231,8 +231,14 @@ def open_plane(
             leadership=leadership,
             accepted=accepted(store, settings.data_folder),
             recover=recovering,
+            archiving=store,
         )
-        plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
+        plane = Plane(
+            dependencies,
+            PlaneSettings(
+                check_every=settings.check_every, archive_after_us=settings.archive_after_us
+            ),
+        )
         opened.pop_all()
     return store, dependencies, plane
 
