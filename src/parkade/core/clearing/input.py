@@ -32,6 +32,7 @@ from parkade.core.running.backoff import will_back_off
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.steps.incidents import can
+from parkade.core.steps.rights import started_nodes
 from parkade.core.units.time import DAY_US, MINUTE_US
 from parkade.core.workloads.life import NO_REAL_BID, Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves
@@ -100,8 +101,9 @@ def build_input(
     open_nodes: dict[str, bool] = {}
     nodes = []
     is_heard = {pool.pool: pool.is_reachable for pool in world.records.pools.values()}
+    started = started_nodes(world)
     for node in world.records.nodes.values():
-        if node.market != market.market:
+        if node.market != market.market or node.node in started:
             continue
         is_open = node.is_open
         if is_open or node.is_in_play:
@@ -230,7 +232,8 @@ def _claims(world: World, market: Market) -> list[Claim]:
     return [
         claim
         for claim in world.records.claims.values()
-        if world.records.reservations[claim.reservation].market == market.market
+        if not claim.runs_on
+        and world.records.reservations[claim.reservation].market == market.market
         and world.records.reservations[claim.reservation].state.takes_part
     ]
 
