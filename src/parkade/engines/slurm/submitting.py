@@ -75,6 +75,10 @@ class Submitting:
             if homes.read_submissions(home) == known and homes.claimed_by(home) is None:
                 self._send(home, launch, nodes, known)
 
+    def landed(self, attempt: str) -> None:
+        """Slurm has its job, whatever was said when it was sent."""
+        self.refused.pop(attempt, None)
+
     @contextmanager
     def paused(self, home: Path) -> Iterator[None]:
         """Nothing of this attempt is submitted meanwhile."""

@@ -190,6 +190,8 @@ class Watching:
         own = ours(by_nonce, attempt.nonces, uid=attempt.launch.account.uid)
         parts, others = standing.choose(own, attempt.claimed)
         self._cancel(attempt, others)
+        if parts:
+            self.submitting.landed(attempt.home.name)
         now_us = self.clock.now_us()
         if parts and (says := waiting.words(parts[0], now_us)) is not None:
             waits[attempt.home.name] = says
