@@ -341,9 +341,13 @@ def test_a_user_whom_slurm_refuses_costs_the_fence_neither_its_end_nor_the_other
     assert "bob" in let_in(beside) and "cat" not in let_in(beside)
     told = beside.fencing.notes()[1]
     assert told is not None and "refuses the fence to cat (Invalid account" in told
-    beside.slurm.lacking.clear()
-    beside.pass_s(61)
+    made = beside.fencing.fence.made
     with_guests(beside, "bob", "cat")
+    assert beside.fencing.fence.made == made
+    beside.slurm.lacking.clear()
+    beside.pass_s(31)
+    with_guests(beside, "bob", "cat")
+    assert beside.fencing.fence.made == made + 1, "what waited for that is sent again"
     assert {"bob", "cat"} <= let_in(beside) and beside.fencing.notes()[1] is None
 
 

@@ -3,6 +3,7 @@
 import json
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,46 @@ def test_a_refusal_is_not_told_once_its_job_runs_after_all(stand: Stand) -> None
     assert stand.says() == []
     stand.say_jobs()
     assert stand.says() == [], "nor when it is over"
+
+
+def test_the_next_try_is_told_and_comes_within_half_a_minute(stand: Stand) -> None:
+    stand.refuse(NO_ACCOUNT)
+    stand.launch()
+    for tries in range(1, 8):
+        assert stand.tries == tries
+        (says,) = stand.says()
+        wait_s = min(10 * tries, 30)
+        at = datetime.fromtimestamp(stand.clock.now_us() // 1_000_000 + wait_s, UTC)
+        assert "Invalid account" in says
+        assert says.endswith(f"; it is tried again by {at:%H:%M:%S} UTC")
+        stand.clock.pass_us(wait_s * 1_000_000 - 1)
+        stand.look()
+        assert stand.tries == tries, "not before"
+        stand.clock.pass_us(1)
+        stand.look()
+
+
+def test_what_was_refused_is_sent_again_at_once_when_slurm_answers_again(stand: Stand) -> None:
+    stand.refuse(NO_FENCE)
+    stand.launch()
+    stand.refuse(None)
+    stand.look()
+    assert stand.tries == 1, "nothing says that it would fare better"
+    (stand.folder / "down").touch()
+    assert not stand.look().is_complete
+    (stand.folder / "down").unlink()
+    assert stand.says() == []
+    assert stand.tries == 2
+
+
+def test_where_sbatch_got_no_answer_its_job_is_looked_for_first(stand: Stand) -> None:
+    stand.refuse("sbatch: error: Socket timed out on send/recv operation")
+    stand.launch()
+    stand.refuse(None)
+    stand.engine.submitting.retry_soon()
+    stand.clock.pass_us(9_999_999)
+    stand.look()
+    assert stand.tries == 1
+    stand.clock.pass_us(1)
+    stand.look()
+    assert stand.tries == 2

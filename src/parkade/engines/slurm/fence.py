@@ -66,7 +66,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 class Fence:
     """One pool's fence; `nodes` are all of the pool. Blocks; one call at a time. `recalled_us`:
     when the guests are to be gone because a person released it; `fenced`: nodes on which our jobs
-    must be in it to run; `refused`: what Slurm said when it last refused to make or change it."""
+    must be in it to run; `refused`: what Slurm said when it last refused to make or change it;
+    `made`: how often it was made, or let users in."""
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class Fence:
         self.fenced: frozenset[str] = frozenset()
         self.kept = _read(folder / FILE)
         self.refused: str | None = None
+        self.made = 0
         self.users = FenceUsers(lambda users: self._ask("update", f"Users={users}"), steady)
         self._again_us = 0
         self._pause_us = 0
@@ -143,8 +145,8 @@ class Fence:
         if is_done and ends_us is not None:
             self._set(ends_us, lapse_us, before_us=standing.ends_us)
         self.stands = is_done or has_nodes
-        if is_done:
-            self.users.admit(users, standing.users)
+        if is_done and self.users.admit(users, standing.users):
+            self.made += 1
 
     def open(self, standing: Standing | None, busy: Iterable[str]) -> None:
         """The fence goes from each node once no guest runs there in it; `busy`: nodes with one."""
@@ -184,6 +186,7 @@ class Fence:
         ends_us = self._end_us(lapse_us)
         self.stands = self._create(nodes, users, ends_us)
         if self.stands:
+            self.made += 1
             self._released_us = None
             self._set(ends_us, lapse_us, before_us=self.kept.ends_us)
 
