@@ -86,12 +86,45 @@ def test_a_controller_that_forgot_the_last_putting_off_recalls_nobody(beside: Be
         for _ in range(2):
             beside.slurm.reservations[NAME]["EndTime"] = saved
             beside.pass_s(1)
+            beside.slurm.booted_us = beside.slurm.now_us
             beside.fencing = beside.restarted()
             assert beside.look().fence_stands and beside.fencing.recalled_us is None
             assert beside.slurm.ends_in_s(NAME) == LAPSE_S
     release(beside, 120)
     assert not beside.look().fence_stands
     assert beside.fencing.recalled_us == ends_us(beside)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_person_may_end_the_fence_at_exactly_the_agents_end_before(
+    beside: Beside, restarts: bool
+) -> None:
+    before = beside.slurm.reservations[NAME]["EndTime"]
+    beside.pass_s(31)
+    beside.look()
+    assert beside.slurm.reservations[NAME]["EndTime"] != before
+    beside.slurm.reservations[NAME]["EndTime"] = before
+    for _ in range(20):
+        beside.pass_s(1)
+        if restarts:
+            beside.fencing = beside.restarted()
+        assert not beside.look().fence_stands
+        assert beside.fencing.recalled_us is not None
+        assert beside.slurm.reservations[NAME]["EndTime"] == before
+
+
+def test_what_an_agent_kept_before_controllers_were_known_still_recalls_nobody(
+    beside: Beside,
+) -> None:
+    before = beside.slurm.reservations[NAME]["EndTime"]
+    beside.pass_s(31)
+    beside.look()
+    kept = msgspec.json.decode((beside.folder / "fence.json").read_bytes())
+    del kept["booted_us"]
+    (beside.folder / "fence.json").write_bytes(msgspec.json.encode(kept))
+    beside.slurm.reservations[NAME]["EndTime"] = before
+    beside.fencing = beside.restarted()
+    assert beside.look().fence_stands and beside.fencing.recalled_us is None
 
 
 def test_an_end_that_a_person_brought_forward_is_not_put_off(beside: Beside) -> None:
@@ -341,9 +374,13 @@ def test_a_user_whom_slurm_refuses_costs_the_fence_neither_its_end_nor_the_other
     assert "bob" in let_in(beside) and "cat" not in let_in(beside)
     told = beside.fencing.notes()[1]
     assert told is not None and "refuses the fence to cat (Invalid account" in told
-    beside.slurm.lacking.clear()
-    beside.pass_s(61)
+    made = beside.fencing.fence.made
     with_guests(beside, "bob", "cat")
+    assert beside.fencing.fence.made == made
+    beside.slurm.lacking.clear()
+    beside.pass_s(31)
+    with_guests(beside, "bob", "cat")
+    assert beside.fencing.fence.made == made + 1, "what waited for that is sent again"
     assert {"bob", "cat"} <= let_in(beside) and beside.fencing.notes()[1] is None
 
 

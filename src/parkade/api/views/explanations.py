@@ -60,7 +60,10 @@ def why(
     """
     workload = known.workload
     moved = moved_words(workload, None if sees_all else workload.org)
-    says = f"{_says_members(known) or _says(workload, known.terms)}{_debt(known)}"
+    says = _says_members(known) or _says(workload, known.terms)
+    if standstill is not None and _lacks_room(workload):
+        says, standstill = f"{workload.workload} waits: {standstill}", None
+    says = f"{says}{_debt(known)}"
     if funds is not None:
         says = f"{says}; {funds}"
     if moved is not None:
@@ -86,6 +89,12 @@ def why(
     )
 
 
+def _lacks_room(workload: Workload) -> bool:
+    """Whether it waits for room, which is no reason where nothing starts at all."""
+    is_seated = workload.attempt is not None or workload.promise is not None
+    return workload.phase is Phase.QUEUED and workload.why == Why.NO_ROOM and not is_seated
+
+
 def trouble(known: Known, troubles: Sequence[Trouble], *, sees_all: bool) -> str | None:
     """What keeps its attempt from starting, or its pool from being seen; `troubles`: as the pool's
     agent says. What is said of the pool is for those who see all: it may name a machine's files."""
@@ -105,10 +114,16 @@ def standstill(
     world: World, market: str, health: Health, workload: Workload | None = None
 ) -> str | None:
     """Why nothing starts in a market, or stops where a workload has its seats: no agent there is
-    heard and obeys. Cost grows with the nodes."""
+    heard and obeys, or an operator drained all of it. Cost grows with the nodes."""
     held = workload and (workload.attempt or workload.promise)
     own = world.pool_of(held.seats) if held else None
-    names = {node.pool: None for node in world.records.nodes.values() if node.market == market}
+    nodes = [node for node in world.records.nodes.values() if node.market == market]
+    names = {node.pool: None for node in nodes}
+    if own is None and nodes and all(node.draining_us is not None for node in nodes):
+        told = some_of(list(names), most=5)
+        return (
+            f"nothing starts there now: an operator takes all nodes of {told} out of use (drained)"
+        )
     pools = [own] if own is not None else [world.records.pools[name] for name in names]
     states = [(pool, _trouble(pool, health)) for pool in pools]
     if not states or not all(trouble for _, trouble in states):
