@@ -63,8 +63,10 @@ def test_a_job_that_an_engine_started_by_itself_is_told_of_while_a_right_waits()
         lot = type(lot)(**{**dict(lot), "nodes": nodes})
         found = [it.says for it in needs(lot, (), (), user=None) if it.says.startswith("job ")]
         assert found == expected * [
-            "job 42 of ann, beyond reservation vision runs on n1, n2, and a reservation has no"
-            " room: let it wait (scontrol requeue 42) or end it (scancel 42)"
+            (
+                "job 42 of ann, beyond reservation vision runs on n1, n2, and a reservation has no"
+                " room: let it wait (scontrol requeue 42) or end it (scancel 42)"
+            )
         ]
 
 

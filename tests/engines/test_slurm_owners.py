@@ -110,7 +110,7 @@ def started(*jobs: Job) -> dict[str, tuple[tuple[str, ...], int]]:
 
 
 def test_what_slurm_started_by_itself_is_told_with_the_nodes_of_the_pool_on_which_it_runs() -> None:
-    runs = {"state": "RUNNING", "reason": "None"}
+    runs: dict[str, Any] = {"state": "RUNNING", "reason": "None"}
     whole = job(5, on=("n1", "n2", "elsewhere"), nodes=3, **runs)
     let_in = job(6, on=("n3",), reservation=f"{FENCE}:6", **runs)
     others = job(7, on=("n3",), account="others", **runs)
@@ -119,7 +119,7 @@ def test_what_slurm_started_by_itself_is_told_with_the_nodes_of_the_pool_on_whic
 
 
 def test_small_jobs_that_slurm_started_share_the_node_on_which_they_run_and_no_other() -> None:
-    runs = {"state": "RUNNING", "reason": "None", "gpus": 2}
+    runs: dict[str, Any] = {"state": "RUNNING", "reason": "None", "gpus": 2}
     first, second = job(5, on=("n1",), **runs), job(6, on=("n1",), **runs)
     third, waits = job(7, on=("n2",), **runs), job(8, gpus=2)
     assert started(first, second, third, waits) == {"5": (("n1",), 1), "7": (("n2",), 1)}
@@ -131,7 +131,7 @@ def test_an_array_is_told_with_the_tasks_that_run_and_those_that_wait() -> None:
 
 
 def test_what_slurm_started_beyond_a_right_is_told_with_whose_where_and_what_to_do() -> None:
-    runs = {"state": "RUNNING", "reason": "None"}
+    runs: dict[str, Any] = {"state": "RUNNING", "reason": "None"}
     jobs = (
         job(5, on=("n1", "n2"), nodes=2, **runs),
         job(6, on=("n3",), account="others", **runs),
@@ -151,7 +151,9 @@ def test_what_slurm_started_beyond_a_right_is_told_with_whose_where_and_what_to_
     assert look(mine, now_s=0) is None, "it may be covered soon"
     said = look(mine, now_s=30)
     assert said is not None
-    assert "job 5 of eve (account acme) on n2, beyond reservation acme: `scontrol requeue 5`" in said
+    assert (
+        "job 5 of eve (account acme) on n2, beyond reservation acme: `scontrol requeue 5`" in said
+    )
     assert "job 6 of eve (account others) on n3, which no rule of owners fits" in said
     whole = GivenNodes(claim="c1", job="5", nodes=("n1", "n2"))
     assert "job 6" in (look(whole, now_s=31) or "")

@@ -180,7 +180,9 @@ def test_another_owner_that_was_promised_the_nodes_gets_others() -> None:
     audited(parkade)
 
 
-def test_what_an_owner_claimed_by_hand_stays_its_own_and_the_job_there_is_beyond_its_right() -> None:
+def test_what_an_owner_claimed_by_hand_stays_its_own_and_the_job_there_is_beyond_its_right() -> (
+    None
+):
     parkade = given_two_owners()
     parkade.claim("birch", 2)
     parkade.run(60)

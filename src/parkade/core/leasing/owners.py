@@ -11,7 +11,7 @@ that wants 2 more has no claim until the others end: it waits as any job beyond 
 array end with it. Jobs that the engine started by itself come before those that wait (`started`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 

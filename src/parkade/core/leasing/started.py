@@ -67,9 +67,7 @@ def uncovered(
     return can_be, len(nodes) - len(can_be)
 
 
-def make_room(
-    claims: Sequence[Claim], reservation: str, *, lacks: int
-) -> Iterator[Claim]:
+def make_room(claims: Sequence[Claim], reservation: str, *, lacks: int) -> Iterator[Claim]:
     """The claims of a reservation that wait and end for a job that runs, the newest first."""
     for claim in reversed(claims):
         if lacks <= 0:
@@ -87,9 +85,7 @@ def handed_over(
     for claim in claims:
         before = {seat.node for seat in claim.seats}
         nodes = tuple(
-            node
-            for node in claim.runs_on
-            if node not in before and _is_left(world, node, ending)
+            node for node in claim.runs_on if node not in before and _is_left(world, node, ending)
         )
         if nodes:
             yield events.ClaimSeated(at_us=now_us, claim=claim.claim, nodes=nodes, runs_there=True)

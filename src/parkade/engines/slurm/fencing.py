@@ -45,8 +45,8 @@ from parkade.engines.slurm.kept_out import KeptOut
 from parkade.engines.slurm.limits import Limits
 from parkade.engines.slurm.owners import Group, Rule
 from parkade.engines.slurm.standing_in import Standby
-from parkade.engines.slurm.started_itself import StartedItself
 from parkade.engines.slurm.standing_reservation import Standing, parse
+from parkade.engines.slurm.started_itself import StartedItself
 from parkade.ports import DesiredState, EngineError, GivenNodes, OwnerReport, Transient
 
 logger = logging.getLogger(__name__)

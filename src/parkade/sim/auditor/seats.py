@@ -110,7 +110,7 @@ class SeatAuditor:
             case events.Launched():
                 self._launch(event)
             case events.ClaimSeated(claim=name, nodes=tuple(nodes), runs_there=True):
-                self._take_over(name, nodes, event.at_us)
+                self._take_over(name, nodes)
             case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
                 self._complete(name, nodes, event.at_us)
             case events.ClaimSeated(claim=name):
@@ -345,7 +345,7 @@ class SeatAuditor:
         self.held[name] = Held(seats=(*held.seats, *given))
         self.replacements[name] = tuple(seat for seat in before if seat not in given)
 
-    def _take_over(self, name: str, nodes: tuple[str, ...], at_us: int) -> None:
+    def _take_over(self, name: str, nodes: tuple[str, ...]) -> None:
         """An owner's job runs on these nodes, which its engine chose: they are not turned around
         for it, and nothing else is there or was promised there."""
         require(set(nodes) <= self._runs_on[name], 6, f"{name} got {nodes} and runs elsewhere")
