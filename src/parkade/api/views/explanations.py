@@ -63,6 +63,8 @@ def why(
     moved = moved_words(workload, None if sees_all else workload.org)
     markets = market_answers(workload)
     says = f"{_says_members(known) or _says(workload, known.terms)}{_debt(known)}"
+    if not workload.phase.is_ended:
+        says += markets_words(markets)
     if funds is not None:
         says = f"{says}; {funds}"
     if moved is not None:
@@ -77,8 +79,6 @@ def why(
         says = f"{says}; {trouble}"
     if standstill is not None and not workload.phase.is_ended:
         says = f"{says}; {standstill}"
-    if not workload.phase.is_ended:
-        says += markets_words(markets)
     return wire.Why(
         workload=workload.workload,
         phase=known.phase.value,
