@@ -20,6 +20,7 @@ from parkade.core.workloads.moves import OtherMarket
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from tests import builders
 from tests.core.clearing.two_markets import TwoMarkets, refusal_of
+from tests.core.kernel.story import TERMS, Parkade
 
 
 def one_node_each(**terms: Any) -> TwoMarkets:
@@ -226,9 +227,9 @@ def test_one_that_others_left_for_is_not_lowered_where_it_is_promised_seats() ->
         ({"most_nodes": 2}, "nodes"),
         ({"array": builders.array("0-3")}, "array"),
         ({"deadline": DeadlineTerms(by_us=2**60, duration_us=HOUR_US)}, "deadline"),
-        ({"gpus": 4}, "instance_type"),
+        ({"gpus": 4}, "gpus"),
         ({"nodes": 3}, "nodes"),
-        ({"storage": ("home",)}, "instance_type"),
+        ({"storage": ("home",)}, "storage"),
     ],
 )
 def test_what_a_list_is_not_carried_out_with_is_refused_by_name(
@@ -255,6 +256,40 @@ def test_each_entry_names_another_market(types: tuple[str, ...], says: str) -> N
     )
     refusal = refusal_of(outcome)
     assert refusal.field == "instance_type" and says in refusal.detail
+
+
+@pytest.mark.parametrize(
+    ("types", "changes", "says"),
+    [
+        (("big", "kind"), {"gpus": 4}, "kind: a node of 'kind' has 2 GPUs"),
+        (("kind", "big"), {"gpus": 4}, "kind: a node of 'kind' has 2 GPUs"),
+        (("kind", "big"), {"nodes": 2}, "big: at most 1 nodes can be had together here"),
+        (("big", "kind"), {"storage": ("home",)}, "big: the nodes of market 'big' do not share home"),
+    ],
+)
+def test_an_entry_that_does_not_fit_is_named_with_what_it_lacks(
+    types: tuple[str, ...], changes: dict[str, Any], says: str
+) -> None:
+    parkade = TwoMarkets(here={"a": 2}, there={"b": 2})
+    large = replace(builders.instance_type(8), name="big", gpu_model="B200")
+    parkade._do(builders.open_pool("big", (("c", ("c1",)),), instance_type=large, terms=TERMS))
+    command = parkade.list_bid("both", {"pool": 5, "other": 6})
+    choices = tuple(Choice(instance_type=it, limit_price_micros=5 * MICROS) for it in types)
+    spec = replace(command.spec, choices=choices, **changes)
+    outcome = decide(parkade.world, replace(command, spec=spec), parkade.now_us)
+    assert refusal_of(outcome).detail.startswith(says)
+
+
+def test_a_type_that_the_only_market_lacks_is_named() -> None:
+    parkade = Parkade(fabrics={"a": 1})
+    parkade.org("lab")
+    choices = tuple(
+        Choice(instance_type=it, limit_price_micros=5 * MICROS) for it in ("pool", "huge")
+    )
+    spec = replace(parkade.spec(limit=5), choices=choices)
+    submit = commands.Submit(by=None, org="lab", market=None, spec=spec, is_held=False)
+    outcome = decide(parkade.world, submit, parkade.now_us)
+    assert refusal_of(outcome).detail.startswith("huge: there are no such nodes")
 
 
 def test_a_market_by_name_and_a_gpu_model_are_entries_too() -> None:

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
+from parkade.core.fleet.market import Market
 from parkade.core.running.bidding import bad_bid, change_of_bid
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -27,14 +28,7 @@ def with_markets(world: World, command: commands.Submit) -> Spec | Refusal:
         return invalid("market", "a list of instance types names its markets; leave market out")
     found: list[Choice] = []
     for choice in spec.choices:
-        is_market = choice.instance_type in world.records.markets
-        market = the_market(
-            world,
-            choice.market or (choice.instance_type if is_market else None),
-            instance_type=choice.instance_type,
-            gpus=spec.gpus,
-            storage=spec.storage,
-        )
+        market = _named(world, choice, spec)
         if isinstance(market, Refusal):
             detail = f"{choice.instance_type}: {market.detail}"
             return replace(market, detail=detail, field="instance_type")
@@ -49,6 +43,25 @@ def with_markets(world: World, command: commands.Submit) -> Spec | Refusal:
         instance_type=first.instance_type,
         limit_price_micros=first.limit_price_micros,
     )
+
+
+def _named(world: World, choice: Choice, spec: Spec) -> Market | Refusal:
+    """The market of an entry. Where none fits, the only one that has such nodes, which says better
+    what does not fit."""
+    name = choice.instance_type
+    market_name = choice.market or (name if name in world.records.markets else None)
+    market = the_market(
+        world, market_name, instance_type=name, gpus=spec.gpus, storage=spec.storage
+    )
+    if isinstance(market, Refusal):
+        market = the_market(world, market_name, instance_type=name)
+    if isinstance(market, Refusal):
+        return market
+    kind = market.instance_type
+    if name not in (market.market, kind.name, kind.gpu_model):
+        detail = f"there are no such nodes; {market.market} has {kind.name!r}"
+        return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field="instance_type")
+    return market
 
 
 def _bad_beside(spec: Spec) -> Refusal | None:

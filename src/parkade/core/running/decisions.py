@@ -75,11 +75,11 @@ def accept(
     market = _market_of(world, command)
     if isinstance(market, Refusal):
         return market
-    shape = replace(spec, instance_type=None) if spec.choices else spec
-    refusal = bad_array(spec) or _bad_shape(world, market, shape) or _bad_terms(market, spec)
+    refusal = bad_array(spec) or _bad_choices(world, spec)
+    if not spec.choices:
+        refusal = refusal or _bad_shape(world, market, spec) or _bad_terms(market, spec)
     refusal = refusal or bad_list(world, market, spec, command.org)
     refusal = refusal or bad_deadline(spec, is_held=command.is_held)
-    refusal = refusal or _bad_choices(world, spec)
     if refusal is not None:
         return refusal
     must_end_us = fabric = agreed_price_micros = None
