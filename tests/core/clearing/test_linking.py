@@ -264,7 +264,11 @@ def test_each_entry_names_another_market(types: tuple[str, ...], says: str) -> N
         (("big", "kind"), {"gpus": 4}, "kind: a node of 'kind' has 2 GPUs"),
         (("kind", "big"), {"gpus": 4}, "kind: a node of 'kind' has 2 GPUs"),
         (("kind", "big"), {"nodes": 2}, "big: at most 1 nodes can be had together here"),
-        (("big", "kind"), {"storage": ("home",)}, "big: the nodes of market 'big' do not share home"),
+        (
+            ("big", "kind"),
+            {"storage": ("home",)},
+            "big: the nodes of market 'big' do not share home",
+        ),
     ],
 )
 def test_an_entry_that_does_not_fit_is_named_with_what_it_lacks(
