@@ -505,6 +505,26 @@ def a_queue_beside_ours() -> Parkade:
     return parkade
 
 
+def a_job_that_the_engine_started() -> Parkade:
+    """An owner's job runs on a free node and beside a guest, which leaves; then it is over."""
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0, engine="slurm")
+    parkade.do(commands.SetFence(by=None, pool="pool", is_on=True))
+    parkade.do(commands.ReportFence(by=None, pool="pool", stands=True))
+    parkade.reserve("acme", 2)
+    parkade.lend("acme", 5)
+    parkade.bid("lab", 9, nodes=2)
+    parkade.run(300)
+    free = next(node for node, held in parkade.world.held_on.items() if not held)
+    busy = next(node for node, held in parkade.world.held_on.items() if held)
+    job = OwnerJob(job="42", reservation="acme", nodes=2, least=2, runs_on=(free, busy))
+    for _ in range(2):
+        parkade.do(commands.ReportOwnerJobs(by=None, pool="pool", jobs=(job,)))
+        parkade.run(300)
+    parkade.do(commands.ReportOwnerJobs(by=None, pool="pool", jobs=()))
+    parkade.run(300)
+    return parkade
+
+
 def a_user_who_leaves() -> Parkade:
     """A user who is disabled, and enabled again; a token that only looks and expires."""
     parkade = Parkade()
@@ -865,6 +885,15 @@ def test_a_kept_journal_has_seats_that_no_bid_took_for_a_while() -> None:
     assert "protected" in waits
 
 
+def test_a_kept_journal_has_a_claim_where_its_job_was_started() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-started.json").read_bytes(), type=Kept)
+    known = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    (claim,) = [it.claim for it in known if isinstance(it, events.Claimed)]
+    seated = [it for it in known if isinstance(it, events.ClaimSeated)]
+    assert len(claim.runs_on) == 2 and all(it.runs_there for it in seated)
+    assert [it.nodes for it in seated] == [(node,) for node in claim.runs_on]
+
+
 def test_a_kept_journal_has_caps_that_were_told_of_and_reached() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-caps.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
@@ -933,6 +962,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-scripts": an_evening_of_scripts,
         f"journal-v{EVENT_VERSION}-chains": a_chain_of_work,
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
+        f"journal-v{EVENT_VERSION}-started": a_job_that_the_engine_started,
         f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
         f"journal-v{EVENT_VERSION}-roles": a_user_of_another_role,

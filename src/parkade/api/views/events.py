@@ -311,7 +311,12 @@ def _reserved(event: events.LeasingEvent) -> Shown:
             return f"{name}: lends nothing any more", {}
         case events.Claimed(claim=claim):
             says = f"{claim.claim}: claims {claim.nodes} of {claim.reservation}'s nodes"
+            if claim.runs_on:
+                says += f": its job runs on {', '.join(claim.runs_on)}"
             return says, {"nodes": claim.nodes}
+        case events.ClaimSeated(claim=name, nodes=tuple(nodes), runs_there=True):
+            says = f"{name}: {', '.join(nodes)}, where its job runs: the owner's"
+            return says, {"nodes": list(nodes)}
         case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
             are = "is" if len(nodes) == 1 else "are"
             return f"{name}: {', '.join(nodes)} {are} free and the owner's", {"nodes": list(nodes)}

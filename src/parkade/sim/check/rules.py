@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from parkade.core.billing.minimum import minimum_rate
 from parkade.core.fleet.maintenance import is_window
+from parkade.core.fleet.node import OTHERS
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.reservations.reservation import Claim
@@ -94,6 +95,9 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             _look_at_clearing(world, event)
         case events.Launched():
             _look_at_launch(world, event)
+        case events.ClaimSeated(claim=name, nodes=tuple(nodes), runs_there=True):
+            says = f"{name} is given {nodes}, and its job does not run there"
+            require(set(nodes) <= set(world.records.claims[name].runs_on), 6, says)
         case events.ClaimSeated(claim=name):
             claim = world.records.claims[name]
             given = claim.seats
@@ -110,7 +114,8 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             changes.look_at_expiry(world, event)
         case events.NodeUncordoned(node=node, holder=holder):
             holders = {cordon.holder for cordon in world.records.nodes[node].cordons}
-            is_own = holder in holders and (is_window(holder) or holder == (event.by or "server"))
+            lifts = event.by or (OTHERS if holder == OTHERS else "server")
+            is_own = holder in holders and (is_window(holder) or holder == lifts)
             require(is_own, 17, f"{holder}'s cordon of {node} is lifted by {event.by}")
         case events.DependenciesMet(workload=name, met=met):
             for one in met:
