@@ -64,3 +64,13 @@ def test_no_page_loads_anything_from_another_host(site: Path) -> None:
 def test_links_to_files_that_are_no_pages_are_their_paths(site: Path) -> None:
     page = (site / "docs/failures.html").read_text("utf-8")
     assert "tests/crash/test_kills.py" in page and 'href="../tests' not in page
+
+
+def test_every_picture_is_there(site: Path) -> None:
+    shown = [
+        (page, source)
+        for page in sorted(site.rglob("*.html"))
+        for source in re.findall(r'<img [^>]*src="([^"]+)"', page.read_text("utf-8"))
+    ]
+    assert any(page.name == "README.html" for page, _ in shown)
+    assert [it for it in shown if not (it[0].parent / it[1]).exists()] == []

@@ -1,12 +1,11 @@
 """`parkade market verify`: one clearing's record decided again, on the server's machine."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.admin import explained
+from parkade.cli.admin import Database, DataFolder, explained
 from parkade.cli.calling import fail, server_extra
 from parkade.cli.exit_codes import SIM_FOUND, SIM_INVALID
 
@@ -26,13 +25,8 @@ def verify(
     sequence: Annotated[
         int, typer.Argument(help="Its position in the journal.", min=1, metavar="POSITION")
     ],
-    data_folder: Annotated[
-        Path | None, typer.Option(help="The server's; default: as for `up`.", metavar="FOLDER")
-    ] = None,
-    database: Annotated[
-        str | None,
-        typer.Option(help="As for `up`: postgresql://USER@SERVER/NAME.", metavar="ADDRESS"),
-    ] = None,
+    data_folder: DataFolder = None,
+    database: Database = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Decide one clearing again from the entries before it, and say whether its record holds.

@@ -6,7 +6,7 @@ begin anew with the process, as counters of Prometheus may. Nothing here names a
 """
 
 from bisect import bisect_left
-from typing import TypeVar
+from collections import Counter
 
 import msgspec
 
@@ -21,8 +21,6 @@ from parkade.core.units import indexes
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import CapacityKind
-
-_Key = TypeVar("_Key")
 
 EVERY_US = 5 * SECOND_US
 PREEMPTIONS = tuple(it for it in Cause if it not in FINAL_CAUSES | {Cause.NOT_STARTED})
@@ -78,13 +76,13 @@ class MarketFigures:
 
     def __init__(self, world: World) -> None:
         self.figures = Figures()
-        self.started: dict[str, int] = {}
-        self.ended: dict[tuple[str, Phase], int] = {}
-        self.preempted: dict[tuple[str, Cause], int] = {}
-        self.waits: dict[str, int] = {}
-        self.waited_us: dict[str, int] = {}
-        self.late: dict[str, int] = {}
-        self.short: dict[str, int] = {}
+        self.started: Counter[str] = Counter()
+        self.ended: Counter[tuple[str, Phase]] = Counter()
+        self.preempted: Counter[tuple[str, Cause]] = Counter()
+        self.waits: Counter[str] = Counter()
+        self.waited_us: Counter[str] = Counter()
+        self.late: Counter[str] = Counter()
+        self.short: Counter[str] = Counter()
         self.commits = Durations()
         self.clearings = Durations()
         self._waits = {name: it.waits for name, it in world.records.reservations.items()}
@@ -98,14 +96,14 @@ class MarketFigures:
         for _, event in committed:
             match event:
                 case events.Started():
-                    _add(self.started, _market(world, event.workload))
+                    self.started[_market(world, event.workload)] += 1
                 case events.Ended():
                     self._note_end(_market(world, event.workload), event)
                 case events.PhaseChanged(phase=phase) if phase.is_ended:
-                    _add(self.ended, (_market(world, event.workload), phase))
+                    self.ended[_market(world, event.workload), phase] += 1
                 case events.MembersEnded():
                     key = (_market(world, event.workload), event.phase)
-                    _add(self.ended, key, indexes.count(event.members))
+                    self.ended[key] += indexes.count(event.members)
                 case events.ClaimSeated():
                     claim = world.records.claims.get(event.claim)
                     self._note_waits(world, None if claim is None else claim.reservation)
@@ -114,15 +112,15 @@ class MarketFigures:
                     capacity = None if workload is None else workload.spec.capacity
                     self._note_waits(world, None if capacity is None else capacity.reservation)
                 case events.ReservationSettled():
-                    _add(self.short, event.market, sum(1 for _, gpus in event.short if gpus))
+                    self.short[event.market] += sum(1 for _, gpus in event.short if gpus)
                 case _:
                     pass
 
     def _note_end(self, market: str, event: events.Ended) -> None:
         if event.phase.is_ended:
-            _add(self.ended, (market, event.phase))
+            self.ended[market, event.phase] += 1
         elif event.cause in PREEMPTIONS:
-            _add(self.preempted, (market, event.cause))
+            self.preempted[market, event.cause] += 1
 
     def _note_waits(self, world: World, name: str | None) -> None:
         """Counts the waits of a reservation since it was last looked at; more than one at once is
@@ -136,12 +134,12 @@ class MarketFigures:
             return
         market, times = reservation.market, waits.times - before.times
         waited_us = waits.total_us - before.total_us
-        _add(self.waits, market, times)
-        _add(self.waited_us, market, waited_us)
+        self.waits[market] += times
+        self.waited_us[market] += waited_us
         allowed_us = world.records.markets[market].terms.leave_us
         is_longest = waits.longest_us > before.longest_us
         longest_us = waits.longest_us if is_longest else waited_us // times
-        _add(self.late, market, int(longest_us > allowed_us))
+        self.late[market] += longest_us > allowed_us
 
     def refresh(self, world: World, *, steady_us: int) -> None:
         """New gauges, where something changed and the last are old. Cost grows with the nodes, what
@@ -216,7 +214,3 @@ def _market(world: World, workload: str) -> str:
     """Of a workload that an event of the same commit is about."""
     record = world.records.workloads.get(workload)
     return "" if record is None else record.market
-
-
-def _add(counts: dict[_Key, int], key: _Key, by: int = 1) -> None:
-    counts[key] = counts.get(key, 0) + by

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from parkade.cli.admin import explained
+from parkade.cli.admin import Database, DataFolder, explained
 from parkade.cli.calling import fail, server_extra
 from parkade.cli.exit_codes import SIM_INVALID
 from parkade.cli.sim.replay import show, write
@@ -15,13 +15,8 @@ NONE_FOUND = "the journal is empty: start the server once, so that it has someth
 
 
 def what_if(
-    data_folder: Annotated[
-        Path | None, typer.Option(help="The server's; default: as for `up`.", metavar="FOLDER")
-    ] = None,
-    database: Annotated[
-        str | None,
-        typer.Option(help="As for `up`: postgresql://USER@SERVER/NAME.", metavar="ADDRESS"),
-    ] = None,
+    data_folder: DataFolder = None,
+    database: Database = None,
     changes: Annotated[
         list[str] | None,
         typer.Option(
