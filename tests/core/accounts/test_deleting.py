@@ -63,11 +63,9 @@ def test_a_deleted_user_keeps_its_name_and_loses_its_tokens(parkade: Parkade) ->
     disable(parkade, "eve")
     made = parkade.do(delete(by="ada"))
     viewers.publish(parkade.world, tuple((0, each) for each in made))
-    assert [type(each) for each in made] == [
-        events.UserDeleted,
-        events.TokenRevoked,
-        events.TokenRevoked,
-    ]
+    first, *rest = made
+    assert isinstance(first, events.UserDeleted)
+    assert len(rest) == 2 and all(isinstance(it, events.TokenRevoked) for it in rest)
     assert viewers.find(DIGEST) is None and Viewers(parkade.world).find(OTHER) is None
     user = parkade.world.records.users["eve"]
     assert user.deleted_us == parkade.now_us and user.is_disabled
