@@ -27,12 +27,13 @@ what it found. The rules it holds:
 - What an org or a workload's `max_spend` cannot pay is not charged, and is counted.
 - No account but the outside falls below zero, and all together are zero.
 - Caps of users and orgs hold for what bids get (`caps`).
+- A deleted user or org had nothing, and nothing begins for it again (`deleted`).
 """
 
 import json
 from collections.abc import Iterable
 
-from parkade.sim.auditor import caps, evictions, own_waits, reservations
+from parkade.sim.auditor import caps, deleted, evictions, own_waits, reservations
 from parkade.sim.auditor.books import (
     HOUR_US,
     Books,
@@ -43,6 +44,7 @@ from parkade.sim.auditor.books import (
     per_hour,
     require,
 )
+from parkade.sim.auditor.choices import settle
 from parkade.sim.auditor.debts import check_withdrawal, give_up, lose, rebid
 from parkade.sim.auditor.dues import due_of
 from parkade.sim.auditor.slow_starts import note_slow_start
@@ -93,6 +95,7 @@ def _read(books: Books, event: Record) -> None:
         _post(books, event, transfer)
     if kind == "Ended":
         _settle(books, event["attempt"])
+        settle(books, event["workload"])
     elif kind == "WithdrawalCharged":
         check_withdrawal(books, event)
     elif kind == "ReservationSettled":
@@ -102,6 +105,7 @@ def _read(books: Books, event: Record) -> None:
 def _post(books: Books, event: Record, transfer: Record) -> None:
     debit, credit, micros = transfer["debit"], transfer["credit"], transfer["micros"]
     require(micros > 0, f"a transfer of {micros}")
+    deleted.move(books, transfer)
     books.balances[debit] -= micros
     books.balances[credit] += micros
     require(debit == "external" or books.balances[debit] >= 0, f"{debit} fell to below zero")
@@ -158,12 +162,18 @@ def _change_terms(books: Books, event: Record) -> None:
 
 
 def _submit(books: Books, event: Record) -> None:
+    deleted.begin(books, event)
     name = event["workload"]["workload"]
     books.workloads[name] = event["workload"]
     if event["workload"].get("member_of") is None:
         caps.begin(books, event["workload"]["org"], "submits", event["at_us"])
     books.failures.pop(name, None)
     books.first_started.pop(name, None)
+
+
+def _reserve(books: Books, event: Record) -> None:
+    deleted.begin(books, event)
+    reservations.reserve(books, event)
 
 
 def _retry(books: Books, event: Record) -> None:
@@ -246,6 +256,7 @@ def _open_pool(books: Books, event: Record) -> None:
     _open_market(books, event)
     for node in event.get("nodes", ()):
         books.pools[node["node"]] = node["pool"]
+        books.places[node["node"]] = node["market"]
         books.node_gpus[node["market"]] = node["gpus"]
 
 
@@ -311,11 +322,13 @@ def _take_clearing(books: Books, event: Record) -> None:
             run = books.runs.get(books.live.get(leaving["demand"]["workload"], ""))
             if run is not None and leaving.get("is_due"):
                 run.is_due = True
+            settle(books, leaving["demand"]["workload"])
     for won in event["won"]:
         name = won["demand"].get("workload")
         if name is not None:
             books.promises[name] = won["promise"]
             books.paid_promises.discard(name)
+            settle(books, name)
             own_waits.promise(books, won, event["at_us"])
     for repriced in event["repriced"]:
         promise = books.promises.get(repriced["workload"])
@@ -387,7 +400,7 @@ READERS = {
     "TermsChanged": _change_terms,
     "Submitted": _submit,
     "Resubmitted": _submit,
-    "Reserved": reservations.reserve,
+    "Reserved": _reserve,
     "ReservationChanged": reservations.change,
     "ReservationDivided": reservations.divide,
     "Claimed": _claim,
@@ -404,6 +417,11 @@ READERS = {
     "CapSet": caps.set_cap,
     "OrgCapSet": caps.set_cap,
     "CapNoted": caps.note,
+    "UserDeleted": deleted.delete,
+    "OrgDeleted": deleted.delete,
+    "UserCreated": deleted.begin,
+    "OrgCreated": deleted.begin,
+    "TokenAdded": deleted.begin,
 }
 
 

@@ -95,6 +95,9 @@ class Books:
     paid_promises: set[str] = field(default_factory=set)
     silent_since: dict[str, int] = field(default_factory=dict)
     pools: dict[str, str] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    """By node, its market."""
+
     node_gpus: dict[str, int] = field(default_factory=dict)
     """By market, the GPUs of one of its nodes."""
 
@@ -118,6 +121,7 @@ class Books:
     """The org of each claim."""
     reservation_paid: dict[str, tuple[int, int]] = field(default_factory=dict)
     caps: CapBooks = field(default_factory=CapBooks)
+    deleted: set[Purse] = field(default_factory=set)
     own_waits: dict[str, Any] = field(default_factory=dict)
     """By workload, what its promise waits for (`own_waits.Wait`)."""
 

@@ -38,7 +38,7 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
         case events.StopOrdered():
             yield from stops(world, event)
         case events.Submitted() | events.PhaseChanged() | events.BidChanged():
-            yield from _of_users(event)
+            yield from _of_users(world, event)
         case events.BoundsChanged():
             yield from _of_bounds(event)
         case events.Resubmitted(workload=it):
@@ -72,6 +72,8 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             | events.UnixNameSet()
             | events.OrgDisabled()
             | events.UserDisabled()
+            | events.UserDeleted()
+            | events.OrgDeleted()
             | events.UserRoleSet()
         ):
             yield from _of_accounts(world, event)
@@ -127,7 +129,16 @@ def _of_arrays(event: events.MembersEnded | events.MembersRetried) -> Guesses:
             return
 
 
-def _of_users(event: events.Submitted | events.PhaseChanged | events.BidChanged) -> Guesses:
+def _type_in(world: World, name: str, market: str | None) -> str | None:
+    """What a bid with several markets calls the one; None where it bids in one."""
+    workload = world.records.workloads.get(name)
+    choices = () if workload is None else workload.spec.choices
+    return next((it.instance_type for it in choices if it.market == market), None)
+
+
+def _of_users(
+    world: World, event: events.Submitted | events.PhaseChanged | events.BidChanged
+) -> Guesses:
     by = event.by
     match event:
         case events.Submitted(workload=it):
@@ -139,8 +150,14 @@ def _of_users(event: events.Submitted | events.PhaseChanged | events.BidChanged)
                 is_held=it.phase is Phase.HELD and it.why != Why.DEPENDENCY,
             )
         case events.BidChanged(workload=name, limit_price_micros=limit, members=members):
+            if event.market is not None:
+                yield commands.ChangeBid(by=by, workload=name, limit_price_micros=limit)
             yield commands.ChangeBid(
-                by=by, workload=name, limit_price_micros=limit, members=members or None
+                by=by,
+                workload=name,
+                limit_price_micros=limit,
+                members=members or None,
+                instance_type=_type_in(world, name, event.market),
             )
         case events.PhaseChanged(workload=name, phase=Phase.HELD, why=Why.DEPENDENCY):
             yield commands.Release(by=by, workload=name)
@@ -205,6 +222,8 @@ def _of_accounts(
     | events.UnixNameSet
     | events.OrgDisabled
     | events.UserDisabled
+    | events.UserDeleted
+    | events.OrgDeleted
     | events.UserRoleSet,
 ) -> Guesses:
     by = event.by
@@ -256,6 +275,10 @@ def _of_accounts(
             yield commands.SetOrgDisabled(by=by, org=org, is_disabled=is_disabled)
         case events.UserDisabled(user=user, is_disabled=is_disabled):
             yield commands.SetUserDisabled(by=by, user=user, is_disabled=is_disabled)
+        case events.UserDeleted(user=user):
+            yield commands.DeleteUser(by=by, user=user)
+        case events.OrgDeleted(org=org):
+            yield commands.DeleteOrg(by=by, org=org)
         case events.UserRoleSet(user=user, role=role):
             yield commands.SetUserRole(by=by, user=user, role=role)
         case events.UnixNameSet(user=user, unix_name=name):
