@@ -28,6 +28,7 @@ from parkade.ports.folders import (
     FolderLook,
     FolderReport,
     KeptOfOrg,
+    LogPlace,
     LogRequest,
     WorkloadFolder,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "KeptOfOrg",
     "Leadership",
     "Lease",
+    "LogPlace",
     "LogRequest",
     "LogSensor",
     "LogStates",
