@@ -7,6 +7,7 @@ import pytest
 
 from parkade.ports import Phase, RankExit
 from tests.api.town import Town
+from tests.waits import until
 
 
 def test_a_pool_is_told_as_it_was_opened_and_its_prices_are_public(fresh: Town) -> None:
@@ -133,6 +134,26 @@ def test_why_names_the_cheapest_limit_that_would_win(fresh: Town) -> None:
     told = fresh.done(fresh.post(f"/workloads/{workload}/bid", {"limit_price": "1.00"}, owner))
     assert told["limit_price"] == "1.00"
     fresh.wait_for_attempt(pool, workload)
+
+
+def test_why_says_that_an_operator_took_all_nodes_out_of_use(fresh: Town) -> None:
+    pool, (_, owner) = fresh.pool(nodes=2), fresh.org()
+    names = [f"{pool}-{number}" for number in (1, 2)]
+    fresh.done(fresh.post(f"/nodes/{names[0]}/drain", {"reason": "rack"}))
+    large = fresh.submit(pool, owner, nodes=2, gpus=2)
+
+    def why() -> dict[str, Any]:
+        return dict(fresh.done(fresh.get(f"/workloads/{large}/why", owner)))
+
+    until(lambda: why()["why"] == "no_room", why)
+    assert why()["says"] == f"{large} waits: no fabric has room for its whole shape"
+    fresh.done(fresh.post(f"/nodes/{names[1]}/drain", {"reason": "rack"}))
+    told = "nothing starts there now: an operator takes all nodes of lab out of use (drained)"
+    assert why()["says"] == f"{large} waits: {told}"
+    plan = fresh.done(fresh.post("/workloads/plan", {"spec": fresh.spec()}, owner))
+    assert plan["says"] == f"would wait: {told}"
+    fresh.done(fresh.post(f"/nodes/{names[0]}/undrain"))
+    assert why()["says"] == f"{large} waits: no fabric has room for its whole shape"
 
 
 def test_held_work_does_not_start_and_what_is_cancelled_ends(town: Town) -> None:

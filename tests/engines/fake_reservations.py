@@ -17,7 +17,7 @@ class FakeSlurm:
     """One controller; `cancelled` are the jobs that were cancelled."""
 
     def __init__(self) -> None:
-        self.now_us = BEGAN_US
+        self.now_us = self.booted_us = BEGAN_US
         self.reservations: dict[str, dict[str, str]] = {}
         self.cancelled: list[str] = []
         self.updated: list[tuple[str, str]] = []
@@ -34,7 +34,8 @@ class FakeSlurm:
             raise Transient(f"{words[0]}: Access denied")
         match words:
             case ("scontrol", "show", "config"):
-                return f"Configuration data as of {_date(self.now_us)}\nX = 1\n".encode()
+                booted = f"BOOT_TIME               = {_date(self.booted_us)}"
+                return f"Configuration data as of {_date(self.now_us)}\n{booted}\nX = 1".encode()
             case ("scontrol", "show", "reservation", "--oneliner"):
                 self._end()
                 return "\n".join(self._line(name) for name in self.reservations).encode()

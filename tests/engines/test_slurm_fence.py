@@ -86,12 +86,45 @@ def test_a_controller_that_forgot_the_last_putting_off_recalls_nobody(beside: Be
         for _ in range(2):
             beside.slurm.reservations[NAME]["EndTime"] = saved
             beside.pass_s(1)
+            beside.slurm.booted_us = beside.slurm.now_us
             beside.fencing = beside.restarted()
             assert beside.look().fence_stands and beside.fencing.recalled_us is None
             assert beside.slurm.ends_in_s(NAME) == LAPSE_S
     release(beside, 120)
     assert not beside.look().fence_stands
     assert beside.fencing.recalled_us == ends_us(beside)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_person_may_end_the_fence_at_exactly_the_agents_end_before(
+    beside: Beside, restarts: bool
+) -> None:
+    before = beside.slurm.reservations[NAME]["EndTime"]
+    beside.pass_s(31)
+    beside.look()
+    assert beside.slurm.reservations[NAME]["EndTime"] != before
+    beside.slurm.reservations[NAME]["EndTime"] = before
+    for _ in range(20):
+        beside.pass_s(1)
+        if restarts:
+            beside.fencing = beside.restarted()
+        assert not beside.look().fence_stands
+        assert beside.fencing.recalled_us is not None
+        assert beside.slurm.reservations[NAME]["EndTime"] == before
+
+
+def test_what_an_agent_kept_before_controllers_were_known_still_recalls_nobody(
+    beside: Beside,
+) -> None:
+    before = beside.slurm.reservations[NAME]["EndTime"]
+    beside.pass_s(31)
+    beside.look()
+    kept = msgspec.json.decode((beside.folder / "fence.json").read_bytes())
+    del kept["booted_us"]
+    (beside.folder / "fence.json").write_bytes(msgspec.json.encode(kept))
+    beside.slurm.reservations[NAME]["EndTime"] = before
+    beside.fencing = beside.restarted()
+    assert beside.look().fence_stands and beside.fencing.recalled_us is None
 
 
 def test_an_end_that_a_person_brought_forward_is_not_put_off(beside: Beside) -> None:
@@ -166,7 +199,7 @@ def test_a_refused_fence_is_told_and_asked_for_again_after_longer_and_longer_pau
 def test_a_fence_that_a_person_deletes_is_made_anew_and_told_for_a_while(
     beside: Beside, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert beside.fencing.notes() == (None,) * 4
+    assert beside.fencing.notes() == (None,) * 5
     del beside.slurm.reservations[NAME]
     assert beside.look().fence_stands
     (said, *_) = beside.fencing.notes()
@@ -174,7 +207,7 @@ def test_a_fence_that_a_person_deletes_is_made_anew_and_told_for_a_while(
     assert said in caplog.text
     assert beside.look().fence_stands and caplog.text.count("deleted") == 1
     beside.pass_s(600)
-    assert beside.fencing.notes() == (None,) * 4
+    assert beside.fencing.notes() == (None,) * 5
 
 
 def test_a_fence_that_ends_or_that_we_open_was_not_deleted(beside: Beside) -> None:
@@ -182,11 +215,11 @@ def test_a_fence_that_ends_or_that_we_open_was_not_deleted(beside: Beside) -> No
     beside.look()
     beside.pass_s(21)
     beside.look()
-    assert beside.look().fence_stands and beside.fencing.notes() == (None,) * 4
+    assert beside.look().fence_stands and beside.fencing.notes() == (None,) * 5
     beside.look(lapse_s=None)
     assert NAME not in beside.slurm.reservations
     beside.look()
-    assert beside.look().fence_stands and beside.fencing.notes() == (None,) * 4
+    assert beside.look().fence_stands and beside.fencing.notes() == (None,) * 5
 
 
 def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
@@ -197,10 +230,10 @@ def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
     beside.look(*others)
     beside.pass_s(29)
     beside.look(*others)
-    assert beside.fencing.notes() == (None,) * 4
+    assert beside.fencing.notes() == (None,) * 5
     beside.pass_s(1)
     beside.look(*others)
-    (_, _, said, _) = beside.fencing.notes()
+    (_, _, said, *_) = beside.fencing.notes()
     assert said == (
         "jobs that wait outside the fence: 17 of eve (account stray), which no rule of owners fits:"
         " ReqNodeNotAvail,_May_be_reserved"
@@ -208,7 +241,7 @@ def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
     beside.look(*others)
     assert caplog.text.count("17 of eve") == 1, "logged once"
     beside.look(others[1])
-    assert beside.fencing.notes() == (None,) * 4
+    assert beside.fencing.notes() == (None,) * 5
 
 
 def test_an_owners_job_without_room_is_named_once_it_has_waited(beside: Beside) -> None:
@@ -217,7 +250,7 @@ def test_an_owners_job_without_room_is_named_once_it_has_waited(beside: Beside) 
     for _ in range(2):
         beside.fencing.serve(beside.desired(), [big], rules, is_heard=True)
         beside.pass_s(30)
-    (_, _, said, _) = beside.fencing.notes()
+    (_, _, said, *_) = beside.fencing.notes()
     assert said == (
         "jobs that wait outside the fence: 25 of eve: reservation acme has not 6 nodes left for it"
     )
@@ -341,9 +374,13 @@ def test_a_user_whom_slurm_refuses_costs_the_fence_neither_its_end_nor_the_other
     assert "bob" in let_in(beside) and "cat" not in let_in(beside)
     told = beside.fencing.notes()[1]
     assert told is not None and "refuses the fence to cat (Invalid account" in told
-    beside.slurm.lacking.clear()
-    beside.pass_s(61)
+    made = beside.fencing.fence.made
     with_guests(beside, "bob", "cat")
+    assert beside.fencing.fence.made == made
+    beside.slurm.lacking.clear()
+    beside.pass_s(31)
+    with_guests(beside, "bob", "cat")
+    assert beside.fencing.fence.made == made + 1, "what waited for that is sent again"
     assert {"bob", "cat"} <= let_in(beside) and beside.fencing.notes()[1] is None
 
 

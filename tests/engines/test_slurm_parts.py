@@ -75,6 +75,31 @@ def test_an_answer_with_errors_or_parts_missing_is_an_error(answer: bytes) -> No
         answers.jobs(answer)
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            {
+                "error": "Zero Bytes were transmitted or received",
+                "error_number": 1007,
+                "source": "slurm_load_jobs",
+                "description": "Unable to query jobs",
+            },
+            "Zero Bytes were transmitted or received: Unable to query jobs (slurm_load_jobs)",
+        ),
+        ({"error": "x", "description": "x"}, "x"),
+        ({"error_number": 1007, "error": ""}, "error 1007"),
+        ("in words", "in words"),
+        ({}, "one without words"),
+    ],
+)
+def test_an_error_in_an_answer_is_told_in_words(error: object, says: str) -> None:
+    answer = msgspec.json.encode({"errors": [error], "jobs": []})
+    with pytest.raises(Transient) as raised:
+        answers.jobs(answer)
+    assert str(raised.value) == f"Slurm's answer holds errors: {says}"
+
+
 def test_nodes_are_read_with_their_gpus_and_flags() -> None:
     answer = (
         b'{"errors": [], "nodes": [{"name": "n0", "address": "10.0.0.1", "state": "idle",'

@@ -24,12 +24,14 @@ class Troubles:
         self._why.pop(attempt, None)
 
     def beside(self, observation: Observation, desired: Collection[str]) -> tuple[Trouble, ...]:
-        """The engine's own, and those of attempts that it does not know but should."""
+        """The engine's own, and those of attempts that it does not know but should. What the engine
+        knew once is its own to tell, also where it cannot be seen now; and while it does not answer
+        at all, that is the cause, and no earlier one."""
         seen = {one.attempt for one in observation.attempts}
-        self._why = {name: why for name, why in self._why.items() if name in desired}
-        own = (
-            Trouble(attempt=name, says=why)
-            for name, why in sorted(self._why.items())
-            if name not in seen
-        )
+        self._why = {
+            name: why for name, why in self._why.items() if name in desired and name not in seen
+        }
+        if any(one.since_us is not None for one in observation.troubles):
+            return observation.troubles
+        own = (Trouble(attempt=name, says=why) for name, why in sorted(self._why.items()))
         return (*observation.troubles, *own)[:MOST_TROUBLES]

@@ -31,9 +31,11 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.life import Cause
+from parkade.core.workloads.moves import OtherMarket
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from tests import builders
+from tests.core.clearing.two_markets import TwoMarkets
 from tests.core.kernel.story import Parkade
 from tests.core.repairing.sick import DEGRADED, Sick
 
@@ -504,6 +506,26 @@ def a_queue_beside_ours() -> Parkade:
     return parkade
 
 
+def a_job_that_the_engine_started() -> Parkade:
+    """An owner's job runs on a free node and beside a guest, which leaves; then it is over."""
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0, engine="slurm")
+    parkade.do(commands.SetFence(by=None, pool="pool", is_on=True))
+    parkade.do(commands.ReportFence(by=None, pool="pool", stands=True))
+    parkade.reserve("acme", 2)
+    parkade.lend("acme", 5)
+    parkade.bid("lab", 9, nodes=2)
+    parkade.run(300)
+    free = next(node for node, held in parkade.world.held_on.items() if not held)
+    busy = next(node for node, held in parkade.world.held_on.items() if held)
+    job = OwnerJob(job="42", reservation="acme", nodes=2, least=2, runs_on=(free, busy))
+    for _ in range(2):
+        parkade.do(commands.ReportOwnerJobs(by=None, pool="pool", jobs=(job,)))
+        parkade.run(300)
+    parkade.do(commands.ReportOwnerJobs(by=None, pool="pool", jobs=()))
+    parkade.run(300)
+    return parkade
+
+
 def a_user_who_leaves() -> Parkade:
     """A user who is disabled, and enabled again; a token that only looks and expires."""
     parkade = Parkade()
@@ -702,6 +724,23 @@ def keep(parkade: Parkade) -> bytes:
     return f'{opening},\n "events": [\n{joined}\n]}}\n'.encode()
 
 
+def bids_in_two_markets() -> Parkade:
+    """A bid that stands in its second market, and one that is moved to it; a limit that changes."""
+    parkade = TwoMarkets(here={"a": 1}, there={"b": 2}, buffer_nodes=0, public_floor_micros=MICROS)
+    moved = parkade.bid_in("lab", {"pool": 5, "other": 6})
+    parkade.run(60)
+    parkade.in_market("first", "pool", 9)
+    parkade.bid_in("late", {"pool": 4, "other": 3})
+    parkade.run(120)
+    parkade.do(
+        commands.ChangeBid(
+            by=None, workload=moved, limit_price_micros=7 * MICROS, instance_type="small"
+        )
+    )
+    parkade.run(60)
+    return parkade
+
+
 @pytest.mark.parametrize("path", sorted(KEPT.glob("journal-v*.json")), ids=lambda it: it.stem)
 def test_a_kept_journal_replays_to_the_balances_it_had(path: Path) -> None:
     kept = msgspec.json.decode(path.read_bytes(), type=Kept)
@@ -867,6 +906,15 @@ def test_a_kept_journal_has_seats_that_no_bid_took_for_a_while() -> None:
     assert "protected" in waits
 
 
+def test_a_kept_journal_has_a_claim_where_its_job_was_started() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-started.json").read_bytes(), type=Kept)
+    known = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    (claim,) = [it.claim for it in known if isinstance(it, events.Claimed)]
+    seated = [it for it in known if isinstance(it, events.ClaimSeated)]
+    assert len(claim.runs_on) == 2 and all(it.runs_there for it in seated)
+    assert [it.nodes for it in seated] == [(node,) for node in claim.runs_on]
+
+
 def test_a_kept_journal_has_caps_that_were_told_of_and_reached() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-caps.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
@@ -908,6 +956,17 @@ def test_kept_lists_ask_for_the_entry_that_they_took() -> None:
     assert taken == ["spot"]
 
 
+def test_kept_linked_markets_are_cleared_in_one_event() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-linked.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    cleared = [it for it in found if isinstance(it, events.Cleared)]
+    assert any(it.linked for it in cleared)
+    won = [line for it in cleared for line in it.won]
+    assert any(isinstance(it.moved, OtherMarket) for it in won)
+    assert any(it.promise.market is not None and it.answers for it in won)
+    assert any(isinstance(it, events.BidChanged) and it.market is not None for it in found)
+
+
 if __name__ == "__main__":
     stories = {
         f"journal-v{EVENT_VERSION}": a_year,
@@ -924,6 +983,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-scripts": an_evening_of_scripts,
         f"journal-v{EVENT_VERSION}-chains": a_chain_of_work,
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
+        f"journal-v{EVENT_VERSION}-started": a_job_that_the_engine_started,
         f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
         f"journal-v{EVENT_VERSION}-roles": a_user_of_another_role,
@@ -940,6 +1000,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-deadlines": work_with_a_deadline,
         f"journal-v{EVENT_VERSION}-shortest-run": a_shortest_run,
         f"journal-v{EVENT_VERSION}-lists": a_list_of_capacity,
+        f"journal-v{EVENT_VERSION}-linked": bids_in_two_markets,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

@@ -315,7 +315,12 @@ def _reserved(event: events.LeasingEvent) -> Shown:
             return f"{name}: lends nothing any more", {}
         case events.Claimed(claim=claim):
             says = f"{claim.claim}: claims {claim.nodes} of {claim.reservation}'s nodes"
+            if claim.runs_on:
+                says += f": its job runs on {', '.join(claim.runs_on)}"
             return says, {"nodes": claim.nodes}
+        case events.ClaimSeated(claim=name, nodes=tuple(nodes), runs_there=True):
+            says = f"{name}: {', '.join(nodes)}, where its job runs: the owner's"
+            return says, {"nodes": list(nodes)}
         case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
             are = "is" if len(nodes) == 1 else "are"
             return f"{name}: {', '.join(nodes)} {are} free and the owner's", {"nodes": list(nodes)}
@@ -347,7 +352,11 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             return f"{name}: met {named}; {phase} ({why})", changed
         case events.BidChanged(workload=name, limit_price_micros=limit, members=some):
             whose = f"{name}[{written(some)}]" if some else name
-            return f"{whose}: limit now {money(limit)}", {"limit_price": money(limit)}
+            changed = {"limit_price": money(limit)}
+            if event.market is None:
+                return f"{whose}: limit now {money(limit)}", changed
+            where = {"market": event.market}
+            return f"{whose}: limit in {event.market} now {money(limit)}", changed | where
         case events.BoundsChanged(workload=name, members=some):
             return _bounded(f"{name}[{written(some)}]" if some else name, event)
         case events.FellBack(workload=name, must_end_us=ends_us):

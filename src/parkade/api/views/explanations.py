@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from parkade.api.translate import instant, instant_or_none
+from parkade.api.views.choices import market_answers, markets_words
 from parkade.api.views.clearings import node_names
 from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
 from parkade.api.views.workloads import Known, array_members, cheapest_winning_limit, moved_words
@@ -60,7 +61,13 @@ def why(
     """
     workload = known.workload
     moved = moved_words(workload, None if sees_all else workload.org)
-    says = f"{_says_members(known) or _says(workload, known.terms)}{_debt(known)}"
+    markets = market_answers(workload)
+    says = _says_members(known) or _says(workload, known.terms)
+    if standstill is not None and _lacks_room(workload):
+        says, standstill = f"{workload.workload} waits: {standstill}", None
+    says = f"{says}{_debt(known)}"
+    if not workload.phase.is_ended:
+        says += markets_words(markets)
     if funds is not None:
         says = f"{says}; {funds}"
     if moved is not None:
@@ -83,7 +90,14 @@ def why(
         price_to_win=cheapest_winning_limit(workload),
         not_before=instant_or_none(workload.not_before_us),
         moved=moved,
+        markets=markets,
     )
+
+
+def _lacks_room(workload: Workload) -> bool:
+    """Whether it waits for room, which is no reason where nothing starts at all."""
+    is_seated = workload.attempt is not None or workload.promise is not None
+    return workload.phase is Phase.QUEUED and workload.why == Why.NO_ROOM and not is_seated
 
 
 def trouble(known: Known, troubles: Sequence[Trouble], *, sees_all: bool) -> str | None:
@@ -105,10 +119,16 @@ def standstill(
     world: World, market: str, health: Health, workload: Workload | None = None
 ) -> str | None:
     """Why nothing starts in a market, or stops where a workload has its seats: no agent there is
-    heard and obeys. Cost grows with the nodes."""
+    heard and obeys, or an operator drained all of it. Cost grows with the nodes."""
     held = workload and (workload.attempt or workload.promise)
     own = world.pool_of(held.seats) if held else None
-    names = {node.pool: None for node in world.records.nodes.values() if node.market == market}
+    nodes = [node for node in world.records.nodes.values() if node.market == market]
+    names = {node.pool: None for node in nodes}
+    if own is None and nodes and all(node.draining_us is not None for node in nodes):
+        told = some_of(list(names), most=5)
+        return (
+            f"nothing starts there now: an operator takes all nodes of {told} out of use (drained)"
+        )
     pools = [own] if own is not None else [world.records.pools[name] for name in names]
     states = [(pool, _trouble(pool, health)) for pool in pools]
     if not states or not all(trouble for _, trouble in states):
@@ -174,7 +194,9 @@ def _says(workload: Workload, terms: MarketTerms | None) -> str:
     if key == Why.BACK_OFF:
         sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
         sentence += f"; the last time: {workload.exit_summary}" if workload.exit_summary else ""
-    return f"{name} waits: {sentence}{advice(workload.price_to_win_micros, terms)}"
+    # Of several markets each says what would win.
+    price = None if workload.spec.choices else workload.price_to_win_micros
+    return f"{name} waits: {sentence}{advice(price, terms)}"
 
 
 def _debt(known: Known) -> str:

@@ -160,8 +160,21 @@ def _decode(answer: bytes, kind: type[T]) -> T:
     except (msgspec.MsgspecError, ValueError) as error:
         raise Transient(f"Slurm's answer is not whole: {error}"[:300]) from None
     if found.errors:
-        raise Transient(f"Slurm's answer holds errors: {found.errors[0]}"[:300])
+        raise Transient(f"Slurm's answer holds errors: {_error_words(found.errors[0])}"[:300])
     return found
+
+
+def _error_words(error: Any) -> str:
+    """In Slurm's own words, and where it says so, of which call; not the object around them."""
+    if not isinstance(error, dict):
+        return _text(error) or "one without words"
+    told = dict.fromkeys(_text(error.get(key)).strip() for key in ("error", "description"))
+    words = ": ".join(text for text in told if text)
+    if not words:
+        number = _number(error.get("error_number"))
+        return f"error {number}" if number else "one without words"
+    source = _text(error.get("source")).strip()
+    return f"{words} ({source})" if source else words
 
 
 def _job(one: _Job) -> Job:

@@ -116,6 +116,7 @@ class SlurmEngine:
         self.heard_shared = self.homes.data / hearing.FILE
         self._capabilities: Capabilities | None = None
         self._blind_us: int | None = None
+        self._made = 0
         self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix=f"slurm-{pool}")
 
     def capabilities(self) -> Capabilities:
@@ -283,6 +284,9 @@ class SlurmEngine:
             recalling.tell(self.recalled, recalled_us)
         self.submitting.fence = self.fencing.name
         self.submitting.fenced = self.fencing.fence.fenced
+        if self.fencing.fence.made != self._made:
+            self._made = self.fencing.fence.made
+            self.submitting.retry_soon()
         return report
 
     async def renew_leases(self) -> None:

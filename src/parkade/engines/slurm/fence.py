@@ -9,7 +9,8 @@ says only how long ago that was. So no step of any clock looks like a person's d
     the fence ends   what it means
     as kept          nothing happened; it is put off every `PUT_OFF_US`
     later            a person lengthened it; the next time it is put off by us again
-    as before that   the controller was killed before it saved our last change: we change it anew
+    as before that   and another controller answers than the one that was told: that one was killed
+                     before it saved our last change, which is made anew
     earlier          a person released it: it is not put off, the guests are told, and no guest is
                      seated in it until a new one stands
     (gone)           it ended, or a person deleted it before: a new one is made, and a deletion is
@@ -17,7 +18,8 @@ says only how long ago that was. So no step of any clock looks like a person's d
 
 What is kept outlives the agent, so another one on the same folder holds to a person's release. It
 is written after Slurm did it: an agent that dies between the two finds the fence ending later than
-kept, and never takes its own end for a person's.
+kept, and never takes its own end for a person's. A controller is known by when it was started
+(`BOOT_TIME`), so an end that a person happens to set to exactly our last but one is a release.
 
 Example: at 12:00:00 by the controller the end is set to 12:13:20 for a lapse of 800 s, at 12:00:30
 to 12:13:50. A person says `EndTime=now+120` at 12:00:40. The next look reads 12:02:40, earlier than
@@ -55,18 +57,21 @@ MOST_PAUSE_US = 30_000_000
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the fence beyond what Slurm says, by the controller's clock. `since_us`:
     when an agent on this folder first had it; `ends_us`: as an agent set it last; `before_us`: the
-    end until then; 0: never."""
+    end until then; 0: never. `booted_us`: when the controller was started that was told so; 0: not
+    known."""
 
     version: int = 1
     since_us: int = 0
     ends_us: int = 0
     before_us: int = 0
+    booted_us: int = 0
 
 
 class Fence:
     """One pool's fence; `nodes` are all of the pool. Blocks; one call at a time. `recalled_us`:
     when the guests are to be gone because a person released it; `fenced`: nodes on which our jobs
-    must be in it to run; `refused`: what Slurm said when it last refused to make or change it."""
+    must be in it to run; `refused`: what Slurm said when it last refused to make or change it;
+    `made`: how often it was made, or let users in."""
 
     def __init__(
         self,
@@ -86,6 +91,7 @@ class Fence:
         self.fenced: frozenset[str] = frozenset()
         self.kept = _read(folder / FILE)
         self.refused: str | None = None
+        self.made = 0
         self.users = FenceUsers(lambda users: self._ask("update", f"Users={users}"), steady)
         self._again_us = 0
         self._pause_us = 0
@@ -95,6 +101,7 @@ class Fence:
         self._file = folder / FILE
         self._put_off_us: int | None = None
         self._lapse_us = 0
+        self._booted_us = 0
 
     def note(self, standing: Standing | None) -> None:
         """As it is: without a control plane it is left to its end."""
@@ -127,7 +134,7 @@ class Fence:
         if not self.kept.ends_us:
             # Of an agent whose folder was lost: how it ends is taken as that one's doing.
             self._keep(since_us=self._clock_us(), ends_us=standing.ends_us, before_us=0)
-        is_forgotten = 0 < standing.ends_us == self.kept.before_us
+        is_forgotten = self._is_forgotten(standing.ends_us)
         if standing.ends_us < self.kept.ends_us and not is_forgotten:
             self.recalled_us = self._released_us = standing.ends_us
             self.stands = False
@@ -143,8 +150,8 @@ class Fence:
         if is_done and ends_us is not None:
             self._set(ends_us, lapse_us, before_us=standing.ends_us)
         self.stands = is_done or has_nodes
-        if is_done:
-            self.users.admit(users, standing.users)
+        if is_done and self.users.admit(users, standing.users):
+            self.made += 1
 
     def open(self, standing: Standing | None, busy: Iterable[str]) -> None:
         """The fence goes from each node once no guest runs there in it; `busy`: nodes with one."""
@@ -184,6 +191,7 @@ class Fence:
         ends_us = self._end_us(lapse_us)
         self.stands = self._create(nodes, users, ends_us)
         if self.stands:
+            self.made += 1
             self._released_us = None
             self._set(ends_us, lapse_us, before_us=self.kept.ends_us)
 
@@ -199,6 +207,14 @@ class Fence:
             says = self._ask("create", place, "Users=root", *times)
         return self._is_done("create", says)
 
+    def _is_forgotten(self, ends_us: int) -> bool:
+        """Whether the controller lost our last change of the end. Asks for its start, where that
+        alone decides; what was once taken for a person's doing stays that."""
+        if not 0 < ends_us == self.kept.before_us or ends_us == self._released_us:
+            return False
+        self._clock_us()
+        return self._booted_us != self.kept.booted_us or not self.kept.booted_us
+
     def _is_due(self, lapse_us: int) -> bool:
         if self._put_off_us is None or lapse_us != self._lapse_us:
             return True
@@ -208,7 +224,9 @@ class Fence:
         return (self._clock_us() + lapse_us) // SECOND_US * SECOND_US
 
     def _clock_us(self) -> int:
-        return standing_reservation.clock_us(self.commands.run("scontrol", "show", "config"))
+        answer = self.commands.run("scontrol", "show", "config")
+        self._booted_us = standing_reservation.booted_us(answer)
+        return standing_reservation.clock_us(answer)
 
     def _set(self, ends_us: int, lapse_us: int, *, before_us: int) -> None:
         self._put_off_us, self._lapse_us = self.steady(), lapse_us
@@ -216,7 +234,9 @@ class Fence:
         self._keep(since_us=since_us, ends_us=ends_us, before_us=before_us)
 
     def _keep(self, *, since_us: int, ends_us: int, before_us: int) -> None:
-        self.kept = Kept(since_us=since_us, ends_us=ends_us, before_us=before_us)
+        self.kept = Kept(
+            since_us=since_us, ends_us=ends_us, before_us=before_us, booted_us=self._booted_us
+        )
         try:
             records.write(self._file, self.kept)
         except OSError as error:

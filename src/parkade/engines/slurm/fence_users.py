@@ -13,7 +13,7 @@ cat is left out, and the end is put off.
 
 from collections.abc import Callable, Iterable, Sequence
 
-AGAIN_US = 60_000_000
+AGAIN_US = 30_000_000
 MOST_TRIED = 64
 MOST_NAMED = 5
 
@@ -45,8 +45,9 @@ class FenceUsers:
             " do not start; an association may be missing (`sacctmgr add user`)"
         )
 
-    def admit(self, users: Iterable[str], there: Sequence[str]) -> None:
-        """Lets in who is not there yet, all at once or, where that is refused, one by one."""
+    def admit(self, users: Iterable[str], there: Sequence[str]) -> bool:
+        """Lets in who is not there yet, all at once or, where that is refused, one by one; whether
+        any was let in."""
         now_us, needed = self._steady(), set(users)
         self._left_out = {it: why for it, why in self._left_out.items() if it in needed}
         missing = {
@@ -55,15 +56,18 @@ class FenceUsers:
             if it not in self._left_out or now_us - self._left_out[it][0] >= AGAIN_US
         }
         if not missing:
-            return
+            return False
         says = self._ask(",".join(sorted({*there, *missing})))
         if says is None:
             self._left_out = {it: w for it, w in self._left_out.items() if it not in missing}
-        elif is_about_users(says):
-            self.sort_out(needed)
+            return True
+        if not is_about_users(says):
+            return False
+        return not missing.isdisjoint(self.sort_out(needed))
 
-    def sort_out(self, users: Iterable[str]) -> bool:
-        """Tries those that are needed one after the other; whether any may use the fence then."""
+    def sort_out(self, users: Iterable[str]) -> tuple[str, ...]:
+        """Tries those that are needed one after the other; gives those that may use the fence then,
+        none where Slurm refuses it for another cause."""
         taken: list[str] = []
         left_out: dict[str, tuple[int, str]] = {}
         for user in sorted(users)[:MOST_TRIED]:
@@ -73,6 +77,6 @@ class FenceUsers:
             elif is_about_users(says):
                 left_out[user] = (self._steady(), says)
             else:
-                return False
+                return ()
         self._left_out = left_out
-        return bool(taken)
+        return tuple(taken)

@@ -40,7 +40,8 @@ from parkade.engines.slurm.answers import Job
 from parkade.ports import RankExit
 
 LOST_US = 10_000_000
-MOST_DOUBLINGS = 4
+MOST_LOST_US = 30_000_000
+MOST_DOUBLINGS = 2
 GRACE_US = 60_000_000
 WENT_WRONG = frozenset(
     {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "DEADLINE", "TIMEOUT", "LAUNCH_FAILED"}
@@ -63,7 +64,7 @@ class Standing(enum.Enum):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of it now. `parts`: of the job that counts, empty where Slurm has none.
     `silent`: its nodes whose member has not said that all is gone. `over_us`: when it was first
-    seen to be over, None before now. `tries`: how often it was submitted."""
+    seen to be over, None before now. `tries`: how often it was submitted, as `lost_us` counts."""
 
     parts: tuple[Job, ...]
     is_claimed: bool
@@ -74,9 +75,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lost_us(tries: int) -> int:
-    """How long a job may be absent that was submitted so often: 10 s, 20 s, 40 s … 160 s. What
-    keeps sbatch from its controller is seldom gone at the next try."""
-    return LOST_US << min(max(tries, 1) - 1, MOST_DOUBLINGS)
+    """How long a job may be absent that was submitted so often: 10 s, 20 s, then 30 s each time.
+    What keeps sbatch from its controller is seldom gone at the next try. 0 for none: Slurm said
+    that it has no such job, and what it said against it may be mended."""
+    if tries <= 0:
+        return 0
+    return min(LOST_US << min(tries - 1, MOST_DOUBLINGS), MOST_LOST_US)
 
 
 def judge(facts: Facts, *, is_up: Mapping[str, bool], now_us: int) -> Standing:

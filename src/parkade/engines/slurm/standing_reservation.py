@@ -43,6 +43,16 @@ def clock_us(answer: bytes) -> int:
     return found
 
 
+def booted_us(answer: bytes) -> int:
+    """When the controller that answers was started, by its clock, of `scontrol show config`; 0
+    where it is not told."""
+    for line in answer.decode(errors="replace").splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "BOOT_TIME":
+            return _instant(value.strip())
+    return 0
+
+
 def _instant(text: str) -> int:
     """Of `2026-11-27T04:24:26` in UTC, as our commands print it; 0 for none."""
     try:

@@ -3,27 +3,39 @@
 A submission whose answer is not known is neither repeated nor forgotten: its job is looked for by
 its mark, and only where a complete answer has none after a while is it sent again. The claim in the
 attempt's folder lets only one job of an attempt begin.
+
+A submission that was refused is sent again after a pause (`standing.lost_us`), and at once where
+what kept it may be gone (`retry_soon`): Slurm answers again, or a fence stands or has other users.
 """
 
 import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 import parkade
+from parkade.core.units.time import SECOND_US
 from parkade.engines.local import records
 from parkade.engines.local.records import Launch
-from parkade.engines.slurm import homes, planning, script
+from parkade.engines.slurm import homes, planning, script, standing
 from parkade.engines.slurm.acting import Acting
 from parkade.engines.slurm.answers import Node
 from parkade.engines.slurm.homes import Submission
 from parkade.engines.slurm.settings import SlurmSettings
-from parkade.ports import Clock, DesiredAttempt, EngineError, Transient
+from parkade.ports import (
+    Clock,
+    DesiredAttempt,
+    EngineError,
+    InvalidSpec,
+    Transient,
+    Unreachable,
+)
 
 LOCK = "submit.lock"
 MOST_KEPT = 20
@@ -31,7 +43,8 @@ MOST_KEPT = 20
 
 class Submitting:
     """Knows how a job is written and sent. Blocks. `fence`: the reservation that closes
-    the nodes of `fenced` to others. `refused`: attempts whose last submission failed, and why."""
+    the nodes of `fenced` to others. `refused`: attempts whose last submission failed, why, and
+    when the next is due."""
 
     def __init__(self, settings: SlurmSettings, acting: Acting, clock: Clock) -> None:
         self.settings = settings
@@ -40,6 +53,10 @@ class Submitting:
         self.fence = ""
         self.fenced: frozenset[str] = frozenset()
         self.refused: dict[str, str] = {}
+        self._unanswered: set[str] = set()
+        """Of the refused, those of which it is not known whether Slurm took them."""
+        self._soon: dict[str, int] = {}
+        """By attempt, as how many tries it counts, so that the next one comes soon."""
 
     def script(
         self, attempt: DesiredAttempt, home: Path, nodes: Mapping[str, Node], number: int
@@ -75,6 +92,26 @@ class Submitting:
             if homes.read_submissions(home) == known and homes.claimed_by(home) is None:
                 self._send(home, launch, nodes, known)
 
+    def landed(self, attempt: str) -> None:
+        """Slurm has its job, whatever was said when it was sent."""
+        self.refused.pop(attempt, None)
+        self._soon.pop(attempt, None)
+        self._unanswered.discard(attempt)
+
+    def keep_only(self, attempts: Collection[str]) -> None:
+        """Forgets what was said of all others."""
+        for over in set(self.refused.copy()) - set(attempts):
+            self.landed(over)
+
+    def retry_soon(self) -> None:
+        """What kept those that were refused may be gone. Where Slurm gave no answer its job is
+        looked for first, as after the first try."""
+        self._soon |= {it: 1 if it in self._unanswered else 0 for it in self.refused.copy()}
+
+    def tries(self, attempt: str, submitted: int) -> int:
+        """As how many tries those submissions count for the pause until the next."""
+        return self._soon.get(attempt, submitted)
+
     @contextmanager
     def paused(self, home: Path) -> Iterator[None]:
         """Nothing of this attempt is submitted meanwhile."""
@@ -94,6 +131,8 @@ class Submitting:
             nonce=_nonce(home, launch.attempt, number), at_us=self.clock.now_us(), job=None
         )
         known = known[-MOST_KEPT:]
+        name = launch.attempt.attempt
+        self._soon.pop(name, None)
         records.write(home / homes.SUBMISSIONS, (*known, sent))
         account = launch.account if launch.is_other_user else None
         try:
@@ -101,11 +140,20 @@ class Submitting:
             if not job.isdigit():
                 raise Transient(f"sbatch answered {job[:100]!r}, which is no job")
         except EngineError as error:
-            self.refused[launch.attempt.attempt] = str(error)
+            if not isinstance(error, InvalidSpec):
+                self._note_refusal(name, error, sent.at_us + standing.lost_us(number))
             raise
-        self.refused.pop(launch.attempt.attempt, None)
+        self.landed(name)
         sent = msgspec.structs.replace(sent, job=int(job))
         records.write(home / homes.SUBMISSIONS, (*known, sent))
+
+    def _note_refusal(self, attempt: str, error: EngineError, again_us: int) -> None:
+        again = datetime.fromtimestamp(again_us // SECOND_US, UTC)
+        self.refused[attempt] = f"{error}; it is tried again by {again:%H:%M:%S} UTC"
+        if isinstance(error, Unreachable):
+            self._unanswered.add(attempt)
+        else:
+            self._unanswered.discard(attempt)
 
 
 def _nonce(home: Path, attempt: DesiredAttempt, number: int) -> str:

@@ -115,6 +115,7 @@ class Watching:
             self._is_blind = False
             if was_blind:
                 self._back_us = self._looked_us
+                self.submitting.retry_soon()
             by_nonce = marked(jobs)
             waits: dict[str, str] = {}
             found = [self._see(one, by_nonce, waits) for one in self._attempts.values()]
@@ -152,8 +153,7 @@ class Watching:
                 launch = records.read_launch(home)
                 if launch is not None:
                     self._attempts[name] = Attempt(home, launch)
-        for over in set(self.submitting.refused.copy()) - self._attempts.keys():
-            self.submitting.refused.pop(over, None)
+        self.submitting.keep_only(self._attempts.keys())
         return names
 
     def _jobs(self) -> tuple[Job, ...]:
@@ -190,6 +190,8 @@ class Watching:
         own = ours(by_nonce, attempt.nonces, uid=attempt.launch.account.uid)
         parts, others = standing.choose(own, attempt.claimed)
         self._cancel(attempt, others)
+        if parts:
+            self.submitting.landed(attempt.home.name)
         now_us = self.clock.now_us()
         if parts and (says := waiting.words(parts[0], now_us)) is not None:
             waits[attempt.home.name] = says
@@ -199,7 +201,7 @@ class Watching:
             submitted_us=max((one.at_us for one in attempt.submissions), default=None),
             silent=attempt.silent,
             over_us=attempt.over_us,
-            tries=attempt.tries,
+            tries=self.submitting.tries(attempt.home.name, attempt.tries),
         )
         found = standing.judge(facts, is_up=self._is_up(attempt, facts), now_us=now_us)
         return self._act(attempt, parts, found, now_us)

@@ -36,6 +36,9 @@ class SeatAuditor:
         self.replacements: dict[str, tuple[Seat, ...]] = {}
         """By claim that holds nodes, what it is promised beside them."""
 
+        self._runs_on: dict[str, frozenset[str]] = {}
+        """By claim, where its job runs that the engine started by itself."""
+
         self.stops: dict[str, list[Stop]] = {}
         """By attempt, the notices that were given, in order."""
 
@@ -78,8 +81,7 @@ class SeatAuditor:
             case events.Resubmitted(workload=workload):
                 self._submit(workload, is_again=True)
             case events.BidChanged(workload=name, limit_price_micros=limit):
-                self.demands[name].limit_micros = limit
-                self.demands[name].spot_limit_micros = limit
+                self.demands[name].rebid(limit, event.market)
             case events.FellBack(workload=name, withdraws=withdraws):
                 self.demands[name].limit_micros = None
                 self.demands[name].is_on_demand = True
@@ -95,15 +97,19 @@ class SeatAuditor:
             case events.Claimed(claim=claim):
                 require(claim.claim not in self.demands, 22, f"{claim.claim} was used before")
                 self.demands[claim.claim] = DemandBook(org=claim.org, market="", nodes=claim.nodes)
+                self._runs_on[claim.claim] = frozenset(claim.runs_on)
             case events.Unclaimed(claim=name):
                 self._free(name, event.at_us)
                 self.promised.pop(name, None)
                 self.replacements.pop(name, None)
+                self._runs_on.pop(name, None)
                 self.demands[name].is_over = True
             case events.Cleared():
                 self._clear(event)
             case events.Launched():
                 self._launch(event)
+            case events.ClaimSeated(claim=name, nodes=tuple(nodes), runs_there=True):
+                self._take_over(name, nodes)
             case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
                 self._complete(name, nodes, event.at_us)
             case events.ClaimSeated(claim=name):
@@ -176,6 +182,7 @@ class SeatAuditor:
             nodes=spec.nodes,
             most_nodes=spec.most_nodes,
             limit_micros=spec.limit_price_micros,
+            limits={it.market: it.limit_price_micros for it in spec.choices},
             spot_limit_micros=spec.spot_limit_micros,
             is_on_demand=spec.capacity.kind is CapacityKind.ON_DEMAND,
             is_spread=spec.spread,
@@ -187,6 +194,7 @@ class SeatAuditor:
         before = {name: (self._seats_of(name), self._runs_since(name)) for name in won}
         for leaving in event.left:
             self._leave(lines.name_of(leaving.demand), leaving, event.at_us)
+            self._settle(lines.name_of(leaving.demand))
             self._note_why(lines.name_of(leaving.demand), leaving.why)
         for kept in event.claims:
             self._keep(kept, event.at_us)
@@ -205,7 +213,8 @@ class SeatAuditor:
             for each in kept.replacements:
                 self._check_promised(each.seat.node, kept.claim)
         for repriced in event.repriced:
-            self._check_price(repriced.workload, repriced.rate)
+            seats = self._seats_of(repriced.workload)
+            self._check_price(repriced.workload, repriced.rate, seats)
             self._check_agreed(repriced, event.at_us)
 
     def _note_why(self, name: str, why: str) -> None:
@@ -218,7 +227,8 @@ class SeatAuditor:
         demand.follows_protected = winner.promise.follows_protected
         if demand.follows_protected:
             waiting = [it for it in self.demands.values() if it.why == WaitReason.PROTECTED.value]
-            awaited = any(it.market == demand.market for it in waiting)
+            market = self.nodes[winner.promise.seats[0].node].market
+            awaited = any(market in (it.market, *it.limits) for it in waiting)
             says = f"{name} follows a bid that waits for protected room, and none does"
             require(awaited, 41, says)
 
@@ -302,6 +312,13 @@ class SeatAuditor:
             require(is_open, 16, f"{name} was promised {seat.node}, which is not open")
         self._check_rates(name, promise)
         self.promised[name] = promise.seats
+        self._settle(name)
+
+    def _settle(self, name: str) -> None:
+        """Without an attempt it is where it is promised seats."""
+        if name not in self.held:
+            seats = self.promised.get(name)
+            self.demands[name].settle(self.nodes[seats[0].node].market if seats else None)
 
     def _keep(self, kept: lines.ClaimKept, at_us: int) -> None:
         """A claim that holds nodes has lost some, or is promised others in their place."""
@@ -338,13 +355,30 @@ class SeatAuditor:
         self.held[name] = Held(seats=(*held.seats, *given))
         self.replacements[name] = tuple(seat for seat in before if seat not in given)
 
+    def _take_over(self, name: str, nodes: tuple[str, ...]) -> None:
+        """An owner's job runs on these nodes, which its engine chose: they are not turned around
+        for it, and nothing else is there or was promised there."""
+        require(set(nodes) <= self._runs_on[name], 6, f"{name} got {nodes} and runs elsewhere")
+        before = self.held.get(name)
+        seats = tuple(Seat(node=node, gpus=self.nodes[node].gpus) for node in nodes)
+        all_seats = (*(before.seats if before is not None else ()), *seats)
+        require(len(all_seats) <= self.demands[name].nodes, 6, f"{name} has {all_seats}")
+        for node in nodes:
+            self.nodes[node].last_org = self.demands[name].org
+        self.held[name] = Held(seats=all_seats)
+        for node in nodes:
+            total, gpus = sum(self._holders(node).values()), self.nodes[node].gpus
+            require(total <= gpus, 2, f"{node} has {gpus} GPUs: {self._holders(node)}")
+            self._check_promised(node, name)
+
     def _check_rates(self, name: str, promise: Promise) -> None:
         for rate in promise.rates:
-            self._check_price(name, rate)
+            self._check_price(name, rate, promise.seats)
 
-    def _check_price(self, name: str, rate: Rate) -> None:
+    def _check_price(self, name: str, rate: Rate, seats: tuple[Seat, ...]) -> None:
         demand = self.demands[name]
-        limit, price = demand.limit_micros, max((rate.price_micros, *rate.node_prices))
+        limit = demand.limit_in(self.nodes[seats[0].node].market)
+        price = max((rate.price_micros, *rate.node_prices))
         require(limit is None or price <= limit, 14, f"{name} pays {price} above its limit {limit}")
         floor = rate.floor_micros
         is_above = floor is None or limit is None or price >= min(floor, limit)
@@ -462,11 +496,14 @@ class SeatAuditor:
         if event.phase is not Phase.PLACED:
             self.promised.pop(name, None)
         demand.is_over = event.phase.is_ended
+        if not demand.is_over:
+            self._settle(name)
 
     def _change_phase(self, name: str, phase: Phase, why: str) -> None:
         require(bool(why), 12, f"{name} became {phase} without a reason")
         self.promised.pop(name, None)
         self.demands[name].is_over = phase.is_ended
+        self._settle(name)
 
     def _free(self, name: str, at_us: int) -> None:
         held = self.held.pop(name, None)
@@ -479,4 +516,5 @@ class SeatAuditor:
 
     def _is_open(self, node: str) -> bool:
         book = self.nodes.get(node)
-        return book is not None and book.is_well and book.pool not in self._silent
+        is_left = not any(node in nodes for nodes in self._runs_on.values())
+        return is_left and book is not None and book.is_well and book.pool not in self._silent
