@@ -131,10 +131,10 @@ class Output:
             return False
         try:
             if self.size >= self.segment_bytes:
-                full, told = self.file, self.times
+                full, index = self.file, self.times
                 self._open_segment(self.start + self.size)
                 os.close(full)
-                told.close()
+                index.close()
             self.times.note(self.start + self.size, self.clock())
             self.size += os.write(self.file, content)
         except OSError:
