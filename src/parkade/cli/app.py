@@ -32,6 +32,7 @@ from parkade.cli import (
     workloads,
 )
 from parkade.cli.compound import app as compound
+from parkade.cli.other_words import Commands
 from parkade.cli.sbatch import command as batch
 from parkade.cli.sim import simulation
 
@@ -115,6 +116,7 @@ def _options(
 
 def _build() -> typer.Typer:
     app = typer.Typer(
+        cls=Commands,
         help="A marketplace for AI compute: submit work, reserve and lend GPUs, see every cent.",
         no_args_is_help=True,
         # A traceback with local variables could show a token.

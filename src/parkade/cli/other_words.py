@@ -1,0 +1,49 @@
+"""What people type who know another tool first: the answer names the command that does it here."""
+
+from typing import Any
+
+from typer.core import TyperGroup
+
+HERE = {
+    "apply": "submit -f FILE",
+    "balance": "status",
+    "credits": "status",
+    "delete": "cancel",
+    "describe": "status WORKLOAD",
+    "down": "cancel",
+    "get": "ps",
+    "help": "--help",
+    "info": "status",
+    "jobs": "ps",
+    "kill": "cancel",
+    "launch": "submit",
+    "list": "ps",
+    "log": "logs",
+    "ls": "ps",
+    "queue": "ps",
+    "remove": "cancel",
+    "rm": "cancel",
+    "sacct": "history",
+    "scancel": "cancel",
+    "sinfo": "node list",
+    "squeue": "ps",
+    "srun": "run",
+    "start": "submit",
+    "stop": "cancel",
+    "tail": "logs -f",
+    "top": "ps --watch",
+    "version": "--version",
+    "whoami": "status",
+}
+"""By another tool's word, the command line that does it."""
+
+
+class Commands(TyperGroup):
+    """The commands of the program; of words that are none, those of other tools are answered."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command of the first word."""
+        here = HERE.get(args[0])
+        if here is not None and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"No such command '{args[0]}': `parkade {here}` does that here.")
+        return super().resolve_command(ctx, args)
