@@ -51,6 +51,12 @@ class Answering:
         return ANSWERS[text].encode()
 
 
+def found_for(monkeypatch: pytest.MonkeyPatch, *, agent: str) -> Found:
+    """The cluster as that user finds it."""
+    monkeypatch.setattr(getpass, "getuser", lambda: agent)
+    return find(Answering())
+
+
 def test_nodes_accounts_and_what_accounts_hold_become_a_pool_orgs_and_reservations() -> None:
     made = propose(find(Answering()), pool="box", site="here")
     pool = OpenPool.model_validate(yaml.safe_load(made.files["pool.yaml"]))
@@ -82,8 +88,7 @@ def test_nodes_accounts_and_what_accounts_hold_become_a_pool_orgs_and_reservatio
 def test_the_agent_is_let_into_the_account_and_never_into_the_launchers_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(getpass, "getuser", lambda: "bob")
-    script = propose(find(Answering()), pool="box", site="here").files["join.sh"]
+    script = propose(found_for(monkeypatch, agent="bob"), pool="box", site="here").files["join.sh"]
     assert "# sacctmgr -i add user bob account=parkade" in script
     assert "# usermod -aG parkade-users ann_lee" in script
     assert "parkade-users bob" not in script
@@ -93,8 +98,11 @@ def test_the_agent_is_let_into_the_account_and_never_into_the_launchers_group(
 def test_an_agent_that_may_make_no_reservation_is_named_with_the_command(
     monkeypatch: pytest.MonkeyPatch, agent: str, is_told: bool
 ) -> None:
-    monkeypatch.setattr(getpass, "getuser", lambda: agent)
-    script = propose(find(Answering()), pool="box", site="here").files["join.sh"].splitlines()
+    script = (
+        propose(found_for(monkeypatch, agent=agent), pool="box", site="here")
+        .files["join.sh"]
+        .splitlines()
+    )
     command = f"# sacctmgr -i modify user {agent} set AdminLevel=Operator"
     assert (command in script) is is_told
     assert any("AdminLevel" in line for line in script) is is_told
@@ -105,8 +113,7 @@ def test_an_agent_that_may_make_no_reservation_is_named_with_the_command(
 
 def test_every_header_of_commands_is_followed_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where all are let in already."""
-    monkeypatch.setattr(getpass, "getuser", lambda: "eve")
-    found = find(Answering())
+    found = found_for(monkeypatch, agent="eve")
     own = FoundAccount(account="parkade", users=("ann_lee", "bob", "eve"), gpus=None)
     known = msgspec.structs.replace(found, accounts=(*found.accounts, own))
     admission = Admission(account="parkade", group="parkade-users", outside=())
