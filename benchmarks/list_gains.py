@@ -64,8 +64,8 @@ def surplus(parkade: Parkade, asked: commands.Submit, worth_micros: int) -> int 
     made = accept(parkade.world, asked, parkade.now_us)
     if isinstance(made, Refusal):
         return None
-    given = cleared_dry(parkade.world, "pool", parkade.now_us, extra=(made,))
-    lines = {line.demand: line for line in given.outcome.lines}
+    given = cleared_dry(parkade.world, ("pool",), parkade.now_us, extra=(made,))
+    lines = {line.demand: line for line in given.together.lines()}
     own = lines.get(made.workload)
     earned = sum(
         micros

@@ -24,6 +24,7 @@ from benchmarks.figures import Figure
 BENCHMARKS = {
     "world": "benchmarks.world",
     "clearing": "benchmarks.clearing_figures",
+    "linked": "benchmarks.linked",
     "submit": "benchmarks.submit",
     "reclaim": "benchmarks.reclaim",
     "compound_calls": "benchmarks.compound_calls",

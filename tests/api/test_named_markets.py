@@ -62,3 +62,32 @@ def test_a_spec_names_its_market(two: tuple[Town, str]) -> None:
     assert fault["place"] == "market" and "names lab" in fault["message"]
     refused = planned(town, owner).json()
     assert refused["errors"][0]["message"].endswith("name one: hall, lab")
+
+
+def test_a_workload_bids_in_both_and_is_told_what_each_says(two: tuple[Town, str]) -> None:
+    town, owner = two
+    limits = {"hall": "0.02", "lab": "0.01"}
+    types: dict[str, Any] = {"instance_type": limits, "limit_price": None}
+    answer = town.done(planned(town, owner, **types))
+    assert [it["market"] for it in answer["markets"]] == ["hall", "lab"]
+    spec = town.spec(**types)
+    made = town.done(town.post("/workloads", {"spec": spec}, owner))
+    assert made["market"] == "hall" and made["limit_price"] == "0.02"
+    assert made["spec"]["instance_type"] == {"hall": "0.02", "lab": "0.01"}
+    assert made["spec"]["market"] is None and made["spec"]["limit_price"] is None
+    assert made["cost"]["price_per_gpu_hour"] == "0.02"
+    path = f"/workloads/{made['workload']}"
+    changed = {"limit_price": "0.03", "instance_type": "lab"}
+    town.done(town.post(f"{path}/bid/plan", changed, owner))
+    shown = town.done(town.post(f"{path}/bid", changed, owner))
+    assert [it["limit_price"] for it in shown["markets"]] == ["0.02", "0.03"]
+    says = town.done(town.get(f"{path}/why", owner))["says"]
+    assert "in hall: " in says and "in lab: " in says
+    town.done(town.post(f"{path}/cancel", {"now": True}, owner))
+
+
+def test_a_list_that_no_markets_fit_is_refused_with_the_entry(two: tuple[Town, str]) -> None:
+    town, owner = two
+    types: dict[str, Any] = {"instance_type": ["hall", "attic"], "limit_price": "1"}
+    (fault,) = planned(town, owner, **types).json()["errors"]
+    assert fault["place"] == "instance_type" and fault["message"].startswith("attic: ")

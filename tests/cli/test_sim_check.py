@@ -36,6 +36,7 @@ def test_what_programs_read_is_one_line_a_world() -> None:
         "agent",
         "windows",
         "deadlines",
+        "linked",
         "lists",
     ]
     assert all(each.complete_depth == 1 and each.invariant is None for each in found)

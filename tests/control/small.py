@@ -84,5 +84,6 @@ SMALL = Rules(
     next_deadline_us=next_deadline_us,
     take_deadline=take_deadline,
     urgent_markets=urgent_markets,
+    linked_with=lambda world, market: (market,),
     check=check,
 )

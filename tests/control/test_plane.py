@@ -200,6 +200,23 @@ async def test_a_frozen_market_is_visible_and_commands_go_on(tmp_path: Path) -> 
         assert made.fatal == []
 
 
+async def test_of_linked_markets_whose_clearing_fails_each_is_told(tmp_path: Path) -> None:
+    def decide(world, command, now_us):  # type: ignore[no-untyped-def]
+        assert type(command).__name__ != "RunClearing"
+        return SMALL.decide(world, command, now_us)
+
+    linked = msgspec.structs.replace(
+        SMALL, decide=decide, linked_with=lambda world, _: tuple(world.records.markets)
+    )
+    async with bench(tmp_path, linked) as made:
+        await made.plane.execute(builders.open_pool("m"))
+        await made.plane.execute(builders.open_pool("n"))
+        while len(made.plane.health().frozen_markets) < 2:
+            await made.plane.execute(org("a"))
+        assert set(made.plane.health().frozen_markets) == {"m", "n"}
+        assert made.fatal == []
+
+
 async def test_a_jump_of_the_clock_stops_clearing_until_confirmed(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
         await made.plane.read(lambda world, now_us: now_us)

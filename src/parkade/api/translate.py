@@ -13,6 +13,7 @@ from parkade.core.units.indexes import Spans, parse_indexes
 from parkade.core.units.money import format_amount
 from parkade.core.units.visible import has_control_characters
 from parkade.core.workloads.array import ArrayTerms
+from parkade.core.workloads.choice import Choice
 from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.saving import CheckpointTerms, ExitZero
@@ -27,7 +28,7 @@ from parkade.wire import pools as wire
 from parkade.wire.problems import Fault, invalid
 from parkade.wire.scalars import format_instant, parse_when
 from parkade.wire.spec import CheckpointTerms as WireCheckpointTerms
-from parkade.wire.spec import ElasticNodes, Retry, WorkloadSpec
+from parkade.wire.spec import ElasticNodes, Retry, WorkloadSpec, types_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_US, LAST_US = 0, 250_000_000_000_000_000
@@ -111,7 +112,8 @@ def spec_of(spec: WorkloadSpec, *, now_us: int) -> Spec:
         nodes=least,
         most_nodes=most if most > least else 0,
         gpus=spec.gpus,
-        instance_type=spec.instance_type,
+        instance_type=next(iter(types_of(spec.instance_type)), None),
+        choices=_choices(spec),
         interconnect=Interconnect(spec.interconnect),
         capacity=entries[0],
         entries=entries if len(entries) > 1 else (),
@@ -134,6 +136,40 @@ def spec_of(spec: WorkloadSpec, *, now_us: int) -> Spec:
         image=spec.image,
         deadline=_deadline_of(spec, now_us),
     )
+
+
+def _choices(spec: WorkloadSpec) -> tuple[Choice, ...]:
+    """The instance types of a list, each with its limit; none where there is one."""
+    types = spec.instance_type
+    if isinstance(types, dict):
+        limits = {name: micros(limit) for name, limit in types.items()}
+    else:
+        one = micros_or_none(spec.limit_price) or 0
+        limits = dict.fromkeys(types_of(types), one)
+    if len(limits) < 2:
+        return ()
+    return tuple(
+        Choice(instance_type=name, limit_price_micros=limit) for name, limit in limits.items()
+    )
+
+
+def _first_limit(spec: WorkloadSpec) -> int | None:
+    if isinstance(spec.instance_type, dict):
+        return micros(next(iter(spec.instance_type.values())))
+    return micros_or_none(spec.limit_price)
+
+
+def _wire_types(spec: Spec) -> dict[str, Any]:
+    """The instance types as they were written, and the limit beside them."""
+    limits = {it.instance_type: it.limit_price_micros for it in spec.choices}
+    if not limits:
+        limit = amount_or_none(spec.bid_limit_micros)
+        return {"instance_type": spec.instance_type, "limit_price": limit}
+    if len(set(limits.values())) == 1:
+        first = spec.choices[0].limit_price_micros
+        return {"instance_type": list(limits), "limit_price": amount(first)}
+    each = {name: amount(limit) for name, limit in limits.items()}
+    return {"instance_type": each, "limit_price": None}
 
 
 def _capacity_of(text: str) -> Capacity:
@@ -188,7 +224,6 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         else spec.nodes,
         resize="restart" if spec.is_elastic else None,
         gpus=spec.gpus,
-        instance_type=spec.instance_type,
         interconnect=spec.interconnect.value,
         capacity=[str(it) for it in spec.entries] or str(spec.capacity),
         moves=spec.moves.value,
@@ -199,13 +234,13 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         after_ok=_names_in(spec, Condition.AFTER_OK),
         after_not_ok=_names_in(spec, Condition.AFTER_NOT_OK),
         after_any=_names_in(spec, Condition.AFTER_ANY),
-        limit_price=amount_or_none(spec.bid_limit_micros),
         max_spend=amount_or_none(spec.max_spend_micros),
         checkpoint=_wire_checkpoint(spec.checkpoint),
         priority=spec.priority,
         retry=Retry.model_construct(failures=spec.retry_failures),
         max_duration=None if spec.max_duration_us is None else span(spec.max_duration_us),
         **_wire_deadline(spec.deadline),
+        **_wire_types(spec),
     )
 
 

@@ -23,7 +23,10 @@ Spread = Annotated[
     bool | None,
     typer.Option("--spread", help="Each rank on another node.", rich_help_panel=SHAPE),
 ]
-InstanceType = Annotated[str | None, typer.Option(rich_help_panel=SHAPE)]
+InstanceType = Annotated[
+    str | None,
+    typer.Option(help="Or several: a,b; or a limit for each: a=2.50,b=1.", rich_help_panel=SHAPE),
+]
 Interconnect = Annotated[str | None, typer.Option(help="fabric or any.", rich_help_panel=SHAPE)]
 Market = Annotated[str | None, typer.Option(rich_help_panel=SHAPE)]
 Capacity = Annotated[

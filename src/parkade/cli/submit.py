@@ -293,7 +293,7 @@ def print_planned(answer: "wire.Plan") -> None:
             ("market", answer.market),
             ("seats", seats(answer.seats)),
             ("price now", _price_now(answer)),
-            ("price to win", answer.price_to_win),
+            ("price to win", None if answer.markets else answer.price_to_win),
             ("falls back", answer.falls_back),
             ("on-demand then", _fallback(answer)),
             ("cost", answer.cost.says),

@@ -73,6 +73,9 @@ def cancel(
 def bid(
     workload: Id,
     limit: Annotated[str, typer.Argument(help="Most per GPU-hour, like 2.50.")],
+    instance_type: Annotated[
+        str | None, typer.Option(help="Of a workload with several, the one that it is for.")
+    ] = None,
     labels: Labels = None,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -84,8 +87,11 @@ def bid(
     def once(client: "Client", name: str, members: str | None) -> "wire.Workload":
         before = client.workload(name)
         if before.members is not None or before.price is not None:
-            agree(client.plan_bid(name, limit_price=limit, members=members), yes=yes)
-        return client.bid(name, limit_price=limit, members=members)
+            planned = client.plan_bid(
+                name, limit_price=limit, members=members, instance_type=instance_type
+            )
+            agree(planned, yes=yes)
+        return client.bid(name, limit_price=limit, members=members, instance_type=instance_type)
 
     _change([workload], labels, once, as_json=as_json)
 
@@ -274,6 +280,12 @@ def _prices(answer: "wire.Workload") -> object:
     return f"{format_amount(answer.price)} on average (nodes: {nodes})"
 
 
+def _in_market(answer: "wire.MarketAnswer") -> str:
+    from parkade.wire.scalars import format_amount
+
+    return f"limit {format_amount(answer.limit_price)}; {answer.says}"
+
+
 def one(answer: "wire.Workload") -> None:
     """A workload in full."""
     from parkade.cli.screen import fields, lines, seats, shape
@@ -298,9 +310,10 @@ def one(answer: "wire.Workload") -> None:
             ("shape", f"{shape(answer)} in {answer.market}"),
             ("capacity", answer.capacity),
             ("tries in order", ", ".join(answer.capacity_list)),
-            ("limit", answer.limit_price),
+            ("limit", None if answer.markets else answer.limit_price),
             ("price", _prices(answer)),
-            ("price to win", answer.price_to_win),
+            ("price to win", None if answer.markets else answer.price_to_win),
+            *((f"in {it.market}", _in_market(it)) for it in answer.markets),
             ("spent", answer.spent),
             ("falls back", answer.falls_back),
             ("no bid takes its seats before", answer.protected_until),

@@ -35,6 +35,7 @@ from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
 from parkade.control.writer import Dependencies, Turn, Writer
 from parkade.core.clearing.plan import Plan
+from parkade.core.running.choosing import with_markets
 from parkade.core.state.commands import AnyCommand, Submit
 from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import World
@@ -328,14 +329,24 @@ class Plane:
     def _unsupported(self, world: World, command: Submit) -> Refusal | None:
         """The refusal of a spec that no engine of the market can carry out. Cost grows with
         the nodes of the marketplace."""
-        pools = {
-            node.pool: None
-            for node in world.records.nodes.values()
-            if command.market in (None, node.market)
-        }
         user = None if command.by is None else world.records.users[command.by]
         has_unix_name = user is None or user.unix_name is not None
-        return self._intake.unsupported(command.spec, pools, has_unix_name=has_unix_name)
+        spec = with_markets(world, command)
+        if isinstance(spec, Refusal):
+            return None
+        markets = tuple(it.market for it in spec.choices) or (command.market,)
+        for market in markets:
+            pools = {
+                node.pool: None
+                for node in world.records.nodes.values()
+                if market in (None, node.market)
+            }
+            refusal = self._intake.unsupported(command.spec, pools, has_unix_name=has_unix_name)
+            if refusal is not None and spec.choices:
+                return replace(refusal, detail=f"in {market}: {refusal.detail}")
+            if refusal is not None:
+                return refusal
+        return None
 
     def logs(
         self, workload: Workload, attempt: str, rank: int, *, offset: int, follow: bool

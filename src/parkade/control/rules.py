@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from parkade.core.clearing.linking import linked_with
 from parkade.core.clearing.plan import Plan, plan
 from parkade.core.clearing.urgency import urgent_markets
 from parkade.core.kernel.check import check
@@ -26,6 +27,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     next_deadline_us: Callable[[World], int | None]
     take_deadline: Callable[[World], tuple[AnyEvent, ...]]
     urgent_markets: Callable[[World, tuple[AnyEvent, ...]], tuple[str, ...]]
+    linked_with: Callable[[World, str], tuple[str, ...]]
     check: Callable[[World], None]
     watch: Callable[[World, AnyEvent], None] | None = None
 
@@ -36,6 +38,7 @@ RULES = Rules(
     next_deadline_us=next_deadline_us,
     take_deadline=take_deadline,
     urgent_markets=urgent_markets,
+    linked_with=linked_with,
     check=check,
 )
 """Those of the product."""

@@ -282,7 +282,9 @@ class Writer:
         ended_us = self._clock.steady_us()
         self._clearing_us = ended_us - started_us
         self.market.clearings.note(self._clearing_us)
-        self._schedule.cleared(market, now_us=now_us, started_us=started_us, ended_us=ended_us)
+        linked = self._dependencies.rules.linked_with(self._cycle.world, market)
+        for each in linked if is_sound else (market,):
+            self._schedule.cleared(each, now_us=now_us, started_us=started_us, ended_us=ended_us)
         self._publish(committed)
 
     def _publish(self, committed: Committed) -> None:

@@ -96,7 +96,9 @@ def _notifications_of(event: events.AnyEvent, world: World) -> Iterator[Notifica
             for change in repriced:
                 yield from _risk(world, change)
         case events.BidChanged(workload=name, limit_price_micros=limit):
-            yield from _risk_of_bid(world, name, limit)
+            there = world.records.workloads.get(name)
+            if there is not None and event.market in (None, there.market):
+                yield from _risk_of_bid(world, name, limit)
         case events.Started(workload=name, attempt=attempt):
             yield from _one(world, name, "started", "has started", {"attempt": attempt})
         case events.Ended(workload=name, phase=phase, summary=summary) if phase.is_ended:

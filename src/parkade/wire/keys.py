@@ -75,9 +75,11 @@ KEYS: dict[str, Key] = {
     ),
     "spread": Key("each rank stands on another node", "true", FORM),
     "instance_type": Key(
-        "the kind of node; by default that of the market",
-        "h100-sxm-80gb-ib",
-        f"{MARKET} where it has none (`unsupported`)",
+        "the kind of node; by default that of the market."
+        " [Several](instance-types.md), in the order of your wishes, or with a limit for each",
+        "[h100-sxm-80gb-ib, a100-sxm-80gb]",
+        f"{FORM} of several beside `capacity`, elastic `nodes`, `array`, `deadline` or `market`;"
+        f" {MARKET} where it has none (`unsupported`)",
     ),
     "market": Key(
         "where it runs; by default its reservation's, else the only one that has such nodes",

@@ -163,8 +163,10 @@ def _form(given: object) -> str:
     return "a text"
 
 
-NUMBER, RANGE = FORMS = ("{number}", "{range}")
-"""The forms of a value that has two; no place of a fault names them."""
+NUMBER, RANGE = ("{number}", "{range}")
+ONE, LIST, LIMITS = ("{one}", "{list}", "{limits}")
+FORMS = (NUMBER, RANGE, ONE, LIST, LIMITS)
+"""The forms of a value that has several; no place of a fault names them."""
 
 
 def _place(location: Iterable[int | str], *, prefix: str) -> str:

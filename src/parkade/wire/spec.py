@@ -29,7 +29,7 @@ from parkade.core.units import bounds
 from parkade.core.units.indexes import MOST_CHARACTERS, SPANS, parse_indexes
 from parkade.core.units.names import ENV_KEY, ENV_PREFIX, NAME, REFERENCE, WORKLOAD_NAME
 from parkade.wire.model import Request
-from parkade.wire.problems import NUMBER, RANGE
+from parkade.wire.problems import LIMITS, LIST, NUMBER, ONE, RANGE
 from parkade.wire.scalars import (
     Gpus,
     LimitPrice,
@@ -60,6 +60,14 @@ DEADLINE_ONLY: dict[str, tuple[Callable[[Any], bool], str]] = {
     **{key: (lambda it: not it, "left out") for key in AFTER},
 }
 """What a workload with a deadline says under these keys, in words too."""
+ONE_GANG = {
+    "nodes": "one number of nodes",
+    "array": "no array",
+    "market": "no market: each has its own",
+    "capacity": "capacity: spot",
+    "deadline": "no deadline",
+}
+"""What a workload with several instance types says under these keys, in words."""
 CAPACITY = re.compile(f"{SPOT}|{ON_DEMAND}|reservation/{REFERENCE.pattern}")
 
 
@@ -76,9 +84,28 @@ def _gpus(value: Any) -> Any:
 
 
 def _instance_type(value: Any) -> Any:
-    if isinstance(value, dict) or (isinstance(value, list) and len(value) > 1):
-        raise not_yet("more than one instance type")
-    return as_text(value)
+    if not isinstance(value, str) or not re.search("[,=]", value):
+        return as_text(value)
+    written = [it.strip() for it in value.split(",")]
+    pairs = [it.partition("=") for it in written]
+    if not any(equals for _, equals, _ in pairs):
+        return written
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError("write a limit for each, like a=2.50,b=1.10, or for none")
+    return {name.strip(): limit.strip() for name, _, limit in pairs}
+
+
+def _form_of_types(value: Any) -> str:
+    if isinstance(value, dict):
+        return LIMITS
+    return LIST if isinstance(value, list) else ONE
+
+
+def types_of(instance_type: "str | list[str] | dict[str, Decimal] | None") -> tuple[str, ...]:
+    """The instance types that a spec names, in order."""
+    if instance_type is None:
+        return ()
+    return (instance_type,) if isinstance(instance_type, str) else tuple(instance_type)
 
 
 def _capacity(value: Any) -> Any:
@@ -167,10 +194,30 @@ Preset = Literal[
 ]
 PRESET_WORDS: tuple[str, ...] = get_args(Preset)
 WORDS = (*PRESET_WORDS, *get_args(Signal))
-TypeName = Annotated[
-    Name,
+_TYPE = {"type": "string", "pattern": whole(NAME)}
+_TYPES = {
+    "type": "array",
+    "items": _TYPE,
+    "minItems": 1,
+    "maxItems": bounds.MOST_CHOICES,
+    "uniqueItems": True,
+}
+_LIMITS = {
+    "type": "object",
+    "propertyNames": {"pattern": whole(NAME)},
+    "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+    "minProperties": 1,
+    "maxProperties": bounds.MOST_CHOICES,
+}
+InstanceTypes = Annotated[
+    Annotated[Name, Tag(ONE)]
+    | Annotated[list[Name], Field(min_length=1, max_length=bounds.MOST_CHOICES), Tag(LIST)]
+    | Annotated[
+        dict[Name, LimitPrice], Field(min_length=1, max_length=bounds.MOST_CHOICES), Tag(LIMITS)
+    ],
+    Discriminator(_form_of_types),
     BeforeValidator(_instance_type),
-    _one_of({"type": "string", "pattern": whole(NAME)}),
+    WithJsonSchema({"anyOf": [_TYPE, _TYPES, _LIMITS]}, mode="validation"),
 ]
 _ENTRY = {"type": "string", "pattern": f"^({CAPACITY.pattern})$"}
 _LIST = {"type": "array", "items": _ENTRY, "minItems": 1, "maxItems": bounds.MOST_ENTRIES}
@@ -328,7 +375,9 @@ class WorkloadSpec(Request):
     spread: Annotated[bool, Strict()] = Field(
         False, description="each rank on another node; else ranks below a node share nodes"
     )
-    instance_type: TypeName | None = None
+    instance_type: InstanceTypes | None = Field(
+        None, description="the kind of node; several in order of your wishes, or a limit for each"
+    )
     market: Name | None = Field(None, description="where it runs; by default the one that fits")
     interconnect: Literal["fabric", "any"] = "fabric"
     capacity: Capacity = SPOT
@@ -356,6 +405,29 @@ class WorkloadSpec(Request):
     deadline: When | None = Field(
         None, validate_default=True, description="when it is to be done, such as +52h"
     )
+
+    @field_validator("instance_type")
+    @classmethod
+    def _several_are_for_one_gang(cls, types: Any, info: ValidationInfo) -> Any:
+        names = types_of(types)
+        if len(set(names)) < len(names):
+            raise ValueError("name each instance type once")
+        if len(names) > 1 and isinstance(info.data.get("nodes"), ElasticNodes):
+            raise ValueError(f"several instance types need {ONE_GANG['nodes']}")
+        if len(names) > 1 and info.data.get("array") is not None:
+            raise ValueError(f"several instance types need {ONE_GANG['array']}")
+        return types
+
+    @field_validator("market", "capacity", "deadline")
+    @classmethod
+    def _several_are_spot(cls, value: Any, info: ValidationInfo) -> Any:
+        types = info.data.get("instance_type")
+        is_single = len(types_of(types)) < 2
+        if info.field_name == "capacity" and isinstance(types, dict) and value != SPOT:
+            raise ValueError("only spot has limits; name the instance type without one")
+        if not is_single and value not in (None, SPOT):
+            raise ValueError(f"several instance types need {ONE_GANG[info.field_name or '']}")
+        return value
 
     @property
     def entries(self) -> tuple[str, ...]:
@@ -403,6 +475,10 @@ class WorkloadSpec(Request):
     @classmethod
     def _spot_has_a_limit(cls, limit: Decimal | None, info: ValidationInfo) -> Decimal | None:
         capacity = info.data.get("capacity")
+        if isinstance(info.data.get("instance_type"), dict):
+            if limit is not None:
+                raise ValueError("each instance type has its own limit; leave this one out")
+            return limit
         if SPOT in _entries(capacity) and limit is None:
             raise PydanticCustomError(
                 "limit_required", "spot needs the most you would pay per GPU-hour, like 2.50"

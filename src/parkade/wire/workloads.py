@@ -53,10 +53,13 @@ class Cancel(Request):
 
 
 class Bid(Request):
-    """A new limit per GPU-hour, from the next clearing on. `members`: of an array; null: all."""
+    """A new limit per GPU-hour, from the next clearing on. `members`: of an array; null: all.
+    `instance_type`: of a workload with several, the one whose limit it is; null: of all, where they
+    have one limit."""
 
     limit_price: LimitPrice
     members: Indexes | None = None
+    instance_type: Name | None = None
 
 
 class Bounds(Request):
@@ -129,6 +132,19 @@ class Members(Answer):
     failed_members: str
 
 
+class MarketAnswer(Answer):
+    """One of the markets in which a workload bids. `why`: why it did not win there when it was last
+    asked; null where it has its seats there, or was not asked."""
+
+    market: str
+    instance_type: str
+    limit_price: Amount
+    has_seats: bool
+    why: str | None
+    price_to_win: Amount | None
+    says: str
+
+
 class Workload(Answer):
     """A workload in full. `price` is per GPU-hour, null while it holds no seats.
 
@@ -199,6 +215,9 @@ class Workload(Answer):
     index: int | None = None
     """The array that it is a member of, and its index there."""
 
+    markets: tuple[MarketAnswer, ...] = ()
+    """Of a workload with several instance types: each, in the order of its wishes."""
+
     attempt: Attempt | None
     promised: tuple[Seat, ...]
     cost: Cost
@@ -225,6 +244,9 @@ class Why(Answer):
     moved: str | None
     """Why it was moved to the seats that it has or is promised; null where it was not."""
 
+    markets: tuple[MarketAnswer, ...] = ()
+    """Of a workload with several instance types: each, in the order of its wishes."""
+
 
 class Plan(Answer):
     """What the next clearing would do with a workload, if nothing else changed.
@@ -246,5 +268,9 @@ class Plan(Answer):
     falls_back: Instant | None = None
     fallback_cost: Amount | None = None
     says: str
+
+    markets: tuple[MarketAnswer, ...] = ()
+    """Of a workload with several instance types: each, in the order of its wishes."""
+
     rendered: str | None
     cost: Cost

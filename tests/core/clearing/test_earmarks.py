@@ -49,8 +49,7 @@ def _nodes_of(workloads: tuple[Workload, ...]) -> set[str]:
 def excluded(made: World) -> dict[str, str]:
     """Why each bid takes no part."""
     bidders = [made.records.workloads[name] for name in made.live]
-    found, _ = set_aside(made, builders.market("market"), bidders, 10 * SECOND_US)
-    return found
+    return set_aside(made, bidders, 10 * SECOND_US).excluded
 
 
 def important(workload: Workload, priority: int = 5) -> Workload:
@@ -127,5 +126,5 @@ def test_what_a_bid_that_stands_in_another_market_may_cost_is_no_other_bids(most
         markets=[here, other],
         nodes=[node("a1")],
     )
-    found, _ = set_aside(made, here, [made.records.workloads["w2"]], 0)
+    found = set_aside(made, [made.records.workloads["w2"]], 0).excluded
     assert found == {"w2": "insufficient_funds" if most == "balance" else "org_cap"}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from parkade.core.clearing import changes
+from parkade.core.clearing import linking
 from parkade.core.market import remembered
 from parkade.core.market.clear import clear
 from parkade.core.market.market_state import MarketState, NodeInPlay
@@ -54,7 +54,7 @@ def test_a_day_comes_to_the_same_with_and_without_a_memory(
         assert found == clear(state)
         return found
 
-    monkeypatch.setattr(changes, "clear", compare)
+    monkeypatch.setattr(linking, "market_clear", compare)
     assert _seen(mix) == with_memory
     assert 20 < sum(compared) < len(compared)
 

@@ -30,9 +30,11 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.life import Cause
+from parkade.core.workloads.moves import OtherMarket
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from tests import builders
+from tests.core.clearing.two_markets import TwoMarkets
 from tests.core.kernel.story import Parkade
 from tests.core.repairing.sick import DEGRADED, Sick
 
@@ -681,6 +683,23 @@ def keep(parkade: Parkade) -> bytes:
     return f'{opening},\n "events": [\n{joined}\n]}}\n'.encode()
 
 
+def bids_in_two_markets() -> Parkade:
+    """A bid that stands in its second market, and one that is moved to it; a limit that changes."""
+    parkade = TwoMarkets(here={"a": 1}, there={"b": 2}, buffer_nodes=0, public_floor_micros=MICROS)
+    moved = parkade.bid_in("lab", {"pool": 5, "other": 6})
+    parkade.run(60)
+    parkade.in_market("first", "pool", 9)
+    parkade.bid_in("late", {"pool": 4, "other": 3})
+    parkade.run(120)
+    parkade.do(
+        commands.ChangeBid(
+            by=None, workload=moved, limit_price_micros=7 * MICROS, instance_type="small"
+        )
+    )
+    parkade.run(60)
+    return parkade
+
+
 @pytest.mark.parametrize("path", sorted(KEPT.glob("journal-v*.json")), ids=lambda it: it.stem)
 def test_a_kept_journal_replays_to_the_balances_it_had(path: Path) -> None:
     kept = msgspec.json.decode(path.read_bytes(), type=Kept)
@@ -887,6 +906,17 @@ def test_kept_lists_ask_for_the_entry_that_they_took() -> None:
     assert taken == ["spot"]
 
 
+def test_kept_linked_markets_are_cleared_in_one_event() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-linked.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    cleared = [it for it in found if isinstance(it, events.Cleared)]
+    assert any(it.linked for it in cleared)
+    won = [line for it in cleared for line in it.won]
+    assert any(isinstance(it.moved, OtherMarket) for it in won)
+    assert any(it.promise.market is not None and it.answers for it in won)
+    assert any(isinstance(it, events.BidChanged) and it.market is not None for it in found)
+
+
 if __name__ == "__main__":
     stories = {
         f"journal-v{EVENT_VERSION}": a_year,
@@ -918,6 +948,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-deadlines": work_with_a_deadline,
         f"journal-v{EVENT_VERSION}-shortest-run": a_shortest_run,
         f"journal-v{EVENT_VERSION}-lists": a_list_of_capacity,
+        f"journal-v{EVENT_VERSION}-linked": bids_in_two_markets,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

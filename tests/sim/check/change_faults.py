@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from parkade.core.clearing import earmarks
+from parkade.core.clearing import purses
 from parkade.core.leasing import dividing, extending, periods
 from parkade.core.running import bounding, expiry, resubmitting
 from parkade.core.state import commands
@@ -213,12 +213,12 @@ def _tells_it_to_end_too_soon(patch: pytest.MonkeyPatch) -> None:
 
 
 def _looks_at_each_bid_alone(patch: pytest.MonkeyPatch) -> None:
-    take = earmarks.Account.take
-    patch.setattr(earmarks.Account, "take", lambda self, micros, _gpus: take(self, micros, 0))
+    take = purses.Account.take
+    patch.setattr(purses.Account, "take", lambda self, micros, _gpus: take(self, micros, 0))
 
 
 def _forgets_seats_that_are_left(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(earmarks.Room, "left", lambda self, *, is_seated: self.most - self.standing)
+    patch.setattr(purses.Room, "left", lambda self, *, is_seated: self.most - self.standing)
 
 
 IN_CHANGES = (

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from parkade.control import outbox
 from parkade.core.billing import effects as billing
-from parkade.core.clearing import arrivals, claims, debts, displacement, rates
+from parkade.core.clearing import arrivals, claims, debts, displacement, rates, taking_part
 from parkade.core.clearing import input as clearing_input
 from parkade.core.clearing import sizes as clearing_sizes
 from parkade.core.fleet.node import Health, Node
@@ -364,13 +364,13 @@ def _forgets_whom_movers_push_out(patch: pytest.MonkeyPatch) -> None:
 
 
 def _ignores_backoff(patch: pytest.MonkeyPatch) -> None:
-    why_not = clearing_input._why_not
+    why_not = taking_part._why_not
 
     def eager(*args: Any) -> Any:
         why = why_not(*args)
         return None if why == Why.BACK_OFF else why
 
-    patch.setattr(clearing_input, "_why_not", eager)
+    patch.setattr(taking_part, "_why_not", eager)
 
 
 def _starts_half_a_gang(patch: pytest.MonkeyPatch) -> None:

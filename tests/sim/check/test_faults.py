@@ -16,11 +16,21 @@ from tests.sim.check.faults import (
     NEVER_AT_REST,
     Fault,
 )
+from tests.sim.check.linked_faults import IN_LINKED_MARKETS
 from tests.sim.check.list_faults import IN_LISTS
 from tests.sim.check.span_faults import IN_SPANS
 
 MOST_ACTS = 8
-SOUND = (*FAULTS, *IN_ARRAYS, *IN_CHANGES, *IN_ELASTIC_WORK, *IN_LISTS, *IN_SPANS, *NEVER_AT_REST)
+SOUND = (
+    *FAULTS,
+    *IN_ARRAYS,
+    *IN_CHANGES,
+    *IN_ELASTIC_WORK,
+    *IN_LINKED_MARKETS,
+    *IN_LISTS,
+    *IN_SPANS,
+    *NEVER_AT_REST,
+)
 
 
 def planted(fault: Fault, bounds: Bounds) -> tuple[Found, list[str]]:
@@ -37,7 +47,16 @@ def planted(fault: Fault, bounds: Bounds) -> tuple[Found, list[str]]:
 
 @pytest.mark.parametrize(
     "fault",
-    [*FAULTS, *IN_ARRAYS, *IN_CHANGES, *IN_ELASTIC_WORK, *IN_LISTS, *IN_SPANS, *IN_THE_PROTOCOL],
+    [
+        *FAULTS,
+        *IN_ARRAYS,
+        *IN_CHANGES,
+        *IN_ELASTIC_WORK,
+        *IN_LINKED_MARKETS,
+        *IN_LISTS,
+        *IN_SPANS,
+        *IN_THE_PROTOCOL,
+    ],
     ids=lambda fault: fault.name.replace(" ", "_"),
 )
 def test_a_planted_fault_is_found_and_told(fault: Fault) -> None:

@@ -29,6 +29,7 @@ async def plan_bid(workload: str, body: Bid, context: Authenticated) -> wire.Eff
         workload=workload,
         limit_price_micros=micros(body.limit_price),
         members=members_of(body.members),
+        instance_type=body.instance_type,
     )
 
     def view(world: World, now_us: int) -> wire.Effect | Refusal:

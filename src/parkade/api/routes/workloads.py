@@ -232,6 +232,7 @@ async def bid(workload: str, body: wire.Bid, context: Authenticated) -> wire.Wor
         workload=workload,
         limit_price_micros=micros(body.limit_price),
         members=members_of(body.members),
+        instance_type=body.instance_type,
     )
     return await _change(context, command, workload)
 

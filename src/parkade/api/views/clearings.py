@@ -32,10 +32,18 @@ def cleared(event: Cleared, owners: Owners, org: str | None) -> tuple[str, Detai
         "won": len(event.won),
         "left": len(event.left),
         "repriced": len(event.repriced),
-        "ladder": [{"nodes": nodes, "price": _money(price)} for nodes, price in event.ladder],
+        "ladder": _steps(event.ladder),
         "lines": lines,
     }
-    return f"{event.market} cleared: {own + rest or counts}", detail
+    if event.linked:
+        detail["linked"] = [
+            {"market": it.market, "ladder": _steps(it.ladder)} for it in event.linked
+        ]
+    return f"{', '.join(event.markets)} cleared: {own + rest or counts}", detail
+
+
+def _steps(ladder: tuple[tuple[int, int | None], ...]) -> list[Detail]:
+    return [{"nodes": nodes, "price": _money(price)} for nodes, price in ladder]
 
 
 def _line(each: Line, org: str | None) -> Detail:

@@ -30,7 +30,9 @@ def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | No
     # Of a list, as much as its dearest entry costs.
     price = agreed_micros or 0 if CapacityKind.ON_DEMAND in kinds else 0
     if CapacityKind.SPOT in kinds:
-        price = max(price, spec.bid_limit_micros or 0)
+        limits = (it.limit_price_micros for it in spec.choices)
+        limit = spec.bid_limit_micros or 0
+        price = max(price, max(limits, default=limit))
     bounds = []
     if spec.max_duration_us is not None and terms is not None:
         # Who makes others leave pays the minimum charge however short its run is.

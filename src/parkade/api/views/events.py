@@ -343,7 +343,11 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             return f"{name}: met {named}; {phase} ({why})", changed
         case events.BidChanged(workload=name, limit_price_micros=limit, members=some):
             whose = f"{name}[{written(some)}]" if some else name
-            return f"{whose}: limit now {money(limit)}", {"limit_price": money(limit)}
+            changed = {"limit_price": money(limit)}
+            if event.market is None:
+                return f"{whose}: limit now {money(limit)}", changed
+            where = {"market": event.market}
+            return f"{whose}: limit in {event.market} now {money(limit)}", changed | where
         case events.BoundsChanged(workload=name, members=some):
             return _bounded(f"{name}[{written(some)}]" if some else name, event)
         case events.FellBack(workload=name, must_end_us=ends_us):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from parkade.api.translate import instant, instant_or_none
+from parkade.api.views.choices import market_answers, markets_words
 from parkade.api.views.clearings import node_names
 from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
 from parkade.api.views.workloads import Known, array_members, cheapest_winning_limit, moved_words
@@ -60,10 +61,13 @@ def why(
     """
     workload = known.workload
     moved = moved_words(workload, None if sees_all else workload.org)
+    markets = market_answers(workload)
     says = _says_members(known) or _says(workload, known.terms)
     if standstill is not None and _lacks_room(workload):
         says, standstill = f"{workload.workload} waits: {standstill}", None
     says = f"{says}{_debt(known)}"
+    if not workload.phase.is_ended:
+        says += markets_words(markets)
     if funds is not None:
         says = f"{says}; {funds}"
     if moved is not None:
@@ -86,6 +90,7 @@ def why(
         price_to_win=cheapest_winning_limit(workload),
         not_before=instant_or_none(workload.not_before_us),
         moved=moved,
+        markets=markets,
     )
 
 
@@ -189,7 +194,9 @@ def _says(workload: Workload, terms: MarketTerms | None) -> str:
     if key == Why.BACK_OFF:
         sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
         sentence += f"; the last time: {workload.exit_summary}" if workload.exit_summary else ""
-    return f"{name} waits: {sentence}{advice(workload.price_to_win_micros, terms)}"
+    # Of several markets each says what would win.
+    price = None if workload.spec.choices else workload.price_to_win_micros
+    return f"{name} waits: {sentence}{advice(price, terms)}"
 
 
 def _debt(known: Known) -> str:

@@ -12,6 +12,7 @@ from parkade.core.workloads.moves import (
     ForWorkload,
     Healed,
     MoveCause,
+    OtherMarket,
 )
 
 
@@ -37,6 +38,8 @@ def says_move(cause: MoveCause, org: str | None) -> str:
             return "moved because a node of it is being drained"
         case AsCounted():
             return "moved because no smaller change seats all winners"
+        case OtherMarket(market=market):
+            return f"moved because it lost its seats in {market}, and won others"
         case _:
             assert_never(cause)
 
@@ -51,6 +54,8 @@ def move_details(cause: MoveCause, org: str | None) -> dict[str, Any]:
             found["claim"] = name
         case ForKeptNodes(reservation=name) if _is_shown(cause.org, org):
             found["reservation"] = name
+        case OtherMarket(market=market):
+            found["market"] = market
     return found
 
 

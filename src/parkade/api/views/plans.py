@@ -1,6 +1,7 @@
 """What the next clearing would do with a workload that is not submitted."""
 
 from parkade.api.translate import amount, amount_or_none, instant_or_none
+from parkade.api.views.choices import market_answers, markets_words
 from parkade.api.views.clearings import node_names
 from parkade.api.views.costs import workload_cost
 from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
@@ -19,6 +20,7 @@ def plan(
 ) -> wire.Plan:
     """What the next clearing would do; `standstill`: why nothing starts now."""
     wins = bool(plan.seats)
+    markets = market_answers(plan.workload, won=plan.workload.market if wins else None)
     if wins:
         nodes = node_names(plan.seats)
         others = "1 other" if plan.displaces == 1 else f"{plan.displaces} others"
@@ -27,7 +29,9 @@ def plan(
         says = f"would run on {nodes} at {price} per GPU-hour{displaced}"
     else:
         sentence = SENTENCES.get(plan.why, SENTENCES[Why.NO_ROOM])
-        says = f"would wait: {standstill or sentence}{advice(plan.price_to_win_micros, terms)}"
+        price_to_win = None if markets else plan.price_to_win_micros
+        says = f"would wait: {standstill or sentence}{advice(price_to_win, terms)}"
+    says += markets_words([it for it in markets if not it.has_seats])
     says += _of_array(plan.workload.spec)
     if plan.falls_back_us is not None:
         says += f"; {falls_back_words(plan.falls_back_us)}"
@@ -43,6 +47,7 @@ def plan(
         falls_back=instant_or_none(plan.falls_back_us),
         fallback_cost=amount_or_none(plan.fallback_micros),
         says=says,
+        markets=markets,
         rendered=rendered,
         cost=workload_cost(plan.workload.spec, terms, plan.workload.agreed_price_micros),
     )

@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, wire_spec
+from parkade.api.views.choices import market_answers
 from parkade.api.views.costs import workload_cost
 from parkade.api.views.moves import says_move
 from parkade.core.billing.metering import accrued_with_members_micros
@@ -19,6 +20,7 @@ from parkade.core.units.indexes import count, written
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
 from parkade.wire import workloads as wire
+from parkade.wire.spec import WorkloadSpec
 
 FURTHEST = (Phase.RUNNING, Phase.STARTING, Phase.PLACED)
 """What an array is shown as, where one of its members is there; the first comes first."""
@@ -139,9 +141,16 @@ def workload(known: Known) -> wire.Workload:
         members=array_members(known),
         member_of=workload.member_of,
         index=workload.index,
+        markets=market_answers(workload),
         cost=workload_cost(spec, known.terms, workload.agreed_price_micros),
-        spec=wire_spec(spec).model_copy(update={"market": workload.market}),
+        spec=_spec(workload),
     )
+
+
+def _spec(workload: Workload) -> WorkloadSpec:
+    """What was submitted, with its market unless it names several."""
+    spec = wire_spec(workload.spec)
+    return spec if workload.spec.choices else spec.model_copy(update={"market": workload.market})
 
 
 def array_members(known: Known) -> wire.Members | None:

@@ -24,7 +24,7 @@ def check(
     world: Annotated[
         str,
         typer.Option(
-            help="owners, claims, shared, elastic, array, rights, changes or agent; all: in turn."
+            help="One of the small worlds, such as owners, elastic or linked; all: in turn."
         ),
     ] = "all",
     depth: Annotated[int | None, typer.Option(min=1, help="Acts from the beginning.")] = None,

@@ -84,18 +84,31 @@ def cancel(
 
 
 def bid(
-    workload: str, *, limit_price: Decimal | str, members: str | None = None
+    workload: str,
+    *,
+    limit_price: Decimal | str,
+    members: str | None = None,
+    instance_type: str | None = None,
 ) -> Call[workloads.Workload]:
-    """A new limit per GPU-hour; of an array for all `members`, or for these."""
-    body = checked(workloads.Bid, limit_price=limit_price, members=members)
+    """A new limit per GPU-hour; of an array for all `members`, or for these; of a workload with
+    several instance types for this one, or for all where they have one limit."""
+    body = checked(
+        workloads.Bid, limit_price=limit_price, members=members, instance_type=instance_type
+    )
     return post(f"/workloads/{path_id(workload)}/bid", workloads.Workload, body)
 
 
 def plan_bid(
-    workload: str, *, limit_price: Decimal | str, members: str | None = None
+    workload: str,
+    *,
+    limit_price: Decimal | str,
+    members: str | None = None,
+    instance_type: str | None = None,
 ) -> Call[effects.Effect]:
     """The workloads that a new limit would tell to leave; nothing is changed."""
-    body = checked(workloads.Bid, limit_price=limit_price, members=members)
+    body = checked(
+        workloads.Bid, limit_price=limit_price, members=members, instance_type=instance_type
+    )
     return post(f"/workloads/{path_id(workload)}/bid/plan", effects.Effect, body)
 
 

@@ -88,7 +88,13 @@ async def _found(context: PageContext, sequence: int) -> Event:
 
 async def _clearings(context: PageContext, market: str) -> list[Event]:
     found = await newest(context, kinds=("Cleared",))
-    return [it for it in found if it.market == market and _changed(it)][:MOST_CLEARINGS]
+    return [it for it in found if _is_of(it, market) and _changed(it)][:MOST_CLEARINGS]
+
+
+def _is_of(event: Event, market: str) -> bool:
+    """Whether it cleared this market, alone or with others."""
+    linked = event.detail.get("linked", ())
+    return event.market == market or any(it["market"] == market for it in linked)
 
 
 def _changed(event: Event) -> bool:

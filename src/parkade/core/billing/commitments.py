@@ -31,6 +31,7 @@ from parkade.core.steps.fallbacks import fallback_micros
 from parkade.core.steps.holdings import is_standing
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
 from parkade.core.units.time import month_of
+from parkade.core.workloads.choices import as_bid_in
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Workload
 
@@ -98,7 +99,9 @@ def committed_micros(world: World, workload: Workload, now_us: int) -> int:
     if workload.spec.capacity.kind is CapacityKind.SPOT:
         committed = committed_without_earmark(world, workload, now_us)
         if is_standing(workload):
-            committed += needed_micros(world, market, workload, now_us)
+            there = as_bid_in(workload, workload.bids_in)
+            market = world.records.markets[there.market]
+            committed += needed_micros(world, market, there, now_us)
         return committed
     owed = owed_micros(world, workload, now_us)
     if workload.spec.capacity.kind is CapacityKind.RESERVATION:

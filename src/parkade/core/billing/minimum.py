@@ -107,8 +107,9 @@ def owed_us(workload: Workload, terms: MarketTerms, now_us: int) -> int:
 
 def debt_micros(world: World, workload: Workload, now_us: int) -> int:
     """What it would cost now to give up seats for which others were told to leave; 0: nothing."""
-    terms = world.records.markets[workload.market].terms
     attempt, promise = workload.attempt, workload.promise
+    is_promises = promise is not None and promise.owes_minimum
+    terms = world.records.markets[workload.bids_in if is_promises else workload.market].terms
     if promise is not None and promise.owes_minimum:
         gpus, rate = minimum_rate(workload, promise)
         length_us = max(terms.minimum_charge_us, promise.waited_us(now_us))

@@ -36,7 +36,6 @@ latest, and w2 is launched (`running.promises`).
 Decision records 2 (notices, displacement and its debt) and 9 (the event's form).
 """
 
-from functools import partial
 from typing import assert_never
 
 import msgspec
@@ -45,23 +44,19 @@ from parkade.core.accounts.caps import caps_near
 from parkade.core.billing.charges import Postings
 from parkade.core.clearing.claims import (
     claim_named,
-    clear_with_claims,
     parts_of,
     standing_after,
 )
 from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
-from parkade.core.clearing.entries import Chosen, cleared_by_entries, entries_taken
-from parkade.core.clearing.evacuation import with_evacuees
-from parkade.core.clearing.input import ClearingInput, build_input
+from parkade.core.clearing.entries import Chosen, Extra, cleared_by_entries, entries_taken
+from parkade.core.clearing.linking import Part, Together, clear_together, linked_with
 from parkade.core.clearing.move_causes import moved
 from parkade.core.clearing.own_waits import with_own_waits
 from parkade.core.clearing.rates import Rates, present_rate
 from parkade.core.clearing.shortfall import settle_shortages, short_demands
 from parkade.core.fleet.market import Market
-from parkade.core.market.clear import clear
-from parkade.core.market.outcome import Change, Clearing, ClearingLine, WaitReason
-from parkade.core.market.remembered import Memory
+from parkade.core.market.outcome import Change, ClearingLine, WaitReason
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.running.pacing import beyond_starts
 from parkade.core.running.promises import withdrawal_charge
@@ -71,7 +66,10 @@ from parkade.core.steps.notices import FINAL_CAUSES
 from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.workloads.choice import Answer
+from parkade.core.workloads.choices import stands_in
 from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.moves import OtherMarket
 from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
 
 
@@ -85,50 +83,74 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             reason=Reason.CLOCK_JUMPED,
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
+    markets = linked_with(world, market.market)
     too_many: frozenset[str] = frozenset()
-    then, _, given, outcome = _with_entries(world, market, now_us, too_many)
+    chosen = _with_entries(world, markets, now_us, too_many)
     # Each round bounds one more org at least: it starts no more than it may from then on.
-    while more := beyond_starts(then, outcome.lines, now_us):
+    while more := beyond_starts(chosen.world, chosen.together.lines(), now_us):
         assert not more <= too_many, "an org that was bounded starts too many"
         too_many |= more
-        then, _, given, outcome = _with_entries(world, market, now_us, too_many)
+        chosen = _with_entries(world, markets, now_us, too_many)
+    then, _, together = chosen
     postings = Postings(then)
-    taken = entries_taken(world, market.market, then, postings, now_us)
-    changed = difference(then, market, given, outcome, now_us, postings)
+    taken = entries_taken(world, markets, then, postings, now_us)
+    changed = difference(then, together, now_us, postings)
     return (*caps_near(world, now_us), *taken, *changed)
 
 
-def _with_entries(world: World, market: Market, now_us: int, too_many: frozenset[str]) -> Chosen:
+def _with_entries(
+    world: World, markets: tuple[str, ...], now_us: int, too_many: frozenset[str]
+) -> Chosen:
     """The clearing, each list of capacity at its entry."""
-    return cleared_by_entries(
-        world, market.market, lambda then, _: _cleared(then, market, now_us, too_many), now_us
-    )
 
+    def clears(then: World, _: Extra) -> Together:
+        return clear_together(then, markets, now_us, too_many=too_many)
 
-def _cleared(
-    world: World, market: Market, now_us: int, too_many: frozenset[str]
-) -> tuple[ClearingInput, Clearing]:
-    """What a clearing is given, and its outcome. Where an org would start too many, the bids of it
-    that have to wait are known from the outcome, and another clearing gives others their room."""
-    turn = now_us // market.terms.clearing_interval_us
-    given = with_evacuees(world, build_input(world, market, now_us, too_many=too_many), turn=turn)
-    memory = world.memories.setdefault(market.market, Memory())
-    state, outcome = clear_with_claims(world, given.state, partial(clear, memory=memory))
-    return msgspec.structs.replace(given, state=state), outcome
+    return cleared_by_entries(world, markets, clears, now_us)
 
 
 def difference(
-    world: World,
-    market: Market,
-    given: ClearingInput,
-    outcome: Clearing,
-    now_us: int,
-    postings: Postings,
+    world: World, together: Together, now_us: int, postings: Postings
 ) -> tuple[events.AnyEvent, ...]:
-    """What an outcome changes in the world that it was given from; see the module. `postings`:
-    those of the decision so far."""
-    assert len(outcome.lines) == len(given.state.demands), "each demand has one line"
-    return _Changes(world, market, given, outcome, now_us, postings).decided()
+    """What the markets of a clearing change, as one event, after the charges of all; see the
+    module. `postings`: those of the decision so far."""
+    charges: list[events.AnyEvent] = []
+    cleared: list[events.Cleared] = []
+    for name, part in together.parts.items():
+        market = world.records.markets[name]
+        for event in _Changes(part, market, now_us, postings, together.answers).decided():
+            if isinstance(event, events.Cleared):
+                cleared.append(event)
+            else:
+                charges.append(event)
+    if not cleared:
+        return tuple(charges)
+    linked = (lines.LinkedMarket(market=it.market, ladder=it.ladder) for it in cleared[1:])
+    whole = msgspec.structs.replace(
+        cleared[0],
+        left=tuple(line for it in cleared for line in it.left),
+        won=tuple(line for it in cleared for line in it.won),
+        repriced=tuple(line for it in cleared for line in it.repriced),
+        waiting=tuple(line for it in cleared for line in it.waiting),
+        claims=tuple(line for it in cleared for line in it.claims),
+        linked=tuple(linked),
+    )
+    return (*charges, _with_waits(world, whole, now_us))
+
+
+def _with_waits(world: World, cleared: events.Cleared, now_us: int) -> events.Cleared:
+    """The event in which each winner says what it waits for, and that it comes from another market,
+    wherever that is."""
+    won = with_own_waits(world, cleared.won, cleared.left, now_us)
+    return msgspec.structs.replace(cleared, won=tuple(_from_elsewhere(world, it) for it in won))
+
+
+def _from_elsewhere(world: World, won: lines.Won) -> lines.Won:
+    workload = world.records.workloads.get(lines.name_of(won.demand))
+    before = None if workload is None else stands_in(workload)
+    if before is None or won.promise.market in (None, before):
+        return won
+    return msgspec.structs.replace(won, moved=OtherMarket(market=before))
 
 
 class _Changes:
@@ -136,17 +158,20 @@ class _Changes:
 
     def __init__(
         self,
-        world: World,
+        part: Part,
         market: Market,
-        given: ClearingInput,
-        outcome: Clearing,
         now_us: int,
         postings: Postings,
+        answers: dict[str, tuple[Answer, ...]],
     ) -> None:
+        world, given, outcome, passed_over = part
+        assert len(outcome.lines) == len(given.state.demands), "each demand has one line"
         self._world = world
         self._market = market
         self._given = given
         self._outcome = outcome
+        self._passed_over = passed_over
+        self._answers = answers
         self._now_us = now_us
         self._postings = postings
         self._charges: list[events.ReservationSettled | events.WithdrawalCharged] = []
@@ -174,8 +199,9 @@ class _Changes:
         for name, demands in parts.items():
             self._compare_standing(name, [by_demand[it.demand] for it in demands])
         for line in self._outcome.lines:
-            if claim_named(line.demand) not in parts:
-                self._compare(line)
+            if line.demand in self._passed_over or claim_named(line.demand) in parts:
+                continue
+            self._compare(line)
         for name, why in self._given.excluded.items():
             self._exclude(self._world.records.workloads[name], why)
         assert len({lines.name_of(it.demand) for it in self._left}) == len(self._left)
@@ -187,9 +213,7 @@ class _Changes:
             at_us=self._now_us,
             market=self._market.market,
             left=tuple(self._left),
-            won=with_own_waits(
-                self._world, self._debts.marked(self._won, self._left), self._left, self._now_us
-            ),
+            won=self._debts.marked(self._won, self._left),
             repriced=tuple(self._repriced),
             waiting=tuple(self._waiting),
             ladder=self._outcome.ladder,
@@ -381,13 +405,16 @@ class _Changes:
     def _wait(self, workload: Workload, why: str, price_micros: int | None) -> None:
         if workload.attempt is not None:
             return
-        if (workload.why, workload.price_to_win_micros) == (why, price_micros):
+        answers = self._answers.get(workload.workload, ())
+        known = (workload.why, workload.price_to_win_micros, workload.answers)
+        if known == (why, price_micros, answers):
             return
         self._waiting.append(
             lines.Waiting(
                 demand=_demand(workload),
                 why=why,
                 price_to_win_micros=price_micros,
+                answers=answers,
             )
         )
 
@@ -423,12 +450,14 @@ class _Changes:
             busy=self._displacement.busy(line),
             rates=(rate,),
             follows_protected=line.follows_protected,
+            market=self._market.market if line.demand in self._answers else None,
         )
         return lines.Won(
             demand=self._tagged(line.demand),
             promise=promise,
             price_set_by=line.price_set_by,
             moved=moved(self._world, line, self._given.evacuees),
+            answers=self._answers.get(line.demand, ()),
         )
 
     def _tagged(self, name: str) -> lines.Demand:

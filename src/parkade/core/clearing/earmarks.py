@@ -22,6 +22,10 @@ start on fewer: it shrinks once, to what it can have then.
 
 On-demand and reservation-backed work counts against caps on GPUs as far as it has seats, and is not
 kept out by them here: on-demand was bounded when it was sold, and a reservation is its org's own.
+A bid with several markets sets aside what the dearest of them asks for, which is where it may win;
+one that runs, what leaving costs beside that. One that has seats and too little for this stays
+where it is while it wins there, and is asked in no other market.
+
 Work on a reservation that may get its seats in this clearing counts against newcomers already,
 unless it lost the last one.
 Seats that are being left count until they are free, but for the workload itself, and keep no
@@ -35,9 +39,11 @@ Cost grows with the live workloads of the orgs that bid, twice where a cap on GP
 """
 
 from bisect import bisect_right
+from typing import NamedTuple
 
 from parkade.core.billing.commitments import (
     UNCAPPED_MICROS,
+    bid_earmark_micros,
     committed_micros,
     committed_without_earmark,
     earmark_micros,
@@ -49,6 +55,7 @@ from parkade.core.billing.commitments import (
     spending_of_user,
 )
 from parkade.core.billing.slow_starts import free_slow_start_micros
+from parkade.core.clearing.purses import Account, Purse, Room
 from parkade.core.clearing.sizes import affordable_nodes
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
@@ -56,73 +63,37 @@ from parkade.core.state.people import Cap, Spending
 from parkade.core.state.world import World
 from parkade.core.steps.fallbacks import fallback_micros
 from parkade.core.steps.holdings import held_gpus, is_standing
+from parkade.core.workloads.choices import as_bid_in, limit_in, markets_of, stands_in
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Workload
 
 
-def set_aside(
-    world: World, market: Market, bidders: list[Workload], now_us: int
-) -> tuple[dict[str, str], dict[str, int]]:
-    """(bids that take no part, and why; for how many nodes each elastic one has the means: what it
-    has, or its least, in its turn, and more of what all turns left, in the same order)."""
-    return _Turns(world, market, bidders, now_us).decided()
+class SetAside(NamedTuple):
+    """What bids have the means for."""
+
+    excluded: dict[str, str]
+    """Those that take no part, and why."""
+
+    affordable: dict[str, int]
+    """For how many nodes each elastic one has the means: what it has, or its least, in its turn,
+    and more of what all turns left, in the same order."""
+
+    confined: dict[str, Why]
+    """Those that have seats, and not the means to leave them for another of their markets; what
+    has too little."""
 
 
-class Purse:
-    """Money that bids set aside of: what is left of a balance or of a cap."""
-
-    def __init__(self, micros: int) -> None:
-        self.micros = micros
-
-
-class Room:
-    """What a cap on GPUs leaves. `standing`: GPUs of what keeps its seats, `leaving`: of what is
-    told to leave."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.standing = 0
-        self.leaving = 0
-
-    def left(self, *, is_seated: bool) -> int:
-        """For a bid that has seats, or for a new one; below zero where a cap was lowered."""
-        return self.most - self.standing - (0 if is_seated else self.leaving)
-
-
-class Account:
-    """What bids of one user draw on: each purse and room with the reason where it has too little;
-    the balance and what the org has are shared with its other users."""
-
-    def __init__(self, purses: list[tuple[Why, Purse]], rooms: list[tuple[Why, Room]]) -> None:
-        self.purses = purses
-        self.rooms = rooms
-
-    def left_micros(self) -> int:
-        """What all purses have."""
-        return min(purse.micros for _, purse in self.purses)
-
-    def too_little(self, earmark: int) -> Why | None:
-        """The first purse that cannot set so much aside."""
-        for why, purse in self.purses:
-            if purse.micros < earmark:
-                return why
-        return None
-
-    def take(self, micros: int, gpus: int) -> None:
-        """Sets money and GPUs aside."""
-        for _, purse in self.purses:
-            purse.micros -= micros
-        for _, room in self.rooms:
-            room.standing += gpus
+def set_aside(world: World, bidders: list[Workload], now_us: int) -> SetAside:
+    """What bids of one market, or of several that are cleared together, have the means for."""
+    return _Turns(world, bidders, now_us).decided()
 
 
 class _Turns:
     """What is left while the bids of a market are asked in turn."""
 
-    def __init__(self, world: World, market: Market, bidders: list[Workload], now_us: int) -> None:
+    def __init__(self, world: World, bidders: list[Workload], now_us: int) -> None:
         self._world = world
-        self._market = market
         self._now_us = now_us
         self._bidders = sorted(bidders, key=_earmark_order)
         self._names = {it.workload for it in bidders}
@@ -130,10 +101,11 @@ class _Turns:
         self._budgets: dict[str, int] = {}
         self._excluded: dict[str, str] = {}
         self._affordable: dict[str, int] = {}
+        self._confined: dict[str, Why] = {}
         self._free_holds: dict[str, tuple[str, int]] = {}
         """By org, the user and the amount of a hold that is free while no other gets seats."""
 
-    def decided(self) -> tuple[dict[str, str], dict[str, int]]:
+    def decided(self) -> SetAside:
         """As `set_aside`."""
         users: dict[str, dict[str, None]] = {}
         for workload in self._bidders:
@@ -145,7 +117,11 @@ class _Turns:
         for workload in self._bidders if self._affordable else ():
             if workload.workload in self._affordable:
                 self._ask_for_more(workload)
-        return self._excluded, self._affordable
+        return SetAside(self._excluded, self._affordable, self._confined)
+
+    def _market_of(self, workload: Workload) -> Market:
+        """The market of a bid, or, of several, the one where it stands."""
+        return self._world.records.markets[workload.bids_in]
 
     def _look_at(self, org: str, users: tuple[str, ...]) -> None:
         """What an org and its users have, less what their live workloads owe and hold."""
@@ -218,7 +194,18 @@ class _Turns:
         account = self._accounts[workload.org, workload.user]
         if not is_standing(workload):
             self._set_free_hold_aside(workload.org)
-        needed = needed_micros(self._world, self._market, workload, self._now_us)
+        there = as_bid_in(workload, workload.bids_in)
+        needed = needed_micros(self._world, self._market_of(workload), there, self._now_us)
+        if len(workload.spec.choices) > 1:
+            dearest = self._dearest(workload, needed)
+            short = self._why_not(account, workload, dearest, nodes)
+            if short is None:
+                needed = dearest
+            elif not is_standing(workload):
+                self._excluded[name] = short
+                return
+            else:
+                self._confined[name] = short
         if workload.spec.is_elastic:
             fits = self._nodes_that_fit(workload, account, needed)
             if fits >= workload.spec.nodes:
@@ -238,6 +225,22 @@ class _Turns:
         self._budgets[workload.member_of or name] -= leaving
         for _, room in account.rooms:
             room.leaving += held_gpus(workload)
+
+    def _dearest(self, workload: Workload, needed: int) -> int:
+        """What the dearest of its markets asks for; `needed`: that in which it stands. One that
+        runs leaves for the others."""
+        leaving = exit_micros(self._world, workload, self._now_us) if _runs(workload) else 0
+        home = stands_in(workload)
+        most = 0 if home is None else needed
+        for market in markets_of(workload):
+            record = self._world.records.markets.get(market)
+            if record is None or market == home:
+                continue
+            limit = limit_in(workload, market)
+            assert limit is not None, "every bid has a limit"
+            gpus = workload.spec.total_gpus
+            most = max(most, leaving + bid_earmark_micros(record, limit, gpus))
+        return most
 
     def _take(self, workload: Workload, account: Account, needed: int, nodes: int) -> None:
         account.take(needed, _more_gpus(workload, nodes) if account.rooms else 0)
@@ -264,11 +267,13 @@ class _Turns:
         left = min(account.left_micros(), self._left_to_spend(workload))
         room = _room_nodes(account, workload)
         if not _runs(workload):
-            return min(workload.ranks, affordable_nodes(self._market, workload, left), room)
+            return min(
+                workload.ranks, affordable_nodes(self._market_of(workload), workload, left), room
+            )
         if left >= needed and room >= workload.ranks:
             return workload.ranks
         left -= exit_micros(self._world, workload, self._now_us)
-        paid = affordable_nodes(self._market, workload, left, is_new=True)
+        paid = affordable_nodes(self._market_of(workload), workload, left, is_new=True)
         return min(workload.ranks - 1, paid, room)
 
     def _needed_on(self, workload: Workload, nodes: int, needed: int) -> int:
@@ -277,11 +282,11 @@ class _Turns:
             return needed
         is_new = _runs(workload)
         leaving = exit_micros(self._world, workload, self._now_us) if is_new else 0
-        return leaving + earmark_micros(self._market, workload, nodes, is_new=is_new)
+        return leaving + earmark_micros(self._market_of(workload), workload, nodes, is_new=is_new)
 
     def _ask_for_more(self, workload: Workload) -> None:
         """An elastic bid grows on what all turns left."""
-        name, market = workload.workload, self._market
+        name, market = workload.workload, self._market_of(workload)
         account = self._accounts[workload.org, workload.user]
         nodes = self._affordable[name]
         if name in self._excluded or (_runs(workload) and nodes < workload.ranks):
@@ -324,7 +329,7 @@ class _Turns:
                 self._budgets[name] = UNCAPPED_MICROS
             else:
                 owed = _owed(self._world, workload, self._now_us)
-                owed += fallback_micros(self._market, workload)
+                owed += fallback_micros(self._market_of(workload), workload)
                 self._budgets[name] = most - whole.spent_micros - owed
         return self._budgets[name]
 

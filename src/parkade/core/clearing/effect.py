@@ -11,10 +11,11 @@ import msgspec
 from msgspec.structs import replace
 
 from parkade.core.clearing.entries import cleared_dry
+from parkade.core.clearing.linking import linked_with
 from parkade.core.clearing.plan import noticed
 from parkade.core.state import events
 from parkade.core.state.world import World
-from parkade.core.workloads.entries import with_limit
+from parkade.core.workloads.choices import with_limit_in
 from parkade.core.workloads.workload import Workload
 
 
@@ -34,13 +35,14 @@ def effect(world: World, changed: tuple[events.AnyEvent, ...], market: str, now_
     """Of what `decide` says of a command: new limits, offers and price sheets; other events are
     passed over."""
     then = _with(world, changed)
-    before = cleared_dry(world, market, now_us).outcome
-    after = cleared_dry(then, market, now_us).outcome
-    leaves = noticed(world, after.lines) - noticed(world, before.lines)
+    markets = linked_with(world, market)
+    before = cleared_dry(world, markets, now_us).together
+    after = cleared_dry(then, markets, now_us).together
+    leaves = noticed(world, after.lines()) - noticed(world, before.lines())
     return Effect(
         market=market,
         leaves=tuple(world.records.workloads[it] for it in world.live if it in leaves),
-        lent={it.reservation: it.lent for it in before.reservations},
+        lent={it.reservation: it.lent for it in before.parts[market].outcome.reservations},
     )
 
 
@@ -53,7 +55,7 @@ def _with(world: World, changed: tuple[events.AnyEvent, ...]) -> World:
     for event in changed:
         match event:
             case events.BidChanged(workload=name, limit_price_micros=limit):
-                spec = with_limit(workloads[name].spec, limit)
+                spec = with_limit_in(workloads[name], event.market, limit)
                 workloads[name] = replace(workloads[name], spec=spec)
             case events.LendingSet(reservation=name, lending=lending):
                 reservations[name] = replace(reservations[name], lending=lending)

@@ -11,6 +11,7 @@ from parkade.core.reservations.reservation import Claim
 from parkade.core.state import events, lines
 from parkade.core.state.world import World
 from parkade.core.steps.changes import put_market, step, vacate
+from parkade.core.workloads.choices import limit_in, settled
 from parkade.core.workloads.life import NO_REAL_BID, Phase, Why
 from parkade.core.workloads.workload import Rate, Workload
 
@@ -20,7 +21,8 @@ LOST = frozenset(WaitReason)
 
 def clear(world: World, event: events.Cleared) -> None:
     """Notices and withdrawals first, so that what they free can be promised."""
-    assert event.at_us >= world.records.markets[event.market].cleared_us
+    ladders = {event.market: event.ladder} | {it.market: it.ladder for it in event.linked}
+    assert all(event.at_us >= world.records.markets[it].cleared_us for it in ladders)
     for leaving in event.left:
         _leave(world, leaving, event.at_us)
     for kept in event.claims:
@@ -31,14 +33,14 @@ def clear(world: World, event: events.Cleared) -> None:
         _reprice(world, repriced)
     for waiting in event.waiting:
         _wait(world, waiting, event.at_us)
-    market = world.records.markets[event.market]
-    put_market(
-        world,
-        event.market,
-        ladder=event.ladder,
-        cleared_us=event.at_us,
-        clearings=market.clearings + 1,
-    )
+    for name, ladder in ladders.items():
+        put_market(
+            world,
+            name,
+            ladder=ladder,
+            cleared_us=event.at_us,
+            clearings=world.records.markets[name].clearings + 1,
+        )
 
 
 def _leave(world: World, leaving: lines.Leaving, at_us: int) -> None:
@@ -66,18 +68,15 @@ def _leave(world: World, leaving: lines.Leaving, at_us: int) -> None:
             debt = replace(debt, is_due=True)
         is_own = leaving.is_due or leaving.is_own_choice
         attempt = replace(attempt, stop=leaving.stop, debt=debt, is_lost_to_own=is_own)
-    step(
-        world,
+    left = replace(
         workload,
-        replace(
-            workload,
-            phase=leaving.phase,
-            why=leaving.why,
-            price_to_win_micros=leaving.price_to_win_micros,
-            attempt=attempt,
-            promise=None,
-        ),
+        phase=leaving.phase,
+        why=leaving.why,
+        price_to_win_micros=leaving.price_to_win_micros,
+        attempt=attempt,
+        promise=None,
     )
+    step(world, workload, settled(left))
 
 
 def _keep(world: World, kept: lines.ClaimKept, at_us: int) -> None:
@@ -118,30 +117,28 @@ def _win(world: World, won: lines.Won, at_us: int) -> None:
         return
     workload = world.records.workloads[won.demand.workload]
     for rate in won.promise.rates:
-        _assert_within_limit(workload, rate)
+        _assert_within_limit(workload, won.promise.market or workload.market, rate)
     phase = workload.phase if workload.attempt is not None else Phase.PLACED
-    step(
-        world,
+    placed = replace(
         workload,
-        replace(
-            workload,
-            phase=phase,
-            why=workload.why if workload.attempt is not None else Why.PLACED,
-            promise=won.promise,
-            price_set_by=won.price_set_by,
-            price_to_win_micros=None,
-            short_us=None,
-            short_gpus=None,
-            moved=won.moved,
-            has_lost=False,
-        ),
+        phase=phase,
+        why=workload.why if workload.attempt is not None else Why.PLACED,
+        promise=won.promise,
+        price_set_by=won.price_set_by,
+        price_to_win_micros=None,
+        short_us=None,
+        short_gpus=None,
+        moved=won.moved,
+        has_lost=False,
+        answers=won.answers,
     )
+    step(world, workload, settled(placed))
 
 
 def _reprice(world: World, repriced: lines.Repriced) -> None:
     workload = world.records.workloads[repriced.workload]
     attempt, promise = workload.attempt, workload.promise
-    _assert_within_limit(workload, repriced.rate)
+    _assert_within_limit(workload, workload.bids_in, repriced.rate)
     if promise is not None:
         promise = replace(promise, rates=(repriced.rate,))
     else:
@@ -152,9 +149,9 @@ def _reprice(world: World, repriced: lines.Repriced) -> None:
     )
 
 
-def _assert_within_limit(workload: Workload, rate: Rate) -> None:
+def _assert_within_limit(workload: Workload, market: str, rate: Rate) -> None:
     """Invariant 14: what has a limit pays at most that."""
-    limit = workload.spec.limit_price_micros
+    limit = limit_in(workload, market)
     highest = max((rate.price_micros, *rate.node_prices))
     is_within = limit is None or 0 <= rate.price_micros <= highest <= limit
     assert is_within, f"{workload.workload} would pay {rate.price_micros}, its limit is {limit}"
@@ -175,6 +172,7 @@ def _wait(world: World, waiting: lines.Waiting, at_us: int) -> None:
             workload,
             why=waiting.why,
             price_to_win_micros=waiting.price_to_win_micros,
+            answers=waiting.answers,
             bids_since_us=at_us if is_real else workload.bids_since_us,
             has_lost=workload.has_lost or waiting.why in LOST,
             short_us=_short_us(workload.short_us, waiting, at_us),

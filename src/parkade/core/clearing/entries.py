@@ -26,10 +26,8 @@ from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.settlements import settle_end
-from parkade.core.clearing.input import ClearingInput, build_input
+from parkade.core.clearing.linking import Together, clear_together
 from parkade.core.clearing.rising import is_harmless, rises
-from parkade.core.market.clear import clear
-from parkade.core.market.outcome import Clearing
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.workloads.entries import asking
@@ -37,7 +35,7 @@ from parkade.core.workloads.life import Phase
 from parkade.core.workloads.workload import Workload
 
 Extra = tuple[Workload, ...]
-Clears = Callable[[World, Extra], tuple[ClearingInput, Clearing]]
+Clears = Callable[[World, Extra], Together]
 
 
 class Chosen(NamedTuple):
@@ -49,62 +47,62 @@ class Chosen(NamedTuple):
     extra: Extra
     """The workloads that do not exist yet, with theirs."""
 
-    given: ClearingInput
-    outcome: Clearing
+    together: Together
 
 
 def cleared_by_entries(
-    world: World, market: str, clears: Clears, now_us: int, extra: Extra = ()
+    world: World, markets: tuple[str, ...], clears: Clears, now_us: int, extra: Extra = ()
 ) -> Chosen:
-    """The clearing of a market, and the world in which it is one."""
-    chosen = _chosen_of_waiting(world, market, clears, extra)
-    for rise in rises(chosen.world, world.records.markets[market], now_us):
+    """The clearing of markets that are linked, and the world in which it is one."""
+    chosen = _chosen_of_waiting(world, markets, clears, extra)
+    for rise in rises(chosen.world, markets, now_us):
         then = _with(chosen.world, {rise.workload.workload: asking(rise.workload, rise.entry)})
-        given, outcome = clears(then, chosen.extra)
-        if is_harmless(rise.workload.workload, chosen.outcome, given, outcome):
-            chosen = Chosen(world=then, extra=chosen.extra, given=given, outcome=outcome)
+        together = clears(then, chosen.extra)
+        if is_harmless(rise.workload, chosen.together, together):
+            chosen = Chosen(world=then, extra=chosen.extra, together=together)
     return chosen
 
 
-def _chosen_of_waiting(world: World, market: str, clears: Clears, extra: Extra) -> Chosen:
+def _chosen_of_waiting(
+    world: World, markets: tuple[str, ...], clears: Clears, extra: Extra
+) -> Chosen:
     """The clearing in which each list that waits asks for its entry."""
-    waiting = [it for it in (*_in(world, market), *extra) if _may_choose(it)]
+    waiting = [it for it in (*_in(world, markets), *extra) if _may_choose(it)]
     asks = {it.workload: 0 for it in waiting}
     known = [it.workload for it in waiting if it not in extra]
     while True:
         records = {it.workload: asking(it, it.spec.entries[asks[it.workload]]) for it in waiting}
         then = _with(world, {name: records[name] for name in known})
         also = tuple(records.get(it.workload, it) for it in extra)
-        given, outcome = clears(then, also)
-        won = {line.demand for line in outcome.lines if line.seats}
+        together = clears(then, also)
+        won = {line.demand for line in together.lines() if line.seats}
         down = [
             it.workload
             for it in waiting
             if it.workload not in won and asks[it.workload] + 1 < len(it.spec.entries)
         ]
         if not down:
-            return Chosen(world=then, extra=also, given=given, outcome=outcome)
+            return Chosen(world=then, extra=also, together=together)
         for name in down:
             asks[name] += 1
 
 
-def cleared_dry(world: World, market: str, now_us: int, extra: Extra = ()) -> Chosen:
+def cleared_dry(world: World, markets: tuple[str, ...], now_us: int, extra: Extra = ()) -> Chosen:
     """What a clearing now would come to, without what its claims are asked for anew."""
 
-    def clears(then: World, also: Extra) -> tuple[ClearingInput, Clearing]:
-        given = build_input(then, then.records.markets[market], now_us, extra=also)
-        return given, clear(given.state)
+    def clears(then: World, also: Extra) -> Together:
+        return clear_together(then, markets, now_us, extra=also, is_rehearsal=True)
 
-    return cleared_by_entries(world, market, clears, now_us, extra)
+    return cleared_by_entries(world, markets, clears, now_us, extra)
 
 
 def entries_taken(
-    world: World, market: str, then: World, postings: Postings, now_us: int
+    world: World, markets: tuple[str, ...], then: World, postings: Postings, now_us: int
 ) -> tuple[events.ReservationSettled | events.EntryTaken, ...]:
     """The choices that differ from what each list asked for before. What asks for another entry is
     short of nothing of its reservation from then on."""
     found: list[events.ReservationSettled | events.EntryTaken] = []
-    for it in _in(world, market):
+    for it in _in(world, markets):
         asked = then.records.workloads[it.workload].spec.capacity
         if asked != it.spec.capacity:
             found.extend(settle_end(world, postings, it, now_us))
@@ -113,10 +111,10 @@ def entries_taken(
     return tuple(found)
 
 
-def _in(world: World, market: str) -> list[Workload]:
-    """Its live workloads that have a list."""
+def _in(world: World, markets: tuple[str, ...]) -> list[Workload]:
+    """Their live workloads that have a list."""
     live = (world.records.workloads[name] for name in world.live)
-    return [it for it in live if it.spec.entries and it.market == market]
+    return [it for it in live if it.spec.entries and it.market in markets]
 
 
 def _may_choose(workload: Workload) -> bool:

@@ -7,12 +7,16 @@ cannot set its earmark aside (`earmarks`) does not take part.
 Cost grows with nodes, live workloads and reservations: each is looked at once.
 """
 
+import copy
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import msgspec
 
 from parkade.core.clearing.claims import demands_of, promised_still
-from parkade.core.clearing.earmarks import set_aside
 from parkade.core.clearing.entering import shapes_now
 from parkade.core.clearing.sizes import sizes_now, within_means
+from parkade.core.clearing.taking_part import taking_part
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
@@ -27,13 +31,13 @@ from parkade.core.market.market_state import (
     Protection,
     ReservationInForce,
 )
-from parkade.core.reservations.reservation import Claim, Reservation, ReservationState
-from parkade.core.running.backoff import will_back_off
+from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.steps.incidents import can
 from parkade.core.units.time import DAY_US, MINUTE_US
-from parkade.core.workloads.life import NO_REAL_BID, Cause, Phase, Why
+from parkade.core.workloads.choices import as_bid_in, markets_of, stands_in
+from parkade.core.workloads.life import NO_REAL_BID, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves
 from parkade.core.workloads.workload import Workload
 
@@ -42,21 +46,6 @@ TIERS = {
     CapacityKind.ON_DEMAND: PriorityTier.ON_DEMAND,
     CapacityKind.SPOT: PriorityTier.SPOT,
 }
-REQUEUED = frozenset(
-    {
-        Cause.OUTBID,
-        Cause.BELOW_FLOOR,
-        Cause.RECLAIMED,
-        Cause.MOVED,
-        Cause.RESIZED,
-        Cause.HEALED,
-        Cause.BUDGET,
-        Cause.OPERATOR,
-        Cause.LAPSED,
-    }
-)
-
-
 CHEAPER_AFTER_US = 10 * MINUTE_US
 """How long a second attempt runs before it is moved for a lower floor."""
 
@@ -82,9 +71,19 @@ class ClearingInput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     evacuees: frozenset[str] = frozenset()
     """Demands that leave degraded nodes in this clearing (`evacuation`)."""
 
+    confined: dict[str, Why] = {}
+    """Bids with several markets that are asked where they stand alone, and why."""
+
     def has_closed(self, demand: Demand) -> bool:
         """Whether a demand has a seat on a closed node."""
         return bool(self.closed) and any(seat.node in self.closed for seat in demand.seats)
+
+
+class Seen(NamedTuple):
+    """A market in a clearing: the world as it sees it , and what it is given."""
+
+    world: World
+    given: ClearingInput
 
 
 def build_input(
@@ -97,6 +96,79 @@ def build_input(
 ) -> ClearingInput:
     """The state of a market now; `extra` are workloads that do not exist yet (a dry run),
     `too_many` bids that have to wait because their org would start too many."""
+    together = build_inputs(world, (market.market,), now_us, extra=extra, too_many=too_many)
+    return together[market.market].given
+
+
+def build_inputs(
+    world: World,
+    markets: tuple[str, ...],
+    now_us: int,
+    *,
+    extra: tuple[Workload, ...] = (),
+    too_many: frozenset[str] = frozenset(),
+) -> dict[str, Seen]:
+    """The same of markets that are cleared together: a bid with several takes part in each."""
+    live = (world.records.workloads[name] for name in world.live)
+    candidates = [it for it in live if it.array is None and not _is_elsewhere(it, markets)]
+    candidates.extend(extra)
+    excluded, affordable, confined = taking_part(world, candidates, now_us, too_many)
+    lists = [it for it in candidates if it.spec.choices]
+    found: dict[str, Seen] = {}
+    for name in markets:
+        asking = [it for it in candidates if name in markets_of(it)]
+        out = {it.workload: excluded[it.workload] for it in asking if it.workload in excluded}
+        for it in lists:
+            if it.workload in out and name != reported_in(it):
+                del out[it.workload]
+        taking = [
+            as_bid_in(it, name)
+            for it in asking
+            if it.workload not in excluded
+            and (it.workload not in confined or name == stands_in(it))
+        ]
+        view = seen_from(world, name, lists)
+        market = world.records.markets[name]
+        given = _input(view, market, taking, now_us, excluded=out, affordable=affordable)
+        found[name] = Seen(view, msgspec.structs.replace(given, confined=confined))
+    return found
+
+
+def seen_from(world: World, market: str, lists: Iterable[Workload]) -> World:
+    """The world to be read with the bids of several markets as one of these sees them; it shares
+    the rest, and must not be changed."""
+    seen = {it.workload: as_bid_in(it, market) for it in lists}
+    known = {name: it for name, it in seen.items() if name in world.records.workloads}
+    if not known:
+        return world
+    view = copy.copy(world)
+    view.records = msgspec.structs.replace(world.records, workloads=world.records.workloads | known)
+    return view
+
+
+def reported_in(workload: Workload) -> str:
+    """The market that reports that a bid has no seats: where it had some, else the first of its
+    wishes."""
+    if workload.attempt is not None:
+        return stands_in(workload) or workload.market
+    return stands_in(workload) or markets_of(workload)[0]
+
+
+def _is_elsewhere(workload: Workload, markets: tuple[str, ...]) -> bool:
+    if not workload.spec.choices:
+        return workload.market not in markets
+    return all(it.market not in markets for it in workload.spec.choices)
+
+
+def _input(
+    world: World,
+    market: Market,
+    candidates: list[Workload],
+    now_us: int,
+    *,
+    excluded: dict[str, str],
+    affordable: dict[str, int],
+) -> ClearingInput:
     open_nodes: dict[str, bool] = {}
     nodes = []
     is_heard = {pool.pool: pool.is_reachable for pool in world.records.pools.values()}
@@ -108,14 +180,6 @@ def build_input(
             is_open = is_open and is_heard[node.pool]
             open_nodes[node.node] = is_open
             nodes.append(_in_play(world, market, node, now_us, is_open=is_open))
-    candidates = [
-        world.records.workloads[name]
-        for name in world.live
-        if world.records.workloads[name].market == market.market
-        and world.records.workloads[name].array is None
-    ]
-    candidates.extend(extra)
-    excluded, affordable = _excluded(world, market, candidates, now_us, too_many)
     is_one_pool = has_one_pool(world, market.market)
     demands = [
         demand
@@ -125,7 +189,6 @@ def build_input(
     demands.extend(
         _demand(world, workload, open_nodes, now_us, is_one_pool=is_one_pool)
         for workload in candidates
-        if workload.workload not in excluded
     )
     if affordable:
         demands = [within_means(it, affordable.get(it.demand)) for it in demands]
@@ -343,48 +406,3 @@ def _floor(workload: Workload, market: Market) -> int:
 def _use(world: World, org: str, now_us: int) -> int:
     days = world.records.use_by_day.get(org, {})
     return sum(use for day, use in days.items() if day > now_us // DAY_US - 7)
-
-
-def _excluded(
-    world: World,
-    market: Market,
-    candidates: list[Workload],
-    now_us: int,
-    too_many: frozenset[str],
-) -> tuple[dict[str, str], dict[str, int]]:
-    """Workloads that take no part, and the one reason why; and how many nodes each elastic bid can
-    set aside for."""
-    excluded: dict[str, str] = {}
-    bidders: list[Workload] = []
-    for workload in candidates:
-        why = _why_not(world, workload, now_us)
-        if why is not None:
-            excluded[workload.workload] = why
-        elif workload.workload in too_many:
-            excluded[workload.workload] = Why.ORG_STARTS
-        elif workload.spec.capacity.kind is CapacityKind.SPOT:
-            bidders.append(workload)
-    unfunded, affordable = set_aside(world, market, bidders, now_us)
-    assert excluded.keys().isdisjoint(unfunded)
-    return excluded | unfunded, affordable
-
-
-def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
-    if workload.phase is Phase.HELD:
-        return Why.DEPENDENCY if workload.why == Why.DEPENDENCY else Why.HELD
-    attempt = workload.attempt
-    stop = attempt.stop if attempt is not None else None
-    if stop is not None and stop.cause not in REQUEUED:
-        return stop.cause.value
-    is_promised = workload.promise is not None
-    if not is_promised and will_back_off(world, workload):
-        return Why.BACK_OFF
-    if workload.not_before_us > now_us and not is_promised and attempt is None:
-        return Why.BACK_OFF
-    if workload.spec.capacity.kind is CapacityKind.RESERVATION:
-        reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")
-        if reservation is None or reservation.org != workload.org:
-            return Why.RESERVATION_NOT_IN_FORCE
-        if reservation.state is not ReservationState.IN_FORCE:
-            return Why.RESERVATION_NOT_IN_FORCE
-    return None

@@ -1,8 +1,12 @@
 """A dry run: what a submission would get and pay in the next clearing."""
 
+from collections.abc import Iterable
+
 import msgspec
+from msgspec.structs import replace
 
 from parkade.core.clearing.entries import cleared_dry
+from parkade.core.clearing.linking import linked_with
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.outcome import Change, ClearingLine
 from parkade.core.running.decisions import accept
@@ -12,6 +16,7 @@ from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.steps.fallbacks import fallback_micros
 from parkade.core.units.refusal import Refusal
+from parkade.core.workloads.choices import as_bid_in
 from parkade.core.workloads.workload import Attempt, Promise, Workload
 
 GIVES_NOTICE = frozenset({Change.START, Change.MOVE, Change.HEAL, Change.RESIZE, Change.PREEMPT})
@@ -61,21 +66,27 @@ def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
     if workload.array is not None:
         workload = msgspec.structs.replace(workload, array=None)
     assert workload.workload not in world.records.workloads, "a dry run of what exists"
-    chosen = cleared_dry(world, workload.market, now_us, extra=(workload,))
-    (workload,) = chosen.extra
-    why = chosen.given.excluded.get(workload.workload)
-    if why is not None:
+    markets = linked_with(world, workload.market, extra=(workload,))
+    chosen = cleared_dry(world, markets, now_us, extra=(workload,))
+    (workload,), together = chosen.extra, chosen.together
+    lines = tuple(together.lines())
+    line = next((line for line in lines if line.demand == workload.workload), None)
+    if line is None:
+        excluded = (part.given.excluded for part in together.parts.values())
+        why = next(it[workload.workload] for it in excluded if workload.workload in it)
         return _plan(world, workload, None, 0, why)
-    lines = chosen.outcome.lines
-    line = next(line for line in lines if line.demand == workload.workload)
     displaced: set[str] = set()
     if line.seats:
-        without = cleared_dry(world, workload.market, now_us).outcome.lines
-        displaced = noticed(world, lines) - noticed(world, without)
+        there = world.records.nodes[line.seats[0].node].market
+        workload = as_bid_in(workload, there)
+        without = cleared_dry(world, markets, now_us).together
+        displaced = noticed(world, lines) - noticed(world, without.lines())
+    answers = together.answers.get(workload.workload, ())
+    workload = replace(workload, answers=answers)
     return _plan(world, workload, line, len(displaced), line.reason.value if line.reason else "")
 
 
-def noticed(world: World, lines: tuple[ClearingLine, ...]) -> set[str]:
+def noticed(world: World, lines: Iterable[ClearingLine]) -> set[str]:
     """The workloads whose attempt gets its notice from a clearing of these lines."""
     return {
         line.demand

@@ -4,12 +4,13 @@ Theory of operation
 -------------------
 A workload that runs as spot or on-demand moves up to a reservation that its list names before, for
 its whole gang and on the seats that it has, where no other loses by it. The question is asked of
-the clearing itself: the market is cleared once more with the workload on its reservation, and that
-clearing counts where
+the clearing itself: the market, and those that bids link with it, are cleared once more with the
+workload on its reservation, and that clearing counts where
 
     it keeps its seats: a right stands where its work stands, also outside its own fabrics
     (`market.reserved`), so it costs no restart and no notice
-    all that would win without it win still: so it comes before nothing that waits for the room
+    all that would win without it win still, in the same market: so it comes before nothing that
+    waits for the room
     all that would keep their seats keep them: so no guest leaves for it
 
 Nothing is left unpaid by it. Work that made others leave moves up when its minimum is met;
@@ -28,9 +29,9 @@ same seats, and what w1 left is for sale as spot. Decision record 208.
 from typing import NamedTuple
 
 from parkade.core.billing.minimum import owed_us
-from parkade.core.clearing.input import ClearingInput
+from parkade.core.clearing.linking import Together
 from parkade.core.fleet.market import Market
-from parkade.core.market.outcome import Change, Clearing
+from parkade.core.market.outcome import Change
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.state.world import World
 from parkade.core.steps.rights import used_nodes
@@ -48,42 +49,58 @@ class Rise(NamedTuple):
     entry: Capacity
 
 
-def rises(world: World, market: Market, now_us: int) -> list[Rise]:
+def rises(world: World, markets: tuple[str, ...], now_us: int) -> list[Rise]:
     """Those that are asked about in this clearing, at most one for a workload. Cost grows with the
     live workloads, and with those of an org that has a list to move up."""
     unused: dict[str, int] = {}
     found: list[Rise] = []
     for name in world.live:
         workload = world.records.workloads[name]
-        if workload.market != market.market or not _may_move(workload, market, now_us):
+        if workload.market not in markets or not workload.spec.entries:
+            continue
+        market = world.records.markets[workload.market]
+        if not _may_move(workload, market, now_us):
             continue
         entry = _with_room(world, market, workload, unused)
         if entry is not None:
             found.append(Rise(workload, entry))
     found.sort(key=lambda it: (-it.workload.spec.priority, it.workload.submitted_us))
     rounds = -(-len(found) // MOST_ASKED)
-    first = MOST_ASKED * (now_us // market.terms.clearing_interval_us % rounds) if rounds else 0
+    interval_us = min(world.records.markets[it].terms.clearing_interval_us for it in markets)
+    first = MOST_ASKED * (now_us // interval_us % rounds) if rounds else 0
     return found[first : first + MOST_ASKED]
 
 
-def is_harmless(name: str, before: Clearing, given: ClearingInput, after: Clearing) -> bool:
+def is_harmless(workload: Workload, before: Together, after: Together) -> bool:
     """Whether it keeps its seats, at no other's expense. `before`: without it on its reservation,
-    `given` and `after`: with it."""
-    kept = {line.demand for line in after.lines if line.change is Change.KEEP}
-    if name not in kept:
+    `after`: with it."""
+    kept = _kept(after)
+    if (workload.market, workload.workload) not in kept:
         return False
-    won = {line.demand for line in before.lines if line.seats}
-    if not won <= {line.demand for line in after.lines if line.seats}:
-        return False
-    seated = {it.demand for it in given.state.demands if it.seats}
-    stay = {line.demand for line in before.lines if line.change is Change.KEEP}
-    return stay & seated <= kept
+    seated = {
+        (market, it.demand)
+        for market, part in after.parts.items()
+        for it in part.given.state.demands
+        if it.seats
+    }
+    return _won(before) <= _won(after) and _kept(before) & seated <= kept
+
+
+def _won(together: Together) -> set[tuple[str, str]]:
+    """Each market and demand that has seats there by a clearing."""
+    return {(market, line.demand) for market, line in together.lines_by_market() if line.seats}
+
+
+def _kept(together: Together) -> set[tuple[str, str]]:
+    """Each market and demand that keeps the seats that it has there."""
+    lines = together.lines_by_market()
+    return {(market, line.demand) for market, line in lines if line.change is Change.KEEP}
 
 
 def _may_move(workload: Workload, market: Market, now_us: int) -> bool:
     """Whether it runs below a reservation of its list, and owes nothing."""
     attempt, entries = workload.attempt, workload.spec.entries
-    if not entries or attempt is None or attempt.started_us is None:
+    if attempt is None or attempt.started_us is None:
         return False
     if attempt.stop is not None or attempt.broken_us is not None or workload.promise is not None:
         return False

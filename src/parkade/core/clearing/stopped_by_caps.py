@@ -24,11 +24,11 @@ def stopped_by_caps(world: World, org: str, user: str | None, now_us: int) -> tu
     for name in world.live_of_org.get(org, {}):
         workload = world.records.workloads[name]
         if workload.spec.capacity.kind is CapacityKind.SPOT and is_standing(workload):
-            bids.setdefault(workload.market, []).append(workload)
+            bids.setdefault(workload.bids_in, []).append(workload)
     reasons = OF_ORGS if user is None else OF_USERS
     found: list[str] = []
     for market in sorted(bids):
-        left_out, _ = set_aside(world, world.records.markets[market], bids[market], now_us)
+        left_out = set_aside(world, bids[market], now_us).excluded
         found += [
             name
             for name, why in left_out.items()

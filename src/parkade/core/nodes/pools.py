@@ -23,6 +23,7 @@ from parkade.core.units import bounds
 from parkade.core.units.names import GPU_MODEL, NAME, NODE_NAME, same_host
 from parkade.core.units.phrases import some_of
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.workloads.choices import markets_of
 
 
 def open_pool(world: World, command: commands.OpenPool, now_us: int) -> Decision:
@@ -225,7 +226,8 @@ def _forgotten_with(
     and leave the world with their market. Cost grows with all workloads and reservations."""
     workloads = [it for it in world.records.workloads.values() if it.market in markets]
     rights = [it for it in world.records.reservations.values() if it.market in markets]
-    live = [it.workload for it in workloads if not it.phase.is_ended]
+    everyone = (world.records.workloads[name] for name in world.live)
+    live = [it.workload for it in everyone if not set(markets).isdisjoint(markets_of(it))]
     owed = [it.reservation for it in rights if not it.state.is_over]
     if live or owed:
         return conflict(f"not over yet in this market: {some_of([*live, *owed])}; end them first")

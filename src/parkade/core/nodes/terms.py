@@ -21,6 +21,7 @@ from parkade.core.units.money import format_amount
 from parkade.core.units.names import NAME
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import SECOND_US, Window
+from parkade.core.workloads.choices import markets_of
 
 MAY_BE_OFF = frozenset(
     field.name for field in msgspec.structs.fields(MarketTerms) if field.default is None
@@ -84,7 +85,7 @@ def _is_storage_used(world: World, market: Market, terms: MarketTerms) -> Refusa
         return None
     for workload in world.records.workloads.values():
         used = gone.intersection(workload.spec.storage)
-        if used and workload.market == market.market and not workload.phase.is_ended:
+        if used and market.market in markets_of(workload) and not workload.phase.is_ended:
             return conflict(f"workload {workload.workload} needs file system {min(used)!r}")
     return None
 

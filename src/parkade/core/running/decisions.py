@@ -15,6 +15,7 @@ from parkade.core.running.arrays import (
 )
 from parkade.core.running.bidding import bad_bid, change_of_bid
 from parkade.core.running.capping import over_caps
+from parkade.core.running.choosing import change_of_list, with_markets
 from parkade.core.running.dependencies import still_open, with_ids
 from parkade.core.running.ending import cancelled, held
 from parkade.core.running.entries import bad_list, bad_right
@@ -67,10 +68,16 @@ def accept(
     if isinstance(waits_for, Refusal):
         return waits_for
     command = replace(command, spec=spec)
+    spec = with_markets(world, command)
+    if isinstance(spec, Refusal):
+        return spec
+    command = replace(command, spec=spec)
     market = _market_of(world, command)
     if isinstance(market, Refusal):
         return market
-    refusal = bad_array(spec) or _bad_shape(world, market, spec) or _bad_terms(market, spec)
+    refusal = bad_array(spec) or _bad_choices(world, spec)
+    if not spec.choices:
+        refusal = refusal or _bad_shape(world, market, spec) or _bad_terms(market, spec)
     refusal = refusal or bad_list(world, market, spec, command.org)
     refusal = refusal or bad_deadline(spec, is_held=command.is_held)
     if refusal is not None:
@@ -131,10 +138,25 @@ def accept(
     return kept if isinstance(kept, Refusal) else with_window(accepted, kept)
 
 
+def _bad_choices(world: World, spec: Spec) -> Refusal | None:
+    """Each market of a list is held to what one market is, under its own limit."""
+    for choice in spec.choices:
+        market = world.records.markets[choice.market]
+        limit = choice.limit_price_micros
+        there = replace(spec, choices=(), instance_type=None, limit_price_micros=limit)
+        refusal = _bad_shape(world, market, there) or _bad_terms(market, there)
+        refusal = refusal or bad_bid(market, there, limit)
+        if refusal is not None:
+            return replace(refusal, detail=f"{choice.instance_type}: {refusal.detail}")
+    return None
+
+
 def _market_of(world: World, command: commands.Submit) -> Market | Refusal:
     """The market that is named, by a reservation where the command names none, else the only one
     that fits."""
     spec, named = command.spec, command.market
+    if spec.choices:
+        return world.records.markets[spec.choices[0].market]
     if spec.capacity.kind is CapacityKind.RESERVATION:
         name = spec.capacity.reservation or ""
         reservation = world.records.reservations.get(name)
@@ -371,6 +393,10 @@ def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decisi
         return change_array_bid(world, workload, command, now_us)
     if command.members is not None:
         return _no_array(workload)
+    if workload.spec.choices:
+        return change_of_list(world, workload, command, now_us)
+    if command.instance_type is not None:
+        return invalid("instance_type", f"{workload.workload} bids in one market; leave it out")
     market = world.records.markets[workload.market]
     refusal = bad_bid(market, workload.spec, command.limit_price_micros)
     if refusal is not None:

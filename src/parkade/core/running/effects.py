@@ -22,7 +22,8 @@ from parkade.core.steps.changes import (
 )
 from parkade.core.steps.fallbacks import saved_until_us, saved_us
 from parkade.core.steps.members import may_open
-from parkade.core.workloads.entries import asking, with_limit
+from parkade.core.workloads.choices import settled, with_limit_in
+from parkade.core.workloads.entries import asking
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import Capacity, CapacityKind, Moves
 from parkade.core.workloads.workload import Workload
@@ -63,7 +64,7 @@ def change_phase(world: World, event: events.PhaseChanged) -> None:
     if workload.array is not None:
         assert ended_us is None, "an array ends with its members"
         after = may_open(after, world.records.now_us)
-    step(world, workload, after)
+    step(world, workload, settled(after))
 
 
 def change_bid(world: World, event: events.BidChanged) -> None:
@@ -73,7 +74,7 @@ def change_bid(world: World, event: events.BidChanged) -> None:
         change_bid_of_waiting(world, workload, event)
         return
     assert not workload.phase.is_ended and workload.spec.limit_price_micros is not None
-    spec = with_limit(workload.spec, event.limit_price_micros)
+    spec = with_limit_in(workload, event.market, event.limit_price_micros)
     world.put_workload(replace(workload, spec=spec, has_lost=False))
 
 
@@ -191,19 +192,21 @@ def end(world: World, event: events.Ended) -> None:
     step(
         world,
         workload,
-        replace(
-            workload,
-            phase=event.phase,
-            why=event.why,
-            attempt=None,
-            promise=promise,
-            failures=event.failures,
-            preemptions=event.preemptions,
-            not_before_us=event.not_before_us,
-            exit_summary=event.summary,
-            exit_code=event.exit_code,
-            saved_us=_saved_us(world, workload, event),
-            ended_us=event.at_us if event.phase.is_ended else None,
+        settled(
+            replace(
+                workload,
+                phase=event.phase,
+                why=event.why,
+                attempt=None,
+                promise=promise,
+                failures=event.failures,
+                preemptions=event.preemptions,
+                not_before_us=event.not_before_us,
+                exit_summary=event.summary,
+                exit_code=event.exit_code,
+                saved_us=_saved_us(world, workload, event),
+                ended_us=event.at_us if event.phase.is_ended else None,
+            )
         ),
     )
     note_gone(world, event.workload, attempt.seats, event.at_us)

@@ -10,6 +10,7 @@ from parkade.core.reservations.reservation import Claim, Replacement
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.turnaround import is_sanitising, must_sanitise
+from parkade.core.workloads.choices import as_bid_in
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Admission, Attempt, Promise, Rate, Workload
 
@@ -221,6 +222,7 @@ def withdrawal_charge(
     """What is owed where a promise is given up before it started for which others had to leave, or
     whose seats were idle for its own org; also by a workload that still leaves other seats, not by
     one with a broken node."""
+    workload = as_bid_in(workload, workload.bids_in)
     promise, attempt = workload.promise, workload.attempt
     if promise is None or not (promise.owes_minimum or promise.waited_us(at_us)):
         return ()

@@ -37,12 +37,14 @@ def resubmit(world: World, command: commands.Resubmit, now_us: int) -> Decision:
         command.max_spend_micros, command.max_duration_us
     )
     refusal = refusal or refuse_more(world, before.org, now_us)
+    if command.limit_price_micros is not None:
+        refusal = refusal or _bad_limit(before.spec)
     if refusal is not None:
         return refusal
     submission = commands.Submit(
         by=before.user if before.user in world.records.users else None,
         org=before.org,
-        market=before.market,
+        market=None if before.spec.choices else before.market,
         spec=_spec(before.spec, command),
         is_held=False,
     )
@@ -78,12 +80,20 @@ def _bad_state(world: World, before: Workload, now_us: int) -> Refusal | None:
     return None
 
 
+def _bad_limit(spec: Spec) -> Refusal | None:
+    """One limit is not that of instance types which have one each."""
+    if len({it.limit_price_micros for it in spec.choices}) <= 1:
+        return None
+    return invalid("limit_price", "it has a limit for each instance type; submit it anew")
+
+
 def _spec(spec: Spec, command: commands.Resubmit) -> Spec:
     """With the bounds that are asked for; it waits for no other."""
     spend, lasts = command.max_spend_micros, command.max_duration_us
     limit = command.limit_price_micros
     if limit is not None:
-        spec = with_limit(spec, limit)
+        choices = (replace(it, limit_price_micros=limit) for it in spec.choices)
+        spec = replace(with_limit(spec, limit), choices=tuple(choices))
     return replace(
         spec,
         after=(),

@@ -7,6 +7,7 @@ import msgspec
 
 from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Replacement
+from parkade.core.workloads.choice import Answer
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.workload import Promise, Rate, Stop
@@ -49,6 +50,9 @@ class Won(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     moved: MoveCause | None = None
     """Why it got these in place of the seats it had; None where it had none, and in journals that
     did not say."""
+
+    answers: tuple[Answer, ...] = ()
+    """Of a bid with several markets: of those that were asked before the one where it won."""
 
 
 class Leaving(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -105,3 +109,13 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     why: str
     price_to_win_micros: int | None
     is_short: bool | None = None
+
+    answers: tuple[Answer, ...] = ()
+    """Of a bid with several markets, of each that was asked."""
+
+
+class LinkedMarket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Another market that one clearing decided together with the event's."""
+
+    market: str
+    ladder: tuple[tuple[int, int | None], ...]

@@ -90,6 +90,9 @@ PRIORITY = Range(least=-1000, most=1000)
 FAILURES = Range(least=0, most=1000)
 ENV_ENTRIES = Range(least=0, most=1000)
 LABELS = Range(least=0, most=32)
+MOST_CHOICES = 8
+"""Instance types that one workload names."""
+
 FILE_SYSTEMS = Range(least=0, most=32)
 # Of each condition.
 DEPENDENCIES = Range(least=0, most=100)

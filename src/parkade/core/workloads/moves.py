@@ -58,7 +58,23 @@ class AsCounted(
     """No repair seated all winners, so they went where the allocation counted them."""
 
 
+class OtherMarket(
+    msgspec.Struct, frozen=True, kw_only=True, tag="other_market", tag_field="kind", gc=False
+):
+    """It lost its seats in this market, and won others in the next of its list."""
+
+    market: str
+
+
 MoveCause = (
-    ForWorkload | ForClaim | ForKeptNodes | ForFloors | Cheaper | Healed | Drained | AsCounted
+    ForWorkload
+    | ForClaim
+    | ForKeptNodes
+    | ForFloors
+    | Cheaper
+    | Healed
+    | Drained
+    | AsCounted
+    | OtherMarket
 )
 """Every cause of a move."""

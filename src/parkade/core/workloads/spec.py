@@ -9,6 +9,7 @@ import enum
 import msgspec
 
 from parkade.core.workloads.array import ArrayTerms
+from parkade.core.workloads.choice import Choice
 from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.saving import CheckpointTerms
@@ -125,6 +126,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deadline: DeadlineTerms | None = None
     """By when it is to be done, on-demand in time if it must; None: whenever, as all specs of
     before this key."""
+
+    choices: tuple[Choice, ...] = ()
+    """The markets in which it bids, in the order of its wishes; `limit_price_micros` is that of the
+    one where it stands, or of the first. Empty: it bids in one, as all specs of before this key."""
 
     entries: tuple[Capacity, ...] = ()
     """Its list of capacity, in the order of its choice; `capacity` is the one it uses or asks for

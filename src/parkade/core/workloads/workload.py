@@ -4,6 +4,7 @@ import msgspec
 
 from parkade.core.fleet.seat import Seat
 from parkade.core.workloads.array import ArrayState
+from parkade.core.workloads.choice import Answer
 from parkade.core.workloads.deadline import Fallback
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
@@ -143,6 +144,10 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether a bid that comes before it waited for room of others that no bid pushes out. Then
     nothing keeps its own seats: else such a bid would wait for ever, while what comes later takes
     each room that becomes free."""
+
+    market: str | None = None
+    """Where its seats are, while the attempt beside it leaves another market; None: in the
+    workload's."""
 
     def waited_us(self, now_us: int) -> int:
         """For how long it held its seats idle for its own org, counted on all its GPUs."""
@@ -296,6 +301,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Submitted it."""
 
     market: str
+    """Where its attempt is, or its promise, or where it waits; of several, the first that it
+    names."""
+
     spec: Spec
     phase: Phase
 
@@ -411,6 +419,16 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     saved_us: int = 0
     """Of one with a deadline: how much of its running ended attempts have saved."""
+
+    answers: tuple[Answer, ...] = ()
+    """Of a bid with several markets: of those that its last clearings asked before it won, or all
+    where it waits. Empty for others."""
+
+    @property
+    def bids_in(self) -> str:
+        """The market of its promise, or else of its attempt or its turn."""
+        promise = self.promise
+        return self.market if promise is None or promise.market is None else promise.market
 
     @property
     def attempts(self) -> int:

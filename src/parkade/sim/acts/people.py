@@ -11,6 +11,7 @@ from parkade.core.units.indexes import Spans
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.array import ArrayTerms
+from parkade.core.workloads.choice import Choice
 from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Spec
@@ -27,11 +28,13 @@ def bid(stage: Stage, chance: random.Random) -> None:
     spec = _spec(stage, chance, capacity, limit_micros=round(limit * MICROS))
     spec = replace(spec, after=_after(stage, spec, org), array=_array(spec))
     spec = _with_deadline(stage, spec)
+    by, market = chance.choice((owner_of(org), member_of(org))), _market(stage, chance)
+    spec = _in_markets(stage, spec)
     stage.ask(
         commands.Submit(
-            by=chance.choice((owner_of(org), member_of(org))),
+            by=by,
             org=org,
-            market=_market(stage, chance),
+            market=None if spec.choices else market,
             spec=spec,
             is_held=chance.random() < 0.05,
         )
@@ -94,8 +97,15 @@ def rebid(stage: Stage, chance: random.Random) -> None:
                 workload=name,
                 limit_price_micros=limit,
                 members=_some(world, name, chance),
+                instance_type=_some_type(world, name),
             )
         )
+
+
+def _some_type(world: World, name: str) -> str | None:
+    """The last of a list, where it bids in several markets."""
+    choices = world.records.workloads[name].spec.choices
+    return choices[-1].instance_type if choices else None
 
 
 def rebound(stage: Stage, chance: random.Random) -> None:
@@ -343,6 +353,25 @@ def _spec(
         interconnect=Interconnect.FABRIC,
         moves=Moves.NEEDED,
     )
+
+
+def _in_markets(stage: Stage, spec: Spec) -> Spec:
+    """Now and then it bids in several markets, by the number in its name: so that all other acts of
+    a seed are as if it bid in one."""
+    number = int(spec.name.removeprefix("job-"), 16)
+    markets = sorted({pool.market for pool in stage.fleet.pools})
+    is_plain = spec.array is None and not spec.is_elastic and spec.deadline is None
+    if not is_plain or len(markets) < 2 or number % 3:
+        return spec
+    chance = random.Random(number)
+    chance.shuffle(markets)
+    limits = [round(chance.choice((1, 2, 3, 5, 8, 12)) * MICROS) for _ in markets]
+    choices = tuple(
+        Choice(instance_type=market, limit_price_micros=limit)
+        for market, limit in zip(markets, limits, strict=True)
+    )
+    least = min(pool.gpus for pool in stage.fleet.pools)
+    return replace(spec, choices=choices, gpus=min(spec.gpus, least))
 
 
 def _after(stage: Stage, spec: Spec, org: str) -> tuple[Dependency, ...]:

@@ -43,6 +43,7 @@ from parkade.sim.auditor.books import (
     per_hour,
     require,
 )
+from parkade.sim.auditor.choices import settle
 from parkade.sim.auditor.debts import check_withdrawal, give_up, lose, rebid
 from parkade.sim.auditor.dues import due_of
 from parkade.sim.auditor.slow_starts import note_slow_start
@@ -93,6 +94,7 @@ def _read(books: Books, event: Record) -> None:
         _post(books, event, transfer)
     if kind == "Ended":
         _settle(books, event["attempt"])
+        settle(books, event["workload"])
     elif kind == "WithdrawalCharged":
         check_withdrawal(books, event)
     elif kind == "ReservationSettled":
@@ -246,6 +248,7 @@ def _open_pool(books: Books, event: Record) -> None:
     _open_market(books, event)
     for node in event.get("nodes", ()):
         books.pools[node["node"]] = node["pool"]
+        books.places[node["node"]] = node["market"]
         books.node_gpus[node["market"]] = node["gpus"]
 
 
@@ -311,11 +314,13 @@ def _take_clearing(books: Books, event: Record) -> None:
             run = books.runs.get(books.live.get(leaving["demand"]["workload"], ""))
             if run is not None and leaving.get("is_due"):
                 run.is_due = True
+            settle(books, leaving["demand"]["workload"])
     for won in event["won"]:
         name = won["demand"].get("workload")
         if name is not None:
             books.promises[name] = won["promise"]
             books.paid_promises.discard(name)
+            settle(books, name)
             own_waits.promise(books, won, event["at_us"])
     for repriced in event["repriced"]:
         promise = books.promises.get(repriced["workload"])

@@ -95,6 +95,9 @@ class Books:
     paid_promises: set[str] = field(default_factory=set)
     silent_since: dict[str, int] = field(default_factory=dict)
     pools: dict[str, str] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    """By node, its market."""
+
     node_gpus: dict[str, int] = field(default_factory=dict)
     """By market, the GPUs of one of its nodes."""
 

@@ -118,7 +118,11 @@ def _check_money(caps: CapBooks, books: Books, purse: Purse, won: Record, event:
     most = caps.caps.get(purse, {}).get("micros")
     if most is None:
         return
-    terms, promise = books.terms[event["market"]], won["promise"]
+    promise = won["promise"]
+    # A journal of one market may leave out its nodes.
+    first: str = promise["seats"][0]["node"]
+    market: str = books.places.get(first) or event["market"]
+    terms = books.terms[market]
     gpus = sum(seat["gpus"] for seat in promise["seats"])
     leave_us = terms["clearing_interval_us"] + terms["notice_us"] + terms["kill_us"]
     costs = promise["rates"][-1]["price_micros"] * gpus * leave_us // HOUR_US

@@ -13,6 +13,7 @@ from parkade.sim.auditor.books import (
     per_hour,
     require,
 )
+from parkade.sim.auditor.choices import in_market, market_of, with_limit
 from parkade.sim.auditor.orders import comes_before
 
 OWN_FAULT = frozenset(
@@ -25,7 +26,7 @@ def check_withdrawal(books: Books, event: Record) -> None:
     """The minimum of a promise, or what is missing to it of an attempt whose bid is lowered."""
     name, at_us = event["workload"], event["at_us"]
     least_us = books.terms[event["market"]]["minimum_charge_us"]
-    limit_micros = books.workloads[name]["spec"]["limit_price_micros"]
+    limit_micros = in_market(books.workloads[name], event["market"])["spec"]["limit_price_micros"]
     kinds = ("minimum_charge", "late_start")
     paid = sum(it["micros"] for it in event["transfers"] if it["kind"] in kinds)
     attempt = event.get("attempt")
@@ -128,7 +129,7 @@ def give_up(books: Books, name: str, what: str, at_us: int) -> None:
         return
     if _is_broken(books, name):
         return
-    minimum_us = books.terms[books.workloads[name]["market"]]["minimum_charge_us"]
+    minimum_us = books.terms[market_of(books, promise)]["minimum_charge_us"]
     is_free = minimum_us == 0 or _costs_nothing(books, name, promise)
     require(is_free, f"{name} gave up a promise for which others left, by {what}")
 
@@ -145,7 +146,8 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
     books.paid_promises.discard(name)
     if promise is None or not promise["displaces"] or is_paid or is_settled(promise):
         return
-    minimum_us = books.terms[event["market"]]["minimum_charge_us"]
+    here = market_of(books, promise)
+    minimum_us = books.terms[here]["minimum_charge_us"]
     if minimum_us == 0 or _costs_nothing(books, name, promise) or _is_broken(books, name):
         return
     why = leaving["why"]
@@ -165,9 +167,10 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
         taker = books.workloads.get(won["demand"].get("workload", ""))
         if taker is None or taker["spec"]["capacity"]["kind"] == "reservation":
             continue
-        limit, other = taker["spec"]["limit_price_micros"], books.workloads[name]["spec"]
+        taker, loser = in_market(taker, here), in_market(books.workloads[name], here)
+        limit, other = taker["spec"]["limit_price_micros"], loser["spec"]
         is_weaker = other["capacity"]["kind"] == "on-demand" and limit is not None
-        is_above = limit is None or comes_before(books, taker, books.workloads[name])
+        is_above = limit is None or comes_before(books, taker, loser)
         if is_weaker:
             continue
         runs_elsewhere = taker["workload"] in books.live
@@ -198,13 +201,12 @@ def _owner(books: Books, demand: Record) -> str | None:
 
 
 def rebid(books: Books, event: Record) -> None:
-    workload = books.workloads[event["workload"]]
-    limit = event["limit_price_micros"]
-    spec = {**workload["spec"], "limit_price_micros": limit}
-    if spec.get("entries"):
-        spec["spot_limit_micros"] = limit
-    is_lower = event["limit_price_micros"] < workload["spec"]["limit_price_micros"]
+    workload, market = books.workloads[event["workload"]], event.get("market")
+    before = workload if market is None else in_market(workload, market)
+    spec = with_limit(workload, market, event["limit_price_micros"])
+    is_lower = event["limit_price_micros"] < before["spec"]["limit_price_micros"]
     promise = books.promises.get(event["workload"])
     is_owing = promise is not None and promise["displaces"]
+    is_owing = is_owing and (market is None or market_of(books, promise or {}) == market)
     require(not (is_lower and is_owing), f"{event['workload']} was lowered before it started")
     books.workloads[event["workload"]] = {**workload, "spec": spec}

@@ -16,6 +16,7 @@ what it moved beyond doubt, nothing is judged.
 from fractions import Fraction
 
 from parkade.sim.auditor.books import Books, Record, gpus_by_node, require
+from parkade.sim.auditor.choices import in_market, market_of
 from parkade.sim.auditor.orders import comes_before
 
 OWN_CHOICE = "cheaper"
@@ -34,7 +35,7 @@ def judge(books: Books, event: Record) -> None:
         if name is None or stop is None or stop["cause"] != "outbid":
             continue
         for node, gpus in books.runs[books.live[name]].node_gpus.items():
-            if gpus != books.node_gpus.get(event["market"]):
+            if gpus != books.node_gpus.get(books.places[node]):
                 continue
             for taker in takers.get(node, ()):
                 arrival = _judge(books, won, taker, name, node)
@@ -46,7 +47,7 @@ def judge(books: Books, event: Record) -> None:
 
 def _judge(books: Books, won: dict[str, Record], taker: str, name: str, node: str) -> str | None:
     """Demands that a taker owes for a node; the arrival that owes in its place, if there is one."""
-    record, other = books.workloads[taker], books.workloads[name]
+    record, other = (in_market(books.workloads[it], books.places[node]) for it in (taker, name))
     if record["spec"]["capacity"]["kind"] != "spot" or not comes_before(books, record, other):
         return None
     debt = won[taker]["promise"].get("debt") or {"nodes": ()}
@@ -74,6 +75,8 @@ def _root(
         name = moved["workload"]
         seen.add(name)
         record = books.workloads[name]
+        if name in won:
+            record = in_market(record, market_of(books, won[name]["promise"]))
         is_right = record["spec"]["capacity"]["kind"] == "reservation"
         is_bid = record["spec"]["capacity"]["kind"] == "spot"
         if is_bid and not comes_before(books, record, books.workloads[taker]):

@@ -62,6 +62,9 @@ class DemandBook:
     """0: it has `nodes`, neither more nor fewer."""
 
     limit_micros: int | None = None
+    limits: dict[str, int] = field(default_factory=dict)
+    """By market, of a bid that names several; `limit_micros` is that of `market`."""
+
     spot_limit_micros: int | None = None
     """Of a list of capacity, the limit while it asks for spot."""
 
@@ -77,6 +80,24 @@ class DemandBook:
     is_over: bool = False
     why: str = ""
     """What a clearing said last of why it waits or leaves."""
+
+    def limit_in(self, market: str) -> int | None:
+        """The most that it pays there."""
+        return self.limits.get(market, self.limit_micros)
+
+    def rebid(self, limit_micros: int, market: str | None) -> None:
+        """Another limit in a market; None: it bids in one."""
+        if market is not None:
+            self.limits[market] = limit_micros
+        if market in (None, self.market):
+            self.limit_micros = limit_micros
+            self.spot_limit_micros = limit_micros
+
+    def settle(self, market: str | None) -> None:
+        """It has no attempt: it is where it is promised seats, or in the first of its list."""
+        if self.limits:
+            self.market = next(iter(self.limits)) if market is None else market
+            self.limit_micros = self.limits[self.market]
 
     follows_protected: bool = False
     """Whether its last promise was given while a bid before it waited for protected room."""

@@ -9,6 +9,7 @@ idle meanwhile is counted from the ends of runs, and has to be what the launch s
 from dataclasses import dataclass
 
 from parkade.sim.auditor.books import Books, Record, Run, gpus_by_node, require
+from parkade.sim.auditor.choices import market_of
 
 OWN_DOING = ("cancelled", "not_started", "budget", "expired")
 
@@ -113,7 +114,7 @@ def _leaves(run: Run) -> bool:
 def _idle_gpus(books: Books, name: str, promised: Record) -> int:
     """GPUs of its seats on nodes where all of them fit beside what is there."""
     workload = books.workloads[name]
-    market, org = workload["market"], workload["org"]
+    market, org = market_of(books, promised), workload["org"]
     shares = books.terms[market].get("shared_nodes", False)
     is_spot = workload["spec"]["capacity"]["kind"] == "spot"
     own = books.live.get(name)

@@ -78,8 +78,7 @@ class SeatAuditor:
             case events.Resubmitted(workload=workload):
                 self._submit(workload, is_again=True)
             case events.BidChanged(workload=name, limit_price_micros=limit):
-                self.demands[name].limit_micros = limit
-                self.demands[name].spot_limit_micros = limit
+                self.demands[name].rebid(limit, event.market)
             case events.FellBack(workload=name, withdraws=withdraws):
                 self.demands[name].limit_micros = None
                 self.demands[name].is_on_demand = True
@@ -176,6 +175,7 @@ class SeatAuditor:
             nodes=spec.nodes,
             most_nodes=spec.most_nodes,
             limit_micros=spec.limit_price_micros,
+            limits={it.market: it.limit_price_micros for it in spec.choices},
             spot_limit_micros=spec.spot_limit_micros,
             is_on_demand=spec.capacity.kind is CapacityKind.ON_DEMAND,
             is_spread=spec.spread,
@@ -187,6 +187,7 @@ class SeatAuditor:
         before = {name: (self._seats_of(name), self._runs_since(name)) for name in won}
         for leaving in event.left:
             self._leave(lines.name_of(leaving.demand), leaving, event.at_us)
+            self._settle(lines.name_of(leaving.demand))
             self._note_why(lines.name_of(leaving.demand), leaving.why)
         for kept in event.claims:
             self._keep(kept, event.at_us)
@@ -205,7 +206,8 @@ class SeatAuditor:
             for each in kept.replacements:
                 self._check_promised(each.seat.node, kept.claim)
         for repriced in event.repriced:
-            self._check_price(repriced.workload, repriced.rate)
+            seats = self._seats_of(repriced.workload)
+            self._check_price(repriced.workload, repriced.rate, seats)
             self._check_agreed(repriced, event.at_us)
 
     def _note_why(self, name: str, why: str) -> None:
@@ -218,7 +220,8 @@ class SeatAuditor:
         demand.follows_protected = winner.promise.follows_protected
         if demand.follows_protected:
             waiting = [it for it in self.demands.values() if it.why == WaitReason.PROTECTED.value]
-            awaited = any(it.market == demand.market for it in waiting)
+            market = self.nodes[winner.promise.seats[0].node].market
+            awaited = any(market in (it.market, *it.limits) for it in waiting)
             says = f"{name} follows a bid that waits for protected room, and none does"
             require(awaited, 41, says)
 
@@ -302,6 +305,13 @@ class SeatAuditor:
             require(is_open, 16, f"{name} was promised {seat.node}, which is not open")
         self._check_rates(name, promise)
         self.promised[name] = promise.seats
+        self._settle(name)
+
+    def _settle(self, name: str) -> None:
+        """Without an attempt it is where it is promised seats."""
+        if name not in self.held:
+            seats = self.promised.get(name)
+            self.demands[name].settle(self.nodes[seats[0].node].market if seats else None)
 
     def _keep(self, kept: lines.ClaimKept, at_us: int) -> None:
         """A claim that holds nodes has lost some, or is promised others in their place."""
@@ -340,11 +350,12 @@ class SeatAuditor:
 
     def _check_rates(self, name: str, promise: Promise) -> None:
         for rate in promise.rates:
-            self._check_price(name, rate)
+            self._check_price(name, rate, promise.seats)
 
-    def _check_price(self, name: str, rate: Rate) -> None:
+    def _check_price(self, name: str, rate: Rate, seats: tuple[Seat, ...]) -> None:
         demand = self.demands[name]
-        limit, price = demand.limit_micros, max((rate.price_micros, *rate.node_prices))
+        limit = demand.limit_in(self.nodes[seats[0].node].market)
+        price = max((rate.price_micros, *rate.node_prices))
         require(limit is None or price <= limit, 14, f"{name} pays {price} above its limit {limit}")
         floor = rate.floor_micros
         is_above = floor is None or limit is None or price >= min(floor, limit)
@@ -462,11 +473,14 @@ class SeatAuditor:
         if event.phase is not Phase.PLACED:
             self.promised.pop(name, None)
         demand.is_over = event.phase.is_ended
+        if not demand.is_over:
+            self._settle(name)
 
     def _change_phase(self, name: str, phase: Phase, why: str) -> None:
         require(bool(why), 12, f"{name} became {phase} without a reason")
         self.promised.pop(name, None)
         self.demands[name].is_over = phase.is_ended
+        self._settle(name)
 
     def _free(self, name: str, at_us: int) -> None:
         held = self.held.pop(name, None)

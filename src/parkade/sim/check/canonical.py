@@ -288,6 +288,9 @@ def _workload(
     reservation = spec.capacity.reservation
     return (
         rename(workload.org, workload.org),
+        workload.market,
+        workload.bids_in,
+        [(it.market, it.limit_price_micros) for it in spec.choices],
         spec.capacity.kind,
         None if reservation is None else rights.name_of(reservation, rename),
         spec.nodes,

@@ -14,6 +14,7 @@ from parkade.core.reservations.reservation import Claim
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
 from parkade.core.units.money import ceil_div
+from parkade.core.workloads.choices import limit_in, markets_of
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.saving import EXIT_FOR_GOOD
@@ -258,6 +259,7 @@ def _look_at_winner(world: World, name: str, won: lines.Won, event: events.Clear
         waits = workload.promise is None and workload.attempt is None
         may_start = workload.not_before_us <= at_us and workload.phase is not Phase.HELD
         require(may_start or not waits, 10, f"{name} is promised seats before its back-off is over")
+        _look_at_market(world, workload, won)
         for rate in won.promise.rates:
             _look_at_price(world, workload, rate)
     before = {seat.node for seat in had}
@@ -265,6 +267,19 @@ def _look_at_winner(world: World, name: str, won: lines.Won, event: events.Clear
         is_new = seat.node not in before
         says = f"{name} is promised {seat.node}, which takes no newcomers"
         require(not is_new or is_open(world, seat.node), 16, says)
+
+
+def _look_at_market(world: World, workload: Workload, won: lines.Won) -> None:
+    """A bid wins in one of its markets, at its limit there, and leaves what it has in another."""
+    name = workload.workload
+    found = {world.records.nodes[seat.node].market for seat in won.promise.seats}
+    require(len(found) == 1, 43, f"{name} is promised seats in {len(found)} markets")
+    (market,) = found
+    require(market in markets_of(workload), 43, f"{name} is promised seats in {market}")
+    limit = limit_in(workload, market)
+    highest = max(max((rate.price_micros, *rate.node_prices)) for rate in won.promise.rates)
+    says = f"{name} would pay {highest} in {market}, its limit there is {limit}"
+    require(limit is None or highest <= limit, 14, says)
 
 
 def _look_at_shape(world: World, claim: Claim, seats: tuple[Seat, ...]) -> None:

@@ -13,6 +13,7 @@ from parkade.core.state import commands
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.choice import Choice
 from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 
@@ -33,6 +34,7 @@ SHORT_TERMS = {
 """Where spans are long: four ticks pass until what falls back runs."""
 
 MARKET = "market"
+OTHER = "other"
 POOL = "pool"
 GUEST = "cedar"
 _NEVER_US = 800_000 * HOUR_US
@@ -144,10 +146,33 @@ def fleet(
     return (epoch, pool, *funded)
 
 
-def reserved(org: str, nodes: int, *, name: str | None = None) -> commands.Reserve:
+def another_market(fabrics: dict[str, int], *, gpus: int) -> commands.AddNodes:
+    """A second market of the same pool."""
+    kind = InstanceType(name="small", gpu_model="A100", gpus_per_node=gpus, memory_gib=8, cpus=8)
+    named = tuple(
+        (fabric, tuple(f"{fabric}{number}" for number in range(1, count + 1)))
+        for fabric, count in fabrics.items()
+    )
+    opens = commands.NewMarket(instance_type=kind, terms=terms())
+    supply = commands.Supply(market=OTHER, opens=opens, fabrics=named)
+    return commands.AddNodes(by=None, pool=POOL, supply=supply)
+
+
+def in_markets(org: str, limits: dict[str, int]) -> commands.Submit:
+    """A bid for one node with a limit (whole units) in each of these markets."""
+    choices = tuple(
+        Choice(instance_type=market, limit_price_micros=limit * MICROS)
+        for market, limit in limits.items()
+    )
+    return submission(org, limit=next(iter(limits.values())), choices=choices)
+
+
+def reserved(
+    org: str, nodes: int, *, name: str | None = None, market: str | None = None
+) -> commands.Reserve:
     """An open-ended reservation from now on."""
     return commands.Reserve(
-        by=None, org=org, market=None, name=name, nodes=nodes, start_us=None, end_us=None
+        by=None, org=org, market=market, name=name, nodes=nodes, start_us=None, end_us=None
     )
 
 

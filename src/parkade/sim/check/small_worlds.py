@@ -10,13 +10,17 @@ from parkade.core.units.money import MICROS
 from parkade.core.workloads.array import ArrayTerms
 from parkade.sim.check.scenarios import (
     GUEST,
+    MARKET,
+    OTHER,
     PERIOD_US,
     SHORT_TERMS,
     TICK_US,
     Asks,
     Scenario,
+    another_market,
     due,
     fleet,
+    in_markets,
     lent,
     listed,
     reserved,
@@ -262,6 +266,28 @@ def _deadlines() -> Scenario:
     )
 
 
+def _linked() -> Scenario:
+    return Scenario(
+        name="linked",
+        says="2 markets of a node each; cedar bids in both, first in the one in which acme reserved"
+        " the node and lends it, and birch in either; limits change, and nodes fail",
+        setup=(
+            *fleet({"a": 1}, gpus=1, orgs=("acme", "birch", GUEST)),
+            another_market({"b": 1}, gpus=1),
+            reserved("acme", 1, market=MARKET),
+            lent("acme", 2),
+        ),
+        submissions=(
+            in_markets(GUEST, {MARKET: 5, OTHER: 3}),
+            in_markets("birch", {OTHER: 5, MARKET: 6}),
+            submission("acme", reservation="acme"),
+        ),
+        most_live=3,
+        bids=(),
+        asks=Asks.CANCELS | Asks.HOLDS | Asks.FAILS | Asks.CLAIMS,
+    )
+
+
 def _lists() -> Scenario:
     return Scenario(
         name="lists",
@@ -295,6 +321,7 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "agent": _agent,
     "windows": _windows,
     "deadlines": _deadlines,
+    "linked": _linked,
     "lists": _lists,
 }
 """By name."""

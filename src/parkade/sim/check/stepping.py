@@ -16,10 +16,8 @@ from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
 from parkade.core.clearing import changes
-from parkade.core.clearing.claims import clear_with_claims
-from parkade.core.clearing.entries import Extra, cleared_by_entries, entries_taken
-from parkade.core.clearing.evacuation import with_evacuees
-from parkade.core.clearing.input import ClearingInput, build_input
+from parkade.core.clearing.entries import cleared_by_entries, entries_taken
+from parkade.core.clearing.linking import clear_together, linked_with
 from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
@@ -27,7 +25,6 @@ from parkade.core.market import clear as market
 from parkade.core.market.market_state import MarketState
 from parkade.core.market.outcome import Clearing
 from parkade.core.state import commands, events
-from parkade.core.state.world import World
 from parkade.core.steps.refusals import Decision
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import DAY_US
@@ -155,22 +152,18 @@ class Stepper:
         return outcome
 
     def clearing(self, state: State, command: commands.RunClearing) -> tuple[events.AnyEvent, ...]:
-        """As `changes.run_clearing`, with the market's answer remembered."""
-        record = state.world.records.markets[command.market]
-        turn = state.now_us // record.terms.clearing_interval_us
-
-        def clears(then: World, _: Extra) -> tuple[ClearingInput, Clearing]:
-            given = with_evacuees(then, build_input(then, record, state.now_us), turn=turn)
-            asked, answer = clear_with_claims(then, given.state, self._cleared)
-            return replace(given, state=asked), answer
-
-        then, _, given, answer = cleared_by_entries(
-            state.world, record.market, clears, state.now_us
+        """As `changes.run_clearing`, with the markets' answers remembered."""
+        world, now_us = state.world, state.now_us
+        markets = linked_with(world, command.market)
+        then, _, together = cleared_by_entries(
+            world,
+            markets,
+            lambda then, _: clear_together(then, markets, now_us, clear=self._cleared),
+            now_us,
         )
         postings = Postings(then)
-        taken = entries_taken(state.world, record.market, then, postings, state.now_us)
-        changed = changes.difference(then, record, given, answer, state.now_us, postings)
-        return (*taken, *changed)
+        taken = entries_taken(world, markets, then, postings, now_us)
+        return (*taken, *changes.difference(then, together, now_us, postings))
 
     def _cleared(self, asked: MarketState) -> Clearing:
         key = _encode(_as_ranked(asked))

@@ -23,6 +23,7 @@ from typing import Protocol
 
 from parkade.control.schedule import Schedule
 from parkade.control.uncollected import uncollected
+from parkade.core.clearing.linking import linked_with
 from parkade.core.clearing.urgency import urgent_markets
 from parkade.core.kernel.check import check
 from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
@@ -185,9 +186,10 @@ class CoreRun:
         self.clearing_cpu_s += cpu_s
         assert not isinstance(made, Refusal), made
         self.clearings += 1
-        self._cleared_us[market] = self.now_us
-        self._quiet_until_us.pop(market, None)
-        self._schedule.cleared(market, now_us=self.now_us, started_us=0, ended_us=0)
+        for each in linked_with(self.world, market):
+            self._cleared_us[each] = self.now_us
+            self._quiet_until_us.pop(each, None)
+            self._schedule.cleared(each, now_us=self.now_us, started_us=0, ended_us=0)
         if self._listener is not None:
             self._listener.cleared(cpu_s)
         self._happen(made)

@@ -38,7 +38,7 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
         case events.StopOrdered():
             yield from stops(world, event)
         case events.Submitted() | events.PhaseChanged() | events.BidChanged():
-            yield from _of_users(event)
+            yield from _of_users(world, event)
         case events.BoundsChanged():
             yield from _of_bounds(event)
         case events.Resubmitted(workload=it):
@@ -127,7 +127,16 @@ def _of_arrays(event: events.MembersEnded | events.MembersRetried) -> Guesses:
             return
 
 
-def _of_users(event: events.Submitted | events.PhaseChanged | events.BidChanged) -> Guesses:
+def _type_in(world: World, name: str, market: str | None) -> str | None:
+    """What a bid with several markets calls the one; None where it bids in one."""
+    workload = world.records.workloads.get(name)
+    choices = () if workload is None else workload.spec.choices
+    return next((it.instance_type for it in choices if it.market == market), None)
+
+
+def _of_users(
+    world: World, event: events.Submitted | events.PhaseChanged | events.BidChanged
+) -> Guesses:
     by = event.by
     match event:
         case events.Submitted(workload=it):
@@ -139,8 +148,14 @@ def _of_users(event: events.Submitted | events.PhaseChanged | events.BidChanged)
                 is_held=it.phase is Phase.HELD and it.why != Why.DEPENDENCY,
             )
         case events.BidChanged(workload=name, limit_price_micros=limit, members=members):
+            if event.market is not None:
+                yield commands.ChangeBid(by=by, workload=name, limit_price_micros=limit)
             yield commands.ChangeBid(
-                by=by, workload=name, limit_price_micros=limit, members=members or None
+                by=by,
+                workload=name,
+                limit_price_micros=limit,
+                members=members or None,
+                instance_type=_type_in(world, name, event.market),
             )
         case events.PhaseChanged(workload=name, phase=Phase.HELD, why=Why.DEPENDENCY):
             yield commands.Release(by=by, workload=name)

@@ -43,11 +43,13 @@ class Cancel(AboutWorkloads, frozen=True, kw_only=True):
 
 
 class ChangeBid(AboutWorkloads, frozen=True, kw_only=True):
-    """A new limit per GPU-hour, from the next clearing on. `members` as in `Cancel`."""
+    """A new limit per GPU-hour, from the next clearing on. `members` as in `Cancel`.
+    `instance_type`: of a bid with several, the one whose limit it is."""
 
     workload: str
     limit_price_micros: int
     members: Spans | None = None
+    instance_type: str | None = None
 
 
 class NewBound(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """The event of a clearing: the lines that it changed (`state.lines`)."""
 
 from parkade.core.state.events.event import Event
-from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
+from parkade.core.state.lines import ClaimKept, Leaving, LinkedMarket, Repriced, Waiting, Won
 
 
 class Cleared(Event, frozen=True, kw_only=True):
@@ -17,3 +17,12 @@ class Cleared(Event, frozen=True, kw_only=True):
     claims: tuple[ClaimKept, ...] = ()
     """Claims that were handed over before and keep some of their nodes; in journals of before they
     did, such a claim is among `won` or `left`, with all its nodes."""
+
+    linked: tuple[LinkedMarket, ...] = ()
+    """Markets that were cleared together with `market`, because bids name several of them: the
+    lines are those of all. None in journals of before there were such bids."""
+
+    @property
+    def markets(self) -> tuple[str, ...]:
+        """All that it cleared."""
+        return (self.market, *(it.market for it in self.linked))

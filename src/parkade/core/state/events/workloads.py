@@ -50,6 +50,9 @@ class BidChanged(AboutWorkloads, frozen=True, kw_only=True):
     limit_price_micros: int
     members: Spans = ()
 
+    market: str | None = None
+    """Of a bid with several markets, the one whose limit it is; None for others."""
+
 
 class BoundsChanged(AboutWorkloads, frozen=True, kw_only=True):
     """`max_spend` and `max_duration` of a workload are these from now on; None: it has none.
