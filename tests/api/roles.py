@@ -37,6 +37,8 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/users/{user}/unix-name": OPERATOR,
     "POST /v1/users/{user}/disabled": OWNER,
     "POST /v1/users/{user}/role": OWNER,
+    "POST /v1/users/{user}/delete": OWNER,
+    "POST /v1/orgs/{org}/delete": OPERATOR,
     "POST /v1/tokens": SELF,
     "GET /v1/tokens": ANYONE,
     "POST /v1/tokens/{token}/revoke": SELF,

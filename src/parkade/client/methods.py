@@ -95,6 +95,8 @@ class Methods:
     set_unix_name = Method(people.set_unix_name)
     disable_org = Method(people.disable_org)
     enable_org = Method(people.enable_org)
+    delete_org = Method(people.delete_org)
+    delete_user = Method(people.delete_user)
     set_user_role = Method(people.set_user_role)
     disable_user = Method(people.disable_user)
     enable_user = Method(people.enable_user)

@@ -12,6 +12,7 @@ from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExi
 from parkade.core.workloads.observed import EnginePhase as Phase
 from parkade.core.workloads.saving import SaveRequest
 from parkade.core.workloads.workload import Stop
+from parkade.ports.archiving import Archiving, Segment
 from parkade.ports.desired import DesiredAttempt, DesiredState, GivenNodes, Lease, NodeShape, Obeyed
 from parkade.ports.engine import (
     Conflict,
@@ -64,6 +65,7 @@ __all__ = [
     "NO_BACKLOG",
     "NO_OTHERS",
     "AlreadyLed",
+    "Archiving",
     "Backlog",
     "Batch",
     "Capabilities",
@@ -104,6 +106,7 @@ __all__ = [
     "Repairs",
     "SaveRequest",
     "Seat",
+    "Segment",
     "Sensor",
     "SensorState",
     "StatedTransfer",

@@ -19,6 +19,7 @@ from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.kernel.check import check
 from parkade.core.kernel.evolve import evolve
+from parkade.core.ledger.accounts import org_account
 from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state import commands, events
 from parkade.core.state.codec import decode_event, encode_event
@@ -572,6 +573,26 @@ def a_user_of_another_role() -> Parkade:
     return parkade
 
 
+def a_user_and_an_org_that_are_deleted() -> Parkade:
+    """A user with a token and a workload that ended is deleted, and its org after it."""
+    parkade = Parkade()
+    parkade.org("lab")
+    parkade.do(builders.create_user("eve", "lab", role=Role.OWNER, unix_name=None))
+    parkade.do(commands.AddToken(by=None, token="eve-1", user="eve", digest="d" * 64))
+    spec = parkade.spec(limit=9)
+    parkade.do(commands.Submit(by="eve", org="lab", market=None, spec=spec, is_held=False))
+    parkade.run(180)
+    parkade.do(commands.SetOrgDisabled(by=None, org="lab", is_disabled=True))
+    parkade.run(600)
+    parkade.do(commands.DeleteUser(by=None, user="eve"))
+    left = parkade.world.ledger.balance(org_account("lab"))
+    parkade.do(
+        commands.Adjust(by=None, org="lab", micros=left, is_refund=False, reason="it leaves")
+    )
+    parkade.do(commands.DeleteOrg(by=None, org="lab"))
+    return parkade
+
+
 def tokens_of_tokens() -> Parkade:
     """A token that ends with the one that it was made with, and one that ends earlier."""
     parkade = Parkade()
@@ -1000,6 +1021,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
         f"journal-v{EVENT_VERSION}-roles": a_user_of_another_role,
+        f"journal-v{EVENT_VERSION}-deleted": a_user_and_an_org_that_are_deleted,
         f"journal-v{EVENT_VERSION}-tokens": tokens_of_tokens,
         f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,

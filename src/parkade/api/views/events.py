@@ -263,6 +263,10 @@ def _account(event: events.AccountEvent) -> Shown:
         case events.UserDisabled(user=name, is_disabled=is_disabled):
             says = f"user {name} {'disabled' if is_disabled else 'enabled'}"
             return says, {"user": name, "is_disabled": is_disabled}
+        case events.UserDeleted(user=name):
+            return f"user {name} deleted", {"user": name}
+        case events.OrgDeleted(org=org_name):
+            return f"org {org_name} deleted", {}
         case events.UserRoleSet(user=name, role=role):
             return f"user {name} is {role.value} from now on", {"user": name, "role": role.value}
         case events.UnixNameSet(user=name, unix_name=unix_name):
