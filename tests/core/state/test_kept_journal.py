@@ -526,6 +526,29 @@ def a_job_that_the_engine_started() -> Parkade:
     return parkade
 
 
+def work_of_a_user_who_is_not_let_in() -> Parkade:
+    """The engine takes no job of a user, twice; then it does."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, engine="slurm")
+    name = parkade.bid("lab", 9)
+    parkade.clear()
+    for _ in range(2):
+        attempt = parkade.attempt(name)
+        seen = builders.observed(
+            attempt.attempt,
+            generation=attempt.generation,
+            phase=EnginePhase.RELEASED,
+            started_us=None,
+            released_us=parkade.now_us,
+            exits=(),
+            launch_error="sbatch: Invalid account",
+            is_unadmitted=True,
+        )
+        parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(seen,)))
+        parkade.run(120, obey=False)
+    parkade.run(300)
+    return parkade
+
+
 def a_user_who_leaves() -> Parkade:
     """A user who is disabled, and enabled again; a token that only looks and expires."""
     parkade = Parkade()
@@ -915,6 +938,16 @@ def test_a_kept_journal_has_a_claim_where_its_job_was_started() -> None:
     assert [it.nodes for it in seated] == [(node,) for node in claim.runs_on]
 
 
+def test_a_kept_journal_has_work_of_a_user_who_was_let_in_late() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-unadmitted.json").read_bytes(), type=Kept)
+    known = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    ended = [it for it in known if isinstance(it, events.Ended)]
+    assert [(it.why, it.is_unadmitted, it.failures) for it in ended] == 2 * [
+        ("not_admitted", True, 0)
+    ]
+    assert [it.attempt for it in known if isinstance(it, events.Started)] == ["w1.3"]
+
+
 def test_a_kept_journal_has_caps_that_were_told_of_and_reached() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-caps.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
@@ -984,6 +1017,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-chains": a_chain_of_work,
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
         f"journal-v{EVENT_VERSION}-started": a_job_that_the_engine_started,
+        f"journal-v{EVENT_VERSION}-unadmitted": work_of_a_user_who_is_not_let_in,
         f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
         f"journal-v{EVENT_VERSION}-roles": a_user_of_another_role,

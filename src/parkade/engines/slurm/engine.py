@@ -47,7 +47,7 @@ from parkade.engines.slurm import (
     troubles,
 )
 from parkade.engines.slurm.acting import Acting
-from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.commands import Commands, NotAdmitted
 from parkade.engines.slurm.fencing import Fencing
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.engines.slurm.submitting import Submitting
@@ -170,7 +170,7 @@ class SlurmEngine:
             return await self.stop(attempt.attempt, attempt.stop)
         try:
             await self._in_thread(partial(self._submit, home, launch))
-        except InvalidSpec as error:
+        except (InvalidSpec, NotAdmitted) as error:
             await self._in_thread(partial(self.watching.refuse, home, launch, error))
 
     async def observe(self) -> Observation:
@@ -193,7 +193,7 @@ class SlurmEngine:
                 self.fencing.fence.refused,
                 self.submitting.refused.copy(),
                 self.watching.waiting,
-                notes=self.fencing.notes(),
+                notes=(self.submitting.note(), *self.fencing.notes()),
             ),
         )
 
