@@ -96,6 +96,7 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/workloads/{workload}/resubmit": SELF,
     "POST /v1/workloads/{workload}/retry": SELF,
     "GET /v1/workloads/{workload}/logs": MEMBER,
+    "GET /v1/workloads/{workload}/logs/offset": MEMBER,
     "POST /v1/workloads/{workload}/cancel": SELF,
     "GET /v1/lot": ANYONE,
     "GET /v1/costs": OWNER,

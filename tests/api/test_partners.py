@@ -86,6 +86,19 @@ def test_a_partner_of_an_org_that_supplies_nothing_sees_no_node(fresh: Town) -> 
         assert fresh.get("/nodes", token).status_code == 403
 
 
+def test_a_partner_whose_org_supplies_nothing_is_told_that(fresh: Town) -> None:
+    fresh.pool()
+    org, owner = fresh.org()
+    says = f"{org} supplies no nodes: an operator opens its pool with `supplier: {org}`"
+    for path in ("/nodes", "/nodes/lab-1", "/nodes/none"):
+        for token in (fresh.user(org, "partner"), owner):
+            refused = fresh.get(path, token)
+            assert refused.status_code == 403
+            assert refused.json()["detail"].startswith(says)
+        detail = fresh.get(path, fresh.user(org)).json()["detail"]
+        assert detail == "only an operator may do this"
+
+
 @pytest.mark.parametrize("account", ["operator", "org/house"])
 def test_a_partner_reads_no_statement_of_another(fresh: Town, account: str) -> None:
     _, partner, _ = supplied(fresh)

@@ -117,6 +117,7 @@ ENTRIES = {
     "POST /v1/workloads/{workload}/resubmit": 1,
     "POST /v1/workloads/{workload}/retry": 1,
     "GET /v1/workloads/{workload}/logs": 1,
+    "GET /v1/workloads/{workload}/logs/offset": 1,
     "POST /v1/workloads/{workload}/cancel": 1,
     "GET /v1/accounts": 1,
     "GET /v1/statement": 1,
@@ -237,7 +238,7 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
             response = fresh.get(url)
         else:
             response = fresh.post(url, sent.get(route), key=fresh.name("key"))
-        absent = ("/logs", "/log-chunks/{log_request}", "/incidents/{incident}")
+        absent = ("/logs", "/logs/offset", "/log-chunks/{log_request}", "/incidents/{incident}")
         of_none = ("/logins", "/logins/token", "/{receiver}/remove", "/{receiver}/test")
         is_absent = route.endswith(absent + of_none)
         # A pool with nodes is not closed, one of ours needs no fence, the workload is no array,

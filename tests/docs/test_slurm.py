@@ -1,8 +1,14 @@
-"""The page names each command of Slurm that a running agent, and what it starts, gives."""
+"""The page names each command of Slurm that a running agent, and what it starts, gives, and how all
+that was made for a pool is undone."""
 
 import re
 
+import pytest
+
+from parkade.engines.slurm.installing import install_command
+from parkade.service.joining import propose
 from tests.docs.pages import ROOT
+from tests.service.test_joining import found_for
 
 ENGINE = ROOT / "src" / "parkade" / "engines" / "slurm"
 # What `pool doctor` and `agent join` ask; the page has tables of its own for both.
@@ -10,10 +16,13 @@ BEFORE_A_POOL = re.compile(r"doctor|admitting|finding")
 PROGRAMS = "sacct|sacctmgr|sbatch|scancel|scontrol|sinfo|squeue|srun"
 
 
-def test_each_command_that_is_sent_to_slurm_is_named() -> None:
+def section(name: str) -> str:
     page = (ROOT / "docs" / "slurm.md").read_text("utf-8")
-    section = page.partition("\n## What is sent to Slurm\n")[2].partition("\n## ")[0]
-    named = set(re.findall(rf"`({PROGRAMS})\b", section))
+    return page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+def test_each_command_that_is_sent_to_slurm_is_named() -> None:
+    named = set(re.findall(rf"`({PROGRAMS})\b", section("What is sent to Slurm")))
     sent = {
         program
         for path in ENGINE.glob("*.py")
@@ -22,3 +31,50 @@ def test_each_command_that_is_sent_to_slurm_is_named() -> None:
     }
     assert sent, "the engine gives commands"
     assert named == sent
+
+
+def test_what_root_installs_for_a_launcher_is_named_where_it_is_undone() -> None:
+    undo = section("Undo")
+    folder = "/usr/local/libexec/parkade"
+    words = install_command(
+        agent="AGENT", group="parkade-users", folder=folder, conf=None, path=None
+    )
+    made = set(re.findall(r"(?<=log=)\S+|/etc/sudoers\.d/[\w-]+|(?<=groupadd --system )\S+", words))
+    assert made == {
+        "/var/log/parkade-launcher.log",
+        "/etc/sudoers.d/parkade-AGENT",
+        "parkade-users;",
+    }
+    for path in (*(it.strip(";") for it in made), folder):
+        assert path in undo
+
+
+def test_each_kind_of_command_that_join_proposes_is_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the pool, of Slurm's accounting and of the launcher's group; orgs and users stay the
+    marketplace's."""
+    script = propose(found_for(monkeypatch, agent="bob"), pool="box", site="here").files["join.sh"]
+    undone_by = {
+        "parkade pool create": "parkade pool close",
+        "parkade pool lend": "parkade pool lend",
+        "parkade pool fence": "parkade pool fence POOL --off",
+        "parkade reserve": "parkade end",
+        "parkade agent run": "Stop the agent",
+        "sacctmgr -i add account": "sacctmgr delete account",
+        "sacctmgr -i add user": "sacctmgr delete user",
+        "sacctmgr -i modify user": "AdminLevel=None",
+        "usermod -aG": "groupdel",
+    }
+    not_of_a_pool = ("parkade org", "parkade user", "parkade lend ", "parkade pool a")
+    commands = [line.removeprefix("# ") for line in script.splitlines()]
+    commands = [it for it in commands if re.match(r"parkade \w|sacctmgr|usermod", it)]
+    undo = section("Undo")
+    met = set()
+    for command in commands:
+        if command.startswith(not_of_a_pool):
+            continue
+        (way,) = [how for made, how in undone_by.items() if command.startswith(made)]
+        assert way in undo, command
+        met.add(way)
+    assert met == set(undone_by.values())

@@ -1,6 +1,7 @@
 """What is proposed of a Slurm cluster: files that the server takes as they are. No cluster here."""
 
 import getpass
+import itertools
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import yaml
 from parkade.engines.slurm.doctor import Rank, judge
 from parkade.engines.slurm.finding import Found, FoundAccount, FoundNode, FoundReservation, find
 from parkade.ports import Transient
-from parkade.service.admission import Admission
+from parkade.service.admission import ADMISSION, Admission
 from parkade.service.joining import propose
 from parkade.wire.pools import AddNodes, OpenPool
 
@@ -27,7 +28,8 @@ ANSWERS = {
     ),
     "sacctmgr -n -P show assoc format=account,user,grptres": "root||\nroot|root|\nacme||\n"
     "acme|ann_lee|\nlab||cpu=9,gres/gpu=17\nlab|bob|\nlab|ann_lee|\nLAB||\nweird=x||\nfree||\n",
-    "sacctmgr -n -P show user format=user,defaultaccount": "root|root\nann_lee|lab\nbob|lab\n",
+    "sacctmgr -n -P show user format=user,defaultaccount,adminlevel": "root|root|"
+    "Administrator\nann_lee|lab|None\nbob|lab|None\neve|lab|Operator\n",
     "sacct -a -X -n -P -S now-7days -o account": "free\nacme\nfree",
     "scontrol show reservation --oneliner": "ReservationName=maint Nodes=n4 Accounts=(null)\n"
     "ReservationName=a Nodes=n[1-2] Users=(null) Accounts=acme",
@@ -47,6 +49,12 @@ class Answering:
         if words[0] in self.lacks or words[2] in self.lacks:
             raise Transient(f"{words[0]}: there is none")
         return ANSWERS[text].encode()
+
+
+def found_for(monkeypatch: pytest.MonkeyPatch, *, agent: str) -> Found:
+    """The cluster as that user finds it."""
+    monkeypatch.setattr(getpass, "getuser", lambda: agent)
+    return find(Answering())
 
 
 def test_nodes_accounts_and_what_accounts_hold_become_a_pool_orgs_and_reservations() -> None:
@@ -80,11 +88,44 @@ def test_nodes_accounts_and_what_accounts_hold_become_a_pool_orgs_and_reservatio
 def test_the_agent_is_let_into_the_account_and_never_into_the_launchers_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(getpass, "getuser", lambda: "bob")
-    script = propose(find(Answering()), pool="box", site="here").files["join.sh"]
+    script = propose(found_for(monkeypatch, agent="bob"), pool="box", site="here").files["join.sh"]
     assert "# sacctmgr -i add user bob account=parkade" in script
     assert "# usermod -aG parkade-users ann_lee" in script
     assert "parkade-users bob" not in script
+
+
+@pytest.mark.parametrize(("agent", "is_told"), [("bob", True), ("eve", False), ("root", False)])
+def test_an_agent_that_may_make_no_reservation_is_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, agent: str, is_told: bool
+) -> None:
+    script = (
+        propose(found_for(monkeypatch, agent=agent), pool="box", site="here")
+        .files["join.sh"]
+        .splitlines()
+    )
+    command = f"# sacctmgr -i modify user {agent} set AdminLevel=Operator"
+    assert (command in script) is is_told
+    assert any("AdminLevel" in line for line in script) is is_told
+    if is_told:
+        added = f"# sacctmgr -i add user {agent} account=parkade"
+        assert script.index(added) < script.index(command), "Slurm has to know it"
+
+
+def test_every_header_of_commands_is_followed_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where all are let in already."""
+    found = found_for(monkeypatch, agent="eve")
+    own = FoundAccount(account="parkade", users=("ann_lee", "bob", "eve"), gpus=None)
+    known = msgspec.structs.replace(found, accounts=(*found.accounts, own))
+    admission = Admission(account="parkade", group="parkade-users", outside=())
+    for admitted, known_now in ((admission, known), (ADMISSION, found)):
+        made = propose(known_now, pool="box", site="here", admission=admitted)
+        lines = made.files["join.sh"].splitlines()
+        for line, following in itertools.pairwise(lines):
+            if line.startswith("#") and line.endswith(":"):
+                assert following.startswith(("# sacctmgr", "# usermod", "# parkade")), line
+    assert (
+        "sacctmgr" not in propose(known, pool="b", site="x", admission=admission).files["join.sh"]
+    )
 
 
 def test_guests_run_in_an_account_of_their_own_into_which_administrators_let_them() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parkade.cli.pools import RELEASE
+from parkade.cli.pools import OBSERVED, RELEASE
 from tests.service.slurm_market import GPUS, SlurmMarket, slurm_market
 from tests.slurm_cluster import Slurm, missing, open_folder, slurm
 from tests.waits import until
@@ -234,13 +234,18 @@ def test_an_agent_that_was_killed_adopts_its_guests_and_still_reclaims(market: S
 
 
 def test_what_parkade_made_can_be_undone_and_slurm_is_as_it_was(market: SlurmMarket) -> None:
-    """In the order of the page: nothing is lent, no fence, no agent, no job; the configuration was
-    never touched."""
+    """In the order of the page: no guest, no fence, no agent, no job, no pool; Slurm's
+    configuration was never touched."""
     conf = market.cluster.folder / "slurm.conf"
     before = (conf.read_bytes(), conf.stat().st_mtime_ns, market.reservations())
     market.fence()
     guest = market.guest()
     market.wait_for(guest, "running")
+    for node in market.cluster.nodes:
+        market.served.ask("POST", f"/nodes/{node}/drain", {"reason": OBSERVED})
+    market.wait_for(guest, "queued")
+    why = market.served.ask("GET", f"/workloads/{guest}/why")["says"]
+    assert "an operator takes all nodes of box out of use" in why
     market.served.ask("POST", f"/workloads/{guest}/cancel", {})
     market.wait_for(guest, "cancelled")
     market.served.ask("POST", f"/pools/{market.pool}/unfence")
@@ -249,6 +254,8 @@ def test_what_parkade_made_can_be_undone_and_slurm_is_as_it_was(market: SlurmMar
     market.agent.terminate()
     market.agent.wait()
     until(lambda: not market.cluster.run("squeue", "-h", "-a"), market.said)
+    market.served.ask("POST", f"/pools/{market.pool}/close")
+    assert market.served.ask("GET", "/pools")["pools"] == []
     assert (conf.read_bytes(), conf.stat().st_mtime_ns, market.reservations()) == before
     job = market.owner_job("--nodes=3", f"--gres=gpu:{GPUS}")
     market.wait_for_job(job, "RUNNING")

@@ -147,6 +147,7 @@ class Methods:
     claims = Method(reservations.claims)
     submit = Method(workloads.submit)
     plan = Method(workloads.plan)
+    log_offset = Method(workloads.log_offset)
     list_workloads = Method(workloads.list_workloads)
     workload = Method(workloads.workload)
     why = Method(workloads.why)

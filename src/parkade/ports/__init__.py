@@ -29,6 +29,7 @@ from parkade.ports.folders import (
     FolderLook,
     FolderReport,
     KeptOfOrg,
+    LogPlace,
     LogRequest,
     WorkloadFolder,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "KeptOfOrg",
     "Leadership",
     "Lease",
+    "LogPlace",
     "LogRequest",
     "LogSensor",
     "LogStates",

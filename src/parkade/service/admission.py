@@ -60,6 +60,9 @@ def admits_by(found: Found, admission: Admission) -> Iterator[str]:
     if not own:
         yield f"# sacctmgr -i add account {name}"
     yield from (f"# sacctmgr -i add user {user} account={name}" for user in lacking)
+    if is_person(agent) and agent not in found.operators:
+        yield "# For a fence and for owners' jobs the agent's user has to be an operator of Slurm:"
+        yield f"# sacctmgr -i modify user {agent} set AdminLevel=Operator"
     outside = users if admission.outside is None else admission.outside
     outside = [user for user in outside if user != agent]
     if outside:

@@ -131,6 +131,18 @@ def prices_command(
     )
 
 
+def _refuse_nodes(context: RequestContext, *, supplies_none: bool) -> None:
+    """`supplies_none`: the viewer would see nodes of its org, which has none."""
+    if supplies_none:
+        org = context.viewer.org
+        raise problem(
+            "denied",
+            f"{org} supplies no nodes: an operator opens its pool with `supplier: {org}`; only an"
+            " operator may look at nodes of others",
+        )
+    context.require(Read.NODES)
+
+
 @router.get("/nodes")
 async def list_nodes(context: Authenticated, market: str | None = None) -> wire.Nodes:
     """All nodes, or a market's: for operators with the work on them, for owners and partners of an
@@ -149,7 +161,7 @@ async def list_nodes(context: Authenticated, market: str | None = None) -> wire.
 
     is_supplier, found = await context.read(look)
     if not is_supplier:
-        context.require(Read.NODES)
+        _refuse_nodes(context, supplies_none=may_look)
     return wire.Nodes(nodes=tuple(views.node(one, sees_guests=sees_all) for one in found))
 
 
@@ -169,7 +181,7 @@ async def get_node(node: str, context: Authenticated) -> NodeInFull:
 
     is_supplier, found = await context.read(look)
     if not is_supplier:
-        context.require(Read.NODES)
+        _refuse_nodes(context, supplies_none=may_look)
     if found is None:
         context.not_found(f"node {node}")
     pool = found.pool.pool

@@ -1,4 +1,4 @@
-"""Which work leaves a degraded node in this clearing: that for which there is a place.
+"""Which work leaves a degraded or taken node in this clearing: that for which there is a place.
 
 A degraded node still works, so its work loses no step: it leaves with the market's notice when the
 allocation seats it elsewhere, and runs on, closed to newcomers, until then or until the verdict is
@@ -6,7 +6,11 @@ fatal. The question is asked of the allocation itself: the demand is given only 
 nodes, like a broken gang, and if it wins so, it leaves. A guest asks for free room only: where
 another demand would lose for it, it stays. An owner and on-demand displace guests, as they may.
 
-Invariants. Nothing leaves a degraded node without seats that are promised to it in the same event.
+A taken node has a job of others, or takes none of ours for another cause that its engine knows
+(`fleet.node.OTHERS`). What runs there stays. What has not begun cannot begin there, so it leaves
+by the same question; it has lost nothing, is not billed, and waits for no back-off.
+
+Invariants. Nothing leaves such a node without seats that are promised to it in the same event.
 A demand that stays is treated like any holder of a closed node.
 
 Worked example. w1 (a guest at 9) runs on a1, w2 (at 4) on a2; there is no third node. a1 is
@@ -22,7 +26,6 @@ from parkade.core.healing.verdict import Action, Level
 from parkade.core.market.allocation import allocate
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.state.world import World
-from parkade.core.workloads.workload import Workload
 
 MOST_ASKED = 8
 """Demands that are asked about in one clearing. Where there are more, they take turns in the order
@@ -30,13 +33,15 @@ of the input, so that the first keep none of the others waiting."""
 
 
 def with_evacuees(world: World, given: ClearingInput, *, turn: int) -> ClearingInput:
-    """The input with those that leave degraded nodes. `turn`: the number of the clearing interval,
-    in which the same demands are asked about. Costs a look at the closed nodes; while one
-    is degraded and held, an allocation, and one more for each demand that is asked about."""
-    degraded = frozenset(it for it in given.closed if is_left(world, world.records.nodes[it]))
+    """The input with those that leave degraded or taken nodes. `turn`: the number of the clearing
+    interval, in which the same demands are asked about. Costs a look at the closed nodes; while one
+    is to be left and held, an allocation, and one more for each demand that is asked about."""
+    closed = [world.records.nodes[it] for it in given.closed]
+    degraded = frozenset(it.node for it in closed if is_left(world, it))
+    taken = frozenset(it.node for it in closed if it.is_taken)
     asked: list[Demand] = []
-    if degraded:
-        asked = [it for it in given.state.demands if _sick_seats(world, it, degraded)]
+    if degraded or taken:
+        asked = [it for it in given.state.demands if _leaves(world, it, degraded, taken)]
         asked = in_turn(asked, turn)
     if not asked:
         return given
@@ -70,16 +75,17 @@ def _with(state: MarketState, changed: Demand) -> MarketState:
     )
 
 
-def _sick_seats(world: World, demand: Demand, degraded: frozenset[str]) -> frozenset[str]:
-    """The degraded nodes that a running workload is to leave."""
-    found = frozenset(seat.node for seat in demand.seats if seat.node in degraded)
-    workload = world.records.workloads.get(demand.demand) if found else None
-    return found if workload is not None and _runs(workload) else frozenset()
-
-
-def _runs(workload: Workload) -> bool:
-    attempt = workload.attempt
-    return attempt is not None and attempt.stop is None and attempt.broken_us is None
+def _leaves(world: World, demand: Demand, degraded: frozenset[str], taken: frozenset[str]) -> bool:
+    """Whether a workload is to leave one of its nodes: a degraded one, or, while it has not begun,
+    a taken one."""
+    nodes = {seat.node for seat in demand.seats}
+    if nodes.isdisjoint(degraded) and nodes.isdisjoint(taken):
+        return False
+    workload = world.records.workloads.get(demand.demand)
+    attempt = None if workload is None else workload.attempt
+    if attempt is None or attempt.stop is not None or attempt.broken_us is not None:
+        return False
+    return attempt.started_us is None or not nodes.isdisjoint(degraded)
 
 
 def is_left(world: World, node: Node) -> bool:

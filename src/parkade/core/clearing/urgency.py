@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import assert_never
 
+from parkade.core.fleet.node import OTHERS
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.workloads.spec import CapacityKind
@@ -10,7 +11,8 @@ from parkade.core.workloads.spec import CapacityKind
 
 def urgent_markets(world: World, committed: tuple[events.AnyEvent, ...]) -> tuple[str, ...]:
     """Markets for which these events ask for a clearing in the next cycle: after a reclaim, a
-    failure, a release, an on-demand request or the cancel of something seated.
+    failure, a release, an on-demand request, the cancel of something seated, or where a node on
+    which something has its seats was taken by others.
 
     The world already has the events; what they name may be gone again.
     """
@@ -42,6 +44,9 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
         ):
             record = world.records.nodes.get(node)
             return () if record is None else (record.market,)
+        case events.NodeCordoned(node=node, cordon=cordon) if cordon.holder == OTHERS:
+            record = world.records.nodes.get(node)
+            return () if record is None or not world.held_on[node] else (record.market,)
         case (
             events.Ended(workload=name)
             | events.StopOrdered(workload=name)

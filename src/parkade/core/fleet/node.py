@@ -130,6 +130,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.health is Health.HEALTHY or self.health is Health.SUSPECT
 
     @property
+    def is_taken(self) -> bool:
+        """Whether its engine starts nothing of ours here now."""
+        return any(cordon.holder == OTHERS for cordon in self.cordons)
+
+    @property
     def is_a_persons(self) -> bool:
         """Whether a person (or the server for one) cordons it: Mars keeps its hands off."""
         return any(cordon.holder != MARS for cordon in self.cordons)

@@ -48,8 +48,9 @@ def report_fence(world: World, command: commands.ReportFence, now_us: int) -> De
 
 
 def report_taken_nodes(world: World, command: commands.ReportTakenNodes, now_us: int) -> Decision:
-    """Cordons what is taken and lifts those cordons when it is free. Who sits there stays. Cost
-    grows with the marketplace's nodes and claims."""
+    """Cordons what is taken and lifts those cordons when it is free. What runs there stays; what
+    has not begun leaves when it can (`clearing.evacuation`). Cost grows with the marketplace's
+    nodes and claims."""
     if command.pool not in world.records.pools:
         return not_found("pool", command.pool)
     claimed = {
@@ -62,11 +63,10 @@ def report_taken_nodes(world: World, command: commands.ReportTakenNodes, now_us:
     for node in world.records.nodes.values():
         if node.pool != command.pool:
             continue
-        is_closed = any(cordon.holder == OTHERS for cordon in node.cordons)
-        if node.node in taken and not is_closed:
+        if node.node in taken and not node.is_taken:
             cordon = Cordon(holder=OTHERS, reason=taken[node.node], at_us=now_us)
             found.append(events.NodeCordoned(at_us=now_us, node=node.node, cordon=cordon))
-        if node.node not in taken and is_closed:
+        if node.node not in taken and node.is_taken:
             found.append(events.NodeUncordoned(at_us=now_us, node=node.node, holder=OTHERS))
     return tuple(found)
 

@@ -168,8 +168,8 @@ def _error_words(error: Any) -> str:
     """In Slurm's own words, and where it says so, of which call; not the object around them."""
     if not isinstance(error, dict):
         return _text(error) or "one without words"
-    told = dict.fromkeys(_text(error.get(key)).strip() for key in ("error", "description"))
-    words = ": ".join(text for text in told if text)
+    parts = dict.fromkeys(_text(error.get(key)).strip() for key in ("error", "description"))
+    words = ": ".join(text for text in parts if text)
     if not words:
         number = _number(error.get("error_number"))
         return f"error {number}" if number else "one without words"

@@ -17,7 +17,8 @@ from parkade.ports import EngineError
 MODEL = re.compile(r"gpu:([A-Za-z][^:,()]*)")
 RECENT_DAYS = 7
 RECENT = ("sacct", "-a", "-X", "-n", "-P", "-S", f"now-{RECENT_DAYS}days", "-o", "account")
-DEFAULTS = ("sacctmgr", "-n", "-P", "show", "user", "format=user,defaultaccount")
+USERS = ("sacctmgr", "-n", "-P", "show", "user", "format=user,defaultaccount,adminlevel")
+OPERATORS = ("Operator", "Administrator")
 TRES_GPUS = re.compile(r"gres/gpu=(\d+)")
 GRES_GPUS = re.compile(r"gpu(?::[^:,()]+)?:(\d+)")
 
@@ -71,6 +72,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The default account of each user, as far as Slurm says."""
 
+    operators: tuple[str, ...] = ()
+    """Users who may make reservations, as far as Slurm says."""
+
 
 def find(commands: Runner) -> Found:
     """EngineError where Slurm does not say its nodes. Cost grows with the nodes and accounts."""
@@ -81,7 +85,8 @@ def find(commands: Runner) -> Found:
     asks = ("sacctmgr", "-n", "-P", "show", "assoc", "format=account,user,grptres")
     recent = Counter(_ask(commands, lacks, *RECENT))
     accounts = _accounts(_ask(commands, lacks, *asks), recent)
-    pairs = _ask(commands, lacks, *DEFAULTS) if accounts else []
+    asked = _ask(commands, lacks, *USERS) if accounts else []
+    users = [[*line.split("|"), "", ""][:3] for line in asked]
     standing = _text(commands.run("scontrol", "show", "reservation", "--oneliner"))
     return Found(
         nodes=tuple(sorted((it for it in nodes if it.gpus), key=lambda it: it.name)),
@@ -99,7 +104,8 @@ def find(commands: Runner) -> Found:
             if words.get("AllowAccounts", "ALL") != "ALL"
         ),
         lacks=tuple(lacks),
-        defaults={user: account for user, _, account in (it.partition("|") for it in pairs)},
+        defaults={user: account for user, account, _ in users},
+        operators=tuple(sorted(user for user, _, level in users if level in OPERATORS)),
     )
 
 

@@ -20,7 +20,7 @@ from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.saving import EXIT_FOR_GOOD
 from parkade.core.workloads.spec import CapacityKind
-from parkade.core.workloads.workload import Rate, Workload
+from parkade.core.workloads.workload import Attempt, Rate, Workload
 from parkade.sim.check import arrays, changes, elastic, lists, rights
 from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
@@ -399,6 +399,15 @@ def _look_at_stop(world: World, event: events.StopOrdered) -> None:
     require(has_time and has_notice, 11, f"{name} is to be killed before its notice is over")
 
 
+def _outbid_gpus(attempt: Attempt) -> int:
+    """Its GPUs on nodes whose guests it outbid: all that it owes the minimum for, where that is
+    more than its own price."""
+    debt = attempt.debt
+    if debt is None:
+        return 0
+    return sum(seat.gpus for seat in attempt.seats if debt.outbid_on(seat.node))
+
+
 def _look_at_use(world: World, event: events.UsePosted) -> None:
     workload = world.records.workloads[event.workload]
     attempt, name = workload.attempt, event.workload
@@ -415,11 +424,14 @@ def _look_at_use(world: World, event: events.UsePosted) -> None:
         received += transfer.micros
         use = transfer.use
         is_part = any(rate.node_prices for rate in attempt.rates)
+        is_part |= transfer.kind is TransferKind.MINIMUM_CHARGE and use.gpus == _outbid_gpus(
+            attempt
+        )
         is_all = use.gpus == attempt.gpus or is_part
         # What its promise held idle is charged with its start, as time before it.
         waited_us = attempt.waited_us if transfer.kind is TransferKind.LATE_START else 0
         is_whole = use.start_us >= attempt.charged_until_us - waited_us and is_all
-        require(is_whole, 13, f"{name} is charged for a time that it was charged for")
+        require(is_whole, 13, f"{name} is charged twice for a time, or for other GPUs")
         if transfer.kind.value == "usage":
             is_before = kill_us is None or use.end_us <= kill_us
             require(is_before, 13, f"{name} is charged for a time after its kill")
