@@ -88,6 +88,38 @@ def test_a_job_that_slurm_started_while_the_agent_was_dead_uses_its_owners_right
     market.wait_for_job(second, "RUNNING")
 
 
+@pytest.mark.slow
+def test_a_job_that_slurm_started_beyond_its_owners_right_is_told_with_what_to_do(
+    market: SlurmMarket,
+) -> None:
+    market.fence()
+    market.lend(2)
+    market.served.ask("POST", "/reservations", {"org": "lab", "nodes": 1, "name": "birch"})
+    market.kill_agent()
+    market.cluster.run("scontrol", "delete", "ReservationName=parkade_box")
+    job = market.owner_job("--nodes=3", f"--gres=gpu:{GPUS}")
+    market.wait_for_job(job, "RUNNING")
+    market.start_agent()
+    words = f"job {job} of nobody, beyond reservation acme"
+    until(lambda: list(cordons(market).values()) == [words], market.said)
+    (beyond,) = cordons(market)
+    (claim,) = market.served.ask("GET", "/claims")["claims"]
+    assert set(claim["seats"]) == {"n0", "n1", "n2"} - {beyond}
+    market.served.ask("POST", "/reservations/birch/claims", {"nodes": 1})
+    told = f"job {job} of nobody (account acme) on {beyond}, beyond reservation acme"
+    until(lambda: told in str(market.pool_record()["agent_says"]), market.said)
+    assert f"scontrol requeue {job}" in market.pool_record()["agent_says"]
+    assert told in market.log.read_text()
+
+    def birch() -> list[str]:
+        claims = market.served.ask("GET", "/claims")["claims"]
+        return [node for it in claims if it["reservation"] == "birch" for node in it["seats"]]
+
+    assert birch() == []
+    market.cluster.run("scontrol", "requeue", job)
+    until(lambda: len(birch()) == 1, market.said)
+
+
 def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(
     market: SlurmMarket,
 ) -> None:
