@@ -1,5 +1,6 @@
 """What sbatch refuses is told while it is so, and tried again; Slurm's commands are stand-ins."""
 
+import getpass
 import json
 import stat
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ class Stand:
             data=folder / "data",
             nodes=(NodeShape(node="n0", gpus=4),),
             clock=self.clock,
-            settings=SlurmSettings(root_workloads=True),
+            settings=SlurmSettings(root_workloads=True, account="parkade"),
         )
 
     @property
@@ -117,7 +118,8 @@ def test_the_next_try_is_told_and_comes_within_half_a_minute(stand: Stand) -> No
         (says,) = stand.says()
         wait_s = min(10 * tries, 30)
         at = datetime.fromtimestamp(stand.clock.now_us() // 1_000_000 + wait_s, UTC)
-        assert "Invalid account" in says
+        assert "Invalid account" in says and "sbatch: sbatch" not in says
+        assert f"sacctmgr add user {getpass.getuser()} account=parkade" in says
         assert says.endswith(f"; it is tried again by {at:%H:%M:%S} UTC")
         stand.clock.pass_us(wait_s * 1_000_000 - 1)
         stand.look()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parkade.cli.pools import OBSERVED, RELEASE
+from parkade.cli.pools import OBSERVED, RELEASE_BY
 from tests.service.slurm_market import GPUS, SlurmMarket, slurm_market
 from tests.slurm_cluster import Slurm, missing, open_folder, slurm
 from tests.waits import until
@@ -209,7 +209,7 @@ def test_where_parkade_is_dead_one_command_of_slurms_gives_an_owner_its_nodes(
         market.kill_agent()
     job = market.owner_job("--nodes=2", f"--gres=gpu:{GPUS}")
     until(lambda: market.cluster.job_state(job) == "PENDING")
-    command = RELEASE.format(pool=market.pool).partition(": ")[2]
+    command = RELEASE_BY.format(pool=market.pool)
     began = time.monotonic()
     market.cluster.run(*command.replace("now+120", f"now+{NOTICE_S}").split())
     market.wait_for_job(job, "RUNNING")

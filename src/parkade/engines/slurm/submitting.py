@@ -11,6 +11,7 @@ what kept it may be gone (`retry_soon`): Slurm answers again, or a fence stands 
 import fcntl
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -141,15 +142,18 @@ class Submitting:
                 raise Transient(f"sbatch answered {job[:100]!r}, which is no job")
         except EngineError as error:
             if not isinstance(error, InvalidSpec):
-                self._note_refusal(name, error, sent.at_us + standing.lost_us(number))
+                self._note_refusal(launch, error, sent.at_us + standing.lost_us(number))
             raise
         self.landed(name)
         sent = msgspec.structs.replace(sent, job=int(job))
         records.write(home / homes.SUBMISSIONS, (*known, sent))
 
-    def _note_refusal(self, attempt: str, error: EngineError, again_us: int) -> None:
-        again = datetime.fromtimestamp(again_us // SECOND_US, UTC)
-        self.refused[attempt] = f"{error}; it is tried again by {again:%H:%M:%S} UTC"
+    def _note_refusal(self, launch: Launch, error: EngineError, again_us: int) -> None:
+        attempt, again = launch.attempt.attempt, datetime.fromtimestamp(again_us // SECOND_US, UTC)
+        # The commands that let in a user, for this one.
+        says = re.sub(r"\bUSER\b", launch.account.name, str(error))
+        says = says.replace("=ACCOUNT", f"={self.settings.account or 'ACCOUNT'}")
+        self.refused[attempt] = f"{says}; it is tried again by {again:%H:%M:%S} UTC"
         if isinstance(error, Unreachable):
             self._unanswered.add(attempt)
         else:
