@@ -266,3 +266,32 @@ def test_more_starts_in_a_minute_than_an_org_may_are_found() -> None:
     bound["starts_per_minute"] = 1
     with pytest.raises(Discrepancy, match="a started 1 in a minute and is promised 1"):
         audit(encoded([bounded, *events]))
+
+
+def test_what_a_deleted_user_or_org_has_or_begins_is_found() -> None:
+    events = story()
+    for it in events:
+        if it["type"] == "Submitted":
+            it["workload"]["user"] = "ann"
+    left = 10**9 - 20_000
+    gone = {"type": "UserDeleted", "at_us": 20_000_000, "user": "ann"}
+    whole = {"type": "OrgDeleted", "at_us": 20_000_000, "org": "a"}
+    pay = {"kind": "disbursement", "debit": "org/a", "credit": "external", "micros": left}
+    paid = {"type": "MoneyMoved", "at_us": 20_000_000, "transfers": [pay]}
+    audit(encoded([*events, gone, paid, whole]))
+    with pytest.raises(Discrepancy, match=r"ann is deleted with \['w1'\] running"):
+        audit(encoded([*events[:5], gone]))
+    with pytest.raises(Discrepancy, match="a is deleted with 999980000 on its account"):
+        audit(encoded([*events, whole]))
+    token = {"type": "TokenAdded", "at_us": 30_000_000, "token": {"token": "t", "user": "ann"}}
+    again = {"type": "UserCreated", "at_us": 30_000_000, "user": {"user": "eve", "org": "a"}}
+    deposit = {"kind": "deposit", "debit": "external", "credit": "org/a", "micros": 5}
+    more = {"type": "MoneyMoved", "at_us": 30_000_000, "transfers": [deposit]}
+    for after, found in (
+        (token, "TokenAdded for the deleted user ann"),
+        (again, "UserCreated for the deleted org a"),
+        (more, "a is deleted, and paid"),
+        (whole, "deleted twice"),
+    ):
+        with pytest.raises(Discrepancy, match=found):
+            audit(encoded([*events, gone, paid, whole, after]))

@@ -16,6 +16,8 @@ from parkade.agent import memory as memories
 from parkade.agent.agent import LONG_POLL_S, run_agent
 from parkade.agent.place import Pace, Place, Time
 from parkade.agent.timer import LoopTimer
+from parkade.control.log_places import place_of
+from parkade.core.units.refusal import Reason, Refusal
 from parkade.engines.local.devices import Machine
 from parkade.engines.local.engine import LocalEngine
 from parkade.ports import (
@@ -218,6 +220,36 @@ def test_what_nobody_desires_any_more_is_stopped_once(tmp_path: Path) -> None:
         assert [name for name, _ in engine.orders] == ["old"]
         released = [one for told in control.reports for one in told.attempts if one.released_us]
         assert released, "its release was reported before it was forgotten"
+
+    asyncio.run(body())
+
+
+def test_where_output_of_an_instant_begins_is_answered_by_the_engine_or_refused_by_name(
+    tmp_path: Path,
+) -> None:
+    class Timed(FakeEngine):
+        offset: int | None = 4
+
+        async def log_offset(self, request: LogRequest) -> int | None:
+            assert request.at_us == 5
+            return self.offset
+
+    async def answer(engine: FakeEngine) -> int | Refusal:
+        control = FakeControlPlane()
+        asked = LogRequest(request="r", attempt="a", rank=0, offset=0, follow=False, at_us=5)
+        async with running(engine, control, tmp_path):
+            control.asked.append(asked)
+            await until(lambda: "r" in control.ended)
+        (chunk,) = filter(None, control.sent["r"])
+        return place_of(chunk, "pool", "a", 0, 5)
+
+    async def body() -> None:
+        assert await answer(Timed()) == 4
+        unknown, without = Timed(), await answer(FakeEngine())
+        unknown.offset = None
+        for refusal, says in ((without, "engine keeps no times"), (await answer(unknown), "begun")):
+            assert isinstance(refusal, Refusal) and refusal.reason is Reason.UNSUPPORTED
+            assert says in refusal.detail
 
     asyncio.run(body())
 

@@ -33,6 +33,7 @@ REFUSED_TO_ALL = {
     "POST /v1/pools/{pool}/log-chunks/{log_request}": {404},
     "GET /v1/mars/incidents/{incident}": {404},
     "GET /v1/workloads/{workload}/logs": {404},
+    "GET /v1/workloads/{workload}/logs/offset": {404},
 }
 
 

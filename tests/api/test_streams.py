@@ -88,6 +88,49 @@ def test_output_is_relayed_from_the_agent(fresh: Town) -> None:
     assert (told["attempt"], told["rank"], told["offset"], told["follow"]) == (attempt, 0, 3, False)
 
 
+def test_output_is_read_from_an_instant_on(fresh: Town) -> None:
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    workload = fresh.submit(pool, owner)
+    attempt = fresh.wait_for_attempt(pool, workload)
+    assert fresh.observe(pool, fresh.running(attempt)).status_code == 204
+    since, text = "2026-01-31T12:00:00Z", b"before\nafter\n"
+    told: list[Any] = []
+
+    def agent(of_place: bytes) -> None:
+        """Answers one question where, and then for the output from there."""
+        headers = fresh.headers(None)
+        with httpx.Client(base_url=fresh.url, headers=headers, timeout=PATIENCE_S) as http:
+            for _ in range(2 if b"offset" in of_place else 1):
+                (asked,) = http.get(f"/v1/pools/{pool}/log-requests", params={"wait": 60}).json()
+                told.append(asked)
+                path = f"/v1/pools/{pool}/log-chunks/{asked['request']}"
+                is_where = asked["at_us"] is not None
+                content = of_place if is_where else text[asked["offset"] :]
+                http.post(path, content=content, params={"last": "true"})
+
+    def ask(path: str, of_place: bytes) -> httpx.Response:
+        thread = threading.Thread(target=agent, args=[of_place])
+        thread.start()
+        response = fresh.get(f"/workloads/{workload}/{path}", owner, since=since)
+        thread.join(PATIENCE_S)
+        return response
+
+    at_us = 1_769_860_800_000_000
+    place = {"attempt": attempt, "rank": 0, "at_us": at_us, "offset": 7}
+    assert ask("logs", json.dumps(place).encode()).content == b"after\n"
+    assert [(it["at_us"], it["offset"]) for it in told] == [(at_us, 0), (None, 7)]
+    refused = {**place, "offset": 0, "refused": "its engine keeps no times of output"}
+    for answer, says in (
+        (json.dumps(refused).replace("offset", "xoffset").encode(), "upgrade it"),
+        (b"before\nafter\n", "upgrade it"),
+        (json.dumps({**place, "at_us": 5}).replace("offset", "o").encode(), "upgrade it"),
+    ):
+        response = ask("logs/offset", answer.replace(b"xoffset", b"o"))
+        assert response.json()["code"] == "unsupported", response.text
+        assert says in response.json()["detail"] or "keeps no times" in response.json()["detail"]
+    assert fresh.get(f"/workloads/{workload}/logs", owner, since="noon").status_code == 422
+
+
 def test_followed_output_ends_when_its_token_is_revoked(fresh: Town) -> None:
     pool, (_, owner) = fresh.pool(), fresh.org()
     workload = fresh.submit(pool, owner)

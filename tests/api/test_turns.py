@@ -52,10 +52,12 @@ ENTRIES = {
     "POST /v1/orgs/{org}/cap": 1,
     "POST /v1/orgs/{org}/bounds": 1,
     "POST /v1/orgs/{org}/disabled": 1,
+    "POST /v1/orgs/{org}/delete": 1,
     "POST /v1/users": 1,
     "GET /v1/users": 1,
     "POST /v1/users/{user}/cap": 1,
     "POST /v1/users/{user}/unix-name": 1,
+    "POST /v1/users/{user}/delete": 1,
     "POST /v1/users/{user}/disabled": 1,
     "POST /v1/users/{user}/role": 1,
     "POST /v1/tokens": 1,
@@ -115,6 +117,7 @@ ENTRIES = {
     "POST /v1/workloads/{workload}/resubmit": 1,
     "POST /v1/workloads/{workload}/retry": 1,
     "GET /v1/workloads/{workload}/logs": 1,
+    "GET /v1/workloads/{workload}/logs/offset": 1,
     "POST /v1/workloads/{workload}/cancel": 1,
     "GET /v1/accounts": 1,
     "GET /v1/statement": 1,
@@ -235,16 +238,19 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
             response = fresh.get(url)
         else:
             response = fresh.post(url, sent.get(route), key=fresh.name("key"))
-        absent = ("/logs", "/log-chunks/{log_request}", "/incidents/{incident}")
+        absent = ("/logs", "/logs/offset", "/log-chunks/{log_request}", "/incidents/{incident}")
         of_none = ("/logins", "/logins/token", "/{receiver}/remove", "/{receiver}/test")
         is_absent = route.endswith(absent + of_none)
         # A pool with nodes is not closed, one of ours needs no fence, the workload is no array,
-        # the operator has nothing yet to give back, and the reservation is of one node without end.
+        # the operator has nothing yet to give back,
+        # what is not disabled is not deleted, and the reservation is of one node without end.
         refusals = {
             "POST /v1/pools/{pool}/close": 409,
             "POST /v1/pools/{pool}/fence": 409,
             "POST /v1/pools/{pool}/unfence": 409,
             "POST /v1/orgs/{org}/refunds": 402,
+            "POST /v1/orgs/{org}/delete": 409,
+            "POST /v1/users/{user}/delete": 409,
             "POST /v1/reservations/{reservation}/extend": 409,
             "POST /v1/reservations/{reservation}/extend/plan": 409,
             "POST /v1/reservations/{reservation}/split": 409,

@@ -67,6 +67,24 @@ def test_a_limit_by_which_seats_are_lost_says_so_before(run: Run, runs: str) -> 
     assert "the next clearing is at most" in said and "is gone within" in said
 
 
+def test_a_limit_that_takes_the_seats_of_others_says_so_before(
+    run: Run, fresh: Town, runs: str
+) -> None:
+    asked = ("--limit", "0.5", "--nodes", "8", "--gpus", "2", "--workdir", "/tmp")
+    waits = json.loads(run("submit", "--json", *asked, "--", "true").stdout)
+    assert waits["phase"] == "queued"
+    assert run("bid", waits["workload"], "0.6").stderr == ""
+    said = run("bid", waits["workload"], "20").stderr
+    assert f"{runs} job (4 GPUs on lab-" in said and "would be told to leave" in said
+
+
+def test_of_many_that_wait_the_first_are_planned(
+    run: Run, train: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parkade.cli.workloads.MOST_PLANNED", 0)
+    assert "is not looked at" in run("bid", train, "0.02").stderr
+
+
 def test_a_person_at_a_terminal_is_asked_before_seats_are_lost(
     run: Run, fresh: Town, runs: str
 ) -> None:

@@ -30,6 +30,7 @@ ORG = {
     "grant": None,
     "kept": None,
     "disabled": None,
+    "deleted": None,
 }
 
 UNCAPPED = {

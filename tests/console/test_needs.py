@@ -48,6 +48,28 @@ def test_an_engine_that_does_not_answer_is_named_in_place_of_its_agent() -> None
     ]
 
 
+def test_a_job_that_an_engine_started_by_itself_is_told_of_while_a_right_waits() -> None:
+    says = "cordoned by others:parkade: job 42 of ann, beyond reservation vision; draining: x"
+    nodes = tuple(
+        LotNode(
+            node=name, pool="box", market="m", fabric="a", gpus=8, state="closed", says=says,
+            seats=(), promised=(),
+        )
+        for name in ("n1", "n2")
+    )  # fmt: skip
+    for phase, expected in (("queued", 1), ("running", 0)):
+        claim = leaving("c2", kind="claim", capacity="reservation/nlp", phase=phase, notice=None)
+        lot = lot_of(claim)
+        lot = type(lot)(**{**dict(lot), "nodes": nodes})
+        found = [it.says for it in needs(lot, (), (), user=None) if it.says.startswith("job ")]
+        assert found == expected * [
+            (
+                "job 42 of ann, beyond reservation vision runs on n1, n2, and a reservation has no"
+                " room: let it wait (scontrol requeue 42) or end it (scancel 42)"
+            )
+        ]
+
+
 def test_no_more_than_a_few_are_named() -> None:
     found = said(*((f"u{it}", spent("9")) for it in range(MOST_OF_A_KIND + 2)))
     assert len(found) == MOST_OF_A_KIND + 1 and found[-1].startswith("2 more")

@@ -208,6 +208,27 @@ def test_an_org_and_a_user_are_disabled_with_what_it_does_said_first(scene) -> N
     assert operator.get("/orgs/nowhere/disable").status_code == 404
 
 
+def test_a_disabled_user_and_its_org_are_deleted_from_the_console(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    operator = people["operator"]
+    org, _ = town.org("1")
+    (user,) = (it["user"] for it in town.done(town.get("/users"))["users"] if it["org"] == org)
+    place, whole = f"/users/{user}/delete", f"/orgs/{org}/delete"
+    assert place not in operator.text("/operate"), "it is not disabled"
+    refused = operator.submit(whole, operator.text(whole))
+    assert refused.status_code == 409 and f"parkade org disable {org}" in refused.text
+    for path in (f"/users/{user}/disable", f"/orgs/{org}/disable"):
+        assert operator.submit(path, operator.text(path)).status_code == 303
+    page = operator.text("/operate")
+    assert place in page and whole in page
+    assert operator.submit(place, operator.text(place)).status_code == 303
+    town.done(town.post(f"/orgs/{org}/disbursements", {"amount": "1", "reason": "it leaves"}))
+    assert operator.submit(whole, operator.text(whole)).status_code == 303
+    page = operator.text("/operate")
+    assert f"user-{user}" not in page and f"org-{org}" not in page
+    assert operator.get(f"/money?account=org/{org}").status_code == 200
+
+
 def test_the_role_of_a_user_is_set_and_holds_for_its_session_at_once(scene) -> None:  # type: ignore[no-untyped-def]
     town, people = scene
     operator = people["operator"]

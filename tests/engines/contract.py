@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from parkade.agent.optional import KnowsLogTimes
 from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Seat, Transient, Unsupported
 from tests.engines.contract_ends import EndContract
 from tests.engines.contract_gangs import GangContract
@@ -318,6 +319,10 @@ class EngineContract(
             assert await following == b"one\ntwo\n"
             await released(engine, attempt)
             assert await output_of(engine, attempt, offset=2, follow=False) == b"e\ntwo\n"
+            for at_us, offset in ((0, 0), (2**62, len(b"one\ntwo\n"))):
+                assert isinstance(engine, KnowsLogTimes)
+                asked = request_of(attempt.attempt, at_us=at_us)
+                assert await engine.log_offset(asked) == offset
             await engine.forget(attempt.attempt)
             assert await output_of(engine, attempt) == b"one\ntwo\n"
             for name, rank in (("never-seen", 0), (attempt.attempt, 1)):

@@ -199,7 +199,7 @@ def test_a_refused_fence_is_told_and_asked_for_again_after_longer_and_longer_pau
 def test_a_fence_that_a_person_deletes_is_made_anew_and_told_for_a_while(
     beside: Beside, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert beside.fencing.notes() == (None,) * 4
+    assert beside.fencing.notes() == (None,) * 5
     del beside.slurm.reservations[NAME]
     assert beside.look().fence_stands
     (said, *_) = beside.fencing.notes()
@@ -207,7 +207,7 @@ def test_a_fence_that_a_person_deletes_is_made_anew_and_told_for_a_while(
     assert said in caplog.text
     assert beside.look().fence_stands and caplog.text.count("deleted") == 1
     beside.pass_s(600)
-    assert beside.fencing.notes() == (None,) * 4
+    assert beside.fencing.notes() == (None,) * 5
 
 
 def test_a_fence_that_ends_or_that_we_open_was_not_deleted(beside: Beside) -> None:
@@ -215,11 +215,11 @@ def test_a_fence_that_ends_or_that_we_open_was_not_deleted(beside: Beside) -> No
     beside.look()
     beside.pass_s(21)
     beside.look()
-    assert beside.look().fence_stands and beside.fencing.notes() == (None,) * 4
+    assert beside.look().fence_stands and beside.fencing.notes() == (None,) * 5
     beside.look(lapse_s=None)
     assert NAME not in beside.slurm.reservations
     beside.look()
-    assert beside.look().fence_stands and beside.fencing.notes() == (None,) * 4
+    assert beside.look().fence_stands and beside.fencing.notes() == (None,) * 5
 
 
 def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
@@ -230,10 +230,10 @@ def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
     beside.look(*others)
     beside.pass_s(29)
     beside.look(*others)
-    assert beside.fencing.notes() == (None,) * 4
+    assert beside.fencing.notes() == (None,) * 5
     beside.pass_s(1)
     beside.look(*others)
-    (_, _, said, _) = beside.fencing.notes()
+    (_, _, said, *_) = beside.fencing.notes()
     assert said == (
         "jobs that wait outside the fence: 17 of eve (account stray), which no rule of owners fits:"
         " ReqNodeNotAvail,_May_be_reserved"
@@ -241,7 +241,7 @@ def test_jobs_that_the_fence_keeps_out_are_named_once_they_have_waited(
     beside.look(*others)
     assert caplog.text.count("17 of eve") == 1, "logged once"
     beside.look(others[1])
-    assert beside.fencing.notes() == (None,) * 4
+    assert beside.fencing.notes() == (None,) * 5
 
 
 def test_an_owners_job_without_room_is_named_once_it_has_waited(beside: Beside) -> None:
@@ -250,7 +250,7 @@ def test_an_owners_job_without_room_is_named_once_it_has_waited(beside: Beside) 
     for _ in range(2):
         beside.fencing.serve(beside.desired(), [big], rules, is_heard=True)
         beside.pass_s(30)
-    (_, _, said, _) = beside.fencing.notes()
+    (_, _, said, *_) = beside.fencing.notes()
     assert said == (
         "jobs that wait outside the fence: 25 of eve: reservation acme has not 6 nodes left for it"
     )

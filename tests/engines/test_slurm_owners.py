@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from parkade.engines.slurm import answers, hosts, owners, recalling, standing_reservation
 from parkade.engines.slurm.answers import Asks, Job
-from parkade.ports import Lease
+from parkade.engines.slurm.started_itself import StartedItself
+from parkade.ports import GivenNodes, Lease
 
 FENCE = "parkade_box"
 RULES = owners.parse_rules("account:acme=acme, qos:vision=lab")
@@ -103,6 +104,62 @@ def test_what_waits_for_nothing_of_ours_asks_for_nothing(
     assert grouped(job(5, state=state, reason=reason, account=account)) == {}
 
 
+def started(*jobs: Job) -> dict[str, tuple[tuple[str, ...], int]]:
+    found = owners.groups(jobs, RULES, fence=FENCE, node_gpus=8, nodes=("n1", "n2", "n3"))
+    return {it.key: (it.runs_on, it.nodes) for it in found}
+
+
+def test_what_slurm_started_by_itself_is_told_with_the_nodes_of_the_pool_on_which_it_runs() -> None:
+    runs: dict[str, Any] = {"state": "RUNNING", "reason": "None"}
+    whole = job(5, on=("n1", "n2", "elsewhere"), nodes=3, **runs)
+    let_in = job(6, on=("n3",), reservation=f"{FENCE}:6", **runs)
+    others = job(7, on=("n3",), account="others", **runs)
+    away = job(8, on=("elsewhere",), **runs)
+    assert started(whole, let_in, others, away) == {"5": (("n1", "n2"), 3), "6": ((), 1)}
+
+
+def test_small_jobs_that_slurm_started_share_the_node_on_which_they_run_and_no_other() -> None:
+    runs: dict[str, Any] = {"state": "RUNNING", "reason": "None", "gpus": 2}
+    first, second = job(5, on=("n1",), **runs), job(6, on=("n1",), **runs)
+    third, waits = job(7, on=("n2",), **runs), job(8, gpus=2)
+    assert started(first, second, third, waits) == {"5": (("n1",), 1), "7": (("n2",), 1)}
+
+
+def test_an_array_is_told_with_the_tasks_that_run_and_those_that_wait() -> None:
+    runs = job(11, state="RUNNING", reason="None", array=10, on=("n2",))
+    assert started(job(10, array=10, tasks=3), runs) == {"10": (("n2",), 4)}
+
+
+def test_what_slurm_started_beyond_a_right_is_told_with_whose_where_and_what_to_do() -> None:
+    runs: dict[str, Any] = {"state": "RUNNING", "reason": "None"}
+    jobs = (
+        job(5, on=("n1", "n2"), nodes=2, **runs),
+        job(6, on=("n3",), account="others", **runs),
+        job(7),
+    )
+    groups = owners.groups(jobs, RULES, fence=FENCE, node_gpus=8, nodes=("n1", "n2", "n3"))
+    watch = StartedItself()
+
+    def look(*given: GivenNodes, now_s: int) -> str | None:
+        watch.look(
+            jobs, RULES, groups, fence=FENCE, nodes=("n1", "n2", "n3"), given=given,
+            now_us=now_s * 1_000_000,
+        )  # fmt: skip
+        return watch.note
+
+    mine = GivenNodes(claim="c1", job="5", nodes=("n1",))
+    assert look(mine, now_s=0) is None, "it may be covered soon"
+    said = look(mine, now_s=30)
+    assert said is not None
+    assert (
+        "job 5 of eve (account acme) on n2, beyond reservation acme: `scontrol requeue 5`" in said
+    )
+    assert "job 6 of eve (account others) on n3, which no rule of owners fits" in said
+    whole = GivenNodes(claim="c1", job="5", nodes=("n1", "n2"))
+    assert "job 6" in (look(whole, now_s=31) or "")
+    assert look(whole, GivenNodes(claim="c2", job="7", nodes=()), now_s=32) is None
+
+
 def test_taken_are_nodes_of_the_pool_with_jobs_that_are_not_on_given_ones() -> None:
     jobs = (
         job(1, state="RUNNING", on=("n1", "elsewhere")),
@@ -110,12 +167,16 @@ def test_taken_are_nodes_of_the_pool_with_jobs_that_are_not_on_given_ones() -> N
         job(3, state="COMPLETED", on=("n3",)),
         job(4, state="COMPLETING", on=("n4",)),
     )
-    assert taken_by(*jobs, claimed={"2"}) == {"n1": "job 1 of eve", "n4": "job 4 of eve"}
+    assert taken_by(*jobs, claimed={"2"}) == {
+        "n1": "job 1 of eve, beyond reservation acme",
+        "n4": "job 4 of eve, beyond reservation acme",
+    }
 
 
 def taken_by(*jobs: Job, claimed: set[str]) -> dict[str, str]:
     nodes = ("n1", "n2", "n3", "n4")
-    found = owners.taken(jobs, nodes, fence=FENCE, claimed=claimed)
+    found = list(owners.taken(jobs, nodes, fence=FENCE, claimed=claimed, rules=RULES))
+    assert all(it.reservation in (None, "acme") for it in found)
     return {it.node: it.job for it in found}
 
 

@@ -12,7 +12,8 @@ import pytest
 from parkade.engines.slurm import homes
 from parkade.engines.slurm.engine import SlurmEngine
 from parkade.engines.slurm.settings import SlurmSettings
-from parkade.ports import DesiredAttempt, EngineError, NodeShape, Observation
+from parkade.engines.slurm.submitting import SHOWN_US
+from parkade.ports import DesiredAttempt, EngineError, NodeShape, Observation, Phase
 from tests.clocks import HandClock
 from tests.engines.trial import attempt_of, run
 
@@ -111,21 +112,38 @@ def test_a_refusal_is_not_told_once_its_job_runs_after_all(stand: Stand) -> None
 
 
 def test_the_next_try_is_told_and_comes_within_half_a_minute(stand: Stand) -> None:
-    stand.refuse(NO_ACCOUNT)
+    stand.refuse(NO_FENCE)
     stand.launch()
     for tries in range(1, 8):
         assert stand.tries == tries
         (says,) = stand.says()
         wait_s = min(10 * tries, 30)
         at = datetime.fromtimestamp(stand.clock.now_us() // 1_000_000 + wait_s, UTC)
-        assert "Invalid account" in says and "sbatch: sbatch" not in says
-        assert f"sacctmgr add user {getpass.getuser()} account=parkade" in says
+        assert "Requested reservation is invalid" in says
         assert says.endswith(f"; it is tried again by {at:%H:%M:%S} UTC")
         stand.clock.pass_us(wait_s * 1_000_000 - 1)
         stand.look()
         assert stand.tries == tries, "not before"
         stand.clock.pass_us(1)
         stand.look()
+
+
+def test_the_attempt_of_a_user_who_is_not_let_in_is_over_at_once_and_the_operator_is_told(
+    stand: Stand,
+) -> None:
+    stand.refuse(NO_ACCOUNT)
+    attempt = attempt_of("true")
+    run(stand.engine.launch(attempt))
+    (seen,) = stand.look().attempts
+    assert seen.phase is Phase.RELEASED and seen.is_unadmitted and not seen.is_refused
+    assert "Invalid account" in (seen.launch_error or "")
+    named = f"sacctmgr add user {getpass.getuser()} account=parkade"
+    assert named in (seen.launch_error or "") and "sbatch: sbatch" not in (seen.launch_error or "")
+    (trouble,) = stand.look().troubles
+    assert trouble.is_note and "takes no job of" in trouble.says
+    assert "Invalid account" in trouble.says
+    stand.clock.pass_us(SHOWN_US + 1)
+    assert stand.says() == [] and stand.tries == 1
 
 
 def test_what_was_refused_is_sent_again_at_once_when_slurm_answers_again(stand: Stand) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,11 @@ from parkade.control.recover import recover
 from parkade.control.rules import RULES
 from parkade.core.state.commands import CreateOrg
 from parkade.ports import AlreadyLed, StoreError
+from parkade.service.backups import put_back, take_backup
 from parkade.service.journal import check_database
 from parkade.service.migrating import look_ahead, migrate
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import file_leadership, journal_path, open_store
+from parkade.service.wiring import file_leadership, journal_path, open_store, open_to_read
 from parkade.store import open_sqlite, schema_of_file
 from tests import builders
 from tests.control.journals import a_journal, keep_snapshot
@@ -85,6 +86,33 @@ def test_a_damaged_journal_stays_where_it_is(data: Path, database: str) -> None:
     assert journal_path(data).is_file()
 
 
+@pytest.mark.parametrize(
+    "without_database",
+    [open_store, open_to_read, lambda it: take_backup(it, it.data_folder / "backup")],
+    ids=["up", "read", "backup"],
+)
+def test_a_folder_whose_journal_is_in_a_database_is_served_from_no_file(
+    data: Path, database: str, without_database: Callable[[ServiceSettings], object]
+) -> None:
+    migrate(ServiceSettings(data_folder=data), database)
+    with pytest.raises(StoreError, match=r"in a PostgreSQL database: name it with --database"):
+        without_database(ServiceSettings(data_folder=data))
+    assert not journal_path(data).exists()
+
+
+def test_a_backup_is_put_back_beside_no_journal_in_a_database(data: Path, database: str) -> None:
+    settings = ServiceSettings(data_folder=data)
+    backup = data.parent / "backup"
+    take_backup(settings, backup)
+    migrate(settings, database)
+    with pytest.raises(StoreError, match=r"postgresql\.head away first"):
+        put_back(backup, settings)
+    assert not journal_path(data).exists()
+    (data / "postgresql.head").unlink()
+    put_back(backup, settings)
+    assert journal_path(data).is_file()
+
+
 def test_a_look_ahead_reads_all_and_changes_nothing(data: Path) -> None:
     digest = digest_of(data)
     before = journal_path(data).read_bytes()
@@ -97,7 +125,7 @@ def test_a_look_ahead_reads_all_and_changes_nothing(data: Path) -> None:
 def test_a_look_ahead_says_which_tables_a_start_would_change(data: Path) -> None:
     newest = schema_of_file(journal_path(data))
     with contextlib.closing(sqlite3.connect(journal_path(data))) as connection:
-        connection.execute("DROP TABLE receivers")
+        connection.execute("DROP TABLE segments")
         connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", [str(newest - 1)])
         connection.commit()
     found = look_ahead(data)

@@ -1,5 +1,6 @@
 """Owners of a Slurm cluster change nothing: their own jobs reclaim, behind a fence."""
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,62 @@ def test_an_owners_plain_job_reclaims_its_nodes_and_gives_them_back(market: Slur
     market.wait_for(guest, "running")
     assert market.served.ask("GET", "/claims")["claims"] == []
     until(lambda: f"parkade_box:{job}" not in market.reservations(), market.said)
+
+
+def test_a_job_that_slurm_started_while_the_agent_was_dead_uses_its_owners_right_once(
+    market: SlurmMarket,
+) -> None:
+    market.kill_agent()
+    rules = "owners=account:acme=acme,account:lab=birch"
+    market.start_agent(rules)
+    market.fence()
+    market.lend(2)
+    market.served.ask("POST", "/reservations", {"org": "lab", "nodes": 1, "name": "birch"})
+    market.kill_agent()
+    market.cluster.run("scontrol", "delete", "ReservationName=parkade_box")
+    first = market.owner_job("--nodes=2", f"--gres=gpu:{GPUS}")
+    market.wait_for_job(first, "RUNNING")
+    where = market.nodes_of(first)
+    market.start_agent(rules)
+
+    def seats() -> dict[int, set[str]]:
+        claims = market.served.ask("GET", "/claims")["claims"]
+        return {it["nodes"]: set(it["seats"]) for it in claims}
+
+    until(lambda: seats() == {2: where}, market.said)
+    until(lambda: cordons(market) == {}, market.said)
+    second = market.owner_job("--nodes=2", f"--gres=gpu:{GPUS}")
+    other = market.cluster.submit(
+        "sleep 600", "--account=lab", "--uid=nobody", "--chdir=/", "--output=/dev/null",
+        "--exclusive", f"--gres=gpu:{GPUS}",
+    )  # fmt: skip
+    market.wait_for_job(other, "RUNNING")
+    assert market.nodes_of(other) == {"n0", "n1", "n2"} - where
+    assert market.cluster.job_state(second) == "PENDING"
+    assert seats() == {2: where, 1: market.nodes_of(other)}
+    market.cluster.run("scancel", first)
+    market.wait_for_job(second, "RUNNING")
+
+
+def test_a_guest_whose_node_others_took_before_it_began_runs_on_another_at_once(
+    market: SlurmMarket,
+) -> None:
+    assert market.agent is not None
+    market.agent.send_signal(signal.SIGSTOP)
+    guest = market.guest()
+    market.wait_for(guest, "starting")
+    (taken,) = {seat["node"] for seat in market.seen(guest)["attempt"]["seats"]}
+    job = market.cluster.submit(
+        "sleep 600", f"--nodelist={taken}", "--uid=nobody", "--chdir=/", "--output=/dev/null",
+        f"--gres=gpu:{GPUS}",
+    )  # fmt: skip
+    market.wait_for_job(job, "RUNNING")
+    market.agent.send_signal(signal.SIGCONT)
+    market.wait_for(guest, "running")
+    assert market.cluster.job_state(job) == "RUNNING"
+    told = market.seen(guest)
+    assert {seat["node"] for seat in told["attempt"]["seats"]}.isdisjoint({taken})
+    assert told["failures"] == 0 and told["attempts"] == 2
 
 
 def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(

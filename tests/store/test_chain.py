@@ -160,6 +160,7 @@ def test_a_journal_of_the_first_schema_gets_its_chain(tmp_path: Path) -> None:
     sql(path, "ALTER TABLE journal DROP COLUMN digest")
     sql(path, "ALTER TABLE answers DROP COLUMN digest")
     sql(path, "DROP TABLE receivers")
+    sql(path, "DROP TABLE segments")
     sql(path, "INSERT INTO answers VALUES ('ann', 'k', 'd', x'7b7d', 3, 1)")
     sql(path, "UPDATE meta SET value = '1' WHERE name = 'schema'")
     with contextlib.closing(open_sqlite(path)) as after:

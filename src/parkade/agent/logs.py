@@ -5,13 +5,17 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
+
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import (
     ControlPlane,
     ControlPlaneError,
     ReaderGone,
 )
-from parkade.ports import Engine, EngineError, LogRequest, Timer
+from parkade.agent.optional import KnowsLogTimes
+from parkade.ports import Engine, EngineError, LogPlace, LogRequest, Timer
 
 MOST_STREAMS = 16
 MOST_REMEMBERED = 1000
@@ -65,7 +69,7 @@ class LogServer:
             del self.taken[next(iter(self.taken))]
 
     async def _serve(self, request: LogRequest) -> None:
-        chunks = self.engine.logs(request)
+        chunks = self.engine.logs(request) if request.at_us is None else self._place(request)
         try:
             # Says at once that the request is taken.
             await self._send(request.request, b"", is_last=False)
@@ -76,6 +80,21 @@ class LogServer:
             await self._send(request.request, b"", is_last=True)
         except ControlPlaneError as error:
             logger.info("output of %s is not sent on: %s", request.attempt, error)
+
+    async def _place(self, request: LogRequest) -> AsyncIterator[bytes]:
+        """Where output begins that came at an instant or later, or why that is not known."""
+        assert request.at_us is not None
+        place = LogPlace(attempt=request.attempt, rank=request.rank, at_us=request.at_us)
+        if not isinstance(self.engine, KnowsLogTimes):
+            refused = "its engine keeps no times of output"
+            yield msgspec.json.encode(replace(place, refused=refused))
+            return
+        offset = await self.engine.log_offset(request)
+        if offset is None:
+            refused = f"{request.attempt} was begun by an agent that kept no times of output"
+            yield msgspec.json.encode(replace(place, refused=refused))
+            return
+        yield msgspec.json.encode(replace(place, offset=offset))
 
     async def _send_all(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         while True:

@@ -6,7 +6,14 @@ An agent asks `isinstance`, which looks at the methods' names.
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from parkade.ports import DesiredState, FolderAnswer, FolderLook, OwnerReport, WorkloadFolder
+from parkade.ports import (
+    DesiredState,
+    FolderAnswer,
+    FolderLook,
+    LogRequest,
+    OwnerReport,
+    WorkloadFolder,
+)
 
 
 @runtime_checkable
@@ -34,6 +41,16 @@ class KeepsLeases(Protocol):
 
     async def renew_leases(self) -> None:
         """The control plane was heard: no lease lapses before its span from now."""
+        ...
+
+
+@runtime_checkable
+class KnowsLogTimes(Protocol):
+    """An engine that knows when the output of its attempts came."""
+
+    async def log_offset(self, request: LogRequest) -> int | None:
+        """Where output begins that came at `request.at_us` or later, at most a few seconds early;
+        None where that is not known of this attempt. Raises InvalidSpec as `logs`."""
         ...
 
 

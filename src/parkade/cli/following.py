@@ -8,6 +8,7 @@ if by XCPU), 124 where `--timeout` is over.
 import sys
 import time
 from collections import deque
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -42,11 +43,19 @@ def logs(
     ] = False,
     tail: Annotated[int | None, typer.Option(help="Only the last lines.", min=0)] = None,
     offset: Annotated[int, typer.Option(help="Skip so many bytes.", min=0)] = 0,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only what came since: 10m, 2026-01-31T10:00 (UTC), yesterday."),
+    ] = None,
 ) -> None:
     """Print the output of a workload's present or last attempt."""
+    since_at = None if since is None else _since(since)
     with calling() as client:
         name = meant(client, workload)
         named = None if attempt is None else f"{name}.{attempt}"
+        if since_at is not None and (client.workload(name).attempts or not follow):
+            place = client.log_offset(name, since=since_at, rank=rank, attempt=named)
+            offset = max(offset, place.offset)
         if tail is not None and (client.workload(name).attempts or not follow):
             written = client.logs(name, rank=rank, offset=offset, attempt=named)
             offset += _print_tail(written, tail)
@@ -54,6 +63,16 @@ def logs(
             ended(follow_output(client, name, rank=rank, offset=offset))
         if follow or tail is None:
             _copy(client.logs(name, rank=rank, offset=offset, follow=follow, attempt=named))
+
+
+def _since(text: str) -> datetime:
+    """An instant as a person writes it."""
+    from parkade.wire.scalars import parse_since
+
+    try:
+        return parse_since(text, now=datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from None
 
 
 def wait(

@@ -8,6 +8,7 @@ import typer
 
 from parkade.cli.calling import AsJson, call, calling
 from parkade.cli.caps import CapAmount, CapGpus, Per, asked_cap, capped, short_cap
+from parkade.cli.deleting import AlsoDeleted, delete_org, delete_user, state_of
 from parkade.cli.roles import set_user
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ orgs = typer.Typer(help="Customers.", no_args_is_help=True)
 users = typer.Typer(help="People and programs of an org.", no_args_is_help=True)
 tokens = typer.Typer(help="What users and agents log in with.", no_args_is_help=True)
 users.command("set")(set_user)
+users.command("delete")(delete_user)
+orgs.command("delete")(delete_org)
 
 Amount = Annotated[str, typer.Argument(help="Like 500 or 12.50.")]
 Reason = Annotated[str, typer.Option(help="Shown to the org.")]
@@ -29,9 +32,9 @@ def create_org(org: str, as_json: AsJson = False) -> None:
 
 
 @orgs.command("list")
-def list_orgs(as_json: AsJson = False) -> None:
+def list_orgs(deleted: AlsoDeleted = False, as_json: AsJson = False) -> None:
     """The orgs you may see and what they hold."""
-    call(lambda client: client.orgs(), _orgs, as_json=as_json)
+    call(lambda client: client.orgs(deleted=deleted), _orgs, as_json=as_json)
 
 
 @orgs.command("disable")
@@ -193,9 +196,9 @@ def create_user(
 
 
 @users.command("list")
-def list_users(as_json: AsJson = False) -> None:
+def list_users(deleted: AlsoDeleted = False, as_json: AsJson = False) -> None:
     """The users you may see."""
-    call(lambda client: client.users(), _users, as_json=as_json)
+    call(lambda client: client.users(deleted=deleted), _users, as_json=as_json)
 
 
 @tokens.command("create")
@@ -297,7 +300,7 @@ def _orgs(answer: "wire.Orgs") -> None:
             short_cap(org),
             *_kept(org.kept),
             org.created,
-            "disabled" if org.disabled is not None else "",
+            state_of(org.deleted, is_disabled=org.disabled is not None),
         )
         for org in answer.orgs
     ]
@@ -351,7 +354,7 @@ def _users(answer: "wire.Users") -> None:
             user.spent,
             short_cap(user),
             user.unix_name,
-            "disabled" if user.is_disabled else "",
+            state_of(user.deleted, is_disabled=user.is_disabled),
         )
         for user in answer.users
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, call, calling, fail
+from parkade.cli.calling import AsJson, call, calling, fail, warn
 from parkade.cli.choosing import Id, Ids, Labels, chosen_members, meant, spans
 from parkade.cli.evicting import Yes, agree, confirm
 
@@ -20,6 +20,9 @@ NO_BOUND = "none"
 
 MOST_EACH = 100
 """Members that are held or released one by one."""
+
+MOST_PLANNED = 16
+"""Waiting workloads whose bids are planned first: each plan is a clearing."""
 
 
 def why(workload: Id, as_json: AsJson = False) -> None:
@@ -82,11 +85,17 @@ def bid(
 ) -> None:
     """Change a workload's limit, or that of all of a pattern, from the next clearing on.
 
-    Where it would lose its seats by that, who leaves and when is said before, and asked."""
+    Where any work would lose its seats by that, who leaves and when is said before, and asked."""
+    waiting = 0
 
     def once(client: "Client", name: str, members: str | None) -> "wire.Workload":
+        nonlocal waiting
         before = client.workload(name)
-        if before.members is not None or before.price is not None:
+        has_seats = before.members is not None or before.price is not None
+        waiting += not has_seats
+        if waiting == MOST_PLANNED + 1:
+            warn("whom the further ones would make leave is not looked at")
+        if has_seats or waiting <= MOST_PLANNED:
             planned = client.plan_bid(
                 name, limit_price=limit, members=members, instance_type=instance_type
             )
@@ -232,7 +241,7 @@ def _for_each(
 ) -> None:
     """Does it for each workload that is meant. What is refused for one is said, and it is done for
     the others; the first refusal is the exit code."""
-    from parkade.cli.calling import refuse, warn
+    from parkade.cli.calling import refuse
     from parkade.client.errors import ParkadeError
 
     with calling(as_json=as_json) as client:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from parkade.console import words
-from parkade.core.fleet.node import Health
+from parkade.core.fleet.node import OTHERS, Health
 from parkade.core.units.phrases import counted
 from parkade.wire.feed import Standing
 from parkade.wire.lot import Lot, LotHolder
@@ -23,6 +23,7 @@ from parkade.wire.workloads import Workload
 
 MOST_OF_A_KIND = 6
 FAILED = Health.FAILED.value
+TAKEN = f"cordoned by {OTHERS}: "
 NEAR = Decimal(4) / 5
 """The part of a budget that is told of."""
 
@@ -52,6 +53,7 @@ def needs(
     on-demand costs in its market: no bid above that is proposed."""
     opened = [each for each in incidents if each.outcome is None]
     found = [*_notices(lot), *_incidents(opened), *_failed(lot, {each.node for each in opened})]
+    found += _in_the_way(lot)
     found += _waiting(lot, user, on_demand)
     return found + list(_caps(capped)) + list(_budgets(workloads))
 
@@ -120,6 +122,28 @@ def _failed(lot: Lot, known: Container[str]) -> list[Need]:
         for each in failed[:MOST_OF_A_KIND]
     ]
     return found + _more(len(failed), "more nodes were failed by a person")
+
+
+def _in_the_way(lot: Lot) -> list[Need]:
+    """Jobs that an engine started by itself, while a right waits for room."""
+    rights = (it for it in lot.holders if it.capacity.startswith("reservation/"))
+    if all(words.holds(it) for it in rights):
+        return []
+    taken: dict[str, list[str]] = {}
+    for node in lot.nodes:
+        job = node.says.partition(TAKEN)[2].partition("; ")[0]
+        if job.startswith("job "):
+            taken.setdefault(job, []).append(node.node)
+    found = [
+        Need(
+            "incident",
+            f"{job} runs on {', '.join(nodes[:MOST_OF_A_KIND])}, and a reservation has no room: let"
+            f" it wait (scontrol requeue {job.split()[1]}) or end it (scancel {job.split()[1]})",
+            "/operate",
+        )
+        for job, nodes in list(taken.items())[:MOST_OF_A_KIND]
+    ]
+    return found + _more(len(taken), "more jobs run on nodes that others reserved")
 
 
 def _waiting(lot: Lot, user: str | None, on_demand: Mapping[str, Decimal]) -> list[Need]:

@@ -4,7 +4,7 @@ Nothing is kept: a reader that is slow holds its agent back, one that left makes
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from parkade.control.answers import LogsUnavailable
 from parkade.control.bell import Bell
@@ -80,8 +80,9 @@ class Relay:
         follow: bool,
         org: str | None = None,
         since_us: int | None = None,
+        at_us: int | None = None,
         is_heard: Callable[[], bool],
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """The output as it comes; LogsUnavailable where the agent does not answer in time."""
         self._count += 1
         request = LogRequest(
@@ -92,6 +93,7 @@ class Relay:
             follow=follow,
             org=org,
             since_us=since_us,
+            at_us=at_us,
         )
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(self._chunks_held)
         self._open[pool, request.request] = queue

@@ -278,6 +278,8 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             pass
         case events.OrgDisabled() | events.UserDisabled() | events.UserRoleSet():
             pass
+        case events.OrgDeleted() | events.UserDeleted():
+            pass
         case events.TokenRevoked() | events.GrantSet() | events.CapSet():
             pass
         case events.OrgCapSet() | events.OrgBoundsSet() | events.CapNoted():

@@ -5,6 +5,7 @@ world but through a command.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from parkade.control.cycle import Asked, Look
 from parkade.control.healing_figures import HealingFigures
 from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import Waiting, WaitingCommand, WaitingView, resolve
+from parkade.control.log_places import place_of
 from parkade.control.logs import Relay
 from parkade.control.market_figures import MarketFigures
 from parkade.control.outbox import desired_attempt
@@ -364,6 +366,27 @@ class Plane:
             since_us=workload.submitted_us,
             is_heard=lambda: not self._is_silent(pool),
         )
+
+    async def log_offset(
+        self, workload: Workload, attempt: str, rank: int, *, at_us: int
+    ) -> int | Refusal:
+        """Where a rank's output begins that came at an instant or later, as the agent of its pool
+        knows it; LogsUnavailable where that is silent."""
+        pool = workload.pool or ""
+        answers = self._relay.read(
+            pool,
+            attempt,
+            rank,
+            offset=0,
+            follow=False,
+            org=workload.org,
+            since_us=workload.submitted_us,
+            at_us=at_us,
+            is_heard=lambda: not self._is_silent(pool),
+        )
+        async with contextlib.aclosing(answers) as chunks:
+            chunk = await anext(chunks, b"")
+        return place_of(chunk, pool, attempt, rank, at_us)
 
     async def log_requests(self, pool: str, *, wait_s: float) -> list[LogRequest]:
         """For the pool's agent: whose output it shall send."""

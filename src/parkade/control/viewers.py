@@ -116,7 +116,11 @@ def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
             return (token,)
         case events.TokenRevoked(token=name):
             return (tokens[name],)
-        case events.UserDisabled(user=user) | events.UserRoleSet(user=user):
+        case (
+            events.UserDisabled(user=user)
+            | events.UserRoleSet(user=user)
+            | events.UserDeleted(user=user)
+        ):
             return tuple(token for token in tokens.values() if token.user == user)
         case events.OrgDisabled(org=org):
             users = world.records.users
@@ -125,7 +129,7 @@ def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
             return ()
         case events.UnixNameSet() | events.OrgCapSet() | events.CapNoted():
             return ()
-        case events.OrgBoundsSet():
+        case events.OrgBoundsSet() | events.OrgDeleted():
             return ()
         case _:
             assert_never(event)

@@ -12,6 +12,7 @@ from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExi
 from parkade.core.workloads.observed import EnginePhase as Phase
 from parkade.core.workloads.saving import SaveRequest
 from parkade.core.workloads.workload import Stop
+from parkade.ports.archiving import Archiving, Segment
 from parkade.ports.desired import DesiredAttempt, DesiredState, GivenNodes, Lease, NodeShape, Obeyed
 from parkade.ports.engine import (
     Conflict,
@@ -28,6 +29,7 @@ from parkade.ports.folders import (
     FolderLook,
     FolderReport,
     KeptOfOrg,
+    LogPlace,
     LogRequest,
     WorkloadFolder,
 )
@@ -64,6 +66,7 @@ __all__ = [
     "NO_BACKLOG",
     "NO_OTHERS",
     "AlreadyLed",
+    "Archiving",
     "Backlog",
     "Batch",
     "Capabilities",
@@ -87,6 +90,7 @@ __all__ = [
     "KeptOfOrg",
     "Leadership",
     "Lease",
+    "LogPlace",
     "LogRequest",
     "LogSensor",
     "LogStates",
@@ -104,6 +108,7 @@ __all__ = [
     "Repairs",
     "SaveRequest",
     "Seat",
+    "Segment",
     "Sensor",
     "SensorState",
     "StatedTransfer",

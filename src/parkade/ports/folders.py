@@ -6,7 +6,9 @@ import msgspec
 class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A reader wants a rank's output from a byte offset on; the pool's agent sends it chunk by
     chunk. `follow`: it goes on until the attempt has released its seats. An attempt of another org,
-    or ordered before `since_us`, is not the one that is meant; None: not looked at."""
+    or ordered before `since_us`, is not the one that is meant; None: not looked at. `at_us`: not
+    the output is asked for, but where in it stands what came at that instant or later; it is
+    answered by a `LogPlace` as the only chunk."""
 
     request: str
     attempt: str
@@ -15,6 +17,18 @@ class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
     follow: bool
     org: str | None = None
     since_us: int | None = None
+    at_us: int | None = None
+
+
+class LogPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where output begins that came at an instant or later. The first three repeat what was asked:
+    an agent of before sends output instead. `refused`: why it is not known; None: it is."""
+
+    attempt: str
+    rank: int
+    at_us: int
+    offset: int = 0
+    refused: str | None = None
 
 
 class WorkloadFolder(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from parkade.service.settings import ServiceSettings
 from parkade.service.wiring import (
     MARK,
     RESTORED,
+    file_journal,
     file_leadership,
     head_path,
     journal_path,
@@ -58,7 +59,7 @@ def take_backup(settings: ServiceSettings, to: Path) -> WholeJournal:
         if settings.database:
             _copy_database(settings, beside)
         else:
-            copy_file(journal_path(settings.data_folder), beside)
+            copy_file(file_journal(settings.data_folder), beside)
         with damage_told(), contextlib.closing(open_sqlite_read_only(beside)) as store:
             found = check_whole(store, RULES)
         _sync(beside)
@@ -75,6 +76,8 @@ def put_back(backup: Path, settings: ServiceSettings) -> Restored:
     """Makes the backup the server's journal. AlreadyLed while a server runs there; StoreError where
     the backup is not whole, and nothing is changed then. A database must hold no journal yet."""
     folder = settings.data_folder
+    if not settings.database:
+        file_journal(folder)
     leadership = whole_leadership(settings, file_leadership)
     leadership.acquire()
     try:

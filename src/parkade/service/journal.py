@@ -8,7 +8,7 @@ from parkade.control.whole import WholeJournal, check_whole
 from parkade.service import logs
 from parkade.service.damage import damage_told
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import journal_path, open_to_read
+from parkade.service.wiring import file_journal, open_to_read
 from parkade.store import open_sqlite_read_only
 
 
@@ -22,6 +22,6 @@ def check_database(settings: ServiceSettings) -> WholeJournal:
 def check_journal(place: Path) -> WholeJournal:
     """`place` is a data folder, or the journal's file itself. StoreError where it is not whole."""
     logs.configure("console")
-    path = journal_path(place) if place.is_dir() else place
+    path = file_journal(place) if place.is_dir() else place
     with damage_told(), contextlib.closing(open_sqlite_read_only(path)) as store:
         return check_whole(store, RULES)

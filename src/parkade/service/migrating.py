@@ -18,7 +18,7 @@ from parkade.ports import JournalEntry, Store, StoreError
 from parkade.service.backups import copy_file, move_aside
 from parkade.service.damage import damage_told
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import file_leadership, head_path, journal_path, whole_leadership
+from parkade.service.wiring import file_journal, file_leadership, head_path, whole_leadership
 from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only, schema_of_file
 from parkade.store.head import Head, HeadFile
 
@@ -49,7 +49,7 @@ def migrate(settings: ServiceSettings, database: str) -> Migrated:
             "the settings name a database already (PARKADE_SERVER_DATABASE); only a journal in a"
             " file is moved"
         )
-    source = journal_path(settings.data_folder)
+    source = file_journal(settings.data_folder)
     to = replace(settings, database=database)
     leadership = whole_leadership(to, file_leadership)
     leadership.acquire()
@@ -80,7 +80,7 @@ def look_ahead(place: Path) -> Upgrade:
     """Reads a copy of a journal as this program would after a start, and changes nothing; also
     while a server of an earlier version writes to it. `place`: a data folder, or a backup.
     StoreError where this program cannot go on with it."""
-    source = journal_path(place) if place.is_dir() else place
+    source = file_journal(place) if place.is_dir() else place
     if not source.is_file():
         raise StoreError(f"{source} is not there: name a server's data folder, or a backup")
     from_schema = schema_of_file(source)

@@ -55,13 +55,26 @@ def journal_path(data_folder: Path) -> Path:
     return data_folder / "parkade.sqlite3"
 
 
+def file_journal(data_folder: Path) -> Path:
+    """The same, of a folder whose journal is in that file. StoreError where it is in a database:
+    what a server wrote to the file would be a second journal, which no agent obeys."""
+    head = head_path(ServiceSettings(data_folder=data_folder, database="any"))
+    if head.exists():
+        raise StoreError(
+            f"the journal of {data_folder} is in a PostgreSQL database: name it with --database, or"
+            " PARKADE_SERVER_DATABASE. Only where that database is gone for good, and a backup in"
+            f" a file is to take its place: move {head} away first"
+        )
+    return journal_path(data_folder)
+
+
 def open_store(
     settings: ServiceSettings, *, crash_point: Callable[[str], None] | None = None
 ) -> SqlStore:
     """The journal's store, made where it is missing. StoreError where it is not what it was."""
     crash_point = crash_point or nothing
     if not settings.database:
-        return open_sqlite(journal_path(settings.data_folder), crash_point=crash_point)
+        return open_sqlite(file_journal(settings.data_folder), crash_point=crash_point)
     head = head_path(settings)
     return open_postgresql(settings.database, head=head, crash_point=crash_point)
 
@@ -69,7 +82,7 @@ def open_store(
 def open_to_read(settings: ServiceSettings) -> Store:
     """The journal's store, also while a server writes to it. Nothing is changed."""
     if not settings.database:
-        return open_sqlite_read_only(journal_path(settings.data_folder))
+        return open_sqlite_read_only(file_journal(settings.data_folder))
     return open_postgresql(settings.database, head=head_path(settings), is_read_only=True)
 
 

@@ -16,12 +16,12 @@ from parkade.ports import JournalEntry, Store
 PAGE = 1_000
 KINDS = (
     *("OrgCreated", "UserCreated", "TokenAdded"),
-    *("TokenRevoked", "UserDisabled", "OrgDisabled"),
+    *("TokenRevoked", "UserDisabled", "OrgDisabled", "UserDeleted", "OrgDeleted"),
 )
 
 
 class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
-    """Names, in the order in which they were refused: revoked tokens, disabled users and orgs."""
+    """Names, by kind: revoked tokens, users and orgs that were disabled or deleted."""
 
     tokens: tuple[str, ...]
     users: tuple[str, ...]
@@ -30,7 +30,7 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
 
 def withdrawn_after(store: Store, last: JournalEntry) -> Withdrawn | None:
     """What a journal refuses that did not at the backup's `last` entry; None: it does not go on
-    from there. Cost grows with the entries of six kinds since."""
+    from there. Cost grows with the entries of eight kinds since."""
     found = store.entries(after=last.sequence - 1, limit=1)
     if not found or found[0].digest != last.digest:
         return None
@@ -51,6 +51,10 @@ def withdrawn_after(store: Store, last: JournalEntry) -> Withdrawn | None:
                     refused["user", name] = is_disabled
                 case events.OrgDisabled(org=name, is_disabled=is_disabled):
                     refused["org", name] = is_disabled
+                case events.UserDeleted(user=name):
+                    refused["user", name] = True
+                case events.OrgDeleted(org=name):
+                    refused["org", name] = True
                 case _:
                     raise AssertionError(f"{kind} is none of those that are asked for")
     left = [one for one, is_refused in refused.items() if is_refused and one not in made]

@@ -10,6 +10,8 @@ from parkade.store.driver_error import line_of
 from parkade.store.tables import OF_ONE_PLACE, metadata
 
 _ROWS = 1_000
+# Held at once; a segment is as large as a thousand rows of the journal.
+_ROWS_OF = {"segments": 8, "snapshots": 1}
 
 
 def copy_tables(source: sa.Engine, target: sa.Engine) -> None:
@@ -36,8 +38,9 @@ def _copy(table: sa.Table, reading: sa.Connection, writing: sa.Connection) -> No
             " is overwritten"
         )
     order = list(table.primary_key.columns)
-    found = reading.execution_options(yield_per=_ROWS).execute(sa.select(table).order_by(*order))
-    for rows in found.mappings().partitions(_ROWS):
+    most = _ROWS_OF.get(table.name, _ROWS)
+    found = reading.execution_options(yield_per=most).execute(sa.select(table).order_by(*order))
+    for rows in found.mappings().partitions(most):
         writing.execute(table.insert(), [dict(row) for row in rows])
 
 

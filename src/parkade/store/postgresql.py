@@ -17,6 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from parkade.ports import StoreError
 from parkade.store.driver_error import line_of
 from parkade.store.head import HeadFile
+from parkade.store.segments import ENTRIES
 from parkade.store.sql import SqlStore, no_crash_point
 
 SESSIONS = "parkade process "
@@ -46,6 +47,7 @@ def open_postgresql(
     head: Path,
     crash_point: Callable[[str], None] = no_crash_point,
     is_read_only: bool = False,
+    segment_entries: int = ENTRIES,
 ) -> SqlStore:
     """The store in this database, like `postgresql://parkade@db.example/parkade`, whose tables are
     made where they are missing. `head` is the path of its head file. StoreError where it cannot be
@@ -53,7 +55,11 @@ def open_postgresql(
     engine = postgresql_engine(address)
     try:
         return SqlStore(
-            engine, head=HeadFile(head), crash_point=crash_point, is_read_only=is_read_only
+            engine,
+            head=HeadFile(head),
+            crash_point=crash_point,
+            is_read_only=is_read_only,
+            segment_entries=segment_entries,
         )
     except sa.exc.DatabaseError as error:
         engine.dispose()

@@ -19,30 +19,25 @@ from parkade.ports import (
     Fenced,
     JournalEntry,
     Moved,
+    Segment,
     StatedTransfer,
     StoredAnswer,
     StoredSnapshot,
     StoreError,
 )
-from parkade.store import receivers, statements, terms
+from parkade.store import receivers, segments, statements, terms
 from parkade.store.copying import copy_tables
 from parkade.store.driver_error import line_of
 from parkade.store.head import Head, HeadFile, refuse_broken
 from parkade.store.migrations import migrate, require_newest
-from parkade.store.rows import (
-    answer_of,
-    entry_of,
-    row_of,
-    row_of_answer,
-    row_of_transfer,
-    stated_of,
-)
+from parkade.store.rows import answer_of, row_of, row_of_answer, row_of_transfer, stated_of
 from parkade.store.tables import OWNER, answers, journal, meta, snapshots, transfers
 
 _log = structlog.get_logger(__name__)
 
 # Marks a transaction that writes; `sqlite.py` begins such a one with the lock already taken.
 WRITES = {"parkade_writes": True}
+_ONE_MOMENT = {"isolation_level": "REPEATABLE READ"}
 _PAGE = 2_000
 
 
@@ -63,8 +58,12 @@ class SqlStore:
         head: HeadFile,
         crash_point: Callable[[str], None],
         is_read_only: bool = False,
+        segment_entries: int = segments.ENTRIES,
     ) -> None:
-        self._readers = engine
+        # What is read in several statements is of one moment; in SQLite it always is.
+        one_moment = {} if engine.dialect.name == "sqlite" else _ONE_MOMENT
+        self._readers = engine.execution_options(**one_moment)
+        self._folded = segments.Folded(entries=segment_entries)
         self._writer = engine.execution_options(**WRITES)
         self._head = head
         self._term: int | None = None
@@ -133,7 +132,7 @@ class SqlStore:
 
     def _add(self, connection: sa.Connection, batch: Batch) -> None:
         self._require_term(connection)
-        last = connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar() or 0
+        last = segments.last_sequence(connection)
         if last != batch.after:
             raise _fenced(batch.after, last)
         if batch.entries:
@@ -202,32 +201,49 @@ class SqlStore:
     def last_sequence(self) -> int:
         """The journal's end, 0 when it is empty."""
         with self._reading() as connection:
-            return connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar() or 0
+            return segments.last_sequence(connection)
 
     def entries(self, *, after: int, limit: int) -> Sequence[JournalEntry]:
         """The entries that follow `after`, in order, at most `limit`."""
-        query = (
-            sa.select(journal)
-            .where(journal.c.sequence > after)
-            .order_by(journal.c.sequence)
-            .limit(limit)
-        )
         with self._reading() as connection:
-            return [entry_of(row) for row in connection.execute(query).mappings()]
+            return self._folded.page(connection, after=after, limit=limit)
 
     def entries_of(self, kind: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
         """Those of one type that follow `after`, in order, at most `limit`.
 
-        Costs a pass over the entries from `after` to the last that is found.
+        Costs a pass over the entries from `after` to the last that is found, but for segments
+        without the type.
         """
-        query = (
-            sa.select(journal)
-            .where(journal.c.sequence > after, journal.c.type == kind)
-            .order_by(journal.c.sequence)
-            .limit(limit)
-        )
         with self._reading() as connection:
-            return [entry_of(row) for row in connection.execute(query).mappings()]
+            return self._folded.page(connection, after=after, limit=limit, kind=kind)
+
+    def foldable(self, *, before_us: int) -> Iterator[Segment]:
+        """The segments that `fold` would make, packed and thrown away."""
+        after = None
+        while made := self._packed(after, before_us):
+            yield made.segment
+            after = made.segment.last
+
+    def fold(self, *, before_us: int) -> Segment | None:
+        """Folds the oldest rows into the next segment; None where too few are old enough. A commit
+        waits for no more than what adds one row and removes those of its entries."""
+        made = self._packed(None, before_us)
+        if made is None:
+            return None
+        self._crash_point("before_fold")
+        with self._writing() as connection:
+            self._require_term(connection)
+            segments.add(connection, made.row)
+            self._crash_point("inside_fold")
+            segments.remove_rows(connection, made.row)
+            self._crash_point("end_of_fold")
+        self._crash_point("after_fold")
+        return made.segment
+
+    def _packed(self, after: int | None, before_us: int) -> segments.Made | None:
+        with self._reading() as connection:
+            after = segments.folded_until(connection) if after is None else after
+            return self._folded.packed(connection, after=after, before_us=before_us)
 
     def answer(self, principal: str, key: str) -> StoredAnswer | None:
         """What was answered under this key; DamagedAnswer where it is not what was written."""
@@ -309,10 +325,13 @@ class SqlStore:
             return [stated_of(row) for row in connection.execute(query).mappings()]
 
     def stray_transfer(self) -> int | None:
-        """The first sequence of a transfer that belongs to no entry. One look-up a transfer."""
+        """The first sequence of a transfer that belongs to no entry. One look-up a transfer whose
+        entry is in no segment."""
         entry = sa.select(journal.c.sequence).where(journal.c.sequence == transfers.c.sequence)
-        query = sa.select(sa.func.min(transfers.c.sequence)).where(~entry.exists())
+        first = sa.select(sa.func.min(transfers.c.sequence))
         with self._reading() as connection:
+            is_row = transfers.c.sequence > segments.folded_until(connection)
+            query = first.where(sa.or_(transfers.c.sequence < 1, is_row & ~entry.exists()))
             return connection.execute(query).scalar()
 
     def account_sums(self, *, until: int | None = None) -> Mapping[str, int]:

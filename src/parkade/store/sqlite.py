@@ -17,6 +17,7 @@ from parkade.ports import StoreError
 from parkade.store.driver_error import line_of
 from parkade.store.head import HeadFile
 from parkade.store.migrations import schema_version
+from parkade.store.segments import ENTRIES
 from parkade.store.sql import SqlStore, no_crash_point
 
 _BUSY_TIMEOUT_MS = 5_000
@@ -28,14 +29,25 @@ _PRAGMAS = (
 )
 
 
-def open_sqlite(path: Path, *, crash_point: Callable[[str], None] = no_crash_point) -> SqlStore:
+def open_sqlite(
+    path: Path,
+    *,
+    crash_point: Callable[[str], None] = no_crash_point,
+    segment_entries: int = ENTRIES,
+) -> SqlStore:
     """The store in this file, made if it is missing; only its owner can read it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
     sa.event.listen(engine, "connect", _on_connect)
     sa.event.listen(engine, "begin", _on_begin)
-    return _opened(engine, path, crash_point=crash_point, is_read_only=False)
+    return _opened(
+        engine,
+        path,
+        crash_point=crash_point,
+        is_read_only=False,
+        segment_entries=segment_entries,
+    )
 
 
 def open_sqlite_read_only(path: Path) -> SqlStore:
@@ -76,11 +88,22 @@ def schema_of_file(path: Path) -> int:
 
 
 def _opened(
-    engine: sa.Engine, path: Path, *, crash_point: Callable[[str], None], is_read_only: bool
+    engine: sa.Engine,
+    path: Path,
+    *,
+    crash_point: Callable[[str], None],
+    is_read_only: bool,
+    segment_entries: int = ENTRIES,
 ) -> SqlStore:
     head = HeadFile(path.with_name(f"{path.name}.head"))
     try:
-        return SqlStore(engine, head=head, crash_point=crash_point, is_read_only=is_read_only)
+        return SqlStore(
+            engine,
+            head=head,
+            crash_point=crash_point,
+            is_read_only=is_read_only,
+            segment_entries=segment_entries,
+        )
     except sa.exc.DatabaseError as error:
         engine.dispose()
         raise StoreError(

@@ -1,6 +1,7 @@
 """The tables as they stand after every migration; what they hold is what the journal says.
 
-The journal alone is the truth. `transfers` repeats the money of its events so that a statement is
+The journal alone is the truth: its newest entries are rows of `journal`, those before them lie in
+`segments` (`segments.py`). `transfers` repeats the money of its events so that a statement is
 one query, `answers` the answer given under an idempotency key; both are written in the transaction
 of their events.
 """
@@ -38,6 +39,22 @@ journal = sa.Table(
     sa.Column("digest", sa.String, nullable=False, server_default=""),
 )
 
+# Runs of entries, compressed. They follow one another from entry 1 without a gap.
+segments = sa.Table(
+    "segments",
+    metadata,
+    sa.Column("last", Sequence, primary_key=True, autoincrement=False),
+    sa.Column("first", sa.BigInteger, nullable=False),
+    sa.Column("first_at_us", sa.BigInteger, nullable=False),
+    sa.Column("last_at_us", sa.BigInteger, nullable=False),
+    sa.Column("digest_before", sa.String, nullable=False),
+    sa.Column("digest_after", sa.String, nullable=False),
+    sa.Column("kinds", sa.String, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
 snapshots = sa.Table(
     "snapshots",
     metadata,
@@ -63,7 +80,7 @@ answers = sa.Table(
 transfers = sa.Table(
     "transfers",
     metadata,
-    sa.Column("sequence", sa.BigInteger, sa.ForeignKey("journal.sequence"), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("at_us", sa.BigInteger, nullable=False),
     sa.Column("kind", sa.String, nullable=False),

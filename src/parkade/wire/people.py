@@ -190,7 +190,7 @@ class Org(Capped):
     no agent has told that yet. `disabled`: since when its tokens are refused; null: never.
     `is_cap_of_operator`: an operator set its cap, and only an operator changes it. `house`: of the
     operators' org alone, what the account `operator` holds: fees, rates, what unreserved capacity
-    earned."""
+    earned. `deleted`: since when it is gone for good; null: it is not."""
 
     org: str
     created: Instant
@@ -198,6 +198,7 @@ class Org(Capped):
     house: Amount | None = None
     grant: Grant | None = None
     disabled: Instant | None = None
+    deleted: Instant | None = None
     kept: KeptFolders | None = None
     is_cap_of_operator: bool = False
     bounds: OrgBounds | None = None
@@ -210,13 +211,15 @@ class Orgs(Answer):
 
 
 class User(Capped):
-    """A person or a program with tokens; `is_disabled`: they are refused."""
+    """A person or a program with tokens; `is_disabled`: they are refused. `deleted`: since when it
+    is gone for good; null: it is not."""
 
     user: str
     org: str
     role: Role
     unix_name: str | None
     is_disabled: bool = False
+    deleted: Instant | None = None
 
 
 class Users(Answer):

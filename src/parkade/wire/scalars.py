@@ -124,6 +124,16 @@ def parse_when(text: str, *, now: datetime) -> datetime:
         raise ValueError(f"{error}; or now, today, yesterday, 2026-01-31, -7d, +2h") from None
 
 
+def parse_since(text: str, *, now: datetime) -> datetime:
+    """As `parse_when`; a span without a sign is so long ago, and the time of a day may lack its
+    zone, which is UTC: `10m`, `2026-01-31T10:00`."""
+    if re.fullmatch(f"({SPAN.pattern}){{1,5}}", text):
+        text = f"-{text}"
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2})?", text):
+        text += "Z"
+    return parse_when(text, now=now)
+
+
 def _when(value: object) -> str:
     """What is said from now is left to the server's clock."""
     text = value if isinstance(value, str) else ""

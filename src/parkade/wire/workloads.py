@@ -274,3 +274,11 @@ class Plan(Answer):
 
     rendered: str | None
     cost: Cost
+
+
+class LogOffset(Answer):
+    """Where in the output of a rank of an attempt begins what came at an instant or later."""
+
+    attempt: str
+    rank: int
+    offset: int

@@ -19,6 +19,7 @@ from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.kernel.check import check
 from parkade.core.kernel.evolve import evolve
+from parkade.core.ledger.accounts import org_account
 from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state import commands, events
 from parkade.core.state.codec import decode_event, encode_event
@@ -505,6 +506,49 @@ def a_queue_beside_ours() -> Parkade:
     return parkade
 
 
+def a_job_that_the_engine_started() -> Parkade:
+    """An owner's job runs on a free node and beside a guest, which leaves; then it is over."""
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0, engine="slurm")
+    parkade.do(commands.SetFence(by=None, pool="pool", is_on=True))
+    parkade.do(commands.ReportFence(by=None, pool="pool", stands=True))
+    parkade.reserve("acme", 2)
+    parkade.lend("acme", 5)
+    parkade.bid("lab", 9, nodes=2)
+    parkade.run(300)
+    free = next(node for node, held in parkade.world.held_on.items() if not held)
+    busy = next(node for node, held in parkade.world.held_on.items() if held)
+    job = OwnerJob(job="42", reservation="acme", nodes=2, least=2, runs_on=(free, busy))
+    for _ in range(2):
+        parkade.do(commands.ReportOwnerJobs(by=None, pool="pool", jobs=(job,)))
+        parkade.run(300)
+    parkade.do(commands.ReportOwnerJobs(by=None, pool="pool", jobs=()))
+    parkade.run(300)
+    return parkade
+
+
+def work_of_a_user_who_is_not_let_in() -> Parkade:
+    """The engine takes no job of a user, twice; then it does."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, engine="slurm")
+    name = parkade.bid("lab", 9)
+    parkade.clear()
+    for _ in range(2):
+        attempt = parkade.attempt(name)
+        seen = builders.observed(
+            attempt.attempt,
+            generation=attempt.generation,
+            phase=EnginePhase.RELEASED,
+            started_us=None,
+            released_us=parkade.now_us,
+            exits=(),
+            launch_error="sbatch: Invalid account",
+            is_unadmitted=True,
+        )
+        parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(seen,)))
+        parkade.run(120, obey=False)
+    parkade.run(300)
+    return parkade
+
+
 def a_user_who_leaves() -> Parkade:
     """A user who is disabled, and enabled again; a token that only looks and expires."""
     parkade = Parkade()
@@ -526,6 +570,26 @@ def a_user_of_another_role() -> Parkade:
     parkade.do(builders.create_user("eve", "lab", role=Role.MEMBER, unix_name=None))
     for role in (Role.OWNER, Role.OPERATOR, Role.MEMBER):
         parkade.do(commands.SetUserRole(by=None, user="eve", role=role))
+    return parkade
+
+
+def a_user_and_an_org_that_are_deleted() -> Parkade:
+    """A user with a token and a workload that ended is deleted, and its org after it."""
+    parkade = Parkade()
+    parkade.org("lab")
+    parkade.do(builders.create_user("eve", "lab", role=Role.OWNER, unix_name=None))
+    parkade.do(commands.AddToken(by=None, token="eve-1", user="eve", digest="d" * 64))
+    spec = parkade.spec(limit=9)
+    parkade.do(commands.Submit(by="eve", org="lab", market=None, spec=spec, is_held=False))
+    parkade.run(180)
+    parkade.do(commands.SetOrgDisabled(by=None, org="lab", is_disabled=True))
+    parkade.run(600)
+    parkade.do(commands.DeleteUser(by=None, user="eve"))
+    left = parkade.world.ledger.balance(org_account("lab"))
+    parkade.do(
+        commands.Adjust(by=None, org="lab", micros=left, is_refund=False, reason="it leaves")
+    )
+    parkade.do(commands.DeleteOrg(by=None, org="lab"))
     return parkade
 
 
@@ -865,6 +929,25 @@ def test_a_kept_journal_has_seats_that_no_bid_took_for_a_while() -> None:
     assert "protected" in waits
 
 
+def test_a_kept_journal_has_a_claim_where_its_job_was_started() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-started.json").read_bytes(), type=Kept)
+    known = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    (claim,) = [it.claim for it in known if isinstance(it, events.Claimed)]
+    seated = [it for it in known if isinstance(it, events.ClaimSeated)]
+    assert len(claim.runs_on) == 2 and all(it.runs_there for it in seated)
+    assert [it.nodes for it in seated] == [(node,) for node in claim.runs_on]
+
+
+def test_a_kept_journal_has_work_of_a_user_who_was_let_in_late() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-unadmitted.json").read_bytes(), type=Kept)
+    known = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    ended = [it for it in known if isinstance(it, events.Ended)]
+    assert [(it.why, it.is_unadmitted, it.failures) for it in ended] == 2 * [
+        ("not_admitted", True, 0)
+    ]
+    assert [it.attempt for it in known if isinstance(it, events.Started)] == ["w1.3"]
+
+
 def test_a_kept_journal_has_caps_that_were_told_of_and_reached() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-caps.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
@@ -933,9 +1016,12 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-scripts": an_evening_of_scripts,
         f"journal-v{EVENT_VERSION}-chains": a_chain_of_work,
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
+        f"journal-v{EVENT_VERSION}-started": a_job_that_the_engine_started,
+        f"journal-v{EVENT_VERSION}-unadmitted": work_of_a_user_who_is_not_let_in,
         f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
         f"journal-v{EVENT_VERSION}-roles": a_user_of_another_role,
+        f"journal-v{EVENT_VERSION}-deleted": a_user_and_an_org_that_are_deleted,
         f"journal-v{EVENT_VERSION}-tokens": tokens_of_tokens,
         f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,

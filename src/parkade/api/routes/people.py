@@ -38,14 +38,16 @@ async def create_org(body: wire.CreateOrg, context: Authenticated) -> wire.Org:
 
 
 @router.get("/orgs")
-async def list_orgs(context: Authenticated) -> wire.Orgs:
-    """The caller's own, or all for an operator."""
+async def list_orgs(context: Authenticated, deleted: bool = False) -> wire.Orgs:
+    """The caller's own, or all for an operator; with `deleted` those that are gone too."""
 
     def view(world: World, now_us: int) -> wire.Orgs:
-        seen = [org for org in world.records.orgs.values() if context.viewer.may_see(org.org)]
+        shown = (it for it in world.records.orgs.values() if deleted or it.deleted_us is None)
+        seen = [org for org in shown if context.viewer.may_see(org.org)]
         kept_of = context.plane.kept_of
-        shown = (views.org(world, org, kept_of(org.org), now_us) for org in seen)
-        return wire.Orgs(orgs=tuple(shown))
+        return wire.Orgs(
+            orgs=tuple(views.org(world, org, kept_of(org.org), now_us) for org in seen)
+        )
 
     return await context.read(view)
 
@@ -131,6 +133,14 @@ async def set_org_disabled(org: str, body: wire.SetOrgDisabled, context: Authent
     and its claims are given back. What it has reserved and what its account holds stays. Operators
     only."""
     command = commands.SetOrgDisabled(by=context.viewer.user, org=org, is_disabled=body.is_disabled)
+    return await context.execute(command, _org(context, org))
+
+
+@router.post("/orgs/{org}/delete")
+async def delete_org(org: str, context: Authenticated) -> wire.Org:
+    """An org that is disabled and holds nothing goes for good; its statements and its name stay.
+    Operators only."""
+    command = commands.DeleteOrg(by=context.viewer.user, org=org)
     return await context.execute(command, _org(context, org))
 
 
@@ -228,12 +238,28 @@ async def set_user_role(user: str, body: wire.SetUserRole, context: Authenticate
     return await context.change(command, show, look=look)
 
 
+@router.post("/users/{user}/delete")
+async def delete_user(user: str, context: Authenticated) -> wire.User:
+    """A user that is disabled and runs nothing goes for good, with its tokens; its history and its
+    name stay. Operators, and owners within their org; no user itself."""
+
+    def look(world: World, _: int) -> User | Refusal:
+        return context.visible(context.meant(world.records.users, user), f"user {user}")
+
+    def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
+        return views.user(world, world.records.users[before.user], now_us)
+
+    command = commands.DeleteUser(by=context.viewer.user, user=user)
+    return await context.change(command, show, look=look)
+
+
 @router.get("/users")
-async def list_users(context: Authenticated) -> wire.Users:
-    """Those of the caller's org, or all for an operator."""
+async def list_users(context: Authenticated, deleted: bool = False) -> wire.Users:
+    """Those of the caller's org, or all for an operator; with `deleted` those that are gone too."""
 
     def view(world: World, now_us: int) -> wire.Users:
-        seen = [user for user in world.records.users.values() if context.viewer.may_see(user.org)]
+        shown = (it for it in world.records.users.values() if deleted or it.deleted_us is None)
+        seen = [user for user in shown if context.viewer.may_see(user.org)]
         return views.users(world, seen, now_us)
 
     return await context.read(view)
@@ -281,14 +307,16 @@ async def add_token(
 
 @router.get("/tokens")
 async def list_tokens(context: Authenticated) -> wire.Tokens:
-    """The caller's own; those of its org for an owner, all for an operator."""
+    """The caller's own; those of its org for an owner, all for an operator. None of deleted
+    users."""
 
     def view(world: World, _: int) -> wire.Tokens:
         return wire.Tokens(
             tokens=tuple(
                 _shown(context, world, token)
                 for token in world.records.tokens.values()
-                if _may_see(context, world, token)
+                if world.records.users[token.user].deleted_us is None
+                and _may_see(context, world, token)
             )
         )
 

@@ -30,14 +30,15 @@ MILLISECOND_US = 1_000
 
 
 def accounts_of(world: World) -> tuple[str, ...]:
-    """Every account that exists, or holds something: the world outside, the house, each org's, each
-    market's, each reservation's. Grows with the accounts that there ever were."""
+    """Every account that exists, or holds something: the world outside, the house, each org's that
+    is not deleted, each market's, each reservation's. Grows with what accounts there ever were."""
     balances = world.ledger.balances
+    orgs = (it.org for it in world.records.orgs.values() if it.deleted_us is None)
     found = dict.fromkeys(
         (
             EXTERNAL,
             OPERATOR,
-            *map(org_account, sorted(world.records.orgs)),
+            *map(org_account, sorted(orgs)),
             *map(clearing_account, sorted(world.records.markets)),
             *map(prepaid_account, sorted(world.records.reservations)),
         )

@@ -1,13 +1,10 @@
 """Workloads: submit, plan, look, change, and read what they print."""
 
-import asyncio
-import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Annotated
 
 from fastapi import Query
-from fastapi.responses import StreamingResponse
 
 from parkade.api import context as contexts
 from parkade.api import strict
@@ -15,14 +12,12 @@ from parkade.api.context import Authenticated, RequestContext
 from parkade.api.etags import etag
 from parkade.api.problems import problem
 from parkade.api.selection import Labels, Phases, selection
-from parkade.api.streams import PlacedStream
-from parkade.api.translate import instant, members_of, micros, micros_or_none, span_us, spec_of
+from parkade.api.translate import members_of, micros, micros_or_none, span_us, spec_of
 from parkade.api.views import explanations, plans
 from parkade.api.views import workloads as views
 from parkade.control.answers import Decided, Planned
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
-from parkade.core.running.expiry import folder_due_us
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units import indexes
@@ -35,7 +30,6 @@ from parkade.wire import workloads as wire
 from parkade.wire.scalars import Instant
 
 router = strict.router("workloads")
-PATIENCE_S = 1.0
 
 
 def _command(body: wire.Submit, context: RequestContext) -> commands.Submit:
@@ -167,7 +161,7 @@ async def get_workload(workload: str, context: Authenticated) -> wire.Workload:
     """One workload."""
 
     def view(world: World, now_us: int) -> tuple[views.Known, str] | Refusal:
-        found = _look(context, workload)(world, now_us)
+        found = looking_for(context, workload)(world, now_us)
         if isinstance(found, Refusal):
             return found
         return views.known(world, found, now_us), etag(world, found)
@@ -183,7 +177,7 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
     health = context.plane.health()
 
     def view(world: World, now_us: int) -> tuple[views.Known, str | None, str | None] | Refusal:
-        found = _look(context, workload)(world, now_us)
+        found = looking_for(context, workload)(world, now_us)
         if isinstance(found, Refusal):
             return found
         still = explanations.standstill(world, found.market, health, found)
@@ -299,10 +293,12 @@ async def _change(
     def show(world: World, now_us: int, _: Decided, before: Workload) -> views.Known:
         return _known(world, before, now_us)
 
-    return views.workload(await context.change(command, show, look=_look(context, name)))
+    return views.workload(await context.change(command, show, look=looking_for(context, name)))
 
 
-def _look(context: RequestContext, name: str) -> Callable[[World, int], Workload | Refusal]:
+def looking_for(context: RequestContext, name: str) -> Callable[[World, int], Workload | Refusal]:
+    """The look that finds a workload of that name which the caller may see."""
+
     def look(world: World, _now_us: int) -> Workload | Refusal:
         found = world.records.workloads.get(name)
         array = world.records.workloads.get(name.partition("_")[0])
@@ -322,86 +318,3 @@ def _look(context: RequestContext, name: str) -> Callable[[World, int], Workload
 def _known(world: World, before: Workload, now_us: int) -> views.Known:
     """As it stands now, or as it was known where the world has forgotten it."""
     return views.known(world, world.records.workloads.get(before.workload, before), now_us)
-
-
-@router.get("/workloads/{workload}/logs", response_class=StreamingResponse)
-async def logs(
-    workload: str,
-    context: Authenticated,
-    rank: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    offset: Annotated[int, Query(ge=0, le=2**62)] = 0,
-    follow: bool = False,
-    attempt: str | None = None,
-) -> StreamingResponse:
-    """The output of a rank from a byte offset on, of the present or last attempt."""
-
-    def view(world: World, now_us: int) -> Workload | Refusal:
-        found = _look(context, workload)(world, now_us)
-        until_us = None if isinstance(found, Refusal) else folder_due_us(world, found)
-        if until_us is None or until_us > now_us:
-            return found
-        kept = f"{instant(until_us):%Y-%m-%d %H:%M} UTC"
-        return Refusal(
-            reason=Reason.NOT_FOUND, detail=f"the output of {workload} was kept until {kept}"
-        )
-
-    found = await context.see(view)
-    most = max(found.spec.nodes, found.spec.most_nodes)
-    if rank >= most:
-        raise problem("invalid", f"rank: {workload} has ranks 0 to {most - 1}")
-    name = _attempt(found, attempt)
-    place = context.place()
-    chunks = context.plane.logs(found, name, rank, offset=offset, follow=follow)
-    # Waited for a moment, so that what cannot be had is a problem and not half an answer.
-    first = asyncio.ensure_future(anext(chunks, None))
-    first.add_done_callback(_is_told_where_it_is_read)
-    try:
-        await asyncio.wait([first], timeout=PATIENCE_S if follow else None)
-        if first.done():
-            first.result()
-    except BaseException:
-        first.cancel()
-        place.close()
-        raise
-    return PlacedStream(
-        place, _chained(context, first, chunks), media_type="application/octet-stream"
-    )
-
-
-def _is_told_where_it_is_read(first: asyncio.Future[bytes | None]) -> None:
-    """A reader that left does not ask what came; the event loop's log need not tell it either."""
-    if not first.cancelled():
-        first.exception()
-
-
-def _attempt(found: Workload, named: str | None) -> str:
-    """The attempt of that name, the present or last one where none is named; a problem where there
-    was never such an attempt."""
-    workload, last = found.workload, found.generation
-    if found.array is not None:
-        says = f"{workload} is an array; name a member, like {workload}_{_least(found)}"
-        raise problem("unsupported", says)
-    if last == 0:
-        raise problem("not_found", f"{workload} has no attempt yet, so nothing was printed")
-    if named is None:
-        return found.attempt.attempt if found.attempt else f"{workload}.{last}"
-    number = named.removeprefix(f"{workload}.")
-    if not re.fullmatch("[1-9][0-9]{0,8}", number) or named == number or int(number) > last:
-        known = f"{workload}.1" if last == 1 else f"{workload}.1 to {workload}.{last}"
-        raise problem("not_found", f"there is no attempt {named[:80]!r} of {workload}, but {known}")
-    return named
-
-
-def _least(array: Workload) -> int:
-    assert array.spec.array is not None
-    return array.spec.array.members[0][0]
-
-
-async def _chained(
-    context: RequestContext, first: asyncio.Future[bytes | None], rest: AsyncIterator[bytes]
-) -> AsyncIterator[bytes]:
-    """Ends where the token is good no longer, with nothing more that was printed."""
-    chunk = await first
-    while chunk is not None and context.is_current():
-        yield chunk
-        chunk = await anext(rest, None)

@@ -182,6 +182,7 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             | events.UnixNameSet(user=name)
             | events.UserDisabled(user=name)
             | events.UserRoleSet(user=name)
+            | events.UserDeleted(user=name)
         ):
             yield "user", name
         case events.TokenRevoked(token=name):
@@ -202,7 +203,7 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             pass
         case events.Submitted() | events.Resubmitted() | events.Forgotten():
             pass
-        case events.OrgCreated() | events.OrgDisabled():
+        case events.OrgCreated() | events.OrgDisabled() | events.OrgDeleted():
             pass
         case events.UserCreated() | events.GrantSet():
             pass
@@ -245,6 +246,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
         case (
             events.GrantSet(org=concerned)
             | events.OrgDisabled(org=concerned)
+            | events.OrgDeleted(org=concerned)
             | events.OrgCapSet(org=concerned)
             | events.OrgBoundsSet(org=concerned)
             | events.CapNoted(org=concerned)
@@ -267,6 +269,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.UnixNameSet()
             | events.UserDisabled()
             | events.UserRoleSet()
+            | events.UserDeleted()
             | events.ReservationChanged()
             | events.LendingSet()
             | events.ClaimSeated()

@@ -263,6 +263,10 @@ def _account(event: events.AccountEvent) -> Shown:
         case events.UserDisabled(user=name, is_disabled=is_disabled):
             says = f"user {name} {'disabled' if is_disabled else 'enabled'}"
             return says, {"user": name, "is_disabled": is_disabled}
+        case events.UserDeleted(user=name):
+            return f"user {name} deleted", {"user": name}
+        case events.OrgDeleted(org=org_name):
+            return f"org {org_name} deleted", {}
         case events.UserRoleSet(user=name, role=role):
             return f"user {name} is {role.value} from now on", {"user": name, "role": role.value}
         case events.UnixNameSet(user=name, unix_name=unix_name):
@@ -311,7 +315,12 @@ def _reserved(event: events.LeasingEvent) -> Shown:
             return f"{name}: lends nothing any more", {}
         case events.Claimed(claim=claim):
             says = f"{claim.claim}: claims {claim.nodes} of {claim.reservation}'s nodes"
+            if claim.runs_on:
+                says += f": its job runs on {', '.join(claim.runs_on)}"
             return says, {"nodes": claim.nodes}
+        case events.ClaimSeated(claim=name, nodes=tuple(nodes), runs_there=True):
+            says = f"{name}: {', '.join(nodes)}, where its job runs: the owner's"
+            return says, {"nodes": list(nodes)}
         case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
             are = "is" if len(nodes) == 1 else "are"
             return f"{name}: {', '.join(nodes)} {are} free and the owner's", {"nodes": list(nodes)}

@@ -191,6 +191,9 @@ def _says(workload: Workload, terms: MarketTerms | None) -> str:
     sentence = SENTENCES.get(key, key)
     if workload.waits_for:
         sentence += f": {some_of([str(it) for it in workload.waits_for], most=5)}"
+    if key == Why.NOT_ADMITTED and workload.not_before_us:
+        sentence += f", next after {instant(workload.not_before_us):%H:%M:%S} UTC"
+        sentence += f"; it said: {workload.exit_summary}" if workload.exit_summary else ""
     if key == Why.BACK_OFF:
         sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
         sentence += f"; the last time: {workload.exit_summary}" if workload.exit_summary else ""

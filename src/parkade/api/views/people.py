@@ -41,6 +41,7 @@ def org(world: World, org: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org
         house=amount(world.ledger.balance(OPERATOR)) if org.org == OPERATOR else None,
         grant=grant,
         disabled=instant_or_none(org.disabled_us),
+        deleted=instant_or_none(org.deleted_us),
         kept=kept
         and wire.KeptFolders(folders=kept.folders, bytes=kept.bytes, is_counted=kept.is_counted),
         is_cap_of_operator=org.cap is not None and org.cap.by_operator,
@@ -101,6 +102,7 @@ def _user(world: World, user: User, owed_micros: int, now_us: int) -> wire.User:
         role=user.role.value,
         unix_name=user.unix_name,
         is_disabled=user.is_disabled,
+        deleted=instant_or_none(user.deleted_us),
         **spent,
         **_capped(world, user.cap, user.org, user.user),
     )

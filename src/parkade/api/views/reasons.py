@@ -13,6 +13,8 @@ SENTENCES: dict[str, str] = {
     Why.DEPENDENCY: "others have to start or end first",
     Why.DEPENDENCY_FAILED: "what it waited for can no longer come about",
     Why.BACK_OFF: "it left its seats early several times and waits before it is tried again",
+    Why.NOT_ADMITTED: "the engine there takes no job of its user until an administrator lets it in;"
+    " it is tried again now and then, and costs nothing meanwhile",
     Why.NO_ROOM: "no fabric has room for its whole shape",
     Why.OUTBID: "others bid more for the room that there is",
     Why.BELOW_FLOOR: "its limit is below what the capacity goes for at least",

@@ -12,9 +12,9 @@ def create_org(org: str) -> Call[people.Org]:
     return post("/orgs", people.Org, checked(people.CreateOrg, org=org))
 
 
-def orgs() -> Call[people.Orgs]:
-    """The orgs the caller may see."""
-    return get("/orgs", people.Orgs)
+def orgs(*, deleted: bool = False) -> Call[people.Orgs]:
+    """The orgs the caller may see; with `deleted` those that are gone too."""
+    return get("/orgs", people.Orgs, deleted=deleted or None)
 
 
 def deposit(org: str, amount: Decimal | str) -> Call[people.Org]:
@@ -83,14 +83,24 @@ def enable_org(org: str) -> Call[people.Org]:
     return post(f"/orgs/{path_id(org)}/disabled", people.Org, body)
 
 
+def delete_org(org: str) -> Call[people.Org]:
+    """An org that is disabled and holds nothing goes for good; its statements stay."""
+    return post(f"/orgs/{path_id(org)}/delete", people.Org)
+
+
 def create_user(request: people.CreateUser) -> Call[people.User]:
     """A new user."""
     return post("/users", people.User, request)
 
 
-def users() -> Call[people.Users]:
-    """The users the caller may see."""
-    return get("/users", people.Users)
+def users(*, deleted: bool = False) -> Call[people.Users]:
+    """The users the caller may see; with `deleted` those that are gone too."""
+    return get("/users", people.Users, deleted=deleted or None)
+
+
+def delete_user(user: str) -> Call[people.User]:
+    """A user that is disabled and runs nothing goes for good, with its tokens."""
+    return post(f"/users/{path_id(user)}/delete", people.User)
 
 
 def set_cap(

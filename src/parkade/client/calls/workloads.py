@@ -131,3 +131,12 @@ def retry(workload: str, *, members: str | None = None) -> Call[workloads.Worklo
     """Run members of an array again that have ended; None: all that failed."""
     body = checked(workloads.Retry, members=members)
     return post(f"/workloads/{path_id(workload)}/retry", workloads.Workload, body)
+
+
+def log_offset(
+    workload: str, *, since: datetime, rank: int = 0, attempt: str | None = None
+) -> Call[workloads.LogOffset]:
+    """Where in the output of a rank, of the last attempt or the one named, the line begins that
+    came at an instant or next: an `offset` for `logs`."""
+    path = f"/workloads/{path_id(workload)}/logs/offset"
+    return get(path, workloads.LogOffset, since=since, rank=rank, attempt=attempt)

@@ -1,5 +1,5 @@
-"""Orgs and users: disabled and enabled again, and roles, with what that does said first. Operators
-only."""
+"""Orgs and users: disabled and enabled again, deleted, and roles, with what that does said first.
+Operators only."""
 
 from starlette.responses import RedirectResponse, Response
 
@@ -13,7 +13,7 @@ from parkade.wire import people as wire
 from parkade.wire.scalars import format_amount
 
 routes = router()
-ACTIONS = ("disable", "enable")
+ACTIONS = ("disable", "enable", "delete")
 MOST_COUNTED = 1000
 
 
@@ -25,11 +25,28 @@ async def ask_org(org: str, action: str, context: Page) -> Response:
     found = next((each for each in orgs if each.org == org), None)
     if found is None or action not in ACTIONS:
         raise problem("not_found", f"there is no org {org[:80]}, or no such action")
-    says = await _of_org(context, found) if action == "disable" else _ENABLED
+    says = await _of_org(context, found) if action == "disable" else _SAYS[action, "org"]
     return context.page("account_action.html", kind="orgs", name=org, action=action, echo=says)
 
 
-_ENABLED = ["its tokens are taken again; what has ended stays so"]
+_SAYS = {
+    ("enable", "org"): ["its tokens are taken again; what has ended stays so"],
+    ("delete", "org"): [
+        "it goes for good, once it holds nothing: no users, work, reservations or money",
+        "its statements and its history stay under its name, which is given to no other",
+    ],
+    ("disable", "user"): [
+        "all its tokens are refused from now on",
+        "its work goes on, and is paid as before",
+    ],
+    ("enable", "user"): [
+        "its tokens are taken again, those that are not revoked and have not expired"
+    ],
+    ("delete", "user"): [
+        "it goes for good, with its tokens, once it runs nothing",
+        "its history stays under its name, which is given to no other",
+    ],
+}
 
 
 async def _of_org(context: PageContext, org: wire.Org) -> list[str]:
@@ -59,6 +76,9 @@ async def _of_org(context: PageContext, org: wire.Org) -> list[str]:
 async def act_on_org(org: str, action: str, context: Page) -> Response:
     """Does it."""
     await context.form()
+    if action == "delete":
+        await people.delete_org(org, context.api)
+        return RedirectResponse("/operate", status_code=303)
     body = wire.SetOrgDisabled(is_disabled=_is_disabled(action))
     await people.set_org_disabled(org, body, context.api)
     return RedirectResponse("/operate", status_code=303)
@@ -88,14 +108,12 @@ async def set_role(user: str, context: Page) -> Response:
 
 @routes.get("/users/{user}/{action}")
 async def ask_user(user: str, action: str, context: Page) -> Response:
-    """What a user loses."""
+    """What a user loses, or gets back."""
     context.api.require(Read.NODES)
     users = (await people.list_users(context.api)).users
     if action not in ACTIONS or all(each.user != user for each in users):
         raise problem("not_found", f"there is no user {user[:80]}, or no such action")
-    says = ["all its tokens are refused from now on", "its work goes on, and is paid as before"]
-    if action == "enable":
-        says = ["its tokens are taken again, those that are not revoked and have not expired"]
+    says = _SAYS[action, "user"]
     return context.page("account_action.html", kind="users", name=user, action=action, echo=says)
 
 
@@ -103,6 +121,9 @@ async def ask_user(user: str, action: str, context: Page) -> Response:
 async def act_on_user(user: str, action: str, context: Page) -> Response:
     """Does it."""
     await context.form()
+    if action == "delete":
+        await people.delete_user(user, context.api)
+        return RedirectResponse("/operate", status_code=303)
     body = wire.SetUserDisabled(is_disabled=_is_disabled(action))
     await people.set_user_disabled(user, body, context.api)
     return RedirectResponse("/operate", status_code=303)

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import Response
 
-from parkade.api.routes import workloads
+from parkade.api.routes import logs, workloads
 from parkade.api.streams import PlacedStream
 from parkade.compound.shards.labels import LABEL
 from parkade.compound.shards.progress import Progress
@@ -41,7 +41,7 @@ async def _progress(context: PageContext, it: Workload) -> Progress | None:
         return None
 
     async def output(offset: int) -> PlacedStream:
-        stream = await workloads.logs(it.workload, context.api, offset=offset)
+        stream = await logs.logs(it.workload, context.api, offset=offset)
         assert isinstance(stream, PlacedStream)
         return stream
 

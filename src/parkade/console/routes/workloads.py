@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import ProblemError, problem
-from parkade.api.routes import effects, pools, workloads
+from parkade.api.routes import effects, logs, pools, workloads
 from parkade.console import lives, words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.journal import about
@@ -23,7 +23,7 @@ from parkade.core.units.phrases import counted
 from parkade.wire import workloads as wire
 from parkade.wire.feed import Event
 from parkade.wire.pools import Sheet
-from parkade.wire.scalars import format_amount
+from parkade.wire.scalars import format_amount, parse_since
 
 routes = router()
 PAGE = 100
@@ -144,10 +144,21 @@ async def output(
     rank: Annotated[int, Query(ge=0, le=100_000)] = 0,
     follow: bool = False,
     attempt: str | None = None,
+    since: Annotated[str, Query(max_length=40)] = "",
 ) -> Response:
-    """What a rank prints, as plain text."""
-    stream = await workloads.logs(
-        workload, context.api, rank=rank, offset=0, follow=follow, attempt=attempt
+    """What a rank prints, as plain text; `since` as a person writes it, empty: from its start."""
+    try:
+        since_at = parse_since(since, now=datetime.now(UTC)) if since else None
+    except ValueError as error:
+        raise problem("invalid", f"since: {error}") from None
+    stream = await logs.logs(
+        workload,
+        context.api,
+        rank=rank,
+        offset=0,
+        follow=follow,
+        attempt=attempt,
+        since=since_at,
     )
     stream.headers["Content-Type"] = "text/plain; charset=utf-8"
     return stream

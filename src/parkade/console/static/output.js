@@ -4,6 +4,7 @@ import { live } from "./console.js";
 
 const place = document.getElementById("output");
 const rank = document.getElementById("rank");
+const since = document.getElementById("since");
 const MOST = 200_000;
 let reader = null;
 let generation = 0;
@@ -14,7 +15,8 @@ async function follow() {
   place.textContent = "";
   let response;
   try {
-    response = await fetch(`${place.dataset.url}?follow=true&rank=${Number(rank.value) || 0}`);
+    const chosen = `rank=${Number(rank.value) || 0}&since=${encodeURIComponent(since.value)}`;
+    response = await fetch(`${place.dataset.url}?follow=true&${chosen}`);
   } catch {
     return later(mine);
   }
@@ -49,6 +51,7 @@ function show(text) {
 }
 
 rank.addEventListener("change", follow);
+since.addEventListener("change", follow);
 live.addEventListener("event", (event) => {
   const own = place.dataset.url.split("/")[2];
   if (event.detail.some((each) => each.workload === own && each.type === "Launched")) follow();

@@ -7,6 +7,7 @@ from parkade.core.ledger.accounts import EXTERNAL, OPERATOR, Transfer, TransferK
 from parkade.core.state import commands, events
 from parkade.core.state.people import Grant, Org, Role, Token, User
 from parkade.core.state.world import World
+from parkade.core.steps.deleting import gone, taken
 from parkade.core.steps.names import bad_new_name, org_of_token
 from parkade.core.steps.permissions import is_operator
 from parkade.core.steps.refusals import (
@@ -20,7 +21,7 @@ from parkade.core.steps.refusals import (
 )
 from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
-from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
+from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME, scoped
 from parkade.core.units.refusal import Reason, Refusal
 
 
@@ -28,8 +29,9 @@ def create_org(world: World, command: commands.CreateOrg, now_us: int) -> Decisi
     """A new customer; orgs are admitted by the operator alone."""
     if (refusal := bad_name("org", command.org)) is not None:
         return refusal
-    if command.org in world.records.orgs:
-        return already_exists("org", command.org)
+    if (known := world.records.orgs.get(command.org)) is not None:
+        is_gone = known.deleted_us is not None
+        return taken("org", command.org) if is_gone else already_exists("org", command.org)
     return (events.OrgCreated(at_us=now_us, org=Org(org=command.org, created_us=now_us)),)
 
 
@@ -44,17 +46,25 @@ def create_user(world: World, command: commands.CreateUser, now_us: int) -> Deci
         "user", command.user, world.records.users, org=command.org, org_of=lambda user: user.org
     )
     if refusal is not None:
-        return refusal
+        return _taken_by_deleted(world, command) or refusal
     if (refusal := _bad_unix_name(command.unix_name)) is not None:
         return refusal
     if sum(it.org == command.org for it in world.records.users.values()) >= bounds.MOST_USERS:
         return Refusal(
             reason=Reason.TOO_MANY,
-            detail=f"{command.org} has {bounds.MOST_USERS:,} users, disabled ones included, and no"
+            detail=f"{command.org} has {bounds.MOST_USERS:,} users, deleted ones included, and no"
             " org may have more; make another org for this user",
         )
     user = User(user=command.user, org=command.org, role=command.role, unix_name=command.unix_name)
     return (events.UserCreated(at_us=now_us, user=user),)
+
+
+def _taken_by_deleted(world: World, command: commands.CreateUser) -> Refusal | None:
+    """The refusal of a name that is taken, where it is a deleted user's."""
+    bare = command.user.partition("@")[0]
+    found = (world.records.users.get(it) for it in (bare, scoped(bare, command.org)))
+    is_gone = any(it is not None and it.deleted_us and it.org == command.org for it in found)
+    return taken("user", command.user) if is_gone else None
 
 
 def set_unix_name(command: commands.SetUnixName, now_us: int) -> Decision:
@@ -74,6 +84,8 @@ def set_org_disabled(world: World, command: commands.SetOrgDisabled, now_us: int
     if any(it.org == command.org and it.role is Role.OPERATOR for it in users):
         return conflict(f"{command.org} has operators; an org of operators is not disabled")
     org = world.records.orgs[command.org]
+    if org.deleted_us is not None:
+        return gone("org", org.org)
     if (org.disabled_us is not None) == command.is_disabled:
         return ()
     is_disabled = command.is_disabled

@@ -61,6 +61,22 @@ def disable_user(world: World, event: events.UserDisabled) -> None:
     world.records.users[event.user] = replace(user, is_disabled=event.is_disabled)
 
 
+def delete_user(world: World, event: events.UserDeleted) -> None:
+    """The record stays, so that its name is not given again and what it did has its name."""
+    user = world.records.users[event.user]
+    assert user.deleted_us is None
+    gone = replace(user, deleted_us=event.at_us, is_disabled=True, cap=None)
+    world.records.users[event.user] = gone
+
+
+def delete_org(world: World, event: events.OrgDeleted) -> None:
+    """The record stays; what still comes to its account does, and is paid out."""
+    org = world.records.orgs[event.org]
+    assert org.deleted_us is None and org.disabled_us is not None and org.grant is None
+    assert not world.live_of_org.get(event.org)
+    world.records.orgs[event.org] = replace(org, deleted_us=event.at_us, cap=None, bounds=None)
+
+
 def set_user_role(world: World, event: events.UserRoleSet) -> None:
     """Its workloads stay its own."""
     user = world.records.users[event.user]

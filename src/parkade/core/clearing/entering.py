@@ -8,6 +8,9 @@ until then it has as much of its shape as the calendar has not sold to others at
 A reservation that is closing needs what it uses and keeps, no more: what it still lends could not
 be its own again before its window ends. So its guests make room for the next window in time.
 
+Nodes on which an owner's job runs that its engine started by itself are in no clearing, wherever
+they are. The reservation has as many fewer: where they are, then where it uses none, then anywhere.
+
 Example: of three nodes, amber has two until 12:00 and an on-demand window one until 14:00; birch
 has two from 12:00 on. From 11:58 on both reservations take part. Birch has nothing until 12:00
 where amber uses or keeps its two, and both nodes from 11:58 on where amber's guests sit on them.
@@ -36,7 +39,7 @@ def shapes_now(world: World, market: Market, now_us: int) -> dict[str, FabricNod
     shapes = {it.reservation: it.shape for it in taking}
     entering = [it for it in taking if it.window.start_us > now_us]
     if not entering:
-        return shapes
+        return _less_started(world, shapes)
     left = dict(world.sizes[market.market])
     for reservation in taking:
         if reservation.window.start_us <= now_us:
@@ -56,6 +59,31 @@ def shapes_now(world: World, market: Market, now_us: int) -> dict[str, FabricNod
         assert sum(nodes for _, nodes in shape) <= reservation.nodes
         shapes[reservation.reservation] = shape
         _take(left, dict(shape))
+    return _less_started(world, shapes)
+
+
+def _less_started(world: World, shapes: dict[str, FabricNodes]) -> dict[str, FabricNodes]:
+    """Without the nodes of jobs that engines started by themselves. Grows with the claims."""
+    started: dict[str, list[str]] = {}
+    for claim in world.records.claims.values():
+        if claim.runs_on and claim.reservation in shapes:
+            started.setdefault(claim.reservation, []).extend(claim.runs_on)
+    for name, nodes in started.items():
+        left = dict(shapes[name])
+        used = used_nodes(world, world.records.reservations[name])
+        elsewhere = 0
+        for node in nodes:
+            fabric = world.records.nodes[node].fabric
+            used[fabric] = used.get(fabric, 0) - 1
+            if left.get(fabric, 0):
+                left[fabric] -= 1
+            else:
+                elsewhere += 1
+        for fabric in sorted(left, key=lambda it: used.get(it, 0) - left[it]):
+            less = min(left[fabric], elsewhere)
+            left[fabric] -= less
+            elsewhere -= less
+        shapes[name] = tuple((fabric, count) for fabric, count in left.items() if count)
     return shapes
 
 

@@ -35,6 +35,7 @@ from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.steps.incidents import can
+from parkade.core.steps.rights import started_nodes
 from parkade.core.units.time import DAY_US, MINUTE_US
 from parkade.core.workloads.choices import as_bid_in, markets_of, stands_in
 from parkade.core.workloads.life import NO_REAL_BID, Why
@@ -172,8 +173,9 @@ def _input(
     open_nodes: dict[str, bool] = {}
     nodes = []
     is_heard = {pool.pool: pool.is_reachable for pool in world.records.pools.values()}
+    started = started_nodes(world)
     for node in world.records.nodes.values():
-        if node.market != market.market:
+        if node.market != market.market or node.node in started:
             continue
         is_open = node.is_open
         if is_open or node.is_in_play:
@@ -293,7 +295,8 @@ def _claims(world: World, market: Market) -> list[Claim]:
     return [
         claim
         for claim in world.records.claims.values()
-        if world.records.reservations[claim.reservation].market == market.market
+        if not claim.runs_on
+        and world.records.reservations[claim.reservation].market == market.market
         and world.records.reservations[claim.reservation].state.takes_part
     ]
 

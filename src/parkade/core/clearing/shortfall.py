@@ -24,6 +24,7 @@ from parkade.core.market.market_state import MarketState, NodeInPlay, PriorityTi
 from parkade.core.market.outcome import Clearing, WaitReason
 from parkade.core.state import events
 from parkade.core.state.world import World
+from parkade.core.steps.rights import started_nodes
 
 NO_ROOM = frozenset({None, WaitReason.NO_ROOM, WaitReason.TOO_LARGE})
 
@@ -34,7 +35,8 @@ def short_demands(
     """GPUs of which claims and workloads on reservations are short, in the order of the clearing's
     lines. Costs one allocation without spot, and only while an owner waits and a node is not
     open."""
-    is_whole = len(state.nodes) == sum(world.sizes[market.market].values())
+    sold = sum(world.sizes[market.market].values())
+    is_whole = len(state.nodes) == sold - len(_started(world, market))
     if is_whole and all(node.is_open for node in state.nodes):
         return {}
     demands = {demand.demand: demand for demand in state.demands}
@@ -105,16 +107,22 @@ def _reservation_of(world: World, name: str) -> str | None:
 
 def _with_all_nodes(world: World, market: Market, state: MarketState) -> MarketState:
     """The state as it would be with every node of the market open, without spot."""
+    started = _started(world, market)
     nodes = tuple(
         NodeInPlay(node=node.node, fabric=node.fabric, gpus=node.gpus, is_open=True, free_from_us=0)
         for node in world.records.nodes.values()
-        if node.market == market.market
+        if node.market == market.market and node.node not in started
     )
     return replace(
         state,
         nodes=nodes,
         demands=tuple(demand for demand in state.demands if demand.tier is not PriorityTier.SPOT),
     )
+
+
+def _started(world: World, market: Market) -> list[str]:
+    nodes = world.records.nodes
+    return [node for node in started_nodes(world) if nodes[node].market == market.market]
 
 
 def _unused_gpus(state: MarketState, outcome: Clearing) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from parkade.core.clearing.earmarks import SetAside, set_aside
 from parkade.core.reservations.reservation import ReservationState
+from parkade.core.running import unadmitted
 from parkade.core.running.backoff import will_back_off
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Cause, Phase, Why
@@ -33,8 +34,11 @@ def taking_part(
     for."""
     excluded: dict[str, str] = {}
     bidders: list[Workload] = []
+    kept_out = unadmitted.kept_out(world, candidates, now_us)
     for workload in candidates:
         why = _why_not(world, workload, now_us)
+        if why is None and workload.workload in kept_out:
+            why = Why.NOT_ADMITTED
         if why is not None:
             excluded[workload.workload] = why
         elif workload.workload in too_many:
@@ -57,7 +61,8 @@ def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
     if not is_promised and will_back_off(world, workload):
         return Why.BACK_OFF
     if workload.not_before_us > now_us and not is_promised and attempt is None:
-        return Why.BACK_OFF
+        is_unadmitted = workload.why == Why.NOT_ADMITTED
+        return Why.NOT_ADMITTED if is_unadmitted else Why.BACK_OFF
     if workload.spec.capacity.kind is CapacityKind.RESERVATION:
         reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")
         if reservation is None or reservation.org != workload.org:

@@ -112,6 +112,8 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.UnixNameSet()
             | events.OrgDisabled()
             | events.UserDisabled()
+            | events.UserDeleted()
+            | events.OrgDeleted()
             | events.UserRoleSet()
             | events.EpochOpened()
             | events.ClockJumped()

@@ -27,6 +27,9 @@ class TakenNode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     job: str
     """In words for a person."""
 
+    reservation: str | None = None
+    """Of its owner, where it has one: a node that a claim of this reservation has is not taken."""
+
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A pool. Its nodes name the markets that sell them: a pool may supply several markets, and a

@@ -29,6 +29,8 @@ def check(world: World) -> None:
         assert not waits or claim.why in CLAIM_WHYS, f"{claim.claim} waits for {claim.why!r}"
         has = len(claim.seats) + len(claim.replacements)
         assert has <= claim.nodes, f"{claim.claim} of {claim.nodes} nodes has {has}"
+        is_there = {seat.node for seat in claim.seats} <= set(claim.runs_on)
+        assert is_there or not claim.runs_on, f"{claim.claim} has other nodes than its job"
         assert not (waits and claim.replacements), f"{claim.claim} waits and is given replacements"
     for name in world.live:
         _check_workload(world.records.workloads[name])

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from parkade.core.accounts import caps
+from parkade.core.accounts import caps, deleting
 from parkade.core.accounts import decisions as accounts
 from parkade.core.clearing.changes import run_clearing
 from parkade.core.epoch import decisions as epoch
@@ -208,6 +208,10 @@ def _about_accounts(world: World, command: commands.AccountCommand, now_us: int)
             return accounts.set_org_disabled(world, command, now_us)
         case commands.SetUserDisabled():
             return accounts.set_user_disabled(world, command, now_us)
+        case commands.DeleteUser():
+            return deleting.delete_user(world, command, now_us)
+        case commands.DeleteOrg():
+            return deleting.delete_org(world, command, now_us)
         case commands.SetUserRole():
             return accounts.set_user_role(world, command, now_us)
         case commands.SetUnixName():

@@ -248,6 +248,10 @@ def _about_accounts(world: World, event: events.AccountEvent) -> None:
             accounts.disable_org(world, event)
         case events.UserDisabled():
             accounts.disable_user(world, event)
+        case events.UserDeleted():
+            accounts.delete_user(world, event)
+        case events.OrgDeleted():
+            accounts.delete_org(world, event)
         case events.UserRoleSet():
             accounts.set_user_role(world, event)
         case events.UnixNameSet():

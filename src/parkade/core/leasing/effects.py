@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from parkade.core.billing.effects import note_transfers, post
+from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Claim
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -72,6 +73,10 @@ def claim(world: World, event: events.Claimed) -> None:
 def seat_claim(world: World, event: events.ClaimSeated) -> None:
     """The promised nodes become the owner's; how long it waited for them is counted."""
     claim = world.records.claims[event.claim]
+    if event.runs_there:
+        assert event.nodes is not None
+        _take_over(world, claim, event.nodes, event.at_us)
+        return
     if event.nodes is not None:
         _hand_over(world, claim, event.nodes, event.at_us)
         return
@@ -94,6 +99,24 @@ def _hand_over(world: World, claim: Claim, nodes: tuple[str, ...], at_us: int) -
     all_seats = (*claim.seats, *seats)
     why = claim.why if len(all_seats) < claim.nodes else ""
     world.put_claim(replace(claim, seats=all_seats, replacements=left, why=why))
+
+
+def _take_over(world: World, claim: Claim, nodes: tuple[str, ...], at_us: int) -> None:
+    """Nodes on which its job runs become the owner's; it waited for none of them."""
+    before = {seat.node for seat in claim.seats}
+    assert set(nodes) <= set(claim.runs_on) - before, "its job does not run there"
+    gpus = world.records.reservations[claim.reservation].gpus_per_node
+    seats = tuple(Seat(node=node, gpus=gpus) for node in nodes)
+    occupy(world, claim.org, seats)
+    all_seats = (*claim.seats, *seats)
+    world.put_claim(
+        replace(
+            claim,
+            seats=all_seats,
+            seated_us=at_us if claim.seated_us is None else claim.seated_us,
+            why=claim.why if len(all_seats) < claim.nodes else "",
+        )
+    )
 
 
 def unclaim(world: World, event: events.Unclaimed) -> None:

@@ -50,10 +50,15 @@ def report_fence(world: World, command: commands.ReportFence, now_us: int) -> De
 def report_taken_nodes(world: World, command: commands.ReportTakenNodes, now_us: int) -> Decision:
     """Cordons what is taken and lifts those cordons when it is free. What runs there stays; what
     has not begun leaves when it can (`clearing.evacuation`). Cost grows with the marketplace's
-    nodes."""
+    nodes and claims."""
     if command.pool not in world.records.pools:
         return not_found("pool", command.pool)
-    taken = {it.node: it.job for it in command.nodes}
+    claimed = {
+        (claim.reservation, node)
+        for claim in world.records.claims.values()
+        for node in (*claim.runs_on, *(seat.node for seat in claim.held))
+    }
+    taken = {it.node: it.job for it in command.nodes if (it.reservation, it.node) not in claimed}
     found: list[events.AnyEvent] = []
     for node in world.records.nodes.values():
         if node.pool != command.pool:

@@ -21,3 +21,6 @@ class OwnerJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     least: int
     """With fewer it cannot begin."""
+
+    runs_on: tuple[Word, ...] = ()
+    """Nodes on which the engine started it by itself, and not where its owner was given nodes."""

@@ -95,6 +95,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     replacements: tuple[Replacement, ...] = ()
     """Promised in place of nodes that it lost, and not handed over yet."""
 
+    runs_on: tuple[str, ...] = ()
+    """The nodes on which the engine started its job by itself: they are its own once what else is
+    there is gone, and no clearing chooses others (`leasing.started`). Empty: a clearing chooses."""
+
     @property
     def promised(self) -> tuple[Seat, ...]:
         """The seats that it is promised and does not hold yet."""

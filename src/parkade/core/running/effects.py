@@ -8,6 +8,7 @@ from parkade.core.running.member_effects import (
     change_bounds_of_waiting,
     with_bounds,
 )
+from parkade.core.running.unadmitted import note_admitted, note_unadmitted
 from parkade.core.running.unstarted import note_slow_start
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -144,6 +145,7 @@ def start(world: World, event: events.Started) -> None:
     must_end_us = workload.must_end_us
     if must_end_us is None and workload.spec.max_duration_us is not None:
         must_end_us = event.at_us + workload.spec.max_duration_us
+    note_admitted(world, workload)
     phase = Phase.RUNNING if workload.phase is Phase.STARTING else workload.phase
     attempt = replace(attempt, started_us=event.at_us)
     step(
@@ -185,6 +187,7 @@ def end(world: World, event: events.Ended) -> None:
     attempt = live_attempt(workload, event.attempt)
     vacate(world, attempt.seats, event.at_us)
     note_slow_start(world, workload, event)
+    note_unadmitted(world, workload, event)
     promise = workload.promise
     assert event.failures >= workload.failures and event.preemptions >= workload.preemptions
     if event.phase is not Phase.PLACED:

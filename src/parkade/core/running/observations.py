@@ -15,6 +15,7 @@ from parkade.core.running.backoff import not_before_us
 from parkade.core.running.exits import all_known, all_zero, exit_code_of, summary_of
 from parkade.core.running.overdue import seen_free, strangers_there
 from parkade.core.running.promises import withdrawal_charge
+from parkade.core.running.unadmitted import until_us
 from parkade.core.running.unstarted import SlowStarts, is_unstarted, slow_start_at_end
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -218,7 +219,8 @@ def _ended(
     at_us = min(max(released_us, began_us), now_us)
     billed_us = at_us if seen_us is None else max(seen_us, began_us)
     is_lost = attempt.broken_us is not None or _is_lost(attempt, seen, is_seen=seen_us is None)
-    is_refused = _is_refused(attempt, seen)
+    is_unadmitted = _is_unadmitted(attempt, seen)
+    is_refused = _is_refused(attempt, seen) or is_unadmitted
     found: list[events.AnyEvent] = []
     has_none = is_unstarted(attempt, is_lost=is_lost, is_refused=is_refused)
     is_others = (is_lost and not has_none) or is_refused
@@ -243,6 +245,7 @@ def _ended(
         held_in_grace_us=slow_start.within_us,
         held_idle_us=slow_start.waited_us,
         is_refused=is_refused,
+        is_unadmitted=is_unadmitted,
     )
     if judged.phase is not Phase.PLACED:
         found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
@@ -272,6 +275,11 @@ def _is_refused(attempt: Attempt, seen: ObservedAttempt) -> bool:
     """Whether the engine did not start it, by no doing of its org. What had a process was
     started, whatever is said of it later."""
     return seen.is_refused and seen.launch_error is not None and attempt.started_us is None
+
+
+def _is_unadmitted(attempt: Attempt, seen: ObservedAttempt) -> bool:
+    """Whether the engine takes no job of its user."""
+    return seen.is_unadmitted and seen.launch_error is not None and attempt.started_us is None
 
 
 def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
@@ -322,6 +330,8 @@ def _judge(
         phase, why = Phase.EXPIRED, _why_expired(world, workload)
     elif cause is Cause.BUDGET and workload.why == Why.MAX_SPEND:
         phase, why = Phase.EXPIRED, Why.MAX_SPEND
+    elif _is_unadmitted(attempt, seen):
+        why = Why.PLACED if again is Phase.PLACED else Why.NOT_ADMITTED
     elif cause not in (None, Cause.NOT_STARTED):
         preemptions += 1
     elif not is_lost and not is_saved:
@@ -331,7 +341,9 @@ def _judge(
     waits_until_us = 0
     # An elastic workload that goes on with fewer of its nodes makes none leave: it need not wait.
     goes_on = workload.spec.is_elastic and workload.promise is not None
-    if not is_lost and not phase.is_ended and not goes_on:
+    if _is_unadmitted(attempt, seen) and not phase.is_ended:
+        waits_until_us = 0 if phase is Phase.PLACED else until_us(world, workload, at_us)
+    elif not is_lost and not phase.is_ended and not goes_on:
         waits_until_us = not_before_us(world, workload, cause, at_us, is_saved=is_saved)
     return events.Ended(
         at_us=at_us,

@@ -97,6 +97,9 @@ class Org(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     disabled_us: int | None = None
     """Since when its users' tokens are refused and its work ends; None: it is not disabled."""
 
+    deleted_us: int | None = None
+    """Since when it stands in no list and begins nothing, for ever; None: it is not deleted."""
+
     cap: Cap | None = None
     """What all its workloads may cost and hold; None: what its account has."""
 
@@ -119,6 +122,9 @@ class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     is_disabled: bool = False
     """Its tokens are refused, but for those of agents. Its work goes on."""
+
+    deleted_us: int | None = None
+    """Since when it stands in no list and has no token, for ever; None: it is not deleted."""
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, gc=False):

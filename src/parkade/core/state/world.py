@@ -32,7 +32,7 @@ from parkade.core.state.people import Begun, Org, Spending, Token, User
 from parkade.core.state.waking import wake_claim, wake_workload
 from parkade.core.units.names import same_host
 from parkade.core.workloads.spec import CapacityKind
-from parkade.core.workloads.workload import Unstarted, Workload
+from parkade.core.workloads.workload import Unadmitted, Unstarted, Workload
 
 SNAPSHOT_VERSION = 3
 
@@ -89,6 +89,7 @@ class Records(msgspec.Struct, kw_only=True):
     turnarounds: dict[str, Turnaround] = msgspec.field(default_factory=dict)
     turnaround_times: dict[str, TurnaroundTimes] = msgspec.field(default_factory=dict)
     unstarted: dict[str, Unstarted] = msgspec.field(default_factory=dict)
+    unadmitted: dict[str, Unadmitted] = msgspec.field(default_factory=dict)
     buffers: dict[str, SizedBuffers] = msgspec.field(default_factory=dict)
     downs: dict[str, Steps] = msgspec.field(default_factory=dict)
     surroundings: dict[str, Surroundings] = msgspec.field(default_factory=dict)

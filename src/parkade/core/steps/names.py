@@ -66,6 +66,7 @@ def resolved(world: World, command: commands.AnyCommand) -> commands.AnyCommand:
             | commands.SetUnixName()
             | commands.SetUserDisabled()
             | commands.SetUserRole()
+            | commands.DeleteUser()
         ):
             return replace(command, user=_meant(world, records.users, command.user, command.by))
         case commands.RevokeToken():

@@ -14,6 +14,7 @@ import msgspec
 from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.state.world import World
+from parkade.core.steps.deleting import refuse_deleted
 from parkade.core.steps.disabling import refuse_disabled
 from parkade.core.steps.refusals import denied, not_found
 from parkade.core.units.refusal import Refusal
@@ -82,6 +83,8 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.SetOrgDisabled: Permission.OPERATOR,
     commands.SetUserDisabled: Permission.OWNER,
     commands.SetUserRole: Permission.OWNER,
+    commands.DeleteUser: Permission.OWNER,
+    commands.DeleteOrg: Permission.OPERATOR,
     commands.Reserve: Permission.OWNER,
     commands.EndReservation: Permission.OWNER,
     commands.ExtendReservation: Permission.OWNER,
@@ -173,19 +176,26 @@ def authorize(world: World, command: commands.AnyCommand) -> Refusal | None:
     subject = _subject(world, command)
     if isinstance(subject, Refusal):
         return subject
-    if (disabled := refuse_disabled(world, command, subject.org)) is not None:
-        return disabled
+    refusal = _refuse_withdrawn(world, command, subject)
     if command.by is None:
-        return None
+        return refusal
     needed = PERMISSIONS[type(command)]
     user = world.records.users[command.by]
     is_own_org = user.org == subject.org
     is_self = user.user == subject.user
     if is_allowed(needed, user.role, is_own_org=is_own_org, is_self=is_self):
-        return None
+        return refusal
     if subject.org is None or is_own_org:
         return denied(HOLDERS[needed])
     return subject.hidden or denied(f"you belong to {user.org}, not to {subject.org}")
+
+
+def _refuse_withdrawn(
+    world: World, command: commands.AnyCommand, subject: Subject
+) -> Refusal | None:
+    """The refusal of what the subject, deleted or disabled, does not do."""
+    gone = refuse_deleted(world, command, org=subject.org, user=subject.user)
+    return gone or refuse_disabled(world, command, subject.org)
 
 
 def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
@@ -264,6 +274,7 @@ def _of_account(world: World, command: commands.AccountCommand) -> Subject | Ref
             | commands.SetUnixName(user=name)
             | commands.SetUserDisabled(user=name)
             | commands.SetUserRole(user=name)
+            | commands.DeleteUser(user=name)
             | commands.AddToken(user=name)
         ):
             return _user(world, name, not_found("user", name))
@@ -271,7 +282,7 @@ def _of_account(world: World, command: commands.AccountCommand) -> Subject | Ref
             token = world.records.tokens.get(name)
             missing = not_found("token", name)
             return missing if token is None else _user(world, token.user, missing)
-        case commands.CreateOrg() | commands.SetOrgDisabled():
+        case commands.CreateOrg() | commands.SetOrgDisabled() | commands.DeleteOrg():
             return Subject()
         case _:
             assert_never(command)

@@ -4,6 +4,12 @@ from parkade.core.reservations.reservation import Reservation
 from parkade.core.state.world import World
 
 
+def started_nodes(world: World) -> frozenset[str]:
+    """Nodes on which owners' jobs run that an engine started by itself: no clearing has them. Grows
+    with the claims."""
+    return frozenset(node for claim in world.records.claims.values() for node in claim.runs_on)
+
+
 def used_nodes(world: World, reservation: Reservation) -> dict[str, int]:
     """Nodes by fabric on which its demands hold or are promised seats."""
     nodes = {

@@ -53,6 +53,7 @@ class Why(enum.StrEnum):
     PLACED = "placed"
     HELD = "held"
     BACK_OFF = "back_off"
+    NOT_ADMITTED = "not_admitted"
     NO_ROOM = "no_room"
     OUTBID = "outbid"
     BELOW_FLOOR = "below_floor"
@@ -78,7 +79,9 @@ class Why(enum.StrEnum):
 CAPPED = frozenset({Why.USER_CAP, Why.ORG_CAP, Why.USER_GPUS, Why.ORG_GPUS})
 """Why a bid waits that a cap of its user or org keeps from winning."""
 
-NO_REAL_BID = CAPPED | {Why.BELOW_FLOOR, Why.INSUFFICIENT_FUNDS, Why.MAX_SPEND, Why.ORG_STARTS}
+NO_REAL_BID = CAPPED | {
+    Why.BELOW_FLOOR, Why.INSUFFICIENT_FUNDS, Why.MAX_SPEND, Why.ORG_STARTS, Why.NOT_ADMITTED,
+}  # fmt: skip
 """Why a bid waits that no other keeps from winning."""
 
 ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED})

@@ -69,6 +69,8 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is none. `lapsed_us`: the engine itself gave it the notice then, because the control plane was
     silent for its lease. `is_refused`: the engine did not start it, for a reason that neither its
     spec nor its user can bring about; false where an engine of before this field says nothing.
+    `is_unadmitted`: the engine takes no job of its user until an administrator lets that user in;
+    `launch_error` says how. False where an engine of before this field says nothing.
     """
 
     attempt: AttemptName
@@ -87,6 +89,7 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lapsed_us: Instant | None = None
     report_problem: Words | None = None
     is_refused: bool = False
+    is_unadmitted: bool = False
 
     def is_of(self, attempt: str, generation: int, ordered_us: int | None) -> bool:
         """Whether it was seen of this launch, and not of another one of the same name. A date that

@@ -288,6 +288,22 @@ class Unstarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     at_us: int
 
 
+class Unadmitted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A user of whom a market's engine took no job (`running.unadmitted`)."""
+
+    times: int
+    """How often in a row, those within one wait counted once."""
+
+    at_us: int
+    """Last."""
+
+    until_us: int
+    """Until then no work of the user takes part there."""
+
+    has_started: bool = False
+    """Whether work of the user was started there since."""
+
+
 class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Everything known of a workload that has not been forgotten."""
 

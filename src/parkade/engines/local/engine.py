@@ -217,14 +217,7 @@ class LocalEngine:
 
     async def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
         """Raises InvalidSpec for an unknown attempt or rank. Bytes already dropped are skipped."""
-        attempt, rank, offset = request.attempt, request.rank, request.offset
-        folder = self.folders.find_ended(attempt) or self._known(attempt)
-        launch = records.read_launch(folder)
-        if launch is not None:
-            if not is_meant(launch, request):
-                raise InvalidSpec(f"attempt: {attempt} is known here, but as another launch")
-            if not 0 <= rank < len(launch.attempt.ranks):
-                raise InvalidSpec(f"rank: attempt {attempt} has no rank {rank}")
+        folder, rank, offset = self._printed(request), request.rank, request.offset
         while True:
             is_over = not request.follow or self.view.is_released(folder)
             while True:
@@ -236,6 +229,24 @@ class LocalEngine:
             if is_over:
                 return
             await asyncio.sleep(FOLLOW_S)
+
+    async def log_offset(self, request: LogRequest) -> int | None:
+        """See `KnowsLogTimes`."""
+        assert request.at_us is not None
+        folder = self._printed(request)
+        return await asyncio.to_thread(output.offset_since, folder, request.rank, request.at_us)
+
+    def _printed(self, request: LogRequest) -> Path:
+        """The folder of the attempt whose output is asked for."""
+        attempt = request.attempt
+        folder = self.folders.find_ended(attempt) or self._known(attempt)
+        launch = records.read_launch(folder)
+        if launch is not None:
+            if not is_meant(launch, request):
+                raise InvalidSpec(f"attempt: {attempt} is known here, but as another launch")
+            if not 0 <= request.rank < len(launch.attempt.ranks):
+                raise InvalidSpec(f"rank: attempt {attempt} has no rank {request.rank}")
+        return folder
 
     async def wait_changed(self, timeout_s: float) -> None:
         """Returns when a keeper wrote a new state, or after the time given."""

@@ -47,7 +47,7 @@ from parkade.engines.slurm import (
     troubles,
 )
 from parkade.engines.slurm.acting import Acting
-from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.commands import Commands, NotAdmitted
 from parkade.engines.slurm.fencing import Fencing
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.engines.slurm.submitting import Submitting
@@ -170,7 +170,7 @@ class SlurmEngine:
             return await self.stop(attempt.attempt, attempt.stop)
         try:
             await self._in_thread(partial(self._submit, home, launch))
-        except InvalidSpec as error:
+        except (InvalidSpec, NotAdmitted) as error:
             await self._in_thread(partial(self.watching.refuse, home, launch, error))
 
     async def observe(self) -> Observation:
@@ -193,7 +193,7 @@ class SlurmEngine:
                 self.fencing.fence.refused,
                 self.submitting.refused.copy(),
                 self.watching.waiting,
-                notes=self.fencing.notes(),
+                notes=(self.submitting.note(), *self.fencing.notes()),
             ),
         )
 
@@ -226,19 +226,12 @@ class SlurmEngine:
 
     async def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
         """Raises InvalidSpec for an unknown attempt or rank. Bytes already dropped are skipped."""
-        attempt, rank, offset = request.attempt, request.rank, request.offset
-        home = self.homes.find_ended(attempt) or self._known(attempt)
-        launch = records.read_launch(home)
-        if launch is None:
+        home = self.homes.find_ended(request.attempt) or self._known(request.attempt)
+        printed = self._printed(home, request)
+        if printed is None:
             return
-        if not is_meant(launch, request):
-            raise InvalidSpec(f"attempt: {attempt} is known here, but as another launch")
-        ranks = launch.attempt.ranks
-        if not 0 <= rank < len(ranks):
-            raise InvalidSpec(f"rank: attempt {attempt} has no rank {rank}")
-        folder = homes.node_folder(home, ranks[rank].node)
-        place = sum(1 for seat in ranks[:rank] if seat.node == ranks[rank].node)
-        read = partial(output.read, folder, place, uid=launch.account.uid)
+        folder, place, uid = printed
+        read, offset = partial(output.read, folder, place, uid=uid), request.offset
         while True:
             is_over = not request.follow or await self._is_released(home)
             while True:
@@ -250,6 +243,31 @@ class SlurmEngine:
             if is_over:
                 return
             await asyncio.sleep(FOLLOW_S)
+
+    async def log_offset(self, request: LogRequest) -> int | None:
+        """See `KnowsLogTimes`: by the clock of the node that the rank is on."""
+        assert request.at_us is not None
+        home = self.homes.find_ended(request.attempt) or self._known(request.attempt)
+        printed = self._printed(home, request)
+        if printed is None:
+            return 0
+        folder, place, uid = printed
+        look = partial(output.offset_since, folder, place, request.at_us, uid=uid)
+        return await asyncio.to_thread(look)
+
+    def _printed(self, home: Path, request: LogRequest) -> tuple[Path, int, int] | None:
+        """(folder, rank within it, whose files) of the output that is asked for."""
+        launch, rank = records.read_launch(home), request.rank
+        if launch is None:
+            return None
+        if not is_meant(launch, request):
+            raise InvalidSpec(f"attempt: {request.attempt} is known here, but as another launch")
+        ranks = launch.attempt.ranks
+        if not 0 <= rank < len(ranks):
+            raise InvalidSpec(f"rank: attempt {request.attempt} has no rank {rank}")
+        folder = homes.node_folder(home, ranks[rank].node)
+        place = sum(1 for seat in ranks[:rank] if seat.node == ranks[rank].node)
+        return folder, place, launch.account.uid
 
     async def serve_owners(self, desired: DesiredState) -> OwnerReport | None:
         """See `ServesOwners`: by the jobs of the last look."""

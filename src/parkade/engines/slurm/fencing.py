@@ -9,6 +9,9 @@ leases lapsed are gone; and a person ends it earlier by one command (`parkade po
 it), after which Slurm ends the jobs in it at that date and starts what waits. Guests are told of
 it (`recalling`).
 
+An owner's job that Slurm started by itself, as while the fence was down, is told with its nodes,
+and has a claim where it runs; what is beyond its right is told as taken (`started_itself`).
+
 An owner's job that the market gave nodes is let onto them by a reservation of its own,
 `parkade_POOL:GROUP`, which overlaps the fence: Slurm keeps others off its nodes, and starts the job
 there. It is deleted once no job of the group is left, before that is told.
@@ -43,6 +46,7 @@ from parkade.engines.slurm.limits import Limits
 from parkade.engines.slurm.owners import Group, Rule
 from parkade.engines.slurm.standing_in import Standby
 from parkade.engines.slurm.standing_reservation import Standing, parse
+from parkade.engines.slurm.started_itself import StartedItself
 from parkade.ports import DesiredState, EngineError, GivenNodes, OwnerReport, Transient
 
 logger = logging.getLogger(__name__)
@@ -74,6 +78,7 @@ class Fencing:
         self._cancelled_us: dict[int, int] = {}
         self._kept_out = KeptOut()
         self._limits = Limits()
+        self._started_itself = StartedItself()
 
     @property
     def recalled_us(self) -> int | None:
@@ -86,6 +91,7 @@ class Fencing:
             self.fence.deletion(),
             self.fence.users.note,
             self._kept_out.note,
+            self._started_itself.note,
             self._limits.note,
         )
 
@@ -94,7 +100,7 @@ class Fencing:
         desired: DesiredState,
         others: Sequence[Job],
         rules: Sequence[Rule],
-        found: Iterable[Group],
+        found: Sequence[Group],
     ) -> None:
         fences = bool(self.fence.fenced)
         is_new = self._kept_out.look(
@@ -107,6 +113,16 @@ class Fencing:
         )
         if is_new:
             logger.warning("fence %s: %s", self.name, self._kept_out.note)
+        if self._started_itself.look(
+            others if fences else (),
+            rules,
+            found,
+            fence=self.name,
+            nodes=self.nodes,
+            given=desired.given,
+            now_us=self.steady(),
+        ):
+            logger.warning("fence %s: %s", self.name, self._started_itself.note)
 
     def check(self, nodes: Iterable[str]) -> None:
         """Raises Transient where a guest on these nodes would have to leave at once."""
@@ -140,7 +156,14 @@ class Fencing:
             now_us=self.steady(),
         )
         most_gpus = max(self.nodes.values())
-        found = owners.groups(others, rules, fence=self.name, node_gpus=most_gpus, limited=limited)
+        found = owners.groups(
+            others,
+            rules,
+            fence=self.name,
+            node_gpus=most_gpus,
+            limited=limited,
+            nodes=self.nodes,
+        )
         if is_heard:
             self._let_out(others, limited)
             self._let_in(desired.given, found, standing)
@@ -148,7 +171,9 @@ class Fencing:
         self._look_who_waits(desired, others, rules, found)
         asks = tuple(group.asks for group in (*found, *failed))
         claimed = frozenset(group.key for group in found)
-        held = owners.taken(others, tuple(self.nodes), fence=self.name, claimed=claimed)
+        held = owners.taken(
+            others, tuple(self.nodes), fence=self.name, claimed=claimed, rules=rules
+        )
         closed: dict[str, TakenNode] = {}
         for one in (*held, *unfit, *self._reserved(standing.values()), *self.fence.closed()):
             if one.node in self.nodes:
@@ -175,7 +200,8 @@ class Fencing:
         by_key = {group.key: group for group in found}
         for one in given:
             group = by_key.get(one.job)
-            if group is None:
+            if group is None or not any(self._uses_room(job) for job in group.jobs):
+                # Slurm started all of it by itself: it needs no reservation.
                 continue
             name = f"{self.name}:{one.job}"
             if not self._reserve(name, one.nodes, group, standing.get(name)):
@@ -183,6 +209,10 @@ class Fencing:
             for job in group.jobs:
                 if job.is_waiting and job.asks.reservation != name:
                     self._run("update", f"JobId={job.number}", f"ReservationName={name}")
+
+    def _uses_room(self, job: Job) -> bool:
+        """Whether a job waits for nodes that its owner was given, or was let onto them."""
+        return job.is_waiting or owners.let_into(job, self.name) is not None
 
     def _reserve(
         self, name: str, nodes: tuple[str, ...], group: Group, standing: Standing | None

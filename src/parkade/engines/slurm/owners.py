@@ -7,14 +7,16 @@ jobs of the account `acme` to the reservation `acme`, and those of the QOS `visi
 job counts while it waits for nodes, and, once it was let onto nodes that its owner was given, until
 it is over, or Slurm says that it waits for a limit (`limits`). One
 that waits for something else (a date, another job, a limit) asks for nothing. One that Slurm
-started on other nodes had no need of Parkade: its nodes are *taken*.
+started by itself, as while the fence was down, counts where it runs (`Group.runs_on`), as far as
+its reservation goes. What is beyond that is *taken*, like the nodes of others' jobs.
 
 A *group* is what a claim, or several, stand for. It is named after a job:
 
 - a job of whole nodes is a group; with a heterogeneous one goes all of it;
 - an array is one group, which can use nodes for as many tasks as may run at once, begins with one
   task's, and grows while tasks wait and its owner has room;
-- jobs that need less than a node share the node of a group while it has GPUs left.
+- jobs that need less than a node share the node of a group while it has GPUs left, and those that
+  Slurm started by itself the node on which they run.
 
 Example, nodes of 8 GPUs: jobs 5 (2 nodes), 6 and 7 (2 GPUs each) and 8 (8 GPUs) are the groups 5 of
 2 nodes, 6 of 1 node with 6 and 7 in it, and 8 of 1 node. Each group that was given nodes has a
@@ -63,12 +65,18 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int
     least: int
     free_gpus: int
+    runs_on: tuple[str, ...] = ()
+    """Nodes on which Slurm started jobs of it by itself, and not where it was let in."""
 
     @property
     def asks(self) -> OwnerJob:
         """As it is told."""
         return OwnerJob(
-            job=self.key, reservation=self.reservation, nodes=self.nodes, least=self.least
+            job=self.key,
+            reservation=self.reservation,
+            nodes=self.nodes,
+            least=self.least,
+            runs_on=self.runs_on,
         )
 
 
@@ -101,23 +109,30 @@ def groups(
     fence: str,
     node_gpus: int,
     limited: Collection[int] = (),
+    nodes: Collection[str] = (),
 ) -> tuple[Group, ...]:
     """Of jobs that are not ours, in order of their numbers. `limited`: leaders of waiting jobs that
-    no nodes help. Cost grows with the jobs, and for those
-    below a node with the groups."""
+    no nodes help; `nodes`: of the pool. Cost grows with the jobs, and for those below a node with
+    the groups."""
     found: dict[str, Group] = {}
     for job in sorted(others, key=lambda it: it.number):
         key = let_into(job, fence)
         reservation = _known_owner(found, key) or owner_of(job, rules)
         if reservation is None or not job.is_live:
             continue
-        if key is None and not _waits_for_nodes(job):
+        runs_on = () if key else tuple(node for node in job.nodes if node in nodes)
+        if key is None and not runs_on and not _waits_for_nodes(job):
             continue
         if job.is_waiting and job.leader in limited:
             continue
-        if key is None:
+        if runs_on and _is_small(job, node_gpus):
+            key = _beside(found, reservation, runs_on) or _own_key(job)
+        elif key is None:
             key = _shared(found, job, reservation, node_gpus) or _own_key(job)
         _add(found, key, reservation, job, node_gpus)
+        if runs_on:
+            both = tuple(dict.fromkeys((*found[key].runs_on, *runs_on)))
+            found[key] = msgspec.structs.replace(found[key], runs_on=both)
     return tuple(found.values())
 
 
@@ -129,11 +144,16 @@ def let_into(job: Job, fence: str) -> str | None:
 
 
 def taken(
-    others: Sequence[Job], nodes: Sequence[str], *, fence: str, claimed: Collection[str]
+    others: Sequence[Job],
+    nodes: Sequence[str],
+    *,
+    fence: str,
+    claimed: Collection[str],
+    rules: Sequence[Rule] = (),
 ) -> Iterator[TakenNode]:
     """Nodes of the pool that jobs hold which are neither ours nor on nodes given to an owner.
     `claimed`: the groups that are told; a job that was let in and belongs to none of them, as where
-    its rule was removed, takes its nodes."""
+    its rule was removed, takes its nodes. By `rules` it is known whose claims may have them."""
     own, seen = frozenset(nodes), set[str]()
     for job in sorted(others, key=lambda it: it.number):
         if not job.is_live or let_into(job, fence) in claimed:
@@ -141,7 +161,9 @@ def taken(
         for node in job.nodes:
             if node in own and node not in seen:
                 seen.add(node)
-                yield TakenNode(node=node, job=_holder(job, fence))
+                owner = owner_of(job, rules)
+                words = _holder(job, fence) + (f", beyond reservation {owner}" if owner else "")
+                yield TakenNode(node=node, job=words[:MOST_WORDS], reservation=owner)
 
 
 def unfit(nodes: Mapping[str, Node]) -> Iterator[TakenNode]:
@@ -178,6 +200,14 @@ def _shared(found: dict[str, Group], job: Job, reservation: str, node_gpus: int)
         return None
     for key, group in found.items():
         if group.reservation == reservation and group.free_gpus >= max(1, job.asks.gpus):
+            return key
+    return None
+
+
+def _beside(found: dict[str, Group], reservation: str, runs_on: tuple[str, ...]) -> str | None:
+    """A group that Slurm started by itself on the same node."""
+    for key, group in found.items():
+        if group.reservation == reservation and set(runs_on) <= set(group.runs_on):
             return key
     return None
 

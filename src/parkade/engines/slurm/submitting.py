@@ -4,8 +4,10 @@ A submission whose answer is not known is neither repeated nor forgotten: its jo
 its mark, and only where a complete answer has none after a while is it sent again. The claim in the
 attempt's folder lets only one job of an attempt begin.
 
-A submission that was refused is sent again after a pause (`standing.lost_us`), and at once where
-what kept it may be gone (`retry_soon`): Slurm answers again, or a fence stands or has other users.
+One that is refused because its user is not let in (`NotAdmitted`) is over: the attempt ends, and
+the market tries the workload again. Any other submission that was refused is sent again after a
+pause (`standing.lost_us`), and at once where what kept it may be gone (`retry_soon`): Slurm answers
+again, or a fence stands or has other users.
 """
 
 import fcntl
@@ -21,12 +23,13 @@ from pathlib import Path
 import msgspec
 
 import parkade
-from parkade.core.units.time import SECOND_US
+from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.engines.local import records
 from parkade.engines.local.records import Launch
 from parkade.engines.slurm import homes, planning, script, standing
 from parkade.engines.slurm.acting import Acting
 from parkade.engines.slurm.answers import Node
+from parkade.engines.slurm.commands import NotAdmitted
 from parkade.engines.slurm.homes import Submission
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.ports import (
@@ -40,6 +43,9 @@ from parkade.ports import (
 
 LOCK = "submit.lock"
 MOST_KEPT = 20
+MOST_NAMED = 5
+SHOWN_US = 30 * MINUTE_US
+"""So long it is told of whom Slurm took no job; work of such a user is tried more often."""
 
 
 class Submitting:
@@ -54,10 +60,22 @@ class Submitting:
         self.fence = ""
         self.fenced: frozenset[str] = frozenset()
         self.refused: dict[str, str] = {}
+        self._unadmitted: dict[str, tuple[int, str]] = {}
+        """By user, of whom Slurm took no job last: when, and what was said."""
         self._unanswered: set[str] = set()
         """Of the refused, those of which it is not known whether Slurm took them."""
         self._soon: dict[str, int] = {}
         """By attempt, as how many tries it counts, so that the next one comes soon."""
+
+    def note(self) -> str | None:
+        """What the pool's operator is told of users of whom Slurm takes no job."""
+        oldest_us = self.clock.now_us() - SHOWN_US
+        found = {it: w for it, w in self._unadmitted.copy().items() if w[0] >= oldest_us}
+        if not found:
+            return None
+        named = [f"{user} ({says})" for user, (_, says) in sorted(found.items())[:MOST_NAMED]]
+        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        return f"Slurm takes no job of {', '.join(named)}{more}, so work of theirs waits, unseated"
 
     def script(
         self, attempt: DesiredAttempt, home: Path, nodes: Mapping[str, Node], number: int
@@ -140,20 +158,27 @@ class Submitting:
             job = self.acting.submit(text, account).partition(";")[0]
             if not job.isdigit():
                 raise Transient(f"sbatch answered {job[:100]!r}, which is no job")
+        except NotAdmitted as error:
+            says = self._named(launch, error)
+            self._unadmitted[launch.account.name] = sent.at_us, says
+            raise NotAdmitted(says) from None
         except EngineError as error:
             if not isinstance(error, InvalidSpec):
-                self._note_refusal(launch, error, sent.at_us + standing.lost_us(number))
+                self._note_refusal(name, error, sent.at_us + standing.lost_us(number))
             raise
         self.landed(name)
+        self._unadmitted.pop(launch.account.name, None)
         sent = msgspec.structs.replace(sent, job=int(job))
         records.write(home / homes.SUBMISSIONS, (*known, sent))
 
-    def _note_refusal(self, launch: Launch, error: EngineError, again_us: int) -> None:
-        attempt, again = launch.attempt.attempt, datetime.fromtimestamp(again_us // SECOND_US, UTC)
-        # The commands that let in a user, for this one.
+    def _named(self, launch: Launch, error: EngineError) -> str:
+        """The commands that let in a user, for this one."""
         says = re.sub(r"\bUSER\b", launch.account.name, str(error))
-        says = says.replace("=ACCOUNT", f"={self.settings.account or 'ACCOUNT'}")
-        self.refused[attempt] = f"{says}; it is tried again by {again:%H:%M:%S} UTC"
+        return says.replace("=ACCOUNT", f"={self.settings.account or 'ACCOUNT'}")
+
+    def _note_refusal(self, attempt: str, error: EngineError, again_us: int) -> None:
+        again = datetime.fromtimestamp(again_us // SECOND_US, UTC)
+        self.refused[attempt] = f"{error}; it is tried again by {again:%H:%M:%S} UTC"
         if isinstance(error, Unreachable):
             self._unanswered.add(attempt)
         else:

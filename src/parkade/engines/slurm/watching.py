@@ -17,12 +17,13 @@ from pathlib import Path
 import msgspec
 
 from parkade.core.workloads.life import Cause
+from parkade.core.workloads.observed import MOST_WORDS
 from parkade.engines.local import records
 from parkade.engines.local.escalation import merge
 from parkade.engines.local.records import Launch
 from parkade.engines.slurm import answers, freed, homes, standing, waiting
 from parkade.engines.slurm.answers import Job, Node
-from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.commands import Commands, NotAdmitted
 from parkade.engines.slurm.homes import Homes
 from parkade.engines.slurm.standing import Facts, Standing
 from parkade.engines.slurm.submitting import Submitting
@@ -127,13 +128,18 @@ class Watching:
             attempts=tuple(sorted(seen, key=lambda it: it.attempt)), is_complete=is_complete
         )
 
-    def refuse(self, home: Path, launch: Launch, error: InvalidSpec) -> None:
-        """Slurm refused the job for good: it ends before it began. What sbatch says may be the
-        user's doing, as whom it runs."""
+    def refuse(self, home: Path, launch: Launch, error: InvalidSpec | NotAdmitted) -> None:
+        """Slurm refused the job for good, or takes none of its user: it ends before it began. What
+        sbatch says may be the user's doing, as whom it runs."""
         attempt, why = Attempt(home, launch), str(error)
         seen = attempt.observed((), released_us=self.clock.now_us(), detail=why)
-        is_refused = isinstance(error, Misconfigured)
-        self._end(home, msgspec.structs.replace(seen, launch_error=why, is_refused=is_refused))
+        found = msgspec.structs.replace(
+            seen,
+            launch_error=why[:MOST_WORDS],
+            is_refused=isinstance(error, Misconfigured),
+            is_unadmitted=isinstance(error, NotAdmitted),
+        )
+        self._end(home, found)
 
     def _refresh(self) -> list[str]:
         names = self.homes.names()
@@ -309,7 +315,7 @@ class Watching:
                 self.nodes(NODES_KEPT_US),
                 attempt.submissions,
             )
-        except InvalidSpec as error:
+        except (InvalidSpec, NotAdmitted) as error:
             self.refuse(attempt.home, attempt.launch, error)
         except EngineError as error:
             logger.warning("attempt %s is not submitted: %s", attempt.home.name, error)

@@ -27,12 +27,13 @@ what it found. The rules it holds:
 - What an org or a workload's `max_spend` cannot pay is not charged, and is counted.
 - No account but the outside falls below zero, and all together are zero.
 - Caps of users and orgs hold for what bids get (`caps`).
+- A deleted user or org had nothing, and nothing begins for it again (`deleted`).
 """
 
 import json
 from collections.abc import Iterable
 
-from parkade.sim.auditor import caps, evictions, own_waits, reservations
+from parkade.sim.auditor import caps, deleted, evictions, own_waits, reservations
 from parkade.sim.auditor.books import (
     HOUR_US,
     Books,
@@ -104,6 +105,7 @@ def _read(books: Books, event: Record) -> None:
 def _post(books: Books, event: Record, transfer: Record) -> None:
     debit, credit, micros = transfer["debit"], transfer["credit"], transfer["micros"]
     require(micros > 0, f"a transfer of {micros}")
+    deleted.move(books, transfer)
     books.balances[debit] -= micros
     books.balances[credit] += micros
     require(debit == "external" or books.balances[debit] >= 0, f"{debit} fell to below zero")
@@ -160,12 +162,18 @@ def _change_terms(books: Books, event: Record) -> None:
 
 
 def _submit(books: Books, event: Record) -> None:
+    deleted.begin(books, event)
     name = event["workload"]["workload"]
     books.workloads[name] = event["workload"]
     if event["workload"].get("member_of") is None:
         caps.begin(books, event["workload"]["org"], "submits", event["at_us"])
     books.failures.pop(name, None)
     books.first_started.pop(name, None)
+
+
+def _reserve(books: Books, event: Record) -> None:
+    deleted.begin(books, event)
+    reservations.reserve(books, event)
 
 
 def _retry(books: Books, event: Record) -> None:
@@ -392,7 +400,7 @@ READERS = {
     "TermsChanged": _change_terms,
     "Submitted": _submit,
     "Resubmitted": _submit,
-    "Reserved": reservations.reserve,
+    "Reserved": _reserve,
     "ReservationChanged": reservations.change,
     "ReservationDivided": reservations.divide,
     "Claimed": _claim,
@@ -409,6 +417,11 @@ READERS = {
     "CapSet": caps.set_cap,
     "OrgCapSet": caps.set_cap,
     "CapNoted": caps.note,
+    "UserDeleted": deleted.delete,
+    "OrgDeleted": deleted.delete,
+    "UserCreated": deleted.begin,
+    "OrgCreated": deleted.begin,
+    "TokenAdded": deleted.begin,
 }
 
 

@@ -121,6 +121,7 @@ class Books:
     """The org of each claim."""
     reservation_paid: dict[str, tuple[int, int]] = field(default_factory=dict)
     caps: CapBooks = field(default_factory=CapBooks)
+    deleted: set[Purse] = field(default_factory=set)
     own_waits: dict[str, Any] = field(default_factory=dict)
     """By workload, what its promise waits for (`own_waits.Wait`)."""
 

@@ -11,7 +11,7 @@ by itself is done within `PATIENCE_US`.
 """
 
 from parkade.core.fleet.maintenance import is_window
-from parkade.core.fleet.node import MARS, Health
+from parkade.core.fleet.node import MARS, OTHERS, Health
 from parkade.core.healing.incident import (
     IncidentOutcome,
     Next,
@@ -186,7 +186,7 @@ class MarsAuditor:
             require(is_mars, 17, f"the cordon of Mars on {event.node} was lifted by nothing")
         elif not is_window(holder):
             # Those of maintenance windows are judged by `auditor.maintenance`.
-            is_its_own = event.by == holder
+            is_its_own = event.by == (None if holder == OTHERS else holder)
             require(is_its_own, 17, f"{holder}'s cordon of {event.node} was lifted by {event.by}")
         was_in_service = node.is_in_service
         node.cordons.discard(holder)
@@ -368,6 +368,8 @@ class MarsAuditor:
                     self._promised[lines.name_of(line.demand)] = tuple(it.node for it in seats)
             case events.Launched(workload=name, attempt=attempt):
                 self._seat(name, tuple(seat.node for seat in attempt.seats))
+            case events.ClaimSeated(claim=name, nodes=tuple(nodes), runs_there=True):
+                self._take_over(name, nodes)
             case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
                 self._seat(name, nodes)
             case events.ClaimSeated(claim=name):
@@ -389,6 +391,15 @@ class MarsAuditor:
             require(is_clean, 16, f"{name} of {org} got {each} with what {sorted(others)} left")
             require(node.turning is None, 16, f"{name} got {each} while it is sanitised")
             node.orgs = {*node.orgs, org} if node.holders else {org}
+            node.holders.add(name)
+
+    def _take_over(self, name: str, nodes: tuple[str, ...]) -> None:
+        """An owner's job was started there by its engine, whatever others left."""
+        self._seats[name] = (*self._seats.get(name, ()), *nodes)
+        for each in nodes:
+            node = self.nodes[each]
+            require(node.turning is None, 16, f"{name} got {each} while it is sanitised")
+            node.orgs = {self._orgs[name]}
             node.holders.add(name)
 
     def _keep(self, name: str, kept: set[str], at_us: int) -> None:

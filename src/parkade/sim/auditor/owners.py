@@ -129,6 +129,9 @@ class OwnersAuditor:
                 self._excuse({node})
             case events.NodeUndrained(node=node):
                 self._draining.discard(node)
+            case events.Claimed(claim=claim) if claim.runs_on:
+                # It waits for nothing: its job runs. Others on its nodes are given other ones.
+                self._excuse(set(claim.runs_on))
             case events.Claimed(claim=claim):
                 market = self._markets.get(claim.reservation, "")
                 self._ask(claim.claim, market, claim.reservation, event.at_us)
@@ -145,6 +148,8 @@ class OwnersAuditor:
                     self._waits[workload.workload].is_paused = workload.phase is Phase.HELD
             case events.Cleared():
                 self._clear(event)
+            case events.ClaimSeated(runs_there=True):
+                pass
             case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
                 self._complete(name, nodes, event.at_us)
             case events.ClaimSeated(claim=name):

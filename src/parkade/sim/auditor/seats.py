@@ -36,6 +36,9 @@ class SeatAuditor:
         self.replacements: dict[str, tuple[Seat, ...]] = {}
         """By claim that holds nodes, what it is promised beside them."""
 
+        self._runs_on: dict[str, frozenset[str]] = {}
+        """By claim, where its job runs that the engine started by itself."""
+
         self.stops: dict[str, list[Stop]] = {}
         """By attempt, the notices that were given, in order."""
 
@@ -94,15 +97,19 @@ class SeatAuditor:
             case events.Claimed(claim=claim):
                 require(claim.claim not in self.demands, 22, f"{claim.claim} was used before")
                 self.demands[claim.claim] = DemandBook(org=claim.org, market="", nodes=claim.nodes)
+                self._runs_on[claim.claim] = frozenset(claim.runs_on)
             case events.Unclaimed(claim=name):
                 self._free(name, event.at_us)
                 self.promised.pop(name, None)
                 self.replacements.pop(name, None)
+                self._runs_on.pop(name, None)
                 self.demands[name].is_over = True
             case events.Cleared():
                 self._clear(event)
             case events.Launched():
                 self._launch(event)
+            case events.ClaimSeated(claim=name, nodes=tuple(nodes), runs_there=True):
+                self._take_over(name, nodes)
             case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
                 self._complete(name, nodes, event.at_us)
             case events.ClaimSeated(claim=name):
@@ -348,6 +355,22 @@ class SeatAuditor:
         self.held[name] = Held(seats=(*held.seats, *given))
         self.replacements[name] = tuple(seat for seat in before if seat not in given)
 
+    def _take_over(self, name: str, nodes: tuple[str, ...]) -> None:
+        """An owner's job runs on these nodes, which its engine chose: they are not turned around
+        for it, and nothing else is there or was promised there."""
+        require(set(nodes) <= self._runs_on[name], 6, f"{name} got {nodes} and runs elsewhere")
+        before = self.held.get(name)
+        seats = tuple(Seat(node=node, gpus=self.nodes[node].gpus) for node in nodes)
+        all_seats = (*(before.seats if before is not None else ()), *seats)
+        require(len(all_seats) <= self.demands[name].nodes, 6, f"{name} has {all_seats}")
+        for node in nodes:
+            self.nodes[node].last_org = self.demands[name].org
+        self.held[name] = Held(seats=all_seats)
+        for node in nodes:
+            total, gpus = sum(self._holders(node).values()), self.nodes[node].gpus
+            require(total <= gpus, 2, f"{node} has {gpus} GPUs: {self._holders(node)}")
+            self._check_promised(node, name)
+
     def _check_rates(self, name: str, promise: Promise) -> None:
         for rate in promise.rates:
             self._check_price(name, rate, promise.seats)
@@ -493,4 +516,5 @@ class SeatAuditor:
 
     def _is_open(self, node: str) -> bool:
         book = self.nodes.get(node)
-        return book is not None and book.is_well and book.pool not in self._silent
+        is_left = not any(node in nodes for nodes in self._runs_on.values())
+        return is_left and book is not None and book.is_well and book.pool not in self._silent

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from parkade.core.billing.minimum import minimum_rate
 from parkade.core.fleet.maintenance import is_window
+from parkade.core.fleet.node import OTHERS
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.reservations.reservation import Claim
@@ -19,7 +20,7 @@ from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.saving import EXIT_FOR_GOOD
 from parkade.core.workloads.spec import CapacityKind
-from parkade.core.workloads.workload import Rate, Workload
+from parkade.core.workloads.workload import Attempt, Rate, Workload
 from parkade.sim.check import arrays, changes, elastic, lists, rights
 from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
@@ -94,6 +95,9 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             _look_at_clearing(world, event)
         case events.Launched():
             _look_at_launch(world, event)
+        case events.ClaimSeated(claim=name, nodes=tuple(nodes), runs_there=True):
+            says = f"{name} is given {nodes}, and its job does not run there"
+            require(set(nodes) <= set(world.records.claims[name].runs_on), 6, says)
         case events.ClaimSeated(claim=name):
             claim = world.records.claims[name]
             given = claim.seats
@@ -110,7 +114,8 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             changes.look_at_expiry(world, event)
         case events.NodeUncordoned(node=node, holder=holder):
             holders = {cordon.holder for cordon in world.records.nodes[node].cordons}
-            is_own = holder in holders and (is_window(holder) or holder == (event.by or "server"))
+            lifts = event.by or (OTHERS if holder == OTHERS else "server")
+            is_own = holder in holders and (is_window(holder) or holder == lifts)
             require(is_own, 17, f"{holder}'s cordon of {node} is lifted by {event.by}")
         case events.DependenciesMet(workload=name, met=met):
             for one in met:
@@ -394,6 +399,15 @@ def _look_at_stop(world: World, event: events.StopOrdered) -> None:
     require(has_time and has_notice, 11, f"{name} is to be killed before its notice is over")
 
 
+def _outbid_gpus(attempt: Attempt) -> int:
+    """Its GPUs on nodes whose guests it outbid: all that it owes the minimum for, where that is
+    more than its own price."""
+    debt = attempt.debt
+    if debt is None:
+        return 0
+    return sum(seat.gpus for seat in attempt.seats if debt.outbid_on(seat.node))
+
+
 def _look_at_use(world: World, event: events.UsePosted) -> None:
     workload = world.records.workloads[event.workload]
     attempt, name = workload.attempt, event.workload
@@ -410,11 +424,14 @@ def _look_at_use(world: World, event: events.UsePosted) -> None:
         received += transfer.micros
         use = transfer.use
         is_part = any(rate.node_prices for rate in attempt.rates)
+        is_part |= transfer.kind is TransferKind.MINIMUM_CHARGE and use.gpus == _outbid_gpus(
+            attempt
+        )
         is_all = use.gpus == attempt.gpus or is_part
         # What its promise held idle is charged with its start, as time before it.
         waited_us = attempt.waited_us if transfer.kind is TransferKind.LATE_START else 0
         is_whole = use.start_us >= attempt.charged_until_us - waited_us and is_all
-        require(is_whole, 13, f"{name} is charged for a time that it was charged for")
+        require(is_whole, 13, f"{name} is charged twice for a time, or for other GPUs")
         if transfer.kind.value == "usage":
             is_before = kill_us is None or use.end_us <= kill_us
             require(is_before, 13, f"{name} is charged for a time after its kill")

@@ -72,6 +72,8 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             | events.UnixNameSet()
             | events.OrgDisabled()
             | events.UserDisabled()
+            | events.UserDeleted()
+            | events.OrgDeleted()
             | events.UserRoleSet()
         ):
             yield from _of_accounts(world, event)
@@ -220,6 +222,8 @@ def _of_accounts(
     | events.UnixNameSet
     | events.OrgDisabled
     | events.UserDisabled
+    | events.UserDeleted
+    | events.OrgDeleted
     | events.UserRoleSet,
 ) -> Guesses:
     by = event.by
@@ -271,6 +275,10 @@ def _of_accounts(
             yield commands.SetOrgDisabled(by=by, org=org, is_disabled=is_disabled)
         case events.UserDisabled(user=user, is_disabled=is_disabled):
             yield commands.SetUserDisabled(by=by, user=user, is_disabled=is_disabled)
+        case events.UserDeleted(user=user):
+            yield commands.DeleteUser(by=by, user=user)
+        case events.OrgDeleted(org=org):
+            yield commands.DeleteOrg(by=by, org=org)
         case events.UserRoleSet(user=user, role=role):
             yield commands.SetUserRole(by=by, user=user, role=role)
         case events.UnixNameSet(user=user, unix_name=name):

@@ -9,13 +9,20 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from parkade.ports import StoreError
-from parkade.store.migrations import m0001_journal, m0002_chain, m0003_answers, m0004_receivers
+from parkade.store.migrations import (
+    m0001_journal,
+    m0002_chain,
+    m0003_answers,
+    m0004_receivers,
+    m0005_segments,
+)
 
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     m0001_journal.apply,
     m0002_chain.apply,
     m0003_answers.apply,
     m0004_receivers.apply,
+    m0005_segments.apply,
 )
 
 _meta = sa.table("meta", sa.column("name"), sa.column("value"))

@@ -112,6 +112,18 @@ class SetUserDisabled(AboutAccounts, frozen=True, kw_only=True):
     is_disabled: bool
 
 
+class DeleteUser(AboutAccounts, frozen=True, kw_only=True):
+    """A user that is disabled and runs nothing goes for good; its name stays its own."""
+
+    user: str
+
+
+class DeleteOrg(AboutAccounts, frozen=True, kw_only=True):
+    """An org that is disabled and holds nothing goes for good; its name stays its own."""
+
+    org: str
+
+
 class SetUserRole(AboutAccounts, frozen=True, kw_only=True):
     """A user may do more or less within its org from now on. What it has goes on."""
 
@@ -140,6 +152,8 @@ AccountCommand = (
     | SetOrgBounds
     | SetOrgDisabled
     | SetUserDisabled
+    | DeleteUser
+    | DeleteOrg
     | SetUserRole
     | SetUnixName
 )

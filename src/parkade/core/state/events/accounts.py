@@ -88,6 +88,19 @@ class UserDisabled(AboutAccounts, frozen=True, kw_only=True):
     is_disabled: bool
 
 
+class UserDeleted(AboutAccounts, frozen=True, kw_only=True):
+    """The user is gone for good; its tokens that were not revoked are, by events of their own. What
+    it did, and was charged, stays under its name, which is given to no other."""
+
+    user: str
+
+
+class OrgDeleted(AboutAccounts, frozen=True, kw_only=True):
+    """The org is gone for good. Its statements stay under its name, which is given to no other."""
+
+    org: str
+
+
 class UserRoleSet(AboutAccounts, frozen=True, kw_only=True):
     """What a user may do changed, for its tokens at once."""
 
@@ -107,6 +120,8 @@ AccountEvent = (
     | UserCreated
     | OrgDisabled
     | UserDisabled
+    | UserDeleted
+    | OrgDeleted
     | UserRoleSet
     | TokenAdded
     | TokenRevoked

@@ -41,7 +41,11 @@ class ClaimSeated(AboutLeasing, frozen=True, kw_only=True):
     claim: str
 
     nodes: tuple[str, ...] | None = None
-    """Those that it was promised in place of lost ones; None: all, for the first time."""
+    """Those that it was promised in place of lost ones, or its job runs on; None: all that it was
+    promised, for the first time."""
+
+    runs_there: bool = False
+    """Whether they were not promised, but the engine started its job there by itself."""
 
 
 class Unclaimed(AboutLeasing, frozen=True, kw_only=True):

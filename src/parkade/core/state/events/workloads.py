@@ -167,7 +167,8 @@ class Ended(AboutWorkloads, frozen=True, kw_only=True):
     start grace, `held_idle_us`: that before the launch, in which its promise held idle seats for
     its own org; both are always billed. None in journals of before they were. `is_refused`: the
     engine did not start it by no doing of its org, and nothing is billed; False in journals of
-    before this was told.
+    before this was told. `is_unadmitted`: because the engine takes no job of its user; then
+    `not_before_us` holds for all work of that user in the market (`running.unadmitted`).
     """
 
     workload: str
@@ -186,6 +187,7 @@ class Ended(AboutWorkloads, frozen=True, kw_only=True):
     held_in_grace_us: int | None = None
     held_idle_us: int | None = None
     is_refused: bool = False
+    is_unadmitted: bool = False
 
 
 class BudgetNoted(AboutWorkloads, frozen=True, kw_only=True):
