@@ -25,7 +25,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 class Archiving(Protocol):
     """A store that folds entries into segments. Only the journal's writer does, in a thread of its
-    choice, one at a time; whoever reads the journal sees no difference.
+    choice, one at a time; a reader of the journal sees no difference.
 
     Folded are entries older than `before_us` that lie before the newest snapshot, in whole segments
     alone: a rest that would not fill one waits.
