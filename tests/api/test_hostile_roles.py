@@ -23,6 +23,8 @@ REFUSED_TO_ALL = {
     "POST /v1/pools/{pool}/fence": {409},
     "POST /v1/pools/{pool}/unfence": {409},
     "POST /v1/orgs/{org}/refunds": {402},
+    "POST /v1/orgs/{org}/delete": {409},
+    "POST /v1/users/{user}/delete": {409},
     "POST /v1/workloads/{workload}/retry": {422},
     "POST /v1/workloads/{workload}/resubmit": {409},
     "POST /v1/nodes/{node}/undrain": {409},
