@@ -37,14 +37,3 @@ def test_a_person_is_told_at_a_webhook_until_it_is_removed(
     assert "told nowhere" in run("notify", "remove", name).output
     inside = run("notify", "add", "https://127.0.0.1/", exit_code=3).stderr
     assert "not an address" in inside
-
-
-def test_incidents_are_offered_to_operators_alone(
-    run: Run, town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    web = "https://hooks.example.org/x"
-    as_user(monkeypatch, town, town.org()[1])
-    assert "incident" not in run("notify", "add", web).output
-    assert "alone" in run("notify", "add", web, "--about", "incident", exit_code=5).stderr
-    as_user(monkeypatch, town, town.operator)
-    assert "incident" in run("notify", "add", web).output

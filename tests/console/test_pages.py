@@ -208,14 +208,6 @@ def test_an_org_and_a_user_are_disabled_with_what_it_does_said_first(scene) -> N
     assert operator.get("/orgs/nowhere/disable").status_code == 404
 
 
-def test_an_operator_is_offered_to_disable_others_alone(scene) -> None:  # type: ignore[no-untyped-def]
-    _, people = scene
-    page = people["operator"].text("/operate")
-    assert "/users/bertram-member/disable" in page
-    assert "/users/operator/disable" not in page and "/orgs/operator/disable" not in page
-    assert 'id="user-operator"' in page
-
-
 def test_a_disabled_user_and_its_org_are_deleted_from_the_console(scene) -> None:  # type: ignore[no-untyped-def]
     town, people = scene
     operator = people["operator"]

@@ -94,18 +94,14 @@ def up(
 def _play(host: str | None, port: int | None, *, others: tuple[object, ...]) -> None:
     """The demo, until it is interrupted."""
     from parkade.demo import DemoError, run_demo
-    from parkade.service.settings import BadSettings, read_settings
 
     if any(each is not None for each in others):
         fail("--demo has a journal and tokens of its own; leave the other flags out", exit_code=2)
     try:
-        settings = read_settings({"host": host, "port": port})
         run_demo(
-            host=settings.host,
-            port=settings.port,
+            host=host or "127.0.0.1",
+            port=8300 if port is None else port,
             say=lambda line: typer.echo(line),
         )
-    except BadSettings as error:
-        fail(str(error), exit_code=2)
     except DemoError as error:
         fail(str(error), exit_code=1)

@@ -36,16 +36,13 @@ async def add_receiver(
     viewer = _person(context)
     if body.for_org:
         context.require(Read.RECEIVERS, org=viewer.org)
-    kinds = tuple(it for it in messages.KINDS if it != "incident" or context.viewer.is_operator)
-    if not set(body.about) <= set(kinds):
-        raise problem("denied", "incidents are told to operators alone: leave `incident` out")
     try:
         made = await asyncio.to_thread(
             _directory(request).add,
             org=viewer.org,
             user=None if body.for_org else viewer.user,
             address=body.address,
-            about=body.about or kinds,
+            about=body.about or messages.KINDS,
             now_us=context.plane.present_us(),
         )
     except messages.Refused as refusal:

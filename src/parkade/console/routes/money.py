@@ -60,7 +60,6 @@ async def money(
         context.api, account=account or None, start=shown.start, end=shown.end
     )
     lines = [each for each in statement.transfers if not about or _thing_of(each) == about]
-    things = _things(statement.transfers)
     ledger = await statements.accounts(context.api) if context.viewer.is_operator else None
     asked = {"account": account, "span": span, "from": since.strip(), "to": to.strip()}
     same = urlencode({name: value for name, value in asked.items() if value})
@@ -70,9 +69,7 @@ async def money(
         it=statement,
         lines=tuple(reversed(lines))[:MOST],
         has_more=len(lines) > MOST,
-        things=things[:MOST_THINGS],
-        other_things=len(things[MOST_THINGS:]),
-        others=_all(things[MOST_THINGS:]),
+        things=_things(statement.transfers)[:MOST_THINGS],
         about=about,
         about_sum=sum((each.amount for each in lines), Decimal(0)),
         span=span,
@@ -117,12 +114,6 @@ def _things(transfers: Iterable[Transfer]) -> list[Thing]:
                 amount=before.amount + each.amount, transfers=before.transfers + 1
             )
     return sorted(found.values(), key=lambda it: (-abs(it.amount), it.name))
-
-
-def _all(things: Iterable[Thing]) -> tuple[Decimal, int]:
-    """What they come to, and in how many transfers."""
-    parts = [(each.amount, each.transfers) for each in things]
-    return sum((it for it, _ in parts), Decimal(0)), sum(it for _, it in parts)
 
 
 def _files(context: PageContext, statement: Statement, shown: Range) -> dict[str, str]:
