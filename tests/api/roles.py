@@ -98,6 +98,14 @@ NEEDS: dict[str, Permission | None] = {
     "GET /v1/workloads/{workload}/logs": MEMBER,
     "GET /v1/workloads/{workload}/logs/offset": MEMBER,
     "POST /v1/workloads/{workload}/cancel": SELF,
+    "POST /v1/workloads/{workload}/exec": SELF,
+    "GET /v1/execs/{session}/output": ANYONE,
+    "POST /v1/execs/{session}/input": ANYONE,
+    "POST /v1/execs/{session}/window": ANYONE,
+    "POST /v1/execs/{session}/close": ANYONE,
+    "GET /v1/pools/{pool}/exec-requests": OPERATOR,
+    "GET /v1/pools/{pool}/execs/{session}/input": OPERATOR,
+    "POST /v1/pools/{pool}/execs/{session}/output": OPERATOR,
     "GET /v1/lot": ANYONE,
     "GET /v1/costs": OWNER,
     "GET /v1/showback": OWNER,
@@ -129,7 +137,7 @@ QUERIES: dict[str, dict[str, str]] = {
 ABSENT = {
     "org": "emca", "user": "mertrab", "token": "t-9999@acme", "workload": "w9999", "claim": "c9999",
     "reservation": "quietlx@acme", "log_request": "none", "incident": "incident-9",
-    "receiver": "webhook-9",
+    "receiver": "webhook-9", "session": "bb",
     "pool": "lab", "market": "lab", "node": "lab-1", "maintenance": "m999",
 }  # fmt: skip
 """Names that nothing has; pools, markets and nodes are public, or for operators alone."""
@@ -197,7 +205,12 @@ class Cast:
         town, user = self.town, self.tokens["user"]
         found = {"org": "acme", "user": "bertram", "pool": "lab", "market": "lab", "node": "lab-1"}
         found |= {"reservation": "quietly@acme", "claim": self.claim["claim"]}
-        found |= {"log_request": "none", "incident": "incident-1", "receiver": "webhook-1"}
+        found |= {
+            "log_request": "none",
+            "incident": "incident-1",
+            "receiver": "webhook-1",
+            "session": "aa",
+        }
         if route.endswith("{org}/disabled"):
             found["org"] = town.name("org")
             town.done(town.post("/orgs", {"org": found["org"]}))

@@ -23,6 +23,8 @@ REFUSED_TO_ALL = {
     "POST /v1/pools/{pool}/fence": {409},
     "POST /v1/pools/{pool}/unfence": {409},
     "POST /v1/orgs/{org}/refunds": {402},
+    "POST /v1/orgs/{org}/delete": {409},
+    "POST /v1/users/{user}/delete": {409},
     "POST /v1/workloads/{workload}/retry": {422},
     "POST /v1/workloads/{workload}/resubmit": {409},
     "POST /v1/nodes/{node}/undrain": {409},
@@ -33,6 +35,13 @@ REFUSED_TO_ALL = {
     "POST /v1/pools/{pool}/log-chunks/{log_request}": {404},
     "GET /v1/mars/incidents/{incident}": {404},
     "GET /v1/workloads/{workload}/logs": {404},
+    "POST /v1/workloads/{workload}/exec": {409},
+    "GET /v1/execs/{session}/output": {404},
+    "POST /v1/execs/{session}/input": {404},
+    "POST /v1/execs/{session}/window": {404},
+    "POST /v1/execs/{session}/close": {404},
+    "GET /v1/pools/{pool}/execs/{session}/input": {404},
+    "POST /v1/pools/{pool}/execs/{session}/output": {404},
     "GET /v1/workloads/{workload}/logs/offset": {404},
 }
 

@@ -119,6 +119,14 @@ ENTRIES = {
     "GET /v1/workloads/{workload}/logs": 1,
     "GET /v1/workloads/{workload}/logs/offset": 1,
     "POST /v1/workloads/{workload}/cancel": 1,
+    "POST /v1/workloads/{workload}/exec": 1,
+    "GET /v1/execs/{session}/output": 0,
+    "POST /v1/execs/{session}/input": 0,
+    "POST /v1/execs/{session}/window": 0,
+    "POST /v1/execs/{session}/close": 0,
+    "GET /v1/pools/{pool}/exec-requests": 0,
+    "GET /v1/pools/{pool}/execs/{session}/input": 0,
+    "POST /v1/pools/{pool}/execs/{session}/output": 0,
     "GET /v1/accounts": 1,
     "GET /v1/statement": 1,
     "GET /v1/costs": 1,
@@ -141,6 +149,7 @@ NAMES = {
     "org": "o1", "user": "u1", "token": "t1", "pool": "lab", "market": "lab", "node": "lab-1",
     "reservation": "r", "claim": "c1", "workload": "w1", "log_request": "none",
     "incident": "incident-1", "maintenance": "m1", "receiver": "webhook-1",
+    "session": "aa",
 }  # fmt: skip
 
 
@@ -203,6 +212,10 @@ def bodies(town: Town) -> dict[str, object]:
         "POST /v1/workloads/{workload}/bid/plan": {"limit_price": "0.20"},
         "POST /v1/workloads/{workload}/bounds": {"max_spend": "9", "max_duration": None},
         "POST /v1/workloads/{workload}/bounds/plan": {"max_spend": "9", "max_duration": None},
+        "POST /v1/workloads/{workload}/exec": {"command": ["true"]},
+        "POST /v1/execs/{session}/input": {"at": 0, "content": "YQ=="},
+        "POST /v1/execs/{session}/window": {"columns": 80, "rows": 24},
+        "POST /v1/pools/{pool}/execs/{session}/output": {"number": 0},
         "POST /v1/mars/automation": {"reason": "x", "is_on": False},
         "POST /v1/pools/{pool}/health": {
             "pool": "lab",
@@ -238,7 +251,9 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
             response = fresh.get(url)
         else:
             response = fresh.post(url, sent.get(route), key=fresh.name("key"))
-        absent = ("/logs", "/logs/offset", "/log-chunks/{log_request}", "/incidents/{incident}")
+        of_session = tuple(f"{{session}}/{it}" for it in ("input", "output", "window", "close"))
+        of_thing = ("/logs", "/logs/offset", "/log-chunks/{log_request}", "/incidents/{incident}")
+        absent = (*of_thing, *of_session)
         of_none = ("/logins", "/logins/token", "/{receiver}/remove", "/{receiver}/test")
         is_absent = route.endswith(absent + of_none)
         # A pool with nodes is not closed, one of ours needs no fence, the workload is no array,
@@ -260,6 +275,7 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
             "POST /v1/workloads/{workload}/retry": 422,
             "POST /v1/receivers": 422,
             "POST /v1/workloads/{workload}/resubmit": 409,
+            "POST /v1/workloads/{workload}/exec": 409,
         }
         is_refused = response.status_code == refusals.get(route)
         is_absent = is_absent and response.status_code == 404

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from parkade.cli.pools import RELEASE_BY
 from parkade.engines.slurm.installing import install_command
 from parkade.service.joining import propose
 from tests.docs.pages import ROOT
@@ -78,3 +79,10 @@ def test_each_kind_of_command_that_join_proposes_is_undone(
         assert way in undo, command
         met.add(way)
     assert met == set(undone_by.values())
+
+
+def test_the_command_that_ends_a_fence_is_the_one_that_pool_fence_prints() -> None:
+    """On a line of its own that a terminal of 80 columns does not break."""
+    lines = section("Fence it, before anything but spot is sold").splitlines()
+    assert RELEASE_BY.format(pool="POOL") in lines
+    assert len(RELEASE_BY.format(pool="p" * 24)) <= 80

@@ -137,7 +137,17 @@ def test_a_root_agent_is_told_which_users_the_account_lacks(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     found = doctor_guests.guests(SlurmSettings(account="parkade"), Accounting(ASSOCIATIONS))
-    assert found == "1 users are in the account parkade; not in it: zoe"
+    assert found == "1 user is in the account parkade; not in it: zoe"
+
+
+def test_where_no_user_is_let_in_yet_that_is_bad_only_where_slurm_enforces_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    settings, rows = SlurmSettings(account="parkade"), "root|root||\nlab|root||\n"
+    with pytest.raises(Bad, match="no user is in the account parkade, so no guest starts"):
+        doctor_guests.guests(settings, Accounting(rows, enforces="associations"))
+    assert doctor_guests.guests(settings, Accounting(rows)).startswith("0 users are in")
 
 
 def test_a_group_is_of_those_named_in_it_and_of_those_whose_own_it_is() -> None:

@@ -88,6 +88,14 @@ def test_an_answer_with_errors_or_parts_missing_is_an_error(answer: bytes) -> No
             "Zero Bytes were transmitted or received: Unable to query jobs (slurm_load_jobs)",
         ),
         ({"error": "x", "description": "x"}, "x"),
+        (
+            {
+                "error": "Unspecified error",
+                "source": "slurm_load_jobs",
+                "description": "Failed while looking for jobs",
+            },
+            "Failed while looking for jobs (slurm_load_jobs)",
+        ),
         ({"error_number": 1007, "error": ""}, "error 1007"),
         ("in words", "in words"),
         ({}, "one without words"),

@@ -1,5 +1,6 @@
 """What sbatch refuses is told while it is so, and tried again; Slurm's commands are stand-ins."""
 
+import getpass
 import json
 import stat
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ class Stand:
             data=folder / "data",
             nodes=(NodeShape(node="n0", gpus=4),),
             clock=self.clock,
-            settings=SlurmSettings(root_workloads=True),
+            settings=SlurmSettings(root_workloads=True, account="parkade"),
         )
 
     @property
@@ -136,7 +137,8 @@ def test_the_attempt_of_a_user_who_is_not_let_in_is_over_at_once_and_the_operato
     (seen,) = stand.look().attempts
     assert seen.phase is Phase.RELEASED and seen.is_unadmitted and not seen.is_refused
     assert "Invalid account" in (seen.launch_error or "")
-    assert "sacctmgr add user" in (seen.launch_error or "")
+    named = f"sacctmgr add user {getpass.getuser()} account=parkade"
+    assert named in (seen.launch_error or "") and "sbatch: sbatch" not in (seen.launch_error or "")
     (trouble,) = stand.look().troubles
     assert trouble.is_note and "takes no job of" in trouble.says
     assert "Invalid account" in trouble.says

@@ -1,12 +1,13 @@
 """Owners of a Slurm cluster change nothing: their own jobs reclaim, behind a fence."""
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from parkade.cli.pools import OBSERVED, RELEASE
+from parkade.cli.pools import OBSERVED, RELEASE_BY
 from tests.service.slurm_market import GPUS, SlurmMarket, slurm_market
 from tests.slurm_cluster import Slurm, missing, open_folder, slurm
 from tests.waits import until
@@ -86,6 +87,59 @@ def test_a_job_that_slurm_started_while_the_agent_was_dead_uses_its_owners_right
     assert seats() == {2: where, 1: market.nodes_of(other)}
     market.cluster.run("scancel", first)
     market.wait_for_job(second, "RUNNING")
+
+
+@pytest.mark.slow
+def test_a_job_that_slurm_started_beyond_its_owners_right_is_told_with_what_to_do(
+    market: SlurmMarket,
+) -> None:
+    market.fence()
+    market.lend(2)
+    market.served.ask("POST", "/reservations", {"org": "lab", "nodes": 1, "name": "birch"})
+    market.kill_agent()
+    market.cluster.run("scontrol", "delete", "ReservationName=parkade_box")
+    job = market.owner_job("--nodes=3", f"--gres=gpu:{GPUS}")
+    market.wait_for_job(job, "RUNNING")
+    market.start_agent()
+    words = f"job {job} of nobody, beyond reservation acme"
+    until(lambda: list(cordons(market).values()) == [words], market.said)
+    (beyond,) = cordons(market)
+    (claim,) = market.served.ask("GET", "/claims")["claims"]
+    assert set(claim["seats"]) == {"n0", "n1", "n2"} - {beyond}
+    market.served.ask("POST", "/reservations/birch/claims", {"nodes": 1})
+    told = f"job {job} of nobody (account acme) on {beyond}, beyond reservation acme"
+    until(lambda: told in str(market.pool_record()["agent_says"]), market.said)
+    assert f"scontrol requeue {job}" in market.pool_record()["agent_says"]
+    assert told in market.log.read_text()
+
+    def birch() -> list[str]:
+        claims = market.served.ask("GET", "/claims")["claims"]
+        return [node for it in claims if it["reservation"] == "birch" for node in it["seats"]]
+
+    assert birch() == []
+    market.cluster.run("scontrol", "requeue", job)
+    until(lambda: len(birch()) == 1, market.said)
+
+
+def test_a_guest_whose_node_others_took_before_it_began_runs_on_another_at_once(
+    market: SlurmMarket,
+) -> None:
+    assert market.agent is not None
+    market.agent.send_signal(signal.SIGSTOP)
+    guest = market.guest()
+    market.wait_for(guest, "starting")
+    (taken,) = {seat["node"] for seat in market.seen(guest)["attempt"]["seats"]}
+    job = market.cluster.submit(
+        "sleep 600", f"--nodelist={taken}", "--uid=nobody", "--chdir=/", "--output=/dev/null",
+        f"--gres=gpu:{GPUS}",
+    )  # fmt: skip
+    market.wait_for_job(job, "RUNNING")
+    market.agent.send_signal(signal.SIGCONT)
+    market.wait_for(guest, "running")
+    assert market.cluster.job_state(job) == "RUNNING"
+    told = market.seen(guest)
+    assert {seat["node"] for seat in told["attempt"]["seats"]}.isdisjoint({taken})
+    assert told["failures"] == 0 and told["attempts"] == 2
 
 
 def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(
@@ -244,7 +298,7 @@ def test_where_parkade_is_dead_one_command_of_slurms_gives_an_owner_its_nodes(
         market.kill_agent()
     job = market.owner_job("--nodes=2", f"--gres=gpu:{GPUS}")
     until(lambda: market.cluster.job_state(job) == "PENDING")
-    command = RELEASE.format(pool=market.pool).partition(": ")[2]
+    command = RELEASE_BY.format(pool=market.pool)
     began = time.monotonic()
     market.cluster.run(*command.replace("now+120", f"now+{NOTICE_S}").split())
     market.wait_for_job(job, "RUNNING")

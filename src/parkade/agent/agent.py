@@ -20,6 +20,7 @@ from parkade.agent.control_plane import (
     KnowsAgents,
     Refused,
 )
+from parkade.agent.execs import carry_execs
 from parkade.agent.folders import AnswersFolders, keep_folders
 from parkade.agent.health import HealthWatch
 from parkade.agent.logs import LogServer
@@ -73,6 +74,7 @@ async def run_agent(
         agent.work(pace.tick_s),
         agent.report(pace.heartbeat_s),
         LogServer(engine, control_plane, time.timer).run(),
+        carry_execs(engine, control_plane, time.timer, lambda: agent.desired),
         *(() if health is None else (health.watch(), health.tell())),
         agent.keep_folders(),
     )

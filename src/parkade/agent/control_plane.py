@@ -6,7 +6,16 @@ Every call may be repeated harmlessly. The agent never assumes that it is heard.
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from parkade.ports import DesiredState, HealthReport, LogRequest, Obeyed, Observation
+from parkade.ports import (
+    DesiredState,
+    ExecInput,
+    ExecOutput,
+    ExecRequest,
+    HealthReport,
+    LogRequest,
+    Obeyed,
+    Observation,
+)
 
 
 class ControlPlaneError(Exception):
@@ -37,6 +46,24 @@ class KnowsAgents(Protocol):
 
     def is_asked_by(self, agent: str, folder: Path) -> None:
         """The agent's own random name, and the folder that it keeps its memory in."""
+        ...
+
+
+@runtime_checkable
+class CarriesExecs(Protocol):
+    """An optional capability of a control plane: it carries commands beside ranks (`ports.execs`).
+    Each method raises ReaderGone where the session is over."""
+
+    async def exec_requests(self, wait_s: float) -> list[ExecRequest]:
+        """Those not begun yet, after at most `wait_s`; ReaderGone: it knows no sessions."""
+        ...
+
+    async def exec_input(self, session: str, after: int, windows: int, wait_s: float) -> ExecInput:
+        """The input from a byte on, and the window where it changed more often than `windows`."""
+        ...
+
+    async def exec_output(self, session: str, output: ExecOutput, wait_s: float) -> bool:
+        """Hands over output; false where there was no room for it in time."""
         ...
 
 

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -11,6 +12,9 @@ import msgspec
 from parkade.agent.control_plane import ControlPlaneError, ReaderGone, Refused
 from parkade.ports import (
     DesiredState,
+    ExecInput,
+    ExecOutput,
+    ExecRequest,
     FolderAnswer,
     FolderReport,
     HealthReport,
@@ -21,6 +25,7 @@ from parkade.ports import (
 from parkade.sensors.clock import HeardClock
 from parkade.wire.servers import Servers
 
+T = TypeVar("T")
 ANSWER_S = 15.0
 """How long an answer may take beyond the wait that was asked for."""
 JSON = {"Content-Type": "application/json"}
@@ -127,6 +132,34 @@ class HttpControlPlane:
         path = f"log-chunks/{quote(request_id, safe='')}"
         await self._ask("POST", path, query=query, content=chunk, headers=BYTES, gone=ReaderGone)
 
+    async def exec_requests(self, wait_s: float) -> list[ExecRequest]:
+        """See `CarriesExecs`."""
+        query = {"wait": f"{wait_s:g}"}
+        answer = await self._ask(
+            "GET", "exec-requests", query=query, wait_s=wait_s, gone=ReaderGone
+        )
+        return _decoded(answer, list[ExecRequest])
+
+    async def exec_input(self, session: str, after: int, windows: int, wait_s: float) -> ExecInput:
+        """See `CarriesExecs`."""
+        query = {"after": str(after), "windows": str(windows), "wait": f"{wait_s:g}"}
+        path = f"execs/{quote(session, safe='')}/input"
+        answer = await self._ask("GET", path, query=query, wait_s=wait_s, gone=ReaderGone)
+        return _decoded(answer, ExecInput)
+
+    async def exec_output(self, session: str, output: ExecOutput, wait_s: float) -> bool:
+        """See `CarriesExecs`."""
+        answer = await self._ask(
+            "POST",
+            f"execs/{quote(session, safe='')}/output",
+            query={"wait": f"{wait_s:g}"},
+            content=msgspec.json.encode(output),
+            headers=JSON,
+            wait_s=wait_s,
+            gone=ReaderGone,
+        )
+        return _decoded(answer, bool)
+
     async def _ask(
         self,
         method: str,
@@ -166,6 +199,13 @@ class HttpControlPlane:
                 self._servers.failed(server)
             raise ControlPlaneError(f"{method} {path}: {answer.status_code} {_why(answer)}")
         return answer
+
+
+def _decoded(answer: httpx.Response, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer.content, type=kind)
+    except msgspec.DecodeError as error:
+        raise ControlPlaneError(f"the answer cannot be read: {error}") from error
 
 
 def _why(answer: httpx.Response) -> str:

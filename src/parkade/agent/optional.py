@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from parkade.ports import (
     DesiredState,
+    ExecRequest,
+    ExecSession,
     FolderAnswer,
     FolderLook,
     LogRequest,
@@ -41,6 +43,15 @@ class KeepsLeases(Protocol):
 
     async def renew_leases(self) -> None:
         """The control plane was heard: no lease lapses before its span from now."""
+        ...
+
+
+@runtime_checkable
+class OpensExecs(Protocol):
+    """An optional capability of an engine: it runs a command beside a rank."""
+
+    async def open_exec(self, request: ExecRequest) -> ExecSession:
+        """Returns once it runs. EngineError where it does not."""
         ...
 
 

@@ -11,6 +11,7 @@ from parkade.cli import (
     agent,
     costs,
     events,
+    execs,
     following,
     joining,
     journal,
@@ -43,6 +44,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         workloads.why,
         following.logs,
         following.wait,
+        execs.attach,
         workloads.hold,
         workloads.release,
         workloads.cancel,
@@ -138,6 +140,7 @@ def _build() -> typer.Typer:
         for command in commands:
             epilog = following.HELP_ON_EXIT if command is following.wait else None
             app.command(rich_help_panel=panel, epilog=epilog)(command)
+    app.command("exec", rich_help_panel="Work")(execs.exec_)
     agent.agent.command()(joining.join)
     pools.pools.command()(joining.doctor)
     pools.pools.command()(joining.launcher)

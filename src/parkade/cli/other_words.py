@@ -4,6 +4,8 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+from parkade.cli.usage import UsageError, worded
+
 HERE = {
     "apply": "submit -f FILE",
     "balance": "status",
@@ -39,7 +41,22 @@ HERE = {
 
 
 class Commands(TyperGroup):
-    """The commands of the program; of words that are none, those of other tools are answered."""
+    """The commands of the program; of words that are none, those of other tools are answered.
+    Arguments that are wrong, of any command, are told in our words."""
+
+    def make_context(self, *args: Any, **keys: Any) -> Any:
+        """Reads the options of the whole program."""
+        try:
+            return super().make_context(*args, **keys)
+        except UsageError as error:
+            raise worded(error) from None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Reads the arguments of a command, and runs it."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            raise worded(error) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command of the first word."""

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 OBSERVED = "observed only: parkade pool lend"
 """Why nodes are drained that `pool lend` opens; other drains stay."""
-RELEASE = """\
-Should Parkade be dead and an owner in a hurry, this ends all guests of the pool after 120 s, and
-then Slurm starts whatever waits: scontrol update ReservationName=parkade_{pool} EndTime=now+120"""
+RELEASE = (
+    "Should Parkade be dead and an owner in a hurry, this ends all guests of the pool after 120 s,"
+    " and then Slurm starts whatever waits:"
+)
+RELEASE_BY = "scontrol update ReservationName=parkade_{pool} EndTime=now+120"
 
 pools = typer.Typer(help="Pools of nodes and their terms.", no_args_is_help=True)
 
@@ -107,7 +109,8 @@ def fence(
         found = client.unfence(pool) if off else client.fence(pool)
         show(found, show_one, as_json=as_json)
     if not off and not as_json:
-        say(RELEASE.format(pool=pool))
+        say(RELEASE)
+        say(RELEASE_BY.format(pool=pool))
 
 
 @pools.command("lend")

@@ -13,6 +13,7 @@ from parkade.client.call import Call
 from parkade.client.calls import (
     access,
     costs,
+    execs,
     maintenance,
     mars,
     messages,
@@ -154,6 +155,11 @@ class Methods:
     hold = Method(workloads.hold)
     release = Method(workloads.release)
     cancel = Method(workloads.cancel)
+    open_exec = Method(execs.open_exec)
+    exec_output = Method(execs.exec_output)
+    exec_input = Method(execs.exec_input)
+    resize_exec = Method(execs.resize_exec)
+    close_exec = Method(execs.close_exec)
     bid = Method(workloads.bid)
     plan_bid = Method(workloads.plan_bid)
     change_bounds = Method(workloads.change_bounds)

@@ -93,12 +93,13 @@ def _environment() -> Environment:
     return made
 
 
-def money(value: Decimal | None, *, most: int = 6) -> str:
-    """An amount with at least two decimals; a dash where there is none."""
+def money(value: Decimal | None) -> str:
+    """An amount to the micro-unit, with at least two decimals, as the ledger, the API and the
+    command line have it; a dash where there is none."""
     if value is None:
         return "–"
     whole, _, part = f"{value:,.6f}".partition(".")
-    return f"{whole}.{part[:most].rstrip('0').ljust(2, '0')}"
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
 def cap(value: Capped) -> str:

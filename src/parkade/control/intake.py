@@ -147,6 +147,11 @@ class Intake:
             if is_first or has_changed:
                 yield ReportReachability(by=None, pool=pool.pool, is_reachable=is_reachable)
 
+    def opens_execs(self, pool: str) -> bool:
+        """Whether its engine says so; one that was not heard yet is taken to."""
+        known = self._capabilities.get(pool)
+        return known is None or known.opens_execs
+
     def unsupported(
         self, spec: Spec, pools: Iterable[str], *, has_unix_name: bool
     ) -> Refusal | None:

@@ -24,6 +24,7 @@ from parkade.control.answers import (
 )
 from parkade.control.archive import Archive
 from parkade.control.cycle import Asked, Look
+from parkade.control.execs import Execs
 from parkade.control.folding import Folding
 from parkade.control.healing_figures import HealingFigures
 from parkade.control.health_intake import HealthIntake
@@ -90,6 +91,12 @@ class Plane:
             answer_timeout_s=settings.log_answer_timeout_us / 1e6,
         )
 
+        self.execs = Execs(
+            most=settings.exec_sessions,
+            most_per_user=settings.exec_sessions_per_user,
+            idle_s=settings.exec_idle_us / 1e6,
+        )
+
     def start(self) -> None:
         """Begins to answer; beside it, reads the whole journal again and folds its old part."""
         self._writer.start()
@@ -107,6 +114,7 @@ class Plane:
         reader and no agent."""
         self._is_ending = True
         self._relay.close()
+        self.execs.close()
         self._writer.desired_bell.ring()
 
     async def close(self) -> None:
@@ -307,6 +315,10 @@ class Plane:
         told; None where none told since the server started."""
         present = {pool: kept for pool, kept in self._kept.items() if self.has_pool(pool)}
         return kept_folders.sum_of(org, present)
+
+    def opens_execs(self, pool: str) -> bool:
+        """Whether the engine of a pool runs commands beside a rank, as its agent told last."""
+        return self._intake.opens_execs(pool)
 
     def refusing(self) -> dict[str, str]:
         """Why agents that are heard do not obey this control plane, by pool."""

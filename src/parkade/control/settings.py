@@ -12,7 +12,8 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     how far the clock may be ahead of what a pause explains. `clearing_part`: a clearing that took
     t is followed by (part - 1) x t without one. `longest_turn_us`: a writer whose turn lasts longer
     counts as one that does not run. `archive_after_us`: entries of the journal older than this are
-    folded; None: none."""
+    folded; None: none. `exec_idle_us`: a command beside a rank ends where no byte came either way
+    for that long."""
 
     batch_limit: int = 256
     inbox_limit: int = 10_000
@@ -34,3 +35,6 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     observation_repeat_us: int = 10 * SECOND_US
     log_answer_timeout_us: int = 10 * SECOND_US
     log_chunks_held: int = 16
+    exec_sessions: int = 64
+    exec_sessions_per_user: int = 8
+    exec_idle_us: int = HOUR_US

@@ -24,6 +24,15 @@ from parkade.ports.engine import (
     Unreachable,
     Unsupported,
 )
+from parkade.ports.execs import (
+    ExecChunk,
+    ExecEnd,
+    ExecInput,
+    ExecOutput,
+    ExecRequest,
+    ExecSession,
+    Window,
+)
 from parkade.ports.folders import (
     FolderAnswer,
     FolderLook,
@@ -78,6 +87,12 @@ __all__ = [
     "DesiredState",
     "Engine",
     "EngineError",
+    "ExecChunk",
+    "ExecEnd",
+    "ExecInput",
+    "ExecOutput",
+    "ExecRequest",
+    "ExecSession",
     "Fenced",
     "Flag",
     "FolderAnswer",
@@ -122,5 +137,6 @@ __all__ = [
     "Trouble",
     "Unreachable",
     "Unsupported",
+    "Window",
     "WorkloadFolder",
 ]

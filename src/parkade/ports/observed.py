@@ -10,7 +10,7 @@ from parkade.core.workloads.observed import AttemptName, ObservedAttempt, Words
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine says that it can do. Only the last two are acted on.
+    """What an engine says that it can do. Only the last three are acted on.
 
     The rest is told for people who read an observation: no submission is refused because of it, and
     servers of earlier versions want it.
@@ -33,6 +33,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     needs_unix_names: bool = False
     """Whether it refuses workloads of users that have no Unix name."""
+
+    opens_execs: bool = False
+    """Whether it runs commands beside a rank (`parkade exec`)."""
 
     unsupported_keys: tuple[str, ...] = ()
     """Keys of the spec that it cannot carry out, like `env_file`; a submission that has one is

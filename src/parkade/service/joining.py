@@ -25,6 +25,7 @@ import msgspec
 import yaml
 
 from parkade.core.units.names import NAME
+from parkade.core.units.phrases import counted
 from parkade.engines.slurm.admitting import is_person, named
 from parkade.engines.slurm.finding import RECENT_DAYS, Found, FoundAccount, FoundNode
 from parkade.service.admission import ADMISSION, Admission, admits_by
@@ -286,7 +287,7 @@ def _kept_out(found: Found, held: Sequence[_Held]) -> Iterator[str]:
         return
     others.sort(key=lambda it: (-it.recent, it.account))
     named = [
-        f"{_plain(it.account)} ({it.recent} jobs in {RECENT_DAYS} days)"
+        f"{_plain(it.account)} ({counted(it.recent, 'job')} in {RECENT_DAYS} days)"
         if it.recent
         else _plain(it.account)
         for it in others[:MOST_NAMED]

@@ -125,13 +125,20 @@ def parse_when(text: str, *, now: datetime) -> datetime:
 
 
 def parse_since(text: str, *, now: datetime) -> datetime:
-    """As `parse_when`; a span without a sign is so long ago, and the time of a day may lack its
-    zone, which is UTC: `10m`, `2026-01-31T10:00`."""
+    """As `parse_when`, but of the past; a span without a sign is so long ago, and the time of a day
+    may lack its zone, which is UTC: `10m`, `2026-01-31T10:00`."""
     if re.fullmatch(f"({SPAN.pattern}){{1,5}}", text):
         text = f"-{text}"
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2})?", text):
         text += "Z"
-    return parse_when(text, now=now)
+    try:
+        found = parse_when(text, now=now)
+    except ValueError:
+        says = f"{text[:40]!r} is no instant; write 10m, 2h, yesterday, 2026-01-31T10:00 (UTC)"
+        raise ValueError(says) from None
+    if found > now:
+        raise ValueError(f"{text[:40]!r} is still to come; write 10m, or an instant of the past")
+    return found
 
 
 def _when(value: object) -> str:

@@ -67,3 +67,31 @@ def test_it_pays_and_waits_as_one_whose_owner_came_back() -> None:
         one = parkade.workload(guest)
         ends.append((one.preemptions, one.failures, one.not_before_us, one.spent_micros))
     assert ends[0] == ends[1] and ends[0][0] == 1
+
+
+def given_an_elastic_guest() -> tuple[Parkade, str, str]:
+    """(the marketplace, one of two lent reservations of a node each, a guest on both nodes)."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    rights = [parkade.reserve(org, 1) for org in ("acme", "other")]
+    for right in rights:
+        parkade.lend(right, 5)
+    guest = parkade.bid("lab", 9, nodes=1, most_nodes=2)
+    parkade.run(120)
+    assert len(parkade.nodes_of(guest)) == 2
+    return parkade, rights[1], guest
+
+
+def test_an_elastic_guest_that_a_floor_shrinks_says_so() -> None:
+    parkade, right, guest = given_an_elastic_guest()
+    parkade.lend(right, 50)
+    parkade.clear()
+    assert parkade.stop(guest).cause is Cause.BELOW_FLOOR
+    assert len(parkade.nodes_of(guest)) == 1
+
+
+def test_an_elastic_guest_whose_owner_takes_a_node_is_reclaimed() -> None:
+    parkade, right, guest = given_an_elastic_guest()
+    parkade.claim(right, 1)
+    parkade.clear()
+    assert parkade.stop(guest).cause is Cause.RECLAIMED
+    assert len(parkade.nodes_of(guest)) == 1

@@ -290,6 +290,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.Broken()
             | events.Ended()
             | events.BudgetNoted()
+            | events.ExecOpened()
         ):
             return _of(*(owners.org_of(*key) for key in _things_named_in(event)))
         case _:

@@ -393,6 +393,11 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             cause = event.cause.value if event.cause else None
             shown = {"phase": phase.value, "why": why, "exit": summary, "cause": cause}
             return says, {**shown, "saved": event.is_saved}
+        case events.ExecOpened(workload=name, rank=rank, program=program):
+            kind = "a terminal" if event.has_terminal else "a command"
+            where = {"attempt": event.attempt, "session": event.session}
+            what = {"rank": rank, "program": program, "terminal": event.has_terminal}
+            return f"{name}: {kind} beside rank {rank}, {program}", {**where, **what}
         case events.BudgetNoted(workload=name):
             return f"{name}: four fifths of max_spend are spent", {}
         case _:

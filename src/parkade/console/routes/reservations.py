@@ -87,7 +87,7 @@ async def _earned(
         by_day = await earnings.by_day(viewer.org, now)
     else:
         return {}
-    return {day: pages.money(amount(micros), most=2) for day, micros in by_day.items()}
+    return {day: pages.money(amount(micros)) for day, micros in by_day.items()}
 
 
 @routes.get("/reservations/{reservation}/{action}")

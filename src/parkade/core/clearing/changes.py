@@ -345,7 +345,10 @@ class _Changes:
             return Cause.RESIZED
         if line.demand in self._given.unpaid:
             return Cause.BUDGET
-        return self._displacement.cause_of(workload, workload.attempt, is_below_floor=False)
+        is_below_floor = line.reason is WaitReason.BELOW_FLOOR
+        return self._displacement.cause_of(
+            workload, workload.attempt, is_below_floor=is_below_floor
+        )
 
     def _lose(self, workload: Workload, line: ClearingLine) -> None:
         """Seats lost: notice for what runs, withdrawal of what was only promised."""

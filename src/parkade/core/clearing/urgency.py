@@ -93,6 +93,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.Checkpointed()
             | events.Broken()
             | events.BudgetNoted()
+            | events.ExecOpened()
             | events.Cleared()
             | events.Forgotten()
             | events.UsePosted()

@@ -96,6 +96,9 @@ def _about_workload(world: World, event: events.WorkloadEvent) -> None:
             wear.wear_broken(world, event)
         case events.BudgetNoted():
             running.note_budget(world, event)
+        case events.ExecOpened():
+            # Told for the record; nothing follows from it.
+            pass
         case _:
             assert_never(event)
 

@@ -192,11 +192,22 @@ def _won_elastic(
         floor_micros=max(part.levels),
         price_set_by=nodes[-1][1],
         shares=tuple(sorted(earned.items())),
-        reason=None,
+        reason=_why_smaller(demand, len(seats), allocation),
         moved=None if change is Change.RESIZE else seating.moved.get(demand.demand),
         price_to_win_micros=None,
         node_prices=node_prices,
     )
+
+
+def _why_smaller(demand: Demand, nodes: int, allocation: Allocation) -> WaitReason | None:
+    """BELOW_FLOOR where an elastic bid has fewer nodes than before, and would as the only bid, as
+    the floor of one more is above its limit. None else: what took them is no matter of its own."""
+    if nodes >= len(demand.seats) or demand.limit_micros is None:
+        return None
+    shape = shape_of(demand, allocation.layout)._replace(nodes=nodes + 1, held=None)
+    supply = Room(allocation.supply.floors, allocation.layout.node_gpus)
+    floor = least_floor(supply, shape)
+    return WaitReason.BELOW_FLOOR if demand.limit_micros < floor < FITS_NOWHERE else None
 
 
 def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:

@@ -91,7 +91,7 @@ class ClearingLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price x all GPUs, or to that of all nodes."""
 
     reason: WaitReason | None
-    """Why a loser has no seats."""
+    """Why a loser has no seats; BELOW_FLOOR where an elastic winner has fewer for that."""
 
     price_to_win_micros: int | None
     """The smallest limit with which a spot loser would have won here; None where none would."""

@@ -16,6 +16,7 @@ BEGINS = (
     commands.MakeClaim,
     commands.Retry,
     commands.Resubmit,
+    commands.OpenExec,
 )
 """What a disabled org does not do, nor an operator for it."""
 

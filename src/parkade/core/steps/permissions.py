@@ -102,6 +102,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.Cancel: Permission.SELF,
     commands.Retry: Permission.SELF,
     commands.Resubmit: Permission.SELF,
+    commands.OpenExec: Permission.SELF,
     commands.Submit: Permission.MEMBER,
 }
 

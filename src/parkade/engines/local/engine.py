@@ -21,6 +21,7 @@ from parkade.engines.local import (
     environment,
     keepers,
     leases,
+    opening_execs,
     output,
     processes,
     programs,
@@ -44,6 +45,8 @@ from parkade.ports import (
     Clock,
     Conflict,
     DesiredAttempt,
+    ExecRequest,
+    ExecSession,
     FolderAnswer,
     FolderLook,
     InvalidSpec,
@@ -114,6 +117,7 @@ class LocalEngine:
             keeps_memory_limits=self._has_controller("memory"),
             tracks_by_cgroup=self.cgroup_parent is not None,
             needs_unix_names=os.geteuid() == 0 and not self.runs_as_root,
+            opens_execs=True,
         )
 
     def validate(self, attempt: DesiredAttempt) -> None:
@@ -229,6 +233,20 @@ class LocalEngine:
             if is_over:
                 return
             await asyncio.sleep(FOLLOW_S)
+
+    async def open_exec(self, request: ExecRequest) -> ExecSession:
+        """See `OpensExecs`. Raises InvalidSpec for an unknown attempt or rank."""
+        folder = self._known(request.attempt)
+        launch, state = records.read_launch(folder), records.read_state(folder)
+        if launch is None or state is None or not is_meant(launch, request):
+            raise InvalidSpec(f"attempt: {request.attempt} does not run here")
+        if state.phase is not Phase.RUNNING:
+            raise InvalidSpec(f"attempt: {request.attempt} is {state.phase.value}")
+
+        def poke() -> None:
+            processes.send(state.keeper_pid, state.keeper_start_ticks, number_of("SIGUSR1"))
+
+        return await opening_execs.open_exec(folder, request, poke)
 
     async def log_offset(self, request: LogRequest) -> int | None:
         """See `KnowsLogTimes`."""

@@ -21,7 +21,7 @@ MOST_FREEZES = 10
 
 class Gang:
     """Ranks in order, and all that descends from them; `beside` maps the save commands that run
-    beside them to their exit codes, None before."""
+    beside them to their exit codes, None before, and `execs` the commands of people (`execs`)."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Gang:
         self.is_parent = is_parent
         self.has_children = is_parent
         self.beside: dict[int, int | None] = {}
+        self.execs: dict[int, int | None] = {}
         self._spared_until_us: dict[int, int] = {}
         self._blocking: set[tuple[int, int, int]] = set()
 
@@ -50,6 +51,7 @@ class Gang:
         if self.is_parent:
             self._reap_children()
         else:
+            self._reap_execs()
             self.ranks = tuple(
                 rank
                 if rank.has_ended or processes.is_alive(rank.pid, rank.start_ticks)
@@ -141,6 +143,15 @@ class Gang:
         for process in others:
             processes.send(process.pid, process.start_ticks, number)
 
+    def of_exec(self, pid: int, mark: bytes) -> list[Process]:
+        """What is left of a command beside the ranks: `mark` is in its environment. Cost: a look at
+        all processes of the machine."""
+        among = processes.everyone()
+        members = self._members(among)
+        own = {it.pid: it for it in members.values() if pid in (it.pid, it.session)}
+        own |= processes.descendants([pid], among) | processes.marked((mark,), members)
+        return [it for it in own.values() if it.state not in processes.DEAD_STATES]
+
     def _freeze(self) -> None:
         """Stops all that runs, until a look finds nothing new: what forks as fast as it is killed
         would not come to an end."""
@@ -210,6 +221,13 @@ class Gang:
         }
         return {pid: it for pid, it in among.items() if pid and it.session in sessions - {0}}
 
+    def _reap_execs(self) -> None:
+        """Of adopted ranks; the commands were begun by this keeper and are its children."""
+        for pid in [it for it, code in self.execs.items() if code is None]:
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                self.execs[pid] = os.waitstatus_to_exitcode(status)
+
     def _reap_children(self) -> None:
         while True:
             try:
@@ -219,6 +237,8 @@ class Gang:
                 return
             if pid == 0:
                 return
+            if pid in self.execs:
+                self.execs[pid] = os.waitstatus_to_exitcode(status)
             if pid in self.beside:
                 self.beside[pid] = os.waitstatus_to_exitcode(status)
             self.ranks = tuple(

@@ -2,9 +2,9 @@
 
 `python -m parkade.engines.local.keeper FOLDER`. It leaves its parent's session before it does
 anything (`detaching`), holds a record lock in the folder for its life so that there is never a
-second one, and ends when no process of the attempt is left. It opens no connection: orders are a
-file, so is its state. If it is killed, the next one adopts the ranks; only their exit codes are
-lost.
+second one, and ends when no process of the attempt is left. Orders are a file, so is its state; it
+opens no connection but to the engine's sockets in its own folder (`execs`). If it is killed, the
+next one adopts the ranks; only their exit codes are lost.
 """
 
 import os
@@ -19,6 +19,7 @@ from parkade.engines.local import (
     cgroups,
     detaching,
     environment,
+    execs,
     leases,
     output,
     processes,
@@ -82,6 +83,7 @@ class Keeper:
         )
         self.state = StateFile(folder, launch, state, self.gang)
         self.leaving = Leaving(self.state, self.gang, orders=orders, silence=silence)
+        self.execs = execs.Execs(folder, launch, self.gang, self.poller)
 
     def run(self) -> None:
         """From start, or from where another keeper left, to release."""
@@ -131,14 +133,22 @@ class Keeper:
         self.leaving.see_silence(now_us)
         if self.gang.reap() or self.state.is_unwritten:
             self.state.write()
+        self.execs.look(now_us, is_over=self._is_over())
         if self.gang.all_ended() and self.gang.is_gone():
             self._release()
         else:
             self.leaving.see_ends(now_us)
 
+    def _is_over(self) -> bool:
+        return self.leaving.order is not None or self.gang.all_ended()
+
     def _take(self, descriptor: int) -> bool:
         if descriptor in self.outputs:
             self.outputs[descriptor].pump()
+            return False
+        if self.execs.has(descriptor):
+            over = "the workload has ended" if self.gang.all_ended() else None
+            self.execs.take(descriptor, monotonic_us(), why_not=over)
             return False
         if descriptor == self.wake:
             os.read(self.wake, 4096)

@@ -1,7 +1,7 @@
 """What holds of a launch for every engine: which wish is the same, and which reader may mean it."""
 
 from parkade.engines.local.records import Launch
-from parkade.ports import Conflict, DesiredAttempt, LogRequest
+from parkade.ports import Conflict, DesiredAttempt, ExecRequest, LogRequest
 
 STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -17,7 +17,7 @@ def check_same(known: DesiredAttempt, wanted: DesiredAttempt) -> None:
             raise Conflict(f"attempt {wanted.attempt} is known with {key} {was!r}, not {now!r}")
 
 
-def is_meant(launch: Launch, request: LogRequest) -> bool:
+def is_meant(launch: Launch, request: LogRequest | ExecRequest) -> bool:
     """Whether a reader of this org, who knows it since that date, may mean this launch."""
     ordered_us, since_us = launch.attempt.ordered_us, request.since_us
     is_too_old = ordered_us is not None and since_us is not None and ordered_us < since_us

@@ -14,6 +14,7 @@ import msgspec
 
 from parkade.boots import BOOT_ID
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PROC = Path("/proc")
 DEAD_STATES = ("Z", "X")

@@ -126,11 +126,11 @@ def run_beside(launch: Launch, folder: Path, index: int, command: str) -> int:
         return pid
     try:
         os.setsid()
-        _reset_signals()
+        reset_signals()
         cgroups.join(launch.cgroup)
         _take_output(folder, index)
-        _take_rights(launch)
-        variables = _prepare(launch, folder, index)
+        take_rights(launch)
+        variables = prepare(launch, folder, index)
         words = rank_words(launch, command)
         os.execvpe(words[0], words, variables)
     except (OSError, environment.BadEnvFile, ValueError) as error:
@@ -143,11 +143,11 @@ def _become(launch: Launch, folder: Path, index: int, *, gate: int, report: int)
     """The life of the forked child up to its command; never returns."""
     try:
         os.setsid()
-        _reset_signals()
+        reset_signals()
         cgroups.join(launch.cgroup)
         _take_output(folder, index)
-        _take_rights(launch)
-        variables = _prepare(launch, folder, index)
+        take_rights(launch)
+        variables = prepare(launch, folder, index)
         os.write(report, READY)
         if os.read(gate, 1) == GO:
             words = rank_words(launch, launch.attempt.command)
@@ -163,7 +163,8 @@ def _become(launch: Launch, folder: Path, index: int, *, gate: int, report: int)
         os._exit(127)
 
 
-def _reset_signals() -> None:
+def reset_signals() -> None:
+    """As a program expects them at its start."""
     for number in signal.valid_signals():
         if signal.getsignal(number) not in (signal.SIG_DFL, None):
             signal.signal(number, signal.SIG_DFL)
@@ -179,7 +180,8 @@ def _take_output(folder: Path, index: int) -> None:
     os.dup2(pipe, 2)
 
 
-def _take_rights(launch: Launch) -> None:
+def take_rights(launch: Launch) -> None:
+    """From here on this process is the workload's user."""
     account = launch.account
     os.umask(0o022)
     if launch.is_other_user:
@@ -189,7 +191,8 @@ def _take_rights(launch: Launch) -> None:
         assert os.getuid() == os.geteuid() == account.uid != 0
 
 
-def _prepare(launch: Launch, folder: Path, index: int) -> dict[str, str]:
+def prepare(launch: Launch, folder: Path, index: int) -> dict[str, str]:
+    """Goes to the workload's folder; the environment of the rank. With the user's rights."""
     attempt, home = launch.attempt, launch.account.home
     os.chdir(environment.at_home(attempt.workdir, home))
     if not os.access(launch.checkpoint_dir, os.R_OK | os.W_OK | os.X_OK):

@@ -169,7 +169,7 @@ def _error_words(error: Any) -> str:
     if not isinstance(error, dict):
         return _text(error) or "one without words"
     parts = dict.fromkeys(_text(error.get(key)).strip() for key in ("error", "description"))
-    words = ": ".join(text for text in parts if text)
+    words = ": ".join(text for text in parts if text not in ("", "Unspecified error"))
     if not words:
         number = _number(error.get("error_number"))
         return f"error {number}" if number else "one without words"

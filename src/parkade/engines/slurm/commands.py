@@ -173,7 +173,8 @@ def _read(descriptor: int, most: int) -> bytes:
 
 
 def _error(program: str, complaint: str) -> Exception:
-    words = f"{program}: {complaint[:MOST_WORDS]}"
+    named = complaint if complaint.startswith(f"{program}: ") else f"{program}: {complaint}"
+    words = named[: MOST_WORDS + len(program) + 2]
     lower = words.lower()
     if any(one in lower for one in OUT_OF_REACH):
         return Unreachable(words)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from parkade.core.units.phrases import counted
 from parkade.engines.slurm import admitting, owners
 from parkade.engines.slurm.admitting import ACCOUNT, Association, named
 from parkade.engines.slurm.commands import Runner
@@ -50,7 +51,14 @@ def guests(settings: SlurmSettings, commands: Runner) -> str:
     if settings.account is None:
         return _without_account(settings)
     lacking = [user for kind in kinds if is_root and not kind.is_in for user in kind.users]
-    says = f"{len(users) - len(lacking)} users are in the account {settings.account}"
+    number = len(users) - len(lacking)
+    if not number and not settings.root_workloads and admitting.is_enforced(commands):
+        raise Bad(
+            f"no user is in the account {settings.account}, so no guest starts: sacctmgr -i add"
+            f" user USER account={settings.account}, for each whose work may run"
+        )
+    verb = "is" if number == 1 else "are"
+    says = f"{counted(number, 'user')} {verb} in the account {settings.account}"
     says += f"; not in it: {named(lacking)}" if lacking else ""
     says += f"; not in the group {group}: {named(outside)}" if outside else ""
     more = len(kinds) - MOST_TRIED

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from parkade.core.units.phrases import counted
 from parkade.engines.local import containers
 from parkade.engines.slurm import naming, owners, standing_in, standing_reservation
 from parkade.engines.slurm.admitting import members
@@ -38,7 +39,11 @@ def names(settings: SlurmSettings, commands: Commands) -> str:
     found = naming.unknown(settings, commands)
     if found:
         raise Bad("; ".join(found))
-    return f"owners: {len(rules)} rules" if rules else "no owners: no job of others is a claim"
+    return (
+        f"owners: {counted(len(rules), 'rule')}"
+        if rules
+        else "no owners: no job of others is a claim"
+    )
 
 
 def container(settings: SlurmSettings, commands: Commands, *, on_nodes: bool) -> str:

@@ -13,6 +13,7 @@ again, or a fence stands or has other users.
 import fcntl
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -157,16 +158,23 @@ class Submitting:
             job = self.acting.submit(text, account).partition(";")[0]
             if not job.isdigit():
                 raise Transient(f"sbatch answered {job[:100]!r}, which is no job")
+        except NotAdmitted as error:
+            says = self._named(launch, error)
+            self._unadmitted[launch.account.name] = sent.at_us, says
+            raise NotAdmitted(says) from None
         except EngineError as error:
-            if isinstance(error, NotAdmitted):
-                self._unadmitted[launch.account.name] = sent.at_us, str(error)
-            elif not isinstance(error, InvalidSpec):
+            if not isinstance(error, InvalidSpec):
                 self._note_refusal(name, error, sent.at_us + standing.lost_us(number))
             raise
         self.landed(name)
         self._unadmitted.pop(launch.account.name, None)
         sent = msgspec.structs.replace(sent, job=int(job))
         records.write(home / homes.SUBMISSIONS, (*known, sent))
+
+    def _named(self, launch: Launch, error: EngineError) -> str:
+        """The commands that let in a user, for this one."""
+        says = re.sub(r"\bUSER\b", launch.account.name, str(error))
+        return says.replace("=ACCOUNT", f"={self.settings.account or 'ACCOUNT'}")
 
     def _note_refusal(self, attempt: str, error: EngineError, again_us: int) -> None:
         again = datetime.fromtimestamp(again_us // SECOND_US, UTC)

@@ -130,6 +130,8 @@ def _command(command: commands.AnyCommand) -> str:
             return f"{org} has no cap any more"
         case commands.SetOrgCap(org=org, most_gpus=most):
             return f"{org} may hold {most} GPUs at a time"
+        case commands.OpenExec(workload=name, program=program):
+            return f"{program} is run beside {name}"
         case commands.Hold(workload=name):
             return f"{name} is held"
         case commands.Release(workload=name):

@@ -22,6 +22,8 @@ def of_others(world: World, event: events.AnyEvent) -> Iterator[commands.AnyComm
             yield commands.ReportFence(by=event.by, pool=pool, stands=fence is Fence.STANDS)
         case events.Claimed(claim=claim) if claim.source is not None:
             yield _jobs(world, claim.source, claim, without=None)
+        case events.ClaimSeated(claim=name, runs_there=True):
+            yield _jobs(world, world.records.claims[name].source or "", None, without=None)
         case events.Unclaimed(claim=name):
             ended = world.records.claims.get(name)
             if ended is not None and ended.source is not None:
@@ -40,12 +42,20 @@ def _jobs(
     """The jobs of the pool that a source names: those with claims, and what is new."""
     pool = source.partition("/")[0]
     known: dict[str, tuple[str, int]] = {}
+    runs_on: dict[str, tuple[str, ...]] = {}
     for claim in (*world.records.claims.values(), *([] if new is None else [new])):
         if claim.source is not None and claim.source.startswith(f"{pool}/"):
             _, nodes = known.get(claim.source, (claim.reservation, 0))
             known[claim.source] = claim.reservation, nodes + claim.nodes
+            runs_on[claim.source] = (*runs_on.get(claim.source, ()), *claim.runs_on)
     jobs = tuple(
-        OwnerJob(job=name.partition("/")[2], reservation=reservation, nodes=nodes, least=1)
+        OwnerJob(
+            job=name.partition("/")[2],
+            reservation=reservation,
+            nodes=nodes,
+            least=1,
+            runs_on=runs_on[name],
+        )
         for name, (reservation, nodes) in known.items()
         if name != without
     )

@@ -78,7 +78,9 @@ def _ends(attempt: Attempt, event: events.Ended) -> Iterator[ObservedAttempt]:
     over = replace(plain, released_us=event.at_us)
     if event.summary.startswith(_NOT_LAUNCHED):
         error = event.summary.removeprefix(_NOT_LAUNCHED)
-        yield replace(over, launch_error=error)
+        is_refused = event.is_refused and not event.is_unadmitted
+        refused = replace(over, is_refused=is_refused, is_unadmitted=event.is_unadmitted)
+        yield replace(refused, launch_error=error)
         return
     exits = tuple(
         RankExit(

@@ -85,5 +85,19 @@ class Resubmit(AboutWorkloads, frozen=True, kw_only=True):
     max_duration_us: NewBound | None = None
 
 
-WorkloadCommand = Submit | Hold | Release | Cancel | ChangeBid | ChangeBounds | Retry | Resubmit
+class OpenExec(AboutWorkloads, frozen=True, kw_only=True):
+    """Run a command of its user's beside a rank of a running workload. `session`: the random name
+    that it has from now on. `program`: the command's first word, as it is told to the org; its
+    other words are not."""
+
+    workload: str
+    session: str
+    rank: int
+    program: str
+    has_terminal: bool
+
+
+WorkloadCommand = (
+    Submit | Hold | Release | Cancel | ChangeBid | ChangeBounds | Retry | Resubmit | OpenExec
+)
 """About a workload or an array."""

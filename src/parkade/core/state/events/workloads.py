@@ -196,6 +196,18 @@ class BudgetNoted(AboutWorkloads, frozen=True, kw_only=True):
     workload: str
 
 
+class ExecOpened(AboutWorkloads, frozen=True, kw_only=True):
+    """A command was let in beside a rank of an attempt; the world is as it was. `program`: its
+    first word; the others may hold secrets. `session` is its name in the server's log."""
+
+    workload: str
+    session: str
+    attempt: str
+    rank: int
+    program: str
+    has_terminal: bool
+
+
 WorkloadStep = (
     PhaseChanged
     | DependenciesMet
@@ -213,6 +225,7 @@ WorkloadStep = (
     | Broken
     | Ended
     | BudgetNoted
+    | ExecOpened
 )
 """Of one workload that is known, by its id in `workload`."""
 
