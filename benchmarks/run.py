@@ -26,6 +26,7 @@ BENCHMARKS = {
     "clearing": "benchmarks.clearing_figures",
     "linked": "benchmarks.linked",
     "submit": "benchmarks.submit",
+    "archive": "benchmarks.archive",
     "reclaim": "benchmarks.reclaim",
     "compound_calls": "benchmarks.compound_calls",
     "compound_verify": "benchmarks.compound_verify",

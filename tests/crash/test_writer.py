@@ -9,6 +9,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from parkade.control.cycle import Asked, Outcome
 from parkade.control.recover import recover
 from parkade.control.rules import RULES
 from parkade.control.settings import PlaneSettings
+from parkade.control.whole import check_whole
 from parkade.control.writer import Writer
 from parkade.core.state import commands
 from parkade.core.state.codec import encode_snapshot
@@ -31,7 +33,11 @@ from tests.auditor import audit
 from tests.clocks import HandClock
 
 POINTS = ("before_commit", "inside_commit", "after_commit", "before_answer")
+FOLD_POINTS = ("before_fold", "inside_fold", "end_of_fold", "after_fold")
+SEGMENT = 8
 SETTINGS = PlaneSettings(check_every=1, snapshot_every_events=40)
+
+T = TypeVar("T")
 
 
 class PowerLoss(BaseException):
@@ -94,13 +100,13 @@ class Story:
         self.path = path
         self.clock = HandClock()
         self.node = Node(random.Random(seed + 1000))
-        self.lives = self.keys = 0
+        self.lives = self.keys = self.folded = 0
         self.told: list[tuple[commands.AnyCommand, Outcome]] = []
         self.writer = self._live()
 
     def _live(self) -> Writer:
         self.lives += 1
-        self.store = open_sqlite(self.path, crash_point=self._point)
+        self.store = open_sqlite(self.path, crash_point=self._point, segment_entries=SEGMENT)
         dependencies = builders.dependencies(self.store, self.clock, crash_point=self._point)
         return Writer(dependencies, SETTINGS)
 
@@ -112,7 +118,7 @@ class Story:
             self._fuse = None
             raise PowerLoss(point)
 
-    def _surviving(self, do: Callable[[], Outcome | None]) -> Outcome | None:
+    def _surviving(self, do: Callable[[], T]) -> T:
         """Does it, in as many lives as it takes."""
         while True:
             try:
@@ -148,6 +154,14 @@ class Story:
         outcome = self._surviving(lambda: self.writer.turn((one,)).outcomes[0])
         assert outcome is not None
         self.told.append((command, outcome))
+
+    def fold(self) -> None:
+        """The oldest entries, where there is a snapshot behind them."""
+        if self._deaths and self._fate.random() < 0.3:
+            self._fuse = (self._fate.choice(FOLD_POINTS), 1)
+        made = self._surviving(lambda: self.store.fold(before_us=self.clock.wall))
+        self.folded += made is not None
+        self._fuse = None
 
     def pass_time(self) -> None:
         """Time passes on the node and for the server; the node is heard and told."""
@@ -229,6 +243,7 @@ class Story:
         for _ in range(steps):
             self.ask(self.draw())
             self.pass_time()
+            self.fold()
 
 
 @pytest.mark.parametrize(
@@ -240,6 +255,8 @@ def test_power_may_fail_at_any_seam_of_a_commit(tmp_path: Path, seed: int) -> No
     entries = story.store.entries(after=0, limit=10**9)
     books = audit(entry.body for entry in entries)
     assert story.lives > 3
+    assert story.folded > 3
+    assert check_whole(story.store, RULES).entries == len(entries)
     assert len(set(story.node.launches)) == len(story.node.launches)
     accepted = [
         c for c, o in story.told if isinstance(o, Decided) and isinstance(c, commands.Submit)

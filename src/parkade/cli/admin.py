@@ -5,21 +5,25 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parkade.cli.calling import fail, server_extra
+from parkade.cli.flags import when
+from parkade.cli.screen import storage
 
 if TYPE_CHECKING:
     from parkade.control.whole import WholeJournal
+    from parkade.service.archiving import Archived
     from parkade.service.foreign import AgentsFound
     from parkade.service.settings import ServiceSettings
     from parkade.service.withdrawn import Withdrawn
 
 admin = typer.Typer(
-    help="Back up, restore, verify and move the journal; write units and manual pages.",
+    help="Back up, restore, verify, archive and move the journal; write units and manual pages.",
     no_args_is_help=True,
 )
 
@@ -125,6 +129,64 @@ def migrate(
     print(f"{to}: {_counted(done.whole)}; verified, digest {done.digest[:16]}")
     print(f"The file of before is in {done.aside}.")
     print(f"Start the server with --data-folder {settings.data_folder} --database {to}")
+
+
+@admin.command()
+def archive(
+    before: Annotated[
+        str | None,
+        typer.Option(help="Entries of before; default: as `archive_after`.", metavar="DATE"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would save; the server may run.")
+    ] = False,
+    vacuum: Annotated[
+        bool, typer.Option("--vacuum", help="Give freed room of the file back to the disk.")
+    ] = False,
+    data_folder: DataFolder = None,
+    database: Database = None,
+) -> None:
+    """Fold old entries of the journal into segments, while the server is stopped.
+
+    They are read as before, in a tenth of the room. A running server folds by itself.
+    """
+    if dry_run and vacuum:
+        fail("--vacuum does something, --dry-run nothing: leave one out", exit_code=2)
+    with explained():
+        from parkade.service import archiving
+
+        settings = _settings(data_folder, database)
+        where = settings.database or settings.data_folder
+        before_us = _before_us(before, settings)
+        if dry_run:
+            found = archiving.would_archive(settings, before_us=before_us)
+            print(f"{where}: {_saved(found, 'would hold')}")
+            return
+        found = archiving.archive(settings, before_us=before_us)
+        print(f"{where}: {_saved(found, 'hold')}")
+        if vacuum:
+            sizes = archiving.vacuum(settings)
+            print(f"The file has {storage(sizes.after)}; it had {storage(sizes.before)}.")
+
+
+def _before_us(before: str | None, settings: "ServiceSettings") -> int:
+    instant = when(before, "--before")
+    if instant is not None:
+        return round(instant.timestamp() * 1_000_000)
+    if settings.archive_after_us is None:
+        fail("archive_after is off: name a time by --before, like -90d", exit_code=2)
+    return time.time_ns() // 1000 - settings.archive_after_us
+
+
+def _saved(found: "Archived", verb: str) -> str:
+    if found.until_us is None:
+        return "no segment to fold: too few entries are so old and before a snapshot"
+    until = datetime.fromtimestamp(found.until_us / 1_000_000, UTC)
+    return (
+        f"{found.segments} segments of {found.entries} entries until"
+        f" {until:%Y-%m-%d %H:%M} UTC {verb} {storage(found.bytes)},"
+        f" as rows {storage(found.row_bytes)}"
+    )
 
 
 @admin.command()

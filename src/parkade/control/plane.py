@@ -25,6 +25,7 @@ from parkade.control.answers import (
 from parkade.control.archive import Archive
 from parkade.control.cycle import Asked, Look
 from parkade.control.execs import Execs
+from parkade.control.folding import Folding
 from parkade.control.healing_figures import HealingFigures
 from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import Waiting, WaitingCommand, WaitingView, resolve
@@ -70,6 +71,9 @@ class Plane:
         self.archive = Archive(dependencies.store)
         self._writer = Writer(dependencies, settings)
         self._scrub = Scrub(dependencies.store, on_damage=dependencies.on_fatal)
+        self._folding = Folding(
+            dependencies.archiving, dependencies.clock, after_us=settings.archive_after_us
+        )
         self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._is_ending = False
@@ -94,9 +98,10 @@ class Plane:
         )
 
     def start(self) -> None:
-        """Begins to answer, and to read the whole journal again beside it."""
+        """Begins to answer; beside it, reads the whole journal again and folds its old part."""
         self._writer.start()
         self._scrub.start()
+        self._folding.start()
 
     def drive(self, listener: Callable[[], None]) -> Callable[[], Turn]:
         """In place of `start`: each call of what is returned is one step of the writer, in the
@@ -410,6 +415,7 @@ class Plane:
 
     def _stop(self) -> None:
         self._scrub.stop()
+        self._folding.stop()
         self._writer.stop()
         self.archive.close()
 

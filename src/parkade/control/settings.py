@@ -12,7 +12,8 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     how far the clock may be ahead of what a pause explains. `clearing_part`: a clearing that took
     t is followed by (part - 1) x t without one. `longest_turn_us`: a writer whose turn lasts longer
     counts as one that does not run. `exec_idle_us`: a command beside a rank ends where no byte came
-    either way for that long."""
+    either way for that long. `archive_after_us`: entries of the journal older
+    than this are folded; None: none."""
 
     batch_limit: int = 256
     inbox_limit: int = 10_000
@@ -24,6 +25,7 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_every_us: int = 10 * MINUTE_US
     snapshots_kept: int = 3
     answers_kept_us: int = 7 * DAY_US
+    archive_after_us: int | None = None
     check_every: int = 0
     jump_us: int = HOUR_US
     restart_jump_us: int = 7 * DAY_US

@@ -20,17 +20,24 @@ class Snapshots:
         self._at_us = now_us
 
     def follow(self, world: World, sequence: int, now_us: int) -> None:
-        """Keeps one where it is time."""
+        """Keeps one where it is time; where nothing happened, drops the answers that have grown
+        old: refusals are kept too, and are no events."""
         events = sequence - self._sequence
         is_old = now_us - self._at_us >= self._settings.snapshot_every_us
         if events >= self._settings.snapshot_every_events or (events > 0 and is_old):
             self.keep(world, sequence, now_us)
+        elif is_old:
+            self._forget_answers(now_us)
+            self._at_us = now_us
 
     def keep(self, world: World, sequence: int, now_us: int) -> None:
         """Keeps one now, and drops the answers that have grown old."""
         body = encode_snapshot(world)
         snapshot = StoredSnapshot(sequence=sequence, version=SNAPSHOT_VERSION, body=body)
         self._store.keep_snapshot(snapshot, keep=self._settings.snapshots_kept)
-        self._store.forget_answers(before_us=now_us - self._settings.answers_kept_us)
+        self._forget_answers(now_us)
         self._sequence, self._at_us = sequence, now_us
         _log.info("snapshot_kept", sequence=sequence, bytes=len(body))
+
+    def _forget_answers(self, now_us: int) -> None:
+        self._store.forget_answers(before_us=now_us - self._settings.answers_kept_us)

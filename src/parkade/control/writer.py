@@ -28,7 +28,7 @@ from parkade.control.settings import PlaneSettings
 from parkade.control.snapshots import Snapshots
 from parkade.control.viewers import Viewers
 from parkade.core.state.commands import OpenEpoch
-from parkade.ports import Leadership, Store
+from parkade.ports import Archiving, Leadership, Store
 
 _log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     at least this number; None: it did not. `on_fatal` must not return in production, and
     `crash_point` does nothing there. `leadership` was acquired before; the writer stops where it is
     lost. `draw_name` names the installation and the lineage of an epoch. `recover` gives the world
-    to begin with.
+    to begin with. `archiving`: the same store, where it can fold old entries.
     """
 
     store: Store
@@ -57,6 +57,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int | None = None
     draw_name: Callable[[], str] = random_name
     recover: Recovering = recover
+    archiving: Archiving | None = None
 
 
 class LeadershipLost(Exception):

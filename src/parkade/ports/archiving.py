@@ -24,8 +24,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archiving(Protocol):
-    """A store that folds entries into segments. Only the journal's writer does, in a thread of its
-    choice, one at a time; a reader of the journal sees no difference.
+    """A store that folds entries into segments. Only the journal's writer does so, one after
+    another, in any thread; readers of the journal see no difference.
 
     Folded are entries older than `before_us` that lie before the newest snapshot, in whole segments
     alone: a rest that would not fill one waits.

@@ -3,13 +3,18 @@
 import ipaddress
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import platformdirs
 
+from parkade.core.units.time import HOUR_US
+from parkade.wire.scalars import parse_span
+
 _PREFIX = "PARKADE_SERVER_"
 LEAST_TAKEOVER_S = 2.0
+OFF = "off"
 _LISTS = ("local_sites", "hosts", "proxies")
 
 
@@ -27,7 +32,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     PostgreSQL database for the journal; empty: a file in the data folder. `url`: where people and
     other servers reach this one; empty: it is not told. `standby`: where another server leads, wait
     and follow its journal. `takeover_s`: a leader that PostgreSQL has not heard for so long is
-    ended."""
+    ended. `archive_after`: entries of the journal older than this span are folded; `off`: none."""
 
     data_folder: Path
     host: str = "127.0.0.1"
@@ -46,6 +51,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
     standby: bool = False
     takeover_s: float = 4.0
+    archive_after: str = "90d"
 
     def __post_init__(self) -> None:
         if self.log_format not in ("console", "json"):
@@ -63,6 +69,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"takeover_s: {self.takeover_s:g} is below {LEAST_TAKEOVER_S:g}: a leader that is"
                 " busy for a moment would be ended"
             )
+        self._check_archive_after()
         for proxy in self.proxies:
             if not _is_network(proxy):
                 raise BadSettings(
@@ -72,6 +79,24 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise BadSettings(
                 f"host: {self.host} can be reached from outside, and tokens would travel in the "
                 "clear; bind to 127.0.0.1 behind a proxy with TLS, or allow remote knowingly"
+            )
+
+    @property
+    def archive_after_us(self) -> int | None:
+        """In microseconds; None: nothing is folded."""
+        if self.archive_after == OFF:
+            return None
+        return parse_span(self.archive_after) // timedelta(microseconds=1)
+
+    def _check_archive_after(self) -> None:
+        try:
+            after_us = self.archive_after_us
+        except ValueError as error:
+            raise BadSettings(f"archive_after: {error}; or {OFF}") from None
+        if after_us is not None and after_us < HOUR_US:
+            raise BadSettings(
+                f"archive_after: {self.archive_after} is below 1h; what is read all the time stays"
+                " as it is"
             )
 
 

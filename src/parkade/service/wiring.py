@@ -79,7 +79,7 @@ def open_store(
     return open_postgresql(settings.database, head=head, crash_point=crash_point)
 
 
-def open_to_read(settings: ServiceSettings) -> Store:
+def open_to_read(settings: ServiceSettings) -> SqlStore:
     """The journal's store, also while a server writes to it. Nothing is changed."""
     if not settings.database:
         return open_sqlite_read_only(file_journal(settings.data_folder))
@@ -244,8 +244,14 @@ def open_plane(
             leadership=leadership,
             accepted=accepted(store, settings.data_folder),
             recover=recovering,
+            archiving=store,
         )
-        plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
+        plane = Plane(
+            dependencies,
+            PlaneSettings(
+                check_every=settings.check_every, archive_after_us=settings.archive_after_us
+            ),
+        )
         opened.pop_all()
     return store, dependencies, plane
 

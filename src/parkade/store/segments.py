@@ -2,11 +2,12 @@
 
 Segments follow one another from entry 1 without a gap, and the rows follow the segments. A reader
 gets the same entries with the same digests whether they were folded or not; one look-up tells that
-there is no segment beyond a place, so that who reads the newest entries pays nothing else.
+there is no segment beyond a place, so that reading the newest entries
+costs nothing else.
 
 A segment is made in one transaction. It is packed, unpacked and compared with the rows before;
-inside, its row is added, read back and compared, and then the rows of its entries are removed. So
-whatever is cut short leaves the rows or the segment. Decision record 216.
+inside, its row is added, read back and compared, and then the rows of its entries are removed. A
+death at any place leaves the rows or the segment. Decision record 216.
 """
 
 import threading

@@ -31,10 +31,13 @@ def apply(connection: sa.Connection) -> None:
 
 def _rebuild(connection: sa.Connection) -> None:
     """SQLite drops a constraint only with its table. Needs as much room as the table has."""
+    for side in ("debit", "credit"):
+        connection.exec_driver_sql(f"DROP INDEX transfers_{side}")
+    connection.exec_driver_sql("ALTER TABLE transfers RENAME TO transfers_before")
     made = sa.Table(
-        "transfers_rebuilt",
+        "transfers",
         sa.MetaData(),
-        sa.Column("sequence", sa.BigInteger, primary_key=True),
+        sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("at_us", sa.BigInteger, nullable=False),
         sa.Column("kind", sa.String, nullable=False),
@@ -48,14 +51,13 @@ def _rebuild(connection: sa.Connection) -> None:
         sa.Column("price_micros", sa.BigInteger, nullable=False),
         sa.Column("start_us", sa.BigInteger, nullable=False),
         sa.Column("end_us", sa.BigInteger, nullable=False),
+        sa.Index("transfers_debit", "debit", "sequence"),
+        sa.Index("transfers_credit", "credit", "sequence"),
     )
     made.create(connection, checkfirst=False)
     columns = ", ".join(made.columns.keys())
     connection.exec_driver_sql(
-        f"INSERT INTO transfers_rebuilt ({columns}) SELECT {columns} FROM transfers"
+        f"INSERT INTO transfers ({columns}) SELECT {columns} FROM transfers_before"
         " ORDER BY sequence, position"
     )
-    connection.exec_driver_sql("DROP TABLE transfers")
-    connection.exec_driver_sql("ALTER TABLE transfers_rebuilt RENAME TO transfers")
-    for side in ("debit", "credit"):
-        connection.exec_driver_sql(f"CREATE INDEX transfers_{side} ON transfers ({side}, sequence)")
+    connection.exec_driver_sql("DROP TABLE transfers_before")
