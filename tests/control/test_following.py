@@ -42,6 +42,26 @@ def test_it_begins_at_the_newest_snapshot_and_counts_the_lines_before_it(tmp_pat
         assert follower.finish(store, RULES).sequence > sequence
 
 
+def test_what_the_leader_folds_meanwhile_is_followed_too(tmp_path: Path) -> None:
+    path = a_journal(tmp_path / "parkade.sqlite3")
+    follower = Follower()
+    with (
+        contextlib.closing(open_sqlite(path)) as store,
+        contextlib.closing(open_sqlite(path, segment_entries=3)) as leader,
+    ):
+        assert follower.follow(store)
+        stood_at = follower.sequence
+        a_journal(path)
+        keep_snapshot(path)
+        wanted = recover(store, RULES)
+        while (made := leader.fold(before_us=10**18)) is not None:
+            last = made.last
+        assert last > stood_at, "the next entry lies in a segment"
+        found = follower.finish(store, RULES)
+    assert (found.sequence, found.digest) == (wanted.sequence, wanted.digest)
+    assert encode_snapshot(found.world) == encode_snapshot(wanted.world)
+
+
 def test_an_empty_journal_is_followed_from_its_beginning(tmp_path: Path) -> None:
     with contextlib.closing(open_sqlite(tmp_path / "parkade.sqlite3")) as store:
         found = Follower().finish(store, RULES)

@@ -1,6 +1,7 @@
 """`parkade admin archive` as an operator runs it, on both kinds of database."""
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from parkade.service.backups import put_back, take_backup
 from parkade.service.journal import check_database
 from parkade.service.migrating import migrate
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import file_leadership, journal_path, open_store
+from parkade.service.wiring import file_leadership, journal_path, open_store, open_to_read
 from parkade.store import open_sqlite
 from tests import builders
 from tests.control.journals import keep_snapshot
@@ -87,6 +88,25 @@ def test_what_is_told_before_is_what_is_done_and_the_file_gets_smaller(data: Pat
 def test_what_makes_no_sense_is_refused(data: Path, words: tuple[str, ...], told: str) -> None:
     done = run(data, *words)
     assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.system
+def test_a_server_folds_what_is_old_and_another_time_lets_it_be(data: Path) -> None:
+    before = digests(settings_of(data))
+    command = [*PARKADE, "up", "--data-folder", str(data), "--port", "0"]
+    command += ["--token-file", str(data / "token"), "--log-format", "json"]
+    for after, is_folded in (("off", False), ("90d", True)):
+        environment = os.environ | {"PARKADE_SERVER_ARCHIVE_AFTER": after}
+        server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        awaited = "journal_archived" if is_folded else "journal_scrubbed"
+        assert server.stdout is not None
+        assert any(awaited in line for line in server.stdout)
+        server.terminate()
+        server.communicate(timeout=PATIENCE_S)
+        with contextlib.closing(open_to_read(settings_of(data))) as store:
+            left = [it.last for it in store.foldable(before_us=BEFORE_US)]
+        assert left == ([] if is_folded else [1_000, 2_000])
+        assert digests(settings_of(data))[: len(before)] == before
 
 
 def test_vacuum_gives_room_back(data: Path) -> None:

@@ -2,8 +2,8 @@
 
 Segments follow one another from entry 1 without a gap, and the rows follow the segments. A reader
 gets the same entries with the same digests whether they were folded or not; one look-up tells that
-there is no segment beyond a place, so that reading the newest entries
-costs nothing else.
+there is no segment beyond a place, so that reading the newest entries costs
+nothing else.
 
 A segment is made in one transaction. It is packed, unpacked and compared with the rows before;
 inside, its row is added, read back and compared, and then the rows of its entries are removed. A
