@@ -15,7 +15,7 @@ from parkade.engines.slurm.commands import Commands, NotAdmitted
 from parkade.engines.slurm.gathering import Gathering
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.engines.slurm.standing import Facts, Standing
-from parkade.engines.slurm.watching import ours
+from parkade.engines.slurm.watching import STRANGE_US, ours, strangers
 from parkade.ports import InvalidSpec, Phase, RankExit, Transient, Unreachable
 from tests.engines.trial import attempt_of, launched, order_in
 from tests.waits import until
@@ -417,3 +417,17 @@ def test_an_exit_is_the_workloads_own_unless_slurm_ended_the_job(
     parts = (job(7, *states),) if states else ()
     found = standing.believed(exits, parts, is_ordered=is_ordered)
     assert found == (exits if stays else (RankExit(rank=0, code=None, signal=None),))
+
+
+@pytest.mark.parametrize(
+    ("comment", "counts_at_once"),
+    [("", True), ("parkade:w1.1:1:1:1:known", True), ("parkade:w9.1:1:1:1:new", False)],
+)
+def test_a_copied_mark_delays_nothing_and_a_new_one_a_few_seconds(
+    comment: str, counts_at_once: bool
+) -> None:
+    other = job(7, comment=comment)
+    seen = {7: NOW_US}
+    at_once = strangers([other], {"known"}, seen, now_us=NOW_US)
+    assert at_once == ((other,) if counts_at_once else ())
+    assert strangers([other], {"known"}, seen, now_us=NOW_US + STRANGE_US) == (other,)

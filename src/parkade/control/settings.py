@@ -11,9 +11,9 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     invariants are checked after every n-th event, 0 for never. `jump_us` and `restart_jump_us`:
     how far the clock may be ahead of what a pause explains. `clearing_part`: a clearing that took
     t is followed by (part - 1) x t without one. `longest_turn_us`: a writer whose turn lasts longer
-    counts as one that does not run. `archive_after_us`: entries of the journal older than this are
-    folded; None: none. `exec_idle_us`: a command beside a rank ends where no byte came either way
-    for that long."""
+    counts as one that does not run. `exec_idle_us`: a command beside a rank ends where no byte came
+    either way for that long. `archive_after_us`: entries of the journal older
+    than this are folded; None: none."""
 
     batch_limit: int = 256
     inbox_limit: int = 10_000

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from parkade.core.running.unadmitted import FIRST_US, MOST_DOUBLINGS
+from parkade.core.running.unadmitted import CAUTIOUS_US, FIRST_US, MOST_DOUBLINGS
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_event, encode_snapshot
 from parkade.core.units.time import DAY_US, SECOND_US
@@ -93,6 +93,30 @@ def test_it_is_tried_again_after_longer_and_longer_spans_and_runs_once_its_user_
     assert spans == doubled and spans[-1] == 16 * 60
     parkade.run(60)
     assert parkade.phase(name) is Phase.RUNNING and spent(parkade, name) == 0
+    audited(parkade)
+
+
+def test_nothing_leaves_for_a_user_who_is_tried_again_until_it_waited_long() -> None:
+    parkade = given_parkade()
+    guest = parkade.bid("acme", 9)
+    parkade.run(60)
+    name = parkade.bid("lab", 99)
+    parkade.run(120, obey=False)
+    parkade.stop_all()
+    parkade.run(60, obey=False)
+    assert is_seated(parkade, name), "it is not known yet that its user is refused"
+    refuse(parkade, name)
+    parkade.run(60)
+    assert parkade.phase(guest) is Phase.RUNNING
+    preempted = parkade.workload(guest).preemptions
+    parkade.run(CAUTIOUS_US // SECOND_US - 60)
+    assert parkade.phase(guest) is Phase.RUNNING
+    assert parkade.workload(guest).preemptions == preempted
+    known = parkade.workload(name)
+    assert (known.why, known.price_to_win_micros) == (Why.NOT_ADMITTED, None)
+    assert parkade.price(guest) == 8_000_000, "it sets no price"
+    parkade.run(600)
+    assert parkade.phase(name) is Phase.RUNNING, "one that was let in starts on a full market too"
     audited(parkade)
 
 

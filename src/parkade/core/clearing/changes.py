@@ -60,6 +60,7 @@ from parkade.core.market.outcome import Change, ClearingLine, WaitReason
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.running.pacing import beyond_starts
 from parkade.core.running.promises import withdrawal_charge
+from parkade.core.running.unadmitted import counted_limit_micros
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
 from parkade.core.steps.notices import FINAL_CAUSES
@@ -402,6 +403,10 @@ class _Changes:
         assert not line.seats
         if workload.promise is not None:
             self._withdraw(workload, _reason(line), line)
+            return
+        counted = counted_limit_micros(self._world, workload, self._now_us)
+        if counted != workload.spec.limit_price_micros:
+            self._wait(workload, Why.NOT_ADMITTED.value, None)
             return
         self._wait(workload, _reason(line), line.price_to_win_micros)
 

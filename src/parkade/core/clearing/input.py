@@ -32,6 +32,7 @@ from parkade.core.market.market_state import (
     ReservationInForce,
 )
 from parkade.core.reservations.reservation import Claim, Reservation
+from parkade.core.running.unadmitted import counted_limit_micros
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.steps.incidents import can
@@ -325,7 +326,7 @@ def _demand(
         and is_one_pool,
         reservation=workload.spec.capacity.reservation,
         priority=workload.spec.priority,
-        limit_micros=workload.spec.limit_price_micros,
+        limit_micros=counted_limit_micros(world, workload, now_us),
         use_7_days=_use(world, workload.org, now_us),
         submitted_us=workload.submitted_us,
         seats=seats,

@@ -11,11 +11,16 @@ what is free here is bounded, for each user in each market:
   for twice as long each time, up to `FIRST_US << MOST_DOUBLINGS`.
 - After that time one workload of the user takes part, the others wait for what becomes of it. Which
   one changes every `TURN_US`, so that a bid that cannot win keeps none of the others waiting.
+- For `CAUTIOUS_US` from then on a bid counts as one at the public floor: it gets seats that are
+  free, and nothing leaves for it. After that it counts as it is, so that a user who was let in
+  starts on a full market too.
 - A start ends that. The times are counted on for a day, so that who is let in and refused in turn
   waits longer and longer all the same.
 
-Seats are held for as long as the engine takes to refuse, which is seconds. So at most one
-workload in 16 minutes is placed for nothing, in the long run, whatever a user does.
+Seats are held for as long as the engine takes to refuse, which is seconds. So in the long run at
+most one workload in 16 minutes is placed for nothing, and makes others leave where the market is
+full, whatever a user does. On-demand and work on a reservation bid no limit: they get what is sold
+to them, after the spans.
 
 Example (`tests/core/running/test_unadmitted.py`). bob's w1 and w2 are launched at 10:00:00 and
 refused at once. Both wait until 10:00:30. Then w1 is tried and refused: until 10:01:30. An
@@ -33,6 +38,7 @@ from parkade.core.workloads.workload import Unadmitted, Workload
 FIRST_US = 30 * SECOND_US
 MOST_DOUBLINGS = 5
 TURN_US = 2 * MINUTE_US
+CAUTIOUS_US = 16 * MINUTE_US
 
 
 def until_us(world: World, workload: Workload, at_us: int) -> int:
@@ -87,6 +93,18 @@ def kept_out(world: World, candidates: list[Workload], now_us: int) -> frozenset
         one = names[now_us // TURN_US % len(names)] if is_turn else None
         found.update(name for name in names if name != one)
     return frozenset(found)
+
+
+def counted_limit_micros(world: World, workload: Workload, now_us: int) -> int | None:
+    """What its limit counts for in a clearing; None: it has none."""
+    limit_micros = workload.spec.limit_price_micros
+    known = world.records.unadmitted.get(_key(workload))
+    if limit_micros is None or known is None or known.has_started:
+        return limit_micros
+    has_begun = workload.attempt is not None and workload.attempt.started_us is not None
+    if has_begun or now_us >= known.until_us + CAUTIOUS_US:
+        return limit_micros
+    return min(limit_micros, world.records.markets[workload.market].terms.public_floor_micros)
 
 
 def _key(workload: Workload) -> str:

@@ -265,7 +265,8 @@ class Fencing:
             last_us = self._cancelled_us.get(job.number)
             if last_us is None or self.steady() - last_us >= CANCEL_AGAIN_US:
                 self._cancelled_us[job.number] = self.steady()
-                logger.warning("job %s is in the fence and not ours: cancelled", job.number)
+                who = job.asks.user or job.uid
+                logger.warning("job %s of %s is in the fence, not ours: cancelled", job.number, who)
                 self._call("scancel", str(job.number))
 
     def _reserved(self, standing: Iterable[Standing]) -> Iterator[TakenNode]:

@@ -10,7 +10,7 @@ whatever begins later reads the order and opens no gang (`head`), so no program 
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 NODES_KEPT_US = 60_000_000
 """How old what is known of the nodes may be when a job is written."""
 STALE_US = 1_000_000
-STRANGE_US = 30_000_000
+STRANGE_US = 5_000_000
 CANCEL_AGAIN_US = 5_000_000
 CANCEL_AFTER_KILL_US = 3_000_000
 """The members kill by themselves; this is for those that did not."""
@@ -168,23 +168,19 @@ class Watching:
     def _not_ours(
         self, jobs: Iterable[Job], by_nonce: Mapping[str, list[tuple[Job, ...]]]
     ) -> tuple[Job, ...]:
-        """Live jobs that no attempt here submitted. One with our mark may be of an attempt that was
-        made known since the names were read: it counts once it has been strange for a while."""
+        """Live jobs that no attempt here submitted (`strangers`)."""
+        known = {nonce for attempt in self._attempts.values() for nonce in attempt.nonces}
         own = {
             part.number
             for attempt in self._attempts.values()
             for parts in ours(by_nonce, attempt.nonces, uid=attempt.launch.account.uid)
             for part in parts
         }
-        strange = [job for job in jobs if job.is_live and job.number not in own]
+        others = [job for job in jobs if job.is_live and job.number not in own]
         now_us = self.clock.now_us()
         since = self._strange_us
-        self._strange_us = {job.number: since.get(job.number, now_us) for job in strange}
-        return tuple(
-            job
-            for job in strange
-            if not job.is_marked or now_us - self._strange_us[job.number] >= STRANGE_US
-        )
+        self._strange_us = {job.number: since.get(job.number, now_us) for job in others}
+        return strangers(others, known, self._strange_us, now_us=now_us)
 
     def _see(
         self,
@@ -342,8 +338,27 @@ def marked(jobs: Iterable[Job]) -> dict[str, list[tuple[Job, ...]]]:
     found: dict[str, list[tuple[Job, ...]]] = {}
     for parts in by_leader.values():
         parts.sort(key=lambda it: it.number)
-        found.setdefault(parts[0].comment.rpartition(":")[2], []).append(tuple(parts))
+        found.setdefault(nonce_of(parts[0]), []).append(tuple(parts))
     return found
+
+
+def nonce_of(job: Job) -> str:
+    """The word of its submission, of a job with our mark."""
+    return job.comment.rpartition(":")[2]
+
+
+def strangers(
+    others: Iterable[Job], known: Collection[str], since: Mapping[int, int], *, now_us: int
+) -> tuple[Job, ...]:
+    """Those that are certainly none of ours, of jobs that no attempt here has. One with a mark that
+    is not `known` may be of an attempt that was made known since the names were read: it counts a
+    few seconds after it was seen first (`since`). A known mark on a job of another user was copied.
+    """
+    return tuple(
+        job
+        for job in others
+        if not job.is_marked or nonce_of(job) in known or now_us - since[job.number] >= STRANGE_US
+    )
 
 
 def ours(
