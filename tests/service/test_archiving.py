@@ -97,7 +97,13 @@ def test_a_server_folds_what_is_old_and_another_time_lets_it_be(data: Path) -> N
     command += ["--token-file", str(data / "token"), "--log-format", "json"]
     for after, is_folded in (("off", False), ("90d", True)):
         environment = os.environ | {"PARKADE_SERVER_ARCHIVE_AFTER": after}
-        server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         awaited = "journal_archived" if is_folded else "journal_scrubbed"
         assert server.stdout is not None
         assert any(awaited in line for line in server.stdout)
