@@ -171,6 +171,9 @@ AGENTS = (
     "POST /v1/pools/{pool}/folders",
     "GET /v1/pools/{pool}/log-requests",
     "POST /v1/pools/{pool}/log-chunks/{log_request}",
+    "GET /v1/pools/{pool}/exec-requests",
+    "GET /v1/pools/{pool}/execs/{session}/input",
+    "POST /v1/pools/{pool}/execs/{session}/output",
 )
 
 
@@ -193,7 +196,7 @@ def test_an_agents_token_runs_its_pool_and_sees_nothing_else(fresh: Town) -> Non
 def test_an_agents_token_is_denied_another_pool(fresh: Town, route: str) -> None:
     token = fresh.done(fresh.post(f"/pools/{fresh.pool()}/agent-tokens"))["secret"]
     method, path = route.split()
-    url = path.format(pool="other", log_request="x").removeprefix("/v1")
+    url = path.format(pool="other", log_request="x", session="0").removeprefix("/v1")
     answer = fresh.get(url, token) if method == "GET" else fresh.post(url, {}, token)
     assert (answer.status_code, answer.json()["code"]) == (403, "denied")
 
@@ -207,7 +210,7 @@ def agent_call(
     method, path = route.split()
     sent = bodies(town).get(route)
     headers = town.headers(token) | ({"Parkade-Agent": agent} if agent else {})
-    url = path.format(pool=pool, log_request="none")
+    url = path.format(pool=pool, log_request="none", session="0")
     content = sent if isinstance(sent, bytes) else msgspec.json.encode(sent or {})
     answer = town.http.request(
         method, url, params=query, headers=headers, content=content if method == "POST" else None
