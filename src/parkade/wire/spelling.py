@@ -22,6 +22,7 @@ PATTERNS = {
     "^/": "write an absolute path, in one line",
     "^[~/]": "write a path that begins with / or ~, in one line",
     "@:+=,#": "write the name or path of an image, of letters, digits and /~._@:+=,#-",
+    "._+-]{1,64}": "write the kind of a terminal, like xterm, of letters, digits and ._+-",
     "\\x00": "write text without zero bytes",
 }
 
@@ -76,6 +77,7 @@ def explain_pattern(pattern: str, message: str) -> str:
 # What is shown of a value that does not fit.
 LONGEST_VALUE = 40
 WHOLE, TRUTH, TEXT, DATE = "a whole number", "true or false", "text", "a day like 2026-01-31"
+BASE64 = "bytes in base64"
 # Pydantic's kinds of a value that is none of its type, and what it must be.
 TYPES = {
     "int_type": WHOLE,
@@ -85,6 +87,8 @@ TYPES = {
     "bool_type": TRUTH,
     "bool_parsing": TRUTH,
     "string_type": TEXT,
+    "bytes_type": BASE64,
+    "base64_decode": BASE64,
     "date_type": DATE,
     "date_parsing": DATE,
     "date_from_datetime_parsing": DATE,
