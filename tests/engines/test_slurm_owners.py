@@ -30,8 +30,11 @@ def job(number: int, *, state: str = "PENDING", reason: str = "Resources", **ask
     )
 
 
+NODE = owners.Room(8, cpus=16, memory_mb=64_000)
+
+
 def grouped(*jobs: Job) -> dict[str, tuple[int, int, tuple[int, ...]]]:
-    found = owners.groups(jobs, RULES, fence=FENCE, node_gpus=8)
+    found = owners.groups(jobs, RULES, fence=FENCE, node=NODE)
     return {it.key: (it.nodes, it.least, tuple(one.number for one in it.jobs)) for it in found}
 
 
@@ -44,6 +47,32 @@ def test_whole_jobs_are_groups_and_small_ones_share_a_node_while_it_has_gpus() -
         "8": (1, 1, (8,)),
         "9": (1, 1, (9,)),
     }
+
+
+def test_small_jobs_share_a_node_while_it_has_cpus_and_memory_too() -> None:
+    of_cpus = [job(number, gpus=1, cpus=9) for number in (1, 2)]
+    of_memory = [job(number, gpus=1, cpus=1, memory_mb=40_000) for number in (3, 4)]
+    assert grouped(*of_cpus, *of_memory) == {"1": (1, 1, (1, 3)), "2": (1, 1, (2, 4))}
+    found = owners.groups(of_cpus, RULES, fence=FENCE, node=owners.Room(8))
+    assert [len(it.jobs) for it in found] == [2], "where it is not known what nodes have"
+
+
+def test_an_exclusive_job_shares_no_node() -> None:
+    alone = [job(number, gpus=gpus, is_exclusive=True) for number, gpus in ((1, 0), (2, 1))]
+    assert grouped(*alone, job(3, gpus=1)) == {
+        "1": (1, 1, (1,)),
+        "2": (1, 1, (2,)),
+        "3": (1, 1, (3,)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("asks", "nodes"),
+    [({}, 1), ({"is_exclusive": True}, 4), ({"cpus": 8}, 2), ({"memory_mb": 33_000}, 4)],
+)
+def test_tasks_of_an_array_share_nodes_as_they_fit(asks: dict[str, Any], nodes: int) -> None:
+    array = job(9, array=9, tasks=4, gpus=1, **asks)
+    assert grouped(array)["9"][0] == nodes
 
 
 def test_a_small_job_joins_the_node_that_its_owner_has_already_and_no_other_owners() -> None:
@@ -105,7 +134,7 @@ def test_what_waits_for_nothing_of_ours_asks_for_nothing(
 
 
 def started(*jobs: Job) -> dict[str, tuple[tuple[str, ...], int]]:
-    found = owners.groups(jobs, RULES, fence=FENCE, node_gpus=8, nodes=("n1", "n2", "n3"))
+    found = owners.groups(jobs, RULES, fence=FENCE, node=NODE, nodes=("n1", "n2", "n3"))
     return {it.key: (it.runs_on, it.nodes) for it in found}
 
 
@@ -137,7 +166,7 @@ def test_what_slurm_started_beyond_a_right_is_told_with_whose_where_and_what_to_
         job(6, on=("n3",), account="others", **runs),
         job(7),
     )
-    groups = owners.groups(jobs, RULES, fence=FENCE, node_gpus=8, nodes=("n1", "n2", "n3"))
+    groups = owners.groups(jobs, RULES, fence=FENCE, node=NODE, nodes=("n1", "n2", "n3"))
     watch = StartedItself()
 
     def look(*given: GivenNodes, now_s: int) -> str | None:

@@ -431,3 +431,19 @@ def test_a_copied_mark_delays_nothing_and_a_new_one_a_few_seconds(
     at_once = strangers([other], {"known"}, seen, now_us=NOW_US)
     assert at_once == ((other,) if counts_at_once else ())
     assert strangers([other], {"known"}, seen, now_us=NOW_US + STRANGE_US) == (other,)
+
+
+@pytest.mark.parametrize(
+    ("shared", "alone"),
+    [("none", True), ("user", True), (None, False), ("", False), (["none"], True), ([], False)],
+)
+def test_a_job_says_whether_it_shares_its_nodes_and_what_it_asks_of_them(
+    shared: object, alone: bool
+) -> None:
+    told = {
+        "job_id": 7, "job_state": "PENDING", "user_id": 1, "cpus": {"set": True, "number": 16},
+        "tres_req_str": "cpu=16,mem=1.5G,node=1,gres/gpu=1", "shared": shared,
+    }  # fmt: skip
+    (found,) = answers.jobs(msgspec.json.encode({"jobs": [told], "errors": []}))
+    asks = found.asks
+    assert (asks.is_exclusive, asks.cpus, asks.memory_mb) == (alone, 16, 1536)

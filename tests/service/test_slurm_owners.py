@@ -142,6 +142,19 @@ def test_a_guest_whose_node_others_took_before_it_began_runs_on_another_at_once(
     assert told["failures"] == 0 and told["attempts"] == 2
 
 
+@pytest.mark.parametrize("options", [("--exclusive",), ("--gres=gpu:1", "--cpus-per-task=16")])
+def test_two_jobs_of_an_owner_that_fill_a_node_by_other_than_gpus_have_one_each(
+    market: SlurmMarket, options: tuple[str, ...]
+) -> None:
+    market.fence()
+    market.lend(2)
+    jobs = [market.owner_job("--nodes=1", *options)]
+    market.wait_for_job(jobs[0], "RUNNING")
+    jobs.append(market.owner_job("--nodes=1", *options))
+    market.wait_for_job(jobs[1], "RUNNING")
+    assert market.nodes_of(jobs[0]) != market.nodes_of(jobs[1])
+
+
 def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(
     market: SlurmMarket,
 ) -> None:

@@ -24,10 +24,17 @@ MOST_TASKS = 100_000
 INDEXES = re.compile(r"gpu[^,]*?\(IDX:([0-9,-]+)\)")
 
 
+ALONE = frozenset({"none", "user", "mcs"})
+"""How Slurm says with whom a job shares its nodes, where that is not everybody."""
+MEMORY = re.compile(r"(?:^|,)mem=([0-9.]+)([KMGTP]?)")
+UNITS_MB = {"K": 1 / 1024, "": 1, "M": 1, "G": 1024, "T": 1024**2, "P": 1024**3}
+
+
 class Asks(msgspec.Struct, frozen=True, kw_only=True):
     """What a job was submitted with: whose it is, and what it waits for. `array`: the job's whole
     array, 0 for none; `tasks`: how many of its tasks may run at once that this record stands
-    for. `gpus`: of one task, all nodes together."""
+    for. `gpus`: of one task, all nodes together; `cpus` and `memory_mb`: of all its nodes, as Slurm
+    counts them. `is_exclusive`: it shares its nodes with no other job, or only with some."""
 
     user: str = ""
     account: str = ""
@@ -39,6 +46,9 @@ class Asks(msgspec.Struct, frozen=True, kw_only=True):
     tasks: int = 1
     nodes: int = 1
     gpus: int = 0
+    cpus: int = 0
+    memory_mb: int = 0
+    is_exclusive: bool = False
 
 
 NOTHING = Asks()
@@ -114,6 +124,9 @@ class _Job(msgspec.Struct):
     tres_per_node: Any = ""
     tres_per_job: Any = ""
     tres_per_task: Any = ""
+    tres_req_str: Any = ""
+    shared: Any = None
+    cpus: Any = 0
     submit_time: Any = 0
     end_time: Any = 0
 
@@ -213,7 +226,20 @@ def _asks(one: _Job) -> Asks:
         tasks=max(1, min(listed, most) if most else listed),
         nodes=nodes,
         gpus=max(per_node * nodes, per_job, per_task * max(1, _number(one.tasks))),
+        cpus=_number(one.cpus),
+        memory_mb=_memory_mb(_text(one.tres_req_str)),
+        is_exclusive=not ALONE.isdisjoint(_words(one.shared)),
     )
+
+
+def _words(value: Any) -> list[str]:
+    return [_text(it).lower() for it in (value if isinstance(value, list) else [value])]
+
+
+def _memory_mb(tres: str) -> int:
+    """Of `cpu=1,mem=64G,node=1`: 65536; 0 where it is not told."""
+    found = MEMORY.search(tres)
+    return int(float(found[1]) * UNITS_MB[found[2]]) if found else 0
 
 
 def _tres_gpus(value: Any) -> int:

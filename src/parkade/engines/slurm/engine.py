@@ -277,8 +277,17 @@ class SlurmEngine:
         others = self.watching.others
         heard_us = leases.heard_us(self.heard)
         is_heard = heard_us is not None and monotonic_us() - heard_us < HEARD_US
-        unfit = owners.unfit(self.watching.nodes(NODES_SEEN_US))
-        report = self.fencing.serve(desired, others, self.rules, is_heard=is_heard, unfit=unfit)
+        nodes = self.watching.nodes(NODES_SEEN_US)
+        of_pool = [node for name, node in nodes.items() if name in self.fencing.nodes]
+        report = self.fencing.serve(
+            desired,
+            others,
+            self.rules,
+            is_heard=is_heard,
+            unfit=owners.unfit(nodes),
+            cpus=min((it.cpus for it in of_pool), default=0),
+            memory_mb=min((it.memory_mb for it in of_pool), default=0),
+        )
         recalled_us = self.fencing.recalled_us
         if recalled_us != recalling.read(self.recalled):
             recalling.tell(self.recalled, recalled_us)

@@ -137,9 +137,12 @@ class Fencing:
         *,
         is_heard: bool,
         unfit: Iterable[TakenNode] = (),
+        cpus: int = 0,
+        memory_mb: int = 0,
     ) -> OwnerReport:
         """Makes Slurm's reservations what is desired, and says what other jobs do. `others`: live
-        jobs that no attempt here submitted; `unfit`: nodes on which Slurm starts nothing.
+        jobs that no attempt here submitted; `unfit`: nodes on which Slurm starts nothing; `cpus`
+        and `memory_mb`: what each node has at least, 0 where that is not known.
         EngineError where Slurm does not answer."""
         standing = self._read()
         unfit = tuple(unfit)
@@ -155,12 +158,11 @@ class Fencing:
             is_owners=lambda job: self._is_owners(job, rules),
             now_us=self.steady(),
         )
-        most_gpus = max(self.nodes.values())
         found = owners.groups(
             others,
             rules,
             fence=self.name,
-            node_gpus=most_gpus,
+            node=owners.Room(max(self.nodes.values()), cpus, memory_mb),
             limited=limited,
             nodes=self.nodes,
         )

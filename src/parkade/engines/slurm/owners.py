@@ -15,8 +15,9 @@ A *group* is what a claim, or several, stand for. It is named after a job:
 - a job of whole nodes is a group; with a heterogeneous one goes all of it;
 - an array is one group, which can use nodes for as many tasks as may run at once, begins with one
   task's, and grows while tasks wait and its owner has room;
-- jobs that need less than a node share the node of a group while it has GPUs left, and those that
-  Slurm started by itself the node on which they run.
+- jobs that need less than a node share the node of a group while it has GPUs, CPUs and memory
+  left, and those that Slurm started by itself the node on which they run. One that is `--exclusive`
+  shares none.
 
 Example, nodes of 8 GPUs: jobs 5 (2 nodes), 6 and 7 (2 GPUs each) and 8 (8 GPUs) are the groups 5 of
 2 nodes, 6 of 1 node with 6 and 7 in it, and 8 of 1 node. Each group that was given nodes has a
@@ -24,12 +25,13 @@ reservation of Slurm, `FENCE:GROUP`, in which its jobs run; so what a job is in 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from parkade.core.fleet.pool import TakenNode
 from parkade.core.reservations.owner_job import OwnerJob
-from parkade.engines.slurm.answers import Job, Node
+from parkade.engines.slurm.answers import Asks, Job, Node
 
 KINDS = ("account", "partition", "qos", "reservation", "user")
 WAITS_FOR_NODES = (
@@ -54,9 +56,25 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     reservation: str
 
 
+class Room(NamedTuple):
+    """What a node has, or what is left of it. CPUs and memory are 0 where they are not known, and
+    below 0 where more is asked for."""
+
+    gpus: int
+    cpus: int = 0
+    memory_mb: int = 0
+
+    def less(self, asks: Asks) -> "Room":
+        """What a job leaves."""
+        return Room(self.gpus - asks.gpus, self.cpus - asks.cpus, self.memory_mb - asks.memory_mb)
+
+
+NO_ROOM = Room(0)
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs that share claims; `tasks`: of an array, those that run or wait; `free_gpus`: what is
-    left for more of less than a node."""
+    """Jobs that share claims; `tasks`: of an array, those that run or wait; `free`: what is left
+    for more of less than a node."""
 
     key: str
     reservation: str
@@ -64,7 +82,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     tasks: int
     nodes: int
     least: int
-    free_gpus: int
+    free: Room
     runs_on: tuple[str, ...] = ()
     """Nodes on which Slurm started jobs of it by itself, and not where it was let in."""
 
@@ -107,13 +125,13 @@ def groups(
     rules: Sequence[Rule],
     *,
     fence: str,
-    node_gpus: int,
+    node: Room,
     limited: Collection[int] = (),
     nodes: Collection[str] = (),
 ) -> tuple[Group, ...]:
     """Of jobs that are not ours, in order of their numbers. `limited`: leaders of waiting jobs that
-    no nodes help; `nodes`: of the pool. Cost grows with the jobs, and for those below a node with
-    the groups."""
+    no nodes help; `node`: what each has; `nodes`: of the pool. Cost grows with the jobs, and for
+    those below a node with the groups."""
     found: dict[str, Group] = {}
     for job in sorted(others, key=lambda it: it.number):
         key = let_into(job, fence)
@@ -125,11 +143,11 @@ def groups(
             continue
         if job.is_waiting and job.leader in limited:
             continue
-        if runs_on and _is_small(job, node_gpus):
+        if runs_on and _is_small(job, node):
             key = _beside(found, reservation, runs_on) or _own_key(job)
         elif key is None:
-            key = _shared(found, job, reservation, node_gpus) or _own_key(job)
-        _add(found, key, reservation, job, node_gpus)
+            key = _shared(found, job, reservation, node) or _own_key(job)
+        _add(found, key, reservation, job, node)
         if runs_on:
             both = tuple(dict.fromkeys((*found[key].runs_on, *runs_on)))
             found[key] = msgspec.structs.replace(found[key], runs_on=both)
@@ -194,12 +212,15 @@ def _own_key(job: Job) -> str:
     return str(job.asks.array or job.leader)
 
 
-def _shared(found: dict[str, Group], job: Job, reservation: str, node_gpus: int) -> str | None:
+def _shared(found: dict[str, Group], job: Job, reservation: str, node: Room) -> str | None:
     """A group with room for a job that needs less than a node."""
-    if not _is_small(job, node_gpus):
+    if not _is_small(job, node):
         return None
     for key, group in found.items():
-        if group.reservation == reservation and group.free_gpus >= max(1, job.asks.gpus):
+        left = group.free.less(job.asks)
+        has_gpus = group.free.gpus >= max(1, job.asks.gpus)
+        has_rest = (left.cpus >= 0 or not node.cpus) and (left.memory_mb >= 0 or not node.memory_mb)
+        if group.reservation == reservation and has_gpus and has_rest:
             return key
     return None
 
@@ -212,18 +233,17 @@ def _beside(found: dict[str, Group], reservation: str, runs_on: tuple[str, ...])
     return None
 
 
-def _is_small(job: Job, node_gpus: int) -> bool:
+def _is_small(job: Job, node: Room) -> bool:
     asks = job.asks
-    return (
-        asks.array == 0 and job.leader == job.number and asks.nodes == 1 and (asks.gpus < node_gpus)
-    )
+    is_plain = asks.array == 0 and job.leader == job.number and not asks.is_exclusive
+    return is_plain and asks.nodes == 1 and asks.gpus < node.gpus
 
 
-def _add(found: dict[str, Group], key: str, reservation: str, job: Job, node_gpus: int) -> None:
+def _add(found: dict[str, Group], key: str, reservation: str, job: Job, node: Room) -> None:
     """Adds a job; a part of an array or of a heterogeneous job adds its nodes."""
     asks = job.asks
-    one = max(asks.nodes, -(-asks.gpus // node_gpus)) if node_gpus else asks.nodes
-    is_small = _is_small(job, node_gpus)
+    one = max(asks.nodes, -(-asks.gpus // node.gpus)) if node.gpus else asks.nodes
+    is_small = _is_small(job, node)
     old = found.get(key)
     if old is None:
         tasks = asks.tasks
@@ -232,9 +252,9 @@ def _add(found: dict[str, Group], key: str, reservation: str, job: Job, node_gpu
             reservation=reservation,
             jobs=(job,),
             tasks=tasks,
-            nodes=_array_nodes(job, tasks, one, node_gpus) if asks.array else one,
+            nodes=_array_nodes(job, tasks, one, node) if asks.array else one,
             least=one,
-            free_gpus=node_gpus - asks.gpus if is_small else 0,
+            free=node.less(asks) if is_small else NO_ROOM,
         )
         return
     tasks = old.tasks + asks.tasks
@@ -243,16 +263,19 @@ def _add(found: dict[str, Group], key: str, reservation: str, job: Job, node_gpu
         old,
         jobs=(*old.jobs, job),
         tasks=tasks,
-        nodes=_array_nodes(job, tasks, one, node_gpus) if asks.array else nodes,
+        nodes=_array_nodes(job, tasks, one, node) if asks.array else nodes,
         least=old.least + (one if job.leader != job.number else 0),
-        free_gpus=max(0, old.free_gpus - asks.gpus) if is_small else old.free_gpus,
+        free=old.free.less(asks) if is_small else old.free,
     )
 
 
-def _array_nodes(job: Job, tasks: int, one: int, node_gpus: int) -> int:
+def _array_nodes(job: Job, tasks: int, one: int, node: Room) -> int:
     """What so many tasks of an array can use at once; `one`: nodes of a task. Tasks below a node
     share it: of 3 GPUs each, two on a node of 8."""
     asks = job.asks
     at_once = min(tasks, asks.array_most) if asks.array_most else tasks
-    shares = asks.nodes == 1 and 0 < asks.gpus <= node_gpus
-    return -(-at_once // (node_gpus // asks.gpus)) if shares else at_once * one
+    if asks.nodes != 1 or asks.is_exclusive or not 0 < asks.gpus <= node.gpus:
+        return at_once * one
+    both = ((node.cpus, asks.cpus), (node.memory_mb, asks.memory_mb))
+    fit = [node.gpus // asks.gpus, *(has // asked for has, asked in both if has and asked)]
+    return -(-at_once // max(1, min(fit)))

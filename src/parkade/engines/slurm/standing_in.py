@@ -18,7 +18,7 @@ import msgspec
 
 from parkade.core.fleet.pool import TakenNode
 from parkade.engines.slurm.hosts import expand
-from parkade.engines.slurm.owners import Group
+from parkade.engines.slurm.owners import NO_ROOM, Group
 from parkade.ports import GivenNodes
 
 PREFIX = "for-"
@@ -55,7 +55,7 @@ def groups(unfit: Iterable[TakenNode], standby: Standby) -> Iterator[Group]:
             tasks=0,
             nodes=1,
             least=1,
-            free_gpus=0,
+            free=NO_ROOM,
         )
 
 
