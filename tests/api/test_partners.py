@@ -14,7 +14,7 @@ OPEN_TO_PARTNERS = {
 NAMES = {
     "org": "house", "user": "x", "token": "x", "workload": "w1", "claim": "c1", "market": "far",
     "reservation": "x", "log_request": "x", "incident": "x", "pool": "far", "node": "far-1",
-    "receiver": "x", "maintenance": "m1",
+    "receiver": "x", "maintenance": "m1", "session": "0",
 }  # fmt: skip
 
 

@@ -13,7 +13,6 @@ import typer
 
 from parkade.cli.calling import fail, server_extra
 from parkade.cli.flags import when
-from parkade.cli.screen import storage
 
 if TYPE_CHECKING:
     from parkade.control.whole import WholeJournal
@@ -165,6 +164,8 @@ def archive(
         found = archiving.archive(settings, before_us=before_us)
         print(f"{where}: {_saved(found, 'hold')}")
         if vacuum:
+            from parkade.cli.screen import storage
+
             sizes = archiving.vacuum(settings)
             print(f"The file has {storage(sizes.after)}; it had {storage(sizes.before)}.")
 
@@ -181,6 +182,8 @@ def _before_us(before: str | None, settings: "ServiceSettings") -> int:
 def _saved(found: "Archived", verb: str) -> str:
     if found.until_us is None:
         return "no segment to fold: too few entries are so old and before a snapshot"
+    from parkade.cli.screen import storage
+
     until = datetime.fromtimestamp(found.until_us / 1_000_000, UTC)
     return (
         f"{found.segments} segments of {found.entries} entries until"

@@ -593,6 +593,27 @@ def a_user_and_an_org_that_are_deleted() -> Parkade:
     return parkade
 
 
+def a_command_beside_a_rank() -> Parkade:
+    """A command and a terminal are let in beside a rank that runs."""
+    parkade = Parkade()
+    name = parkade.bid("lab", 9)
+    parkade.run(60)
+    for session, program, has_terminal in (("1f", "nvidia-smi", False), ("2e", "bash", True)):
+        parkade.do(
+            commands.OpenExec(
+                by=None,
+                workload=name,
+                session=session,
+                rank=0,
+                program=program,
+                has_terminal=has_terminal,
+            )
+        )
+    parkade.do(commands.Cancel(by=None, workload=name, now=True))
+    parkade.stop_all()
+    return parkade
+
+
 def tokens_of_tokens() -> Parkade:
     """A token that ends with the one that it was made with, and one that ends earlier."""
     parkade = Parkade()
@@ -1022,6 +1043,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
         f"journal-v{EVENT_VERSION}-roles": a_user_of_another_role,
         f"journal-v{EVENT_VERSION}-deleted": a_user_and_an_org_that_are_deleted,
+        f"journal-v{EVENT_VERSION}-exec": a_command_beside_a_rank,
         f"journal-v{EVENT_VERSION}-tokens": tokens_of_tokens,
         f"journal-v{EVENT_VERSION}-orgs": an_org_that_leaves,
         f"journal-v{EVENT_VERSION}-bounds": bounds_that_change,

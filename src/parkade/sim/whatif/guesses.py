@@ -95,6 +95,15 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
                 by=event.by, reservation=name, nodes=part.nodes, name=part.reservation, org=org
             )
             yield commands.ShrinkReservation(by=event.by, reservation=name, nodes=part.nodes)
+        case events.ExecOpened():
+            yield commands.OpenExec(
+                by=event.by,
+                workload=event.workload,
+                session=event.session,
+                rank=event.rank,
+                program=event.program,
+                has_terminal=event.has_terminal,
+            )
         case events.WithdrawalCharged(market=market) | events.ReservationSettled(market=market):
             # Where it comes first, a clearing or what follows it says more.
             yield commands.RunClearing(by=None, market=market)
