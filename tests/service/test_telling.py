@@ -202,6 +202,7 @@ def test_an_alert_stands_with_its_incident_and_is_silenced_by_a_persons_cordon(
         ("format: 2\n", "format"),
         ("format: 1\nwebhooks: {a: {url: 'ftp://x', secret_file: /s}}\n", "url"),
         ("format: 1\nalertmanager: nowhere\n", "alertmanager"),
+        ("format: 1\nmail: {a: {server: 'h:25', from: a@b.c, to: d@e.f}}\n", "beside it port: 25"),
     ],
 )
 def test_a_fault_of_the_file_is_named_with_its_place(tmp_path: Path, text: str, place: str) -> None:

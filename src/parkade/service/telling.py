@@ -24,6 +24,7 @@ person's cordon: who cordons a node knows of it.
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,7 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 import sqlalchemy as sa
 import structlog
 from msgspec.structs import replace
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from parkade.control.plane import Plane
 from parkade.core.healing.incident import Incident, Next
@@ -71,6 +72,16 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
+def _host(text: str) -> str:
+    if re.fullmatch(r"[^:\s]+:[0-9]+", text):
+        host, _, port = text.partition(":")
+        raise ValueError(f"name the host alone, {host}, and beside it port: {port}")
+    return text
+
+
+Host = Annotated[str, AfterValidator(_host)]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,7 +96,7 @@ class HookEntry(_Model):
 class MailEntry(_Model):
     """An address, by a mail server that takes mail from here."""
 
-    server: str
+    server: Host
     port: Annotated[int, Field(ge=1, le=65_535)] = 25
     sender: Annotated[str, Field(alias="from")]
     to: str
@@ -94,7 +105,7 @@ class MailEntry(_Model):
 class PeopleMail(_Model):
     """By which mail server people are told, and at addresses of which domains alone."""
 
-    server: str
+    server: Host
     port: Annotated[int, Field(ge=1, le=65_535)] = 25
     sender: Annotated[str, Field(alias="from")]
     domains: Annotated[tuple[str, ...], Field(min_length=1)]
