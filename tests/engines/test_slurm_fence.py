@@ -259,6 +259,8 @@ def test_an_owners_job_without_room_is_named_once_it_has_waited(beside: Beside) 
 def test_a_person_who_takes_a_release_back_ends_the_recall(beside: Beside) -> None:
     release(beside, 120)
     beside.look()
+    (said, *_) = beside.fencing.notes()
+    assert said is not None and said.startswith("the fence was released: it ends at ")
     release(beside, LAPSE_S)
     assert beside.look().fence_stands and beside.fencing.recalled_us is None
 

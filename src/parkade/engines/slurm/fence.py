@@ -167,9 +167,14 @@ class Fence:
     def closed(self) -> Iterator[TakenNode]:
         """Nodes that no newcomer takes, because a person released the fence and no new one stands
         yet."""
-        if self._released_us is not None:
-            why = f"the fence was released: it ends at {_date(self._released_us)} UTC"
+        if (why := self.release()) is not None:
             yield from (TakenNode(node=node, job=why) for node in sorted(self.fenced))
+
+    def release(self) -> str | None:
+        """What is told of a fence that a person released, until a new one stands."""
+        if self._released_us is None:
+            return None
+        return f"the fence was released: it ends at {_date(self._released_us)} UTC"
 
     def deletion(self) -> str | None:
         """What is told of a fence that was deleted lately."""

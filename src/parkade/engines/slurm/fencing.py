@@ -88,7 +88,7 @@ class Fencing:
     def notes(self) -> tuple[str | None, ...]:
         """What the pool's operator should know of its fence."""
         return (
-            self.fence.deletion(),
+            self.fence.release() or self.fence.deletion(),
             self.fence.users.note,
             self._kept_out.note,
             self._started_itself.note,
