@@ -165,6 +165,17 @@ def test_one_that_cannot_win_keeps_the_others_of_its_user_waiting_for_a_turn_alo
     assert parkade.phase(names[1]) is Phase.RUNNING
 
 
+def test_what_is_held_takes_no_turn_of_what_waits() -> None:
+    parkade = given_parkade()
+    name = parkade.bid("lab", 9)
+    parkade.clear()
+    for other in [parkade.bid("lab", 9) for _ in range(9)]:
+        parkade.do(commands.Hold(by=None, workload=other))
+    refuse(parkade, name)
+    parkade.run(FIRST_S + 60, obey=False)
+    assert is_seated(parkade, name)
+
+
 def test_who_is_let_in_and_refused_in_turn_waits_longer_each_time_for_a_day() -> None:
     parkade = given_parkade()
     for expected in (1, 2, 4):

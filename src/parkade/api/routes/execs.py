@@ -21,7 +21,7 @@ from parkade.api.routes.agents import Agent, Pool, Wait
 from parkade.api.routes.workloads import looking_for
 from parkade.control.answers import Decided
 from parkade.control.execs import Exec, Lost
-from parkade.core.running.entering import LONGEST_PROGRAM
+from parkade.core.running.execs import LONGEST_PROGRAM
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal

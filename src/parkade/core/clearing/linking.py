@@ -65,13 +65,12 @@ def linked_with(world: World, market: str, *, extra: tuple[Workload, ...] = ()) 
     """A market, and those that open bids link with it, by name. Cost grows with the live workloads,
     and with the length of the chain that links them."""
     live = (world.records.workloads[name] for name in world.live)
-    links = [
+    links = dict.fromkeys(
         frozenset(name for name in markets_of(it) if name in world.records.markets)
         for it in (*live, *extra)
         if it.spec.choices and it.phase is not Phase.HELD
-    ]
+    )
     found, size = {market}, 0
-    links = list(dict.fromkeys(links))
     while len(found) > size:
         size = len(found)
         for link in links:
@@ -113,15 +112,13 @@ def clear_together(
 
     asked = {name: {it.demand for it in each.given.state.demands} for name, each in seen.items()}
     orders = {it.workload: _order(it, asked) for it in lists.values()}
-    found = clear_linked(markets, {name: it for name, it in orders.items() if it}, cleared)
+    found = clear_linked(markets, orders, cleared)
     parts = {name: _part(seen[name], given[name], name, found, lists) for name in markets}
     lines_of = {
         market: {line.demand: line for line in part.outcome.lines if line.demand in lists}
         for market, part in parts.items()
     }
-    answers = {
-        name: _answers(it, found, parts, lines_of) for name, it in lists.items() if orders[name]
-    }
+    answers = {name: _answers(it, found, parts, lines_of) for name, it in lists.items()}
     return Together(parts, answers)
 
 

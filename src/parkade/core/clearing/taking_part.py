@@ -34,9 +34,11 @@ def taking_part(
     for."""
     excluded: dict[str, str] = {}
     bidders: list[Workload] = []
-    kept_out = unadmitted.kept_out(world, candidates, now_us)
+    whys = {it.workload: _why_not(world, it, now_us) for it in candidates}
+    ready = [it for it in candidates if whys[it.workload] is None or it.attempt or it.promise]
+    kept_out = unadmitted.kept_out(world, ready, now_us)
     for workload in candidates:
-        why = _why_not(world, workload, now_us)
+        why = whys[workload.workload]
         if why is None and workload.workload in kept_out:
             why = Why.NOT_ADMITTED
         if why is not None:

@@ -20,7 +20,7 @@ from parkade.core.nodes import decisions as nodes
 from parkade.core.nodes import fencing, maintenance, pools, terms
 from parkade.core.repairing import automation, progress, surroundings
 from parkade.core.repairing import decisions as repairing
-from parkade.core.running import arrays, bounding, entering, resubmitting
+from parkade.core.running import arrays, bounding, execs, resubmitting
 from parkade.core.running import decisions as running
 from parkade.core.running.observations import report_attempts
 from parkade.core.state import commands
@@ -81,7 +81,7 @@ def _about_workload(world: World, command: commands.WorkloadCommand, now_us: int
         case commands.Resubmit():
             return resubmitting.resubmit(world, command, now_us)
         case commands.OpenExec():
-            return entering.open_exec(world, command, now_us)
+            return execs.open_exec(world, command, now_us)
         case commands.Hold():
             return running.hold(world, command, now_us)
         case commands.Release():

@@ -54,6 +54,8 @@ class _Following:
         self._made: list[Claim] = []
         self._beyond: dict[str, int] = {}
         """By reservation, nodes on which its jobs run without a claim."""
+        nodes = world.records.nodes.values()
+        self._markets = {node.market for node in nodes if node.pool == pool}
 
     def end_those_over(self, jobs: Mapping[str, OwnerJob]) -> None:
         """Those whose jobs are gone, or run elsewhere."""
@@ -130,12 +132,10 @@ class _Following:
 
     def _left(self) -> dict[str, int]:
         """Nodes of each reservation that are not claimed, of markets that the pool supplies."""
-        nodes = self._world.records.nodes.values()
-        markets = {node.market for node in nodes if node.pool == self._pool}
         left = {
             name: right.nodes
             for name, right in self._world.records.reservations.items()
-            if right.market in markets and not right.state.is_over
+            if right.market in self._markets and not right.state.is_over
         }
         for claim in self._standing():
             if claim.reservation in left:

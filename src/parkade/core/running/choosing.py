@@ -24,7 +24,7 @@ def with_markets(world: World, command: commands.Submit) -> Spec | Refusal:
         return spec
     if (refusal := _bad_beside(spec)) is not None:
         return refusal
-    if command.market is not None and any(it.market != command.market for it in spec.choices[:1]):
+    if command.market is not None and spec.choices[0].market != command.market:
         return invalid("market", "a list of instance types names its markets; leave market out")
     found: list[Choice] = []
     for choice in spec.choices:

@@ -45,7 +45,7 @@ def until_us(world: World, workload: Workload, at_us: int) -> int:
     """Until when a user's work waits after a refusal at this instant; several within one wait are
     one."""
     known = world.records.unadmitted.get(_key(workload))
-    if known is not None and not known.has_started and at_us < known.until_us:
+    if known is not None and _is_waiting(known, at_us):
         return known.until_us
     return at_us + (FIRST_US << min(_times(known, at_us), MOST_DOUBLINGS))
 
@@ -56,7 +56,7 @@ def note_unadmitted(world: World, workload: Workload, event: Ended) -> None:
         return
     at_us = event.at_us
     known = world.records.unadmitted.get(_key(workload))
-    if known is not None and not known.has_started and at_us < known.until_us:
+    if known is not None and _is_waiting(known, at_us):
         return
     world.records.unadmitted[_key(workload)] = Unadmitted(
         times=_times(known, at_us) + 1, at_us=at_us, until_us=until_us(world, workload, at_us)
@@ -71,8 +71,8 @@ def note_admitted(world: World, workload: Workload) -> None:
 
 
 def kept_out(world: World, candidates: list[Workload], now_us: int) -> frozenset[str]:
-    """Those of the candidates that take no part because their user is refused. Cost grows with the
-    candidates, while a user is refused."""
+    """Those of the candidates that take no part because their user is refused. A candidate takes
+    part but for that, or has seats. Cost grows with the candidates, while a user is refused."""
     refused = {key: it for key, it in world.records.unadmitted.items() if not it.has_started}
     if not refused:
         return frozenset()
@@ -90,7 +90,7 @@ def kept_out(world: World, candidates: list[Workload], now_us: int) -> frozenset
     found: set[str] = set()
     for key, names in waiting.items():
         is_turn = now_us >= refused[key].until_us and key not in tried
-        one = names[now_us // TURN_US % len(names)] if is_turn else None
+        one = sorted(names)[now_us // TURN_US % len(names)] if is_turn else None
         found.update(name for name in names if name != one)
     return frozenset(found)
 
@@ -105,6 +105,10 @@ def counted_limit_micros(world: World, workload: Workload, now_us: int) -> int |
     if has_begun or now_us >= known.until_us + CAUTIOUS_US:
         return limit_micros
     return min(limit_micros, world.records.markets[workload.market].terms.public_floor_micros)
+
+
+def _is_waiting(known: Unadmitted, at_us: int) -> bool:
+    return not known.has_started and at_us < known.until_us
 
 
 def _key(workload: Workload) -> str:

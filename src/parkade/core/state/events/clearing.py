@@ -19,10 +19,11 @@ class Cleared(Event, frozen=True, kw_only=True):
     did, such a claim is among `won` or `left`, with all its nodes."""
 
     linked: tuple[LinkedMarket, ...] = ()
-    """Markets that were cleared together with `market`, because bids name several of them: the
-    lines are those of all. None in journals of before there were such bids."""
+    """The other markets that were cleared together with `market`, because bids name several of
+    them, and in which something changed: the lines are those of all. None in journals of before
+    there were such bids."""
 
     @property
     def markets(self) -> tuple[str, ...]:
-        """All that it cleared."""
+        """All in which something changed."""
         return (self.market, *(it.market for it in self.linked))
