@@ -82,7 +82,7 @@ def test_of_many_that_wait_the_first_are_planned(
     run: Run, train: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("parkade.cli.workloads.MOST_PLANNED", 0)
-    assert "is not looked at" in run("bid", train, "0.02").stderr
+    assert "without a look at what would leave" in run("bid", train, "0.02").stderr
 
 
 def test_a_person_at_a_terminal_is_asked_before_seats_are_lost(

@@ -161,6 +161,15 @@ async def test_each_user_has_so_many_and_all_together_so_many() -> None:
     made = exchange(most=3, most_per_user=2)
     first = opened(made, "a1")
     opened(made, "a2")
+    with made.asking("bob"):
+        refusal = made.refuse_more("cat")
+        assert refusal is not None and refusal.reason is Reason.BUSY, "one is being let in"
+        made.let_go(first)
+        assert made.refuse_more("bob") is None
+        with made.asking("bob"):
+            refusal = made.refuse_more("bob")
+            assert refusal is not None and refusal.reason is Reason.TOO_MANY
+    first = opened(made, "a3")
     refusal = made.refuse_more("ann")
     assert refusal is not None and refusal.reason is Reason.TOO_MANY
     assert made.refuse_more("bob") is None
@@ -193,7 +202,15 @@ async def test_one_that_is_idle_ends_with_a_word(hasty: None) -> None:
     one = opened(made)
     one.user_asks(1)
     one.agent_asks(1)
+
+    async def beat() -> None:
+        while one.end is None:
+            await one.put_output(ExecOutput(number=0), wait_s=0)
+            await asyncio.sleep(0.01)
+
+    beating = asyncio.create_task(beat())
     _, end = await one.take_output(0, wait_s=WAIT_S)
+    await beating
     assert end is not None and "nothing came" in end.why
 
 

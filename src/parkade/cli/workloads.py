@@ -93,8 +93,11 @@ def bid(
         before = client.workload(name)
         has_seats = before.members is not None or before.price is not None
         waiting += not has_seats
-        if waiting == MOST_PLANNED + 1:
-            warn("whom the further ones would make leave is not looked at")
+        if not has_seats and waiting == MOST_PLANNED + 1:
+            warn(
+                f"the first {MOST_PLANNED} waiting workloads were planned; the others are changed"
+                " without a look at what would leave"
+            )
         if has_seats or waiting <= MOST_PLANNED:
             planned = client.plan_bid(
                 name, limit_price=limit, members=members, instance_type=instance_type

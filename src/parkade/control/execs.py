@@ -22,8 +22,9 @@ outlives no server.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -157,7 +158,7 @@ class Exec:
             self._held += len(output.chunk.content)
         if output.end is not None and self.end is None:
             self.end = output.end
-        self._note_moved(True)
+        self._note_moved(output.chunk is not None or output.end is not None)
         return True
 
     async def take_output(
@@ -203,6 +204,7 @@ class Execs:
         self._most_per_user = most_per_user
         self._idle_s = idle_s
         self._open: dict[str, Exec] = {}
+        self._asked: Counter[str] = Counter()
         self._bell = Bell()
         self._is_closed = False
         self._watching: asyncio.Task[None] | None = None
@@ -210,13 +212,22 @@ class Execs:
     def refuse_more(self, user: str) -> Refusal | None:
         """Why one more of that user has no place now."""
         live = [it for it in self._open.values() if it.end is None]
-        if sum(it.user == user for it in live) >= self._most_per_user:
+        if sum(it.user == user for it in live) + self._asked[user] >= self._most_per_user:
             says = f"{user} has {self._most_per_user} sessions open already; end one first"
             return Refusal(reason=Reason.TOO_MANY, detail=says)
-        if len(live) >= self._most or self._is_closed:
+        if len(live) + self._asked.total() >= self._most or self._is_closed:
             says = f"{len(live)} sessions are open already; try again later"
             return Refusal(reason=Reason.BUSY, detail=says)
         return None
+
+    @contextmanager
+    def asking(self, user: str) -> Iterator[None]:
+        """While it is decided whether one is let in, which counts as open meanwhile."""
+        self._asked[user] += 1
+        try:
+            yield
+        finally:
+            self._asked[user] -= 1
 
     def open(self, made: Exec) -> None:
         """From here on its agent finds it."""

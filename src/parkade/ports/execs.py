@@ -18,7 +18,7 @@ STDOUT, STDERR, NOTE = "stdout", "stderr", "note"
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """The size of a terminal, in letters."""
+    """The size of a terminal, in characters."""
 
     columns: int
     rows: int

@@ -14,7 +14,7 @@ from parkade.ports import Segment, StoreError
 from parkade.service.damage import damage_told
 from parkade.service.foreign import stopped
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import journal_path, open_store, open_to_read
+from parkade.service.wiring import file_journal, open_store, open_to_read
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ def vacuum(settings: ServiceSettings) -> Vacuumed:
             "--vacuum is for a journal in a file. PostgreSQL uses the freed room again by itself;"
             " `VACUUM FULL journal` in psql gives it back, with the server stopped"
         )
-    path = journal_path(settings.data_folder)
+    path = file_journal(settings.data_folder)
     with stopped(settings):
         before = path.stat().st_size
         try:

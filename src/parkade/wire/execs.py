@@ -3,7 +3,7 @@
 import base64
 from typing import Annotated
 
-from pydantic import Base64Bytes, Field
+from pydantic import AfterValidator, Base64Bytes, Field
 
 from parkade.wire.model import Answer, Request
 
@@ -11,7 +11,15 @@ MOST_WORDS = 1_000
 LONGEST_WORD = 65_536
 MOST_PART_BYTES = 65_536
 
-Word = Annotated[str, Field(max_length=LONGEST_WORD)]
+Word = Annotated[str, Field(max_length=LONGEST_WORD, pattern=r"^[^\x00]*$")]
+
+
+def _fits(words: tuple[str, ...]) -> tuple[str, ...]:
+    if sum(len(word.encode(errors="surrogatepass")) for word in words) > LONGEST_WORD:
+        raise ValueError(f"has at most {LONGEST_WORD:,} bytes in all its words")
+    return words
+
+
 Letters = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -32,7 +40,9 @@ class Exec(Request):
     """A command to run beside a rank of the present attempt; its words are carried to the node and
     stored nowhere, but for the first. `terminal` null: it has three pipes instead."""
 
-    command: Annotated[tuple[Word, ...], Field(min_length=1, max_length=MOST_WORDS)]
+    command: Annotated[
+        tuple[Word, ...], Field(min_length=1, max_length=MOST_WORDS), AfterValidator(_fits)
+    ]
     rank: Annotated[int, Field(ge=0, le=100_000)] = 0
     terminal: Terminal | None = None
 

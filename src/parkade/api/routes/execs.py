@@ -75,7 +75,8 @@ async def open_exec(workload: str, body: wire.Exec, context: Authenticated) -> w
         assert opened is not None and before.pool is not None
         return _request(opened, body, before), before.pool
 
-    request, pool = await context.change(command, show, look=able)
+    with plane.execs.asking(viewer.user):
+        request, pool = await context.change(command, show, look=able)
     if plane.execs.of_token(request.session, viewer.token) is None:
         made = Exec(
             request, pool=pool, token=viewer.token, user=viewer.user, is_good=context.is_current
@@ -103,7 +104,9 @@ def _request(opened: events.ExecOpened, body: wire.Exec, workload: Workload) -> 
 def _of_caller(session: str, context: RequestContext) -> Exec:
     refuse_if_it_only_looks(context.viewer)
     found = context.plane.execs.of_token(session, context.viewer.token)
-    return context.not_found(f"session {session[:64]}") if found is None else found
+    if found is None:
+        context.not_found(f"session {session}")
+    return found
 
 
 @contextmanager
@@ -113,6 +116,7 @@ def _heard(found: Exec, context: RequestContext) -> Iterator[None]:
     try:
         yield
     except Lost as error:
+        found.finish(str(error))
         raise problem("conflict", str(error)) from None
     finally:
         found.user_asks(-1)
