@@ -138,7 +138,7 @@ def groups(
         reservation = _known_owner(found, key) or owner_of(job, rules)
         if reservation is None or not job.is_live:
             continue
-        runs_on = () if key else tuple(node for node in job.nodes if node in nodes)
+        runs_on = () if key else tuple(name for name in job.nodes if name in nodes)
         if key is None and not runs_on and not _waits_for_nodes(job):
             continue
         if job.is_waiting and job.leader in limited:

@@ -264,9 +264,9 @@ def _look_at_winner(world: World, name: str, won: lines.Won, event: events.Clear
         waits = workload.promise is None and workload.attempt is None
         may_start = workload.not_before_us <= at_us and workload.phase is not Phase.HELD
         require(may_start or not waits, 10, f"{name} is promised seats before its back-off is over")
-        _look_at_market(world, workload, won)
+        market = _look_at_market(world, workload, won)
         for rate in won.promise.rates:
-            _look_at_price(world, workload, rate)
+            _look_at_price(world, market, workload, rate)
     before = {seat.node for seat in had}
     for seat in won.promise.seats:
         is_new = seat.node not in before
@@ -274,8 +274,9 @@ def _look_at_winner(world: World, name: str, won: lines.Won, event: events.Clear
         require(not is_new or is_open(world, seat.node), 16, says)
 
 
-def _look_at_market(world: World, workload: Workload, won: lines.Won) -> None:
-    """A bid wins in one of its markets, at its limit there, and leaves what it has in another."""
+def _look_at_market(world: World, workload: Workload, won: lines.Won) -> str:
+    """A bid wins in one of its markets, at its limit there, and leaves what it has in another. The
+    market."""
     name = workload.workload
     found = {world.records.nodes[seat.node].market for seat in won.promise.seats}
     require(len(found) == 1, 43, f"{name} is promised seats in {len(found)} markets")
@@ -285,6 +286,7 @@ def _look_at_market(world: World, workload: Workload, won: lines.Won) -> None:
     highest = max(max((rate.price_micros, *rate.node_prices)) for rate in won.promise.rates)
     says = f"{name} would pay {highest} in {market}, its limit there is {limit}"
     require(limit is None or highest <= limit, 14, says)
+    return market
 
 
 def _look_at_shape(world: World, claim: Claim, seats: tuple[Seat, ...]) -> None:
@@ -317,10 +319,10 @@ def _look_at_home(
     require(not fits_at_home(world, claim, claim.nodes, taken), 9, says)
 
 
-def _look_at_price(world: World, workload: Workload, rate: Rate) -> None:
+def _look_at_price(world: World, market: str, workload: Workload, rate: Rate) -> None:
     if workload.spec.capacity.kind is not CapacityKind.SPOT:
         return
-    terms = world.records.markets[workload.market].terms
+    terms = world.records.markets[market].terms
     fee = terms.fee
     floors = [terms.public_floor_micros]
     for reservation in world.records.reservations.values():

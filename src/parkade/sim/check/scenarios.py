@@ -153,7 +153,8 @@ def another_market(fabrics: dict[str, int], *, gpus: int) -> commands.AddNodes:
         (fabric, tuple(f"{fabric}{number}" for number in range(1, count + 1)))
         for fabric, count in fabrics.items()
     )
-    opens = commands.NewMarket(instance_type=kind, terms=terms())
+    cheaper = terms(public_floor_micros=MICROS // 2)
+    opens = commands.NewMarket(instance_type=kind, terms=cheaper)
     supply = commands.Supply(market=OTHER, opens=opens, fabrics=named)
     return commands.AddNodes(by=None, pool=POOL, supply=supply)
 
