@@ -252,8 +252,27 @@ def test_an_owners_job_without_room_is_named_once_it_has_waited(beside: Beside) 
         beside.pass_s(30)
     (_, _, said, *_) = beside.fencing.notes()
     assert said == (
-        "jobs that wait outside the fence: 25 of eve: reservation acme has not 6 nodes left for it"
+        "jobs that wait outside the fence: 25 of eve: reservation acme has not 6 nodes left for it,"
+        " or they are drained"
     )
+
+
+def test_nodes_that_the_pool_only_observes_leave_the_fence_and_come_back(beside: Beside) -> None:
+    def fenced(*unfenced: str) -> str | None:
+        desired = msgspec.structs.replace(beside.desired(), unfenced=unfenced)
+        report = beside.fencing.serve(desired, [], (), is_heard=True)
+        assert report.fence_stands
+        return beside.slurm.reservations.get(NAME, {}).get("Nodes")
+
+    assert fenced("n1") == "n2" and beside.fencing.fence.fenced == {"n2"}
+    assert fenced("n1", "n2") is None
+    assert fenced("n1", "n2") is None
+    beside.pass_s(2 * LAPSE_S)
+    beside.fencing = beside.restarted()
+    assert fenced("n1", "n2") is None
+    assert fenced("n2") == "n1"
+    assert fenced() == "n1,n2" and beside.fencing.recalled_us is None
+    assert beside.fencing.fence.deletion() is None, "it went by itself"
 
 
 def test_a_person_who_takes_a_release_back_ends_the_recall(beside: Beside) -> None:

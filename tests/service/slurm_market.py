@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from parkade.core.fleet.node import OBSERVED
 from tests import builders
 from tests.service.served import Served, serving
 from tests.slurm_cluster import Slurm
@@ -94,6 +95,16 @@ class SlurmMarket:
         self.served.ask("POST", "/reservations", body)
         self.served.ask("POST", "/reservations/acme/lend", {"floor": "1"})
 
+    def observe(self) -> None:
+        """As `parkade pool lend --observe`."""
+        for node in self.cluster.nodes:
+            self.served.ask("POST", f"/nodes/{node}/drain", {"reason": OBSERVED})
+
+    def lend_again(self) -> None:
+        """As `parkade pool lend`."""
+        for node in self.cluster.nodes:
+            self.served.ask("POST", f"/nodes/{node}/undrain")
+
     def guest(self, command: str = SAVES, **keys: Any) -> str:
         """A bid of `lab`."""
         spec = {"name": "g", "command": command, "workdir": "/tmp", "gpus": self.gpus,
@@ -123,6 +134,15 @@ class SlurmMarket:
 
     def reservations(self) -> str:
         return self.cluster.run("scontrol", "show", "reservation", "--oneliner")
+
+    def fenced(self) -> set[str]:
+        """The nodes of the fence that stands now."""
+        lines = self.reservations().splitlines()
+        own = f"ReservationName=parkade_{self.pool} "
+        short = "".join(it.partition(" Nodes=")[2].split()[0] for it in lines if it.startswith(own))
+        if not short:
+            return set()
+        return set(self.cluster.run("scontrol", "show", "hostnames", short).split())
 
     def said(self) -> str:
         queue = self.cluster.run("squeue", "-a", "-o", "%i %j %u %T %r %N %v")

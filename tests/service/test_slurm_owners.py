@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from parkade.cli.pools import OBSERVED, RELEASE_BY
+from parkade.cli.pools import RELEASE_BY
 from tests.service.slurm_market import GPUS, SlurmMarket, slurm_market
 from tests.slurm_cluster import Slurm, missing, open_folder, slurm
 from tests.waits import until
@@ -276,8 +276,7 @@ def test_what_parkade_made_can_be_undone_and_slurm_is_as_it_was(market: SlurmMar
     market.fence()
     guest = market.guest()
     market.wait_for(guest, "running")
-    for node in market.cluster.nodes:
-        market.served.ask("POST", f"/nodes/{node}/drain", {"reason": OBSERVED})
+    market.observe()
     market.wait_for(guest, "queued")
     why = market.served.ask("GET", f"/workloads/{guest}/why")["says"]
     assert "an operator takes all nodes of box out of use" in why

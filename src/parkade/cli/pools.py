@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from parkade.wire import pools as wire
     from parkade.wire.people import NewToken
 
-OBSERVED = "observed only: parkade pool lend"
-"""Why nodes are drained that `pool lend` opens; other drains stay."""
 RELEASE = (
     "Should Parkade be dead and an owner in a hurry, this ends all guests of the pool after 120 s,"
     " and then Slurm starts whatever waits:"
@@ -123,6 +121,7 @@ def lend(
 ) -> None:
     """Let guests onto a pool's nodes, or, with --observe, onto none of them."""
     from parkade.cli.screen import show
+    from parkade.core.fleet.node import OBSERVED
 
     with calling(as_json=as_json) as client:
         if all(each.pool != pool for each in client.list_pools().pools):

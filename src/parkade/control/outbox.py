@@ -12,6 +12,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from parkade.control.cycle import Committed
+from parkade.control.observing import observing, unfenced_of
 from parkade.core.fleet.pool import Fence
 from parkade.core.healing.incident import RepairOrder
 from parkade.core.state import events, lines
@@ -52,6 +53,8 @@ class Outbox:
         self._repairs: dict[str, dict[str, RepairOrder]] = {}
         self._given: dict[str, tuple[GivenNodes, ...]] = {}
         self._fences: dict[str, int | None] = {}
+        self._observing = observing(world)
+        self._unfenced: dict[str, tuple[str, ...]] = {}
         self._sequences: dict[str, int] = {}
         self._end: tuple[int, str | None] = (sequence, digest)
         self._whole: dict[str, DesiredState] = {}
@@ -74,6 +77,7 @@ class Outbox:
             self._end = (committed[-1][0], digest)
             has_changed = self._open_pools(world, committed[-1][0])
             has_changed = self._follow_owners(world, committed) or has_changed
+            has_changed = self._follow_observing(world, committed) or has_changed
             for sequence, event in committed:
                 has_changed = self._follow_nodes(world, event, sequence) or has_changed
                 has_changed = self._follow_repairs(world, event, sequence) or has_changed
@@ -104,6 +108,7 @@ class Outbox:
                     repairs=tuple(self._repairs[pool].values()),
                     given=self._given[pool],
                     fence_lapse_us=self._fences[pool],
+                    unfenced=self._unfenced[pool],
                 )
             return self._whole[pool]
 
@@ -116,6 +121,7 @@ class Outbox:
             self._nodes[pool] = nodes_of(world, pool)
             self._given[pool] = given_of(world, pool)
             self._fences[pool] = fence_of(world, pool)
+            self._unfenced[pool] = unfenced_of(world, pool) if pool in self._observing else ()
         return bool(opened)
 
     def _follow_nodes(self, world: World, event: events.AnyEvent, sequence: int) -> bool:
@@ -131,6 +137,7 @@ class Outbox:
             case events.PoolClosed(pool=pool):
                 del self._attempts[pool], self._nodes[pool], self._sequences[pool]
                 del self._repairs[pool], self._given[pool], self._fences[pool]
+                del self._unfenced[pool]
                 self._whole.pop(pool, None)
                 return True
             case (
@@ -161,6 +168,21 @@ class Outbox:
             given, fence = given_of(world, pool), fence_of(world, pool)
             if (given, fence) != (self._given[pool], self._fences[pool]):
                 self._given[pool], self._fences[pool] = given, fence
+                self._sequences[pool] = committed[-1][0]
+                self._whole.pop(pool, None)
+                has_changed = True
+        return has_changed
+
+    def _follow_observing(self, world: World, committed: Committed) -> bool:
+        """Nodes left a fence, or came back to it. Looked at once a batch; grows with the nodes
+        where the fleet changed, and while a pool observes."""
+        if any(isinstance(event, events.FleetEvent) for _, event in committed):
+            self._observing = observing(world)
+        has_changed = False
+        for pool in self._sequences:
+            unfenced = unfenced_of(world, pool) if pool in self._observing else ()
+            if unfenced != self._unfenced[pool]:
+                self._unfenced[pool] = unfenced
                 self._sequences[pool] = committed[-1][0]
                 self._whole.pop(pool, None)
                 has_changed = True

@@ -75,7 +75,8 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     that entry has lost orders that the agent obeyed.
 
     `given` are the nodes of owners' jobs. `fence_lapse_us`: how long the fence stands after the
-    control plane was last heard; None: there shall be none.
+    control plane was last heard; None: there shall be none. `unfenced`: nodes that it leaves out;
+    agents of before fence them too.
     """
 
     pool: str
@@ -88,6 +89,7 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     repairs: tuple[RepairOrder, ...] = ()
     given: tuple[GivenNodes, ...] = ()
     fence_lapse_us: int | None = None
+    unfenced: tuple[str, ...] = ()
     position: int | None = None
     digest: str | None = None
 

@@ -293,8 +293,9 @@ def _kept_out(found: Found, held: Sequence[_Held]) -> Iterator[str]:
         for it in others[:MOST_NAMED]
     ]
     more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
-    yield "Once `parkade pool fence` stands, plain sbatch of these accounts starts on no node of"
-    yield "the pool and waits for ever (ReqNodeNotAvail): they own nothing in what is proposed."
+    yield "Once `parkade pool fence` stands and the pool lends, plain sbatch of these accounts"
+    yield "starts on no node of it and waits for ever (ReqNodeNotAvail): they own nothing in what"
+    yield "is proposed."
     yield f"{', '.join(named)}{more}"
     yield "Sell them a reservation with a rule of `owners`, let them use `parkade sbatch`, or leave"
     yield "nodes for them out of pool.yaml."

@@ -227,6 +227,29 @@ def test_a_job_that_is_let_in_again_later_has_an_ordinary_claim() -> None:
     assert len(held(parkade)["pool/42"]) == 2
 
 
+def test_a_job_counts_where_it_was_started_on_drained_nodes_and_when_they_are_lent_again() -> None:
+    parkade = given_two_owners()
+    for node in NODES:
+        parkade.do(commands.DrainNode(by=None, node=node, reason="observed"))
+    say(parkade, job("42", 2))
+    parkade.run(60)
+    assert held(parkade) == {"pool/42": ()}
+    told = (job("42", 2, "a1", "a2"), job("50", 2, "a3", of="birch"))
+    say(parkade, *told)
+    assert held(parkade) == {"pool/42": ("a1", "a2"), "pool/50": ("a3",)}
+    parkade.run(300)
+    for node in NODES:
+        parkade.do(commands.UndrainNode(by=None, node=node))
+    guest = parkade.bid("lab", 99)
+    parkade.run(60)
+    say(parkade, *told)
+    assert held(parkade) == {"pool/42": ("a1", "a2"), "pool/50": ("a3",)}
+    assert taken(parkade) == [] and node_of(parkade, guest) == "a4"
+    say(parkade, told[1])
+    assert held(parkade) == {"pool/50": ("a3",)}
+    audited(parkade)
+
+
 def test_a_job_of_no_reservation_of_the_market_takes_its_nodes() -> None:
     parkade = given_two_owners()
     say(parkade, job("7", 1, "a1", of="nobodys"))

@@ -77,6 +77,11 @@ class Cordon(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str
     at_us: int
 
+    @property
+    def is_of_others(self) -> bool:
+        """Whether jobs that Parkade did not start are its cause."""
+        return self.holder == OTHERS
+
 
 MARS = "mars:parkade"
 """The holder of Mars' own cordons; no user can have this name."""
@@ -85,6 +90,11 @@ MARS = "mars:parkade"
 OTHERS = "others:parkade"
 """The holder of cordons of nodes on which jobs run that Parkade did not start; no user can have
 this name."""
+
+
+OBSERVED = "observed only: parkade pool lend"
+"""The reason of drains by `parkade pool lend --observe`: guests leave, owners go on. Never changed:
+it is in the journal."""
 
 
 SEVERAL_ORGS = "*"
@@ -132,7 +142,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def is_taken(self) -> bool:
         """Whether its engine starts nothing of ours here now."""
-        return any(cordon.holder == OTHERS for cordon in self.cordons)
+        return any(cordon.is_of_others for cordon in self.cordons)
 
     @property
     def is_a_persons(self) -> bool:

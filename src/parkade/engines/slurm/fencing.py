@@ -148,7 +148,7 @@ class Fencing:
         unfit = tuple(unfit)
         failed = tuple(standing_in.groups(unfit, self.standby))
         if is_heard:
-            opened = standing_in.opened(desired.given, failed)
+            opened = standing_in.opened(desired.given, failed) | frozenset(desired.unfenced)
             self._keep_fence(desired, standing.get(self.name), opened)
         else:
             self.fence.note(standing.get(self.name))

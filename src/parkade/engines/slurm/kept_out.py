@@ -47,7 +47,7 @@ class KeptOut:
                         nodes = f"{group.nodes} node{'s' if group.nodes != 1 else ''}"
                         waiting[job.number] = (
                             f"{job.number} of {job.asks.user or job.uid}: reservation"
-                            f" {group.reservation} has not {nodes} left for it"
+                            f" {group.reservation} has not {nodes} left for it, or they are drained"
                         )
         self._since_us = {job: self._since_us.get(job, now_us) for job in waiting}
         old, self.note = self.note, _note(waiting, self._since_us, now_us)
