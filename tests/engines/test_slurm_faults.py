@@ -1,6 +1,7 @@
 """The Slurm engine on a real cluster that breaks: daemons die, hang, and forget."""
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.fencing import Fencing
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.ports import DesiredState, Phase, RankExit, Seat
+from tests import waits
 from tests.engines.slurm_place import GPUS, SlurmPlace, place_on
 from tests.engines.trial import (
     FOR_EVER,
@@ -131,10 +133,12 @@ def test_a_fence_whose_last_change_a_killed_controller_forgot_recalls_nobody(
     cluster.start_controller()
     saved = (cluster.folder / "state" / "resv_state").read_bytes()
     try:
-        after = look(700)
+        after, began = look(700), time.time()
         cluster.stop_controller()
         for name in ("resv_state", "resv_state.old"):
             (cluster.folder / "state" / name).write_bytes(saved)
+        # A controller is known by the second of its start.
+        waits.until(lambda: time.time() > began + 2)
         cluster.start_controller()
         assert ends() == before < after
         assert look(700) >= after

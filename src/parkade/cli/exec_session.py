@@ -6,7 +6,6 @@ by KILL.
 """
 
 import os
-import shutil
 import signal
 import sys
 import termios
@@ -61,7 +60,7 @@ class Session:
 
         terminal = None
         if is_terminal:
-            columns, rows = shutil.get_terminal_size()
+            columns, rows = _size()
             term = os.environ.get("TERM", "")
             is_plain = term.isascii() and term.replace("-", "").replace(".", "").isalnum()
             kind = term if is_plain and len(term) <= 64 else "xterm"
@@ -164,7 +163,7 @@ class Session:
         while self._is_raw:
             self._resized.wait()
             self._resized.clear()
-            columns, rows = shutil.get_terminal_size()
+            columns, rows = _size()
             try:
                 self._client.resize_exec(self._name, columns=columns, rows=rows)
             except ParkadeError:
@@ -235,3 +234,15 @@ class Keys:
             sent.append(letter)
             self._is_begin = letter in b"\r\n"
         return bytes(sent)
+
+
+def _size() -> tuple[int, int]:
+    """(columns, rows) of the terminal as it is, whatever COLUMNS and LINES say of it."""
+    for stream in (0, 1, 2):
+        try:
+            columns, rows = os.get_terminal_size(stream)
+        except OSError:
+            continue
+        if columns and rows:
+            return columns, rows
+    return 80, 24
