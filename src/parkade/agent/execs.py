@@ -19,6 +19,7 @@ from parkade.agent.control_plane import (
     ReaderGone,
 )
 from parkade.agent.optional import OpensExecs
+from parkade.agent.serving import Serving
 from parkade.ports import (
     DesiredState,
     Engine,
@@ -34,12 +35,9 @@ from parkade.ports import (
 from parkade.ports.execs import NOTE
 
 MOST_EXECS = 64
-MOST_REMEMBERED = 1000
 POLL_S = 20.0
 WAIT_S = 10.0
 PAUSE_S = 0.05
-UNKNOWN_PAUSE_S = 60.0
-"""A server of an earlier version knows no such sessions; it may be replaced by a newer one."""
 BEAT_S = 5.0
 LOOK_S = 1.0
 SILENCE_S = 30.0
@@ -79,42 +77,22 @@ class ExecServer:
         self.control_plane = control_plane
         self.timer = timer
         self.stop_of = stop_of
-        self.serving: dict[str, asyncio.Task[None]] = {}
-        self.taken: dict[str, None] = {}
 
     async def run(self) -> None:
         """Until cancelled; its sessions end with it."""
-        backoff = Backoff(self.timer)
-        try:
-            while True:
-                try:
-                    requests = await self.control_plane.exec_requests(POLL_S)
-                except ReaderGone:
-                    await self.timer.sleep(UNKNOWN_PAUSE_S)
-                    continue
-                except ControlPlaneError as error:
-                    await backoff.wait("exec requests", error)
-                    continue
-                backoff.reset()
-                self._take(requests)
-                await self.timer.sleep(PAUSE_S)
-        finally:
-            for task in self.serving.values():
-                task.cancel()
-            await asyncio.gather(*self.serving.values(), return_exceptions=True)
+        await Serving(
+            lambda: self.control_plane.exec_requests(POLL_S),
+            lambda request: request.session,
+            self._serve,
+            self.timer,
+            about="exec requests",
+            most=MOST_EXECS,
+            pause_s=PAUSE_S,
+        ).run()
 
-    def _take(self, requests: list[ExecRequest]) -> None:
-        for name in [name for name, task in self.serving.items() if task.done()]:
-            self.serving.pop(name).result()
-        for request in requests:
-            name = request.session
-            # A request that finds no room is in the next answer again.
-            if name not in self.taken and len(self.serving) < MOST_EXECS:
-                self.taken[name] = None
-                served = _Served(request, self.control_plane, self.timer, self.stop_of)
-                self.serving[name] = asyncio.create_task(served.serve(self.engine))
-        while len(self.taken) > MOST_REMEMBERED:
-            del self.taken[next(iter(self.taken))]
+    async def _serve(self, request: ExecRequest) -> None:
+        served = _Served(request, self.control_plane, self.timer, self.stop_of)
+        await served.serve(self.engine)
 
 
 class _Served:

@@ -15,11 +15,10 @@ from parkade.agent.control_plane import (
     ReaderGone,
 )
 from parkade.agent.optional import KnowsLogTimes
+from parkade.agent.serving import Serving
 from parkade.ports import Engine, EngineError, LogPlace, LogRequest, Timer
 
 MOST_STREAMS = 16
-MOST_REMEMBERED = 1000
-"""Requests that are not taken again; they come with every poll until their first chunk."""
 POLL_S = 20.0
 PAUSE_S = 0.2
 IDLE_S = 10.0
@@ -36,37 +35,18 @@ class LogServer:
         self.engine = engine
         self.control_plane = control_plane
         self.timer = timer
-        self.streams: dict[str, asyncio.Task[None]] = {}
-        self.taken: dict[str, None] = {}
 
     async def run(self) -> None:
         """Until cancelled; its streams end with it."""
-        backoff = Backoff(self.timer)
-        try:
-            while True:
-                try:
-                    requests = await self.control_plane.log_requests(POLL_S)
-                except ControlPlaneError as error:
-                    await backoff.wait("log requests", error)
-                    continue
-                backoff.reset()
-                self._take(requests)
-                await self.timer.sleep(PAUSE_S)
-        finally:
-            for task in self.streams.values():
-                task.cancel()
-            await asyncio.gather(*self.streams.values(), return_exceptions=True)
-
-    def _take(self, requests: list[LogRequest]) -> None:
-        for name in [name for name, task in self.streams.items() if task.done()]:
-            self.streams.pop(name).result()
-        for request in requests:
-            # A request that finds no room is in the next answer again.
-            if request.request not in self.taken and len(self.streams) < MOST_STREAMS:
-                self.taken[request.request] = None
-                self.streams[request.request] = asyncio.create_task(self._serve(request))
-        while len(self.taken) > MOST_REMEMBERED:
-            del self.taken[next(iter(self.taken))]
+        await Serving(
+            lambda: self.control_plane.log_requests(POLL_S),
+            lambda request: request.request,
+            self._serve,
+            self.timer,
+            about="log requests",
+            most=MOST_STREAMS,
+            pause_s=PAUSE_S,
+        ).run()
 
     async def _serve(self, request: LogRequest) -> None:
         chunks = self.engine.logs(request) if request.at_us is None else self._place(request)

@@ -60,8 +60,9 @@ class KnowsLogTimes(Protocol):
     """An engine that knows when the output of its attempts came."""
 
     async def log_offset(self, request: LogRequest) -> int | None:
-        """Where output begins that came at `request.at_us` or later, at most a few seconds early;
-        None where that is not known of this attempt. Raises InvalidSpec as `logs`."""
+        """Where output begins that came at `request.at_us` or later; early by at most a second, and
+        a 4,096th of the time for which that segment has been written. None where that is not known
+        of this attempt. Raises InvalidSpec as `logs`."""
         ...
 
 

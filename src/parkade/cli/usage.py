@@ -48,8 +48,9 @@ def _words(error: Any) -> str | None:
 
 def _command(error: Any) -> str:
     """The command as it is typed, whatever started the program."""
-    path = "parkade" if error.ctx is None else str(error.ctx.command_path)
-    return re.sub(r"^\S.*?parkade\S*|^root\b", "parkade", path) if error.ctx else path
+    if error.ctx is None:
+        return "parkade"
+    return re.sub(r"^\S.*?parkade\S*|^root\b", "parkade", str(error.ctx.command_path))
 
 
 def _missing(error: Any) -> str:
@@ -66,7 +67,7 @@ def _plain(message: str, of: str) -> str | None:
         return f"{of} takes no more words, but there is {found[1]}; quote what has spaces"
     if found := re.match(r"No such command '(.*?)'\.?(.*)", message, re.DOTALL):
         rest = found[2].strip() or "-h shows those that there are"
-        return f"{of} has no command '{found[1]}'. {rest}" if ":" not in rest[:1] else None
+        return f"{of} has no command '{found[1]}'. {rest}" if not rest.startswith(":") else None
     if message.startswith("Missing command"):
         return f"{of} needs a command after it; -h shows them"
     return None

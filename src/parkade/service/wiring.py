@@ -48,6 +48,8 @@ EXIT_SOFTWARE = 70
 MARK = "accept-agents"
 # There from when a backup is put back until agents are accepted.
 RESTORED = "restored"
+# There where the folder's journal is in a database.
+DATABASE_HEAD = "postgresql.head"
 
 
 def journal_path(data_folder: Path) -> Path:
@@ -58,7 +60,7 @@ def journal_path(data_folder: Path) -> Path:
 def file_journal(data_folder: Path) -> Path:
     """The same, of a folder whose journal is in that file. StoreError where it is in a database:
     what a server wrote to the file would be a second journal, which no agent obeys."""
-    head = head_path(ServiceSettings(data_folder=data_folder, database="any"))
+    head = data_folder / DATABASE_HEAD
     if head.exists():
         raise StoreError(
             f"the journal of {data_folder} is in a PostgreSQL database: name it with --database, or"
@@ -105,7 +107,7 @@ def _on_journal(words: tuple[str, ...], data_folder: Path, database: str) -> tup
 def head_path(settings: ServiceSettings) -> Path:
     """The journal's head file."""
     if settings.database:
-        return settings.data_folder / "postgresql.head"
+        return settings.data_folder / DATABASE_HEAD
     path = journal_path(settings.data_folder)
     return path.with_name(f"{path.name}.head")
 

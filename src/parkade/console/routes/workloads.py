@@ -141,7 +141,7 @@ def _actions(found: wire.Workload) -> list[str]:
 async def output(
     workload: str,
     context: Page,
-    rank: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    rank: logs.Rank = 0,
     follow: bool = False,
     attempt: str | None = None,
     since: Annotated[str, Query(max_length=40)] = "",

@@ -82,7 +82,7 @@ class ClearingInput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Seen(NamedTuple):
-    """A market in a clearing: the world as it sees it , and what it is given."""
+    """A market in a clearing: the world as it sees it, and what it is given."""
 
     world: World
     given: ClearingInput

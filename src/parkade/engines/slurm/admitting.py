@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import msgspec
 
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
+from parkade.core.units.phrases import some_of
 from parkade.engines.slurm.commands import Runner
 from parkade.ports import EngineError
 
@@ -98,6 +99,4 @@ def _listed(words: str) -> tuple[str, ...]:
 
 def named(users: Iterable[str]) -> str:
     """Some of them, as words."""
-    found = sorted(users)
-    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return f"{', '.join(found[:MOST_NAMED])}{more}"
+    return some_of(sorted(users), MOST_NAMED)

@@ -13,6 +13,8 @@ cat is left out, and the end is put off.
 
 from collections.abc import Callable, Iterable, Sequence
 
+from parkade.core.units.phrases import some_of
+
 AGAIN_US = 30_000_000
 MOST_TRIED = 64
 MOST_NAMED = 5
@@ -38,10 +40,9 @@ class FenceUsers:
         """What the operator is told of those who are left out."""
         if not self._left_out:
             return None
-        named = [f"{user} ({says})" for user, (_, says) in sorted(self._left_out.items())]
-        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        named = (f"{user} ({says})" for user, (_, says) in sorted(self._left_out.items()))
         return (
-            f"Slurm refuses the fence to {', '.join(named[:MOST_NAMED])}{more}, so guests of theirs"
+            f"Slurm refuses the fence to {some_of(named, MOST_NAMED)}, so guests of theirs"
             " do not start; an association may be missing (`sacctmgr add user`)"
         )
 

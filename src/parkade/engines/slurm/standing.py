@@ -41,7 +41,6 @@ from parkade.ports import RankExit
 
 LOST_US = 10_000_000
 MOST_LOST_US = 30_000_000
-MOST_DOUBLINGS = 2
 GRACE_US = 60_000_000
 WENT_WRONG = frozenset(
     {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "DEADLINE", "TIMEOUT", "LAUNCH_FAILED"}
@@ -80,7 +79,7 @@ def lost_us(tries: int) -> int:
     that it has no such job, and what it said against it may be mended."""
     if tries <= 0:
         return 0
-    return min(LOST_US << min(tries - 1, MOST_DOUBLINGS), MOST_LOST_US)
+    return min(LOST_US << (tries - 1), MOST_LOST_US)
 
 
 def judge(facts: Facts, *, is_up: Mapping[str, bool], now_us: int) -> Standing:

@@ -9,6 +9,7 @@ owner's right covers is known only once the control plane was heard.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from parkade.core.units.phrases import some_of
 from parkade.engines.slurm.answers import Job
 from parkade.engines.slurm.kept_out import PATIENCE_US
 from parkade.engines.slurm.owners import Group, Rule, let_into, owner_of
@@ -72,11 +73,10 @@ def _started(
 def _words(job: Job, there: Sequence[str], owner: str | None) -> str:
     asks = job.asks
     account = f" (account {asks.account})" if asks.account else ""
-    more = f" and {len(there) - MOST_NODES} more" if len(there) > MOST_NODES else ""
     right = f"beyond reservation {owner}" if owner else "which no rule of owners fits"
     return (
-        f"job {job.number} of {asks.user or job.uid}{account} on {', '.join(there[:MOST_NODES])}"
-        f"{more}, {right}: `scontrol requeue {job.number}`, or `scancel {job.number}`"
+        f"job {job.number} of {asks.user or job.uid}{account} on {some_of(there, MOST_NODES)},"
+        f" {right}: `scontrol requeue {job.number}`, or `scancel {job.number}`"
     )
 
 

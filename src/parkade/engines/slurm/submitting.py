@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 import parkade
+from parkade.core.units.phrases import some_of
 from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.engines.local import records
 from parkade.engines.local.records import Launch
@@ -73,9 +74,9 @@ class Submitting:
         found = {it: w for it, w in self._unadmitted.copy().items() if w[0] >= oldest_us}
         if not found:
             return None
-        named = [f"{user} ({says})" for user, (_, says) in sorted(found.items())[:MOST_NAMED]]
-        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-        return f"Slurm takes no job of {', '.join(named)}{more}, so work of theirs waits, unseated"
+        named = (f"{user} ({says})" for user, (_, says) in sorted(found.items()))
+        users = some_of(named, MOST_NAMED)
+        return f"Slurm takes no job of {users}, so work of theirs waits, unseated"
 
     def script(
         self, attempt: DesiredAttempt, home: Path, nodes: Mapping[str, Node], number: int

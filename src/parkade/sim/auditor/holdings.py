@@ -81,6 +81,9 @@ class DemandBook:
     why: str = ""
     """What a clearing said last of why it waits or leaves."""
 
+    follows_protected: bool = False
+    """Whether its last promise was given while a bid before it waited for protected room."""
+
     def limit_in(self, market: str) -> int | None:
         """The most that it pays there."""
         return self.limits.get(market, self.limit_micros)
@@ -98,6 +101,3 @@ class DemandBook:
         if self.limits:
             self.market = next(iter(self.limits)) if market is None else market
             self.limit_micros = self.limits[self.market]
-
-    follows_protected: bool = False
-    """Whether its last promise was given while a bid before it waited for protected room."""
