@@ -1,4 +1,4 @@
-"""Events of the journal as a user may see them: the newest, those before a position, a single one."""
+"""Entries of the journal as a user may see them: the newest, those before a position, one alone."""
 
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple

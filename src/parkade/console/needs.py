@@ -105,11 +105,7 @@ def _incidents(opened: Sequence[Incident]) -> list[Need]:
 def _failed(lot: Lot, known: Container[str]) -> list[Need]:
     """Nodes that a person failed: nothing but a person brings them back. `known`: of which an
     incident tells."""
-    failed = [
-        each
-        for each in lot.nodes
-        if each.health == FAILED and each.node not in known
-    ]
+    failed = [each for each in lot.nodes if each.health == FAILED and each.node not in known]
     found = [
         Need(
             "incident",

@@ -56,13 +56,13 @@ async def clearing(sequence: int, context: Page) -> Response:
         Step(nodes=it["nodes"], price=None if it["price"] is None else Decimal(it["price"]))
         for it in found.detail["ladder"]
     )
-    records = context.console.records
+    program = context.console.verify
     return context.page(
         "clearing.html",
         it=found,
         steps=steps,
-        is_there=context.viewer.is_operator and records.is_there,
-        played=records.of((str(sequence),)) if context.viewer.is_operator else None,
+        can_verify=context.viewer.is_operator and program.is_available,
+        run=program.latest((str(sequence),)) if context.viewer.is_operator else None,
     )
 
 
@@ -72,10 +72,10 @@ async def verify(sequence: int, context: Page) -> Response:
     await context.form()
     context.api.require(Read.NODES)
     await _found(context, sequence)
-    records = context.console.records
-    if not records.is_there:
-        raise problem("unsupported", "this server has no journal that can be read apart")
-    if not records.start((str(sequence),), instant(context.api.plane.present_us())):
+    program = context.console.verify
+    if not program.is_available:
+        raise problem("unsupported", "this server has no journal that another process can read")
+    if not program.start((str(sequence),), instant(context.api.plane.present_us())):
         raise problem("busy", "another check is under way; try again in a minute")
     return RedirectResponse(f"/market/clearings/{sequence}", status_code=303)
 
