@@ -37,6 +37,12 @@ class Need(NamedTuple):
     until: datetime | None = None
     action: tuple[str, str] | None = None
 
+    @property
+    def key(self) -> str:
+        """The same while it is about the same, so that a line keeps its place on an open page."""
+        is_named = self.about is not None and not self.about.startswith("/operate")
+        return f"{self.kind}-{self.about if is_named else self.says.partition(' spent ')[0]}"
+
 
 def needs(
     lot: Lot,
