@@ -1,5 +1,6 @@
 """The console by keyboard alone, and an open page on which things happen while a person acts."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,6 @@ import pytest
 from tests.api.town import town as running
 from tests.console.browser import Tab, chromium
 from tests.console.stage import Stage
-from tests.waits import until
 
 pytestmark = pytest.mark.system
 
@@ -63,7 +63,7 @@ def test_tab_goes_over_the_page_in_its_order_and_each_stop_is_seen(
 ) -> None:
     seen = tab(browser, stage, who)
     seen.open(path.format(guest=stage.guest))
-    stops = []
+    stops: list[dict[str, Any]] = []
     while len(stops) < MOST_STOPS:
         seen.page.keyboard.press("Tab")
         stop = seen.page.evaluate(FOCUSED)
@@ -98,14 +98,9 @@ def test_the_focus_stays_where_it_is_while_the_page_follows(browser: Any, stage:
     seen.page.focus(link)
     mine = stage.submit("bertram", "comes-meanwhile", limit_price="0.20")
     before = seen.page.locator("#needs li").count()
-
-    def parts_asked_for() -> int:
-        return seen.asked.count(f"{stage.town.url}/")
-
     for limit in ("0.21", "0.22"):
-        known = parts_asked_for()
-        stage.town.done(stage.town.post(f"/workloads/{mine}/bid", {"limit_price": limit}))
-        until(lambda known=known: parts_asked_for() > known)
+        with seen.page.expect_response(f"{stage.town.url}/"):
+            stage.town.done(stage.town.post(f"/workloads/{mine}/bid", {"limit_price": limit}))
     assert seen.page.evaluate("document.activeElement.getAttribute('href')") == (
         f"/workloads/{stage.waiting}"
     )
@@ -145,8 +140,8 @@ def test_output_of_an_earlier_attempt_is_asked_for(browser: Any, stage: Stage) -
         seen.open(f"/workloads/{stage.guest}")
         seen.page.locator("#output", has_text="step 1 of 2").wait_for()
         seen.page.fill("#attempt", "1")
-        seen.page.press("#attempt", "Tab")
-        until(lambda: any(f"attempt={stage.guest}.1" in url for url in seen.asked))
+        with seen.page.expect_request(re.compile(f"attempt={stage.guest}[.]1")):
+            seen.page.press("#attempt", "Tab")
         seen.page.locator("#output", has_text="step 1 of 2").wait_for()
         seen.page.fill("#attempt", "7")
         seen.page.press("#attempt", "Tab")
