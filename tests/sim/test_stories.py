@@ -109,6 +109,16 @@ def test_in_a_story_of_sick_nodes_every_incident_ends_and_nothing_is_broken() ->
     assert sum(ends.values()) == outcome.kinds["IncidentOpened"]
 
 
+def test_a_story_that_nothing_judges_is_the_same_story() -> None:
+    """Without checks the auditors read nothing, so what they know decides nothing either."""
+    judged = StoryPlan(seed=3, events=120, nodes=100, families=("network", "agents", "mars"))
+    outcome = Story(judged).tell()
+    assert outcome.findings == ()
+    assert outcome.kinds["RepairOrdered"] > 0
+    free = Story(msgspec.structs.replace(judged, checks=False)).tell()
+    assert (free.findings, free.digest) == ((), outcome.digest)
+
+
 def test_a_seed_is_the_same_story_also_where_hashes_are_others(troubled: StoryOutcome) -> None:
     mine = os.environ.get("PYTHONHASHSEED", "random")
     done = subprocess.run(
