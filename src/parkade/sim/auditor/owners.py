@@ -359,7 +359,7 @@ class OwnersAuditor:
         return {fabric: count - elsewhere for fabric, count in left.items()}
 
     def _is_well(self, node: str) -> bool:
-        """A node that a job has taken, whoever was promised it, is as one that broke."""
+        """A node on which a job runs that the engine started is as one that broke."""
         return (
             self._health[node] is Health.HEALTHY
             and not self._cordons.get(node)

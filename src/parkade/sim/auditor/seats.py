@@ -225,9 +225,11 @@ class SeatAuditor:
         that whose reason is told first."""
         if name in self.demands:
             demand = self.demands[name]
-            said = {it.market: it.why for it in answers} or {demand.market: why}
+            reasons = {it.market: it.why for it in answers} or {demand.market: why}
             protected = WaitReason.PROTECTED.value
-            demand.awaits_protected = frozenset(it for it, why in said.items() if why == protected)
+            demand.awaits_protected = frozenset(
+                it for it, one in reasons.items() if one == protected
+            )
 
     def _check_follows(self, name: str, winner: lines.Won) -> None:
         """Nothing keeps the seats of what follows a bid that waits for protected room; one does."""
