@@ -9,7 +9,6 @@ JSON: `seconds`, and the `latencies` of all answers in seconds.
 """
 
 import asyncio
-import itertools
 import json
 import sys
 import time
@@ -56,11 +55,9 @@ async def all_of(port: int, request: bytes, clients: int, seconds: float, rate: 
     """Prints what they did."""
     began = time.perf_counter()
     until = began + seconds
-    if rate:
-        # One iterator for all: whichever client is free takes the next.
-        instants = itertools.repeat(at_rate(rate, seconds), clients)
-    else:
-        instants = (at_once(until) for _ in range(clients))
+    # One iterator for all: whichever client is free takes the next.
+    due = at_rate(rate, seconds)
+    instants = (due if rate else at_once(until) for _ in range(clients))
     several = (one(port, request, each) for each in instants)
     latencies = [each for found in await asyncio.gather(*several) for each in found]
     print(json.dumps({"seconds": time.perf_counter() - began, "latencies": latencies}))
@@ -70,7 +67,8 @@ def main() -> None:
     """See the module."""
     port, clients, seconds, *rate = sys.argv[1:]
     request = sys.stdin.buffer.read()
-    asyncio.run(all_of(int(port), request, int(clients), float(seconds), float((rate or [0])[0])))
+    wanted = float(*rate)  # 0 where none is given
+    asyncio.run(all_of(int(port), request, int(clients), float(seconds), wanted))
 
 
 if __name__ == "__main__":
