@@ -18,7 +18,13 @@ from msgspec.structs import replace
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.settlements import settle_end
 from parkade.core.leasing.decisions import new_claim
-from parkade.core.leasing.started import handed_over, is_elsewhere, make_room, nodes_of_work, uncovered
+from parkade.core.leasing.started import (
+    handed_over,
+    is_elsewhere,
+    make_room,
+    nodes_of_work,
+    uncovered,
+)
 from parkade.core.reservations.owner_job import MOST_OWNER_JOBS, OwnerJob
 from parkade.core.reservations.reservation import Claim
 from parkade.core.state import commands, events
