@@ -52,7 +52,7 @@ def _claims_more_than_is_reserved(patch: pytest.MonkeyPatch) -> None:
 
 def _claims_one_node_twice(patch: pytest.MonkeyPatch) -> None:
     """The claims that stand are not looked at."""
-    uncovered = owners.uncovered
+    uncovered = started.uncovered
     patch.setattr(
         owners, "uncovered", lambda world, job, _claims, pool: uncovered(world, job, (), pool)
     )
