@@ -357,7 +357,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     on-demand window. None: no end, or not started."""
 
     agreed_price_micros: int | None
-    """On-demand: the price per GPU-hour at which it was accepted; None for other capacity."""
+    """On-demand: the price per GPU-hour at which it was accepted, or its window bought; None for
+    other capacity."""
 
     fabric: str | None
     """On-demand: the fabric with its window in the calendar; None for other capacity."""
@@ -430,8 +431,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The on-demand window that is kept for it; None: it has no deadline, or has fallen back."""
 
     window_from_us: int | None = None
-    """Since when its on-demand window is in the calendar, where it fell back; None: since it was
-    submitted, or it has none."""
+    """Since when its on-demand window is in the calendar, where it fell back, or its list bought
+    it; None: since it was submitted, or it has none."""
+
+    window_price_micros: int | None = None
+    """Of a list with on-demand, the price per GPU-hour at which it buys its window, agreed with the
+    submission; None for others."""
 
     saved_us: int = 0
     """Of one with a deadline: how much of its running ended attempts have saved."""
