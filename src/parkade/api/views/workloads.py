@@ -142,7 +142,7 @@ def workload(known: Known) -> wire.Workload:
         member_of=workload.member_of,
         index=workload.index,
         markets=market_answers(workload),
-        cost=workload_cost(spec, known.terms, workload.agreed_price_micros),
+        cost=workload_cost(spec, known.terms, workload.on_demand_price_micros),
         spec=_spec(workload),
     )
 

@@ -452,6 +452,13 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.market if promise is None or promise.market is None else promise.market
 
     @property
+    def on_demand_price_micros(self) -> int | None:
+        """What on-demand costs it per GPU-hour: as it is, or as its list would buy it; None where
+        it never is."""
+        agreed = self.agreed_price_micros
+        return self.window_price_micros if agreed is None else agreed
+
+    @property
     def attempts(self) -> int:
         """How many it had since it was opened or submitted again, the present one included."""
         return self.generation - self.attempts_before
