@@ -52,7 +52,7 @@ def test_the_table_of_on_demand_is_what_the_market_does() -> None:
         price = "–" if seated is None else format_amount(seated.rates[0].price_micros)
         why = "placed" if seated is not None else parkade.workload(name).why
         rows.append(f"| {told} | {asks(parkade, name)} | {price} | {why} |")
-    assert parkade.stop(rival).cause is Cause.OUTBID
+    assert parkade.stop(rival).cause is Cause.RECLAIMED
     page = PAGE.read_text("utf-8").splitlines()
     found = [it for it in page if it.startswith(("| first", "| second", "| third"))]
     assert found == rows

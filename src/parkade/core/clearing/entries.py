@@ -25,7 +25,7 @@ from parkade.core.billing.charges import Postings
 from parkade.core.billing.settlements import settle_end
 from parkade.core.clearing.linking import Together, clear_together
 from parkade.core.clearing.rising import is_harmless, rises
-from parkade.core.clearing.turns import Turns, with_records
+from parkade.core.clearing.rounds import Rounds, with_records
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.workloads.entries import asking, is_on_demand
@@ -68,12 +68,12 @@ def _chosen_of_waiting(
 ) -> Chosen:
     """The clearing in which each list that waits asks for its entry."""
     waiting = [it for it in (*_in(world, markets), *extra) if _may_choose(it)]
-    turns = Turns(world, waiting, extra, now_us)
+    rounds = Rounds(world, waiting, extra, now_us)
     while True:
-        then, also = turns.asked()
+        then, also = rounds.asked()
         together = clears(then, also)
         won = {line.demand for line in together.lines() if line.seats}
-        if not turns.go_on(won):
+        if not rounds.go_on(won):
             return Chosen(world=then, extra=also, together=together)
 
 

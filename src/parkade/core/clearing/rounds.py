@@ -1,4 +1,4 @@
-"""The turns of lists of capacity that wait: which entry each asks for in each round of a clearing.
+"""The rounds of lists of capacity that wait: which entry each asks for in each round of a clearing.
 
 Each begins at its first entry, and goes on to its next where it wins nothing. On-demand, its last,
 is bought from the calendar, the oldest list first; who finds no room there stays at the entry
@@ -22,7 +22,7 @@ from parkade.core.workloads.workload import Workload
 Records = dict[str, Workload]
 
 
-class Turns:
+class Rounds:
     """The entries that are asked for, in making."""
 
     def __init__(
