@@ -258,7 +258,8 @@ def _form_of_list(world: World, workload: Workload) -> tuple[Any, ...]:
     number = _number(workload.workload)
     others = (world.records.workloads[it] for it in world.live if _number(it) < number)
     older = sum(not _may_use_a_right(it) for it in others)
-    return (len(workload.spec.entries), workload.spec.spot_limit_micros, older)
+    kinds = tuple(it.kind for it in workload.spec.entries)
+    return (kinds, workload.spec.spot_limit_micros, older)
 
 
 def _rank(world: World, holder: str, node: str, is_promise: bool) -> int:

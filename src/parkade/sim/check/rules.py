@@ -161,6 +161,7 @@ def came_about(other: Workload, condition: str) -> bool | None:
 def _look_at_clearing(world: World, event: events.Cleared) -> None:
     changes.look_at_caps(world, event)
     jobs.look_at_tries(world, event)
+    lists.look_at_bought(world, event)
     moved = {lines.name_of(won.demand): won for won in event.won}
     for leaving in event.left:
         name = lines.name_of(leaving.demand)

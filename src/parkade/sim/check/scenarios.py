@@ -235,6 +235,23 @@ def listed(org: str, *, limit: int) -> commands.Submit:
     return msgspec.structs.replace(asked, spec=spec)
 
 
+def buys(
+    org: str, *, limit: int | None = None, lasts_ticks: int = 8, nodes: int = 1
+) -> commands.Submit:
+    """A list that ends with on-demand: first the reservation of the org's name, or, with a limit,
+    a bid."""
+    reservation = org if limit is None else None
+    asked = submission(
+        org, reservation=reservation, limit=limit, lasts_ticks=lasts_ticks, nodes=nodes
+    )
+    entries = (asked.spec.capacity, Capacity(kind=CapacityKind.ON_DEMAND))
+    spot = None if limit is None else limit * MICROS
+    spec = msgspec.structs.replace(
+        asked.spec, entries=entries, limit_price_micros=None, spot_limit_micros=spot
+    )
+    return msgspec.structs.replace(asked, spec=spec)
+
+
 def due(*, limit: int, by_ticks: int = 10, runs_ticks: int = 3) -> commands.Submit:
     """The guest's bid for a node, for work that is due so long after its submission."""
     terms = DeadlineTerms(by_us=by_ticks * TICK_US, duration_us=runs_ticks * TICK_US)

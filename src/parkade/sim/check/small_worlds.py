@@ -18,6 +18,7 @@ from parkade.sim.check.scenarios import (
     Asks,
     Scenario,
     another_market,
+    buys,
     due,
     fleet,
     in_markets,
@@ -332,6 +333,24 @@ def _jobs() -> Scenario:
     )
 
 
+def _buying() -> Scenario:
+    return Scenario(
+        name="buying",
+        says="2 nodes in a fabric; acme reserved one, and has work that uses it first and buys"
+        " on-demand where it is full; so does cedar where its bid loses",
+        setup=(*fleet({"a": 2}, gpus=1, orgs=("acme", GUEST)), reserved("acme", 1)),
+        submissions=(
+            buys("acme"),
+            submission("acme", reservation="acme"),
+            buys(GUEST, limit=3),
+            submission(GUEST, limit=5),
+        ),
+        most_live=3,
+        bids=(),
+        asks=Asks.CANCELS | Asks.FAILS,
+    )
+
+
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "owners": _owners,
     "claims": _claims,
@@ -346,5 +365,6 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "linked": _linked,
     "lists": _lists,
     "jobs": _jobs,
+    "buying": _buying,
 }
 """By name."""
