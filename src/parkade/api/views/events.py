@@ -8,7 +8,15 @@ from typing import Any, assert_never
 
 from parkade.api.translate import amount, instant, span
 from parkade.api.views.audience import Owners, Reader, asked_by, audience, is_hidden_money
-from parkade.api.views.clearings import cleared, leave, node_names, seat_details, stop_details
+from parkade.api.views.clearings import (
+    cleared,
+    has_ranks,
+    leave,
+    node_names,
+    rank_details,
+    seat_details,
+    stop_details,
+)
 from parkade.api.views.maintenance import told
 from parkade.core.fleet.pool import Fence
 from parkade.core.ledger.accounts import Transfer, org_account
@@ -385,6 +393,9 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             return f"{name}: checkpoint at step {step}", {"step": step}
         case events.Broken(workload=name, attempt=attempt_id):
             return f"{name}: a node of it failed", {"attempt": attempt_id}
+        case events.RanksChanged(workload=name, attempt=attempt_id, ranks=ranks):
+            shown_ranks = {"attempt": attempt_id, "ranks": rank_details(ranks)}
+            return f"{name}: {has_ranks(ranks)}", shown_ranks
         case events.Ended(workload=name, phase=phase, why=why, summary=summary):
             saved = "saved" if event.is_saved else ""
             parts = (why if why != phase.value else "", saved, summary)
