@@ -63,9 +63,7 @@ def with_members(
         DesiredRank(rank=rank, since=since, seat=Seat(node=node, gpus=1), stop=stop)
         for rank, since, node, stop in members
     )
-    return replace(
-        attempt, resizes=resizes, members=ranks, ranks=tuple(it.seat for it in ranks)
-    )
+    return replace(attempt, resizes=resizes, members=ranks, ranks=tuple(it.seat for it in ranks))
 
 
 def resizing(engine: Engine) -> ResizesLive:
@@ -76,9 +74,7 @@ def resizing(engine: Engine) -> ResizesLive:
 
 def shown(place: Place, attempt: DesiredAttempt, rank: int) -> dict[str, Any]:
     """The members file as a rank read it last."""
-    found: dict[str, Any] = json.loads(
-        (place.checkpoints(attempt) / f"members.{rank}").read_text()
-    )
+    found: dict[str, Any] = json.loads((place.checkpoints(attempt) / f"members.{rank}").read_text())
     return found
 
 
@@ -120,7 +116,10 @@ class LiveContract:
             await is_up(place, attempt, 1)
             await until(lambda: _settled(shown(place, attempt, 0), 2))
             seen = await until_seen(engine, attempt, lambda it: it.resizes == 1)
-            assert seen.phase is Phase.RUNNING and {name for name, _ in seen.devices} == {"n0", "n1"}
+            assert seen.phase is Phase.RUNNING and {name for name, _ in seen.devices} == {
+                "n0",
+                "n1",
+            }
             assert pid_of(place, attempt, 0) == first
             members = shown(place, attempt, 0)["members"]
             assert [(it["rank"], it["node"]) for it in members] == [(0, "n0"), (1, "n1")]
@@ -168,9 +167,7 @@ class LiveContract:
 
         run(body())
 
-    def test_a_rank_that_does_not_leave_is_killed_alone(
-        self, place: Place, tmp_path: Path
-    ) -> None:
+    def test_a_rank_that_does_not_leave_is_killed_alone(self, place: Place, tmp_path: Path) -> None:
         async def body() -> None:
             engine = place.engine()
             attempt = live_attempt(tmp_path, nodes=2, env=(("DEAF", "1"),))
@@ -200,9 +197,7 @@ class LiveContract:
             resizing(engine)
             await engine.launch(attempt)
             await is_up(place, attempt, 0, 1)
-            fewer = with_members(
-                attempt, 1, (0, 0, "n0", None), (1, 0, "n1", order_in(40, 45))
-            )
+            fewer = with_members(attempt, 1, (0, 0, "n0", None), (1, 0, "n1", order_in(40, 45)))
             await resizing(engine).resize(fewer)
             await until_seen(engine, attempt, lambda it: bool(it.left))
             (place.checkpoints(attempt) / "done").touch()
@@ -235,4 +230,3 @@ def _settled(found: dict[str, Any], members: int) -> bool:
     ranks = found["members"]
     is_still = all(not it["joining"] and it["leaving"] is None for it in ranks)
     return len(ranks) == members and is_still
-

@@ -4,11 +4,14 @@ from typing import Any
 
 from parkade.core.ledger.accounts import TransferKind, Use
 from parkade.core.state import commands, events
+from parkade.core.state.codec import encode_event, encode_snapshot
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.ranks import ranks_of
 from parkade.core.workloads.spec import Resize
+from parkade.sim.auditor import audit
+from parkade.sim.auditor.seats import SeatAuditor
 from tests.core.kernel.story import Parkade
 
 
@@ -30,6 +33,15 @@ def ranks(parkade: Parkade, name: str) -> dict[int, str]:
 
 def leaving(parkade: Parkade, name: str) -> dict[int, str]:
     return {it.rank: it.seat.node for it in parkade.attempt(name).ranks if it.leaving is not None}
+
+
+def audited(parkade: Parkade) -> None:
+    """Both auditors agree with the journal, and a replay of it gives the same world."""
+    assert parkade.replayed() == encode_snapshot(parkade.world)
+    seats = SeatAuditor()
+    for event in parkade.journal:
+        seats.read(event)
+    audit(encode_event(it) for it in parkade.journal)
 
 
 def uses(parkade: Parkade, name: str) -> list[Use]:
@@ -66,7 +78,7 @@ def test_it_shrinks_with_the_notice_of_the_nodes_that_leave_and_stays_the_same_a
     assert parkade.phase(gang) is Phase.RUNNING
     assert parkade.attempt(name).generation == 1 and parkade.workload(name).preemptions == 0
     assert ranks(parkade, name) == {0: "a1", 1: "a2"} and not leaving(parkade, name)
-    parkade.replayed()
+    audited(parkade)
 
 
 def test_it_grows_at_once_and_a_new_rank_has_the_lowest_free_number() -> None:
@@ -83,7 +95,7 @@ def test_it_grows_at_once_and_a_new_rank_has_the_lowest_free_number() -> None:
     parkade.ended(one)
     assert ranks(parkade, name) == {0: "a1", 1: "a2", 2: "a3", 3: "a4"}
     assert parkade.attempt(name).generation == 1
-    parkade.replayed()
+    audited(parkade)
 
 
 def test_each_seat_is_billed_from_when_it_joins_until_it_has_left() -> None:
@@ -100,7 +112,7 @@ def test_each_seat_is_billed_from_when_it_joins_until_it_has_left() -> None:
     parkade.ended(name)
     # 4 nodes for 70 s, then 2 for 50 s, of 2 GPUs each.
     assert gpu_seconds(parkade, name) == 4 * 2 * 70 + 2 * 2 * 50
-    parkade.replayed()
+    audited(parkade)
 
 
 def test_nothing_of_a_rank_is_billed_after_its_kill_however_late_it_is_seen_gone() -> None:
@@ -117,6 +129,7 @@ def test_nothing_of_a_rank_is_billed_after_its_kill_however_late_it_is_seen_gone
     parkade.ended(name)
     billed = 60 + (terms.notice_us + terms.kill_us) // SECOND_US
     assert gpu_seconds(parkade, name) == 2 * 2 * 160 + 2 * 2 * billed
+    audited(parkade)
 
 
 def test_a_lost_node_takes_its_rank_alone_and_costs_nothing_from_then_on() -> None:
@@ -133,7 +146,7 @@ def test_a_lost_node_takes_its_rank_alone_and_costs_nothing_from_then_on() -> No
     assert ranks(parkade, name) == {0: "a1", 2: "a3", 3: "a4"}
     parkade.ended(name)
     assert gpu_seconds(parkade, name) == 2 * (4 * 60 + 3 * 60)
-    parkade.replayed()
+    audited(parkade)
 
 
 def test_the_node_of_rank_0_and_the_last_that_it_needs_break_all_of_it() -> None:
@@ -143,6 +156,8 @@ def test_the_node_of_rank_0_and_the_last_that_it_needs_break_all_of_it() -> None
         parkade.run(60)
         parkade.fail(node)
         assert parkade.attempt(name).broken_us is not None
+        parkade.ended(name, code=None)
+        audited(parkade)
 
 
 def test_below_its_least_all_of_it_leaves() -> None:
@@ -153,6 +168,7 @@ def test_below_its_least_all_of_it_leaves() -> None:
     parkade.clear()
     assert parkade.stop(name).cause is Cause.OUTBID
     assert not leaving(parkade, name)
+    audited(parkade)
 
 
 def test_growth_that_makes_others_leave_waits_for_them_and_is_not_paid_for_before() -> None:
@@ -172,7 +188,7 @@ def test_growth_that_makes_others_leave_waits_for_them_and_is_not_paid_for_befor
     assert len(ranks(parkade, name)) == 4
     owed = [it.owed is not None for it in ranks_of(parkade.attempt(name))]
     assert owed == [False, False, True, True]
-    parkade.replayed()
+    audited(parkade)
 
 
 def test_to_sweep_by_growing_and_to_shrink_at_once_costs_the_minimum_charge() -> None:
@@ -195,4 +211,4 @@ def test_to_sweep_by_growing_and_to_shrink_at_once_costs_the_minimum_charge() ->
     used = 4 * MICROS * 2 * 30 // 3600
     assert charged >= least * 2 // 4 - used
     assert all(it.owed is None for it in ranks_of(parkade.attempt(name)))
-    parkade.replayed()
+    audited(parkade)
