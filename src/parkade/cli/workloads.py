@@ -292,7 +292,7 @@ def _prices(answer: "wire.Workload") -> object:
     return f"{format_amount(answer.price)} on average (nodes: {nodes})"
 
 
-def _rank(rank: wire.AttemptRank) -> str:
+def _rank(rank: "wire.AttemptRank") -> str:
     leaves = rank.leaves
     by = f" until {leaves.deadline:%H:%M:%S} ({leaves.cause})" if leaves is not None else ""
     return f"{rank.rank} on {rank.node}{by}"
