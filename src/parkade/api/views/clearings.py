@@ -128,9 +128,9 @@ def _says(line: Detail) -> str:
             return f"{name} {_goes_on(line['ranks'])}"
         case "left":
             moved = line.get("moved")
-            return f"{name} leaves ({moved['says'] if moved else _words(line['why'])})"
+            return f"{name} leaves ({moved['says'] if moved else spoken(line['why'])})"
         case _:
-            return f"{name} waits ({_words(line['why'])})"
+            return f"{name} waits ({spoken(line['why'])})"
 
 
 def _goes_on(ranks: list[Detail]) -> str:
@@ -138,10 +138,11 @@ def _goes_on(ranks: list[Detail]) -> str:
     if not going:
         return "is promised no more than it has"
     some = some_of((it["node"] for it in going), most=6)
-    return f"goes on without {some} ({_words(going[0]['cause'])})"
+    return f"goes on without {some} ({spoken(going[0]['cause'])})"
 
 
-def _words(why: str) -> str:
+def spoken(why: str) -> str:
+    """A word of the machine for people: `back_off` is `back off`."""
     return why.replace("_", " ")
 
 

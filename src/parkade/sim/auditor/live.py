@@ -20,7 +20,7 @@ def gpus_of(seats: list[Record]) -> int:
 
 def is_live(books: Books, workload: str) -> bool:
     """Whether its ranks come and go while it runs."""
-    return books.workloads[workload].get("spec", {}).get("resize") == "live"
+    return bool(books.workloads[workload].get("spec", {}).get("resize") == "live")
 
 
 def begin(run: Run, seats: list[Record]) -> None:
