@@ -119,7 +119,7 @@ def line_of(workload: str, event: Event) -> str:
                 if not going:
                     return "is promised no more nodes than it has"
                 nodes = ", ".join(it["node"] for it in going)
-                why, by = phrase(going[0]["cause"]), going[0]["deadline"][11:19]
+                why, by = reason(going[0]["cause"]), going[0]["deadline"][11:19]
                 return f"goes on without {nodes}: {why}, by {by}"
             case "left":
                 moved = line.get("moved", {}).get("says")
