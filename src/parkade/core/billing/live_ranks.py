@@ -43,7 +43,7 @@ from parkade.core.workloads.workload import (
 Shares = tuple[tuple[str, int], ...]
 
 
-def told_to_leave(
+def with_notice(
     attempt: Attempt, nodes: Iterable[str], stop: Stop, rate: Rate, *, is_due: bool = False
 ) -> tuple[Rank, ...]:
     """Its ranks, those on these nodes with their notice. `rate`: what those that stay pay from now

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from parkade.core.billing.live_ranks import kept_rate, lowest_part, told_to_leave
+from parkade.core.billing.live_ranks import kept_rate, lowest_part, with_notice
 from parkade.core.billing.minimum import owed_us
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import Seat
@@ -77,4 +77,4 @@ def after_notice(
         stays = lowest_part(kept_rate(attempt), len(change.kept), change.kept[0].gpus)
         stays = replace(stays, from_us=rate.from_us)
     nodes = [seat.node for seat in change.leaving]
-    return told_to_leave(attempt, nodes, stop, stays, is_due=is_due), stays
+    return with_notice(attempt, nodes, stop, stays, is_due=is_due), stays

@@ -148,7 +148,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     `broken_us` when it gave the heal notice because a rank failed.
     `report_problem`: of the last checkpoint report, once released. Of a live attempt: `resizes` is
     the count of changes that were taken in, `members` says what each of `ranks` is (None: no rank
-    has that number), and `told` counts the members files.
+    has that number), and `members_files` counts those that were written.
     """
 
     version: int
@@ -174,7 +174,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     broken_us: int | None = None
     resizes: int = 0
     members: tuple[MemberState | None, ...] = ()
-    told: int = 0
+    members_files: int = 0
 
 
 def keepers_umask(launch: Launch) -> int:

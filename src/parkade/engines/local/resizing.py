@@ -241,12 +241,12 @@ class Resizing:
         if shown == self._shown:
             return
         self._shown = shown
-        told = self.state.now.told + 1
-        self.state.change(told=told)
+        files = self.state.now.members_files + 1
+        self.state.change(members_files=files)
         content = {
             "version": records.VERSION,
             "attempt": self.launch.attempt.attempt,
-            "generation": told,
+            "generation": files,
             "members": shown,
         }
         owner = self.launch.account if self.launch.is_other_user else None

@@ -44,13 +44,13 @@ def resize(books: Books, line: Record, at_us: int) -> None:
     before = run.rates[-1]
     after = {_name(it): it for it in line["ranks"]}
     require(after.keys() == run.ranks.keys(), "a clearing tells ranks to leave, and no more")
-    told = [it for name, it in after.items() if it["leaving"] and not run.ranks[name]["leaving"]]
-    prices = sorted(before["node_prices"])[len(before["node_prices"]) - len(told) :]
+    going = [it for name, it in after.items() if it["leaving"] and not run.ranks[name]["leaving"]]
+    prices = sorted(before["node_prices"])[len(before["node_prices"]) - len(going) :]
     require(
-        sorted(it["leaving"]["price_micros"] for it in told) == prices,
+        sorted(it["leaving"]["price_micros"] for it in going) == prices,
         f"the ranks that leave cost {prices}, as the dearest did",
     )
-    for rank in told:
+    for rank in going:
         leaving, gpus = rank["leaving"], rank["seat"]["gpus"]
         earned = sum(micros for _, micros in leaving["shares"])
         require(earned == leaving["price_micros"] * gpus, "a rank that leaves earns its price")
