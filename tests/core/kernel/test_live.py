@@ -212,3 +212,18 @@ def test_to_sweep_by_growing_and_to_shrink_at_once_costs_the_minimum_charge() ->
     assert charged >= least * 2 // 4 - used
     assert all(it.owed is None for it in ranks_of(parkade.attempt(name)))
     audited(parkade)
+
+
+def test_a_clearing_that_gives_one_price_for_all_nodes_still_charges_for_each() -> None:
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.clear()
+    parkade.started(name)
+    parkade.tick(60)
+    cordon = commands.CordonNode(by=None, node="a4", reason="test")
+    parkade.do(cordon)
+    parkade.clear()
+    parkade.tick(60)
+    parkade.ended(name)
+    assert gpu_seconds(parkade, name) == 4 * 2 * 120
+    audited(parkade)

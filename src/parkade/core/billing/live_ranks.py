@@ -60,9 +60,17 @@ def with_notice(
     return tuple(replace(it, leaving=given[it.rank]) if it in going else it for it in ranks)
 
 
+def by_node(rate: Rate, nodes: int) -> Rate:
+    """The rate with a price for each of so many nodes, also where all cost the same."""
+    if rate.node_prices:
+        return rate
+    return replace(rate, node_prices=(rate.price_micros,) * nodes)
+
+
 def with_leaving(rate: Rate, ranks: Iterable[Rank], from_us: int) -> Rate:
     """What all its seats cost together: the rate of those that stay, and those that leave."""
     found = tuple(ranks)
+    rate = by_node(rate, len(kept_by(found)))
     prices, shares = list(rate.node_prices), Counter(dict(rate.shares))
     for it in found:
         if it.leaving is not None:
@@ -86,13 +94,15 @@ def without(rate: Rate, gone: Iterable[Rank], gpus: int) -> Rate:
 def kept_rate(attempt: Attempt) -> Rate:
     """What its ranks that stay cost."""
     leaving = [it for it in attempt.ranks if it.leaving is not None]
-    return without(attempt.rates[-1], leaving, attempt.gpus)
+    return without(by_node(attempt.rates[-1], len(attempt.seats)), leaving, attempt.gpus)
 
 
 def bounded(attempt: Attempt) -> tuple[Rate, ...]:
-    """Its rates, each with the GPUs that it is of."""
+    """Its rates, each with the GPUs and the nodes that it is of."""
+    gpus, nodes = attempt.gpus, len(attempt.seats)
     return tuple(
-        it if it.gpus is not None else replace(it, gpus=attempt.gpus) for it in attempt.rates
+        it if it.gpus is not None else replace(by_node(it, nodes), gpus=gpus)
+        for it in attempt.rates
     )
 
 
@@ -150,7 +160,8 @@ def growth_of(workload: Workload) -> Promise | None:
     seats = tuple(it for it in promise.seats if it.node not in has)
     if not seats:
         return promise
-    rate = highest_part(promise.rates[-1], len(seats), seats[0].gpus)
+    whole = by_node(promise.rates[-1], len(promise.seats))
+    rate = highest_part(whole, len(seats), seats[0].gpus)
     return replace(promise, seats=seats, rates=(rate,))
 
 

@@ -34,7 +34,7 @@ def begin(run: Run, seats: list[Record]) -> None:
 
 def reprice(run: Run, rate: Record) -> None:
     """Another rate of the ranks that stay."""
-    run.rates.append({**rate, "gpus": _kept_gpus(run)})
+    run.rates.append(_by_node(run, {**rate, "gpus": _kept_gpus(run)}))
 
 
 def resize(books: Books, line: Record, at_us: int) -> None:
@@ -56,7 +56,7 @@ def resize(books: Books, line: Record, at_us: int) -> None:
         require(earned == leaving["price_micros"] * gpus, "a rank that leaves earns its price")
         run.leaves[_name(rank)] = {**leaving, "gpus": gpus, "from_us": at_us, "to_us": None}
     run.ranks = after
-    run.rates.append({**line["rate"], "from_us": at_us, "gpus": _kept_gpus(run)})
+    run.rates.append(_by_node(run, {**line["rate"], "from_us": at_us, "gpus": _kept_gpus(run)}))
     least = books.workloads[line["workload"]]["spec"]["nodes"]
     stays = [it for it in run.ranks.values() if not it["leaving"]]
     require(len(stays) >= least, f"{line['workload']} keeps {len(stays)} ranks of {least}")
@@ -163,6 +163,12 @@ def _without_dearest(rate: Record, count: int, at_us: int, gpus: int) -> Record:
         "price_micros": -(-part // len(prices)),
         "shares": [[name, micros] for name, micros in sorted(shares.items()) if micros],
     }
+
+
+def _by_node(run: Run, rate: Record) -> Record:
+    """With a price for each node, also where all cost the same."""
+    stays = sum(not it["leaving"] for it in run.ranks.values())
+    return {**rate, "node_prices": rate.get("node_prices") or [rate["price_micros"]] * stays}
 
 
 def _has_first(run: Run) -> bool:
