@@ -64,6 +64,10 @@ class Asks(enum.Flag):
     TERMS = enum.auto()
     """The notice of the market is made longer, and shorter again."""
     MAINTENANCE = enum.auto()
+    JOBS = enum.auto()
+    """The engine has jobs of owners, which it also starts by itself, and of others."""
+    ADMISSION = enum.auto()
+    """The engine may take no job of a user."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):

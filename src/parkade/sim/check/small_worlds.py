@@ -310,6 +310,28 @@ def _lists() -> Scenario:
     )
 
 
+def _jobs() -> Scenario:
+    return Scenario(
+        name="jobs",
+        says="3 nodes in 2 fabrics; acme reserved and lends two, and has jobs in the engine's own"
+        " queue, which starts them by itself too, as it does one of others; it may take no job of"
+        " cedar's user, who bids for one node and for two",
+        setup=(
+            *fleet({"a": 2, "b": 1}, gpus=1, orgs=("acme", GUEST)),
+            reserved("acme", 2),
+            lent("acme", 2),
+        ),
+        submissions=(
+            submission(GUEST, limit=3),
+            submission(GUEST, nodes=2, limit=5),
+            submission("acme", reservation="acme"),
+        ),
+        most_live=2,
+        bids=(),
+        asks=Asks.JOBS | Asks.ADMISSION,
+    )
+
+
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "owners": _owners,
     "claims": _claims,
@@ -323,5 +345,6 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "deadlines": _deadlines,
     "linked": _linked,
     "lists": _lists,
+    "jobs": _jobs,
 }
 """By name."""
