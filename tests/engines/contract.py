@@ -13,6 +13,7 @@ from tests.engines.contract_ends import EndContract
 from tests.engines.contract_gangs import GangContract
 from tests.engines.contract_launchers import LauncherContract
 from tests.engines.contract_lease import LeaseContract
+from tests.engines.contract_live import LiveContract
 from tests.engines.contract_presets import PresetContract
 from tests.engines.contract_receivers import ReceiverContract
 from tests.engines.contract_stop import StopContract
@@ -41,6 +42,7 @@ class EngineContract(
     GangContract,
     PresetContract,
     LeaseContract,
+    LiveContract,
 ):
     """Subclasses give a fixture `place`."""
 

@@ -127,7 +127,7 @@ class StopContract:
 
         run(body())
 
-    def test_what_is_told_to_leave_before_its_first_process_leaves_at_once(
+    def test_what_is_with_notice_before_its_first_process_leaves_at_once(
         self, place: Place, tmp_path: Path
     ) -> None:
         """One rank waits for its env_file, the other one at the barrier."""

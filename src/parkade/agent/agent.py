@@ -24,9 +24,25 @@ from parkade.agent.execs import carry_execs
 from parkade.agent.folders import AnswersFolders, keep_folders
 from parkade.agent.health import HealthWatch
 from parkade.agent.logs import LogServer
-from parkade.agent.optional import KeepsFolders, KeepsLeases, ServesOwners, TellsChanges
+from parkade.agent.optional import (
+    KeepsFolders,
+    KeepsLeases,
+    ResizesLive,
+    ServesOwners,
+    TellsChanges,
+)
 from parkade.agent.place import Pace, Place, Time
-from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, orders, plan, with_refusals
+from parkade.agent.plan import (
+    Action,
+    ChangeRanks,
+    Forget,
+    HandOver,
+    Launch,
+    Refuse,
+    orders,
+    plan,
+    with_refusals,
+)
 from parkade.agent.troubles import Troubles
 from parkade.core.workloads.observed import MOST_WORDS
 from parkade.ports import (
@@ -111,6 +127,7 @@ class Agent:
         self._checks_journals = control_plane if isinstance(control_plane, ChecksJournals) else None
         self._keeps_leases = engine if isinstance(engine, KeepsLeases) else None
         self._serves_owners = engine if isinstance(engine, ServesOwners) else None
+        self._resizes_live = engine if isinstance(engine, ResizesLive) else None
         self._tells_changes = engine if isinstance(engine, TellsChanges) else None
         self.memory = self.memory_place.named()
         if isinstance(control_plane, KnowsAgents):
@@ -315,6 +332,9 @@ class Agent:
             case HandOver(attempt=name, order=order):
                 await self.engine.stop(name, order)
                 self.memory.ordered.add(name)
+            case ChangeRanks(attempt=attempt):
+                if self._resizes_live is not None:
+                    await self._resizes_live.resize(attempt)
             case Refuse(attempt=name, why=why):
                 self._refuse(name, why)
             case Forget(attempt=name):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from parkade.ports import (
+    DesiredAttempt,
     DesiredState,
     ExecRequest,
     ExecSession,
@@ -43,6 +44,17 @@ class KeepsLeases(Protocol):
 
     async def renew_leases(self) -> None:
         """The control plane was heard: no lease lapses before its span from now."""
+        ...
+
+
+@runtime_checkable
+class ResizesLive(Protocol):
+    """An optional capability of an engine: it starts and ends single ranks of an attempt that
+    runs."""
+
+    async def resize(self, attempt: DesiredAttempt) -> None:
+        """Makes its ranks those of `attempt.members`, and returns at once; observations tell how
+        far it is. Twice is once, and an older one changes nothing."""
         ...
 
 

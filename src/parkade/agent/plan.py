@@ -38,6 +38,12 @@ class HandOver(msgspec.Struct, frozen=True, kw_only=True):
     order: Stop
 
 
+class ChangeRanks(msgspec.Struct, frozen=True, kw_only=True):
+    """Hand over which ranks a live attempt shall have, again until it says that it took them in."""
+
+    attempt: DesiredAttempt
+
+
 class Refuse(msgspec.Struct, frozen=True, kw_only=True):
     """Never start it, and report it as released."""
 
@@ -51,7 +57,7 @@ class Forget(msgspec.Struct, frozen=True, kw_only=True):
     attempt: str
 
 
-Action = Launch | HandOver | Refuse | Forget
+Action = Launch | HandOver | ChangeRanks | Refuse | Forget
 
 
 def plan(
@@ -86,6 +92,11 @@ def plan(
     }
     return [
         *actions,
+        *(
+            ChangeRanks(attempt=one)
+            for one in wanted.values()
+            if one.stop is None and _is_behind(seen.get(one.attempt), one)
+        ),
         *(
             HandOver(attempt=one.attempt, order=order)
             for one in strangers
@@ -141,6 +152,11 @@ def _is_of(seen: ObservedAttempt, wanted: DesiredAttempt) -> bool:
 
 def _is_running(seen: ObservedAttempt | None, wanted: DesiredAttempt) -> bool:
     return seen is not None and _is_of(seen, wanted) and seen.phase is not Phase.RELEASED
+
+
+def _is_behind(seen: ObservedAttempt | None, wanted: DesiredAttempt) -> bool:
+    """Whether a live attempt has not taken in all changes of its ranks."""
+    return seen is not None and _is_running(seen, wanted) and seen.resizes < wanted.resizes
 
 
 def _start(attempt: DesiredAttempt) -> Action:

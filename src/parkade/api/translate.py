@@ -22,6 +22,7 @@ from parkade.core.workloads.spec import (
     CapacityKind,
     Interconnect,
     Moves,
+    Resize,
     Spec,
 )
 from parkade.wire import pools as wire
@@ -135,6 +136,7 @@ def spec_of(spec: WorkloadSpec, *, now_us: int) -> Spec:
         array=_array_of(spec.array),
         image=spec.image,
         deadline=_deadline_of(spec, now_us),
+        resize=Resize(spec.resize or "restart"),
     )
 
 
@@ -222,7 +224,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         nodes=ElasticNodes.model_construct(min=spec.nodes, max=spec.most_nodes)
         if spec.is_elastic
         else spec.nodes,
-        resize="restart" if spec.is_elastic else None,
+        resize=spec.resize.value if spec.is_elastic else None,
         gpus=spec.gpus,
         interconnect=spec.interconnect.value,
         capacity=[str(it) for it in spec.entries] or str(spec.capacity),

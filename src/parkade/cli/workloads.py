@@ -292,6 +292,12 @@ def _prices(answer: "wire.Workload") -> object:
     return f"{format_amount(answer.price)} on average (nodes: {nodes})"
 
 
+def _rank(rank: "wire.AttemptRank") -> str:
+    leaves = rank.leaves
+    by = f" until {leaves.deadline:%H:%M:%S} ({leaves.cause})" if leaves is not None else ""
+    return f"{rank.rank} on {rank.node}{by}"
+
+
 def _in_market(answer: "wire.MarketAnswer") -> str:
     from parkade.wire.scalars import format_amount
 
@@ -332,6 +338,7 @@ def one(answer: "wire.Workload") -> None:
             ("owed if given up", answer.debt),
             ("cost", answer.cost.says),
             ("attempt", attempt and f"{attempt.attempt} on {seats(attempt.seats)}"),
+            ("ranks", attempt and ", ".join(_rank(it) for it in attempt.ranks)),
             ("promised", seats(answer.promised)),
             ("moved", answer.moved),
             ("started", attempt and attempt.started),

@@ -93,7 +93,7 @@ def _lines(workload: str, event: Event) -> list[dict[str, Any]]:
 def _price(workload: str, event: Event) -> float | None:
     """The price that a clearing gave it; for a drawing alone."""
     for line in _lines(workload, event):
-        if line["change"] in ("won", "repriced"):
+        if line["change"] in ("won", "repriced", "resized"):
             return float(line["price"])
     return None
 
@@ -114,6 +114,13 @@ def line_of(workload: str, event: Event) -> str:
                 return f"won its seats at {line['price']} per GPU-hour"
             case "repriced":
                 return f"pays {line['price']} per GPU-hour"
+            case "resized":
+                going = [it for it in line["ranks"] if "deadline" in it]
+                if not going:
+                    return "is promised no more nodes than it has"
+                nodes = ", ".join(it["node"] for it in going)
+                why, by = reason(going[0]["cause"]), going[0]["deadline"][11:19]
+                return f"goes on without {nodes}: {why}, by {by}"
             case "left":
                 moved = line.get("moved", {}).get("says")
                 why = moved or f"is told to leave: {reason(line['why'])}"

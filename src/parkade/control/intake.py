@@ -172,6 +172,13 @@ class Intake:
                     )
                 detail = f"{key}: the engine ({names}) {lacks}"
                 return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field=f"spec.{key}")
+        rigid = sorted({each.engine for each in engines if not each.resizes_live})
+        if spec.is_live and rigid:
+            detail = (
+                f"resize: the engine ({', '.join(rigid)}) changes no attempt that runs; write"
+                " resize: restart"
+            )
+            return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field="spec.resize")
         if not has_unix_name and all(each.needs_unix_names for each in engines):
             detail = (
                 "you have no Unix name, and the agent there is root, as which no workload runs: ask"

@@ -21,8 +21,8 @@ from parkade.core.units.indexes import count
 from parkade.core.units.time import MINUTE_US
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.saving import save_request
-from parkade.core.workloads.workload import Attempt, Stop, Workload
-from parkade.ports import DesiredAttempt, DesiredState, GivenNodes, Lease, NodeShape
+from parkade.core.workloads.workload import Attempt, Rank, Stop, Workload
+from parkade.ports import DesiredAttempt, DesiredRank, DesiredState, GivenNodes, Lease, NodeShape
 
 FENCE_SLACK_US = MINUTE_US
 OF_OWNERS = (
@@ -283,7 +283,8 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
         yield event.workload
         return
     match event:
-        case events.Cleared(left=left, won=won):
+        case events.Cleared(left=left, won=won, resized=resized):
+            yield from (each.workload for each in resized)
             yield from (lines.name_of(leaving.demand) for leaving in left)
             yield from (lines.name_of(winner.demand) for winner in won)
         case events.Forgotten(workloads=names):
@@ -348,7 +349,15 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         array_count=_array_count(world, workload),
         image=spec.image,
         heal_notice_us=_heal_notice_us(world, workload, attempt),
+        is_live=spec.is_live,
+        resizes=attempt.resizes,
+        members=tuple(_desired_rank(it) for it in attempt.ranks),
     )
+
+
+def _desired_rank(rank: Rank) -> DesiredRank:
+    stop = None if rank.leaving is None else _order(rank.leaving.stop)
+    return DesiredRank(rank=rank.rank, since=rank.since, seat=rank.seat, stop=stop)
 
 
 def _order(stop: Stop | None) -> Stop | None:
@@ -360,7 +369,7 @@ def _order(stop: Stop | None) -> Stop | None:
 
 
 def _heal_notice_us(world: World, workload: Workload, attempt: Attempt) -> int | None:
-    if len(attempt.seats) == 1:
+    if len(attempt.seats) == 1 and not workload.spec.is_live:
         return None
     terms = world.records.markets[workload.market].terms
     return min(terms.heal_notice_us, terms.notice_us)

@@ -8,12 +8,20 @@ Each subject has a file; all are imported from here.
 """
 
 from parkade.core.fleet.seat import Seat
-from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit
+from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit, RankLeft
 from parkade.core.workloads.observed import EnginePhase as Phase
 from parkade.core.workloads.saving import SaveRequest
 from parkade.core.workloads.workload import Stop
 from parkade.ports.archiving import Archiving, Segment
-from parkade.ports.desired import DesiredAttempt, DesiredState, GivenNodes, Lease, NodeShape, Obeyed
+from parkade.ports.desired import (
+    DesiredAttempt,
+    DesiredRank,
+    DesiredState,
+    GivenNodes,
+    Lease,
+    NodeShape,
+    Obeyed,
+)
 from parkade.ports.engine import (
     Conflict,
     Engine,
@@ -84,6 +92,7 @@ __all__ = [
     "Conflict",
     "DamagedAnswer",
     "DesiredAttempt",
+    "DesiredRank",
     "DesiredState",
     "Engine",
     "EngineError",
@@ -120,6 +129,7 @@ __all__ = [
     "OwnerReport",
     "Phase",
     "RankExit",
+    "RankLeft",
     "Repairs",
     "SaveRequest",
     "Seat",

@@ -17,6 +17,17 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     kill_us: int
 
 
+class DesiredRank(msgspec.Struct, frozen=True, kw_only=True):
+    """A rank of a live attempt. `rank` and `since`, the count of changes with which it came, name
+    it: a number is given again once its rank is gone. `stop`: it is to leave alone, as an attempt
+    leaves by its own `stop`; None: it stays."""
+
+    rank: int
+    since: int
+    seat: Seat
+    stop: Stop | None
+
+
 class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that shall run, a rank on each of these seats, until it ends or `stop` says
     otherwise: the notice starts at once, TERM comes at its deadline, KILL at its `kill_us`. A later
@@ -26,7 +37,9 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     An attempt of this name that was launched on another date is another attempt, as after a backup
     was put back. `lease`: None for one that no silence ends. `array_index`, `array_count`: of a
     member of an array, its index and how many members there are. `image`: of the container that
-    each rank runs in, None for none."""
+    each rank runs in, None for none. `is_live`: ranks may join and leave while it runs; `members`
+    are those that it shall have after so many changes (`resizes`), and `ranks` the seats of all of
+    them, those that leave included. An attempt whose ranks never changed has 0 and none."""
 
     attempt: str
     workload: str
@@ -48,6 +61,9 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     array_count: int | None = None
     image: str | None = None
     heal_notice_us: int | None = None
+    is_live: bool = False
+    resizes: int = 0
+    members: tuple[DesiredRank, ...] = ()
 
 
 class NodeShape(msgspec.Struct, frozen=True, kw_only=True):

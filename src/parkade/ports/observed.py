@@ -10,7 +10,7 @@ from parkade.core.workloads.observed import AttemptName, ObservedAttempt, Words
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine says that it can do. Only the last three are acted on.
+    """What an engine says that it can do. Only the last four are acted on.
 
     The rest is told for people who read an observation: no submission is refused because of it, and
     servers of earlier versions want it.
@@ -36,6 +36,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     opens_execs: bool = False
     """Whether it runs commands beside a rank (`parkade exec`)."""
+
+    resizes_live: bool = False
+    """Whether it starts and ends single ranks of an attempt that runs (`resize: live`)."""
 
     unsupported_keys: tuple[str, ...] = ()
     """Keys of the spec that it cannot carry out, like `env_file`; a submission that has one is

@@ -35,6 +35,7 @@ CAPABILITIES = Capabilities(
     isolates_users=True,
     has_containers=False,
     keeps_memory_limits=True,
+    resizes_live=True,
 )
 
 
@@ -90,8 +91,9 @@ class SimulatedEngine:
             raise Conflict(f"attempt {attempt.attempt} ended here before")
         known = machines.runs.get(attempt.attempt)
         if known is not None:
-            seen = (known.desired.generation, known.desired.ordered_us, known.desired.ranks)
-            if seen != (attempt.generation, attempt.ordered_us, attempt.ranks):
+            seen = (known.desired.generation, known.desired.ordered_us)
+            is_same = attempt.is_live or known.desired.ranks == attempt.ranks
+            if seen != (attempt.generation, attempt.ordered_us) or not is_same:
                 raise Conflict(f"attempt {attempt.attempt} is known as another launch")
             return
         if self._queue is not None and self._queue.is_shut_out(attempt.org):
@@ -137,6 +139,24 @@ class SimulatedEngine:
         if run is None or run.end is not None:
             return
         machines.stop(attempt, order)
+
+    async def resize(self, attempt: DesiredAttempt) -> None:
+        """See `ResizesLive`; Transient while the GPUs of a rank that joins are held."""
+        await self._pass_by()
+        weather, machines = self._weather, self._machines
+        machines.advance()
+        run = machines.runs.get(attempt.attempt)
+        if run is None or run.end is not None or attempt.resizes <= run.resizes:
+            return
+        if weather.is_so(weather.engine_until_us, self._clock.steady_us(), 300):
+            raise Transient("simulated: the engine is busy")
+        has = [seat.node for seat in run.seats]
+        for rank in attempt.members:
+            is_new = rank.seat.node not in has and rank.stop is None
+            if is_new and machines.free_gpus(rank.seat.node) < rank.seat.gpus:
+                raise Transient(f"GPUs of {rank.seat.node} are still held")
+        machines.resize(attempt)
+        await self._pass_by()
 
     async def signal(self, attempt: str, name: str) -> None:
         """See `ports.Engine`; the agent sends none by itself."""

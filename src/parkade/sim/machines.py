@@ -16,8 +16,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from parkade.core.fleet.seat import Seat
 from parkade.core.workloads.life import Cause
-from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
+from parkade.core.workloads.observed import (
+    Checkpoint,
+    EnginePhase,
+    ObservedAttempt,
+    RankExit,
+    RankLeft,
+)
 from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.workload import Stop
 from parkade.ports import DesiredAttempt, NodeShape
@@ -76,6 +83,15 @@ class Run:
     """When a machine of it died."""
 
     end: End | None = None
+    resizes: int = 0
+    """Of a live one, the count of changes of its ranks that were taken in."""
+
+    leaves_us: dict[tuple[int, int], int] = field(default_factory=dict)
+    """When ranks are gone that were told to leave alone, by number and since when."""
+
+    left: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Those that are gone, with the date that is reported."""
+
     dated: dict[str, int] = field(default_factory=dict)
     """What was reported, by the wall clock as it stood then."""
 
@@ -83,6 +99,14 @@ class Run:
     def starts_us(self) -> int:
         """When its first process runs."""
         return self.launched_us + self.program.start_us
+
+    @property
+    def seats(self) -> tuple[Seat, ...]:
+        """Those that are not free."""
+        members = self.desired.members
+        if not members:
+            return self.desired.ranks
+        return tuple(it.seat for it in members if (it.rank, it.since) not in self.left)
 
     def expected_end(self) -> End:
         """How it ends as things stand."""
@@ -119,6 +143,15 @@ class Run:
         if self.will_fail and program.fail_us is not None:
             return End(at_us=self.starts_us + max(0, program.fail_us - self.done_us), code=1)
         return End(at_us=self.starts_us + max(0, program.work_us - self.done_us), code=0)
+
+    def leaves_by_us(self, stop: Stop, now_us: int, wall_us: int) -> int:
+        """When one rank is gone that hears this notice now."""
+        deadline_us = now_us + max(0, stop.deadline_us - wall_us)
+        kill_us = now_us + max(0, stop.kill_us - wall_us)
+        end = self._ordered_end(
+            Order(stop=stop, heard_us=now_us, deadline_us=deadline_us, kill_us=kill_us)
+        )
+        return max(now_us, end.at_us)
 
     def _ordered_end(self, order: Order) -> End:
         program = self.program
@@ -169,7 +202,7 @@ class Machines:
             seat.gpus
             for run in self.runs.values()
             if run.end is None
-            for seat in run.desired.ranks
+            for seat in run.seats
             if seat.node == node
         )
         return self.gpus.get(node, 0) - held
@@ -225,6 +258,23 @@ class Machines:
             order.stop = stop
             self.listener()
 
+    def resize(self, desired: DesiredAttempt) -> None:
+        """Ranks of a live attempt begin, or are told to leave; each leaves as the whole would."""
+        run, now_us, wall_us = self.runs[desired.attempt], self._clock.steady_us(), self._clock
+        known = {(it.rank, it.since) for it in desired.members}
+        run.desired, run.resizes = desired, desired.resizes
+        run.left = {name: at_us for name, at_us in run.left.items() if name in known}
+        run.leaves_us = {name: at_us for name, at_us in run.leaves_us.items() if name in known}
+        for rank in desired.members:
+            name = (rank.rank, rank.since)
+            if rank.stop is None or name in run.left:
+                continue
+            gone_us = run.leaves_by_us(rank.stop, now_us, wall_us.now_us())
+            if rank.seat.node in self.dead:
+                gone_us = now_us
+            run.leaves_us[name] = min(gone_us, run.leaves_us.get(name, gone_us))
+        self.listener()
+
     def renew(self) -> None:
         """The control plane was heard."""
         self.advance()
@@ -236,10 +286,19 @@ class Machines:
         now_us = self._clock.steady_us()
         self.dead[node] = now_us
         for run in self.runs.values():
-            is_there = any(seat.node == node for seat in run.desired.ranks)
+            self._empty(run, node, now_us)
+            is_there = any(seat.node == node for seat in run.seats)
             if is_there and run.end is None and run.lost_us is None:
                 run.lost_us = now_us
         self.listener()
+
+    def _empty(self, run: Run, node: str, now_us: int) -> None:
+        """A rank that leaves alone is gone with its machine, and the others do not need it."""
+        for rank in run.desired.members:
+            name = (rank.rank, rank.since)
+            if rank.seat.node == node and rank.stop is not None and run.end is None:
+                run.leaves_us[name] = min(now_us, run.leaves_us.get(name, now_us))
+                run.left.setdefault(name, self._clock.shown_us(now_us))
 
     def mend(self, node: str) -> None:
         """The machine is there again, and empty."""
@@ -258,6 +317,9 @@ class Machines:
                 end = run.expected_end()
             if run.starts_us <= now_us:
                 run.dated.setdefault("started", self._clock.shown_us(run.starts_us))
+            for name, at_us in run.leaves_us.items():
+                if at_us <= min(now_us, end.at_us):
+                    run.left.setdefault(name, self._clock.shown_us(at_us))
             if end.at_us <= now_us:
                 self._end(run, end)
 
@@ -310,6 +372,7 @@ class Machines:
             return
         yield run.starts_us
         yield run.expected_end().at_us
+        yield from run.leaves_us.values()
         lapses_us = run.lapses_us(self.heard_us)
         if lapses_us is not None:
             yield lapses_us
@@ -343,12 +406,19 @@ def _observed(run: Run, now_us: int, clock: SimulatedClock) -> ObservedAttempt:
         ordered_us=desired.ordered_us,
         is_signalled=run.order is not None and run.program.save_us is not None and has_started,
         lapsed_us=run.dated.get("lapsed"),
+        resizes=run.resizes,
+        left=tuple(
+            RankLeft(rank=rank, since=since, left_us=left_us)
+            for (rank, since), left_us in run.left.items()
+        ),
         is_unadmitted=end is not None and end.is_unadmitted,
     )
 
 
 def _exits(run: Run, end: End) -> Iterator[RankExit]:
-    for rank in range(0 if end.is_unadmitted else len(run.desired.ranks)):
+    ranks = range(len(run.desired.ranks))
+    there = [it.rank for it in run.desired.members if (it.rank, it.since) not in run.left]
+    for rank in () if end.is_unadmitted else there or ranks:
         yield RankExit(rank=rank, code=end.code, signal=end.signal)
 
 

@@ -68,7 +68,12 @@ def _check_node(world: World, node: str) -> None:
     for holder, count in world.held_on[node].items():
         workload = world.records.workloads.get(holder)
         attempt = None if workload is None else workload.attempt
-        if attempt is None or (attempt.stop is None and attempt.broken_us is None):
+        # What a live attempt is promised has what it keeps.
+        is_counted = workload is not None and workload.changes_live and workload.promise is not None
+        stays_there = attempt is None or (
+            attempt.stop_on(node) is None and attempt.broken_us is None
+        )
+        if stays_there and not is_counted:
             stays += count
     require(stays <= gpus, 3, f"{node} has {gpus} GPUs; {stays} stay there or are promised")
 

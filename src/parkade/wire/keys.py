@@ -71,7 +71,10 @@ KEYS: dict[str, Key] = {
         f"{FORM}; {MARKET} with `capacity: on-demand` (`unsupported`)",
     ),
     "resize": Key(
-        "how an elastic number of nodes changes", "restart", f"{FORM} without `nodes: {{min, max}}`"
+        "how an elastic number of nodes changes: `restart`, or [`live`](elastic.md), as it runs",
+        "live",
+        f"{FORM} without `nodes: {{min, max}}`; {MARKET} where an engine only restarts"
+        " (`unsupported`)",
     ),
     "spread": Key("each rank stands on another node", "true", FORM),
     "instance_type": Key(

@@ -73,12 +73,6 @@ ONE_GANG = {
 CAPACITY = re.compile(f"{SPOT}|{ON_DEMAND}|reservation/{REFERENCE.pattern}")
 
 
-def _resize(value: Any) -> Any:
-    if value == "live":
-        raise not_yet("changing the number of nodes without a restart (resize: live)")
-    return value
-
-
 def _gpus(value: Any) -> Any:
     if isinstance(value, str) and ":" in value:
         raise not_yet("a GPU model beside the number (H100:8)")
@@ -373,8 +367,10 @@ class WorkloadSpec(Request):
     array: Array | None = Field(
         None, description="indexes of its members, and how many run at once: 0-199%20"
     )
-    resize: Annotated[Literal["restart"] | None, BeforeValidator(_resize)] = Field(
-        None, validate_default=True, description="how its number of nodes changes; default restart"
+    resize: Literal["restart", "live"] | None = Field(
+        None,
+        validate_default=True,
+        description="how its number of nodes changes: by a restart, which is the default, or live",
     )
     spread: Annotated[bool, Strict()] = Field(
         False, description="each rank on another node; else ranks below a node share nodes"

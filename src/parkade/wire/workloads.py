@@ -102,8 +102,19 @@ class Stop(Answer):
     cause: str
 
 
+class AttemptRank(Answer):
+    """A rank of a live attempt. `leaves`: it was told to leave while the others go on."""
+
+    rank: int
+    node: str
+    gpus: int
+    joined: Instant
+    leaves: Stop | None
+
+
 class Attempt(Answer):
-    """The run that holds seats now."""
+    """The run that holds seats now. `ranks`: where they come and go while it runs; else none, and
+    they are those of its seats, in order."""
 
     attempt: str
     generation: int
@@ -113,6 +124,7 @@ class Attempt(Answer):
     stop: Stop | None
     checkpoint_step: int | None
     checkpoint: Instant | None
+    ranks: tuple[AttemptRank, ...] = ()
 
 
 class Members(Answer):

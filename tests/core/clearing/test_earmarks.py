@@ -74,7 +74,7 @@ def test_the_example_of_the_module() -> None:
     assert excluded(made) == {"w3": "org_gpus"}
 
 
-def test_what_is_told_to_leave_may_bid_for_as_much_again() -> None:
+def test_what_is_with_notice_may_bid_for_as_much_again() -> None:
     made = lab_with(4, on("w1", "a1", 4, stop=stop()), bid("w2", 1, 9))
     assert excluded(made) == {"w2": "org_gpus"}
 

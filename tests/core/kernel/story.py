@@ -25,8 +25,9 @@ from parkade.core.workloads.observed import (
     Checkpoint,
     EnginePhase,
     RankExit,
+    RankLeft,
 )
-from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
+from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Resize, Spec
 from parkade.core.workloads.workload import Attempt, Stop, Workload
 from tests import builders
 
@@ -136,6 +137,7 @@ class Parkade:
         any_fabric: bool = False,
         spread: bool = True,
         most_nodes: int = 0,
+        resize: Resize = Resize.RESTART,
         labels: tuple[tuple[str, str], ...] = (),
         after: tuple[tuple[str, str], ...] = (),
         array: str | None = None,
@@ -159,6 +161,7 @@ class Parkade:
             max_duration_us=max_duration_us,
             spread=spread,
             most_nodes=most_nodes,
+            resize=resize,
             labels=labels,
             after=tuple(
                 Dependency(condition=Condition(condition), workload=name)
@@ -226,6 +229,18 @@ class Parkade:
             if attempt is not None and attempt.stop is not None:
                 self.ended(name, code=85)
 
+            elif attempt is not None and any(it.leaving for it in attempt.ranks):
+                self.ranks_left(name)
+
+    def ranks_left(self, name: str, *, at_us: int | None = None) -> None:
+        """The ranks of a live attempt that were told to leave alone are gone."""
+        left = tuple(
+            RankLeft(rank=it.rank, since=it.since, left_us=at_us or self.now_us)
+            for it in self.attempt(name).ranks
+            if it.leaving is not None
+        )
+        self._report(name, EnginePhase.RUNNING, left=left)
+
     def started(self, name: str) -> None:
         """The first process of an attempt runs."""
         self._report(name, EnginePhase.RUNNING)
@@ -256,6 +271,7 @@ class Parkade:
         signal: int | None = None,
         checkpoint: Checkpoint | None = None,
         at_us: int | None = None,
+        left: tuple[RankLeft, ...] = (),
     ) -> None:
         attempt = self.attempt(name)
         is_over = phase is EnginePhase.RELEASED
@@ -272,6 +288,7 @@ class Parkade:
             ),
             checkpoint=checkpoint,
             engine_state=phase.value,
+            left=left,
         )
         pool = self.world.pool_of(attempt.seats)
         assert pool is not None, "an attempt has seats"

@@ -358,7 +358,7 @@ def test_a_bid_is_not_lowered_to_be_outbid_while_it_starts() -> None:
     parkade.do(lower)
 
 
-def test_an_org_that_cannot_pay_a_longer_hold_is_told_to_leave_and_pays_what_it_held() -> None:
+def test_an_org_that_cannot_pay_a_longer_hold_is_with_notice_and_pays_what_it_held() -> None:
     parkade = given_parkade()
     parkade.org("poor", deposit=3)
     hold_once(parkade, "poor")

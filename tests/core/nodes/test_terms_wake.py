@@ -71,7 +71,7 @@ def test_seats_are_handed_over_when_a_longer_turnaround_is_over() -> None:
     assert parkade.phase(second) is not Phase.PLACED
 
 
-def test_what_never_starts_is_told_to_leave_once_the_market_has_a_limit() -> None:
+def test_what_never_starts_is_with_notice_once_the_market_has_a_limit() -> None:
     parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
     name = parkade.bid("cedar", 9)
     parkade.clear()

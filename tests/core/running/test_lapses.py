@@ -10,7 +10,8 @@ from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
 from parkade.core.running.lapses import lapse_due_us
-from parkade.core.running.promises import OVERDUE, launch
+from parkade.core.running.overdue import OVERDUE
+from parkade.core.running.promises import launch
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal

@@ -22,7 +22,7 @@ from parkade.core.kernel.evolve import evolve
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.exits import summary_of
-from parkade.core.running.promises import OVERDUE
+from parkade.core.running.overdue import OVERDUE
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal

@@ -33,7 +33,7 @@ from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.moves import OtherMarket
 from parkade.core.workloads.observed import EnginePhase
-from parkade.core.workloads.spec import Capacity, CapacityKind
+from parkade.core.workloads.spec import Capacity, CapacityKind, Resize
 from tests import builders
 from tests.core.clearing.two_markets import TwoMarkets
 from tests.core.kernel.story import Parkade
@@ -1048,6 +1048,40 @@ def test_kept_linked_markets_are_cleared_in_one_event() -> None:
     assert any(isinstance(it, events.BidChanged) and it.market is not None for it in found)
 
 
+def a_live_attempt() -> Parkade:
+    """It shrinks for another bid, grows back by making it leave, and loses a node."""
+    parkade = Parkade(fabrics={"a": 4}, buffer_nodes=0, public_floor_micros=MICROS)
+    name = parkade.bid("lab", 5, nodes=1, most_nodes=4, resize=Resize.LIVE)
+    parkade.run(60)
+    parkade.bid("acme", 9, nodes=2)
+    parkade.run(60)
+    parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=20 * MICROS))
+    parkade.run(90)
+    parkade.fail("a2")
+    parkade.run(60)
+    return parkade
+
+
+def test_kept_ranks_came_and_went_for_each_reason() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-live.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    told = {
+        each.leaving.stop.cause
+        for it in found
+        if isinstance(it, events.Cleared)
+        for line in it.resized
+        for each in line.ranks
+        if each.leaving is not None
+    }
+    changes = [it for it in found if isinstance(it, events.RanksChanged)]
+    lost = {
+        each.leaving.stop.cause for it in changes for each in it.ranks if each.leaving is not None
+    }
+    assert (told, Cause.HEALED in lost) == ({Cause.OUTBID}, True)
+    assert any(it.rate is not None for it in changes), "ranks joined"
+    assert any(each.owed is not None for it in changes for each in it.ranks), "others left for them"
+
+
 if __name__ == "__main__":
     stories = {
         f"journal-v{EVENT_VERSION}": a_year,
@@ -1085,6 +1119,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-lists": a_list_of_capacity,
         f"journal-v{EVENT_VERSION}-lists-on-demand": a_list_with_on_demand,
         f"journal-v{EVENT_VERSION}-linked": bids_in_two_markets,
+        f"journal-v{EVENT_VERSION}-live": a_live_attempt,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

@@ -94,7 +94,7 @@ async def _meant(
 
     found = await context.see(view)
     most = max(found.spec.nodes, found.spec.most_nodes)
-    if rank >= most:
+    if rank >= most and not found.spec.is_live:
         raise problem("invalid", f"rank: {workload} has ranks 0 to {most - 1}")
     return found, _attempt(found, attempt)
 

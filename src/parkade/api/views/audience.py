@@ -13,7 +13,7 @@ from parkade.core.state.world import World
 MOST_KNOWN = 200_000
 # In place of the org of an operator that asked for something. No org has such a name.
 THE_OPERATOR = "*operator"
-Line = lines.Won | lines.Leaving | lines.ClaimKept | lines.Repriced | lines.Waiting
+Line = lines.Won | lines.Leaving | lines.ClaimKept | lines.Repriced | lines.Resized | lines.Waiting
 
 
 class Audience(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,13 +133,20 @@ def _look_up(world: World, kind: str, name: str) -> str | None:
 
 def lines_of(event: events.Cleared) -> tuple[Line, ...]:
     """Everything a clearing changed, the winners first."""
-    return (*event.won, *event.left, *event.claims, *event.repriced, *event.waiting)
+    return (
+        *event.won,
+        *event.left,
+        *event.claims,
+        *event.resized,
+        *event.repriced,
+        *event.waiting,
+    )
 
 
 def key_of(line: Line) -> tuple[str, str]:
     """(kind, name) of the workload or claim that a line of a clearing is about."""
     match line:
-        case lines.Repriced(workload=name):
+        case lines.Repriced(workload=name) | lines.Resized(workload=name):
             return "workload", name
         case lines.ClaimKept(claim=name):
             return "claim", name
@@ -288,6 +295,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.Started()
             | events.Checkpointed()
             | events.Broken()
+            | events.RanksChanged()
             | events.Ended()
             | events.BudgetNoted()
             | events.ExecOpened()

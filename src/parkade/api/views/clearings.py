@@ -7,11 +7,11 @@ from parkade.api.views.audience import Line, Owners, key_of, lines_of, rival_of
 from parkade.api.views.moves import move_details, says_move
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.state.events import Cleared
-from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
+from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Resized, Waiting, Won
 from parkade.core.units.money import format_amount
 from parkade.core.units.phrases import some_of
 from parkade.core.workloads.moves import MoveCause
-from parkade.core.workloads.workload import Stop
+from parkade.core.workloads.workload import Rank, Stop
 from parkade.wire.scalars import format_instant
 
 Detail = dict[str, Any]
@@ -75,6 +75,9 @@ def _line(each: Line, org: str | None) -> Detail:
             return found | _move(each.moved, org)
         case Repriced(rate=rate):
             return {**name, "change": "repriced", "price": _money(rate.price_micros)}
+        case Resized(ranks=ranks, rate=rate):
+            found = {**name, "change": "resized", "price": _money(rate.price_micros)}
+            return {**found, "ranks": rank_details(ranks)}
         case Waiting(why=why):
             price_to_win = _money(each.price_to_win_micros)
             return {**name, "change": "waits", "why": why, "price_to_win": price_to_win}
@@ -121,11 +124,21 @@ def _says(line: Detail) -> str:
             return f"{name} keeps {kept}" + (f", is promised {promised}" if promised else "")
         case "repriced":
             return f"{name} pays {line['price']}{_set_by(line)}"
+        case "resized":
+            return f"{name} {_goes_on(line['ranks'])}"
         case "left":
             moved = line.get("moved")
             return f"{name} leaves ({moved['says'] if moved else spoken(line['why'])})"
         case _:
             return f"{name} waits ({spoken(line['why'])})"
+
+
+def _goes_on(ranks: list[Detail]) -> str:
+    going = [it for it in ranks if "deadline" in it]
+    if not going:
+        return "is promised no more than it has"
+    some = some_of((it["node"] for it in going), most=6)
+    return f"goes on without {some} ({spoken(going[0]['cause'])})"
 
 
 def spoken(why: str) -> str:
@@ -154,6 +167,22 @@ def leave(stop: Stop) -> str:
 def seat_details(seats: tuple[Seat, ...]) -> list[Detail]:
     """Seats."""
     return [{"node": seat.node, "gpus": seat.gpus} for seat in seats]
+
+
+def rank_details(ranks: tuple[Rank, ...]) -> list[Detail]:
+    """The ranks of a live attempt, those that leave with their notice."""
+    return [
+        {"rank": it.rank, "node": it.seat.node, "gpus": it.seat.gpus}
+        | ({} if it.leaving is None else stop_details(it.leaving.stop))
+        for it in ranks
+    ]
+
+
+def has_ranks(ranks: tuple[Rank, ...]) -> str:
+    """The same in words."""
+    stays = some_of((f"{it.rank} on {it.seat.node}" for it in ranks if it.leaving is None), most=6)
+    going = some_of((f"{it.rank} on {it.seat.node}" for it in ranks if it.leaving), most=6)
+    return f"has the ranks {stays}" + (f"; {going} leave" if going else "")
 
 
 def node_names(seats: tuple[Seat, ...]) -> str:

@@ -10,8 +10,10 @@ from parkade.api.translate import amount, instant, span
 from parkade.api.views.audience import Owners, Reader, asked_by, audience, is_hidden_money
 from parkade.api.views.clearings import (
     cleared,
+    has_ranks,
     leave,
     node_names,
+    rank_details,
     seat_details,
     spoken,
     stop_details,
@@ -392,6 +394,9 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             return f"{name}: checkpoint at step {step}", {"step": step}
         case events.Broken(workload=name, attempt=attempt_id):
             return f"{name}: a node of it failed", {"attempt": attempt_id}
+        case events.RanksChanged(workload=name, attempt=attempt_id, ranks=ranks):
+            shown_ranks = {"attempt": attempt_id, "ranks": rank_details(ranks)}
+            return f"{name}: {has_ranks(ranks)}", shown_ranks
         case events.Ended(workload=name, phase=phase, why=why, summary=summary):
             saved = "saved" if event.is_saved else ""
             parts = (spoken(why) if why != phase.value else "", saved, summary)

@@ -18,7 +18,7 @@ from parkade.core.running.falling_back import fallback_due_us
 from parkade.core.state.world import World
 from parkade.core.units.indexes import count, written
 from parkade.core.workloads.life import Phase
-from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
+from parkade.core.workloads.workload import Attempt, Rank, Rate, Stop, Workload
 from parkade.wire import workloads as wire
 from parkade.wire.spec import WorkloadSpec
 
@@ -197,6 +197,17 @@ def _attempt(attempt: Attempt) -> wire.Attempt:
         stop=attempt.stop and _stop(attempt.stop),
         checkpoint_step=attempt.checkpoint_step,
         checkpoint=instant_or_none(attempt.checkpoint_us),
+        ranks=tuple(_rank(it) for it in attempt.ranks),
+    )
+
+
+def _rank(rank: Rank) -> wire.AttemptRank:
+    return wire.AttemptRank(
+        rank=rank.rank,
+        node=rank.seat.node,
+        gpus=rank.seat.gpus,
+        joined=instant(rank.joined_us),
+        leaves=None if rank.leaving is None else _stop(rank.leaving.stop),
     )
 
 

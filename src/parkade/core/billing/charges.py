@@ -180,6 +180,15 @@ class Postings:
         posting = _Posting(workload, gpus=attempt.gpus, attempt=attempt.attempt, numerator=0)
         return self._post_minimum(posting, *minimum_rate(workload, attempt), missing_us, at_us)
 
+    def post_rank(
+        self, workload: Workload, rate: Rate, *, missing_us: int, at_us: int
+    ) -> events.WithdrawalCharged | None:
+        """Charges what is missing to the minimum of one rank that joined a live attempt and for
+        which others had to leave."""
+        assert rate.gpus is not None, "what a rank owes is of its GPUs"
+        posting = _Posting(workload, gpus=rate.gpus, attempt=None, numerator=0)
+        return self._post_minimum(posting, rate.gpus, rate, missing_us, at_us)
+
     def _post_minimum(
         self, posting: "_Posting", gpus: int, rate: Rate, missing_us: int, at_us: int
     ) -> events.WithdrawalCharged | None:

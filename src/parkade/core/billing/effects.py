@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from parkade.core.billing.metering import spans
 from parkade.core.billing.settlements import short_of
 from parkade.core.billing.slow_starts import slow_start_of
 from parkade.core.ledger.accounts import Transfer, TransferKind
@@ -160,7 +161,12 @@ def _note_use(world: World, workload: Workload, attempt: Attempt, event: events.
     assert event.billed_us > 0, "time is billed once"
     days = world.records.use_by_day.setdefault(workload.org, {})
     today = event.at_us // DAY_US
-    days[today] = days.get(today, 0) + attempt.gpus * event.billed_us
+    from_us = event.charged_until_us - event.billed_us
+    used = sum(
+        (attempt.gpus if it.rate.gpus is None else it.rate.gpus) * (it.end_us - it.start_us)
+        for it in spans(attempt, from_us, event.charged_until_us)
+    )
+    days[today] = days.get(today, 0) + used
     for day in [day for day in days if day <= today - 7]:
         del days[day]
 

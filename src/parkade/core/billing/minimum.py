@@ -44,7 +44,11 @@ def minimum_rate(workload: Workload, holder: Promise | Attempt) -> tuple[int, Ra
     shares = dict(rate.shares)
     shares[OPERATOR] = shares.get(OPERATOR, 0) + more
     raised = replace(
-        rate, price_micros=price_micros, shares=tuple(sorted(shares.items())), node_prices=()
+        rate,
+        price_micros=price_micros,
+        shares=tuple(sorted(shares.items())),
+        node_prices=(),
+        gpus=None,
     )
     return outbid_gpus, raised
 

@@ -12,7 +12,8 @@ what differs:
     start           none                     a promise of seats                 won
     move, heal      seats of an attempt      notice, and the next promise       left and won
     move            a promise                the promise is replaced            won
-    resize          as move: an elastic workload restarts on more of its fabric, or on fewer
+    resize          as move: an elastic workload restarts on more of its fabric, or on fewer;
+                    a live one changes as it runs                              resized and won
     preempt         seats of an attempt      notice                             left
     preempt, wait   a promise                the promise falls away             left
     wait            none                     the reason, where it changed       waiting
@@ -42,6 +43,7 @@ import msgspec
 
 from parkade.core.accounts.caps import caps_near
 from parkade.core.billing.charges import Postings
+from parkade.core.billing.live_ranks import with_leaving
 from parkade.core.clearing.claims import (
     claim_named,
     parts_of,
@@ -51,6 +53,12 @@ from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
 from parkade.core.clearing.entries import Chosen, Extra, cleared_by_entries, entries_taken
 from parkade.core.clearing.linking import Part, Together, clear_together, linked_with
+from parkade.core.clearing.live_changes import (
+    LiveChange,
+    after_notice,
+    as_leaving,
+    live_change,
+)
 from parkade.core.clearing.move_causes import moved
 from parkade.core.clearing.own_waits import with_own_waits
 from parkade.core.clearing.rates import Rates, present_rate
@@ -71,7 +79,8 @@ from parkade.core.workloads.choice import Answer
 from parkade.core.workloads.choices import stands_in
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.moves import OtherMarket
-from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
+from parkade.core.workloads.ranks import ranks_of
+from parkade.core.workloads.workload import Attempt, Promise, Rank, Rate, Stop, Workload
 
 
 def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> Decision:
@@ -134,6 +143,7 @@ def difference(
         repriced=tuple(line for it in cleared for line in it.repriced),
         waiting=tuple(line for it in cleared for line in it.waiting),
         claims=tuple(line for it in cleared for line in it.claims),
+        resized=tuple(line for it in cleared for line in it.resized),
         linked=tuple(linked),
     )
     return (*charges, _with_waits(world, whole, now_us))
@@ -179,6 +189,7 @@ class _Changes:
         self._left: list[lines.Leaving] = []
         self._won: list[lines.Won] = []
         self._repriced: list[lines.Repriced] = []
+        self._resized: list[lines.Resized] = []
         self._waiting: list[lines.Waiting] = []
         self._claims: list[lines.ClaimKept] = []
         self._demands = {demand.demand: demand for demand in given.state.demands}
@@ -207,18 +218,19 @@ class _Changes:
             self._exclude(self._world.records.workloads[name], why)
         assert len({lines.name_of(it.demand) for it in self._left}) == len(self._left)
         changed = (self._left, self._won, self._repriced, self._waiting, self._claims)
-        has_changed = any(changed)
+        has_changed = any(changed) or bool(self._resized)
         if not has_changed and self._outcome.ladder == self._market.ladder:
             return tuple(self._charges)
         cleared = events.Cleared(
             at_us=self._now_us,
             market=self._market.market,
             left=tuple(self._left),
-            won=self._debts.marked(self._won, self._left),
+            won=self._debts.marked(self._won, self._left, self._resized),
             repriced=tuple(self._repriced),
             waiting=tuple(self._waiting),
             ladder=self._outcome.ladder,
             claims=tuple(self._claims),
+            resized=tuple(self._resized),
         )
         return (*self._charges, cleared)
 
@@ -300,17 +312,22 @@ class _Changes:
         promised the rest."""
         assert workload.attempt is not None or workload.promise is not None
         if workload.promise is not None and workload.promise.seats != line.seats:
+            if (change := self._live_change(workload, line)) is not None:
+                self._change_live(workload, line, change)
+                return
             assert workload.spec.is_elastic, "a gang whose promised node left play is healed"
             self._won.append(self._win(line, self._rates.of(line)))
             return
-        rate = self._rates.of(line)
+        rate = own = self._rates.of(line)
         present = present_rate(workload)
+        if workload.promise is None and workload.attempt is not None and workload.spec.is_live:
+            own = with_leaving(rate, ranks_of(workload.attempt), rate.from_us)
         has_same_terms = (
             present is not None
-            and present.price_micros == rate.price_micros
-            and present.shares == rate.shares
-            and present.floor_micros == rate.floor_micros
-            and present.node_prices == rate.node_prices
+            and present.price_micros == own.price_micros
+            and present.shares == own.shares
+            and present.floor_micros == own.floor_micros
+            and present.node_prices == own.node_prices
         )
         if has_same_terms and workload.price_set_by == line.price_set_by:
             return
@@ -319,8 +336,11 @@ class _Changes:
         )
 
     def _seat(self, workload: Workload, line: ClearingLine) -> None:
-        """New seats: what runs gets its notice and a promise in the same event."""
+        """New seats: what runs gets its notice and a promise in the same event, or changes live."""
         attempt = workload.attempt
+        if (change := self._live_change(workload, line)) is not None:
+            self._change_live(workload, line, change)
+            return
         if attempt is not None and attempt.stop is None:
             is_broken = attempt.broken_us is not None
             is_healed = is_broken or line.demand in self._given.evacuees
@@ -339,10 +359,71 @@ class _Changes:
             )
         self._won.append(self._win(line, self._rates.of(line)))
 
+    def _live_change(self, workload: Workload, line: ClearingLine) -> LiveChange | None:
+        return live_change(workload, line.seats, self._market.terms, self._now_us)
+
+    def _change_live(self, workload: Workload, line: ClearingLine, change: LiveChange) -> None:
+        """Single ranks leave with their notice, or others join once their seats are free."""
+        attempt, promise, rate = workload.attempt, workload.promise, self._rates.of(line)
+        assert attempt is not None and attempt.stop is None
+        falls = promise is not None and not change.joining
+        if change.leaving:
+            part = as_leaving(attempt, change.leaving)
+            cause = self._cause_of_leaving(workload, part, line, change)
+            stop = self._displacement.notice(part, cause)
+            is_due = self._debts.is_due(workload)
+            ranks, stays = after_notice(attempt, change, stop, rate, is_due=is_due)
+            self._resize(workload, line, ranks, stays, falls=falls)
+        elif falls:
+            self._resize(workload, line, ranks_of(attempt), rate, falls=True)
+        if change.joining:
+            line = msgspec.structs.replace(line, seats=change.target)
+            self._won.append(self._win(line, rate))
+
+    def _resize(
+        self,
+        workload: Workload,
+        line: ClearingLine,
+        ranks: tuple[Rank, ...],
+        rate: Rate,
+        *,
+        falls: bool,
+    ) -> None:
+        assert workload.attempt is not None
+        why = ""
+        if falls:
+            is_own = line.demand in self._given.unpaid
+            why = (Why.INSUFFICIENT_FUNDS if is_own else WaitReason.OUTBID).value
+            if is_own or self._debts.is_due(workload):
+                self._charge_withdrawal(workload)
+        self._resized.append(
+            lines.Resized(
+                workload=workload.workload,
+                ranks=ranks,
+                rate=rate,
+                price_set_by=line.price_set_by,
+                resizes=workload.attempt.resizes + 1,
+                why=why,
+            )
+        )
+
+    def _cause_of_leaving(
+        self, workload: Workload, part: Attempt, line: ClearingLine, change: LiveChange
+    ) -> Cause:
+        """Why single ranks of a live attempt leave."""
+        if line.demand in self._given.evacuees:
+            return Cause.HEALED
+        if line.demand in self._given.unpaid:
+            return Cause.BUDGET
+        if change.joining:
+            return Cause.MOVED
+        is_below_floor = line.reason is WaitReason.BELOW_FLOOR
+        return self._displacement.cause_of(workload, part, is_below_floor=is_below_floor)
+
     def _cause_of_size(self, workload: Workload, line: ClearingLine) -> Cause:
         """Why an elastic workload restarts on fewer nodes, or on more."""
         assert workload.attempt is not None
-        if len(line.seats) > len(workload.attempt.seats):
+        if len(line.seats) > len(workload.attempt.kept_seats):
             return Cause.RESIZED
         if line.demand in self._given.unpaid:
             return Cause.BUDGET
@@ -362,6 +443,8 @@ class _Changes:
             stop = self._displacement.notice(attempt, cause)
             line = self._without_credit(line)
             leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
+            if workload.promise is not None and self._debts.is_due(workload):
+                self._charge_withdrawal(workload)
             may_owe = attempt.displaced or attempt.started_us is None
             is_own = self._debts.is_due(workload)
             self._left.append(
@@ -392,11 +475,12 @@ class _Changes:
         may_owe = promise.displaces or promise.own_wait is not None
         is_due = line is not None and may_owe and self._debts.is_due(workload)
         if why in OWN_FAULT or is_due:
-            self._charges.extend(
-                withdrawal_charge(self._world, workload, self._postings, self._now_us)
-            )
+            self._charge_withdrawal(workload)
         phase = Phase.QUEUED if workload.attempt is None else workload.phase
         self._left.append(_leaving(_demand(workload), None, phase, why, line))
+
+    def _charge_withdrawal(self, workload: Workload) -> None:
+        self._charges.extend(withdrawal_charge(self._world, workload, self._postings, self._now_us))
 
     def _refuse(self, workload: Workload, line: ClearingLine) -> None:
         """A demand without seats; a promise that it still has falls away."""
@@ -439,6 +523,8 @@ class _Changes:
             phase = Phase.STOPPING if cause in FINAL_CAUSES else Phase.PREEMPTING
             why = Why.RESERVATION_ENDED.value if is_over else why
             stop = self._displacement.notice(attempt, cause)
+            if workload.promise is not None and why in OWN_FAULT:
+                self._charge_withdrawal(workload)
             self._left.append(_leaving(_demand(workload), stop, phase, why, None))
         elif workload.promise is not None:
             self._withdraw(workload, why, None)

@@ -38,6 +38,7 @@ from msgspec.structs import replace
 from parkade.core.billing.metering import billed_us
 from parkade.core.billing.minimum import unmet_us
 from parkade.core.clearing.arrivals import Arrivals
+from parkade.core.clearing.live_changes import live_change
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import by_node
 from parkade.core.market.market_state import Demand
@@ -46,7 +47,7 @@ from parkade.core.running.promises import bids, has_room
 from parkade.core.state import lines
 from parkade.core.state.world import World
 from parkade.core.units.money import ceil_div
-from parkade.core.workloads.life import CAPPED, Cause, Why
+from parkade.core.workloads.life import CAPPED, Cause, Phase, Why
 from parkade.core.workloads.workload import Attempt, Debt, Promise, Workload
 
 OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.MAX_SPEND}) | CAPPED
@@ -87,6 +88,7 @@ class Debts:
         self._now_us = now_us
         self._demands = demands
         self._outcome = outcome
+        self._nodes_left: dict[str, frozenset[str]] = {}
 
     @cached_property
     def _arrivals(self) -> Arrivals:
@@ -102,21 +104,50 @@ class Debts:
         return self._arrivals.loses_to_own(workload)
 
     def marked(
-        self, won: Iterable[lines.Won], left: Iterable[lines.Leaving]
+        self,
+        won: Iterable[lines.Won],
+        left: Iterable[lines.Leaving],
+        resized: Iterable[lines.Resized] = (),
     ) -> tuple[lines.Won, ...]:
         """The winners, each with what it owes. Cost grows with the seats of arrivals times the
         attempts that leave their nodes."""
         winners, leaving = tuple(won), tuple(left)
+        for each in resized:
+            leaving = (*leaving, *self._as_leaving(each))
         noticed, given_up = self._noticed(leaving), self._given_up(leaving)
         pushed = self._pushed_out(winners, noticed, given_up)
         return tuple(self._with_debt(each, noticed, given_up, pushed) for each in winners)
+
+    def _as_leaving(self, resized: lines.Resized) -> Iterable[lines.Leaving]:
+        """What single ranks leave of a live attempt, and a promise that it loses, as if the whole
+        did."""
+        attempt = self._world.records.workloads[resized.workload].attempt
+        assert attempt is not None, "what has ranks has an attempt"
+        known = {(it.rank, it.since) for it in attempt.ranks if it.leaving is not None}
+        new = [
+            it
+            for it in resized.ranks
+            if it.leaving is not None and (it.rank, it.since) not in known
+        ]
+        self._nodes_left[resized.workload] = frozenset(it.seat.node for it in new)
+        stops = [it.leaving.stop for it in new if it.leaving is not None]
+        for stop, why in [*((it, it.cause.value) for it in stops[:1]), (None, resized.why)]:
+            if stop is not None or why:
+                yield lines.Leaving(
+                    demand=lines.WorkloadDemand(workload=resized.workload),
+                    stop=stop,
+                    phase=Phase.RUNNING,
+                    why=why,
+                    price_to_win_micros=None,
+                )
 
     def _noticed(self, left: tuple[lines.Leaving, ...]) -> Noticed:
         found: Noticed = {}
         for each in left:
             attempt = self._workload(each).attempt if each.stop is not None else None
             for seat in by_node(attempt.seats) if attempt is not None else ():
-                found.setdefault(seat.node, []).append(each)
+                if seat.node in self._nodes_left.get(lines.name_of(each.demand), (seat.node,)):
+                    found.setdefault(seat.node, []).append(each)
         return found
 
     def _given_up(self, left: tuple[lines.Leaving, ...]) -> "GivenUp":
@@ -218,9 +249,13 @@ class Debts:
         """What it owes already; what breaks is excused."""
         nodes = tuple(seat.node for seat in by_node(promise.seats))
         before, attempt = workload.promise, workload.attempt
+        goes_on = self._goes_on(workload, promise)
+        if goes_on and attempt is not None:
+            has = {seat.node for seat in attempt.kept_seats}
+            nodes = tuple(it for it in nodes if it not in has)
         if before is not None and before.displaces:
             yield _moved_to(nodes, debt_of(before))
-        if attempt is None or attempt.stop is not None or attempt.broken_us is not None:
+        if goes_on or attempt is None or attempt.stop is not None or attempt.broken_us is not None:
             return
         terms = self._market.terms
         is_unpaid = billed_us(attempt, terms, self._now_us) < terms.minimum_charge_us
@@ -229,6 +264,10 @@ class Debts:
             is_unpaid = unmet_us(workload, terms, self._now_us) > 0
         if attempt.owes_minimum and is_unpaid:
             yield _moved_to(nodes, debt_of(attempt))
+
+    def _goes_on(self, workload: Workload, promise: Promise) -> bool:
+        """Whether what it is promised joins its attempt; then that keeps its own debt."""
+        return live_change(workload, promise.seats, self._market.terms, self._now_us) is not None
 
     def _caused(
         self,

@@ -6,6 +6,7 @@ price stands until the next clearing: only here do both belong to one instant.
 
 from msgspec.structs import replace
 
+from parkade.core.billing.live_ranks import with_leaving, with_ranks
 from parkade.core.market.outcome import WaitReason
 from parkade.core.reservations.reservation import Claim
 from parkade.core.state import events, lines
@@ -13,6 +14,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.changes import put_market, step, vacate
 from parkade.core.workloads.choices import limit_in, settled
 from parkade.core.workloads.life import NO_REAL_BID, Phase, Why
+from parkade.core.workloads.ranks import kept_by, ranks_of
 from parkade.core.workloads.workload import Rate, Workload
 
 LOST = frozenset(WaitReason)
@@ -25,6 +27,8 @@ def clear(world: World, event: events.Cleared) -> None:
     assert all(event.at_us >= world.records.markets[it].cleared_us for it in ladders)
     for leaving in event.left:
         _leave(world, leaving, event.at_us)
+    for resized in event.resized:
+        _resize(world, resized, event.at_us)
     for kept in event.claims:
         _keep(world, kept, event.at_us)
     for won in event.won:
@@ -135,6 +139,19 @@ def _win(world: World, won: lines.Won, at_us: int) -> None:
     step(world, workload, settled(placed))
 
 
+def _resize(world: World, resized: lines.Resized, at_us: int) -> None:
+    """Ranks of a live attempt have their notice, and it is promised no more than it has."""
+    workload = world.records.workloads[resized.workload]
+    attempt = workload.attempt
+    assert attempt is not None and workload.changes_live
+    _assert_within_limit(workload, workload.market, resized.rate)
+    assert len(kept_by(resized.ranks)) >= workload.spec.nodes, "fewer ranks than it needs"
+    changed = with_ranks(attempt, resized.ranks, resized.rate, at_us)
+    changed = replace(changed, resizes=resized.resizes)
+    price_set_by = resized.price_set_by
+    world.put_workload(replace(workload, attempt=changed, promise=None, price_set_by=price_set_by))
+
+
 def _reprice(world: World, repriced: lines.Repriced) -> None:
     workload = world.records.workloads[repriced.workload]
     attempt, promise = workload.attempt, workload.promise
@@ -143,7 +160,10 @@ def _reprice(world: World, repriced: lines.Repriced) -> None:
         promise = replace(promise, rates=(repriced.rate,))
     else:
         assert attempt is not None and attempt.stop is None
-        attempt = replace(attempt, rates=(*attempt.rates, repriced.rate))
+        rate = repriced.rate
+        if workload.spec.is_live:
+            rate = with_leaving(rate, ranks_of(attempt), rate.from_us)
+        attempt = replace(attempt, rates=(*attempt.rates, rate))
     world.put_workload(
         replace(workload, attempt=attempt, promise=promise, price_set_by=repriced.price_set_by)
     )

@@ -263,7 +263,7 @@ def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
     for holder in world.held_on[node.node]:
         workload = world.records.workloads.get(holder)
         attempt = workload.attempt if workload is not None else None
-        stop = attempt.stop if attempt is not None else None
+        stop = attempt.stop_on(node.node) if attempt is not None else None
         gone_us = max(gone_us, stop.kill_us if stop is not None else noticed_us)
     return gone_us
 
@@ -348,13 +348,14 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
     A broken gang is started anew, which no closed node allows, so those do not count as its seats.
     """
     attempt, promise = workload.attempt, workload.promise
-    assert promise is None or attempt is None or attempt.stop is not None
+    is_next = promise is None or attempt is None or attempt.stop is not None
+    assert is_next or workload.changes_live, f"{workload.workload} is promised what it has"
     if promise is not None:
         return promised_still(world, promise.seats, open_nodes)
     if attempt is None or attempt.stop is not None:
         return ()
     if attempt.broken_us is None:
-        return attempt.seats
+        return attempt.kept_seats
     return tuple(seat for seat in attempt.seats if open_nodes.get(seat.node) is not False)
 
 
@@ -363,7 +364,7 @@ def _protection(workload: Workload, open_nodes: dict[str, bool], now_us: int) ->
     attempt, limit = workload.attempt, workload.spec.limit_price_micros
     if attempt is None or attempt.keeps_seats_until_us(limit, now_us) is None:
         return None
-    if not all(open_nodes.get(seat.node, False) for seat in attempt.seats):
+    if not all(open_nodes.get(seat.node, False) for seat in attempt.kept_seats):
         return None
     agreed = attempt.admission
     assert agreed is not None, "seats are kept on no terms"

@@ -17,13 +17,15 @@ A workload that asks for 2 to 16 nodes is started again where their number chang
 - keeps its number while one of its nodes is closed: nothing is started on a closed node. If it then
   loses it bids in the next clearing for what there is.
 
+With `resize: live` nothing is started again: it grows at once, by whatever there is.
+
 Money bounds its size before the market does: it takes part with as many nodes as its org can set
 the earmark aside for. What all bids of an org have now comes first, growth after it.
 
 Example: regrow 10 min, start_grace 2 min. On 4 nodes it grows by 1 or more (10 > 8), on 5 nodes by
 2 or more (10 is not more than 10), on 16 by 4 or more (40 > 32).
 
-Decision record 89.
+Decision records 89 and 217.
 """
 
 from bisect import bisect_right
@@ -57,6 +59,8 @@ def sizes_now(
     grows_by = 0
     if workload.promise is not None:
         grows_by = 1 if len(seats) < len(workload.promise.seats) else 0
+    elif workload.changes_live:
+        grows_by = 1
     elif attempt is not None and attempt.stop is None:
         grows_by = _grows_by(market.terms, len(seats), attempt.started_us, now_us)
     return spec.nodes, spec.most_nodes, grows_by

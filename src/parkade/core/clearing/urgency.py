@@ -49,6 +49,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             return () if record is None or not world.held_on[node] else (record.market,)
         case (
             events.Ended(workload=name)
+            | events.RanksChanged(workload=name)
             | events.StopOrdered(workload=name)
             | events.FellBack(workload=name)
             | events.PhaseChanged(workload=name)

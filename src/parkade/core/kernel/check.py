@@ -11,7 +11,7 @@ from parkade.core.units.money import MICROSECONDS_PER_HOUR
 from parkade.core.units.time import Window
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind
-from parkade.core.workloads.workload import Workload
+from parkade.core.workloads.workload import Attempt, Workload
 
 WHYS = frozenset({*Why, *Cause})
 CLAIM_WHYS = WHYS | {"queued"}
@@ -64,7 +64,9 @@ def _check_seats(world: World) -> None:
         if attempt is not None:
             for seat in attempt.seats:
                 held[seat.node] = held.get(seat.node, 0) + seat.gpus
-                if attempt.stop is None and attempt.broken_us is None:
+                is_kept = attempt.stop_on(seat.node) is None and attempt.broken_us is None
+                # What a live attempt is promised has what it keeps.
+                if is_kept and not (workload.changes_live and promise is not None):
                     kept[seat.node] = kept.get(seat.node, 0) + seat.gpus
         if promise is not None:
             for seat in promise.seats:
@@ -113,7 +115,7 @@ def _check_workload(workload: Workload) -> None:
     is_placed = attempt is None and promise is not None
     assert (phase is Phase.PLACED) == is_placed, f"{workload.workload} is {phase} with {promise}"
     assert not waits or workload.why in WHYS, f"{workload.workload} waits for {workload.why!r}"
-    for seats in (attempt.seats if attempt else (), promise.seats if promise else ()):
+    for seats in (attempt.kept_seats if attempt else (), promise.seats if promise else ()):
         assert not seats or workload.spec.holds(len(seats)), "a gang starts whole"
         is_apart = len({seat.node for seat in seats}) == len(seats)
         assert is_apart or not workload.spec.spread, "two ranks of a spread gang share a node"
@@ -125,6 +127,17 @@ def _check_workload(workload: Workload) -> None:
         assert (attempt.stop is None) == (
             phase in (Phase.STARTING, Phase.RUNNING, Phase.DEGRADED)
         ), f"{workload.workload} is {phase} with {attempt.stop}"
+    if attempt is not None and attempt.ranks:
+        _check_ranks(attempt)
     if workload.spec.max_spend_micros is not None:
         is_within = workload.spent_micros <= workload.spec.max_spend_micros
         assert is_within, f"{workload.workload} spent {workload.spent_micros}, above max_spend"
+
+
+def _check_ranks(attempt: Attempt) -> None:
+    """The ranks of a live attempt are its seats, and each number is of one."""
+    assert attempt.seats == tuple(it.seat for it in attempt.ranks), f"{attempt.attempt}'s seats"
+    numbers = [it.rank for it in attempt.ranks]
+    assert len(set(numbers)) == len(numbers), f"two ranks of {attempt.attempt} have one number"
+    assert 0 in numbers, f"{attempt.attempt} has no rank 0"
+    assert all(it.since <= attempt.resizes for it in attempt.ranks), "a rank of the future"

@@ -94,6 +94,8 @@ def _about_workload(world: World, event: events.WorkloadEvent) -> None:
             running.break_attempt(world, event)
             repairing.note_broken(world, event)
             wear.wear_broken(world, event)
+        case events.RanksChanged():
+            running.change_ranks(world, event)
         case events.BudgetNoted():
             running.note_budget(world, event)
         case events.ExecOpened():

@@ -7,6 +7,7 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import rights_in, sold
 from parkade.core.steps.incidents import can, closing, validation
+from parkade.core.steps.lost_nodes import loses_node
 from parkade.core.steps.notices import order_stop
 from parkade.core.steps.refusals import (
     Decision,
@@ -114,9 +115,7 @@ def fail_node(world: World, command: commands.FailNode, now_us: int) -> Decision
             continue
         assert workload.attempt is not None
         if workload.attempt.broken_us is None:
-            found.append(
-                events.Broken(at_us=now_us, workload=holder, attempt=workload.attempt.attempt)
-            )
+            found.append(loses_node(world, workload, node.node, now_us))
     return tuple(found)
 
 

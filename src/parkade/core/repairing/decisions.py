@@ -39,6 +39,7 @@ from parkade.core.repairing.ladder import rung
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.incidents import next_incident
+from parkade.core.steps.lost_nodes import loses_node
 from parkade.core.steps.refusals import Decision, conflict, not_found
 from parkade.core.units.time import MINUTE_US
 
@@ -124,7 +125,7 @@ def take_out(
         attempt = workload.attempt
         assert attempt is not None, "what holds seats has an attempt"
         if attempt.broken_us is None:
-            found.append(events.Broken(at_us=now_us, workload=holder, attempt=attempt.attempt))
+            found.append(loses_node(world, workload, node.node, now_us))
     if holders:
         found.append(_health(node, Health.DRAINING, reason, now_us))
     return tuple(found)

@@ -4,6 +4,7 @@ from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import bid_earmark_micros
 from parkade.core.billing.minimum import owed_us
 from parkade.core.fleet.market import Market
+from parkade.core.running.live import forgiven, minimum_of
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.refusals import Decision, invalid
@@ -70,7 +71,11 @@ def change_of_bid(
             detail=f"its seats wait for {', '.join(wait.names)}; it can be lowered once it has"
             " started, or cancelled",
         )
-    return (*_charge_of_lowering(world, postings, workload, now_us), change)
+    charged = _charge_of_lowering(world, postings, workload, now_us)
+    attempt = workload.attempt
+    ranks = () if attempt is None else attempt.ranks
+    owed = minimum_of(world, postings, workload, ranks, now_us)
+    return (*charged, *owed, *forgiven(workload, now_us), change)
 
 
 def _has_to_start(workload: Workload) -> bool:

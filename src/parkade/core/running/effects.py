@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from parkade.core.billing.live_ranks import left, with_ranks
 from parkade.core.running.idle import note_gone
 from parkade.core.running.member_effects import (
     change_bid_of_waiting,
@@ -26,8 +27,9 @@ from parkade.core.steps.members import may_open
 from parkade.core.workloads.choices import settled, with_limit_in
 from parkade.core.workloads.entries import asking, buying
 from parkade.core.workloads.life import Phase, Why
+from parkade.core.workloads.ranks import ranks_of
 from parkade.core.workloads.spec import Capacity, CapacityKind, Moves
-from parkade.core.workloads.workload import Workload
+from parkade.core.workloads.workload import Admission, Attempt, Workload
 
 
 def submit(world: World, event: events.Submitted) -> None:
@@ -179,6 +181,37 @@ def break_attempt(world: World, event: events.Broken) -> None:
     is_leaving = attempt.stop is not None
     phase = workload.phase if is_leaving else Phase.DEGRADED
     step(world, workload, replace(workload, phase=phase, attempt=attempt))
+
+
+def change_ranks(world: World, event: events.RanksChanged) -> None:
+    """Ranks of a live attempt joined, left, or lost their node: seats and rates follow."""
+    workload = world.records.workloads[event.workload]
+    attempt = live_attempt(workload, event.attempt)
+    assert (event.resizes == attempt.resizes + 1 and attempt.stop is None) or not event.rate
+    before = {(it.rank, it.since): it for it in ranks_of(attempt)}
+    after = {(it.rank, it.since): it for it in event.ranks}
+    new = tuple(it.seat for name, it in after.items() if name not in before)
+    gone = tuple(it for name, it in before.items() if name not in after)
+    if gone:
+        assert not new, "ranks leave and join one after the other"
+        changed = left(attempt, gone, event.at_us)
+        vacate(world, tuple(it.seat for it in gone), event.at_us)
+    else:
+        changed = with_ranks(attempt, event.ranks, event.rate, event.at_us)
+        occupy(world, workload.org, new)
+    changed = replace(changed, resizes=event.resizes, admission=_admitted(changed, attempt))
+    promise = None if event.rate is not None else workload.promise
+    world.put_workload(replace(workload, attempt=changed, promise=promise))
+    if gone:
+        note_gone(world, event.workload, tuple(it.seat for it in gone), event.at_us)
+
+
+def _admitted(changed: Attempt, before: Attempt) -> Admission | None:
+    """What protects its seats is of no more ranks than it has."""
+    agreed = before.admission
+    if agreed is None or not agreed.node_prices:
+        return agreed
+    return replace(agreed, node_prices=agreed.node_prices[: len(changed.kept_seats)])
 
 
 def end(world: World, event: events.Ended) -> None:

@@ -9,6 +9,7 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.refusals import Decision, conflict, invalid
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.workloads.ranks import ranks_of
 
 LONGEST_PROGRAM = 64
 
@@ -26,8 +27,12 @@ def open_exec(world: World, command: commands.OpenExec, now_us: int) -> Decision
     attempt = workload.attempt
     if attempt is None or attempt.started_us is None:
         return conflict(f"{name} is {workload.phase}; a command runs beside one that runs")
-    if not 0 <= command.rank < len(attempt.seats):
-        return invalid("rank", f"{name} has ranks 0 to {len(attempt.seats) - 1}")
+    ranks = [it.rank for it in ranks_of(attempt)]
+    if command.rank not in ranks:
+        known = f"ranks 0 to {ranks[-1]}"
+        if ranks != list(range(len(ranks))):
+            known = f"the ranks {', '.join(str(it) for it in ranks)}"
+        return invalid("rank", f"{name} has {known}")
     is_short = 0 < len(command.program) <= LONGEST_PROGRAM
     if not is_short or not command.program.isprintable():
         return invalid("command", f"its first word has 1 to {LONGEST_PROGRAM} letters")

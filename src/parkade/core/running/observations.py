@@ -13,6 +13,7 @@ from parkade.core.billing.settlements import settle_end
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
 from parkade.core.running.exits import all_known, all_zero, exit_code_of, summary_of
+from parkade.core.running.live import minimum_of, seen_left
 from parkade.core.running.overdue import seen_free, strangers_there
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.running.unadmitted import until_us
@@ -22,7 +23,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.notices import lapsed_stop
 from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.time import HOUR_US
-from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.life import BLAMELESS, Cause, Phase, Why
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt
 from parkade.core.workloads.saving import EXIT_FOR_GOOD, EXIT_SAVED, ExitZero, exit_zero_means
 from parkade.core.workloads.spec import Spec
@@ -30,15 +31,6 @@ from parkade.core.workloads.workload import Attempt, Workload
 
 NEVER_RAN = "stopped before its first process"
 LOST = "lost: its pool was silent until its lease had lapsed"
-BLAMELESS = (
-    Cause.BELOW_FLOOR,
-    Cause.RECLAIMED,
-    Cause.MOVED,
-    Cause.RESIZED,
-    Cause.HEALED,
-    Cause.OPERATOR,
-    Cause.LAPSED,
-)
 
 
 class _Deciding:
@@ -116,6 +108,9 @@ def _observed(
                 at_us=saved_us, workload=name, attempt=seen.attempt, step=saved.step
             )
         )
+    if seen.phase is EnginePhase.RUNNING and seen.left and attempt.ranks:
+        now = replace(workload, attempt=attempt)
+        found.extend(seen_left(deciding.world, deciding.postings, now, seen, now_us))
     if seen.phase is EnginePhase.RUNNING:
         posted = replace(workload, attempt=attempt)
         found.extend(_posted(deciding.world, deciding.postings, posted, now_us))
@@ -136,9 +131,15 @@ def _posted(
     if attempt.posted_us >= hour_us:
         return ()
     until_us = billed_to_us(attempt, hour_us)
-    until_us = min(until_us, settled_until_us(attempt, until_us))
+    until_us = min(until_us, settled_until_us(attempt, until_us), _ranks_end_us(attempt, until_us))
     event = postings.post_use(workload, until_us=until_us, at_us=hour_us)
     return () if event is None else (event, *_note_budget(world, workload, event))
+
+
+def _ranks_end_us(attempt: Attempt, until_us: int) -> int:
+    """Until when the use of ranks that leave alone is known: no rank is billed after its kill."""
+    kills = [it.leaving.stop.kill_us for it in attempt.ranks if it.leaving is not None]
+    return max(min([until_us, *kills]), attempt.charged_until_us)
 
 
 def _after(workload: Workload, event: events.UsePosted | None) -> Workload:
@@ -247,13 +248,17 @@ def _ended(
         is_refused=is_refused,
         is_unadmitted=is_unadmitted,
     )
+    if not (is_lost or is_refused):
+        cause = attempt.stop.cause if attempt.stop is not None else None
+        after = _after(workload, used)
+        found.extend(minimum_of(world, postings, after, attempt.ranks, at_us, cause=cause))
     if judged.phase is not Phase.PLACED:
         found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
     if judged.phase.is_ended:
         found.extend(settle_end(world, postings, workload, at_us))
     found.append(judged)
     if seen_us is None:
-        found.extend(seen_free(world, workload, at_us))
+        found.extend(seen_free(world, workload, attempt.seats, at_us))
     return found
 
 
@@ -340,7 +345,7 @@ def _judge(
             phase, why = Phase.FAILED, Why.FAILED
     waits_until_us = 0
     # An elastic workload that goes on with fewer of its nodes makes none leave: it need not wait.
-    goes_on = workload.spec.is_elastic and workload.promise is not None
+    goes_on = workload.spec.is_elastic and workload.promise is not None and cause is not None
     if _is_unadmitted(attempt, seen) and not phase.is_ended:
         waits_until_us = 0 if phase is Phase.PLACED else until_us(world, workload, at_us)
     elif not is_lost and not phase.is_ended and not goes_on:

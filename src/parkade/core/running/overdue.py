@@ -7,12 +7,13 @@ says nothing of its node. Decision record 78.
 from collections.abc import Sequence
 
 from parkade.core.fleet.node import Health, Node
-from parkade.core.fleet.seat import by_node
-from parkade.core.running.promises import OVERDUE
+from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
 from parkade.core.workloads.workload import Workload
+
+OVERDUE = "not seen free after its deadline"
 
 
 def strangers_there(
@@ -36,13 +37,14 @@ def strangers_there(
     return found
 
 
-def seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyEvent]:
-    """Nodes that were suspect only because this attempt was overdue are well again, unless
-    another under notice is still there."""
-    assert workload.attempt is not None
+def seen_free(
+    world: World, workload: Workload, seats: tuple[Seat, ...], at_us: int
+) -> list[events.AnyEvent]:
+    """Nodes of these seats that were suspect only because this attempt was overdue there are well
+    again, unless another under notice is still there."""
     return [
         _health(seat.node, Health.HEALTHY, at_us)
-        for seat in by_node(workload.attempt.seats)
+        for seat in by_node(seats)
         if _is_overdue(world.records.nodes[seat.node])
         and not _are_leaving(world, seat.node, besides=workload.workload)
     ]
@@ -63,4 +65,6 @@ def _are_leaving(world: World, node: str, *, besides: str = "") -> bool:
         for name in world.held_on[node]
         if name != besides and name in world.records.workloads
     )
-    return any(other.attempt is not None and other.attempt.stop is not None for other in others)
+    return any(
+        other.attempt is not None and other.attempt.stop_on(node) is not None for other in others
+    )

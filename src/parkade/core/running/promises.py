@@ -3,18 +3,19 @@
 from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
+from parkade.core.billing.live_ranks import growth_of
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.reservations.reservation import Claim, Replacement
+from parkade.core.running.live import join, joining
+from parkade.core.running.overdue import OVERDUE
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.turnaround import is_sanitising, must_sanitise
 from parkade.core.workloads.choices import as_bid_in
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Admission, Attempt, Promise, Rate, Workload
-
-OVERDUE = "not seen free after its deadline"
 
 
 def launch_due_us(world: World, holder: str) -> int | None:
@@ -25,17 +26,20 @@ def launch_due_us(world: World, holder: str) -> int | None:
     if claim is not None:
         return _claim_due_us(world, claim)
     workload = world.records.workloads.get(holder)
-    if workload is None or workload.promise is None or workload.attempt is not None:
+    if workload is None or workload.promise is None:
+        return None
+    if workload.attempt is not None and not workload.changes_live:
         return None
     pool = world.pool_of(workload.promise.seats)
     must_end_us = workload.must_end_us
     is_over = must_end_us is not None and must_end_us <= world.records.now_us
     if pool is None or not pool.is_reachable or is_over:
         return None
+    seats = workload.promise.seats if workload.attempt is None else joining(workload)
     return _seats_free_us(
         world,
         workload.org,
-        workload.promise.seats,
+        seats,
         workload.promise.promised_us,
         workload.spec.capacity.reservation,
         is_spot=bids(world, holder),
@@ -126,6 +130,8 @@ def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]
         return (events.ClaimSeated(at_us=at_us, claim=holder),)
     workload = world.records.workloads[holder]
     assert workload.promise is not None
+    if workload.attempt is not None:
+        return (join(workload, at_us),)
     attempt = attempt_of(workload, workload.promise, world.records.sequence + 1, at_us)
     if workload.spec.capacity.kind is CapacityKind.SPOT:
         terms = world.records.markets[workload.market].terms
@@ -197,7 +203,9 @@ def _promised_seats(world: World, holder: str) -> tuple[Seat, ...]:
     if claim is not None:
         return claim.promised
     workload = world.records.workloads.get(holder)
-    return workload.promise.seats if workload is not None and workload.promise is not None else ()
+    if workload is None or workload.promise is None:
+        return ()
+    return joining(workload) if workload.changes_live else workload.promise.seats
 
 
 def _node_overdue_us(world: World, node: str) -> int | None:
@@ -205,11 +213,11 @@ def _node_overdue_us(world: World, node: str) -> int | None:
     if record.health is not Health.HEALTHY:
         return None
     kills = [
-        workload.attempt.stop.kill_us
+        stop.kill_us
         for holder in world.held_on[node]
         if (workload := world.records.workloads.get(holder)) is not None
         and workload.attempt is not None
-        and workload.attempt.stop is not None
+        and (stop := workload.attempt.stop_on(node)) is not None
     ]
     if not kills:
         return None
@@ -223,6 +231,7 @@ def withdrawal_charge(
     whose seats were idle for its own org; also by a workload that still leaves other seats, not by
     one with a broken node."""
     workload = as_bid_in(workload, workload.bids_in)
+    workload = replace(workload, promise=growth_of(workload))
     promise, attempt = workload.promise, workload.attempt
     if promise is None or not (promise.owes_minimum or promise.waited_us(at_us)):
         return ()

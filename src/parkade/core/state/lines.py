@@ -10,7 +10,7 @@ from parkade.core.reservations.reservation import Replacement
 from parkade.core.workloads.choice import Answer
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.moves import MoveCause
-from parkade.core.workloads.workload import Promise, Rate, Stop
+from parkade.core.workloads.workload import Promise, Rank, Rate, Stop
 
 
 class WorkloadDemand(
@@ -98,6 +98,23 @@ class Repriced(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     workload: str
     rate: Rate
     price_set_by: str | None
+
+
+class Resized(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Ranks of a live attempt were told to leave, or seats that it was promised beside its own
+    fall away; the others go on. `ranks` are all that it has, `rate` what those that stay cost from
+    now on."""
+
+    workload: str
+    ranks: tuple[Rank, ...]
+    rate: Rate
+    price_set_by: str | None
+
+    resizes: int
+    """How often its ranks changed, this change included."""
+
+    why: str = ""
+    """The reason for which a promise fell away; empty: none did."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -76,6 +76,19 @@ class Why(enum.StrEnum):
     SUCCEEDED = "succeeded"
 
 
+BLAMELESS = frozenset(
+    {
+        Cause.BELOW_FLOOR,
+        Cause.RECLAIMED,
+        Cause.MOVED,
+        Cause.RESIZED,
+        Cause.HEALED,
+        Cause.OPERATOR,
+        Cause.LAPSED,
+    }
+)
+"""Causes of a notice that excuse what is owed for having made others leave."""
+
 CAPPED = frozenset({Why.USER_CAP, Why.ORG_CAP, Why.USER_GPUS, Why.ORG_GPUS})
 """Why a bid waits that a cap of its user or org keeps from winning."""
 

@@ -42,6 +42,15 @@ class RankExit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signal: ExitCode | None
 
 
+class RankLeft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A rank of a live attempt that is gone, seat and all, while the attempt goes on: `since` is
+    the count of changes with which it came."""
+
+    rank: RankNumber
+    since: Count
+    left_us: Instant
+
+
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A checkpoint that the program reported as finished."""
 
@@ -71,6 +80,9 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     spec nor its user can bring about; false where an engine of before this field says nothing.
     `is_unadmitted`: the engine takes no job of its user until an administrator lets that user in;
     `launch_error` says how. False where an engine of before this field says nothing.
+
+    `resizes`: of a live attempt, the count of changes of its ranks that the engine has taken in.
+    `left`: those of its ranks that were told to leave alone and are gone.
     """
 
     attempt: AttemptName
@@ -90,6 +102,8 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     report_problem: Words | None = None
     is_refused: bool = False
     is_unadmitted: bool = False
+    resizes: Count = 0
+    left: Annotated[tuple[RankLeft, ...], msgspec.Meta(max_length=bounds.NODES.most)] = ()
 
     def is_of(self, attempt: str, generation: int, ordered_us: int | None) -> bool:
         """Whether it was seen of this launch, and not of another one of the same name. A date that

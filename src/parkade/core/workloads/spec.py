@@ -32,6 +32,16 @@ class Moves(enum.StrEnum):
     """Also for a lower floor."""
 
 
+class Resize(enum.StrEnum):
+    """How an elastic workload gets another number of nodes."""
+
+    RESTART = "restart"
+    """Its attempt ends, and another one begins on the other seats."""
+
+    LIVE = "live"
+    """Ranks join and leave the attempt that runs."""
+
+
 class CapacityKind(enum.StrEnum):
     """The kind of capacity that a workload may use."""
 
@@ -111,7 +121,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     were submitted before this key have none."""
 
     most_nodes: int = 0
-    """The most ranks that it takes, each a whole node; it restarts where their number changes. 0:
+    """The most ranks that it takes, each a whole node; `resize` says how their number changes. 0:
     it has `nodes`, as all specs of before this key."""
 
     after: tuple[Dependency, ...] = ()
@@ -139,6 +149,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The limit of the list's spot entry; `limit_price_micros` has it while that one is asked
     for. None without a list."""
 
+    resize: Resize = Resize.RESTART
+    """Of an elastic one; specs that were submitted before this key restart."""
+
     @property
     def total_gpus(self) -> int:
         """GPUs of all ranks together; of an elastic gang at its least."""
@@ -153,6 +166,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def is_elastic(self) -> bool:
         """Whether its number of nodes may change."""
         return self.most_nodes > 0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether ranks join and leave while it runs."""
+        return self.is_elastic and self.resize is Resize.LIVE
 
     def holds(self, ranks: int) -> bool:
         """Whether it may have so many ranks."""

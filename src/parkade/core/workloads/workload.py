@@ -32,8 +32,13 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of an elastic workload, what each of its nodes costs per GPU-hour, never falling. Empty: all
     cost `price_micros`."""
 
+    gpus: int | None = None
+    """Of a live attempt: of how many GPUs, whatever it has later. None: of all that the holder
+    has."""
+
     def parts(self, gpus: int) -> tuple[tuple[int, int], ...]:
         """(GPUs, price per GPU-hour) of those of so many GPUs in all that cost alike."""
+        gpus = gpus if self.gpus is None else self.gpus
         if not self.node_prices:
             return ((gpus, self.price_micros),)
         each, rest = divmod(gpus, len(self.node_prices))
@@ -43,6 +48,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def per_hour_micros(self, gpus: int) -> int:
         """What so many GPUs, those of all its seats, cost per hour."""
+        gpus = gpus if self.gpus is None else self.gpus
         if not self.node_prices:
             return self.price_micros * gpus
         return sum(part * price for part, price in self.parts(gpus))
@@ -62,6 +68,41 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     cause: Cause
     """Of the latest notice."""
+
+
+class RankLeaving(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A rank of a live attempt was told to leave, and the others go on."""
+
+    stop: Stop
+
+    price_micros: int
+    """What it costs until it has left, per GPU-hour; 0 where its node failed."""
+
+    shares: tuple[tuple[str, int], ...]
+    """(account, micro-units per hour) that it earns until then; together its price."""
+
+    is_due: bool = False
+    """Whether its org's own doing takes its seat, so that no cause excuses what it owes."""
+
+
+class Rank(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A rank of an attempt whose ranks come and go. Number and `since` name it: a number is given
+    again once its rank has left."""
+
+    rank: int
+    seat: Seat
+
+    since: int
+    """The count of changes (`Attempt.resizes`) with which it came; 0: it began with the attempt."""
+
+    joined_us: int
+
+    leaving: RankLeaving | None = None
+    """None: it stays."""
+
+    owed: Rate | None = None
+    """The rate at which `minimum_charge` is owed from `joined_us` on, because others were told to
+    leave for it; None: it owes none."""
 
 
 class Debt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -256,6 +297,29 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     admission: Admission | None = None
     """None where no term of its market protects its seats, and in journals of before one could."""
+
+    ranks: tuple[Rank, ...] = ()
+    """Of a live one whose ranks changed: those of `seats`, in the same order. Empty: its ranks are
+    those that it began with, numbered in order of its seats."""
+
+    resizes: int = 0
+    """How often its ranks changed, or one of them was told to leave."""
+
+    @property
+    def kept_seats(self) -> tuple[Seat, ...]:
+        """Its seats without those of ranks that were told to leave while the others go on."""
+        if not self.ranks:
+            return self.seats
+        return tuple(it.seat for it in self.ranks if it.leaving is None)
+
+    def stop_on(self, node: str) -> Stop | None:
+        """The notice for what it has on a node; None: that stays."""
+        for it in self.ranks:
+            if it.seat.node == node and it.leaving is not None:
+                own = it.leaving.stop
+                is_first = self.stop is None or own.kill_us <= self.stop.kill_us
+                return own if is_first else self.stop
+        return self.stop
 
     def keeps_seats_until_us(self, limit_micros: int | None, now_us: int) -> int | None:
         """Until when no other bid takes its seats, while its nodes are open; None where nothing
@@ -466,5 +530,17 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def ranks(self) -> int:
         """How many ranks it has or is promised; where it has none, those that it needs at least."""
-        holds = self.promise or self.attempt
-        return len(holds.seats) if holds is not None and self.spec.is_elastic else self.spec.nodes
+        if not self.spec.is_elastic:
+            return self.spec.nodes
+        if self.promise is not None:
+            return len(self.promise.seats)
+        return len(self.attempt.kept_seats) if self.attempt is not None else self.spec.nodes
+
+    @property
+    def changes_live(self) -> bool:
+        """Whether ranks may join and leave its attempt now: it is live, runs, and nothing of it
+        but single ranks is to leave."""
+        attempt = self.attempt
+        if attempt is None or not self.spec.is_live or attempt.started_us is None:
+            return False
+        return attempt.stop is None and attempt.broken_us is None

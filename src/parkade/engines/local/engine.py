@@ -118,6 +118,7 @@ class LocalEngine:
             tracks_by_cgroup=self.cgroup_parent is not None,
             needs_unix_names=os.geteuid() == 0 and not self.runs_as_root,
             opens_execs=True,
+            resizes_live=True,
         )
 
     def validate(self, attempt: DesiredAttempt) -> None:
@@ -199,6 +200,10 @@ class LocalEngine:
         if merged != old and (state := records.read_state(folder)) is not None:
             processes.send(state.keeper_pid, state.keeper_start_ticks, number_of("SIGUSR1"))
 
+    async def resize(self, attempt: DesiredAttempt) -> None:
+        """See `ResizesLive`. Raises Transient while devices of a rank that joins are still held."""
+        await asyncio.to_thread(self._resize, attempt)
+
     async def signal(self, attempt: str, name: str) -> None:
         """To each rank's trainers; what has ended hears nothing."""
         folder = self._known(attempt)
@@ -262,7 +267,9 @@ class LocalEngine:
         if launch is not None:
             if not is_meant(launch, request):
                 raise InvalidSpec(f"attempt: {attempt} is known here, but as another launch")
-            if not 0 <= request.rank < len(launch.attempt.ranks):
+            state = records.read_state(folder)
+            most = max(len(launch.attempt.ranks), 0 if state is None else len(state.ranks))
+            if not 0 <= request.rank < most:
                 raise InvalidSpec(f"rank: attempt {attempt} has no rank {request.rank}")
         return folder
 
@@ -343,6 +350,26 @@ class LocalEngine:
                 raise Conflict(f"attempt {attempt.attempt} is known, but {folder} is unreadable")
             check_same(known.attempt, attempt)
             return folder
+
+    def _resize(self, attempt: DesiredAttempt) -> None:
+        with self.folders.lock():
+            folder = self.folders.find(attempt.attempt)
+            launch = None if folder is None else records.read_launch(folder)
+            if folder is None or launch is None or self.view.is_released(folder):
+                return
+            check_same(launch.attempt, attempt)
+            known = records.read_ranks(folder) or records.first_ranks(launch)
+            if attempt.resizes > known.resizes:
+                rules.validate(attempt, self.nodes)
+                live = self.view.live()
+                ranks = seats.choose_ranks(attempt, known, self._carve(live), live)
+                records.write(folder / records.RANKS, ranks)
+                cgroups.make(launch.cgroup, self.cgroup_parent, self._share(attempt))
+        self._poke(folder)
+
+    def _poke(self, folder: Path) -> None:
+        if (state := records.read_state(folder)) is not None:
+            processes.send(state.keeper_pid, state.keeper_start_ticks, number_of("SIGUSR1"))
 
     def _carve(self, live: list[Launch]) -> dict[str, tuple[int, ...]]:
         """The devices of each node, once for an engine: another one is made where nodes change."""

@@ -11,7 +11,6 @@ from parkade.engines.local import records
 from parkade.engines.local.records import Launch, Member
 from parkade.engines.local.report import Reading
 
-LOOPBACK = "127.0.0.1"
 ENV_FILE_MOST_BYTES = 1024 * 1024
 
 
@@ -52,6 +51,7 @@ def rank_variables(launch: Launch, folder: Path, rank: int) -> dict[str, str]:
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(str(index) for index in launch.devices[rank]),
         **_array_variables(launch),
+        **_live_variables(launch, folder),
     }
 
 
@@ -66,12 +66,18 @@ def _array_variables(launch: Launch) -> dict[str, str]:
     }
 
 
+def _live_variables(launch: Launch, folder: Path) -> dict[str, str]:
+    """Where it is told which ranks it has."""
+    if not launch.attempt.is_live:
+        return {}
+    return {"PARKADE_MEMBERS_FILE": str(folder / records.MEMBERS)}
+
+
 def _alone(launch: Launch) -> Member:
     """All ranks of the attempt, on this machine."""
     seats = launch.attempt.ranks
-    return Member(
-        ranks=tuple(range(len(seats))), seats=seats, addresses=tuple(LOOPBACK for _ in seats)
-    )
+    addresses = tuple(records.LOOPBACK for _ in seats)
+    return Member(ranks=tuple(range(len(seats))), seats=seats, addresses=addresses)
 
 
 def resume_variables(reading: Reading) -> dict[str, str]:

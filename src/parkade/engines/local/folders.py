@@ -101,6 +101,9 @@ class Folders:
         records.write(fresh / records.LAUNCH, launch)
         for name in (records.ORDER, records.STATE, records.NOTICE):
             spares.make(fresh / name)
+        if launch.attempt.is_live:
+            for name in (records.RANKS, records.MEMBERS):
+                spares.make(fresh / name)
 
     def sync(self, home: Path) -> None:
         """What was launched outlives a loss of power; before anything is started of it."""

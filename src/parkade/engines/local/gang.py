@@ -42,6 +42,12 @@ class Gang:
         self.has_children = is_parent
         self.beside: dict[int, int | None] = {}
         self.execs: dict[int, int | None] = {}
+        self.alone: frozenset[int] = frozenset()
+        """Numbers of ranks that leave, or left, while the others go on."""
+
+        self.own: set[int] = set()
+        """Pids of ranks that this keeper started among ranks that it adopted."""
+
         self._spared_until_us: dict[int, int] = {}
         self._blocking: set[tuple[int, int, int]] = set()
 
@@ -52,6 +58,7 @@ class Gang:
             self._reap_children()
         else:
             self._reap_execs()
+            self._reap_own()
             self.ranks = tuple(
                 rank
                 if rank.has_ended or processes.is_alive(rank.pid, rank.start_ticks)
@@ -227,6 +234,16 @@ class Gang:
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
                 self.execs[pid] = os.waitstatus_to_exitcode(status)
+
+    def _reap_own(self) -> None:
+        for pid in tuple(self.own):
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                self.own.discard(pid)
+                self.ranks = tuple(
+                    _ended(rank, status) if rank.pid == pid and not rank.has_ended else rank
+                    for rank in self.ranks
+                )
 
     def _reap_children(self) -> None:
         while True:

@@ -25,6 +25,7 @@ from parkade.engines.local import (
     processes,
     records,
     report,
+    resizing,
     spawn,
 )
 from parkade.engines.local.clocks import monotonic_us, wall_us
@@ -58,6 +59,7 @@ class Keeper:
         self.poller = select.poll()
         self.poller.register(wake, select.POLLIN)
         self.outputs: dict[int, output.Output] = {}
+        self.opened: set[int] = set()
         self.look_at_us = 0
         me = processes.look(os.getpid())
         assert me is not None
@@ -70,9 +72,7 @@ class Keeper:
             guards=guards,
             is_parent=old is None,
             cgroup=launch.cgroup,
-            pipes=frozenset(
-                str(output.pipe_path(folder, index)) for index in range(len(launch.attempt.ranks))
-            ),
+            pipes=frozenset(str(output.pipe_path(folder, index)) for index in self._numbers(first)),
         )
         state = msgspec.structs.replace(
             first,
@@ -83,11 +83,16 @@ class Keeper:
         )
         self.state = StateFile(folder, launch, state, self.gang)
         self.leaving = Leaving(self.state, self.gang, orders=orders, silence=silence)
+        self.resizing: resizing.Resizing | None = None
+        if launch.attempt.is_live:
+            self.resizing = resizing.Resizing(
+                self.state, self.gang, self.leaving, starts=self._start_rank
+            )
         self.execs = execs.Execs(folder, launch, self.gang, self.poller)
 
     def run(self) -> None:
         """From start, or from where another keeper left, to release."""
-        for index in range(len(self.launch.attempt.ranks)):
+        for index in self._numbers(self.state.now):
             self._open_output(index)
         if self.gang.is_parent:
             self.state.write("starting")
@@ -102,6 +107,10 @@ class Keeper:
         while self.state.is_unwritten and self.folder.exists():
             time.sleep(1)
             self.state.write()
+
+    def _numbers(self, state: records.State) -> range:
+        """The numbers of ranks that there are, or were."""
+        return range(max(len(self.launch.attempt.ranks), len(state.ranks)))
 
     def turn(self) -> None:
         """Waits for the next wake-up and does what is due."""
@@ -133,6 +142,8 @@ class Keeper:
         self.leaving.see_silence(now_us)
         if self.gang.reap() or self.state.is_unwritten:
             self.state.write()
+        if self.resizing is not None:
+            self.resizing.look(now_us)
         self.execs.look(now_us, is_over=self._is_over())
         if self.gang.all_ended() and self.gang.is_gone():
             self._release()
@@ -167,6 +178,8 @@ class Keeper:
         starting = spawn.StartingGang.fork(self.launch, self.folder)
         trouble = starting.wait_ready(self._why_not)
         if trouble is None:
+            if self.resizing is not None:
+                self.resizing.begin()
             self._record(starting)
             trouble = self.agree()
         if trouble is not None:
@@ -176,9 +189,43 @@ class Keeper:
         started_us = wall_us()
         trouble = starting.let_go(self._follow_orders)
         self.state.change(phase=Phase.RUNNING, started_us=started_us, launch_error=trouble)
+        if self.resizing is not None:
+            self.resizing.all_begun()
         if trouble is not None:
             self.leaving.end()
         self.state.write("running")
+
+    def _start_rank(self, launch: Launch, number: int) -> str | None:
+        """One more rank of a live attempt, on record before it runs its command; None, or why it
+        never will."""
+        self._open_output(number)
+        starting = spawn.StartingGang.fork(launch, self.folder, (number,))
+        (one,) = starting.ranks
+        process = processes.look(one.pid)
+        assert process is not None and self.resizing is not None, "an unreaped child has a record"
+        trouble = starting.wait_ready(self._why_no_rank)
+        if trouble is None:
+            self.resizing.record(number, one.pid, process.start_ticks)
+            trouble = self._why_not()
+        if not self.gang.is_parent:
+            self.gang.own.update(rank.pid for rank in starting.ranks)
+        if trouble is not None:
+            starting.dismiss()
+            return trouble
+        descriptor = processes.open_process(one.pid, process.start_ticks)
+        if descriptor is not None and not self.gang.is_parent:
+            self.poller.register(descriptor, select.POLLIN)
+        return starting.let_go(self._meanwhile)
+
+    def _why_no_rank(self) -> str | None:
+        self._meanwhile()
+        return None if self.leaving.order is None else STOPPED_FIRST
+
+    def _meanwhile(self) -> None:
+        """What is ordered while one rank begins is done in time."""
+        self._follow_orders()
+        if self.resizing is not None:
+            self.resizing.carry_out(monotonic_us())
 
     def _why_not(self) -> str | None:
         """Why no rank is to begin: the attempt is to leave."""
@@ -218,6 +265,9 @@ class Keeper:
                 self.poller.register(descriptor, select.POLLIN)
 
     def _open_output(self, index: int) -> None:
+        if index in self.opened:
+            return
+        self.opened.add(index)
         path = output.pipe_path(self.folder, index)
         if not path.exists():
             os.mkfifo(path, 0o600)

@@ -10,6 +10,9 @@ def check_same(known: DesiredAttempt, wanted: DesiredAttempt) -> None:
     """Raises Conflict where they are not one launch."""
     for key in ("attempt", "workload", "org", "generation", "ranks", "ordered_us"):
         was, now = getattr(known, key), getattr(wanted, key)
+        if key == "ranks" and wanted.is_live:
+            # They change while it runs.
+            continue
         if key == "ordered_us" and was is None:
             # Launched by a version that did not keep it.
             continue

@@ -274,6 +274,11 @@ class Leaving:
         if is_first:
             self.state.write("terminating")
 
+    def signal(self, new: tuple[Signalled, ...]) -> None:
+        """Signals single trainers, on record before."""
+        if new:
+            self._signal(new)
+
     def _launcher_grace_us(self) -> int:
         """How long a launcher may take to see that its trainers ended: at most half the time to
         KILL."""
@@ -285,7 +290,8 @@ class Leaving:
         """Whether a rank failed without a stop order."""
         return self.order is None and any(
             rank.signal is not None or rank.code not in (None, 0, EXIT_SAVED)
-            for rank in self.gang.ranks
+            for number, rank in enumerate(self.gang.ranks)
+            if number not in self.gang.alone
         )
 
     def _is_saving(self) -> bool:

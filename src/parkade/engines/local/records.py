@@ -1,8 +1,9 @@
 """What lies in an attempt's folder and how it is written: whole or not at all.
 
-`launch.json` is written once, before the folder appears; `order.json` by the engine; `state.json`
-and `notice.json` by the keeper. No record ever holds a value of the user's `env_file`. Keepers of
-an older version live on across an upgrade: a field added later has a default.
+`launch.json` is written once, before the folder appears; `order.json` and `ranks.json` by the
+engine; `state.json`, `notice.json` and `members.json` by the keeper. No record ever holds a value
+of the user's `env_file`. Keepers of an older version live on across an upgrade: a field added later
+has a default.
 """
 
 import errno
@@ -13,12 +14,14 @@ from pathlib import Path
 import msgspec
 
 from parkade.engines.local import spares
-from parkade.ports import Checkpoint, DesiredAttempt, Phase, Seat, Stop
+from parkade.ports import Checkpoint, DesiredAttempt, Phase, RankLeft, Seat, Stop
 
 LAUNCH = "launch.json"
 ORDER = "order.json"
 STATE = "state.json"
 NOTICE = "notice.json"
+RANKS = "ranks.json"
+MEMBERS = "members.json"
 LOCK = "lock"
 KEEPER_LOG = "keeper.log"
 CHANGES = "changes"
@@ -26,6 +29,7 @@ VERSION = 1
 STOPPED_FIRST = "it was stopped before it began"
 """The launch error of what was to leave before any rank ran its command."""
 MOST_BYTES = 4 * 1024 * 1024
+LOOPBACK = "127.0.0.1"
 KEEPERS = 0o640
 """Rights of what a keeper writes, less its umask: on the local engine others have none."""
 
@@ -79,6 +83,35 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     step: tuple[str, ...] = ()
 
 
+class OrderedRank(msgspec.Struct, frozen=True, kw_only=True):
+    """A rank that a live attempt shall have, on these devices; `stop`: it is to leave alone."""
+
+    rank: int
+    since: int
+    seat: Seat
+    devices: tuple[int, ...]
+    stop: Stop | None
+
+
+class Ranks(msgspec.Struct, frozen=True, kw_only=True):
+    """All ranks of a live attempt after so many changes (`resizes`)."""
+
+    version: int
+    resizes: int
+    ranks: tuple[OrderedRank, ...]
+
+
+class MemberState(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rank of a live attempt the process at this place of `State.ranks` is, or was. It has
+    `begun` once it was let through to its command; `left_us`: when nothing of it was left after it
+    was told to leave alone."""
+
+    since: int
+    has_begun: bool
+    left_us: int | None = None
+    is_noticed: bool = False
+
+
 class RankState(msgspec.Struct, frozen=True, kw_only=True):
     """A rank's main process: identity is the pair of pid and start time, never the pid alone."""
 
@@ -113,7 +146,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     during the notice. `is_keeper_lost`: another keeper had to take over. `guards` are of all its
     keepers, in order. `lapsed_us`: when the keeper gave the notice by itself (`leases`), and
     `broken_us` when it gave the heal notice because a rank failed.
-    `report_problem`: of the last checkpoint report, once released.
+    `report_problem`: of the last checkpoint report, once released. Of a live attempt: `resizes` is
+    the count of changes that were taken in, `members` says what each of `ranks` is (None: no rank
+    has that number), and `members_files` counts those that were written.
     """
 
     version: int
@@ -137,6 +172,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     lapsed_us: int | None = None
     report_problem: str | None = None
     broken_us: int | None = None
+    resizes: int = 0
+    members: tuple[MemberState | None, ...] = ()
+    members_files: int = 0
 
 
 def keepers_umask(launch: Launch) -> int:
@@ -233,6 +271,57 @@ def read_order(folder: Path) -> Stop | None:
         return None if content is None else msgspec.json.decode(content, type=Stop)
     except msgspec.DecodeError:
         return None
+
+
+def read_ranks(folder: Path) -> Ranks | None:
+    """The ranks ordered last, or None where they never changed, or cannot be read."""
+    content = read_bounded(folder / RANKS)
+    try:
+        return None if content is None else msgspec.json.decode(content, type=Ranks)
+    except msgspec.DecodeError:
+        return None
+
+
+def first_ranks(launch: Launch) -> Ranks:
+    """Those that a live attempt begins with."""
+    each = zip(launch.attempt.ranks, launch.devices, strict=True)
+    return Ranks(
+        version=VERSION,
+        resizes=0,
+        ranks=tuple(
+            OrderedRank(rank=number, since=0, seat=seat, devices=devices, stop=None)
+            for number, (seat, devices) in enumerate(each)
+        ),
+    )
+
+
+def with_ranks(launch: Launch, ranks: Ranks) -> Launch:
+    """The launch as if it had begun with these ranks, each at the place of its number: places
+    without one have a rank's seat and no devices."""
+    by_number = {one.rank: one for one in ranks.ranks}
+    some = ranks.ranks[0]
+    places = range(max(by_number) + 1)
+    seats = tuple(by_number.get(number, some).seat for number in places)
+    devices = tuple(by_number[number].devices if number in by_number else () for number in places)
+    attempt = msgspec.structs.replace(launch.attempt, ranks=seats)
+    present = tuple(by_number[number].seat for number in sorted(by_number))
+    member = Member(ranks=tuple(places), seats=present, addresses=tuple(LOOPBACK for _ in present))
+    return msgspec.structs.replace(launch, attempt=attempt, devices=devices, member=member)
+
+
+def held_ranks(ranks: Ranks, state: State | None) -> tuple[OrderedRank, ...]:
+    """Those whose seats are not free yet."""
+    left = {} if state is None else {(one.rank, one.since): one for one in left_ranks(state)}
+    return tuple(one for one in ranks.ranks if (one.rank, one.since) not in left)
+
+
+def left_ranks(state: State) -> tuple[RankLeft, ...]:
+    """The ranks that left alone and whose numbers were not given again."""
+    return tuple(
+        RankLeft(rank=number, since=one.since, left_us=one.left_us)
+        for number, one in enumerate(state.members)
+        if one is not None and one.left_us is not None
+    )
 
 
 def poke(changes: str) -> None:

@@ -8,7 +8,7 @@ import socket
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from parkade.engines.local.records import Launch
+from parkade.engines.local.records import VERSION, Launch, OrderedRank, Ranks
 from parkade.ports import DesiredAttempt, Transient
 
 FIRST_PORT = 20_000
@@ -38,6 +38,39 @@ def choose_devices(
         chosen.append(tuple(left[: rank.gpus]))
         free[rank.node] = left[rank.gpus :]
     return tuple(chosen)
+
+
+def choose_ranks(
+    attempt: DesiredAttempt,
+    known: Ranks,
+    carved: Mapping[str, Sequence[int]],
+    live: Iterable[Launch],
+) -> Ranks:
+    """The ranks that a live attempt shall have: those that are known keep their devices, others get
+    the first free ones. Raises Transient while those are held, also by a rank that leaves."""
+    held = held_devices(live)
+    devices = {(one.rank, one.since): one.devices for one in known.ranks}
+    ranks = []
+    for wanted in attempt.members:
+        chosen = devices.get((wanted.rank, wanted.since))
+        if chosen is None:
+            free = [it for it in carved.get(wanted.seat.node, ()) if it not in held]
+            if len(free) < wanted.seat.gpus:
+                raise Transient(
+                    f"node {wanted.seat.node} has {len(free)} free GPUs of the {wanted.seat.gpus}"
+                    f" that rank {wanted.rank} of {attempt.attempt} needs"
+                )
+            chosen = tuple(free[: wanted.seat.gpus])
+        ranks.append(
+            OrderedRank(
+                rank=wanted.rank,
+                since=wanted.since,
+                seat=wanted.seat,
+                devices=chosen,
+                stop=wanted.stop,
+            )
+        )
+    return Ranks(version=VERSION, resizes=attempt.resizes, ranks=tuple(ranks))
 
 
 def held_devices(live: Iterable[Launch]) -> set[int]:

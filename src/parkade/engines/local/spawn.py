@@ -9,7 +9,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -42,11 +42,12 @@ class StartingGang:
         self._open_gate = open_gate
 
     @classmethod
-    def fork(cls, launch: Launch, folder: Path) -> Self:
-        """A process for each rank of this machine; all wait at one gate."""
+    def fork(cls, launch: Launch, folder: Path, indexes: Iterable[int] | None = None) -> Self:
+        """A process for each rank of this machine, or those of these numbers; all wait at one
+        gate."""
         gate, open_gate = os.pipe()
         ranks: list[StartingRank] = []
-        for index in range(len(launch.attempt.ranks)):
+        for index in range(len(launch.attempt.ranks)) if indexes is None else indexes:
             report, write_report = os.pipe()
             pid = os.fork()
             if pid == 0:

@@ -58,6 +58,7 @@ def last_state(folder: Path, launch: Launch) -> State | None:
     old = records.read_state(folder)
     if old is None:
         ranks = tuple(never_started() for _ in launch.attempt.ranks)
+        # A live one may have had more.
         return msgspec.structs.replace(
             records.nothing_yet(launch), phase=Phase.RUNNING, ranks=ranks
         )

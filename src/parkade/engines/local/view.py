@@ -70,7 +70,11 @@ class View:
         """Launches whose devices and ports are not free yet. Reads afresh, from any thread."""
         view = View(self.folders)
         view.refresh()
-        return [one.launch for one in view._unreleased() if one.launch is not None]
+        return [
+            _now(one.folder, one.launch, one.state)
+            for one in view._unreleased()
+            if one.launch is not None
+        ]
 
     def is_released(self, folder: Path) -> bool:
         """Whether nothing of the attempt is left. Reads afresh."""
@@ -134,7 +138,7 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
     exits = tuple(
         RankExit(rank=index, code=rank.code, signal=rank.signal)
         for index, rank in enumerate(state.ranks)
-        if rank.has_ended
+        if rank.has_ended and _is_present(state, index)
     )
     return ObservedAttempt(
         attempt=launch.attempt.attempt,
@@ -144,7 +148,7 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
         released_us=state.released_us,
         exits=exits,
         checkpoint=reading.checkpoint,
-        devices=_devices(launch),
+        devices=_devices(_now(seen.folder, launch, state)),
         launch_error=None if state.launch_error is None else state.launch_error[:MOST_WORDS],
         engine_state=state.engine_state[:MOST_WORDS],
         ordered_us=launch.attempt.ordered_us,
@@ -153,6 +157,33 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
         is_keeper_lost=state.is_keeper_lost and not launch.is_other_user,
         lapsed_us=state.lapsed_us,
         report_problem=reading.problem,
+        resizes=state.resizes,
+        left=records.left_ranks(state),
+    )
+
+
+def _is_present(state: State, number: int) -> bool:
+    """Whether there is such a rank: of a live attempt some left alone, and numbers have gaps."""
+    if not state.members:
+        return True
+    member = state.members[number] if number < len(state.members) else None
+    return member is not None and member.has_begun and member.left_us is None
+
+
+def _now(folder: Path, launch: Launch, state: State | None) -> Launch:
+    """The launch of a live attempt, with the ranks whose seats are not free."""
+    ranks = records.read_ranks(folder) if launch.attempt.is_live else None
+    if ranks is None:
+        return launch
+    held = records.held_ranks(ranks, state)
+    if not held:
+        return msgspec.structs.replace(
+            launch, attempt=msgspec.structs.replace(launch.attempt, ranks=()), devices=()
+        )
+    return msgspec.structs.replace(
+        launch,
+        attempt=msgspec.structs.replace(launch.attempt, ranks=tuple(it.seat for it in held)),
+        devices=tuple(it.devices for it in held),
     )
 
 

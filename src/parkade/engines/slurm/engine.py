@@ -68,6 +68,7 @@ from parkade.ports import (
     OwnerReport,
     Stop,
     Transient,
+    Unsupported,
     WorkloadFolder,
 )
 
@@ -133,6 +134,8 @@ class SlurmEngine:
     def validate(self, attempt: DesiredAttempt) -> None:
         """Raises InvalidSpec or Unsupported where the attempt could never run here."""
         rules.validate(attempt, self.nodes)
+        if attempt.is_live:
+            raise Unsupported("resize: Slurm changes no job that runs; write resize: restart")
         self._container(attempt, self._account(attempt)[0])
 
     def _container(self, attempt: DesiredAttempt, account: Account) -> tuple[Words, Words]:

@@ -14,7 +14,7 @@ from parkade.core.workloads.array import ArrayTerms
 from parkade.core.workloads.choice import Choice
 from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.dependency import Condition, Dependency
-from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Spec
+from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Resize, Spec
 from parkade.sim.acts.stage import Stage
 from parkade.sim.fleet import OPERATOR, member_of, owner_of
 from parkade.sim.program import Program
@@ -352,6 +352,7 @@ def _spec(
         most_nodes=nodes + chance.choice((1, 2, most + 1)),
         interconnect=Interconnect.FABRIC,
         moves=Moves.NEEDED,
+        resize=Resize.LIVE if int(made.name.removeprefix("job-"), 16) % 2 else Resize.RESTART,
     )
 
 

@@ -33,7 +33,7 @@ what it found. The rules it holds:
 import json
 from collections.abc import Iterable
 
-from parkade.sim.auditor import caps, deleted, evictions, own_waits, reservations
+from parkade.sim.auditor import caps, deleted, evictions, live, own_waits, reservations
 from parkade.sim.auditor.books import (
     HOUR_US,
     Books,
@@ -238,6 +238,8 @@ def _launch(books: Books, event: Record) -> None:
     )
     promise = books.promises.pop(event["workload"], None)
     run = books.runs[attempt["attempt"]]
+    if live.is_live(books, event["workload"]):
+        live.begin(run, attempt["seats"])
     if promise is not None:
         run.waited_us = own_waits.waited_us(books, event["workload"], promise, event["at_us"])
     known_us = attempt.get("waited_us", 0)
@@ -323,6 +325,13 @@ def _take_clearing(books: Books, event: Record) -> None:
             if run is not None and leaving.get("is_due"):
                 run.is_due = True
             settle(books, leaving["demand"]["workload"])
+    for resized in event.get("resized") or ():
+        live.resize(books, resized, event["at_us"])
+        lose(
+            books,
+            {"demand": {"workload": resized["workload"]}, "why": resized.get("why", "")},
+            event,
+        )
     for won in event["won"]:
         name = won["demand"].get("workload")
         if name is not None:
@@ -335,7 +344,11 @@ def _take_clearing(books: Books, event: Record) -> None:
         if promise is not None:
             books.promises[repriced["workload"]] = {**promise, "rates": [repriced["rate"]]}
         attempt = books.live.get(repriced["workload"])
-        if attempt is not None and books.runs[attempt].kill_us is None:
+        if attempt is None or (promise is not None and books.runs[attempt].ranks):
+            continue
+        if books.runs[attempt].ranks:
+            live.reprice(books.runs[attempt], repriced["rate"])
+        elif books.runs[attempt].kill_us is None:
             books.runs[attempt].rates.append(repriced["rate"])
 
 
@@ -343,6 +356,7 @@ def _end(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
     require(run.end is None, f"{event['attempt']} ended twice")
     run.end = event
+    live.end(run, event["at_us"])
     if event["summary"].startswith("lost:"):
         run.unseen_us = books.silent_since.get(run.pool)
     run.has_failed = event.get("failures", 0) > books.failures.get(event["workload"], 0)
@@ -409,6 +423,7 @@ READERS = {
     "Started": _start,
     "Checkpointed": _checkpoint,
     "Broken": _break,
+    "RanksChanged": live.change,
     "StopOrdered": _order,
     "Cleared": _clear,
     "Ended": _end,

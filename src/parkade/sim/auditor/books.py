@@ -52,6 +52,15 @@ class Run:
     waited_us: int = 0
     """For how long its promise held its seats idle for its own org, counted on all its GPUs."""
 
+    ranks: dict[tuple[int, int], Record] = field(default_factory=dict)
+    """Of a live one, its ranks by number and since when (`live`)."""
+
+    leaves: dict[tuple[int, int], Record] = field(default_factory=dict)
+    """Of a live one, what ranks cost that were told to leave, from when to when."""
+
+    owing: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Of a live one, ranks for which others had to leave, and since when they owe for that."""
+
     is_held_again: bool = False
     held_us: int = 0
     """How much of the time before its first process is billed."""
@@ -181,6 +190,7 @@ def gpus_by_node(seats: list[Record]) -> dict[str, int]:
 def per_hour(rate: Record, gpus: int) -> int:
     """What so many GPUs cost an hour: each node at its own price where the rate says them."""
     nodes = rate.get("node_prices") or ()
+    gpus = gpus if rate.get("gpus") is None else rate["gpus"]
     if not nodes:
         price: int = rate["price_micros"]
         return price * gpus

@@ -1,6 +1,6 @@
 """What is owed for making others leave: promises that are given up, lost, lowered, launched."""
 
-from parkade.sim.auditor import own_waits
+from parkade.sim.auditor import live, own_waits
 from parkade.sim.auditor.books import (
     HOUR_US,
     Books,
@@ -30,8 +30,10 @@ def check_withdrawal(books: Books, event: Record) -> None:
     kinds = ("minimum_charge", "late_start")
     paid = sum(it["micros"] for it in event["transfers"] if it["kind"] in kinds)
     attempt = event.get("attempt")
+    if attempt is None and live.check_rank(books, event):
+        return
     if attempt is None:
-        promise = books.promises[name]
+        promise = _growth(books, name, books.promises[name])
         waited_us = own_waits.waited_us(books, name, promise, at_us)
         if not promise["displaces"] or is_settled(promise):
             _check_idle(books, name, promise, waited_us, paid)
@@ -68,6 +70,20 @@ def check_withdrawal(books: Books, event: Record) -> None:
         run.is_minimum_paid = True
     due = rate * missing_us // HOUR_US
     require(paid == due, f"{name} was charged {paid} and owed {due} for having made others leave")
+
+
+def _growth(books: Books, name: str, promise: Record) -> Record:
+    """Of a promise beside a live attempt, what it has not got yet, at the dearest prices."""
+    run = books.runs.get(books.live.get(name, ""))
+    if run is None or not run.ranks or run.kill_us is not None or run.broken_us is not None:
+        return promise
+    has = {it["seat"]["node"] for it in run.ranks.values() if not it["leaving"]}
+    seats = [it for it in promise["seats"] if it["node"] not in has]
+    rate = promise["rates"][-1]
+    prices = rate["node_prices"][len(rate["node_prices"]) - len(seats) :]
+    mean = -(-sum(prices) // len(prices)) if prices else 0
+    part = {**rate, "node_prices": prices, "price_micros": mean}
+    return {**promise, "seats": seats, "rates": [{**part, "gpus": live.gpus_of(seats)}]}
 
 
 def _check_idle(books: Books, name: str, promise: Record, waited_us: int, paid: int) -> None:

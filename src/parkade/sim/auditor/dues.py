@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+from parkade.sim.auditor import live
 from parkade.sim.auditor.books import (
     BLAMELESS,
     HOUR_US,
@@ -57,6 +58,7 @@ def due_of(run: Run, terms: Record, limit_micros: int | None) -> tuple[int, dict
     pieces = [
         (rate, overlap(run.rates, place, from_us, to_us)) for place, rate in enumerate(run.rates)
     ]
+    left = live.pieces(run, from_us, to_us)
     if run.held_us:
         ended_us = _billed_to_us(run)
         held_us = held_to_us(run, ended_us, int(terms["start_grace_us"]))
@@ -81,5 +83,9 @@ def due_of(run: Run, terms: Record, limit_micros: int | None) -> tuple[int, dict
     for rate, length_us in pieces:
         numerator += per_hour(rate, run.gpus) * length_us
         for earner, share in rate["shares"]:
+            earned[earner] += share * length_us
+    for each, length_us in left:
+        numerator += each["price_micros"] * each["gpus"] * length_us
+        for earner, share in each["shares"]:
             earned[earner] += share * length_us
     return numerator // HOUR_US, earned

@@ -23,6 +23,11 @@ class NodeBook:
     vacated_us: int = 0
 
     @property
+    def is_in_play(self) -> bool:
+        """Whether its health lets work stay."""
+        return self.health in (Health.HEALTHY, Health.SUSPECT)
+
+    @property
     def is_well(self) -> bool:
         """Whether newcomers may sit here, as far as the node itself goes."""
         return self.health is Health.HEALTHY and not self.cordons and not self.is_draining
@@ -36,6 +41,19 @@ class Held:
     attempt: str = ""
     stop: Stop | None = None
     is_broken: bool = False
+
+    leaving: dict[str, Stop] = field(default_factory=dict)
+    """Of a live attempt, by node, the notice of a rank that leaves alone."""
+
+    ranks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of a live attempt, by node, the number of its rank and the count with which it came."""
+
+    resizes: int = 0
+
+    @property
+    def kept(self) -> tuple[Seat, ...]:
+        """Those that were not told to leave alone."""
+        return tuple(it for it in self.seats if it.node not in self.leaving)
 
     min_runtime_us: int | None = None
     """So long after its start no bid takes them; None: any higher one does."""
@@ -61,6 +79,7 @@ class DemandBook:
     most_nodes: int = 0
     """0: it has `nodes`, neither more nor fewer."""
 
+    is_live: bool = False
     limit_micros: int | None = None
     limits: dict[str, int] = field(default_factory=dict)
     """By market, of a bid that names several; `limit_micros` is that of `market`."""

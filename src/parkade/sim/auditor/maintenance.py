@@ -17,6 +17,7 @@ from parkade.core.fleet.maintenance import MAINTENANCE, is_window
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Reservation
 from parkade.core.state import events, lines
+from parkade.core.workloads.workload import Rank
 from parkade.sim.findings import require
 
 INVARIANT = 39
@@ -72,8 +73,13 @@ class MaintenanceAuditor:
                 self._held.pop(name, None)
             case events.Broken(workload=name):
                 self._held.pop(name, None)
-            case events.Cleared():
+            case events.RanksChanged(workload=name, ranks=ranks) if name in self._held:
+                self._held[name] = _staying(ranks)
+            case events.Cleared(resized=resized):
                 self._clear(event)
+                for line in resized:
+                    if line.workload in self._held:
+                        self._held[line.workload] = _staying(line.ranks)
             case events.Reserved(reservation=right):
                 self._rights[right.reservation] = right
                 self._check_sale(right)
@@ -199,3 +205,8 @@ class MaintenanceAuditor:
                 )
                 says = f"{used} of {size} nodes of {fabric} are sold or away at {at_us}"
                 require(used <= size, INVARIANT, says)
+
+
+def _staying(ranks: tuple[Rank, ...]) -> set[str]:
+    """The nodes of the ranks that were not told to leave."""
+    return {it.seat.node for it in ranks if it.leaving is None}

@@ -368,6 +368,11 @@ class MarsAuditor:
                     self._promised[lines.name_of(line.demand)] = tuple(it.node for it in seats)
             case events.Launched(workload=name, attempt=attempt):
                 self._seat(name, tuple(seat.node for seat in attempt.seats))
+            case events.RanksChanged(workload=name, ranks=ranks):
+                has = {it.seat.node for it in ranks}
+                new = has - {*self._seats[name]}
+                self._keep(name, has, event.at_us)
+                self._seat(name, tuple(sorted(new)))
             case events.ClaimSeated(claim=name, nodes=tuple(nodes), runs_there=True):
                 self._take_over(name, nodes)
             case events.ClaimSeated(claim=name, nodes=tuple(nodes)):

@@ -13,7 +13,7 @@ from parkade.core.state import events, lines
 from parkade.core.workloads.choice import Answer
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import Capacity, CapacityKind
-from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
+from parkade.core.workloads.workload import Promise, Rank, Rate, Stop, Workload
 from parkade.sim.auditor.holdings import DemandBook, Held, NodeBook
 from parkade.sim.auditor.resizes import check_resize
 from parkade.sim.findings import require
@@ -129,6 +129,10 @@ class SeatAuditor:
                 self.demands[name].started_us = event.at_us
             case events.Broken(workload=name):
                 self.held[name].is_broken = True
+            case events.RanksChanged(workload=name, ranks=ranks, resizes=resizes):
+                if event.rate is not None:
+                    self._join(name, ranks, event.at_us)
+                self._change_ranks(name, ranks, resizes, event.at_us)
             case events.Ended():
                 self._end(event)
             case events.PhaseChanged(workload=name, phase=phase, why=why):
@@ -185,6 +189,7 @@ class SeatAuditor:
             market=workload.market,
             nodes=spec.nodes,
             most_nodes=spec.most_nodes,
+            is_live=spec.is_live,
             limit_micros=spec.limit_price_micros,
             limits={it.market: it.limit_price_micros for it in spec.choices},
             spot_limit_micros=spec.spot_limit_micros,
@@ -200,6 +205,9 @@ class SeatAuditor:
             self._leave(lines.name_of(leaving.demand), leaving, event.at_us)
             self._settle(lines.name_of(leaving.demand))
             self._note_why(lines.name_of(leaving.demand), leaving.why, ())
+        for resized in event.resized:
+            self.promised.pop(resized.workload, None)
+            self._change_ranks(resized.workload, resized.ranks, resized.resizes, event.at_us)
         for kept in event.claims:
             self._keep(kept, event.at_us)
         for waiting in event.waiting:
@@ -248,7 +256,7 @@ class SeatAuditor:
         """What it is promised, else what it holds and was not told to leave."""
         held = self.held.get(name)
         has_seats = held is not None and held.stop is None
-        return self.promised.get(name) or (held.seats if held is not None and has_seats else ())
+        return self.promised.get(name) or (held.kept if held is not None and has_seats else ())
 
     def _runs_since(self, name: str) -> int | None:
         """When what it stands on began to run; None where it is only promised, or leaves."""
@@ -270,6 +278,11 @@ class SeatAuditor:
         is_subset = had <= has or has <= had
         if demand.most_nodes and before and is_subset and all(map(self._is_open, had)):
             terms = self._terms[demand.market]
+            runs = name in self.held and self.held[name].stop is None
+            if demand.is_live and runs:
+                # It grows at once, and a shrink is told rank by rank.
+                require(had <= has, 26, f"{name} has {before} and is promised {after}")
+                return
             check_resize(name, before, after, terms=terms, started_us=started_us, at_us=at_us)
 
     def _leave(self, name: str, leaving: lines.Leaving, at_us: int) -> None:
@@ -305,7 +318,7 @@ class SeatAuditor:
         is_apart = len(nodes) == len(promise.seats) or not demand.is_spread
         require(is_apart, 6, f"{name} is spread and won {promise.seats}")
         had = {seat.node for seat in before}
-        is_resized = demand.most_nodes > 0 and (had <= nodes or nodes <= had)
+        is_resized = demand.most_nodes > 0 and (had <= nodes or nodes <= had or demand.is_live)
         if before and had != nodes and not is_resized:
             moved = winner.moved
             is_lost = any(not self._is_open(seat.node) for seat in before)
@@ -419,7 +432,7 @@ class SeatAuditor:
             seat.gpus
             for name, held in self.held.items()
             if held.stop is None and not held.is_broken and name not in self.promised
-            for seat in held.seats
+            for seat in held.kept
             if seat.node == node
         ]
         all_promised = (*self.promised.values(), *self.replacements.values())
@@ -445,7 +458,59 @@ class SeatAuditor:
             terms = self._terms[demand.market]
             held.min_runtime_us = None if demand.follows_protected else terms.min_runtime_us
             held.agreed_micros = max((rate.price_micros, *rate.node_prices))
+        if demand.is_live:
+            held.ranks = {it.node: (number, 0) for number, it in enumerate(held.seats)}
         self._seat(name, held, event.at_us)
+
+    def _join(self, name: str, ranks: tuple[Rank, ...], at_us: int) -> None:
+        """Ranks join on all that was promised, with the lowest numbers that were free."""
+        held, promised = self.held[name], self.promised.pop(name, ())
+        new = tuple(it for it in ranks if (it.rank, it.since) not in held.ranks.values())
+        given = {it.node for it in promised} - {it.node for it in held.kept}
+        says = f"{name} was promised {sorted(given)} more and got {new}"
+        require(bool(new) and {it.seat.node for it in new} == given, 3, says)
+        require(held.stop is None and not held.is_broken, 26, f"{name} leaves and grows")
+        taken = {number for number, _ in held.ranks.values()}
+        free = [it for it in range(len(taken) + len(new)) if it not in taken][: len(new)]
+        numbers = sorted(it.rank for it in new)
+        require(numbers == free, 26, f"{name} got the ranks {numbers}, free were {free}")
+        self.held.pop(name)
+        self._seat(name, Held(seats=tuple(it.seat for it in new)), at_us)
+        held.seats = (*held.seats, *(it.seat for it in new))
+        held.ranks |= {it.seat.node: (it.rank, it.since) for it in new}
+        self.held[name] = held
+
+    def _change_ranks(self, name: str, ranks: tuple[Rank, ...], resizes: int, at_us: int) -> None:
+        """Each rank that stays keeps its number and its seat; what goes was told to, and rank 0
+        and the least stay."""
+        held, demand = self.held[name], self.demands[name]
+        require(demand.is_live, 26, f"{name} restarts where its ranks change")
+        require(
+            resizes == held.resizes + 1, 26, f"{name} had {held.resizes} changes, now {resizes}"
+        )
+        held.resizes = resizes
+        now = {it.seat.node: (it.rank, it.since) for it in ranks}
+        require(now.items() <= held.ranks.items(), 26, f"{name} has {held.ranks}, now {now}")
+        gone = tuple(it for it in held.seats if it.node not in now)
+        untold = [it.node for it in gone if it.node not in held.leaving]
+        require(not untold, 26, f"{name} loses {untold} without a notice")
+        self._vacate(gone, at_us)
+        held.seats = tuple(it.seat for it in ranks)
+        held.ranks = now
+        before = held.leaving
+        held.leaving = {it.seat.node: it.leaving.stop for it in ranks if it.leaving is not None}
+        for node, stop in held.leaving.items():
+            known = before.get(node)
+            is_well = self.nodes[node].is_in_play
+            if known is None and is_well:
+                self._check_notice(name, stop)
+            if known is not None:
+                is_kept = stop.deadline_us <= known.deadline_us and stop.kill_us <= known.kill_us
+                require(is_kept, 8, f"the notice of {name} on {node} was put off")
+        require(before.keys() <= {*held.leaving, *(it.node for it in gone)}, 8, f"{name} stays")
+        numbers = {now[it.node][0] for it in held.kept}
+        says = f"{name} goes on with the ranks {sorted(numbers)}, its least is {demand.nodes}"
+        require(0 in numbers and len(numbers) >= demand.nodes, 26, says)
 
     def _seat(self, name: str, held: Held, at_us: int) -> None:
         """No other org is there, and what another org left was turned around."""

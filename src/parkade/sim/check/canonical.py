@@ -32,7 +32,7 @@ from parkade.core.billing.minimum import owed_us
 from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Claim
-from parkade.core.running.promises import OVERDUE
+from parkade.core.running.overdue import OVERDUE
 from parkade.core.state.world import World
 from parkade.core.steps.rights import started_nodes
 from parkade.core.workloads.dependency import Dependency

@@ -1,7 +1,15 @@
 """The event of a clearing: the lines that it changed (`state.lines`)."""
 
 from parkade.core.state.events.event import Event
-from parkade.core.state.lines import ClaimKept, Leaving, LinkedMarket, Repriced, Waiting, Won
+from parkade.core.state.lines import (
+    ClaimKept,
+    Leaving,
+    LinkedMarket,
+    Repriced,
+    Resized,
+    Waiting,
+    Won,
+)
 
 
 class Cleared(Event, frozen=True, kw_only=True):
@@ -22,6 +30,10 @@ class Cleared(Event, frozen=True, kw_only=True):
     """The other markets that were cleared together with `market`, because bids name several of
     them, and in which something changed: the lines are those of all. None in journals of before
     there were such bids."""
+
+    resized: tuple[Resized, ...] = ()
+    """Live attempts of which single ranks leave, or that are promised no more seats than they have;
+    none in journals of before there were such attempts."""
 
     @property
     def markets(self) -> tuple[str, ...]:

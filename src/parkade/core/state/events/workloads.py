@@ -5,7 +5,7 @@ from parkade.core.units.indexes import Spans
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import Capacity
-from parkade.core.workloads.workload import Attempt, Stop, Workload
+from parkade.core.workloads.workload import Attempt, Rank, Rate, Stop, Workload
 
 
 class AboutWorkloads(Event, frozen=True, kw_only=True):
@@ -160,6 +160,19 @@ class Broken(AboutWorkloads, frozen=True, kw_only=True):
     attempt: str
 
 
+class RanksChanged(AboutWorkloads, frozen=True, kw_only=True):
+    """Ranks joined a live attempt, left it, or were told to leave outside a clearing.
+
+    `ranks` are all that it has from `at_us` on, `resizes` counts the change. `rate`: where ranks
+    joined, what those that stay cost from then on; the promise that it had is kept by it."""
+
+    workload: str
+    attempt: str
+    ranks: tuple[Rank, ...]
+    resizes: int
+    rate: Rate | None = None
+
+
 class Ended(AboutWorkloads, frozen=True, kw_only=True):
     """The seats were seen free. `phase` is what the workload becomes, `summary` how it exited.
 
@@ -229,6 +242,7 @@ WorkloadStep = (
     | Started
     | Checkpointed
     | Broken
+    | RanksChanged
     | Ended
     | BudgetNoted
     | ExecOpened

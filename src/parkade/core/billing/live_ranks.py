@@ -1,0 +1,254 @@
+"""How the ranks of a live attempt change, and what it pays meanwhile: values in, values out.
+
+Theory of operation
+-------------------
+An attempt with `resize: live` has *ranks*. Each has a number, a seat, and the count of changes with
+which it came. Three things happen to them, each raises `Attempt.resizes` by one:
+
+    told to leave   a rank has its notice; it stays in `seats`, is paid for, and is `leaving`
+    left            it was seen gone: it is no more, and its number is free
+    joined          promised seats were free: each has the lowest free number
+
+`Attempt.rates` say what all its seats cost, those that leave included, each rate with its number of
+GPUs. A clearing prices the ranks that stay; the dearest prices that the attempt had are those of
+the ranks that it loses, until they have left. What these earn is what each account earns less than
+before, so that an owner whose node is given back has its floor until then.
+
+Example (`tests/core/billing/test_live_ranks.py`). Nodes of 8 GPUs cost 1 and 7; of 64 an hour
+acme, which lends the dear one, earns 40. It takes that one back: the other one costs 8 an hour,
+which the operator earns, and the leaving rank 56, of which acme earns 40, until it has left.
+
+Decision record 217.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from parkade.core.billing.minimum import minimum_rate
+from parkade.core.ledger.accounts import OPERATOR
+from parkade.core.units.money import ceil_div
+from parkade.core.workloads.ranks import kept_by, ranks_of
+from parkade.core.workloads.workload import (
+    Attempt,
+    Promise,
+    Rank,
+    RankLeaving,
+    Rate,
+    Stop,
+    Workload,
+)
+
+Shares = tuple[tuple[str, int], ...]
+
+
+def with_notice(
+    attempt: Attempt, nodes: Iterable[str], stop: Stop, rate: Rate, *, is_due: bool = False
+) -> tuple[Rank, ...]:
+    """Its ranks, those on these nodes with their notice. `rate`: what those that stay pay from now
+    on."""
+    ranks, leave = ranks_of(attempt), set(nodes)
+    going = [it for it in ranks if it.leaving is None and it.seat.node in leave]
+    assert len(going) == len(leave), "a rank that leaves is there and stays so far"
+    prices = _dearest(attempt, len(going))
+    shares = _shared(attempt, rate, going, prices)
+    given = {
+        it.rank: RankLeaving(stop=stop, price_micros=price, shares=earned, is_due=is_due)
+        for it, price, earned in zip(going, prices, shares, strict=True)
+    }
+    return tuple(replace(it, leaving=given[it.rank]) if it in going else it for it in ranks)
+
+
+def by_node(rate: Rate, nodes: int) -> Rate:
+    """The rate with a price for each of so many nodes, also where all cost the same."""
+    if rate.node_prices:
+        return rate
+    return replace(rate, node_prices=(rate.price_micros,) * nodes)
+
+
+def with_leaving(rate: Rate, ranks: Iterable[Rank], from_us: int) -> Rate:
+    """What all its seats cost together: the rate of those that stay, and those that leave."""
+    found = tuple(ranks)
+    rate = by_node(rate, len(kept_by(found)))
+    prices, shares = list(rate.node_prices), Counter(dict(rate.shares))
+    for it in found:
+        if it.leaving is not None:
+            prices.append(it.leaving.price_micros)
+            shares.update(dict(it.leaving.shares))
+    return _rate(rate, prices, shares, gpus=sum(it.seat.gpus for it in found), from_us=from_us)
+
+
+def without(rate: Rate, gone: Iterable[Rank], gpus: int) -> Rate:
+    """The same without ranks that were in it as leaving."""
+    prices, shares = list(rate.node_prices), Counter(dict(rate.shares))
+    held = gpus if rate.gpus is None else rate.gpus
+    for it in gone:
+        assert it.leaving is not None, "what stays is priced by a clearing"
+        prices.remove(it.leaving.price_micros)
+        shares.subtract(dict(it.leaving.shares))
+        held -= it.seat.gpus
+    return _rate(rate, prices, shares, gpus=held, from_us=rate.from_us)
+
+
+def kept_rate(attempt: Attempt) -> Rate:
+    """What its ranks that stay cost."""
+    leaving = [it for it in attempt.ranks if it.leaving is not None]
+    return without(by_node(attempt.rates[-1], len(attempt.seats)), leaving, attempt.gpus)
+
+
+def bounded(attempt: Attempt) -> tuple[Rate, ...]:
+    """Its rates, each with the GPUs and the nodes that it is of."""
+    gpus, nodes = attempt.gpus, len(attempt.seats)
+    return tuple(
+        it if it.gpus is not None else replace(by_node(it, nodes), gpus=gpus)
+        for it in attempt.rates
+    )
+
+
+def with_ranks(
+    attempt: Attempt, ranks: tuple[Rank, ...], rate: Rate | None, from_us: int
+) -> Attempt:
+    """The attempt with these ranks, of which none has left. `rate`: of those that stay; None: as
+    before, without the dearest for each that loses its node."""
+    base = kept_rate(attempt) if rate is None else rate
+    stays = len(kept_by(ranks))
+    if rate is None and stays < len(kept_by(ranks_of(attempt))):
+        base = lowest_part(base, stays, ranks[0].seat.gpus)
+    whole = with_leaving(base, ranks, from_us)
+    rates = tuple(it for it in bounded(attempt) if it.from_us < from_us)
+    return replace(
+        attempt, ranks=ranks, seats=tuple(it.seat for it in ranks), rates=(*rates, whole)
+    )
+
+
+def left(attempt: Attempt, gone: Iterable[Rank], at_us: int) -> Attempt:
+    """The attempt without ranks that left; from then on they cost nothing, also where later rates
+    still had them."""
+    names = {(it.rank, it.since): it for it in gone}
+    ranks = tuple(it for it in ranks_of(attempt) if (it.rank, it.since) not in names)
+    rates = bounded(attempt)
+    at_us = max(at_us, rates[0].from_us)
+    before = tuple(it for it in rates if it.from_us < at_us)
+    after = [it for it in rates if it.from_us >= at_us]
+    if not after or after[0].from_us > at_us:
+        after.insert(0, replace(before[-1], from_us=at_us))
+    gone_ranks = tuple(names.values())
+    fewer = tuple(without(it, gone_ranks, attempt.gpus) for it in after)
+    return replace(
+        attempt, ranks=ranks, seats=tuple(it.seat for it in ranks), rates=(*before, *fewer)
+    )
+
+
+def lowest_part(rate: Rate, nodes: int, gpus: int) -> Rate:
+    """The rate of the cheapest nodes of one, each account with its part of what all earn."""
+    return _part(rate, rate.node_prices[:nodes], gpus)
+
+
+def highest_part(rate: Rate, nodes: int, gpus: int) -> Rate:
+    """The same of the dearest nodes."""
+    return _part(rate, rate.node_prices[len(rate.node_prices) - nodes :], gpus)
+
+
+def growth_of(workload: Workload) -> Promise | None:
+    """The promise of a workload without the seats that its live attempt has already: what is owed
+    where it is given up."""
+    promise, attempt = workload.promise, workload.attempt
+    if promise is None or attempt is None or not workload.changes_live:
+        return promise
+    has = {seat.node for seat in attempt.kept_seats}
+    seats = tuple(it for it in promise.seats if it.node not in has)
+    if not seats:
+        return promise
+    whole = by_node(promise.rates[-1], len(promise.seats))
+    rate = highest_part(whole, len(seats), seats[0].gpus)
+    return replace(promise, seats=seats, rates=(rate,))
+
+
+def owed_by_node(workload: Workload) -> dict[str, Rate]:
+    """For each node that joins and for which others were told to leave, the rate at which its
+    minimum is owed."""
+    growth = growth_of(workload)
+    if growth is None or not growth.owes_minimum or growth.debt is None:
+        return {}
+    gpus, rate = minimum_rate(workload, growth)
+    price_micros = rate.per_hour_micros(gpus) // gpus
+    found = {}
+    for seat in growth.seats:
+        if seat.node in growth.debt.nodes and price_micros:
+            due = price_micros * seat.gpus
+            total = rate.per_hour_micros(gpus)
+            shares = Counter({name: micros * due // total for name, micros in rate.shares})
+            shares[OPERATOR] += due - sum(shares.values())
+            found[seat.node] = replace(
+                rate,
+                price_micros=price_micros,
+                node_prices=(),
+                shares=_tidy(shares),
+                gpus=seat.gpus,
+            )
+    return found
+
+
+def missing_of(attempt: Attempt, rank: Rank, minimum_us: int, at_us: int) -> int:
+    """How much of its minimum a rank has not used at an instant, as time at what it owes."""
+    if rank.owed is None or not rank.owed.price_micros:
+        return 0
+    least = min(kept_rate(attempt).node_prices, default=0)
+    paid = least if rank.leaving is None else rank.leaving.price_micros
+    used_us = max(0, at_us - rank.joined_us)
+    owed = rank.owed.price_micros
+    return max(0, minimum_us - used_us * min(paid, owed) // owed)
+
+
+def _dearest(attempt: Attempt, count: int) -> tuple[int, ...]:
+    prices = kept_rate(attempt).node_prices
+    assert len(prices) >= count, "each node has a price"
+    return prices[len(prices) - count :]
+
+
+def _shared(
+    attempt: Attempt, rate: Rate, going: list[Rank], prices: tuple[int, ...]
+) -> list[Shares]:
+    """What each rank that leaves earns for whom: in all what accounts earn less by what stays, to
+    the price of those that leave."""
+    before, now = dict(kept_rate(attempt).shares), dict(rate.shares)
+    less = {name: max(0, micros - now.get(name, 0)) for name, micros in before.items()}
+    total = sum(less.values())
+    found: list[Shares] = []
+    whole = sum(price * it.seat.gpus for it, price in zip(going, prices, strict=True))
+    scale = max(total, whole)
+    for it, price in zip(going, prices, strict=True):
+        due = price * it.seat.gpus
+        part = Counter(
+            {name: micros * due // scale for name, micros in less.items()} if scale else {}
+        )
+        part[OPERATOR] += due - sum(part.values())
+        found.append(_tidy(part))
+    return found
+
+
+def _part(rate: Rate, prices: tuple[int, ...], gpus: int) -> Rate:
+    total, part = sum(rate.node_prices), sum(prices)
+    shares = Counter(
+        {name: micros * part // total for name, micros in rate.shares} if total else {}
+    )
+    shares[OPERATOR] += part * gpus - sum(shares.values())
+    return _rate(rate, list(prices), shares, gpus=gpus * len(prices), from_us=rate.from_us)
+
+
+def _rate(rate: Rate, prices: list[int], shares: Counter[str], *, gpus: int, from_us: int) -> Rate:
+    mean = ceil_div(sum(prices), len(prices)) if prices else 0
+    return replace(
+        rate,
+        from_us=from_us,
+        price_micros=mean,
+        node_prices=tuple(sorted(prices)),
+        shares=_tidy(shares),
+        gpus=gpus,
+    )
+
+
+def _tidy(shares: Counter[str]) -> Shares:
+    assert all(micros >= 0 for micros in shares.values()), "an account earns less than nothing"
+    return tuple(sorted((name, micros) for name, micros in shares.items() if micros))

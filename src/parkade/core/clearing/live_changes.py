@@ -1,0 +1,80 @@
+"""How a live attempt gets from the seats that it has to those that a clearing gives it.
+
+    has, is not given     its rank is told to leave, with the notice of its node; the others go on
+    is given, has not     all its seats are promised; those that are new join once they are free
+    is promised no more   the promise falls away
+
+Rank 0 never leaves alone: where its node is not among the seats that are given, the attempt is
+restarted as with `resize: restart`. So it is, while it still owes a minimum charge for those that
+it made leave when it began, where it would lose a rank: else a sweep could be given up by parts.
+
+While seats are promised beside its own, what it has costs what it cost before: which part of the
+new price is of which node is told once all are there. Decision record 217.
+"""
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from parkade.core.billing.live_ranks import kept_rate, lowest_part, with_notice
+from parkade.core.billing.minimum import owed_us
+from parkade.core.fleet.market import MarketTerms
+from parkade.core.fleet.seat import Seat
+from parkade.core.workloads.ranks import ranks_of
+from parkade.core.workloads.workload import Attempt, Rank, Rate, Stop, Workload
+
+
+class LiveChange(NamedTuple):
+    """The seats of one live attempt before and after a clearing."""
+
+    kept: tuple[Seat, ...]
+    """It has them and keeps them."""
+
+    leaving: tuple[Seat, ...]
+    """It has them so far, and its ranks there are told to leave now."""
+
+    joining: tuple[Seat, ...]
+    """It is given them and has them not."""
+
+    @property
+    def target(self) -> tuple[Seat, ...]:
+        """All that it is given."""
+        return (*self.kept, *self.joining)
+
+
+def live_change(
+    workload: Workload, given: tuple[Seat, ...], terms: MarketTerms, now_us: int
+) -> LiveChange | None:
+    """What changes of an attempt while it runs; None: it is restarted for these seats."""
+    attempt = workload.attempt
+    if attempt is None or not workload.changes_live:
+        return None
+    target = {seat.node for seat in given}
+    has = {seat.node for seat in attempt.kept_seats}
+    first = next(it for it in ranks_of(attempt) if it.rank == 0)
+    if first.leaving is not None or first.seat.node not in target:
+        return None
+    leaving = tuple(it for it in attempt.kept_seats if it.node not in target)
+    if leaving and owed_us(workload, terms, now_us) > 0:
+        return None
+    joining = tuple(it for it in given if it.node not in has)
+    kept = tuple(it for it in attempt.kept_seats if it.node in target)
+    return LiveChange(kept, leaving, joining)
+
+
+def as_leaving(attempt: Attempt, seats: tuple[Seat, ...]) -> Attempt:
+    """What leaves of an attempt, as an attempt: for the notice and its cause."""
+    return replace(attempt, seats=seats, ranks=())
+
+
+def after_notice(
+    attempt: Attempt, change: LiveChange, stop: Stop, rate: Rate, *, is_due: bool
+) -> tuple[tuple[Rank, ...], Rate]:
+    """Its ranks, those that leave with their notice, and what the others cost. `rate`: the
+    clearing's, of all that it is given."""
+    stays = rate
+    if change.joining:
+        stays = lowest_part(kept_rate(attempt), len(change.kept), change.kept[0].gpus)
+        stays = replace(stays, from_us=rate.from_us)
+    nodes = [seat.node for seat in change.leaving]
+    return with_notice(attempt, nodes, stop, stays, is_due=is_due), stays

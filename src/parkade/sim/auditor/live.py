@@ -1,0 +1,183 @@
+"""Live attempts in the books of money: which seats they had when, and what each cost.
+
+A rate of the events is of the ranks that stay. A rank that was told to leave costs the dearest
+price that the attempt had, from then until it has left, at most to its kill; what its node's
+failure ended costs nothing. What it earns is what each account earns less than before. Ranks that
+join begin with the rate that was promised. A rank for which others left owes the minimum from then
+on, unless others' right or a broken node ends it.
+"""
+
+from parkade.sim.auditor.books import BLAMELESS, HOUR_US, Books, Record, Run, require
+
+Name = tuple[int, int]
+"""A rank's number, and the count of changes with which it came."""
+
+
+def gpus_of(seats: list[Record]) -> int:
+    """GPUs of all of them."""
+    return sum(int(seat["gpus"]) for seat in seats)
+
+
+def is_live(books: Books, workload: str) -> bool:
+    """Whether its ranks come and go while it runs."""
+    return bool(books.workloads[workload].get("spec", {}).get("resize") == "live")
+
+
+def begin(run: Run, seats: list[Record]) -> None:
+    """The ranks that an attempt begins with, all of which stay."""
+    run.rates = [{**rate, "gpus": run.gpus} for rate in run.rates]
+    run.ranks = {
+        (number, 0): {"rank": number, "since": 0, "seat": seat, "leaving": None}
+        for number, seat in enumerate(seats)
+    }
+
+
+def reprice(run: Run, rate: Record) -> None:
+    """Another rate of the ranks that stay."""
+    run.rates.append(_by_node(run, {**rate, "gpus": _kept_gpus(run)}))
+
+
+def resize(books: Books, line: Record, at_us: int) -> None:
+    """A clearing told ranks to leave, or withdrew what they would have joined."""
+    run = books.runs[books.live[line["workload"]]]
+    require(run.kill_us is None, f"{line['workload']} leaves and is resized")
+    before = run.rates[-1]
+    after = {_name(it): it for it in line["ranks"]}
+    require(after.keys() == run.ranks.keys(), "a clearing tells ranks to leave, and no more")
+    going = [it for name, it in after.items() if it["leaving"] and not run.ranks[name]["leaving"]]
+    prices = sorted(before["node_prices"])[len(before["node_prices"]) - len(going) :]
+    require(
+        sorted(it["leaving"]["price_micros"] for it in going) == prices,
+        f"the ranks that leave cost {prices}, as the dearest did",
+    )
+    for rank in going:
+        leaving, gpus = rank["leaving"], rank["seat"]["gpus"]
+        earned = sum(micros for _, micros in leaving["shares"])
+        require(earned == leaving["price_micros"] * gpus, "a rank that leaves earns its price")
+        run.leaves[_name(rank)] = {**leaving, "gpus": gpus, "from_us": at_us, "to_us": None}
+    run.ranks = after
+    run.rates.append(_by_node(run, {**line["rate"], "from_us": at_us, "gpus": _kept_gpus(run)}))
+    least = books.workloads[line["workload"]]["spec"]["nodes"]
+    stays = [it for it in run.ranks.values() if not it["leaving"]]
+    require(len(stays) >= least, f"{line['workload']} keeps {len(stays)} ranks of {least}")
+    require(any(it["rank"] == 0 for it in stays), f"rank 0 of {line['workload']} leaves alone")
+
+
+def change(books: Books, event: Record) -> None:
+    """Ranks joined, left, or lost their node."""
+    name, at_us = event["workload"], event["at_us"]
+    run = books.runs[event["attempt"]]
+    after = {_name(it): it for it in event["ranks"]}
+    gone, new = run.ranks.keys() - after.keys(), after.keys() - run.ranks.keys()
+    for each in gone:
+        require(run.ranks[each]["leaving"] is not None, f"{name} lost rank {each} untold")
+        left = run.leaves[each]
+        if left["to_us"] is None:
+            left["to_us"] = min(at_us, left["stop"]["kill_us"])
+        run.owing.pop(each, None)
+    lost = [
+        it
+        for each, it in after.items()
+        if it["leaving"] and each not in new and not run.ranks[each]["leaving"]
+    ]
+    for each, rank in after.items():
+        if each not in new and rank["leaving"] and run.ranks[each]["leaving"]:
+            _close_lost(run, each, rank, at_us)
+    if event.get("rate") is not None:
+        promise = books.promises.pop(name, None)
+        require(promise is not None and bool(new), f"{name} got ranks that it was not promised")
+        books.paid_promises.discard(name)
+        books.own_waits.pop(name, None)
+        for each in new:
+            if after[each].get("owed"):
+                run.owing[each] = at_us
+    else:
+        require(not new, f"{name} got ranks that it was not promised")
+    run.owing = {each: us for each, us in run.owing.items() if after.get(each, {}).get("owed")}
+    run.ranks = after
+    if event.get("rate") is not None:
+        run.rates.append({**event["rate"], "from_us": at_us, "gpus": _kept_gpus(run)})
+    elif lost:
+        for rank in lost:
+            closed = {**rank["leaving"], "gpus": 0, "from_us": at_us, "to_us": at_us}
+            run.leaves[_name(rank)] = closed
+        run.rates.append(_without_dearest(run.rates[-1], len(lost), at_us, _kept_gpus(run)))
+    require(_has_first(run), f"{name} lost rank 0 alone")
+
+
+def end(run: Run, at_us: int) -> None:
+    """What leaves is there until its attempt has ended."""
+    for left in run.leaves.values():
+        if left["to_us"] is None:
+            left["to_us"] = min(at_us, left["stop"]["kill_us"])
+
+
+def pieces(run: Run, from_us: int, to_us: int) -> list[tuple[Record, int]]:
+    """(what a rank that left cost an hour, how long of the window) of all that left."""
+    found = []
+    for left in run.leaves.values():
+        ends_us = to_us if left["to_us"] is None else min(to_us, left["to_us"])
+        begins_us = max(from_us, left["from_us"])
+        if begins_us < ends_us:
+            found.append((left, ends_us - begins_us))
+    return found
+
+
+def check_rank(books: Books, event: Record) -> bool:
+    """Whether a charge is of ranks that joined, for which others had left; each owes it once."""
+    run = books.runs.get(books.live.get(event["workload"], ""))
+    if run is None or not run.owing:
+        return False
+    minimum_us = books.terms[event["market"]]["minimum_charge_us"]
+    paid = sum(it["micros"] for it in event["transfers"] if it["kind"] == "minimum_charge")
+    for each, joined_us in run.owing.items():
+        rank = run.ranks[each]
+        cause = (rank["leaving"] or {}).get("stop", {}).get("cause")
+        is_excused = cause in BLAMELESS and not rank["leaving"].get("is_due", False)
+        rate = rank["owed"]["price_micros"] * rank["seat"]["gpus"]
+        most = rate * max(0, minimum_us) // HOUR_US
+        if not is_excused and 0 < paid <= most and event["at_us"] >= joined_us:
+            del run.owing[each]
+            return True
+    return False
+
+
+def _close_lost(run: Run, name: Name, rank: Record, at_us: int) -> None:
+    """A rank that leaves and whose node fails costs nothing from then on."""
+    left = run.leaves[name]
+    if not rank["leaving"]["price_micros"] and left["to_us"] is None:
+        left["to_us"] = at_us
+
+
+def _without_dearest(rate: Record, count: int, at_us: int, gpus: int) -> Record:
+    prices = list(rate["node_prices"])[: len(rate["node_prices"]) - count]
+    each = gpus // len(prices)
+    part, total = sum(prices), max(1, sum(rate["node_prices"]))
+    shares = {name: micros * part // total for name, micros in rate["shares"]}
+    shares["operator"] = shares.get("operator", 0) + part * each - sum(shares.values())
+    return {
+        **rate,
+        "from_us": at_us,
+        "gpus": gpus,
+        "node_prices": prices,
+        "price_micros": -(-part // len(prices)),
+        "shares": [[name, micros] for name, micros in sorted(shares.items()) if micros],
+    }
+
+
+def _by_node(run: Run, rate: Record) -> Record:
+    """With a price for each node, also where all cost the same."""
+    stays = sum(not it["leaving"] for it in run.ranks.values())
+    return {**rate, "node_prices": rate.get("node_prices") or [rate["price_micros"]] * stays}
+
+
+def _has_first(run: Run) -> bool:
+    return any(it["rank"] == 0 for it in run.ranks.values())
+
+
+def _kept_gpus(run: Run) -> int:
+    return gpus_of([it["seat"] for it in run.ranks.values() if not it["leaving"]])
+
+
+def _name(rank: Record) -> Name:
+    return rank["rank"], rank["since"]

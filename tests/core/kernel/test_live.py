@@ -1,0 +1,229 @@
+"""Live elastic workloads: ranks come and go while it runs, and each seat is billed for its time."""
+
+from typing import Any
+
+from parkade.core.ledger.accounts import TransferKind, Use
+from parkade.core.state import commands, events
+from parkade.core.state.codec import encode_event, encode_snapshot
+from parkade.core.units.money import MICROS
+from parkade.core.units.time import SECOND_US
+from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.ranks import ranks_of
+from parkade.core.workloads.spec import Resize
+from parkade.sim.auditor import audit
+from parkade.sim.auditor.seats import SeatAuditor
+from tests.core.kernel.story import Parkade
+
+
+def given_parkade(nodes: int = 4, **terms: Any) -> Parkade:
+    """Nodes of two GPUs in one fabric, at a floor of 1 per GPU-hour."""
+    terms = {"buffer_nodes": 0, "public_floor_micros": MICROS} | terms
+    return Parkade(fabrics={"a": nodes}, **terms)
+
+
+def live(parkade: Parkade, limit: float = 5, *, org: str = "lab", least: int = 1) -> str:
+    """A live bid for at least so many nodes."""
+    return parkade.bid(org, limit, nodes=least, most_nodes=8, resize=Resize.LIVE)
+
+
+def ranks(parkade: Parkade, name: str) -> dict[int, str]:
+    """By number, the node of each rank that stays."""
+    return {it.rank: it.seat.node for it in ranks_of(parkade.attempt(name)) if it.leaving is None}
+
+
+def leaving(parkade: Parkade, name: str) -> dict[int, str]:
+    return {it.rank: it.seat.node for it in parkade.attempt(name).ranks if it.leaving is not None}
+
+
+def audited(parkade: Parkade) -> None:
+    """Both auditors agree with the journal, and a replay of it gives the same world."""
+    assert parkade.replayed() == encode_snapshot(parkade.world)
+    seats = SeatAuditor()
+    for event in parkade.journal:
+        seats.read(event)
+    audit(encode_event(it) for it in parkade.journal)
+
+
+def uses(parkade: Parkade, name: str) -> list[Use]:
+    return [
+        transfer.use
+        for event in parkade.journal
+        if isinstance(event, events.UsePosted) and event.workload == name
+        for transfer in event.transfers
+        if transfer.kind is TransferKind.USAGE and transfer.use is not None
+    ]
+
+
+def gpu_seconds(parkade: Parkade, name: str) -> int:
+    return sum(it.gpus * (it.end_us - it.start_us) for it in uses(parkade, name)) // SECOND_US
+
+
+def test_it_shrinks_with_the_notice_of_the_nodes_that_leave_and_stays_the_same_attempt() -> None:
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.run(60)
+    gang = parkade.bid("acme", 9, nodes=2)
+    parkade.clear()
+    attempt = parkade.attempt(name)
+    assert attempt.stop is None and parkade.phase(name) is Phase.RUNNING
+    assert ranks(parkade, name) == {0: "a1", 1: "a2"}
+    assert leaving(parkade, name) == {2: "a3", 3: "a4"}
+    stops = {it.leaving.stop for it in attempt.ranks if it.leaving is not None}
+    (stop,) = stops
+    notice_us = parkade.world.records.markets["pool"].terms.notice_us
+    assert (stop.cause, stop.deadline_us - stop.noticed_us) == (Cause.OUTBID, notice_us)
+    assert parkade.nodes_of(gang) == ("a3", "a4") and parkade.phase(gang) is Phase.PLACED
+    parkade.ranks_left(name)
+    parkade.run(60)
+    assert parkade.phase(gang) is Phase.RUNNING
+    assert parkade.attempt(name).generation == 1 and parkade.workload(name).preemptions == 0
+    assert ranks(parkade, name) == {0: "a1", 1: "a2"} and not leaving(parkade, name)
+    audited(parkade)
+
+
+def test_it_grows_at_once_and_a_new_rank_has_the_lowest_free_number() -> None:
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.run(60)
+    one = parkade.bid("acme", 9, nodes=1)
+    parkade.run(30)
+    two = parkade.bid("acme", 9, nodes=1)
+    parkade.run(60)
+    assert ranks(parkade, name) == {0: "a1", 1: "a2"}
+    parkade.ended(two)
+    assert ranks(parkade, name) == {0: "a1", 1: "a2", 2: "a3"}
+    parkade.ended(one)
+    assert ranks(parkade, name) == {0: "a1", 1: "a2", 2: "a3", 3: "a4"}
+    assert parkade.attempt(name).generation == 1
+    audited(parkade)
+
+
+def test_each_seat_is_billed_from_when_it_joins_until_it_has_left() -> None:
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.clear()
+    parkade.started(name)
+    parkade.tick(60)
+    parkade.bid("acme", 9, nodes=2)
+    parkade.clear()
+    parkade.tick(10)
+    parkade.ranks_left(name)
+    parkade.tick(50)
+    parkade.ended(name)
+    # 4 nodes for 70 s, then 2 for 50 s, of 2 GPUs each.
+    assert gpu_seconds(parkade, name) == 4 * 2 * 70 + 2 * 2 * 50
+    audited(parkade)
+
+
+def test_nothing_of_a_rank_is_billed_after_its_kill_however_late_it_is_seen_gone() -> None:
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.clear()
+    parkade.started(name)
+    parkade.tick(60)
+    parkade.bid("acme", 9, nodes=2)
+    parkade.clear()
+    parkade.tick(100)
+    terms = parkade.world.records.markets["pool"].terms
+    parkade.ranks_left(name)
+    parkade.ended(name)
+    billed = 60 + (terms.notice_us + terms.kill_us) // SECOND_US
+    assert gpu_seconds(parkade, name) == 2 * 2 * 160 + 2 * 2 * billed
+    audited(parkade)
+
+
+def test_a_lost_node_takes_its_rank_alone_and_costs_nothing_from_then_on() -> None:
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.clear()
+    parkade.started(name)
+    parkade.tick(60)
+    parkade.fail("a2")
+    assert parkade.phase(name) is Phase.RUNNING and parkade.attempt(name).broken_us is None
+    assert leaving(parkade, name) == {1: "a2"}
+    parkade.tick(60)
+    parkade.ranks_left(name)
+    assert ranks(parkade, name) == {0: "a1", 2: "a3", 3: "a4"}
+    parkade.ended(name)
+    assert gpu_seconds(parkade, name) == 2 * (4 * 60 + 3 * 60)
+    audited(parkade)
+
+
+def test_the_node_of_rank_0_and_the_last_that_it_needs_break_all_of_it() -> None:
+    for least, node in ((1, "a1"), (4, "a2")):
+        parkade = given_parkade()
+        name = live(parkade, least=least)
+        parkade.run(60)
+        parkade.fail(node)
+        assert parkade.attempt(name).broken_us is not None
+        parkade.ended(name, code=None)
+        audited(parkade)
+
+
+def test_below_its_least_all_of_it_leaves() -> None:
+    parkade = given_parkade()
+    name = live(parkade, least=3)
+    parkade.run(60)
+    parkade.bid("acme", 9, nodes=2)
+    parkade.clear()
+    assert parkade.stop(name).cause is Cause.OUTBID
+    assert not leaving(parkade, name)
+    audited(parkade)
+
+
+def test_growth_that_makes_others_leave_waits_for_them_and_is_not_paid_for_before() -> None:
+    parkade = given_parkade()
+    other = parkade.bid("acme", 2, nodes=2)
+    parkade.run(30)
+    name = live(parkade, 1.5)
+    parkade.run(60)
+    assert len(parkade.nodes_of(name)) == 2
+    parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=9 * MICROS))
+    parkade.clear()
+    assert parkade.stop(other).cause is Cause.OUTBID
+    assert parkade.phase(name) is Phase.RUNNING and len(ranks(parkade, name)) == 2
+    assert len(parkade.nodes_of(name)) == 4
+    parkade.ended(other, code=85)
+    parkade.run(30)
+    assert len(ranks(parkade, name)) == 4
+    owed = [it.owed is not None for it in ranks_of(parkade.attempt(name))]
+    assert owed == [False, False, True, True]
+    audited(parkade)
+
+
+def test_to_sweep_by_growing_and_to_shrink_at_once_costs_the_minimum_charge() -> None:
+    parkade = given_parkade()
+    other = parkade.bid("acme", 2, nodes=2)
+    parkade.run(30)
+    name = live(parkade, 1.5)
+    parkade.run(60)
+    parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=9 * MICROS))
+    parkade.clear()
+    parkade.ended(other, code=85)
+    parkade.tick(30)
+    assert len(ranks(parkade, name)) == 4
+    before = parkade.workload(name).spent_micros
+    parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=round(1.5 * MICROS)))
+    charged = parkade.workload(name).spent_micros - before
+    terms = parkade.world.records.markets["pool"].terms
+    assert charged > 0
+    least = 4 * MICROS * 2 * terms.minimum_charge_us // (3600 * SECOND_US)
+    used = 4 * MICROS * 2 * 30 // 3600
+    assert charged >= least * 2 // 4 - used
+    assert all(it.owed is None for it in ranks_of(parkade.attempt(name)))
+    audited(parkade)
+
+
+def test_a_clearing_that_gives_one_price_for_all_nodes_still_charges_for_each() -> None:
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.clear()
+    parkade.started(name)
+    parkade.tick(60)
+    cordon = commands.CordonNode(by=None, node="a4", reason="test")
+    parkade.do(cordon)
+    parkade.clear()
+    parkade.tick(60)
+    parkade.ended(name)
+    assert gpu_seconds(parkade, name) == 4 * 2 * 120
+    audited(parkade)
