@@ -1,6 +1,6 @@
 """What things cost and what was paid, on the wire."""
 
-from parkade.wire.model import Answer
+from parkade.wire.model import Answer, Paged
 from parkade.wire.scalars import Amount, Instant
 
 
@@ -61,7 +61,7 @@ class Account(Answer):
     balance: Amount
 
 
-class Accounts(Answer):
+class Accounts(Paged):
     """All accounts that there are, or that hold something; `total` is the sum of their balances,
     which is 0."""
 

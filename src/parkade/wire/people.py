@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, Strict
 
 from parkade.core.units.bounds import CAP_GPUS, ORG_BOUND
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
-from parkade.wire.model import Answer, Request
+from parkade.wire.model import Answer, Paged, Request
 from parkade.wire.scalars import (
     Amount,
     GrantInterval,
@@ -204,7 +204,7 @@ class Org(Capped):
     bounds: OrgBounds | None = None
 
 
-class Orgs(Answer):
+class Orgs(Paged):
     """Those the caller may see."""
 
     orgs: tuple[Org, ...]
@@ -222,7 +222,7 @@ class User(Capped):
     deleted: Instant | None = None
 
 
-class Users(Answer):
+class Users(Paged):
     """Those the caller may see."""
 
     users: tuple[User, ...]
@@ -243,7 +243,7 @@ class Token(Answer):
     made_with: str | None = None
 
 
-class Tokens(Answer):
+class Tokens(Paged):
     """Those the caller may see."""
 
     tokens: tuple[Token, ...]

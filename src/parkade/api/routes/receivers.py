@@ -5,9 +5,9 @@ from typing import cast
 
 from fastapi import Request
 
-from parkade.api import strict
+from parkade.api import etags, strict
 from parkade.api.context import Authenticated, RequestContext
-from parkade.api.problems import problem
+from parkade.api.problems import problem, refused
 from parkade.api.translate import instant
 from parkade.control.viewers import Viewer
 from parkade.core.steps.permissions import Read
@@ -26,6 +26,14 @@ async def list_receivers(request: Request, context: Authenticated) -> wire.Recei
     if context.viewer.may_read(Read.RECEIVERS, org=viewer.org):
         found += directory.of(viewer.org, None)
     return wire.Receivers(receivers=tuple(_shown(each) for each in found))
+
+
+@router.get("/receivers/{receiver}")
+async def get_receiver(receiver: str, request: Request, context: Authenticated) -> wire.Receiver:
+    """One receiver, for those who may list it."""
+    found = _own(request, context, receiver)
+    context.tag(_tag(found))
+    return _shown(found)
 
 
 @router.post("/receivers", status_code=201)
@@ -55,7 +63,7 @@ async def remove_receiver(
     receiver: str, request: Request, context: Authenticated
 ) -> wire.Receivers:
     """It hears nothing more; what waits for it is given up."""
-    found = _own(request, context, receiver)
+    found = _unchanged(request, context, receiver)
     await asyncio.to_thread(_directory(request).remove, found.receiver)
     return await list_receivers(request, context)
 
@@ -63,7 +71,7 @@ async def remove_receiver(
 @router.post("/receivers/{receiver}/test")
 async def test_receiver(receiver: str, request: Request, context: Authenticated) -> wire.Receiver:
     """It is sent a message, to see whether it comes."""
-    found = _own(request, context, receiver)
+    found = _unchanged(request, context, receiver)
     _directory(request).ask_test(found.receiver)
     return _shown(found)
 
@@ -87,6 +95,20 @@ def _own(request: Request, context: RequestContext, name: str) -> messages.Recei
     if not is_own and not (found.user is None and viewer.may_read(Read.RECEIVERS, org=found.org)):
         context.not_found(f"receiver {name}")
     return found
+
+
+def _unchanged(request: Request, context: RequestContext, name: str) -> messages.Receiver:
+    """The same, where it is as the caller saw it."""
+    found = _own(request, context, name)
+    if context.if_match is not None:
+        refusal = etags.unmatched(_tag(found), context.if_match)
+        if refusal is not None:
+            raise refused(refusal)
+    return found
+
+
+def _tag(receiver: messages.Receiver) -> str:
+    return etags.digest((receiver.receiver, receiver.address, receiver.about))
 
 
 def _shown(receiver: messages.Receiver, *, secret: str | None = None) -> wire.Receiver:

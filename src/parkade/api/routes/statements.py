@@ -1,12 +1,13 @@
 """Statements, how the server stands, and the clock's confirmation."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query
 
 from parkade import __version__
 from parkade.api import strict
 from parkade.api.context import Authenticated
+from parkade.api.pages import WHOLE, Paged, natural, page_of
 from parkade.api.problems import problem
 from parkade.api.translate import amount, microseconds, span
 from parkade.api.views.statements import statement as view_of
@@ -27,6 +28,7 @@ from parkade.wire.scalars import Instant
 
 router = strict.router("money")
 MILLISECOND_US = 1_000
+KINDS = "external", "operator", "org", "clearing", "prepaid"
 
 
 def accounts_of(world: World) -> tuple[str, ...]:
@@ -47,20 +49,28 @@ def accounts_of(world: World) -> tuple[str, ...]:
 
 
 @router.get("/accounts")
-async def accounts(context: Authenticated) -> Accounts:
+async def accounts(context: Authenticated, page: Paged = WHOLE) -> Accounts:
     """All accounts of the ledger with what each holds; they add up to zero. Operators only."""
     context.require(Read.HOUSE_STATEMENT)
 
     def view(world: World, _: int) -> Accounts:
         names, held = accounts_of(world), world.ledger.balance
+        seen, upcoming = page_of(page, names, str, order=_in_order)
         return Accounts(
             accounts=tuple(
-                Account(account=it, kind=kind_of(it), balance=amount(held(it))) for it in names
+                Account(account=it, kind=kind_of(it), balance=amount(held(it))) for it in seen
             ),
             total=amount(sum(held(it) for it in names)),
+            next=upcoming,
         )
 
     return await context.read(view)
+
+
+def _in_order(account: str) -> tuple[int, tuple[Any, ...]]:
+    """The order of accounts: by their kind, then by name."""
+    kind = kind_of(account)
+    return KINDS.index(kind) if kind in KINDS else len(KINDS), natural(account)
 
 
 @router.get("/statement")
