@@ -43,10 +43,11 @@ def asked(
 Paged = Annotated[Page, Depends(asked)]
 
 
-def natural(name: str) -> tuple[Any, ...]:
-    """The order of names in which node-2 stands before node-10."""
+def natural(name: str) -> tuple[tuple[str | int, ...], str]:
+    """The order of names in which node-2 stands before node-10. Words and numbers alternate, so
+    that like is compared with like."""
     parts = _NUMBER.split(name)
-    return (*((it if at % 2 == 0 else int(it)) for at, it in enumerate(parts)), name)
+    return tuple(int(it) if at % 2 else it for at, it in enumerate(parts)), name
 
 
 def page_of(

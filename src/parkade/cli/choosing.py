@@ -121,8 +121,8 @@ def chosen(
     found: dict[str, None] = {}
     for text in names or ["*"]:
         if labels or (PATTERN.search(text) and members_meant(client, text) is None):
-            filters = {"name": text, "labels": labels or (), "all": ended}
-            several = [each.workload for each in client.list_workloads(**filters).workloads]
+            listed = client.list_workloads(name=text, labels=labels or (), all=ended)
+            several = [each.workload for each in listed.workloads]
         else:
             several = [meant(client, text)]
         if not several:

@@ -67,7 +67,7 @@ async def accounts(context: Authenticated, page: Paged = WHOLE) -> Accounts:
     return await context.read(view)
 
 
-def _in_order(account: str) -> tuple[int, tuple[Any, ...]]:
+def _in_order(account: str) -> tuple[int, Any]:
     """The order of accounts: by their kind, then by name."""
     kind = kind_of(account)
     return KINDS.index(kind) if kind in KINDS else len(KINDS), natural(account)
