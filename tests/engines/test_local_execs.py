@@ -213,7 +213,11 @@ def test_it_ends_with_the_attempt(place: LocalPlace) -> None:
     async def body() -> None:
         engine = place.engine()
         attempt = await running(place)
-        session = await engine.open_exec(sh(attempt, "trap '' TERM; while :; do sleep 0.05; done"))
+        script = "trap '' TERM; echo deaf; while :; do sleep 0.05; done"
+        session = await engine.open_exec(sh(attempt, script))
+        # Before the trap is set, the first signal would end it.
+        chunk = await session.read()
+        assert chunk is not None and chunk.content == b"deaf\n"
         await engine.stop(attempt.attempt, order_in(0, 0.2))
         _, how = await said(session)
         assert (how.signal, how.why) == (9, "the workload ended")
