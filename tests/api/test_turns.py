@@ -263,7 +263,13 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
         of_session = tuple(f"{{session}}/{it}" for it in ("input", "output", "window", "close"))
         of_thing = ("/logs", "/logs/offset", "/log-chunks/{log_request}", "/incidents/{incident}")
         absent = (*of_thing, *of_session)
-        of_none = ("/logins", "/logins/token", "/{receiver}", "/{receiver}/remove", "/{receiver}/test")
+        of_none = (
+            "/logins",
+            "/logins/token",
+            "/{receiver}",
+            "/{receiver}/remove",
+            "/{receiver}/test",
+        )
         is_absent = route.endswith(absent + of_none)
         # A pool with nodes is not closed, one of ours needs no fence, the workload is no array,
         # the operator has nothing yet to give back,

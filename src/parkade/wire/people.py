@@ -299,7 +299,9 @@ class AddReceiver(Request):
 
 class Receiver(Answer):
     """Where a user, or an org (`user` null), is told. `secret` signs what a webhook gets; it is
-    shown once, in the answer that makes the receiver."""
+    shown once, in the answer that makes the receiver. `waiting`: messages that it has not heard
+    yet. `says`: why the last try failed, at `failed`; it is tried again at `again`; null: it did
+    not fail since the server's start, or was heard since."""
 
     receiver: str
     org: str
@@ -308,6 +310,10 @@ class Receiver(Answer):
     about: tuple[str, ...]
     created: Instant
     secret: str | None = None
+    waiting: int = 0
+    says: str | None = None
+    failed: Instant | None = None
+    again: Instant | None = None
 
 
 class Receivers(Answer):
