@@ -13,7 +13,7 @@ from parkade.api.views import events as views
 from parkade.api.views import explanations, reservations, workloads
 from parkade.api.views import pools as pool_views
 from parkade.api.views.audience import Owners, Reader, audience, named_in
-from parkade.api.views.costs import workload_cost
+from parkade.api.views.costs import ended_cost, workload_cost
 from parkade.api.views.reasons import SENTENCES
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Claim, Reservation
@@ -216,6 +216,12 @@ def test_the_most_it_can_cost_is_no_less_than_its_whole_time_at_its_limit(
     bounds = [bound for bound in (most, whole if duration_us else None) if bound is not None]
     assert micros(cost.at_most) >= min(bounds)
     assert most is None or micros(cost.at_most) <= most
+
+
+def test_what_has_ended_costs_what_it_spent() -> None:
+    cost = ended_cost(builders.spec(nodes=2, gpus=8, limit_price_micros=1_000_000), 1_500_000)
+    assert cost.per_hour == 0 and cost.at_most == amount(1_500_000)
+    assert (cost.gpus, cost.says) == (16, "1.50; it has ended")
 
 
 def test_what_an_agent_says_of_its_pool_is_told_in_full_to_operators_alone() -> None:

@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ FLAGS = (
     "--disable-sync",
 )
 PATIENCE_MS = 60_000
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text("utf-8")
 
 
 @contextmanager
@@ -73,3 +75,14 @@ class Tab:
 
     def close(self) -> None:
         self.context.close()
+
+
+def serious(page: Any) -> list[str]:
+    """What axe finds that keeps people out."""
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{it['id']} {[node['target'] for node in it['nodes']][:3]}"
+        for it in found["violations"]
+        if it["impact"] in ("serious", "critical")
+    ]

@@ -12,14 +12,13 @@ import pytest
 
 from tests.api.town import Town
 from tests.api.town import town as running
-from tests.console.browser import Tab, chromium
+from tests.console.browser import Tab, chromium, serious
 from tests.console.stage import SCRIPT, Stage, shots
 from tests.service.served import serving
 from tests.waits import until
 
 pytestmark = pytest.mark.system
 
-AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text("utf-8")
 BOTH = ("/", "/workloads", "/runs", "/submit", "/reservations", "/market", "/events")
 PAGES = {
     "operator": (
@@ -81,17 +80,6 @@ def test_no_page_fails_asks_outside_or_has_a_serious_fault_for_anyone(
             faults += [f"{path} {scheme}: {it}" for it in serious(seen.page)]
     seen.close()
     assert (faults, seen.errors, seen.outside) == ([], [], [])
-
-
-def serious(page: Any) -> list[str]:
-    """What axe finds that keeps people out."""
-    page.evaluate(AXE)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{it['id']} {[node['target'] for node in it['nodes']][:3]}"
-        for it in found["violations"]
-        if it["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -1,4 +1,5 @@
-"""Every page at the width of a phone: nothing of a table, a tile or a button is beyond the edge.
+"""Every page at the width of a phone: nothing of a table, a tile or a button is beyond the edge,
+and axe finds no serious fault, in light or dark colours by turns.
 
 The pages are found as a reader finds them, by their links; one of each kind is opened.
 """
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.api.town import town as running
-from tests.console.browser import Tab, chromium
+from tests.console.browser import Tab, chromium, serious
 from tests.console.stage import Stage, shots
 from tests.console.visitor import Visitor, visitor
 
@@ -71,7 +72,8 @@ def kind_of(path: str) -> str:
     bare, _, asked = path.partition("?")
     parts = [it if index % 2 else "_" for index, it in enumerate(bare.split("/"))]
     keys = sorted(each.partition("=")[0] for each in asked.split("&"))
-    return "/".join(parts[:3]) + "/" + "/".join(bare.split("/")[3:]) + "?" + ",".join(keys)
+    rest = ["_" if it.isdigit() else it for it in bare.split("/")[3:]]
+    return "/".join(parts[:3]) + "/" + "/".join(rest) + "?" + ",".join(keys)
 
 
 def pages_of(person: Visitor) -> list[str]:
@@ -90,7 +92,9 @@ def pages_of(person: Visitor) -> list[str]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_no_page_is_wider_than_a_phone(browser: Any, stage: Stage, role: str) -> None:
+def test_no_page_is_wider_than_a_phone_or_has_a_fault(
+    browser: Any, stage: Stage, role: str
+) -> None:
     token = stage.tokens[role]
     paths = pages_of(visitor(stage.town.url, token))
     if role == "operator":
@@ -98,7 +102,7 @@ def test_no_page_is_wider_than_a_phone(browser: Any, stage: Stage, role: str) ->
     tab = Tab(browser, stage.town.url, viewport=PHONE)
     tab.login(token)
     cut = {}
-    for path in paths:
+    for number, path in enumerate(paths):
         tab.page.goto(f"{stage.town.url}{path}")
         tab.page.wait_for_selector("main")
         if (folder := shots()) is not None:
@@ -106,6 +110,9 @@ def test_no_page_is_wider_than_a_phone(browser: Any, stage: Stage, role: str) ->
             tab.page.screenshot(path=folder / f"narrow-{name}.png", full_page=True)
         if found := tab.page.evaluate(CUT):
             cut[path] = found[:4]
+        tab.page.emulate_media(color_scheme="dark" if number % 2 else "light")
+        if faults := serious(tab.page):
+            cut[path] = [*cut.get(path, ()), *faults]
     assert not cut, json.dumps(cut, indent=1)
     assert tab.errors == []
     tab.close()

@@ -1,6 +1,7 @@
 """The calendar of reservations: bars where their windows are, parts of them, what happens when."""
 
 import itertools
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -196,3 +197,31 @@ def test_bars_of_a_lane_never_overlap_and_none_is_lost(
             (it for it in found.bars if it.lane == lane), key=lambda it: (it.start, it.end)
         )
         assert all(one.end <= two.start for one, two in itertools.pairwise(bars))
+
+
+@pytest.mark.parametrize(
+    ("windows", "sides"),
+    [
+        ([(0, 7)], ["cut"]),
+        ([(0, 0.5)], ["right"]),
+        ([(6.5, 7)], ["left"]),
+        ([(3, 3.5), (3.5, 4)], ["left", "right"]),
+        ([(0, 0.5), (0.5, 1), (1, 1.5)], ["cut", "cut", "right"]),
+    ],
+)
+def test_text_that_is_longer_than_its_bar_goes_on_over_empty_ground(
+    windows: list[tuple[float, float]], sides: list[str]
+) -> None:
+    each = [
+        reservation(MONDAY + timedelta(days=start), MONDAY + timedelta(days=end), name=f"r{number}")
+        for number, (start, end) in enumerate(windows)
+    ]
+    found = shown(*each)
+    drawn = str(week(found, found.weeks[0], earned={}, may_change=True))
+    bars = re.findall(r'<svg class="bar .*?</svg>', drawn)
+    told = []
+    for number in range(len(windows)):
+        (bar,) = (it for it in bars if f">r{number} · " in it)
+        is_left = 'text-anchor="end"' in bar
+        told.append(("left" if is_left else "right") if 'overflow="visible"' in bar else "cut")
+    assert told == sides

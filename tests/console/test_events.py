@@ -1,5 +1,6 @@
 """Events by what they are about: grouped and linked, and chosen by kind, type, subject and time."""
 
+import html
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import pytest
 
 from parkade.console.event_groups import (
     MOST_GROUPS,
+    MOST_IN_ORDER,
     MOST_OF_A_GROUP,
     Asked,
     chosen,
@@ -94,9 +96,37 @@ def test_the_page_groups_links_and_chooses(stage: Stage) -> None:
     ordered = person.text("/events", about=stage.guest, view="order")
     assert 'id="event-' in ordered and "/market/clearings/" in ordered
     assert f'href="/workloads/{stage.waiting}"' not in ordered
+    assert "amp;amp;" not in ordered + nodes
     assert "None of that among" in seen(person.text("/events", to="2020-01-01"))
     bad = person.get("/events", **{"from": "2026-02-01", "to": "2026-01-01"})
     assert bad.status_code == 422 and "from has to be before to" in bad.text
+
+
+def test_older_events_and_clearings_are_reached_by_their_position(stage: Stage) -> None:
+    for _ in range(MOST_IN_ORDER // 2):
+        stage.town.done(stage.town.post("/nodes/lab-8/cordon", {"reason": "a cable"}))
+        stage.town.done(stage.town.post("/nodes/lab-8/uncordon"))
+    person = visitor(stage.town.url, stage.town.operator)
+    page, positions = person.text("/events", view="order"), list[int]()
+    while True:
+        positions += [int(it) for it in re.findall(r'<tr id="event-(\d+)"', page)]
+        older = re.search(r'href="([^"]*)">Older ones', page)
+        if older is None:
+            break
+        page = person.text(html.unescape(older[1]))
+        assert "The newest" in page and 'id="list" data-live' not in page
+    assert positions == list(range(positions[0], 0, -1)), "each once, down to the first"
+    assert len(positions) > MOST_IN_ORDER
+    first = person.text("/events", before=3)
+    assert "entries 1 to 2 of the journal" in seen(first) and "Older ones" not in first
+    early = person.text("/market", before=min(_clearings(person.text("/market"))))
+    assert _clearings(early) == [] and "Clearings before position" in early
+    assert person.get("/events", before=0).status_code == 422
+    assert person.get(f"/market/clearings/{positions[0] + 1000}").status_code == 404
+
+
+def _clearings(page: str) -> list[int]:
+    return [int(it) for it in re.findall(r'<tr id="clearing-(\d+)">', page)]
 
 
 def test_an_org_reads_of_no_other(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from parkade.console.needs import MOST_OF_A_KIND, needs, troubles, unheard
 from parkade.console.words import headline
 from parkade.messages.queue import Waiting
 from parkade.wire.feed import Standing
-from parkade.wire.lot import Lot, LotHolder, LotNode, LotNotice, LotSeat
+from parkade.wire.lot import Lot, LotCordon, LotHolder, LotNode, LotNotice, LotSeat
 from parkade.wire.people import Capped
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
@@ -50,23 +50,21 @@ def test_an_engine_that_does_not_answer_is_named_in_place_of_its_agent() -> None
 
 
 def test_a_job_that_an_engine_started_by_itself_is_told_of_while_a_right_waits() -> None:
-    says = "cordoned by others:parkade: job 42 of ann, beyond reservation vision; draining: x"
+    why = "job 42 of ann; beyond reservation vision"
+    others = LotCordon(holder="others:parkade", reason=why, is_of_others=True)
+    persons = LotCordon(holder="ann", reason="a cable", is_of_others=False)
     nodes = tuple(
-        LotNode(
-            node=name, pool="box", market="m", fabric="a", gpus=8, state="closed", says=says,
-            seats=(), promised=(),
-        )
-        for name in ("n1", "n2")
-    )  # fmt: skip
+        node(name, "", "closed").model_copy(update={"cordons": cordons})
+        for name, cordons in (("n1", (persons, others)), ("n2", (others,)), ("n3", (persons,)))
+    )
     for phase, expected in (("queued", 1), ("running", 0)):
-        claim = leaving("c2", kind="claim", capacity="reservation/nlp", phase=phase, notice=None)
-        lot = lot_of(claim)
-        lot = type(lot)(**{**dict(lot), "nodes": nodes})
-        found = [it.says for it in needs(lot, (), (), user=None) if it.says.startswith("job ")]
+        claim = leaving("c2", kind="claim", reservation="nlp", phase=phase, notice=None)
+        lot = lot_of(claim).model_copy(update={"nodes": nodes})
+        found = [it.says for it in needs(lot, (), (), user=None) if it.kind == "incident"]
         assert found == expected * [
             (
-                "job 42 of ann, beyond reservation vision runs on n1, n2, and a reservation has no"
-                " room: let it wait (scontrol requeue 42) or end it (scancel 42)"
+                "a reservation has no room, and n1, n2 are taken: job 42 of ann; beyond reservation"
+                " vision. On Slurm, scontrol requeue lets a job wait and scancel ends it"
             )
         ]
 
@@ -128,14 +126,19 @@ def test_no_bid_above_what_on_demand_costs_is_proposed() -> None:
 
 def test_an_array_whose_members_are_open_does_not_wait_itself() -> None:
     waiting = {"phase": "queued", "notice": None, "says": "low"}
-    members = tuple(leaving(each, **waiting) for each in ("w3", "w3_0"))
+    members = (leaving("w3", **waiting), leaving("w3_0", **waiting, member_of="w3"))
     assert said(holders=members) == ["w3_0 sweep of lab waits: low"]
-    lot = lot_of(leaving("w3_0", **waiting, price_to_win=Decimal(36)))
+    lot = lot_of(leaving("w3_0", **waiting, member_of="w3", price_to_win=Decimal(36)))
     (need,) = needs(lot, (), (), user=None, on_demand={"w3": Decimal(12)})
     assert need.action is None, "what on-demand costs is known by the array"
 
 
-def node(name: str, says: str, state: Literal["open", "closed", "out"] = "out") -> LotNode:
+def node(
+    name: str,
+    says: str,
+    state: Literal["open", "closed", "out"] = "out",
+    health: str = "healthy",
+) -> LotNode:
     return LotNode(
         node=name,
         pool="lab",
@@ -146,13 +149,14 @@ def node(name: str, says: str, state: Literal["open", "closed", "out"] = "out") 
         says=says,
         seats=(),
         promised=(),
+        health=health,
     )
 
 
 def test_a_node_that_a_person_failed_waits_for_one() -> None:
     nodes = (
-        node("a1", "failed: fell off the rack"),
-        node("a2", "repairing: xid/79"),
+        node("a1", "failed: fell off the rack", health="failed"),
+        node("a2", "repairing: failed: xid/79", health="repairing"),
         node("a3", "cordoned by op: later", "closed"),
     )
     lot = lot_of().model_copy(update={"nodes": nodes})
@@ -171,7 +175,7 @@ def test_an_org_with_a_claim_alone_is_not_said_to_have_a_workload() -> None:
 
 
 def test_a_claim_that_waits_is_called_one_and_leads_to_its_reservation() -> None:
-    claim = leaving("c1", kind="claim", name="c1", phase="waiting", capacity="reservation/acme")
+    claim = leaving("c1", kind="claim", name="c1", phase="waiting", reservation="acme")
     lot = lot_of(claim.model_copy(update={"notice": None}))
     (found,) = needs(lot, (), (), user=None)
     assert found.says.startswith("claim c1 of lab waits") and found.about == "/reservations/acme"

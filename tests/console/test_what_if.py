@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from parkade.console.apart import MOST_KEPT, Apart, Played
+from parkade.console.journal_programs import MOST_RUNS, JournalProgram, Run
 from tests.api.town import Town
 from tests.api.town import town as running
 from tests.console.test_reserving import seen
@@ -21,13 +21,13 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CHANGES = ("public_floor=2.00",)
 
 
-def played(program: str, *, most_s: float = 600.0, changes: Any = CHANGES) -> Played:
-    async def run() -> Played:
-        what_if = Apart((sys.executable, "-c", program), flag="--set", most_s=most_s)
-        assert what_if.start(changes, NOW)
+def finished(program: str, *, most_s: float = 600.0, arguments: Any = CHANGES) -> Run:
+    async def run() -> Run:
+        what_if = JournalProgram((sys.executable, "-c", program), flag="--set", most_s=most_s)
+        assert what_if.start(arguments, NOW)
         assert not what_if.start(("public_floor=3.00",), NOW), "one at a time"
-        await what_if.ended()
-        found = what_if.of(changes)
+        await what_if.wait()
+        found = what_if.latest(arguments)
         assert found is not None
         return found
 
@@ -35,13 +35,13 @@ def played(program: str, *, most_s: float = 600.0, changes: Any = CHANGES) -> Pl
 
 
 def test_what_the_process_tells_is_kept_with_what_it_was_asked() -> None:
-    found = played("import json, sys; print(json.dumps({'asked': sys.argv[1:]}))")
-    assert found.state == "done" and found.found == {"asked": ["--set", CHANGES[0]]}
+    found = finished("import json, sys; print(json.dumps({'asked': sys.argv[1:]}))")
+    assert found.state == "done" and found.answer == {"asked": ["--set", CHANGES[0]]}
 
 
 def test_one_that_does_not_end_is_ended_and_says_so() -> None:
-    found = played("import time\nwhile True: time.sleep(1)", most_s=0.2)
-    assert found.state == "failed" and "took longer than" in found.why
+    found = finished("import time\nwhile True: time.sleep(1)", most_s=0.2)
+    assert found.state == "failed" and "took longer than" in found.error
 
 
 @pytest.mark.parametrize(
@@ -49,23 +49,25 @@ def test_one_that_does_not_end_is_ended_and_says_so() -> None:
     [
         ("import sys; sys.exit('the journal is empty')", "the journal is empty"),
         ("print('{')", "cannot be read"),
-        ("import sys; sys.exit(3)", "it told nothing"),
+        ("import sys; sys.exit(3)", "it printed nothing"),
     ],
 )
 def test_one_that_fails_says_why(program: str, why: str) -> None:
-    found = played(program)
-    assert found.state == "failed" and why in found.why and found.found is None
+    found = finished(program)
+    assert found.state == "failed" and why in found.error and found.answer is None
 
 
 def test_the_newest_few_are_kept() -> None:
     async def run() -> list[bool]:
-        what_if = Apart((sys.executable, "-c", "print('{}')"))
-        for number in range(MOST_KEPT + 1):
+        what_if = JournalProgram((sys.executable, "-c", "print('{}')"))
+        for number in range(MOST_RUNS + 1):
             assert what_if.start((f"public_floor={number}.00",), NOW)
-            await what_if.ended()
-        return [what_if.of((f"public_floor={it}.00",)) is not None for it in range(MOST_KEPT + 1)]
+            await what_if.wait()
+        return [
+            what_if.latest((f"public_floor={it}.00",)) is not None for it in range(MOST_RUNS + 1)
+        ]
 
-    assert asyncio.run(run()) == [False, *[True] * MOST_KEPT]
+    assert asyncio.run(run()) == [False, *[True] * MOST_RUNS]
 
 
 @pytest.fixture(scope="module")

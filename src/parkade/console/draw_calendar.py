@@ -1,20 +1,29 @@
 """The weeks of a calendar as SVG without a viewBox: what lies across is in shares of the width, so
-that it fits a phone, and text keeps its size; what does not fit into its bar is cut off there."""
+that it fits a phone, and text keeps its size. Text that is longer than its bar goes on over empty
+ground of its lane, to the right or to the left; where there is not enough of it, the bar cuts it
+off."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from typing import Literal
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
 from parkade.console import words
-from parkade.console.calendar import Bar, Calendar, Part, Week, is_over
+from parkade.console.calendar import Bar, Calendar, Part, View, Week, is_over
 from parkade.core.units.phrases import counted
+
+Room = tuple[float, float]
+"""From where to where a lane is empty but for one bar, in shares of the week."""
 
 HEAD = 24
 LANE = {"week": 46, "month": 26}
 GAP = 4
 FOOT = 22
+LETTER_PX = 7.0
+NARROWEST_PX = {"week": 704, "month": 320}
+"""The width of a week on a phone; `console.css` has it too."""
 
 
 def week(
@@ -27,7 +36,8 @@ def week(
     parts = [_hatch(which)]
     for number, day in enumerate(which.days):
         parts += _day(calendar, day, number, height, earned.get(day, ""))
-    parts += [_bar(calendar, it, lane, _id(which), may_change) for it in which.bars]
+    for bar, room in _with_room(which.bars):
+        parts.append(_bar(calendar, bar, room, lane, _id(which), may_change))
     if which.left_out:
         more = counted(which.left_out, "reservation")
         parts.append(f'<text class="axis" x="6" y="{foot - 7}">and {more} more</text>')
@@ -73,23 +83,50 @@ def _day(calendar: Calendar, day: date, number: int, height: int, earned: str) -
         )
 
 
-def _bar(calendar: Calendar, bar: Bar, lane: int, hatch: str, may_change: bool) -> str:
-    """A nested drawing, which cuts off what is longer than the bar."""
+def _with_room(bars: Iterable[Bar]) -> Iterator[tuple[Bar, Room]]:
+    """Each bar, with where the one before it in its lane ends and the next one begins, or the week
+    does. Cost: as sorting them."""
+    lanes: dict[int, list[Bar]] = {}
+    for bar in bars:
+        lanes.setdefault(bar.lane, []).append(bar)
+    for those in lanes.values():
+        those.sort(key=lambda it: it.start)
+        ends = [0.0, *(it.end for it in those)]
+        starts = [*(it.start for it in those[1:]), 1.0]
+        yield from zip(those, zip(ends, starts, strict=False), strict=False)
+
+
+def _side(bar: Bar, room: Room, view: View, letters: int) -> Literal["cut", "left", "right"]:
+    """Where text that is longer than the bar goes on."""
+    share = (letters * LETTER_PX + 14) / NARROWEST_PX[view]
+    if share <= bar.end - bar.start:
+        return "cut"
+    if share <= room[1] - bar.start:
+        return "right"
+    return "left" if share <= bar.end - room[0] else "cut"
+
+
+def _bar(calendar: Calendar, bar: Bar, room: Room, lane: int, hatch: str, may_change: bool) -> str:
+    """A nested drawing."""
     it, tall = bar.reservation, lane - GAP
     width = max(bar.end - bar.start, 0.004)
     drawn = [f'<rect class="whole" x="0" y="0" width="100%" height="{tall}"/>']
     drawn += [_part(bar, part, tall, hatch) for part in bar.parts]
-    first, second = _texts(bar)
-    drawn.append(f'<text class="name" x="7" y="16">{escape(words.shown(first))}</text>')
+    first, second = (words.shown(it) for it in _texts(bar))
+    longest = max(len(first), len(second)) if calendar.view == "week" else len(first)
+    side = _side(bar, room, calendar.view, longest)
+    x = 'x="100%" dx="-7" text-anchor="end"' if side == "left" else 'x="7"'
+    drawn.append(f'<text class="name" {x} y="16">{escape(first)}</text>')
     if calendar.view == "week":
-        drawn.append(f'<text class="more" x="7" y="33">{escape(words.shown(second))}</text>')
-    for is_here, x in ((bar.begins_here, "0"), (bar.ends_here, "100%")):
+        drawn.append(f'<text class="more" {x} y="33">{escape(second)}</text>')
+    for is_here, at in ((bar.begins_here, "0"), (bar.ends_here, "100%")):
         if is_here:
-            drawn.append(f'<line class="edge" x1="{x}" x2="{x}" y1="0" y2="{tall}"/>')
-    title = f"<title>{escape(words.shown(f'{first}: {second}'))}</title>"
+            drawn.append(f'<line class="edge" x1="{at}" x2="{at}" y1="0" y2="{tall}"/>')
+    title = f"<title>{escape(f'{first}: {second}')}</title>"
+    overflow = "" if side == "cut" else ' overflow="visible"'
     svg = (
         f'<svg class="bar {escape(it.state)}" x="{bar.start:.3%}" y="{HEAD + bar.lane * lane}"'
-        f' width="{width:.3%}" height="{tall}">{title}{"".join(drawn)}</svg>'
+        f' width="{width:.3%}" height="{tall}"{overflow}>{title}{"".join(drawn)}</svg>'
     )
     return f'<a href="{escape(_leads_to(bar, may_change))}">{svg}</a>'
 

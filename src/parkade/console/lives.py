@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from parkade.console.draw_timeline import Life, Priced, Run
-from parkade.console.words import phrase
+from parkade.console.words import reason
 from parkade.wire.feed import Event
 from parkade.wire.scalars import format_amount
 
@@ -116,11 +116,11 @@ def line_of(workload: str, event: Event) -> str:
                 return f"pays {line['price']} per GPU-hour"
             case "left":
                 moved = line.get("moved", {}).get("says")
-                why = moved or f"is told to leave: {phrase(line['why'])}"
+                why = moved or f"is told to leave: {reason(line['why'])}"
                 return f"{why}, by {line['deadline'][11:19]}" if "deadline" in line else why
             case "waits":
                 price = line.get("price_to_win")
-                return f"waits: {line['why']}" + (f"; {price} would win" if price else "")
+                return f"waits: {reason(line['why'])}" + (f"; {price} would win" if price else "")
     if event.type in ("UsePosted", "WithdrawalCharged"):
         return _charged(event)
     return event.says.removeprefix(f"{workload}: ").removeprefix(f"{workload} ")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from parkade.api.translate import instant_or_none
 from parkade.console import words
-from parkade.core.fleet.node import OTHERS, Health
+from parkade.core.fleet.node import Health
 from parkade.core.units.phrases import counted
 from parkade.messages.queue import Waiting
 from parkade.wire.feed import Standing
@@ -25,7 +25,6 @@ from parkade.wire.workloads import Workload
 
 MOST_OF_A_KIND = 6
 FAILED = Health.FAILED.value
-TAKEN = f"cordoned by {OTHERS}: "
 NEAR = Decimal(4) / 5
 """The part of a budget that is told of."""
 
@@ -39,6 +38,12 @@ class Need(NamedTuple):
     about: str | None = None
     until: datetime | None = None
     action: tuple[str, str] | None = None
+
+    @property
+    def key(self) -> str:
+        """The same while it is about the same, so that a line keeps its place on an open page."""
+        is_named = self.about is not None and not self.about.startswith("/operate")
+        return f"{self.kind}-{self.about if is_named else self.says.partition(' spent ')[0]}"
 
 
 def needs(
@@ -108,11 +113,7 @@ def _incidents(opened: Sequence[Incident]) -> list[Need]:
 def _failed(lot: Lot, known: Container[str]) -> list[Need]:
     """Nodes that a person failed: nothing but a person brings them back. `known`: of which an
     incident tells."""
-    failed = [
-        each
-        for each in lot.nodes
-        if each.state == "out" and each.says.partition(":")[0] == FAILED and each.node not in known
-    ]
+    failed = [each for each in lot.nodes if each.health == FAILED and each.node not in known]
     found = [
         Need(
             "incident",
@@ -127,29 +128,35 @@ def _failed(lot: Lot, known: Container[str]) -> list[Need]:
 
 
 def _in_the_way(lot: Lot) -> list[Need]:
-    """Jobs that an engine started by itself, while a right waits for room."""
-    rights = (it for it in lot.holders if it.capacity.startswith("reservation/"))
-    if all(words.holds(it) for it in rights):
+    """What an engine does by itself on nodes of the pool, while a right waits for room."""
+    if all(words.holds(it) for it in lot.holders if it.reservation is not None):
         return []
     taken: dict[str, list[str]] = {}
     for node in lot.nodes:
-        job = node.says.partition(TAKEN)[2].partition("; ")[0]
-        if job.startswith("job "):
-            taken.setdefault(job, []).append(node.node)
+        for cordon in node.cordons:
+            if cordon.is_of_others:
+                taken.setdefault(cordon.reason, []).append(node.node)
     found = [
         Need(
             "incident",
-            f"{job} runs on {', '.join(nodes[:MOST_OF_A_KIND])}, and a reservation has no room: let"
-            f" it wait (scontrol requeue {job.split()[1]}) or end it (scancel {job.split()[1]})",
+            f"a reservation has no room, and {_named(nodes)} {'is' if len(nodes) == 1 else 'are'}"
+            f" taken: {why}. On Slurm, scontrol requeue lets a job wait and scancel ends it",
             "/operate",
         )
-        for job, nodes in list(taken.items())[:MOST_OF_A_KIND]
+        for why, nodes in list(taken.items())[:MOST_OF_A_KIND]
     ]
-    return found + _more(len(taken), "more jobs run on nodes that others reserved")
+    return found + _more(len(taken), "more causes take nodes that are reserved")
+
+
+def _named(nodes: Sequence[str]) -> str:
+    """A few of them by name."""
+    rest = len(nodes) - MOST_OF_A_KIND
+    named = ", ".join(nodes[:MOST_OF_A_KIND])
+    return f"{named} and {rest} more" if rest > 0 else named
 
 
 def _waiting(lot: Lot, user: str | None, on_demand: Mapping[str, Decimal]) -> list[Need]:
-    arrays = {each.holder.partition("_")[0] for each in lot.holders if "_" in each.holder}
+    arrays = {each.member_of for each in lot.holders}
     waiting = [
         each
         for each in lot.holders
@@ -163,7 +170,7 @@ def _waiting(lot: Lot, user: str | None, on_demand: Mapping[str, Decimal]) -> li
         action = None
         is_its_own = user is None or user == each.user
         if each.price_to_win is not None and is_its_own and not is_claim:
-            price, posted = each.price_to_win, on_demand.get(each.holder.partition("_")[0])
+            price, posted = each.price_to_win, on_demand.get(each.member_of or each.holder)
             if posted is not None and price > posted:
                 wins, costs = format_amount(price), format_amount(posted)
                 says += f"; a limit of {wins} would win, and on-demand costs {costs}"
@@ -172,7 +179,7 @@ def _waiting(lot: Lot, user: str | None, on_demand: Mapping[str, Decimal]) -> li
                     f"Bid {format_amount(price)}",
                     f"/workloads/{each.holder}/bid?limit_price={price:f}",
                 )
-        right = quote(each.capacity.removeprefix("reservation/"), safe="")
+        right = quote(each.reservation or "", safe="")
         about = f"/reservations/{right}" if is_claim else each.holder
         found.append(Need("waits", says, about, None, action))
     return found + _more(len(waiting), "more wait")

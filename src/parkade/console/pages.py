@@ -80,6 +80,7 @@ def _environment() -> Environment:
         "command": words.command,
         "path": lambda value: quote(str(value), safe=""),
         "phrase": words.phrase,
+        "reason": words.reason,
     }
     made.globals |= {
         "static": static_url,

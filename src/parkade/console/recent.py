@@ -7,6 +7,7 @@ told; the page says so where a workload was submitted earlier.
 import asyncio
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
 from parkade.api.views.audience import lines_of, named_in
 from parkade.console.claims import EndedClaims
@@ -50,14 +51,21 @@ class Recent:
         first = self._events[0][0]
         return [self._events[sequence - first] for sequence in wanted]
 
-    def newest(self, count: int) -> list[tuple[int, AnyEvent]]:
-        """The last events, the newest first."""
-        return [self._events[-each] for each in range(1, min(count, len(self._events)) + 1)]
+    def between(self, first: int, last: int) -> list[tuple[int, AnyEvent]]:
+        """The entries from one position to another, in order; all of them are kept."""
+        start = first - self.first
+        assert start >= 0, f"entry {first} is not kept"
+        return list(islice(self._events, start, max(start, last - self.first + 1)))
 
     @property
     def first(self) -> int:
         """The oldest position that is kept; one beyond the journal where nothing is."""
         return self._events[0][0] if self._events else self._read_up_to + 1
+
+    @property
+    def last(self) -> int:
+        """The newest position that was read."""
+        return self._read_up_to
 
     async def _follow(self, after: int) -> None:
         try:

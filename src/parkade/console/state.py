@@ -3,9 +3,9 @@
 import secrets
 
 from parkade.api.lot_book import LotBook
-from parkade.console.apart import Apart
 from parkade.console.earnings import Earnings
 from parkade.console.history import History
+from parkade.console.journal_programs import JournalProgram
 from parkade.console.recent import Recent
 from parkade.console.runs import Runs
 from parkade.console.sessions import Sessions
@@ -31,9 +31,9 @@ class ConsoleState:
         self.throttle = Throttle(most=settings.failed_logins, within_s=settings.failed_within_s)
         self.recent = Recent(plane)
         self.runs = Runs()
-        self.what_if = Apart(settings.what_if, flag="--set")
-        self.records = Apart(settings.verify, answers=(0, 1))
-        """Checks of clearings' records; 1: it does not hold."""
+        self.what_if = JournalProgram(settings.what_if, flag="--set")
+        self.verify = JournalProgram(settings.verify, answer_codes=(0, 1))
+        """Checks a clearing's record; 1: it does not hold."""
 
         self.earnings = Earnings(plane.archive)
         self.history = History(

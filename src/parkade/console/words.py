@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from parkade.api.views.reasons import SENTENCES
 from parkade.core.units.phrases import counted
 from parkade.core.units.visible import visible
 from parkade.wire.lot import Lot, LotHolder
@@ -127,6 +128,11 @@ def shown(text: object) -> str:
 def command(text: str) -> str:
     """A command as `command_shown` has it, each of its lines as a user's text."""
     return "\n".join(shown(line) for line in command_shown(text).split("\n"))
+
+
+def reason(why: str) -> str:
+    """Why a workload waits or leaves, as a sentence where there is one."""
+    return SENTENCES.get(why, phrase(why))
 
 
 def phrase(text: object) -> str:

@@ -17,9 +17,19 @@ class LotSeat(Answer):
     gpus: int
 
 
+class LotCordon(Answer):
+    """A cordon of a node. `is_of_others`: jobs that Parkade did not start are its cause, or the
+    engine's own word about the node; `reason` says which."""
+
+    holder: str
+    reason: str
+    is_of_others: bool
+
+
 class LotNode(Answer):
     """A node. `state`: open nodes take newcomers, closed ones keep who sits there, out is out of
-    play; `says` is why it is not open. Both are for operators."""
+    play; `says` is why it is not open. `health` and `cordons` are the facts of it. All of these are
+    for operators."""
 
     node: str
     pool: str
@@ -30,6 +40,8 @@ class LotNode(Answer):
     says: str
     seats: tuple[LotSeat, ...]
     promised: tuple[LotSeat, ...]
+    health: str | None = None
+    cordons: tuple[LotCordon, ...] = ()
 
 
 class LotNotice(Answer):
@@ -46,7 +58,8 @@ class LotHolder(Answer):
 
     `price`: per GPU-hour, null while it holds nothing or a reservation pays. `lent`: how many of
     its GPUs owners lend it, by what they earn of its price; for operators. `says`: why it is where
-    it is.
+    it is. `reservation`: by whose right it sits or waits; null without one. `member_of`: the array
+    of which it is a member.
     """
 
     holder: str
@@ -65,6 +78,8 @@ class LotHolder(Answer):
     notice: LotNotice | None
     since: Instant | None
     says: str
+    reservation: str | None = None
+    member_of: str | None = None
 
 
 class LotFabric(Answer):

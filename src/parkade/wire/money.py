@@ -8,7 +8,7 @@ class Cost(Answer):
     """What an answer may cost: a price, for all of it by the hour, and the most it can come to.
 
     `price_per_gpu_hour` is the highest that can be charged; `at_most` null: not bounded, and
-    `says` says so.
+    `says` says so. Of what has ended it is what it cost.
     """
 
     price_per_gpu_hour: Amount

@@ -123,12 +123,13 @@ def _says(line: Detail) -> str:
             return f"{name} pays {line['price']}{_set_by(line)}"
         case "left":
             moved = line.get("moved")
-            return f"{name} leaves ({moved['says'] if moved else _words(line['why'])})"
+            return f"{name} leaves ({moved['says'] if moved else spoken(line['why'])})"
         case _:
-            return f"{name} waits ({_words(line['why'])})"
+            return f"{name} waits ({spoken(line['why'])})"
 
 
-def _words(why: str) -> str:
+def spoken(why: str) -> str:
+    """A word of the machine for people: `back_off` is `back off`."""
     return why.replace("_", " ")
 
 

@@ -48,6 +48,18 @@ def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | No
     return _cost(price, gpus, most, f"bounded by {by}" + _of_members(members, at_once))
 
 
+def ended_cost(spec: Spec, spent_micros: int) -> Cost:
+    """Of a workload that has ended: what it spent, and nothing more."""
+    _, at_once = _members(spec)
+    return Cost(
+        price_per_gpu_hour=amount(0),
+        gpus=max(spec.nodes, spec.most_nodes) * spec.gpus * at_once,
+        per_hour=amount(0),
+        at_most=amount(spent_micros),
+        says=f"{format_amount(spent_micros)}; it has ended",
+    )
+
+
 def _members(spec: Spec) -> tuple[int, int]:
     """(members of an array, how many of them run at once at most); (1, 1) of other work."""
     if spec.array is None:

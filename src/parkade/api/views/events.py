@@ -8,7 +8,14 @@ from typing import Any, assert_never
 
 from parkade.api.translate import amount, instant, span
 from parkade.api.views.audience import Owners, Reader, asked_by, audience, is_hidden_money
-from parkade.api.views.clearings import cleared, leave, node_names, seat_details, stop_details
+from parkade.api.views.clearings import (
+    cleared,
+    leave,
+    node_names,
+    seat_details,
+    spoken,
+    stop_details,
+)
 from parkade.api.views.maintenance import told
 from parkade.core.fleet.pool import Fence
 from parkade.core.ledger.accounts import Transfer, org_account
@@ -344,12 +351,12 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             says = f"{workload.workload} {workload.spec.name}: submitted again from its checkpoints"
             return says, {"name": workload.spec.name, "phase": workload.phase.value}
         case events.PhaseChanged(workload=name, phase=phase, why=why):
-            because = f" ({why})" if why not in ("", phase.value) else ""
+            because = f" ({spoken(why)})" if why not in ("", phase.value) else ""
             return f"{name}: {phase}{because}", {"phase": phase.value, "why": why}
         case events.DependenciesMet(workload=name, met=met, phase=phase, why=why):
             named = ", ".join(str(it) for it in met)
             changed = {"met": named, "phase": phase.value, "why": why}
-            return f"{name}: met {named}; {phase} ({why})", changed
+            return f"{name}: met {named}; {phase} ({spoken(why)})", changed
         case events.BidChanged(workload=name, limit_price_micros=limit, members=some):
             whose = f"{name}[{written(some)}]" if some else name
             changed = {"limit_price": money(limit)}
@@ -387,7 +394,7 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             return f"{name}: a node of it failed", {"attempt": attempt_id}
         case events.Ended(workload=name, phase=phase, why=why, summary=summary):
             saved = "saved" if event.is_saved else ""
-            parts = (why if why != phase.value else "", saved, summary)
+            parts = (spoken(why) if why != phase.value else "", saved, summary)
             because = ", ".join(filter(None, parts))
             says = f"{name}: {phase}" + (f" ({because})" if because else "")
             cause = event.cause.value if event.cause else None

@@ -24,7 +24,7 @@ from parkade.api.views.lot_sums import NO_PART, Part, exchanged, part_of, sums
 from parkade.api.views.moves import says_move
 from parkade.api.views.reasons import SENTENCES
 from parkade.core.fleet.market import Market
-from parkade.core.fleet.node import Node
+from parkade.core.fleet.node import Cordon, Node
 from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import lending_account, org_account
@@ -186,6 +186,8 @@ class Lots:
                 says=standing.says,
                 seats=seats.held,
                 promised=seats.promised,
+                health=node.health.value,
+                cordons=tuple(_cordon(each) for each in node.cordons),
             )
             part, known_part = part_of(made, self._holders), self._parts.get(name, NO_PART)
             self._parts[name] = part
@@ -257,6 +259,12 @@ def _standing(node: Node, pool: Pool) -> Standing:
     return Standing(state="closed" if reasons else "open", says="; ".join(reasons))
 
 
+def _cordon(cordon: Cordon) -> wire.LotCordon:
+    return wire.LotCordon(
+        holder=cordon.holder, reason=cordon.reason, is_of_others=cordon.is_of_others
+    )
+
+
 def _lenders(reservations: Iterable[Reservation]) -> dict[str, frozenset[str]]:
     """By market, the accounts that earn by lending there; the org's own where its reservation was
     sold before that was counted."""
@@ -292,6 +300,8 @@ def _workload(workload: Workload, market: Market | None, lenders: frozenset[str]
         notice=None if attempt is None or attempt.stop is None else _notice(attempt.stop),
         since=instant_or_none(workload.submitted_us if attempt is None else attempt.ordered_us),
         says=_says(workload, rate),
+        reservation=spec.capacity.reservation,
+        member_of=workload.member_of,
     )
 
 
@@ -355,6 +365,7 @@ def _claim(claim: Claim) -> wire.LotHolder:
         notice=None,
         since=instant(claim.claimed_us),
         says=f"claimed by the owner of {claim.reservation}" + (f"; {claim.why}" * bool(claim.why)),
+        reservation=claim.reservation,
     )
 
 

@@ -64,6 +64,8 @@ def _of_org(nodes: Iterable[wire.LotNode], own: set[str]) -> tuple[wire.LotNode,
             says="",
             seats=tuple(seat for seat in node.seats if seat.holder in own),
             promised=tuple(seat for seat in node.promised if seat.holder in own),
+            health=None,
+            cordons=(),
         )
         for node in nodes
     )

@@ -6,7 +6,7 @@ import msgspec
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, wire_spec
 from parkade.api.views.choices import market_answers
-from parkade.api.views.costs import workload_cost
+from parkade.api.views.costs import ended_cost, workload_cost
 from parkade.api.views.moves import says_move
 from parkade.core.billing.metering import accrued_with_members_micros
 from parkade.core.billing.minimum import debt_micros
@@ -142,7 +142,9 @@ def workload(known: Known) -> wire.Workload:
         member_of=workload.member_of,
         index=workload.index,
         markets=market_answers(workload),
-        cost=workload_cost(spec, known.terms, workload.agreed_price_micros),
+        cost=ended_cost(spec, workload.spent_micros + known.accrued_micros)
+        if workload.ended_us is not None
+        else workload_cost(spec, known.terms, workload.agreed_price_micros),
         spec=_spec(workload),
     )
 

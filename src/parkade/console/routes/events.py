@@ -1,5 +1,7 @@
 """The journal's newest events, as the user may see them: by what they are about, or in order."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -19,7 +21,8 @@ from parkade.console.event_groups import (
     subject_of,
     types_of,
 )
-from parkade.console.journal import LOOKED_AT, newest
+from parkade.console.journal import Before, Looked, look
+from parkade.wire.feed import Event
 
 routes = router()
 Short = Annotated[str, Query(max_length=200)]
@@ -34,9 +37,11 @@ async def events(
     since: Annotated[str, Query(max_length=200, alias="from")] = "",
     to: Short = "",
     view: Short = "",
+    before: Before = None,
 ) -> Response:
-    """Of the newest `LOOKED_AT`: `about` what they name, `kind` what they are about, `type` their
-    own, within [from, to). `view=order`: one after another, not by what they are about."""
+    """Of the newest `journal.LOOKED_AT` entries, or those before a position: `about` what they
+    name, `kind` what they are about, `type` their own, within [from, to). `view=order`: one after
+    another, not by what they are about."""
     now_us = context.api.plane.present_us()
     fault, start, end = "", None, None
     try:
@@ -46,7 +51,8 @@ async def events(
             fault = "from has to be before to"
     except ProblemError as error:
         fault = error.problem.detail
-    found = await newest(context)
+    looked = await look(context, before=before)
+    is_in_order = view == "order"
     asked = Asked(
         kind=kind if kind in KINDS else "",
         about=about.strip(),
@@ -54,24 +60,40 @@ async def events(
         start=None if fault else start,
         end=None if fault else end,
     )
-    kept = chosen(found, asked)
+    kept = chosen(looked.events, asked)
     by_subject, left_out = groups(kept)
     given = {"about": about, "kind": asked.kind, "type": type, "from": since, "to": to}
     return context.page(
         "events.html",
         422 if fault else 200,
         fault=fault,
-        is_in_order=view == "order",
+        is_in_order=is_in_order,
+        looked=looked,
+        before=before,
+        older=_older(looked, kept if is_in_order else ()),
         groups=by_subject,
         left_out=left_out,
         found=kept[:MOST_IN_ORDER],
-        has_more=len(kept) > MOST_IN_ORDER,
         count=len(kept),
-        looked_at=LOOKED_AT,
         kinds=KINDS,
-        types=types_of(found),
+        types=types_of(looked.events),
         given=given,
-        same=urlencode({name: value for name, value in given.items() if value}),
+        view="order" if is_in_order else "",
+        is_chosen=any(given.values()),
+        link=partial(_link, given),
         page_of=page_of,
         subject_of=subject_of,
     )
+
+
+def _link(given: Mapping[str, str], **changes: str | int | None) -> str:
+    """The page with the same choice, but for what changes."""
+    asked = {name: value for name, value in (dict(given) | changes).items() if value}
+    return f"/events?{urlencode(asked)}"
+
+
+def _older(looked: Looked, in_order: Sequence[Event]) -> int | None:
+    """Before which position older ones are; None where there are none."""
+    if len(in_order) > MOST_IN_ORDER:
+        return in_order[MOST_IN_ORDER - 1].sequence
+    return looked.first if looked.first > 1 else None

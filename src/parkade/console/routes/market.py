@@ -9,7 +9,7 @@ from parkade.api.routes import pools
 from parkade.api.translate import instant
 from parkade.console.context import Page, PageContext, router
 from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
-from parkade.console.journal import newest
+from parkade.console.journal import Before, entry, look
 from parkade.core.steps.permissions import Read
 from parkade.wire.feed import Event
 from parkade.wire.pools import Step
@@ -19,14 +19,16 @@ MOST_CLEARINGS = 40
 
 
 @routes.get("/market")
-async def market(context: Page, market: str = "") -> Response:
-    """One market's page; the first where none is named."""
+async def market(context: Page, market: str = "", before: Before = None) -> Response:
+    """One market's page; the first where none is named. `before`: a position of the journal, before
+    which the clearings are told."""
     prices = (await pools.list_prices(context.api)).prices
     listed = await pools.list_pools(context.api)
     names = [each.market for each in prices]
     chosen = market if market in names else next(iter(names), "")
     is_operator = context.viewer.is_operator
     now_s = context.api.plane.present_us() // 1_000_000
+    clearings, older = await _clearings(context, chosen, before)
     return context.page(
         "market.html",
         sheet=next((each for each in prices if each.market == chosen), None),
@@ -39,7 +41,9 @@ async def market(context: Page, market: str = "") -> Response:
             is_of_all=False,
         ),
         layers=ALL_LAYERS if is_operator else ORG_LAYERS,
-        clearings=await _clearings(context, chosen),
+        clearings=clearings,
+        older=older,
+        before=before,
     )
 
 
@@ -52,13 +56,13 @@ async def clearing(sequence: int, context: Page) -> Response:
         Step(nodes=it["nodes"], price=None if it["price"] is None else Decimal(it["price"]))
         for it in found.detail["ladder"]
     )
-    records = context.console.records
+    program = context.console.verify
     return context.page(
         "clearing.html",
         it=found,
         steps=steps,
-        is_there=context.viewer.is_operator and records.is_there,
-        played=records.of((str(sequence),)) if context.viewer.is_operator else None,
+        can_verify=context.viewer.is_operator and program.is_available,
+        run=program.latest((str(sequence),)) if context.viewer.is_operator else None,
     )
 
 
@@ -68,27 +72,30 @@ async def verify(sequence: int, context: Page) -> Response:
     await context.form()
     context.api.require(Read.NODES)
     await _found(context, sequence)
-    records = context.console.records
-    if not records.is_there:
-        raise problem("unsupported", "this server has no journal that can be read apart")
-    if not records.start((str(sequence),), instant(context.api.plane.present_us())):
+    program = context.console.verify
+    if not program.is_available:
+        raise problem("unsupported", "this server has no journal that another process can read")
+    if not program.start((str(sequence),), instant(context.api.plane.present_us())):
         raise problem("busy", "another check is under way; try again in a minute")
     return RedirectResponse(f"/market/clearings/{sequence}", status_code=303)
 
 
 async def _found(context: PageContext, sequence: int) -> Event:
-    cleared = await newest(context, kinds=("Cleared",))
-    found = next((it for it in cleared if it.sequence == sequence), None)
-    if found is None:
-        raise problem(
-            "not_found", "it is no clearing, or older than what this page reads; see Events"
-        )
+    found = await entry(context, sequence)
+    if found is None or found.type != "Cleared":
+        raise problem("not_found", f"there is no clearing at position {sequence} of the journal")
     return found
 
 
-async def _clearings(context: PageContext, market: str) -> list[Event]:
-    found = await newest(context, kinds=("Cleared",))
-    return [it for it in found if _is_of(it, market) and _changed(it)][:MOST_CLEARINGS]
+async def _clearings(
+    context: PageContext, market: str, before: int | None
+) -> tuple[list[Event], int | None]:
+    """(those that changed something, before which position older ones may be)."""
+    looked = await look(context, before=before, kinds=("Cleared",))
+    found = [it for it in looked.events if _is_of(it, market) and _changed(it)]
+    if len(found) > MOST_CLEARINGS:
+        return found[:MOST_CLEARINGS], found[MOST_CLEARINGS - 1].sequence
+    return found, looked.first if looked.first > 1 else None
 
 
 def _is_of(event: Event, market: str) -> bool:

@@ -12,8 +12,8 @@ from parkade.api.problems import problem
 from parkade.api.routes import pools
 from parkade.api.translate import instant
 from parkade.console import words
-from parkade.console.apart import Changes
 from parkade.console.context import Page, PageContext, router
+from parkade.console.journal_programs import Arguments
 from parkade.console.routes.operate import PRICES
 from parkade.console.routes.reservations import checked
 from parkade.core.steps.permissions import Read
@@ -49,22 +49,23 @@ async def show(
     """What was found for these prices, or how far it is."""
     context.api.require(Read.NODES)
     given = dict(zip(PRICES, (pay_as_you_go, reservation_rate, public_floor), strict=True))
-    changes = await _changes(context, market, given)
-    played = context.console.what_if.of(changes)
-    found = None if played is None else played.found
+    arguments = await _arguments(context, market, given)
+    program = context.console.what_if
+    run = program.latest(arguments)
+    answer = None if run is None else run.answer
     return context.page(
         "what_if.html",
         market=market,
         markets=len((await pools.list_prices(context.api)).prices),
         given=given,
-        changes=changes,
-        played=played,
-        is_there=context.console.what_if.is_there,
-        runs=[] if found is None else found["runs"],
-        rows=[] if found is None else _rows(found["runs"]),
-        orgs=[] if found is None else _orgs(found["orgs"]),
-        found=found,
-        length="" if found is None else words.span(timedelta(days=found["days"])),
+        arguments=arguments,
+        run=run,
+        is_available=program.is_available,
+        runs=[] if answer is None else answer["runs"],
+        rows=[] if answer is None else _rows(answer["runs"]),
+        orgs=[] if answer is None else _orgs(answer["orgs"]),
+        answer=answer,
+        length="" if answer is None else words.span(timedelta(days=answer["days"])),
     )
 
 
@@ -74,17 +75,17 @@ async def play(market: str, context: Page) -> Response:
     fields = await context.form()
     context.api.require(Read.NODES)
     given = {name: fields.get(name, "") for name in PRICES}
-    changes = await _changes(context, market, given)
-    what_if = context.console.what_if
-    if not what_if.is_there:
+    arguments = await _arguments(context, market, given)
+    program = context.console.what_if
+    if not program.is_available:
         raise problem("unsupported", "this server has no journal that can be played")
-    if not what_if.start(changes, instant(context.api.plane.present_us())):
+    if not program.start(arguments, instant(context.api.plane.present_us())):
         raise problem("busy", "another one is under way; try again in a minute")
     asked = urlencode({name: value for name, value in given.items() if value})
     return RedirectResponse(f"{context.request.url.path}?{asked}", status_code=303)
 
 
-async def _changes(context: PageContext, market: str, given: Mapping[str, str]) -> Changes:
+async def _arguments(context: PageContext, market: str, given: Mapping[str, str]) -> Arguments:
     """What differs from the present sheet, as the command `parkade sim what-if` has it."""
     prices = (await pools.list_prices(context.api)).prices
     sheet = next((each for each in prices if each.market == market), None)

@@ -9,6 +9,7 @@ import { live, span } from "./console.js";
 const canvas = document.getElementById("lot");
 const pen = canvas.getContext("2d");
 const card = document.getElementById("seat");
+const hint = card.firstElementChild;
 const orgs = new Map(JSON.parse(document.getElementById("orgs").textContent).map((each) => [each.org, each]));
 const BAY = 2, LANE = 1.5, TITLE = 1.7, GAP = 0.9, BETWEEN = 1.6, MARGIN = 0.8;
 
@@ -454,6 +455,10 @@ function stripes(colour, width) {
 // ---------------------------------------------------------------- who sits there
 
 function describe() {
+  if (!cursor && card.dataset.text) {
+    card.dataset.text = "";
+    card.replaceChildren(hint);
+  }
   if (!cursor || !nodes.has(cursor.node)) return;
   const node = nodes.get(cursor.node);
   const [name, isPromised] = stalls(node)[cursor.stall] || [null, false];
@@ -553,6 +558,7 @@ canvas.addEventListener("keydown", (event) => {
   const at = cursor && nodes.has(cursor.node) ? cursor : { node: first, stall: 0 };
   const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   if (event.key === "Enter") open();
+  else if (event.key === "Escape") pointAt(null);
   else if (event.key in steps) pointAt(cursor ? next(at, ...steps[event.key]) : at);
   else if (event.key === "+") zoomBy(1.5);
   else if (event.key === "-") zoomBy(1 / 1.5);

@@ -5,6 +5,9 @@ import { live } from "./console.js";
 const place = document.getElementById("output");
 const rank = document.getElementById("rank");
 const since = document.getElementById("since");
+const attempt = document.getElementById("attempt");
+const plain = document.getElementById("plain");
+const own = place.dataset.url.split("/")[2];
 const MOST = 200_000;
 let reader = null;
 let generation = 0;
@@ -13,10 +16,12 @@ async function follow() {
   const mine = ++generation;
   reader?.cancel().catch(() => {});
   place.textContent = "";
+  const chosen = new URLSearchParams({ rank: Number(rank.value) || 0, since: since.value });
+  if (attempt.value) chosen.set("attempt", `${own}.${attempt.value}`);
+  plain.href = `${place.dataset.url}?${chosen}`;
   let response;
   try {
-    const chosen = `rank=${Number(rank.value) || 0}&since=${encodeURIComponent(since.value)}`;
-    response = await fetch(`${place.dataset.url}?follow=true&${chosen}`);
+    response = await fetch(`${plain.href}&follow=true`);
   } catch {
     return later(mine);
   }
@@ -50,10 +55,9 @@ function show(text) {
   if (isAtEnd) place.scrollTop = place.scrollHeight;
 }
 
-rank.addEventListener("change", follow);
-since.addEventListener("change", follow);
+for (const each of [attempt, rank, since]) each.addEventListener("change", follow);
 live.addEventListener("event", (event) => {
-  const own = place.dataset.url.split("/")[2];
+  if (attempt.value) return;
   if (event.detail.some((each) => each.workload === own && each.type === "Launched")) follow();
 });
 follow();
