@@ -13,7 +13,6 @@ import typer
 
 from parkade.cli.calling import fail, server_extra
 from parkade.cli.flags import when
-from parkade.core.units.phrases import counted
 
 if TYPE_CHECKING:
     from parkade.control.whole import WholeJournal
@@ -129,6 +128,8 @@ def migrate(
     print(f"{to}: {_counted(done.whole)}; verified, digest {done.digest[:16]}")
     print(f"The file of before is in {done.aside}.")
     if done.waiting:
+        from parkade.core.units.phrases import counted
+
         waits = counted(done.waiting, "message")
         print(f"{waits} not sent yet: the start below takes what waits into the database.")
     print(f"Start the server with --data-folder {settings.data_folder} --database {to}")
