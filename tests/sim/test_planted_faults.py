@@ -8,8 +8,9 @@ from tests.sim.array_faults import ARRAY_FAULTS
 from tests.sim.elastic_faults import ELASTIC_FAULTS
 from tests.sim.faults import FAULTS
 from tests.sim.mars_faults import MARS_FAULTS
+from tests.sim.slurm_faults import SLURM_FAULTS
 
-ALL_FAULTS = FAULTS | ELASTIC_FAULTS | ARRAY_FAULTS | MARS_FAULTS
+ALL_FAULTS = FAULTS | ELASTIC_FAULTS | ARRAY_FAULTS | MARS_FAULTS | SLURM_FAULTS
 SEEDS = range(50, 58)
 """At most so many stories are played for each fault."""
 
@@ -18,6 +19,7 @@ QUICK = frozenset(
         *("charges_use_twice", "seats_half_a_gang", "waits_without_a_reason"),
         *("notes_a_fatal_fault_only", "suspects_no_parent"),
         *("pays_the_last_node_twice", "opens_one_member_too_many"),
+        *("leaves_work_out_of_the_fence", "waits_no_longer_each_time"),
     }
 )
 """These are tried in every run of the tests, the others in the long one."""

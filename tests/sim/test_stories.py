@@ -7,7 +7,7 @@ import sys
 import msgspec
 import pytest
 
-from parkade.sim.acts.choosing import FAMILIES
+from parkade.sim.acts.choosing import FAMILIES, SLURM, draw_mood
 from parkade.sim.fuzz import FuzzReport, parse_acts
 from parkade.sim.story import Story, StoryOutcome, StoryPlan
 from tests.waits import PATIENCE_S
@@ -81,8 +81,29 @@ def test_a_window_forced_onto_sold_nodes_is_no_fault_of_a_sale_in_another_fabric
 
 @pytest.mark.parametrize("seed", [pytest.param(it, marks=pytest.mark.slow) for it in BROKE_ONCE])
 def test_a_story_that_broke_an_invariant_once_breaks_none(seed: int) -> None:
-    plan = StoryPlan(seed=seed, events=400, only=parse_acts(BROKE_ONCE[seed]))
+    families = tuple(it for it in draw_mood(seed).families if it != SLURM)  # There was none then.
+    acts = parse_acts(BROKE_ONCE[seed])
+    plan = StoryPlan(seed=seed, events=400, only=acts, families=families)
     assert Story(plan).tell().findings == ()
+
+
+@pytest.mark.parametrize(
+    ("seed", "acts"),
+    [(3, "77,180,211,219"), (5, "1,4,13,24,27,39,45-46")],
+    ids=["own work", "lists"],
+)
+def test_what_an_auditor_once_took_for_broken_is_sound(seed: int, acts: str) -> None:
+    """Own work that gave way to a job of its reservation that runs; and what followed a bid that
+    waits for protected room in the second of its markets."""
+    plan = StoryPlan(seed=seed, events=500, families=(SLURM,), only=parse_acts(acts))
+    assert Story(plan).tell().findings == ()
+
+
+def test_a_story_beside_a_queue_has_jobs_that_began_by_themselves_and_users_not_let_in() -> None:
+    story = Story(StoryPlan(seed=25, events=400, families=(SLURM,)))
+    assert story.tell().findings == ()
+    assert sum(pool.queue.began_by_itself for pool in story.pools if pool.queue is not None) > 5
+    assert story.judge.jobs.tried > 3
 
 
 def test_attempts_of_what_is_submitted_again_are_numbered_on() -> None:
@@ -107,6 +128,16 @@ def test_in_a_story_of_sick_nodes_every_incident_ends_and_nothing_is_broken() ->
     ends = story.judge.mars.outcomes
     assert ends["returned"] > 3
     assert sum(ends.values()) == outcome.kinds["IncidentOpened"]
+
+
+def test_a_story_that_nothing_judges_is_the_same_story() -> None:
+    """Without checks the auditors read nothing, so what they know decides nothing either."""
+    judged = StoryPlan(seed=3, events=120, nodes=100, families=("network", "agents", "mars"))
+    outcome = Story(judged).tell()
+    assert outcome.findings == ()
+    assert outcome.kinds["RepairOrdered"] > 0
+    free = Story(msgspec.structs.replace(judged, checks=False)).tell()
+    assert (free.findings, free.digest) == ((), outcome.digest)
 
 
 def test_a_seed_is_the_same_story_also_where_hashes_are_others(troubled: StoryOutcome) -> None:

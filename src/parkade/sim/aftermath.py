@@ -58,6 +58,8 @@ class Aftermath:
             weather.cut_until_us = weather.deaf_until_us = weather.delayed_until_us = 0
             weather.repeats_until_us = weather.engine_until_us = weather.refuses_until_us = 0
             weather.repairs_until_us = 0
+            if pool.queue is not None:
+                pool.queue.calm_down()
             for node in pool.hardware.nodes:
                 pool.hardware.change_board(node)
                 pool.machines.mend(node)
@@ -80,7 +82,8 @@ class Aftermath:
         for node in list(world.records.nodes.values()):
             incident = world.open_incident(node.node)
             for cordon in node.cordons:
-                if cordon.holder != MARS and not is_window(cordon.holder):
+                is_of_people = not cordon.is_of_others and cordon.holder != MARS
+                if is_of_people and not is_window(cordon.holder):
                     story.ask(commands.UncordonNode(by=cordon.holder, node=node.node))
             if incident is not None and incident.next is Next.PERSON:
                 story.ask(commands.RestoreNode(by=OPERATOR, node=node.node))

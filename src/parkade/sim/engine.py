@@ -13,10 +13,12 @@ from parkade.ports import (
     Capabilities,
     Conflict,
     DesiredAttempt,
+    DesiredState,
     InvalidSpec,
     LogRequest,
     Misconfigured,
     Observation,
+    OwnerReport,
     Stop,
     Transient,
     Unreachable,
@@ -24,6 +26,7 @@ from parkade.ports import (
 from parkade.sim.clocks import SimulatedClock
 from parkade.sim.faults import PassBy, Weather
 from parkade.sim.machines import Machines
+from parkade.sim.queue import Queue
 
 LAUNCH_S = 0.4
 CAPABILITIES = Capabilities(
@@ -46,12 +49,14 @@ class SimulatedEngine:
         clock: SimulatedClock,
         weather: Weather,
         pass_by: PassBy,
+        queue: Queue | None = None,
     ) -> None:
         self._pool = pool
         self._machines = machines
         self._clock = clock
         self._weather = weather
         self._pass_by = pass_by
+        self._queue = queue
         self._timer = LoopTimer()
         self._changed = asyncio.Event()
         machines.listener = self._changed.set
@@ -89,8 +94,13 @@ class SimulatedEngine:
             if seen != (attempt.generation, attempt.ordered_us, attempt.ranks):
                 raise Conflict(f"attempt {attempt.attempt} is known as another launch")
             return
+        if self._queue is not None and self._queue.is_shut_out(attempt.org):
+            machines.refuse(attempt)
+            return
         for node in {seat.node: None for seat in attempt.ranks}:
             needed = sum(seat.gpus for seat in attempt.ranks if seat.node == node)
+            if self._queue is not None and self._queue.holds(node):
+                raise Transient(f"attempt {attempt.attempt}: a job runs on {node}")
             if machines.free_gpus(node) < needed:
                 raise Transient(f"attempt {attempt.attempt}: GPUs of {node} are still held")
         machines.launch(attempt)
@@ -157,6 +167,13 @@ class SimulatedEngine:
     async def renew_leases(self) -> None:
         """The control plane was heard: no lease lapses before its span from now."""
         self._machines.renew()
+
+    async def serve_owners(self, desired: DesiredState) -> OwnerReport | None:
+        """See `agent.optional.ServesOwners`; None where it has no queue of its own."""
+        if self._queue is None:
+            return None
+        await self._pass_by()
+        return self._queue.look(desired)
 
     async def close(self) -> None:
         """See `ports.Engine`."""

@@ -74,8 +74,9 @@ def draw_fleet(chance: random.Random, *, nodes: int | None, most: int = SMALL) -
     )
 
 
-def opening(fleet: Fleet) -> Iterator[commands.AnyCommand]:
-    """The commands that open it, in order."""
+def opening(fleet: Fleet, *, has_queues: bool) -> Iterator[commands.AnyCommand]:
+    """The commands that open it, in order. `has_queues`: its engines take jobs that Parkade knows
+    nothing of, and fences are asked for."""
     yield commands.CreateOrg(by=None, org=HOUSE)
     yield create_user(OPERATOR, HOUSE, Role.OPERATOR)
     opened: set[str] = set()
@@ -88,9 +89,11 @@ def opening(fleet: Fleet) -> Iterator[commands.AnyCommand]:
             pool=pool.pool,
             site="site",
             supplier=None,
-            engine="simulated",
+            engine="slurm" if has_queues else "simulated",
             supply=commands.Supply(market=pool.market, opens=opens, fabrics=pool.fabrics),
         )
+        if has_queues:
+            yield commands.SetFence(by=OPERATOR, pool=pool.pool, is_on=True)
     for org, deposit in fleet.orgs:
         yield commands.CreateOrg(by=OPERATOR, org=org)
         yield create_user(owner_of(org), org, Role.OWNER)

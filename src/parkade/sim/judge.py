@@ -5,7 +5,7 @@ the auditors, which read committed events and nothing else, and what truly runs 
 After a restored backup the auditors begin again with the restored journal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.kernel.check import check
@@ -21,6 +21,7 @@ from parkade.sim.auditor import Auditor, Discrepancy
 from parkade.sim.auditor.arrays import ArrayAuditor
 from parkade.sim.auditor.chains import ChainAuditor
 from parkade.sim.auditor.fallbacks import FallbackAuditor
+from parkade.sim.auditor.jobs import JobAuditor
 from parkade.sim.auditor.maintenance import MaintenanceAuditor
 from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
@@ -72,6 +73,7 @@ class Judge:
         self.maintenance = MaintenanceAuditor()
         self.fallbacks = FallbackAuditor()
         self.arrays = ArrayAuditor()
+        self.jobs = JobAuditor()
         self._orders: dict[str, int] = {}
         self._submitted: set[str] = set()
         self._read = 0
@@ -116,6 +118,8 @@ class Judge:
 
     def launched(self, run: Run) -> None:
         """A run began on the machines."""
+        if not self._checks:
+            return
         desired = run.desired
         name = (desired.attempt, desired.ordered_us)
         others = [
@@ -144,6 +148,8 @@ class Judge:
         """A run is over on the machines; what was forced had been told so, and had its time."""
         end = run.end
         assert end is not None
+        if not self._checks:
+            return
         stops = self.seats.stops.get(run.desired.attempt, ())
         is_known = self._orders.get(run.desired.attempt) == run.desired.ordered_us
         if not (end.is_forced and is_known and stops and self.is_time_known) or self.was_restored:
@@ -158,8 +164,22 @@ class Judge:
         except Breach as breach:
             self.fail(breach)
 
+    def left_out(self, pool: str, nodes: Sequence[str]) -> None:
+        """A pool's fence leaves these nodes out: nothing of ours is there."""
+        if not self._checks or self.was_restored:
+            return
+        machines = self.pools[pool].machines
+        try:
+            for node in nodes:
+                is_empty = machines.free_gpus(node) == machines.gpus[node]
+                require(is_empty, 44, f"{node} is left out of the fence and has work on it")
+        except Breach as breach:
+            self.fail(breach)
+
     def began(self, order: RepairOrder) -> None:
         """A repair begins on the machines: it was ordered, and is carried out once."""
+        if not self._checks:
+            return
         name = (order.order, order.ordered_us)
         if not self.was_restored:
             try:
@@ -232,6 +252,7 @@ class Judge:
             self.owners.read(one)
             self.maintenance.read(one)
             self.fallbacks.read(one)
+            self.jobs.read(one)
         for one in expanded.chains:
             self.chains.read(one)
 

@@ -26,6 +26,7 @@ from parkade.sim.program import Program, program_of
 
 TERM, KILL = 15, 9
 GIVEN_UP = "it was stopped before it began"
+NOT_LET_IN = "the engine takes no job of its user"
 SEEN_BROKEN_US = 20_000_000
 """From a machine's death until its engine says that the attempt is gone."""
 
@@ -39,6 +40,8 @@ class End:
     signal: int | None = None
     is_given_up: bool = False
     """Whether it was to leave before its first process."""
+    is_unadmitted: bool = False
+    """Whether the engine took no job of its user."""
 
     @property
     def is_forced(self) -> bool:
@@ -189,6 +192,20 @@ class Machines:
         self.listener()
         return run
 
+    def refuse(self, desired: DesiredAttempt) -> None:
+        """It ends before it began: the engine takes no job of its user."""
+        now_us = self._clock.steady_us()
+        self.runs[desired.attempt] = Run(
+            desired=desired,
+            program=program_of(desired.command),
+            launched_us=now_us,
+            done_us=0,
+            will_fail=False,
+            end=End(at_us=now_us, is_unadmitted=True),
+            dated={"released": self._clock.shown_us(now_us)},
+        )
+        self.listener()
+
     def stop(self, attempt: str, stop: Stop) -> None:
         """Hands over an order; it may bring an earlier one forward, never back."""
         run, now_us = self.runs[attempt], self._clock.steady_us()
@@ -307,6 +324,9 @@ def _observed(run: Run, now_us: int, clock: SimulatedClock) -> ObservedAttempt:
     end, desired = run.end, run.desired
     has_started = run.starts_us <= now_us and (end is None or run.starts_us < end.at_us)
     phase = EnginePhase.RUNNING if has_started else EnginePhase.STARTING
+    launch_error = None
+    if end is not None and (end.is_given_up or end.is_unadmitted):
+        launch_error = GIVEN_UP if end.is_given_up else NOT_LET_IN
     if end is not None:
         phase = EnginePhase.RELEASED
     return ObservedAttempt(
@@ -318,16 +338,17 @@ def _observed(run: Run, now_us: int, clock: SimulatedClock) -> ObservedAttempt:
         exits=() if end is None else tuple(_exits(run, end)),
         checkpoint=_checkpoint(run, now_us, clock),
         devices=(),
-        launch_error=GIVEN_UP if end is not None and end.is_given_up else None,
+        launch_error=launch_error,
         engine_state=phase.value,
         ordered_us=desired.ordered_us,
         is_signalled=run.order is not None and run.program.save_us is not None and has_started,
         lapsed_us=run.dated.get("lapsed"),
+        is_unadmitted=end is not None and end.is_unadmitted,
     )
 
 
 def _exits(run: Run, end: End) -> Iterator[RankExit]:
-    for rank in range(len(run.desired.ranks)):
+    for rank in range(0 if end.is_unadmitted else len(run.desired.ranks)):
         yield RankExit(rank=rank, code=end.code, signal=end.signal)
 
 

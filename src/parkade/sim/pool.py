@@ -27,6 +27,7 @@ from parkade.sim.hardware import Hardware
 from parkade.sim.health import Carried, SimulatedRepairs, Unseen, plan_of
 from parkade.sim.machines import Machines
 from parkade.sim.network import Network
+from parkade.sim.queue import Queue
 from parkade.sim.server import Server
 from parkade.sim.watched import Watched
 
@@ -87,6 +88,9 @@ class SimulatedPool:
         self.weather = Weather(chance=chance)
         self.hardware = Hardware(nodes)
         self.watched: Watched | None = None
+        self.queue: Queue | None = None
+        """Of jobs that Parkade knows nothing of, where its engine takes such."""
+
         self.carried: Carried = Unseen()
         self.disk = AgentDisk(f"{chance.getrandbits(64):016x}")
         self.fuse: int | None = None
@@ -127,7 +131,9 @@ class _Life:
         self._loop = server.loop
         self._is_over = False
         weather, name = pool.weather, pool.pool
-        self._engine = SimulatedEngine(name, pool.machines, clock, weather, self.pass_by)
+        self._engine = SimulatedEngine(
+            name, pool.machines, clock, weather, self.pass_by, pool.queue
+        )
         self._network = Network(name, server, clock, weather, self.pass_by)
         self._clock = clock
         self._task = self._loop.create_task(self._live())

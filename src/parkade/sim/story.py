@@ -7,6 +7,7 @@ import random
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 import structlog
@@ -21,7 +22,7 @@ from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.mars.policy_file import shipped_policy
-from parkade.sim.acts.choosing import MARS, Acts, Mood, draw_mood
+from parkade.sim.acts.choosing import MARS, SLURM, Acts, Mood, draw_mood
 from parkade.sim.acts.nature import AFTERWARDS_US
 from parkade.sim.acts.stage import Then
 from parkade.sim.aftermath import Aftermath
@@ -31,6 +32,7 @@ from parkade.sim.fleet import MEDIUM, OPERATOR, Fleet, draw_fleet, opening
 from parkade.sim.judge import Judge
 from parkade.sim.loop import new_loop
 from parkade.sim.pool import SimulatedPool
+from parkade.sim.queue import Queue
 from parkade.sim.server import Server, ServerGone
 from parkade.sim.store import Disk
 from parkade.sim.watched import draw_buffer, draw_shares, draw_watched
@@ -127,6 +129,9 @@ class Story:
         for one in self.pools:
             one.machines.on_launch, one.machines.on_end = self.judge.launched, self.judge.ended
             one.carried = self.judge
+            if self.has(SLURM):
+                one.queue = Queue(one.machines, self.clock)
+                one.queue.on_left_out = partial(self.judge.left_out, one.pool)
             if self.has(MARS):
                 watching = random.Random(f"{plan.seed}/watched/{one.pool}")
                 one.watched = draw_watched(watching, one.nodes, shipped_policy())
@@ -203,7 +208,7 @@ class Story:
     # How it is played.
 
     async def _open(self) -> None:
-        begin = list(opening(self.fleet))
+        begin = list(opening(self.fleet, has_queues=self.has(SLURM)))
         if self.has(MARS):
             fabric, fleet = draw_shares(random.Random(f"{self.plan.seed}/shares"))
             begin.append(

@@ -9,7 +9,7 @@ from parkade.core.kernel.check import check
 from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_snapshot
-from parkade.core.workloads.life import Phase
+from parkade.core.workloads.life import Phase, Why
 from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
 from parkade.sim.auditor.seats import SeatAuditor
@@ -299,3 +299,41 @@ def test_whatever_is_told_no_more_is_claimed_than_reserved_and_each_node_once(
         assert len(nodes) == len(set(nodes))
         check(parkade.world)
     audited(parkade)
+
+
+def test_own_work_gives_way_to_a_job_that_has_the_whole_reservation() -> None:
+    """As if the job had been claimed there, and no claim may wait where it runs."""
+    parkade = given_two_owners()
+    own = parkade.on_reservation("acme", "acme")
+    parkade.run(60)
+    (seat,) = parkade.attempt(own).seats
+    free = [node for node in NODES if node != seat.node]
+    say(parkade, job("42", 2, *free[:2]))
+    parkade.run(120)
+    assert parkade.workload(own).why == Why.RESERVATION_FULL
+    assert breaches(parkade) == []
+    say(parkade)
+    parkade.run(600)
+    assert parkade.phase(own) is Phase.RUNNING
+
+
+def test_what_was_promised_a_node_that_a_job_takes_lost_it_as_if_it_broke() -> None:
+    parkade = given_two_owners()
+    for _ in range(4):
+        parkade.bid("lab", 99)
+    parkade.run(120)
+    claim = parkade.claim("acme", 1)
+    parkade.clear()
+    (seat,) = parkade.world.records.claims[claim].promised
+    say(parkade, job("42", 1, seat.node, of="birch"))
+    parkade.run(600)
+    assert seat.node not in [it.node for it in parkade.world.records.claims[claim].held]
+    assert breaches(parkade) == []
+
+
+def breaches(parkade: Parkade) -> list[str]:
+    """What the auditor of owners says."""
+    auditor = OwnersAuditor()
+    for event in parkade.journal:
+        auditor.read(event)
+    return auditor.close(parkade.now_us).breaches

@@ -6,16 +6,17 @@ from collections.abc import Callable
 import msgspec
 
 from parkade.core.units.time import SECOND_US
-from parkade.sim.acts import nature, operators, people, sickness
+from parkade.sim.acts import nature, operators, people, sickness, slurm
 from parkade.sim.acts.stage import Stage
 
 Act = Callable[[Stage, random.Random], None]
 
 FAMILIES = ("operators", "machines", "network", "engine", "agents", "server", "clock", "backups")
-MARS = "mars"
-ALL_FAMILIES = (*FAMILIES, MARS)
+MARS, SLURM = "mars", "slurm"
+ALL_FAMILIES = (*FAMILIES, MARS, SLURM)
 """Kinds of trouble, each of which a story has or lacks. `mars` is drawn apart: nodes that fall sick
-by themselves, with agents that watch and repair them."""
+by themselves, with agents that watch and repair them. So is `slurm`: engines with a queue of their
+own, which takes jobs of owners and of others, and users whom it does not let in."""
 
 ACTS: tuple[tuple[str, int, Act], ...] = (
     ("people", 30, people.bid),
@@ -53,6 +54,12 @@ ACTS: tuple[tuple[str, int, Act], ...] = (
     (MARS, 1, sickness.budgets_are_changed),
     (MARS, 2, sickness.person_looks),
     (MARS, 2, sickness.person_restores),
+    (SLURM, 10, slurm.owner_submits_a_job),
+    (SLURM, 3, slurm.stranger_submits_a_job),
+    (SLURM, 4, slurm.job_is_cancelled),
+    (SLURM, 3, slurm.fence_falls),
+    (SLURM, 3, slurm.pool_observes),
+    (SLURM, 3, slurm.org_is_shut_out),
     ("machines", 3, nature.machine_dies),
     ("network", 3, nature.network_is_cut),
     ("network", 3, nature.network_is_slow),
@@ -85,6 +92,8 @@ def draw_mood(seed: int) -> Mood:
         families = tuple(it for it in FAMILIES if chance.random() < rare.get(it, 0.4))
         if random.Random(f"{seed}/mood/{MARS}").random() < 0.4:
             families = (*families, MARS)
+        if random.Random(f"{seed}/mood/{SLURM}").random() < 0.3:
+            families = (*families, SLURM)
     return Mood(families=families, pace_us=chance.choice((1, 3, 8, 25)) * SECOND_US)
 
 

@@ -78,8 +78,8 @@ class DemandBook:
     preemptions: int = 0
     not_before_us: int = 0
     is_over: bool = False
-    why: str = ""
-    """What a clearing said last of why it waits or leaves."""
+    awaits_protected: frozenset[str] = frozenset()
+    """Markets in which it lost its last clearing to protected seats."""
 
     follows_protected: bool = False
     """Whether its last promise was given while a bid before it waited for protected room."""

@@ -96,6 +96,8 @@ class OwnersAuditor:
         self._cordons: dict[str, set[str]] = {}
         self._draining: set[str] = set()
         self._runs_on: dict[str, tuple[str, ...]] = {}
+        self._started: dict[str, tuple[str, tuple[str, ...]]] = {}
+        """By claim: of which reservation, and where its job runs that the engine started."""
 
     def read(self, event: events.AnyEvent) -> None:
         """The next event."""
@@ -131,11 +133,13 @@ class OwnersAuditor:
                 self._draining.discard(node)
             case events.Claimed(claim=claim) if claim.runs_on:
                 # It waits for nothing: its job runs. Others on its nodes are given other ones.
+                self._started[claim.claim] = (claim.reservation, claim.runs_on)
                 self._excuse(set(claim.runs_on))
             case events.Claimed(claim=claim):
                 market = self._markets.get(claim.reservation, "")
                 self._ask(claim.claim, market, claim.reservation, event.at_us)
             case events.Unclaimed(claim=name):
+                self._started.pop(name, None)
                 self._give_up(name, event.at_us)
                 self._waits.pop(name, None)
             case events.EntryTaken(workload=name, capacity=capacity):
@@ -327,11 +331,11 @@ class OwnersAuditor:
 
     def _is_own(self, name: str, nodes: Iterable[str]) -> bool:
         """Whether all these nodes of a demand are in its own fabrics, and no more of each than its
-        reservation has left beside what its other demands have."""
+        reservation has left beside what its other demands have, and its jobs that run."""
         wait, nodes = self._waits[name], tuple(nodes)
         if not wait.own_shape:
             return True
-        left = dict(wait.own_shape)
+        left = self._left_of(wait)
         others = [
             node
             for other, it in self._waits.items()
@@ -342,12 +346,26 @@ class OwnersAuditor:
             left[self._fabrics[node]] = left.get(self._fabrics[node], 0) - 1
         return all(left[self._fabrics[node]] >= 0 for node in nodes)
 
+    def _left_of(self, wait: Wait) -> dict[str, int]:
+        """Its reservation's shape without jobs that the engine started: where they run, and what of
+        them is in no fabric of the shape, in any."""
+        left, elsewhere = dict(wait.own_shape), 0
+        for reservation, nodes in self._started.values():
+            for node in nodes if reservation == wait.reservation else ():
+                if left.get(self._fabrics[node], 0):
+                    left[self._fabrics[node]] -= 1
+                else:
+                    elsewhere += 1
+        return {fabric: count - elsewhere for fabric, count in left.items()}
+
     def _is_well(self, node: str) -> bool:
+        """A node on which a job runs that the engine started is as one that broke."""
         return (
             self._health[node] is Health.HEALTHY
             and not self._cordons.get(node)
             and node not in self._draining
             and self._pools.get(node) not in self._silent
+            and not any(node in nodes for _, nodes in self._started.values())
         )
 
     def _seat(self, name: str, at_us: int) -> None:

@@ -10,6 +10,7 @@ from parkade.core.fleet.node import MARS
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.outcome import WaitReason
 from parkade.core.state import events, lines
+from parkade.core.workloads.choice import Answer
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
@@ -195,13 +196,15 @@ class SeatAuditor:
         for leaving in event.left:
             self._leave(lines.name_of(leaving.demand), leaving, event.at_us)
             self._settle(lines.name_of(leaving.demand))
-            self._note_why(lines.name_of(leaving.demand), leaving.why)
+            self._note_why(lines.name_of(leaving.demand), leaving.why, ())
         for kept in event.claims:
             self._keep(kept, event.at_us)
         for waiting in event.waiting:
             name = lines.name_of(waiting.demand)
             require(bool(waiting.why), 12, f"{name} waits without a reason")
-            self._note_why(name, waiting.why)
+            self._note_why(name, waiting.why, waiting.answers)
+        for name, winner in won.items():
+            self._note_why(name, "", winner.answers)
         for name, winner in won.items():
             self._check_follows(name, winner)
             self._check_resized(name, winner.promise.seats, *before[name], event.at_us)
@@ -217,18 +220,24 @@ class SeatAuditor:
             self._check_price(repriced.workload, repriced.rate, seats)
             self._check_agreed(repriced, event.at_us)
 
-    def _note_why(self, name: str, why: str) -> None:
+    def _note_why(self, name: str, why: str, answers: tuple[Answer, ...]) -> None:
+        """A bid with several markets may wait for protected room in one and for nothing else in
+        that whose reason is told first."""
         if name in self.demands:
-            self.demands[name].why = why
+            demand = self.demands[name]
+            reasons = {it.market: it.why for it in answers} or {demand.market: why}
+            protected = WaitReason.PROTECTED.value
+            demand.awaits_protected = frozenset(
+                it for it, one in reasons.items() if one == protected
+            )
 
     def _check_follows(self, name: str, winner: lines.Won) -> None:
         """Nothing keeps the seats of what follows a bid that waits for protected room; one does."""
         demand = self.demands[name]
         demand.follows_protected = winner.promise.follows_protected
         if demand.follows_protected:
-            waiting = [it for it in self.demands.values() if it.why == WaitReason.PROTECTED.value]
             market = self.nodes[winner.promise.seats[0].node].market
-            awaited = any(market in (it.market, *it.limits) for it in waiting)
+            awaited = any(market in it.awaits_protected for it in self.demands.values())
             says = f"{name} follows a bid that waits for protected room, and none does"
             require(awaited, 41, says)
 
