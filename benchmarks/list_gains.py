@@ -1,13 +1,16 @@
 """What a lie gains for an org whose work has a list of capacity, in one clearing of random markets.
 
-    python benchmarks/list_gains.py [--markets 300] [--first 0]
+    python benchmarks/list_gains.py [--markets 300] [--first 0] [--on-demand]
 
 Each market has three to eight nodes in up to two fabrics. acme reserved one to three of them, lends
 them in half of the markets, and has work of its own there; guests run and bid. Then acme submits
 work that is worth so much per GPU-hour to it. The truth is the list `reservation/acme, spot` with
 that as its limit. Lies name another limit, spot alone, the reservation alone, or the list twice.
-What acme gains is what the work is worth to it less its price, where it has seats, and what acme
-earns by lending. A line for each lie: how many were tried, how many gain, the mean and greatest
+With `--on-demand` the truth ends with on-demand, which costs less than the work is worth, and
+begins with the reservation or, in half of the markets, with spot; its limit is what on-demand
+costs. Lies name another limit, leave on-demand out, or ask for on-demand alone. What acme
+gains is what the work is worth to it less its price, where it has seats, and what acme earns by
+lending. A line for each lie: how many were tried, how many gain, the mean and greatest
 gain and the mean over all, as parts of what the work is worth.
 """
 
@@ -27,11 +30,14 @@ from parkade.core.running.decisions import accept
 from parkade.core.state import commands
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Refusal
+from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.spec import Capacity, CapacityKind, Spec
 from tests.core.kernel.story import Parkade
 
 SPOT = Capacity(kind=CapacityKind.SPOT)
+ON_DEMAND = Capacity(kind=CapacityKind.ON_DEMAND)
 RIGHT = Capacity(kind=CapacityKind.RESERVATION, reservation="acme")
+POSTED = 12 * MICROS
 LIMITS = (0.5, 0.9, 0.97, 1.03, 1.1, 1.5, 2.0)
 
 
@@ -75,7 +81,10 @@ def surplus(parkade: Parkade, asked: commands.Submit, worth_micros: int) -> int 
     )
     if own is None or not own.seats:
         return earned
-    return earned + (worth_micros - own.price_micros) * asked.spec.nodes * asked.spec.gpus
+    (chosen,) = given.extra
+    agreed = chosen.agreed_price_micros
+    price_micros = own.price_micros if agreed is None else agreed
+    return earned + (worth_micros - price_micros) * asked.spec.nodes * asked.spec.gpus
 
 
 def lies(truth: commands.Submit, worth_micros: int) -> list[tuple[str, commands.Submit]]:
@@ -86,22 +95,36 @@ def lies(truth: commands.Submit, worth_micros: int) -> list[tuple[str, commands.
         ("another limit", replace(spec, spot_limit_micros=round(worth_micros * part)))
         for part in LIMITS
     ]
+    if spec.entries[-1] == ON_DEMAND:
+        entries = spec.entries[:-1]
+        short = replace(spec, entries=entries)
+        if len(entries) == 1:
+            short = replace(alone, capacity=SPOT, limit_price_micros=worth_micros)
+        told.append(("without on-demand", replace(short, max_duration_us=HOUR_US)))
+        told.append(("on-demand alone", replace(alone, capacity=ON_DEMAND)))
+        return [(name, replace(truth, spec=it)) for name, it in told]
     told.append(("spot alone", replace(alone, capacity=SPOT, limit_price_micros=worth_micros)))
     told.append(("the reservation alone", alone))
     return [(name, replace(truth, spec=it)) for name, it in told]
 
 
-def gains(seed: int) -> list[tuple[str, float]]:
+def gains(seed: int, *, has_on_demand: bool) -> list[tuple[str, float]]:
     """(lie, gain as a part of what the work is worth) in one market."""
     chance = random.Random(seed)
     parkade = draw(chance)
     worth_micros = chance.randint(10, 90) * MICROS // 10
     nodes = chance.choice((1, 1, 2))
+    entries: tuple[Capacity, ...] = (RIGHT, SPOT)
+    if has_on_demand:
+        worth_micros = POSTED + chance.randint(1, 90) * MICROS // 10
+        first = () if chance.random() < 0.5 else (RIGHT,)
+        entries = (*first, SPOT, ON_DEMAND)
+    limit_micros = min(worth_micros, POSTED)
     spec = replace(
-        parkade.spec(nodes=nodes),
-        capacity=RIGHT,
-        entries=(RIGHT, SPOT),
-        spot_limit_micros=worth_micros,
+        parkade.spec(nodes=nodes, max_duration_us=HOUR_US if has_on_demand else None),
+        capacity=entries[0],
+        entries=entries,
+        spot_limit_micros=limit_micros,
     )
     truth = commands.Submit(by=None, org="acme", market=None, spec=spec, is_held=False)
     honest = surplus(parkade, truth, worth_micros)
@@ -109,7 +132,7 @@ def gains(seed: int) -> list[tuple[str, float]]:
         return []
     whole = worth_micros * nodes * spec.gpus
     found = []
-    for name, lie in lies(truth, worth_micros):
+    for name, lie in lies(truth, limit_micros):
         got = surplus(parkade, lie, worth_micros)
         if got is not None:
             found.append((name, (got - honest) / whole))
@@ -121,10 +144,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--markets", type=int, default=300)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--on-demand", action="store_true")
     asked = parser.parse_args()
     by_lie: dict[str, list[float]] = defaultdict(list)
     for seed in range(asked.first, asked.first + asked.markets):
-        for name, gain in gains(seed):
+        for name, gain in gains(seed, has_on_demand=asked.on_demand):
             by_lie[name].append(gain)
     print(f"{'lie':<24}{'lies':>7}{'gain':>6}{'mean':>8}{'most':>8}{'all':>8}")
     for name, found in by_lie.items():

@@ -2,7 +2,9 @@
 
 from parkade.core.state import commands, events
 from parkade.core.units.money import MICROS, format_amount
-from tests.core.clearing.test_entries import SPOT, asks, command, right, submit
+from parkade.core.units.time import HOUR_US
+from parkade.core.workloads.life import Cause, Phase
+from tests.core.clearing.test_entries import ON_DEMAND, SPOT, asks, command, right, submit
 from tests.core.kernel.story import Parkade
 from tests.docs.pages import ROOT
 
@@ -35,6 +37,27 @@ def test_the_table_is_what_the_market_does() -> None:
     assert parkade.attempt(names[1]).generation == 1
     page = PAGE.read_text("utf-8")
     assert [it for it in page.splitlines() if it.startswith("| w") and it[3].isdigit()] == rows
+
+
+def test_the_table_of_on_demand_is_what_the_market_does() -> None:
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, public_floor_micros=MICROS)
+    parkade.reserve("acme", 1)
+    rival = parkade.bid("rival", 5)
+    parkade.run(60)
+    entries = (right("acme"), SPOT, ON_DEMAND)
+    names = [submit(parkade, *entries, max_duration_us=2 * HOUR_US) for _ in range(3)]
+    rows = []
+    for name, told in zip(names, ("first", "second", "third"), strict=True):
+        seated = parkade.workload(name).promise or parkade.workload(name).attempt
+        price = "–" if seated is None else format_amount(seated.rates[0].price_micros)
+        why = "placed" if seated is not None else parkade.workload(name).why
+        rows.append(f"| {told} | {asks(parkade, name)} | {price} | {why} |")
+    assert parkade.stop(rival).cause is Cause.RECLAIMED
+    page = PAGE.read_text("utf-8").splitlines()
+    found = [it for it in page if it.startswith(("| first", "| second", "| third"))]
+    assert found == rows
+    parkade.run(120)
+    assert [parkade.phase(it) for it in names] == [Phase.RUNNING, Phase.RUNNING, Phase.QUEUED]
 
 
 def test_its_limit_is_that_of_spot() -> None:

@@ -95,7 +95,7 @@ def test_numbers_in_env_are_the_text_that_was_written() -> None:
         ("instance_type: [a, b]\narray: 0-3", "instance_type", "invalid"),
         ("instance_type: [a, b]\nnodes: {min: 1, max: 2}", "instance_type", "invalid"),
         ("instance_type: [a, b]\ncapacity: on-demand\nmax_duration: 1h", "capacity", "invalid"),
-        ("capacity: [reservation/acme, on-demand]", "capacity", "not_yet"),
+        ("capacity: [on-demand, reservation/acme]", "capacity", "invalid"),
         ("capacity: [spot, reservation/acme]", "capacity", "invalid"),
         ("capacity: [reservation/acme, reservation/acme, spot]", "capacity", "invalid"),
         ("capacity: [reservation/acme, free, spot]", "capacity", "invalid"),
@@ -227,3 +227,31 @@ def test_a_list_of_capacity_has_the_limit_of_its_spot_entry(written: str) -> Non
     spec = parse(f"name: a\ncommand: b\nlimit_price: 2.50\ncapacity: {written}", WorkloadSpec)
     assert spec.entries == ("reservation/acme", "spot")
     assert set(faults(f"name: a\ncommand: b\ncapacity: {written}")) == {"limit_price"}
+
+
+LASTS = "max_duration: 2h\n"
+LIMIT = "limit_price: 2.50\n"
+DUE = "deadline: +52h\nduration: 48h\nfallback: on-demand\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        (f"capacity: [reservation/acme, on-demand]\n{LASTS}", set()),
+        (f"capacity: [spot, on-demand]\n{LASTS}{LIMIT}", set()),
+        (f"capacity: [reservation/a, reservation/b, spot, on-demand]\n{LASTS}{LIMIT}", set()),
+        (f"capacity: [reservation/acme, on-demand]\n{LASTS}{LIMIT}", {"limit_price"}),
+        (f"capacity: [spot, on-demand]\n{LASTS}", {"limit_price"}),
+        (f"capacity: [spot, on-demand]\n{LIMIT}", {"max_duration"}),
+        (f"capacity: [on-demand, spot]\n{LASTS}{LIMIT}", {"capacity"}),
+        (f"capacity: [on-demand, on-demand]\n{LASTS}", {"capacity"}),
+        ("capacity: [reservation/a, reservation/b]\n", {"capacity"}),
+        (f"capacity: [spot, on-demand]\n{LIMIT}{DUE}", {"deadline", "max_duration"}),
+    ],
+)
+def test_on_demand_stands_last_in_a_list_and_says_how_long(text: str, wrong: set[str]) -> None:
+    written = f"name: a\ncommand: b\n{text}"
+    if wrong:
+        assert set(faults(written)) == wrong
+    else:
+        assert parse(written, WorkloadSpec).entries[-1] == "on-demand"

@@ -295,7 +295,7 @@ def print_planned(answer: "wire.Plan") -> None:
             ("price now", _price_now(answer)),
             ("price to win", None if answer.markets else answer.price_to_win),
             ("falls back", answer.falls_back),
-            ("on-demand then", _fallback(answer)),
+            ("on-demand" if answer.falls_back is None else "on-demand then", _fallback(answer)),
             ("cost", answer.cost.says),
         ]
     )
@@ -308,7 +308,9 @@ def _fallback(answer: "wire.Plan") -> str | None:
     from parkade.wire.scalars import format_amount
 
     cost = answer.fallback_cost
-    return None if cost is None else f"costs up to {format_amount(cost)}, set aside until then"
+    if cost is None:
+        return None
+    return f"costs up to {format_amount(cost)}, set aside until then"
 
 
 def _price_now(answer: "wire.Plan") -> str | None:

@@ -11,7 +11,6 @@ from collections import Counter
 import msgspec
 
 from parkade.control.cycle import Committed
-from parkade.core.fleet.node import Node
 from parkade.core.leasing.lent_now import lent_now
 from parkade.core.reservations.reservation import Waits
 from parkade.core.state import events
@@ -190,24 +189,18 @@ def _gpus(world: World) -> dict[str, dict[str, int]]:
         if not node.is_in_play:
             uses["out"] += node.gpus
             continue
-        for use, gpus in _uses_on(world, node):
+        uses["idle"] += node.gpus
+        for holder, gpus in world.held_on[node.node].items():
+            workload = records.workloads.get(holder)
+            use = "owner" if workload is None else _USE_OF[workload.spec.capacity.kind]
             uses[use] += gpus
             uses["idle"] -= gpus
-        uses["idle"] += node.gpus
     for name, lent in lent_now(world, records.reservations.values()).items():
         uses = found[records.reservations[name].market]
         gpus = min(lent.gpus, uses["spot"])
         uses["lent"] += gpus
         uses["spot"] -= gpus
     return found
-
-
-def _uses_on(world: World, node: Node) -> list[tuple[str, int]]:
-    workloads = world.records.workloads
-    return [
-        (_USE_OF[workloads[holder].spec.capacity.kind] if holder in workloads else "owner", gpus)
-        for holder, gpus in world.held_on[node.node].items()
-    ]
 
 
 def _market(world: World, workload: str) -> str:

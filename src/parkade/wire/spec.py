@@ -49,6 +49,8 @@ from parkade.wire.scalars import (
 
 SPOT, ON_DEMAND = "spot", "on-demand"
 AFTER = ("after", "after_ok", "after_not_ok", "after_any")
+LAST_ENTRIES = ((SPOT, ON_DEMAND), (SPOT,), (ON_DEMAND,))
+"""What stands in a list of capacity after its reservations."""
 ELASTIC_ONLY = {"interconnect": "fabric", "capacity": SPOT, "moves": "needed"}
 """What a workload with an elastic number of nodes says under these keys."""
 DEADLINE_ONLY: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -127,14 +129,16 @@ def _entries(capacity: str | list[str] | None) -> tuple[str, ...]:
 
 
 def _capacities(values: list[Any]) -> list[str]:
-    if ON_DEMAND in values:
-        raise not_yet("on-demand in a list of capacity")
-    *rights, last = (_capacity(it) for it in values)
-    is_known = last == SPOT and SPOT not in rights and len(set(rights)) == len(rights)
-    if not is_known or len(values) > bounds.MOST_ENTRIES:
-        most = bounds.MOST_ENTRIES - 1
-        raise ValueError(f"in a list write up to {most} reservations, each once, and then spot")
-    return [*rights, last]
+    entries = [_capacity(it) for it in values]
+    most = bounds.MOST_ENTRIES - len(LAST_ENTRIES[0])
+    rights = [it for it in entries if it not in LAST_ENTRIES[0]]
+    is_known = len(set(rights)) == len(rights) <= most
+    if not is_known or tuple(entries[len(rights) :]) not in LAST_ENTRIES:
+        raise ValueError(
+            f"in a list write up to {most} reservations, each once, and then spot, on-demand, or"
+            " spot and on-demand"
+        )
+    return entries
 
 
 def _one_of(text: dict[str, Any]) -> WithJsonSchema:
@@ -484,7 +488,8 @@ class WorkloadSpec(Request):
                 "limit_required", "spot needs the most you would pay per GPU-hour, like 2.50"
             )
         if capacity is not None and SPOT not in _entries(capacity) and limit is not None:
-            raise ValueError(f"only spot has a limit; {capacity} has the price sheet's price")
+            named = ", ".join(_entries(capacity))
+            raise ValueError(f"only spot has a limit; {named} has the price sheet's price")
         return limit
 
     @field_validator("deadline")
@@ -500,6 +505,11 @@ class WorkloadSpec(Request):
             raise ValueError(
                 "say what keeps it and how long it runs: fallback: on-demand and duration: 48h"
             )
+        if len(_entries(given.get("capacity"))) > 1:
+            raise ValueError(
+                "a deadline falls back to on-demand by itself: write capacity: spot, or leave the"
+                " deadline out and write on-demand last"
+            )
         for key, (is_fit, words) in DEADLINE_ONLY.items():
             if key in given and not is_fit(given[key]):
                 raise ValueError(f"a deadline needs {key} to be {words}")
@@ -508,6 +518,6 @@ class WorkloadSpec(Request):
     @field_validator("max_duration")
     @classmethod
     def _on_demand_has_an_end(cls, most: timedelta | None, info: ValidationInfo) -> Any:
-        if info.data.get("capacity") == ON_DEMAND and most is None:
+        if ON_DEMAND in _entries(info.data.get("capacity")) and most is None:
             raise ValueError("on-demand takes a window of the calendar; say how long, like 24h")
         return most

@@ -253,8 +253,8 @@ class Plan(Answer):
 
     `displaces`: how many attempts would get notice for it. `rendered`: the exact command
     and surroundings that its engine would launch; null where the engine is not at the server.
-    `falls_back`: when it becomes on-demand for its deadline, and `fallback_cost` what that costs at
-    most; null without a deadline.
+    `falls_back`: when it becomes on-demand for its deadline. `fallback_cost`: the most that
+    on-demand costs which is set aside for that, or for a list that may buy it; null without either.
     """
 
     market: str

@@ -215,8 +215,9 @@ def test_lists_that_are_no_lists_are_refused_by_name() -> None:
     for entries, reason in (
         ((right("lab"), SPOT), Reason.NOT_FOUND),
         ((acme, right("lab"), SPOT), Reason.NOT_FOUND),
-        ((acme, ON_DEMAND), Reason.UNSUPPORTED),
-        ((SPOT, ON_DEMAND), Reason.UNSUPPORTED),
+        ((ON_DEMAND, acme), Reason.INVALID),
+        ((ON_DEMAND, SPOT), Reason.INVALID),
+        ((SPOT, SPOT), Reason.INVALID),
         ((SPOT, acme), Reason.INVALID),
         ((acme, acme, SPOT), Reason.INVALID),
     ):

@@ -13,8 +13,8 @@ from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.workload import Attempt
 from tests.auditor import Discrepancy, audit
+from tests.core.kernel.journeys import JOURNEYS, ORGS, Journey
 from tests.core.kernel.story import Parkade
-from tests.core.kernel.test_random_days import JOURNEYS, ORGS, Journey
 
 CHARGED = re.compile(r"was charged (\d+) and owed (\d+)")
 """Less than owed is right where the balance or `max_spend` was used up; more never is."""

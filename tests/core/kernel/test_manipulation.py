@@ -12,8 +12,8 @@ from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Phase
 from tests import builders
 from tests.auditor import audit
+from tests.core.kernel.journeys import Journey
 from tests.core.kernel.story import Parkade
-from tests.core.kernel.test_random_days import Journey
 
 MINIMUM_S = 30
 

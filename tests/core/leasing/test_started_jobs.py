@@ -9,7 +9,7 @@ from parkade.core.kernel.check import check
 from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_snapshot
-from parkade.core.workloads.life import Phase, Why
+from parkade.core.workloads.life import Phase
 from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
 from parkade.sim.auditor.seats import SeatAuditor
@@ -301,20 +301,27 @@ def test_whatever_is_told_no_more_is_claimed_than_reserved_and_each_node_once(
     audited(parkade)
 
 
-def test_own_work_gives_way_to_a_job_that_has_the_whole_reservation() -> None:
-    """As if the job had been claimed there, and no claim may wait where it runs."""
+def test_own_work_and_claims_keep_their_nodes_beside_a_job_that_runs() -> None:
+    """Here the market took the claim's node, as the youngest of three where two are reserved."""
     parkade = given_two_owners()
     own = parkade.on_reservation("acme", "acme")
     parkade.run(60)
     (seat,) = parkade.attempt(own).seats
-    free = [node for node in NODES if node != seat.node]
-    say(parkade, job("42", 2, *free[:2]))
-    parkade.run(120)
-    assert parkade.workload(own).why == Why.RESERVATION_FULL
-    assert breaches(parkade) == []
-    say(parkade)
-    parkade.run(600)
+    say(parkade, job("41", 1))
+    parkade.run(60)
+    (given,) = held(parkade)["pool/41"]
+    free = [node for node in NODES if node not in (seat.node, given)]
+    waiting = (job("41", 1), job("42", 1, free[0]))
+    for _ in range(3):
+        say(parkade, *waiting)
+        parkade.run(120)
     assert parkade.phase(own) is Phase.RUNNING
+    assert held(parkade) == {"pool/41": (given,)} and taken(parkade) == [free[0]]
+    assert breaches(parkade) == []
+    parkade.do(commands.Cancel(by=None, workload=own, now=True))
+    parkade.run(120)
+    say(parkade, *waiting)
+    assert held(parkade) == {"pool/41": (given,), "pool/42": (free[0],)} and taken(parkade) == []
 
 
 def test_what_was_promised_a_node_that_a_job_takes_lost_it_as_if_it_broke() -> None:

@@ -12,7 +12,7 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Reason
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.deadline import DeadlineTerms
-from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind
 from parkade.sim.auditor.fallbacks import FallbackAuditor
 from tests.core.kernel.story import Parkade
@@ -197,6 +197,18 @@ def test_its_cost_is_set_aside_and_spot_never_takes_it() -> None:
     poor = market()
     poor.org("lab", deposit=10)
     assert poor.refused(command(poor, hours=2, due=5)).reason is Reason.INSUFFICIENT_FUNDS
+
+
+def test_while_it_waits_no_bid_of_its_org_takes_what_is_set_aside_either() -> None:
+    parkade = market()
+    parkade.org("lab", deposit=52)
+    outbid(parkade)
+    parkade.run(60)
+    name = submit(parkade, hours=2, due=4)
+    other = parkade.bid("lab", 90)
+    parkade.clear()
+    assert parkade.phase(name) is Phase.QUEUED
+    assert parkade.workload(other).why == Why.INSUFFICIENT_FUNDS
 
 
 def test_within_max_spend_or_refused() -> None:

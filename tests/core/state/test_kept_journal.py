@@ -1003,6 +1003,33 @@ def a_list_of_capacity() -> Parkade:
     return parkade
 
 
+def a_list_with_on_demand() -> Parkade:
+    """One buys its window beside a bid that runs, and goes on by right of the reservation."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, public_floor_micros=MICROS)
+    parkade.reserve("acme", 1)
+    own = parkade.on_reservation("acme", "acme")
+    right = Capacity(kind=CapacityKind.RESERVATION, reservation="acme")
+    entries = (right, *(Capacity(kind=it) for it in (CapacityKind.SPOT, CapacityKind.ON_DEMAND)))
+    asked = parkade.spec(max_duration_us=HOUR_US)
+    spec = replace(asked, capacity=right, entries=entries, spot_limit_micros=2 * MICROS)
+    parkade.bid("rival", 5)
+    parkade.run(60)
+    parkade.do(commands.Submit(by=None, org="acme", market=None, spec=spec, is_held=False))
+    parkade.run(120)
+    parkade.do(commands.Cancel(by=None, workload=own, now=True))
+    parkade.run(60)
+    return parkade
+
+
+def test_a_kept_list_buys_on_demand_and_gives_it_back() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-lists-on-demand.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    taken = [it for it in found if isinstance(it, events.EntryTaken)]
+    assert [str(it.capacity) for it in taken] == ["on-demand", "reservation/acme"]
+    assert taken[0].fabric == "a" and taken[0].must_end_us is not None
+    assert taken[1].fabric is None and taken[1].must_end_us is None
+
+
 def test_kept_lists_ask_for_the_entry_that_they_took() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-lists.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
@@ -1056,6 +1083,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-deadlines": work_with_a_deadline,
         f"journal-v{EVENT_VERSION}-shortest-run": a_shortest_run,
         f"journal-v{EVENT_VERSION}-lists": a_list_of_capacity,
+        f"journal-v{EVENT_VERSION}-lists-on-demand": a_list_with_on_demand,
         f"journal-v{EVENT_VERSION}-linked": bids_in_two_markets,
     }
     KEPT.mkdir(exist_ok=True)

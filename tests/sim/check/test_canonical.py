@@ -54,6 +54,7 @@ def _after(scenario: Scenario, stepper: Stepper, state: State) -> list[State]:
         ("windows", 5),
         ("deadlines", 4),
         ("lists", 4),
+        ("jobs", 4),
     ],
 )
 def test_what_is_merged_has_the_same_future(name: str, depth: int) -> None:

@@ -16,6 +16,7 @@ from tests.sim.check.faults import (
     NEVER_AT_REST,
     Fault,
 )
+from tests.sim.check.job_faults import IN_JOBS
 from tests.sim.check.linked_faults import IN_LINKED_MARKETS
 from tests.sim.check.list_faults import IN_LISTS
 from tests.sim.check.span_faults import IN_SPANS
@@ -26,6 +27,7 @@ SOUND = (
     *IN_ARRAYS,
     *IN_CHANGES,
     *IN_ELASTIC_WORK,
+    *IN_JOBS,
     *IN_LINKED_MARKETS,
     *IN_LISTS,
     *IN_SPANS,
@@ -52,6 +54,7 @@ def planted(fault: Fault, bounds: Bounds) -> tuple[Found, list[str]]:
         *IN_ARRAYS,
         *IN_CHANGES,
         *IN_ELASTIC_WORK,
+        *IN_JOBS,
         *IN_LINKED_MARKETS,
         *IN_LISTS,
         *IN_SPANS,

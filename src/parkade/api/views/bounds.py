@@ -70,7 +70,7 @@ def _first(ends_us: Iterable[int | None]) -> datetime | None:
 
 
 def _at_most(workload: Workload, terms: MarketTerms) -> Decimal | None:
-    return workload_cost(workload.spec, terms, workload.agreed_price_micros).at_most
+    return workload_cost(workload.spec, terms, workload.on_demand_price_micros).at_most
 
 
 def _is_more(before: Decimal | None, after: Decimal | None) -> bool:

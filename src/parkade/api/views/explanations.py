@@ -14,6 +14,7 @@ from parkade.core.billing.commitments import available_micros, needed_micros
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.pool import Pool
 from parkade.core.state.world import World
+from parkade.core.steps.windows import may_buy
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, format_amount
 from parkade.core.units.phrases import some_of
 from parkade.core.units.time import SECOND_US
@@ -72,6 +73,8 @@ def why(
         says = f"{says}; {funds}"
     if moved is not None:
         says = f"{says}; it was {moved}"
+    if may_buy(workload) and workload.has_lost and workload.phase is Phase.QUEUED:
+        says = f"{says}; there is no on-demand that its list could buy now either"
     if known.falls_back_us is not None:
         says = f"{says}; it {falls_back_words(known.falls_back_us)}"
     if not known.is_reachable and not workload.phase.is_ended:

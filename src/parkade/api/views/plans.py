@@ -26,7 +26,8 @@ def plan(
         others = "1 other" if plan.displaces == 1 else f"{plan.displaces} others"
         displaced = f"; {others} would be told to leave" if plan.displaces else ""
         price = format_amount(plan.price_micros)
-        says = f"would run on {nodes} at {price} per GPU-hour{displaced}"
+        capacity = _entry(plan.workload.spec)
+        says = f"would run on {nodes}{capacity} at {price} per GPU-hour{displaced}"
     else:
         sentence = SENTENCES.get(plan.why, SENTENCES[Why.NO_ROOM])
         price_to_win = None if markets else plan.price_to_win_micros
@@ -49,8 +50,13 @@ def plan(
         says=says,
         markets=markets,
         rendered=rendered,
-        cost=workload_cost(plan.workload.spec, terms, plan.workload.agreed_price_micros),
+        cost=workload_cost(plan.workload.spec, terms, plan.workload.on_demand_price_micros),
     )
+
+
+def _entry(spec: Spec) -> str:
+    """Of a list, the entry that it would use."""
+    return f" as {spec.capacity}" if spec.entries else ""
 
 
 def _of_array(spec: Spec) -> str:

@@ -144,7 +144,7 @@ def workload(known: Known) -> wire.Workload:
         markets=market_answers(workload),
         cost=ended_cost(spec, workload.spent_micros + known.accrued_micros)
         if workload.ended_us is not None
-        else workload_cost(spec, known.terms, workload.agreed_price_micros),
+        else workload_cost(spec, known.terms, workload.on_demand_price_micros),
         spec=_spec(workload),
     )
 

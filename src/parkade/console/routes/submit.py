@@ -95,7 +95,16 @@ async def _page(
 
 
 def _kinds(held: Sequence[str]) -> list[str]:
-    return ["spot", "on-demand", *(f"reservation/{each}" for each in held)]
+    """Each capacity, and the lists that begin with a reservation, or with spot, and go on."""
+    rights = [f"reservation/{each}" for each in held]
+    ends = ("spot", "on-demand", "spot,on-demand")
+    return [
+        "spot",
+        "on-demand",
+        ends[-1],
+        *rights,
+        *(f"{it},{end}" for it in rights for end in ends),
+    ]
 
 
 def _waits(

@@ -13,9 +13,9 @@ started.
 
     owes      what is accrued, and what may be billed for a slow start (`billing.slow_starts`)
     commits   on a reservation: what it owes · on-demand: and the rest of its window at the agreed
-              price · spot: and its earmark, or, while it leaves, its rate until the kill, and the
-              window that is kept for its deadline; each at least what is missing to the minimum of
-              what made others leave
+              price · spot: and its earmark, or, while it leaves, its rate until the kill; each at
+              least what is missing to the minimum of what made others leave · and the window that
+              is kept for a deadline, or that a list may buy
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import NOTHING_SPENT, Cap, Spending
 from parkade.core.state.world import World
-from parkade.core.steps.fallbacks import fallback_micros
 from parkade.core.steps.holdings import is_standing
+from parkade.core.steps.windows import kept_micros, window_micros
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
 from parkade.core.units.time import month_of
 from parkade.core.workloads.choices import as_bid_in
@@ -105,7 +105,7 @@ def committed_micros(world: World, workload: Workload, now_us: int) -> int:
         return committed
     owed = owed_micros(world, workload, now_us)
     if workload.spec.capacity.kind is CapacityKind.RESERVATION:
-        return owed
+        return owed + kept_micros(market, workload, now_us)
     rest = _rest_of_window(market, workload, now_us)
     return owed + max(rest, debt_micros(world, workload, now_us))
 
@@ -114,7 +114,7 @@ def committed_without_earmark(world: World, workload: Workload, now_us: int) -> 
     """As `committed_micros`, where the caller takes the earmark of a bid apart."""
     if workload.spec.capacity.kind is CapacityKind.SPOT:
         owed = owed_micros(world, workload, now_us)
-        kept = fallback_micros(world.records.markets[workload.market], workload)
+        kept = kept_micros(world.records.markets[workload.market], workload, now_us)
         return owed + leaving_micros(world, workload, now_us) + kept
     return committed_micros(world, workload, now_us)
 
@@ -140,13 +140,6 @@ def _rest_of_window(market: Market, workload: Workload, now_us: int) -> int:
     assert workload.must_end_us is not None and workload.agreed_price_micros is not None
     rate = workload.agreed_price_micros * workload.spec.total_gpus
     return window_micros(market, rate, now_us=now_us, must_end_us=workload.must_end_us)
-
-
-def window_micros(market: Market, rate_micros: int, *, now_us: int, must_end_us: int) -> int:
-    """What on-demand at a rate per hour still costs at most until it is killed after the end of
-    its window, rounded up."""
-    rest_us = max(0, must_end_us + market.terms.leave_us - now_us)
-    return ceil_div(rate_micros * rest_us, MICROSECONDS_PER_HOUR)
 
 
 def available_micros(world: World, org: str, now_us: int) -> int:

@@ -61,8 +61,8 @@ from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import Cap, Spending
 from parkade.core.state.world import World
-from parkade.core.steps.fallbacks import fallback_micros
 from parkade.core.steps.holdings import held_gpus, is_standing
+from parkade.core.steps.windows import keeps_window, kept_micros
 from parkade.core.workloads.choices import as_bid_in, limit_in, markets_of, stands_in
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import CapacityKind
@@ -131,7 +131,7 @@ class _Turns:
             workload = world.records.workloads[name]
             # What bids in this market may cost is set aside in their turn; elsewhere it is already.
             is_asked = name in self._names
-            if is_asked and workload.attempt is None:
+            if is_asked and workload.attempt is None and not keeps_window(workload):
                 # It owes nothing yet, and holds nothing.
                 continue
             committed = committed_without_earmark if is_asked else committed_micros
@@ -329,7 +329,7 @@ class _Turns:
                 self._budgets[name] = UNCAPPED_MICROS
             else:
                 owed = _owed(self._world, workload, self._now_us)
-                owed += fallback_micros(self._market_of(workload), workload)
+                owed += kept_micros(self._market_of(workload), workload, self._now_us)
                 self._budgets[name] = most - whole.spent_micros - owed
         return self._budgets[name]
 

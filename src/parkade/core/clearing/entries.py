@@ -18,19 +18,17 @@ least, so there are at most as many as all lists have entries; in general as man
 Example: `tests/core/clearing/test_entries.py`. Decision record 191.
 """
 
-import copy
 from collections.abc import Callable
 from typing import NamedTuple
-
-from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.settlements import settle_end
 from parkade.core.clearing.linking import Together, clear_together
 from parkade.core.clearing.rising import is_harmless, rises
+from parkade.core.clearing.rounds import Rounds, with_records
 from parkade.core.state import events
 from parkade.core.state.world import World
-from parkade.core.workloads.entries import asking
+from parkade.core.workloads.entries import asking, is_on_demand
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.workload import Workload
 
@@ -54,9 +52,11 @@ def cleared_by_entries(
     world: World, markets: tuple[str, ...], clears: Clears, now_us: int, extra: Extra = ()
 ) -> Chosen:
     """The clearing of markets that are linked, and the world in which it is one."""
-    chosen = _chosen_of_waiting(world, markets, clears, extra)
+    chosen = _chosen_of_waiting(world, markets, clears, extra, now_us)
     for rise in rises(chosen.world, markets, now_us):
-        then = _with(chosen.world, {rise.workload.workload: asking(rise.workload, rise.entry)})
+        then = with_records(
+            chosen.world, {rise.workload.workload: asking(rise.workload, rise.entry)}
+        )
         together = clears(then, chosen.extra)
         if is_harmless(rise.workload, chosen.together, together):
             chosen = Chosen(world=then, extra=chosen.extra, together=together)
@@ -64,27 +64,17 @@ def cleared_by_entries(
 
 
 def _chosen_of_waiting(
-    world: World, markets: tuple[str, ...], clears: Clears, extra: Extra
+    world: World, markets: tuple[str, ...], clears: Clears, extra: Extra, now_us: int
 ) -> Chosen:
     """The clearing in which each list that waits asks for its entry."""
     waiting = [it for it in (*_in(world, markets), *extra) if _may_choose(it)]
-    asks = {it.workload: 0 for it in waiting}
-    known = [it.workload for it in waiting if it not in extra]
+    rounds = Rounds(world, waiting, extra, now_us)
     while True:
-        records = {it.workload: asking(it, it.spec.entries[asks[it.workload]]) for it in waiting}
-        then = _with(world, {name: records[name] for name in known})
-        also = tuple(records.get(it.workload, it) for it in extra)
+        then, also = rounds.asked()
         together = clears(then, also)
         won = {line.demand for line in together.lines() if line.seats}
-        down = [
-            it.workload
-            for it in waiting
-            if it.workload not in won and asks[it.workload] + 1 < len(it.spec.entries)
-        ]
-        if not down:
+        if not rounds.go_on(won):
             return Chosen(world=then, extra=also, together=together)
-        for name in down:
-            asks[name] += 1
 
 
 def cleared_dry(world: World, markets: tuple[str, ...], now_us: int, extra: Extra = ()) -> Chosen:
@@ -103,12 +93,22 @@ def entries_taken(
     short of nothing of its reservation from then on."""
     found: list[events.ReservationSettled | events.EntryTaken] = []
     for it in _in(world, markets):
-        asked = then.records.workloads[it.workload].spec.capacity
-        if asked != it.spec.capacity:
+        asked = then.records.workloads[it.workload]
+        if asked.spec.capacity != it.spec.capacity or asked.window_from_us != it.window_from_us:
             found.extend(settle_end(world, postings, it, now_us))
-            taken = events.EntryTaken(at_us=now_us, workload=it.workload, capacity=asked)
-            found.append(taken)
+            found.append(_taken(asked, now_us))
     return tuple(found)
+
+
+def _taken(asked: Workload, now_us: int) -> events.EntryTaken:
+    is_bought = is_on_demand(asked)
+    return events.EntryTaken(
+        at_us=now_us,
+        workload=asked.workload,
+        capacity=asked.spec.capacity,
+        fabric=asked.fabric if is_bought else None,
+        must_end_us=asked.must_end_us if is_bought else None,
+    )
 
 
 def _in(world: World, markets: tuple[str, ...]) -> list[Workload]:
@@ -120,11 +120,3 @@ def _in(world: World, markets: tuple[str, ...]) -> list[Workload]:
 def _may_choose(workload: Workload) -> bool:
     is_free = workload.attempt is None and workload.promise is None
     return bool(workload.spec.entries) and is_free and workload.phase is not Phase.HELD
-
-
-def _with(world: World, changed: dict[str, Workload]) -> World:
-    if not changed:
-        return world
-    then = copy.copy(world)
-    then.records = replace(world.records, workloads={**world.records.workloads, **changed})
-    return then

@@ -14,7 +14,7 @@ from parkade.core.running.falling_back import fallback_due_us
 from parkade.core.running.promises import attempt_of
 from parkade.core.state import commands
 from parkade.core.state.world import World
-from parkade.core.steps.fallbacks import fallback_micros
+from parkade.core.steps.windows import keeps_window, kept_micros
 from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.choices import as_bid_in
 from parkade.core.workloads.workload import Attempt, Promise, Workload
@@ -51,7 +51,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """When it would become on-demand, at the latest; None: it has no deadline."""
 
     fallback_micros: int | None
-    """What that would cost at most."""
+    """What on-demand would cost at most that is set aside for it: then, or once its list buys it;
+    None where there is no such thing."""
 
     attempt: Attempt
     """What it would be launched as; where it would wait, on seats that it could have."""
@@ -74,7 +75,7 @@ def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
     if line is None:
         excluded = (part.given.excluded for part in together.parts.values())
         why = next(it[workload.workload] for it in excluded if workload.workload in it)
-        return _plan(world, workload, None, 0, why)
+        return _plan(world, workload, None, 0, why, now_us)
     displaced: set[str] = set()
     if line.seats:
         there = world.records.nodes[line.seats[0].node].market
@@ -83,7 +84,8 @@ def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
         displaced = noticed(world, lines) - noticed(world, without.lines())
     answers = together.answers.get(workload.workload, ())
     workload = replace(workload, answers=answers)
-    return _plan(world, workload, line, len(displaced), line.reason.value if line.reason else "")
+    why = line.reason.value if line.reason else ""
+    return _plan(world, workload, line, len(displaced), why, now_us)
 
 
 def noticed(world: World, lines: Iterable[ClearingLine]) -> set[str]:
@@ -99,7 +101,12 @@ def noticed(world: World, lines: Iterable[ClearingLine]) -> set[str]:
 
 
 def _plan(
-    world: World, workload: Workload, line: ClearingLine | None, displaces: int, why: str
+    world: World,
+    workload: Workload,
+    line: ClearingLine | None,
+    displaces: int,
+    why: str,
+    now_us: int,
 ) -> Plan:
     price = line.price_micros if line is not None else 0
     seats = line.seats if line is not None and line.seats else _some_seats(world, workload)
@@ -115,15 +122,15 @@ def _plan(
         why=why,
         price_to_win_micros=line.price_to_win_micros if line is not None else None,
         falls_back_us=fallback_due_us(world, workload),
-        fallback_micros=_fallback_micros(world, workload),
+        fallback_micros=_kept_micros(world, workload, now_us),
         attempt=attempt_of(workload, promise, world.records.sequence + 1, workload.submitted_us),
     )
 
 
-def _fallback_micros(world: World, workload: Workload) -> int | None:
-    if workload.fallback is None:
+def _kept_micros(world: World, workload: Workload, now_us: int) -> int | None:
+    if not keeps_window(workload):
         return None
-    return fallback_micros(world.records.markets[workload.market], workload)
+    return kept_micros(world.records.markets[workload.market], workload, now_us)
 
 
 def _rate_micros(line: ClearingLine, workload: Workload) -> int:

@@ -18,7 +18,13 @@ from msgspec.structs import replace
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.settlements import settle_end
 from parkade.core.leasing.decisions import new_claim
-from parkade.core.leasing.started import handed_over, is_elsewhere, make_room, uncovered
+from parkade.core.leasing.started import (
+    handed_over,
+    is_elsewhere,
+    make_room,
+    nodes_of_work,
+    uncovered,
+)
 from parkade.core.reservations.owner_job import MOST_OWNER_JOBS, OwnerJob
 from parkade.core.reservations.reservation import Claim
 from parkade.core.state import commands, events
@@ -70,11 +76,11 @@ class _Following:
             if not job.runs_on:
                 continue
             nodes, beyond = uncovered(self._world, job, self._standing(), self._pool)
-            left = self._left().get(job.reservation, 0)
+            left = self._left_beside_work(job.reservation)
             if len(nodes) > left:
                 lacks = len(nodes) - left
                 self._over += list(make_room(self._standing(), job.reservation, lacks=lacks))
-                left = self._left().get(job.reservation, 0)
+                left = max(0, self._left_beside_work(job.reservation))
             runs_on = tuple(nodes[:left])
             if runs_on:
                 claim = self._new(source, job, len(runs_on))
@@ -129,6 +135,11 @@ class _Following:
         number = self._world.records.counters.get("claim", 0) + len(self._made) + 1
         reservation = self._world.records.reservations[job.reservation]
         return new_claim(reservation, nodes, number=number, source=source, now_us=self._now_us)
+
+    def _left_beside_work(self, reservation: str) -> int:
+        """Nodes that are not claimed, and on which no work of the reservation stands; below zero
+        where claims wait for such work."""
+        return self._left().get(reservation, 0) - nodes_of_work(self._world, reservation)
 
     def _left(self) -> dict[str, int]:
         """Nodes of each reservation that are not claimed, of markets that the pool supplies."""

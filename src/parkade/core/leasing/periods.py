@@ -55,6 +55,7 @@ from parkade.core.steps.notices import order_stop
 from parkade.core.units.money import amount_of
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Workload
 
 POSTED_BY_US = HOUR_US + 600 * SECOND_US
@@ -229,22 +230,22 @@ def end_right(
     for workload_id in world.live_of_org.get(reservation.org, {}):
         workload = world.records.workloads[workload_id]
         if workload.spec.capacity.reservation == name and workload.attempt is None:
-            found.extend(_next_entry(workload, at_us) or _expired(workload, at_us))
+            ends = _next_entry if workload.spec.entries else _expired
+            found.extend(ends(workload, at_us))
     return tuple(found)
 
 
 def _next_entry(workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:
-    """A list asks for its last entry, as from then on in each clearing that gives it no other;
-    what it was promised falls away here. Nothing for what has no list."""
-    if not workload.spec.entries:
-        return ()
-    name, next_up = workload.workload, Why.NEXT_CLEARING
-    taken = events.EntryTaken(at_us=at_us, workload=name, capacity=workload.spec.entries[-1])
-    if workload.promise is None:
-        return (taken,)
-    phase = Phase.QUEUED
-    waits = events.PhaseChanged(at_us=at_us, workload=name, phase=phase, why=next_up)
-    return (waits, taken)
+    """A list asks for its last entry but on-demand, as from then on in each clearing that gives it
+    no other; what it was promised falls away here."""
+    name, found = workload.workload, list[events.AnyEvent]()
+    if workload.promise is not None:
+        phase, why = Phase.QUEUED, Why.NEXT_CLEARING
+        found.append(events.PhaseChanged(at_us=at_us, workload=name, phase=phase, why=why))
+    last = [it for it in workload.spec.entries if it.kind is not CapacityKind.ON_DEMAND][-1]
+    if last != workload.spec.capacity:
+        found.append(events.EntryTaken(at_us=at_us, workload=name, capacity=last))
+    return tuple(found)
 
 
 def _expired(workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:

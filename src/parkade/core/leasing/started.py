@@ -17,7 +17,8 @@ The claim ends with the job, or once the job runs elsewhere.
 
 Invariants. No more is claimed than is reserved. A node is of one such claim. What others hold by a
 right of their own, an owner's own claim, a workload on a reservation or on-demand, is not taken
-from them: there the job is beyond its right.
+from them: there the job is beyond its right. So is what a reservation has no room for beside its
+own claims and work that runs: else a clearing would take a node from those.
 
 Example (`tests/core/leasing/test_started_jobs.py`). Of a1 to a4 acme and birch reserved two each,
 and lend them; guests sit on all. The agent was dead, and job 42 of acme was started on a1 and a2,
@@ -65,6 +66,19 @@ def uncovered(
         return [], len(nodes)
     can_be = [node for node in nodes if _can_be_claimed(world, reservation, node, pool, known)]
     return can_be, len(nodes) - len(can_be)
+
+
+def nodes_of_work(world: World, name: str) -> int:
+    """How many nodes work on a reservation has and was not told to leave. Grows with the live
+    workloads of its org."""
+    reservation = world.records.reservations.get(name)
+    found: set[str] = set()
+    for workload_name in world.live_of_org.get(reservation.org, {}) if reservation else ():
+        workload = world.records.workloads[workload_name]
+        attempt = workload.attempt
+        if workload.spec.capacity.reservation == name and attempt is not None and not attempt.stop:
+            found.update(seat.node for seat in attempt.seats)
+    return len(found)
 
 
 def make_room(claims: Sequence[Claim], reservation: str, *, lacks: int) -> Iterator[Claim]:

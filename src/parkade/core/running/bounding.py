@@ -23,7 +23,6 @@ from parkade.core.billing.commitments import (
     bid_earmark_micros,
     committed_micros,
     committed_without_earmark,
-    window_micros,
 )
 from parkade.core.billing.metering import accrued_micros, accrued_with_members_micros
 from parkade.core.running.arrays import chosen_members, open_of
@@ -33,6 +32,7 @@ from parkade.core.steps.capacity import refuse_unfenced, sellable
 from parkade.core.steps.changes import live_workload
 from parkade.core.steps.notices import FINAL_CAUSES
 from parkade.core.steps.refusals import Decision, conflict, invalid
+from parkade.core.steps.windows import kept_micros, may_buy, unbought_micros, window_micros
 from parkade.core.units import bounds, indexes
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
@@ -136,6 +136,8 @@ def _with_duration(
     changed = replace(workload, spec=spec, must_end_us=end_us)
     if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
         return _bad_window(world, workload, changed, now_us) or changed
+    if may_buy(workload):
+        return _bad_unbought(world, workload, changed, now_us) or changed
     return changed
 
 
@@ -152,8 +154,9 @@ def _end_us(workload: Workload, duration_us: int | None) -> int | None:
 
 def _bad_window(world: World, workload: Workload, changed: Workload, now_us: int) -> Refusal | None:
     """What stands against another end of an on-demand window: room, price, or money."""
-    if changed.must_end_us is None:
-        return invalid("max_duration", "on-demand is a window: say how long at most, such as 2h")
+    if changed.spec.max_duration_us is None:
+        return _no_window()
+    assert changed.must_end_us is not None
     assert workload.must_end_us is not None and workload.agreed_price_micros is not None
     if changed.must_end_us <= workload.must_end_us:
         return None
@@ -180,17 +183,37 @@ def _bad_window(world: World, workload: Workload, changed: Workload, now_us: int
     after, before = (
         window_micros(market, rate, now_us=now_us, must_end_us=end_us) for end_us in ends
     )
+    return _bad_increase(world, workload, after - before, now_us)
+
+
+def _bad_unbought(
+    world: World, workload: Workload, changed: Workload, now_us: int
+) -> Refusal | None:
+    """What stands against a longer window that a list may still buy: its money."""
+    if changed.spec.max_duration_us is None:
+        return _no_window()
+    market = world.records.markets[workload.market]
+    after, before = (unbought_micros(market, it, now_us) for it in (changed, workload))
+    return _bad_increase(world, workload, after - before, now_us)
+
+
+def _no_window() -> Refusal:
+    return invalid("max_duration", "on-demand is a window: say how long at most, such as 2h")
+
+
+def _bad_increase(world: World, workload: Workload, more: int, now_us: int) -> Refusal | None:
+    """What stands against a window that costs so much more."""
     left = min(
         available_micros(world, workload.org, now_us),
         allowance_micros(world, workload.org, workload.user, now_us, cost=committed_micros),
     )
-    if left < after - before:
-        return Refusal(
-            reason=Reason.INSUFFICIENT_FUNDS,
-            detail=f"the longer window costs up to {format_amount(after - before)} more;"
-            f" {format_amount(max(0, left))} can be committed",
-        )
-    return None
+    if left >= more or more <= 0:
+        return None
+    return Refusal(
+        reason=Reason.INSUFFICIENT_FUNDS,
+        detail=f"the longer window costs up to {format_amount(more)} more;"
+        f" {format_amount(max(0, left))} can be committed",
+    )
 
 
 def _bad_spend(world: World, before: Workload, changed: Workload, now_us: int) -> Refusal | None:
@@ -198,7 +221,8 @@ def _bad_spend(world: World, before: Workload, changed: Workload, now_us: int) -
     most = changed.spec.max_spend_micros
     kept = before.spec.max_spend_micros
     is_safe = most is None or (kept is not None and most >= kept)
-    if is_safe and changed.spec.capacity.kind is not CapacityKind.ON_DEMAND:
+    has_window = changed.spec.capacity.kind is CapacityKind.ON_DEMAND or may_buy(changed)
+    if is_safe and not has_window:
         return None
     least = before.spent_micros + _may_cost_micros(world, changed, now_us)
     if most is None or most >= least:
@@ -216,7 +240,8 @@ def _may_cost_micros(world: World, workload: Workload, now_us: int) -> int:
     array the sum over its open members."""
     market, spec = world.records.markets[workload.market], workload.spec
     if spec.capacity.kind is CapacityKind.RESERVATION:
-        return accrued_micros(world, workload, now_us)
+        kept = kept_micros(market, workload, now_us)
+        return accrued_micros(world, workload, now_us) + kept
     if spec.capacity.kind is CapacityKind.ON_DEMAND:
         return committed_micros(world, workload, now_us)
     assert spec.limit_price_micros is not None

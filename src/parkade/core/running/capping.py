@@ -14,12 +14,27 @@ def over_caps(
 ) -> Refusal | None:
     """The refusal of a window that costs, or holds, more than the caps of its user and org leave.
     Cost grows with the org's live workloads, where one has a cap."""
+    refusal = over_money(world, org=org, user=user, cost_micros=cost_micros, now_us=now_us)
+    return refusal or over_gpus(world, org=org, user=user, gpus=gpus)
+
+
+def over_money(
+    world: World, *, org: str, user: str, cost_micros: int, now_us: int
+) -> Refusal | None:
+    """The refusal of what costs more than the caps of its user and org leave. Cost grows with the
+    org's live workloads, where one has a cap."""
     if allowance_micros(world, org, user, now_us, cost=committed_micros) < cost_micros:
         return Refusal(
             reason=Reason.INSUFFICIENT_FUNDS,
             detail=f"the whole window costs up to {format_amount(cost_micros)}, more than the cap"
             f" of {user or 'its user'} or {org} leaves",
         )
+    return None
+
+
+def over_gpus(world: World, *, org: str, user: str, gpus: int) -> Refusal | None:
+    """The refusal of so many more GPUs than the caps of a user and its org let them hold. Cost
+    grows with the org's live workloads, where one has a cap."""
     person, whole = world.records.users.get(user), world.records.orgs.get(org)
     caps = (
         (user, user, person.cap if person is not None else None),

@@ -3,7 +3,6 @@
 from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
-from parkade.core.billing.commitments import available_micros, window_micros
 from parkade.core.fleet.market import Market
 from parkade.core.running.arrays import (
     bad_array,
@@ -14,7 +13,8 @@ from parkade.core.running.arrays import (
     waiting_at_first,
 )
 from parkade.core.running.bidding import bad_bid, change_of_bid
-from parkade.core.running.capping import over_caps
+from parkade.core.running.buying import bad_cost, bad_list_cost, window_fabric
+from parkade.core.running.capping import over_gpus
 from parkade.core.running.choosing import change_of_list, with_markets
 from parkade.core.running.dependencies import still_open, with_ids
 from parkade.core.running.ending import cancelled, held
@@ -25,20 +25,18 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import (
     has_one_pool,
-    not_owned,
     refuse_unfenced,
-    sellable,
     the_market,
     without_storage,
 )
 from parkade.core.steps.changes import live_workload
 from parkade.core.steps.names import with_full_reservation
 from parkade.core.steps.refusals import Decision, invalid, not_found
-from parkade.core.units.money import format_amount
+from parkade.core.steps.windows import window_micros
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.dependency import Dependency
-from parkade.core.workloads.entries import at_first_entry
+from parkade.core.workloads.entries import at_first_entry, lists_on_demand
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves, Spec
 from parkade.core.workloads.workload import Workload
@@ -79,6 +77,8 @@ def accept(
     if not spec.choices:
         refusal = refusal or _bad_shape(world, market, spec) or _bad_terms(market, spec)
     refusal = refusal or bad_list(world, market, spec, command.org)
+    if refusal is None and lists_on_demand(spec) and command.is_held:
+        refusal = _on_demand_is_not_held("hold")
     refusal = refusal or bad_deadline(spec, is_held=command.is_held)
     if refusal is not None:
         return refusal
@@ -88,8 +88,6 @@ def accept(
             if (refusal := bad_right(world, spec, spec.capacity)) is not None:
                 return refusal
         case CapacityKind.ON_DEMAND:
-            if command.is_held:
-                return _on_demand_is_not_held("hold")
             if (unfenced := refuse_unfenced(world, market)) is not None:
                 return unfenced
             must_end_us = now_us + market.terms.leave_us + (spec.max_duration_us or 0)
@@ -132,6 +130,10 @@ def accept(
         array=waiting_at_first(spec, now_us),
         saved_us=saved_us,
     )
+    if lists_on_demand(spec) and spec.entries:
+        price_micros = market.terms.pay_as_you_go_micros
+        accepted = replace(accepted, window_price_micros=price_micros)
+        return bad_list_cost(world, market, accepted, now_us) or accepted
     if spec.deadline is None:
         return accepted
     kept = kept_window(world, market, accepted, now_us)
@@ -262,7 +264,7 @@ def _bad_terms(market: Market, spec: Spec) -> Refusal | None:
         )
     if spec.limit_price_micros is not None and spec.capacity.kind is not CapacityKind.SPOT:
         return invalid("limit_price", "a limit is for spot; this capacity has a fixed price")
-    if spec.max_duration_us is None and spec.capacity.kind is CapacityKind.ON_DEMAND:
+    if spec.max_duration_us is None and lists_on_demand(spec):
         return invalid("max_duration", "on-demand is a window: say how long at most, such as 2h")
     return None
 
@@ -281,15 +283,11 @@ def _on_demand_is_not_held(field: str | None) -> Refusal:
 def _on_demand_fabric(
     world: World, command: commands.Submit, market: Market, now_us: int, must_end_us: int
 ) -> str | Refusal:
-    """The fabric that has room in its calendar for all of the window: one where no owner and no
-    on-demand stands in the way now, if any, then the tightest."""
+    """The fabric that has room in its calendar for all of the window."""
     spec = command.spec
     assert now_us < must_end_us and spec.max_duration_us is not None
-    window = Window(start_us=now_us, end_us=must_end_us)
-    free = sellable(world, market, window)
-    nodes = spec.nodes_alone(market.instance_type.gpus_per_node)
-    fitting = [(left, fabric) for fabric, left in free.items() if left >= nodes]
-    if not fitting:
+    fabric = window_fabric(world, market, spec, Window(start_us=now_us, end_us=must_end_us))
+    if fabric is None:
         return Refusal(
             reason=Reason.NO_CAPACITY,
             detail="no fabric has that many unsold nodes for the whole window; bid for spot, or"
@@ -298,31 +296,10 @@ def _on_demand_fabric(
         )
     rate = market.terms.pay_as_you_go_micros * spec.total_gpus
     cost = window_micros(market, rate, now_us=now_us, must_end_us=must_end_us)
-    available = available_micros(world, command.org, now_us)
-    if available < cost:
-        return Refusal(
-            reason=Reason.INSUFFICIENT_FUNDS,
-            detail=f"the whole window costs up to {format_amount(cost)}, {command.org} can commit"
-            f" {format_amount(available)}",
-        )
-    if spec.max_spend_micros is not None and spec.max_spend_micros < cost:
-        return invalid(
-            "max_spend",
-            f"the whole window costs up to {format_amount(cost)}: give at least that, leave it out,"
-            " or ask for a shorter max_duration",
-        )
-    capped = over_caps(
-        world,
-        org=command.org,
-        user=command.by or "",
-        cost_micros=cost,
-        gpus=spec.total_gpus,
-        now_us=now_us,
-    )
-    if capped is not None:
-        return capped
-    room_now = not_owned(world, market)
-    return min((room_now.get(fabric, 0) < nodes, left, fabric) for left, fabric in fitting)[2]
+    who = command.by or ""
+    refusal = bad_cost(world, spec, org=command.org, user=who, cost_micros=cost, now_us=now_us)
+    refusal = refusal or over_gpus(world, org=command.org, user=who, gpus=spec.total_gpus)
+    return refusal or fabric
 
 
 def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
@@ -338,6 +315,8 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
         return Refusal(
             reason=Reason.CONFLICT, detail=f"{workload.workload} runs; cancel it or let it end"
         )
+    if workload.window_price_micros is not None:
+        return _on_demand_is_not_held(None)
     if workload.fallback is not None:
         return Refusal(
             reason=Reason.UNSUPPORTED,

@@ -15,14 +15,15 @@ from parkade.core.steps.members import may_open
 from parkade.core.steps.refusals import invalid, not_found
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.dependency import Dependency, Settled, settled
+from parkade.core.workloads.entries import lists_on_demand
 from parkade.core.workloads.life import Phase, Why
-from parkade.core.workloads.spec import CapacityKind, Spec
+from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Workload
 
 
 def with_ids(world: World, spec: Spec, org: str) -> Spec | Refusal:
     """The spec with the id of each workload that it names."""
-    if spec.after and spec.capacity.kind is CapacityKind.ON_DEMAND:
+    if spec.after and lists_on_demand(spec):
         return Refusal(
             reason=Reason.UNSUPPORTED,
             detail="on-demand does not wait: its window and price run from now on; submit it when"

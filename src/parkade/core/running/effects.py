@@ -24,7 +24,7 @@ from parkade.core.steps.changes import (
 from parkade.core.steps.fallbacks import saved_until_us, saved_us
 from parkade.core.steps.members import may_open
 from parkade.core.workloads.choices import settled, with_limit_in
-from parkade.core.workloads.entries import asking
+from parkade.core.workloads.entries import asking, buying
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import Capacity, CapacityKind, Moves
 from parkade.core.workloads.workload import Workload
@@ -244,12 +244,18 @@ def fall_back(world: World, event: events.FellBack) -> None:
 
 
 def take_entry(world: World, event: events.EntryTaken) -> None:
-    """What waits asks for another capacity of its list; what runs goes on with it."""
+    """What waits asks for another capacity of its list, or buys it; what runs goes on with it."""
     workload = world.records.workloads[event.workload]
     attempt = workload.attempt
     assert workload.promise is None, "what is promised seats keeps the entry that they are of"
     assert attempt is None or (attempt.started_us is not None and attempt.stop is None)
-    world.put_workload(asking(workload, event.capacity))
+    if event.fabric is None:
+        world.put_workload(asking(workload, event.capacity))
+        return
+    assert attempt is None and event.must_end_us is not None
+    bought = buying(workload, fabric=event.fabric, must_end_us=event.must_end_us, at_us=event.at_us)
+    assert bought.spec.capacity == event.capacity, "on-demand is the last entry"
+    world.put_workload(bought)
 
 
 def _withdraw(world: World, name: str) -> None:

@@ -1,7 +1,7 @@
-"""Which lists of capacity are accepted: reservations of the org in one market, and spot at last.
+"""Which lists of capacity are accepted: reservations of the org in one market, then spot, on-demand
+or both.
 
-Why spot at last: a list is there so that the work runs somewhere. On-demand is a window that is
-sold at one moment; work that falls back to it says by when it is to be done (`deadline`).
+Why so at last: a list is there so that the work runs somewhere, at the least price first.
 """
 
 from parkade.core.fleet.market import Market
@@ -12,28 +12,36 @@ from parkade.core.units import bounds
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Spec
 
+LAST_ENTRIES = (
+    (CapacityKind.SPOT,),
+    (CapacityKind.ON_DEMAND,),
+    (CapacityKind.SPOT, CapacityKind.ON_DEMAND),
+)
+"""What stands after the reservations of a list."""
+LIST_WORDS = "reservations, each once, and then spot, on-demand, or spot and on-demand"
+
 
 def bad_list(world: World, market: Market, spec: Spec, org: str) -> Refusal | None:
     """What is wrong with a list; the wire's model says most of it too."""
     if not spec.entries:
         return None
-    if any(it.kind is CapacityKind.ON_DEMAND for it in spec.entries):
-        detail = "on-demand is not in a list yet; spot with a deadline falls back to it"
+    if spec.deadline is not None:
+        detail = (
+            "a deadline falls back to on-demand by itself: write capacity: spot, or leave the"
+            " deadline out and write on-demand last"
+        )
         return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field="capacity")
-    if spec.is_elastic or spec.array is not None or spec.deadline is not None:
-        detail = "a list of capacity is for one gang of a fixed number of nodes, without a deadline"
+    if spec.is_elastic or spec.array is not None:
+        detail = "a list of capacity is for one gang of a fixed number of nodes"
         return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field="capacity")
     if spec.moves is not Moves.NEEDED:
         return invalid("moves", "only spot alone draws floors; leave moves out with a list")
-    *rights, last = spec.entries
-    is_long = len(spec.entries) > bounds.MOST_ENTRIES
+    rights = [it for it in spec.entries if it.kind is CapacityKind.RESERVATION]
+    others = tuple(it.kind for it in spec.entries[len(rights) :])
+    is_long = len(rights) > bounds.MOST_ENTRIES - 2
     has_twice = len(set(map(str, spec.entries))) < len(spec.entries)
-    is_spot_last = last.kind is CapacityKind.SPOT
-    if is_long or has_twice or not rights or not is_spot_last:
-        return invalid(
-            "capacity",
-            f"a list has up to {bounds.MOST_ENTRIES - 1} reservations, each once, and then spot",
-        )
+    if is_long or has_twice or len(spec.entries) < 2 or others not in LAST_ENTRIES:
+        return invalid("capacity", f"a list has up to {bounds.MOST_ENTRIES - 2} {LIST_WORDS}")
     for right in rights:
         name = right.reservation or ""
         reservation = world.records.reservations.get(name)
@@ -46,7 +54,11 @@ def bad_list(world: World, market: Market, spec: Spec, org: str) -> Refusal | No
             return invalid("capacity", there)
         if (refusal := bad_right(world, spec, right)) is not None:
             return refusal
-    return bad_bid(market, spec, spec.spot_limit_micros)
+    if CapacityKind.SPOT in others:
+        return bad_bid(market, spec, spec.spot_limit_micros)
+    if spec.spot_limit_micros is not None:
+        return invalid("limit_price", "a limit is for spot; leave it out")
+    return None
 
 
 def bad_right(world: World, spec: Spec, entry: Capacity) -> Refusal | None:

@@ -23,10 +23,11 @@ from parkade.core.running.pacing import refuse_more
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.refusals import Decision, conflict, invalid
+from parkade.core.steps.windows import unbought_micros
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.workloads.entries import with_limit
-from parkade.core.workloads.spec import CapacityKind, Spec
+from parkade.core.workloads.entries import is_on_demand, with_limit
+from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Workload
 
 
@@ -52,7 +53,7 @@ def resubmit(world: World, command: commands.Resubmit, now_us: int) -> Decision:
     if isinstance(accepted, Refusal):
         return accepted
     again = _again(before, accepted, now_us)
-    refusal = _bad_spend(world, again)
+    refusal = _bad_spend(world, again, now_us)
     if refusal is not None:
         return refusal
     return (events.Resubmitted(at_us=now_us, workload=again),)
@@ -69,7 +70,7 @@ def _bad_state(world: World, before: Workload, now_us: int) -> Refusal | None:
         return conflict(f"{name} is {before.phase}; only what ended is submitted again")
     if before.spec.deadline is not None and before.spec.deadline.by_us <= now_us:
         return conflict("its deadline is past: submit it anew with a later one")
-    if before.spec.capacity.kind is CapacityKind.ON_DEMAND:
+    if is_on_demand(before) and not before.spec.entries:
         return Refusal(
             reason=Reason.UNSUPPORTED,
             detail="on-demand takes a new window: submit it anew, or bid for spot",
@@ -122,14 +123,14 @@ def _again(before: Workload, accepted: Workload, now_us: int) -> Workload:
     )
 
 
-def _bad_spend(world: World, again: Workload) -> Refusal | None:
+def _bad_spend(world: World, again: Workload, now_us: int) -> Refusal | None:
     """A `max_spend` that its attempts so far used up."""
     spec = again.spec
-    limit = spec.bid_limit_micros
-    if spec.max_spend_micros is None or limit is None:
+    if spec.max_spend_micros is None:
         return None
-    market = world.records.markets[again.market]
-    least = again.spent_micros + bid_earmark_micros(market, limit, spec.total_gpus)
+    market, limit = world.records.markets[again.market], spec.bid_limit_micros
+    bid = 0 if limit is None else bid_earmark_micros(market, limit, spec.total_gpus)
+    least = again.spent_micros + bid + unbought_micros(market, again, now_us)
     if spec.max_spend_micros >= least:
         return None
     return invalid(

@@ -100,7 +100,7 @@ ARRAY_MEMBERS = Range(least=1, most=10_000)
 ARRAY_INDEX = Range(least=0, most=999_999)
 # Command and variables of an array together: each open member holds them.
 MOST_ARRAY_CHARACTERS = 16_384
-MOST_ENTRIES = 4
+MOST_ENTRIES = 5
 
 # Texts, in characters; documents and bodies in bytes.
 COMMAND_CHARACTERS = Range(least=1, most=65_536)

@@ -1,7 +1,9 @@
 """A list of capacity: one of its entries at a time is what the workload asks for, or uses.
 
 `capacity: [reservation/acme, spot]` asks the reservation first. While it asks for an entry it is in
-everything a workload of that capacity alone: spot has its limit, a reservation has none.
+everything a workload of that capacity alone: spot has its limit, a reservation has none. On-demand
+stands last and is bought: it has a fabric, an end and a price besides, and gives them back when the
+work goes on with another entry.
 """
 
 from msgspec.structs import replace
@@ -18,9 +20,44 @@ def at_entry(spec: Spec, entry: Capacity) -> Spec:
 
 
 def asking(workload: Workload, entry: Capacity) -> Workload:
-    """The record of one that asks for another entry, or for the same."""
+    """The record of one that asks for another entry, or for the same; on-demand is bought."""
     if workload.spec.capacity == entry:
         return workload
+    assert entry.kind is not CapacityKind.ON_DEMAND, "a window is bought"
+    has_end = not is_on_demand(workload) or workload.first_started_us is not None
+    return replace(
+        _at(workload, entry),
+        must_end_us=workload.must_end_us if has_end else None,
+        agreed_price_micros=None,
+        fabric=None,
+        window_from_us=None,
+    )
+
+
+def buying(workload: Workload, *, fabric: str, must_end_us: int, at_us: int) -> Workload:
+    """The record of one that buys the window of its last entry, at the price that was agreed."""
+    assert workload.window_price_micros is not None, "it has no window to buy"
+    assert at_us < must_end_us
+    return replace(
+        _at(workload, workload.spec.entries[-1]),
+        must_end_us=must_end_us,
+        agreed_price_micros=workload.window_price_micros,
+        fabric=fabric,
+        window_from_us=at_us,
+    )
+
+
+def is_on_demand(workload: Workload) -> bool:
+    """Whether it is on-demand now."""
+    return workload.spec.capacity.kind is CapacityKind.ON_DEMAND
+
+
+def lists_on_demand(spec: Spec) -> bool:
+    """Whether it is on-demand, or has it in its list."""
+    return any(it.kind is CapacityKind.ON_DEMAND for it in spec.entries or (spec.capacity,))
+
+
+def _at(workload: Workload, entry: Capacity) -> Workload:
     spec = at_entry(workload.spec, entry)
     return replace(workload, spec=spec, price_to_win_micros=None, short_us=None, short_gpus=None)
 

@@ -357,7 +357,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     on-demand window. None: no end, or not started."""
 
     agreed_price_micros: int | None
-    """On-demand: the price per GPU-hour at which it was accepted; None for other capacity."""
+    """On-demand: the price per GPU-hour at which it was accepted, or its window bought; None for
+    other capacity."""
 
     fabric: str | None
     """On-demand: the fabric with its window in the calendar; None for other capacity."""
@@ -430,8 +431,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The on-demand window that is kept for it; None: it has no deadline, or has fallen back."""
 
     window_from_us: int | None = None
-    """Since when its on-demand window is in the calendar, where it fell back; None: since it was
-    submitted, or it has none."""
+    """Since when its on-demand window is in the calendar, where it fell back, or its list bought
+    it; None: since it was submitted, or it has none."""
+
+    window_price_micros: int | None = None
+    """Of a list with on-demand, the price per GPU-hour at which it buys its window, agreed with the
+    submission; None for others."""
 
     saved_us: int = 0
     """Of one with a deadline: how much of its running ended attempts have saved."""
@@ -445,6 +450,13 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The market of its promise, or else of its attempt or its turn."""
         promise = self.promise
         return self.market if promise is None or promise.market is None else promise.market
+
+    @property
+    def on_demand_price_micros(self) -> int | None:
+        """What on-demand costs it per GPU-hour: as it is, or as its list would buy it; None where
+        it never is."""
+        agreed = self.agreed_price_micros
+        return self.window_price_micros if agreed is None else agreed
 
     @property
     def attempts(self) -> int:

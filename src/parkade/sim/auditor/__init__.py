@@ -112,7 +112,7 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
     if transfer["kind"] in ("usage", "minimum_charge", "late_start"):
         market = credit.removeprefix("clearing/")
         books.taken[market] += micros
-        books.spent[_purse(books, transfer["workload"])] += micros
+        books.spent[_budget_of(books, transfer["workload"])] += micros
         caps.spend(books.caps, books.workloads[transfer["workload"]], micros, event["at_us"])
         run = books.runs.get(transfer["attempt"] or "")
         if run is None:
@@ -139,16 +139,16 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
         reservations.charge(books, transfer)
 
 
-def _purse(books: Books, workload: str) -> str:
+def _budget_of(books: Books, workload: str) -> str:
     """What has the `max_spend`: the workload, or the array of which it is a member."""
     return str(books.workloads[workload].get("member_of") or workload)
 
 
 def is_at_an_end(books: Books, run: Run) -> bool:
     """Whether its org has nothing left, or its workload has spent all that it may."""
-    purse = _purse(books, run.workload)
-    most = books.workloads[purse].get("spec", {}).get("max_spend_micros")
-    has_spent_all = most is not None and books.spent[purse] >= most
+    budget = _budget_of(books, run.workload)
+    most = books.workloads[budget].get("spec", {}).get("max_spend_micros")
+    has_spent_all = most is not None and books.spent[budget] >= most
     return run.was_at_an_end or has_spent_all or books.balances[f"org/{run.org}"] == 0
 
 

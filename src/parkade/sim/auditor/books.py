@@ -57,7 +57,7 @@ class Run:
     """How much of the time before its first process is billed."""
 
 
-Purse = tuple[str, str]
+Capped = tuple[str, str]
 """What may have a cap: (user, its name) or (org, its name)."""
 
 
@@ -65,12 +65,12 @@ Purse = tuple[str, str]
 class CapBooks:
     """Caps, what was spent, and what they held before the clearing that is read."""
 
-    caps: dict[Purse, Record] = field(default_factory=dict)
-    spent: dict[Purse, int] = field(default_factory=lambda: defaultdict(int))
-    in_month: dict[Purse, tuple[str, int]] = field(default_factory=dict)
-    noted: dict[Purse, str] = field(default_factory=dict)
-    last_us: dict[Purse, int] = field(default_factory=dict)
-    before: dict[Purse, tuple[int, int]] = field(default_factory=dict)
+    caps: dict[Capped, Record] = field(default_factory=dict)
+    spent: dict[Capped, int] = field(default_factory=lambda: defaultdict(int))
+    in_month: dict[Capped, tuple[str, int]] = field(default_factory=dict)
+    noted: dict[Capped, str] = field(default_factory=dict)
+    last_us: dict[Capped, int] = field(default_factory=dict)
+    before: dict[Capped, tuple[int, int]] = field(default_factory=dict)
     seated: frozenset[str] = frozenset()
     promised: frozenset[str] = frozenset()
     bounds: dict[str, Record] = field(default_factory=dict)
@@ -121,7 +121,7 @@ class Books:
     """The org of each claim."""
     reservation_paid: dict[str, tuple[int, int]] = field(default_factory=dict)
     caps: CapBooks = field(default_factory=CapBooks)
-    deleted: set[Purse] = field(default_factory=set)
+    deleted: set[Capped] = field(default_factory=set)
     own_waits: dict[str, Any] = field(default_factory=dict)
     """By workload, what its promise waits for (`own_waits.Wait`)."""
 

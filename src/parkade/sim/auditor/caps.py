@@ -12,48 +12,49 @@ Work in a reservation is its org's own right and is no part of this. Months are 
 
 from datetime import UTC, datetime, timedelta
 
-from parkade.sim.auditor.books import HOUR_US, MINUTE_US, Books, CapBooks, Purse, Record, require
+from parkade.sim.auditor.books import HOUR_US, MINUTE_US, Books, CapBooks, Capped, Record, require
+from parkade.sim.auditor.choices import market_of
 
 
 def set_cap(books: Books, event: Record) -> None:
     """A cap of a user or an org, in place of the one that it had."""
     caps = books.caps
     if event["type"] == "CapSet":
-        purse = ("user", event["user"])
+        capped = ("user", event["user"])
         cap = {"micros": event["cap_micros"], "period": event.get("period", "total")}
         cap["most_gpus"] = event.get("most_gpus")
     else:
-        purse, cap = ("org", event["org"]), event["cap"] or {}
-    caps.caps[purse] = cap
-    caps.noted.pop(purse, None)
+        capped, cap = ("org", event["org"]), event["cap"] or {}
+    caps.caps[capped] = cap
+    caps.noted.pop(capped, None)
 
 
 def spend(caps: CapBooks, workload: Record, micros: int, at_us: int) -> None:
     """A charge; one that is dated back counts in the month of the last."""
-    for purse in _purses(workload):
-        at_us = max(at_us, caps.last_us.get(purse, 0))
+    for capped in _capped_by(workload):
+        at_us = max(at_us, caps.last_us.get(capped, 0))
         month = month_of(at_us)
-        known, before = caps.in_month.get(purse, (month, 0))
-        caps.last_us[purse] = at_us
-        caps.spent[purse] += micros
-        caps.in_month[purse] = (month, micros + (before if known == month else 0))
+        known, before = caps.in_month.get(capped, (month, 0))
+        caps.last_us[capped] = at_us
+        caps.spent[capped] += micros
+        caps.in_month[capped] = (month, micros + (before if known == month else 0))
 
 
 def note(books: Books, event: Record) -> None:
     """Four fifths were told of."""
     caps = books.caps
     user = event["user"]
-    purse = ("org", event["org"]) if user is None else ("user", user)
-    cap, month = caps.caps[purse], month_of(event["at_us"])
-    spent = _spent(caps, purse, month)
+    capped = ("org", event["org"]) if user is None else ("user", user)
+    cap, month = caps.caps[capped], month_of(event["at_us"])
+    spent = _spent(caps, capped, month)
     says = f"of a cap of {cap['micros']} {spent} are spent, and {event['spent_micros']} are told"
-    owes = any(purse in _purses(books.workloads[name]) for name in books.live)
+    owes = any(capped in _capped_by(books.workloads[name]) for name in books.live)
     is_right = spent == event["spent_micros"] or (owes and spent < event["spent_micros"])
     require(is_right, says)
     require(event["spent_micros"] * 5 >= cap["micros"] * 4, f"{says} as four fifths")
     period = month if cap["period"] == "month" else "ever"
-    require(caps.noted.get(purse) != period, f"{says}, which was told before")
-    caps.noted[purse] = period
+    require(caps.noted.get(capped) != period, f"{says}, which was told before")
+    caps.noted[capped] = period
 
 
 def set_bounds(books: Books, event: Record) -> None:
@@ -100,55 +101,52 @@ def after_clearing(caps: CapBooks, books: Books, event: Record) -> None:
     if not caps.caps:
         return
     held = _held(caps, books)
-    for purse, (bids, on_demand) in held.items():
-        most = caps.caps[purse].get("most_gpus")
-        is_more = bids > caps.before.get(purse, (0, 0))[0]
-        says = f"bids of {purse[1]} hold {bids} GPUs beside {on_demand}, of at most {most}"
+    for capped, (bids, on_demand) in held.items():
+        most = caps.caps[capped].get("most_gpus")
+        is_more = bids > caps.before.get(capped, (0, 0))[0]
+        says = f"bids of {capped[1]} hold {bids} GPUs beside {on_demand}, of at most {most}"
         require(most is None or not is_more or bids + on_demand <= most, says)
     for won in event["won"]:
         name = won["demand"].get("workload")
         workload = books.workloads.get(name or "", {})
         if name in caps.seated or _kind(workload) != "spot":
             continue
-        for purse in _purses(workload):
-            _check_money(caps, books, purse, won, event)
+        for capped in _capped_by(workload):
+            _check_money(caps, books, capped, won, event)
 
 
-def _check_money(caps: CapBooks, books: Books, purse: Purse, won: Record, event: Record) -> None:
-    most = caps.caps.get(purse, {}).get("micros")
+def _check_money(caps: CapBooks, books: Books, capped: Capped, won: Record, event: Record) -> None:
+    most = caps.caps.get(capped, {}).get("micros")
     if most is None:
         return
     promise = won["promise"]
-    # A journal of one market may leave out its nodes.
-    first: str = promise["seats"][0]["node"]
-    market: str = books.places.get(first) or event["market"]
-    terms = books.terms[market]
+    terms = books.terms[market_of(books, promise, alone=event["market"])]
     gpus = sum(seat["gpus"] for seat in promise["seats"])
     leave_us = terms["clearing_interval_us"] + terms["notice_us"] + terms["kill_us"]
     costs = promise["rates"][-1]["price_micros"] * gpus * leave_us // HOUR_US
-    spent = _spent(caps, purse, month_of(event["at_us"]))
+    spent = _spent(caps, capped, month_of(event["at_us"]))
     name = won["demand"]["workload"]
-    says = f"{name} starts at {costs}, of a cap of {most} of {purse[1]} {spent} are spent"
+    says = f"{name} starts at {costs}, of a cap of {most} of {capped[1]} {spent} are spent"
     require(spent + costs <= most, says)
 
 
-def _held(caps: CapBooks, books: Books) -> dict[Purse, tuple[int, int]]:
+def _held(caps: CapBooks, books: Books) -> dict[Capped, tuple[int, int]]:
     """(GPUs of bids, GPUs on demand) of each user and org with a cap on GPUs."""
-    found: dict[Purse, tuple[int, int]] = {}
-    capped = {purse for purse, cap in caps.caps.items() if cap.get("most_gpus") is not None}
-    for name in {*books.live, *books.promises} if capped else ():
+    found: dict[Capped, tuple[int, int]] = {}
+    bounded = {capped for capped, cap in caps.caps.items() if cap.get("most_gpus") is not None}
+    for name in {*books.live, *books.promises} if bounded else ():
         workload = books.workloads[name]
         promise = books.promises.get(name)
         promised = sum(seat["gpus"] for seat in promise["seats"]) if promise else 0
         run = books.runs.get(books.live.get(name, ""))
         gpus = max(promised, run.gpus if run is not None else 0)
         kind = _kind(workload)
-        for purse in capped.intersection(_purses(workload)):
-            bids, on_demand = found.get(purse, (0, 0))
+        for capped in bounded.intersection(_capped_by(workload)):
+            bids, on_demand = found.get(capped, (0, 0))
             if kind == "spot":
-                found[purse] = (bids + gpus, on_demand)
+                found[capped] = (bids + gpus, on_demand)
             elif kind == "on-demand":
-                found[purse] = (bids, on_demand + gpus)
+                found[capped] = (bids, on_demand + gpus)
     return found
 
 
@@ -157,14 +155,14 @@ def _kind(workload: Record) -> str | None:
     return None if kind is None else str(kind)
 
 
-def _purses(workload: Record) -> tuple[Purse, Purse]:
+def _capped_by(workload: Record) -> tuple[Capped, Capped]:
     return ("user", workload.get("user", "")), ("org", workload["org"])
 
 
-def _spent(caps: CapBooks, purse: Purse, month: str) -> int:
-    if caps.caps[purse]["period"] != "month":
-        return caps.spent[purse]
-    known, spent = caps.in_month.get(purse, (month, 0))
+def _spent(caps: CapBooks, capped: Capped, month: str) -> int:
+    if caps.caps[capped]["period"] != "month":
+        return caps.spent[capped]
+    known, spent = caps.in_month.get(capped, (month, 0))
     return spent if known == month else 0
 
 

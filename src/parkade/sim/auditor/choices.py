@@ -3,9 +3,10 @@
 from parkade.sim.auditor.books import Books, Record
 
 
-def market_of(books: Books, promise: Record) -> str:
-    """The market whose seats are promised."""
-    return books.places[promise["seats"][0]["node"]]
+def market_of(books: Books, promise: Record, *, alone: str | None = None) -> str:
+    """The market whose seats are promised; `alone`: of a journal that leaves out its nodes."""
+    node = promise["seats"][0]["node"]
+    return books.places[node] if alone is None else books.places.get(node, alone)
 
 
 def in_market(workload: Record, market: str) -> Record:

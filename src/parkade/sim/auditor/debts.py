@@ -87,10 +87,10 @@ def _idle_due(promise: Record, waited_us: int) -> int:
 def _has_no_more(books: Books, name: str) -> bool:
     """Whether its org, or its `max_spend`, has nothing left."""
     workload = books.workloads[name]
-    purse = workload.get("member_of") or name
-    most = books.workloads[purse].get("spec", {}).get("max_spend_micros")
+    budget = workload.get("member_of") or name
+    most = books.workloads[budget].get("spec", {}).get("max_spend_micros")
     has_none = books.balances[f"org/{workload['org']}"] == 0
-    return has_none or (most is not None and books.spent[purse] >= most)
+    return has_none or (most is not None and books.spent[budget] >= most)
 
 
 def is_settled(promise: Record) -> bool:

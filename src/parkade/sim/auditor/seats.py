@@ -162,6 +162,9 @@ class SeatAuditor:
         demand = self.demands[name]
         is_spot = capacity.kind is CapacityKind.SPOT
         demand.limit_micros = demand.spot_limit_micros if is_spot else None
+        demand.is_on_demand = capacity.kind is CapacityKind.ON_DEMAND
+        if demand.is_on_demand:
+            self._with_rights.add(demand.market)
 
     def _submit(self, workload: Workload, *, is_again: bool = False) -> None:
         name, spec = workload.workload, workload.spec

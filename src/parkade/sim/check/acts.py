@@ -20,7 +20,7 @@ from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAtt
 from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.core.workloads.workload import Attempt, Workload
-from parkade.sim.check import arrays, changes, rights, windows
+from parkade.sim.check import arrays, changes, jobs, rights, windows
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.scenarios import GUEST, MARKET, POOL, Asks, Scenario, lent, reserved
 from parkade.sim.check.state import State
@@ -86,6 +86,8 @@ def acts(state: State, scenario: Scenario) -> list[Act]:
         if workload.attempt is not None and state.agent is None:
             is_due = workload.fallback is not None
             asked.extend(_seen(workload.attempt, state.now_us, saves_late=is_due))
+            if Asks.ADMISSION in scenario.asks and workload.attempt.started_us is None:
+                asked.append(report(not_let_in(workload.attempt, state.now_us)))
     if state.agent is None:
         asked.extend(_strange_reports(world, state.now_us))
     if Asks.RETRIES in scenario.asks:
@@ -99,6 +101,8 @@ def acts(state: State, scenario: Scenario) -> list[Act]:
         asked.extend(rights.asked_of_rights(world, state.now_us))
     if windows.ASKS & scenario.asks:
         asked.extend(windows.asked_of_spans(world, scenario, state.now_us))
+    if Asks.JOBS in scenario.asks:
+        asked.extend(jobs.asked_of_jobs(world, _different_nodes(world)))
     asked.extend(_of_owners(world, scenario))
     asked.extend(_of_nodes(world, scenario))
     found.extend(Act(Kind.COMMAND, command) for command in asked)
@@ -303,6 +307,12 @@ def seen(
     )
 
 
+def not_let_in(attempt: Attempt, now_us: int) -> ObservedAttempt:
+    """An attempt of which the engine took no job, because of its user."""
+    ended = seen(attempt, now_us, KILLED)
+    return replace(ended, exits=(), launch_error="its user is not let in", is_unadmitted=True)
+
+
 def _of_owners(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]:
     asks = scenario.asks
     claimed: dict[str, int] = {}
@@ -321,6 +331,17 @@ def _of_owners(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand
             yield lent(name, 2 if reservation.lending is None else None)
     if Asks.RESERVES in asks and GUEST not in world.records.reservations:
         yield reserved(GUEST, 1)
+
+
+def _different_nodes(world: World) -> list[str]:
+    """Nodes with something on them, and of those without, one of each kind."""
+    found: dict[object, str] = {}
+    for node in world.records.nodes.values():
+        name = node.node
+        is_started = any(name in claim.runs_on for claim in world.records.claims.values())
+        is_empty = not (world.held_on[name] or world.promised_on[name] or is_started)
+        found.setdefault(_empty(node) if is_empty else name, name)
+    return list(found.values())
 
 
 def _of_nodes(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]:

@@ -34,12 +34,13 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Claim
 from parkade.core.running.promises import OVERDUE
 from parkade.core.state.world import World
+from parkade.core.steps.rights import started_nodes
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Why
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Debt, Promise, Stop, Workload
-from parkade.sim.check import changes, rights, windows
+from parkade.sim.check import changes, jobs, rights, windows
 from parkade.sim.check.agents import AgentSide, clocks_of
 from parkade.sim.check.arrays import youngest
 from parkade.sim.check.scenarios import TICK_US, Asks, Scenario
@@ -51,7 +52,7 @@ _SAME: dict[str, str] = {}
 _CHANGES = Asks.RESUBMITS | Asks.CAPS
 
 QUICK_RUNS = 10
-_UNTOUCHED: tuple[Any, ...] = (Health.HEALTHY, False, [], False, False, 0, "", [], [])
+_UNTOUCHED: tuple[Any, ...] = (Health.HEALTHY, False, [], False, False, 0, "", [], [], False)
 """The part of an open node on which nothing was yet, beside its fabric and name."""
 
 _LONG_US = 20 * TICK_US
@@ -62,7 +63,8 @@ def digest_of(state: State, scenario: Scenario) -> int:
     """64 bits of the canonical form; with 10⁷ states two forms share one with a chance of 3 in a
     million. Never 0, which marks an empty place."""
     first, *others = _renamings(state, scenario)
-    form = encoded_form(state, first)
+    has_jobs = bool(jobs.ASKS & scenario.asks)
+    form = encoded_form(state, first, has_jobs=has_jobs)
     for renaming in others:
         form = min(form, encoded_form(state, renaming))
     has_changes, has_spans = _adds(scenario.asks)
@@ -79,9 +81,10 @@ def _adds(asks: Asks) -> tuple[bool, bool]:
     return bool(_CHANGES & asks), bool(windows.ASKS & asks)
 
 
-def encoded_form(state: State, renaming: dict[str, str]) -> bytes:
-    """The canonical form of the state with some orgs and reservations renamed."""
-    return _encode(form_of(state, renaming))
+def encoded_form(state: State, renaming: dict[str, str], *, has_jobs: bool = False) -> bytes:
+    """The canonical form of the state with some orgs and reservations renamed. `has_jobs`: with
+    its part of jobs."""
+    return _encode(form_of(state, renaming, has_jobs=has_jobs))
 
 
 def _renamings(state: State, scenario: Scenario) -> tuple[dict[str, str], ...]:
@@ -129,14 +132,15 @@ def _work_at_a_glance(state: State, name: str) -> tuple[Any, ...]:
     )
 
 
-def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
+def form_of(state: State, renaming: dict[str, str], *, has_jobs: bool = False) -> tuple[Any, ...]:
     """Nested tuples, equal for states that are searched once."""
     world, now_us = state.world, state.now_us
     records = world.records
     rename = renaming.get
     alive = _by_age(world)
     place = {name: index for index, name in enumerate(alive)}
-    nodes = [_node(state, node, place, rename) for node in records.nodes.values()]
+    started = started_nodes(world) if has_jobs else frozenset()
+    nodes = [_node(state, node, place, rename, started) for node in records.nodes.values()]
     nodes.sort()
     number = {node[-1]: index for index, node in enumerate(nodes)}
     demands = []
@@ -164,15 +168,19 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
         ],
         _use_ranks(world, rename),
         None if state.agent is None else _agent(state, state.agent, place, number),
+        jobs.form_of_jobs(world, number, now_us) if has_jobs else None,
     )
 
 
-def _node(state: State, node: Node, place: dict[str, int], rename: Any) -> tuple[Any, ...]:
+def _node(
+    state: State, node: Node, place: dict[str, int], rename: Any, started: frozenset[str]
+) -> tuple[Any, ...]:
     """All of a node but its name, which comes last and is dropped once the nodes are in order."""
     world, name = state.world, node.node
     held, promised = world.held_on[name], world.promised_on[name]
     is_planned = bool(world.records.maintenance) and windows.is_planned(world, node)
-    if not (held or promised or is_planned) and node.last_org is None and node.is_open:
+    is_left = not (held or promised or is_planned or name in started)
+    if is_left and node.last_org is None and node.is_open:
         return (node.fabric, *_UNTOUCHED, name)
     clean_us = 0
     last = ""
@@ -191,6 +199,7 @@ def _node(state: State, node: Node, place: dict[str, int], rename: Any) -> tuple
         last,
         sorted([(place[it], _rank(world, it, name, False)) for it in held]) if held else [],
         sorted([(place[it], _rank(world, it, name, True)) for it in promised]) if promised else [],
+        name in started,
         name,
     )
 
@@ -249,7 +258,8 @@ def _form_of_list(world: World, workload: Workload) -> tuple[Any, ...]:
     number = _number(workload.workload)
     others = (world.records.workloads[it] for it in world.live if _number(it) < number)
     older = sum(not _may_use_a_right(it) for it in others)
-    return (len(workload.spec.entries), workload.spec.spot_limit_micros, older)
+    kinds = tuple(it.kind for it in workload.spec.entries)
+    return (kinds, workload.spec.spot_limit_micros, older)
 
 
 def _rank(world: World, holder: str, node: str, is_promise: bool) -> int:

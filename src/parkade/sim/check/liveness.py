@@ -18,7 +18,7 @@ from parkade.core.state import commands
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.workload import Workload
-from parkade.sim.check import arrays, elastic, span_rules
+from parkade.sim.check import arrays, elastic, jobs, span_rules
 from parkade.sim.check.acts import CLEAR, DEADLINE, KILLED, Act, Kind, report, seen
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.breach import require
@@ -129,6 +129,9 @@ def round_of(state: State) -> Iterator[Act]:
             yield _reported(workload, state.now_us, KILLED)
         elif attempt.started_us is None:
             yield _reported(workload, state.now_us, None)
+    known = jobs.known_jobs(state.world)
+    if known:
+        yield Act(Kind.COMMAND, jobs.reported(known))
     yield CLEAR
     yield DEADLINE
 

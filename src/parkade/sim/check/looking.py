@@ -7,7 +7,7 @@ wait is measured from the last seat chosen for it.
 from parkade.core.fleet.seat import Seat
 from parkade.core.kernel.check import check
 from parkade.core.state.world import World
-from parkade.sim.check import arrays, span_rules, windows
+from parkade.sim.check import arrays, jobs, span_rules, windows
 from parkade.sim.check.breach import Violation, require, violation_of
 from parkade.sim.check.open_nodes import is_open
 from parkade.sim.check.state import State
@@ -25,6 +25,7 @@ def look_at_state(state: State) -> None:
     _look_at_waits(state)
     arrays.look_at_arrays(state.world)
     span_rules.look_at_spans(state)
+    jobs.look_at_jobs(state.world)
     if state.agent is not None:
         state.agent.look(state.world)
 

@@ -21,7 +21,7 @@ from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.saving import EXIT_FOR_GOOD
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Rate, Workload
-from parkade.sim.check import arrays, changes, elastic, lists, rights
+from parkade.sim.check import arrays, changes, elastic, jobs, lists, rights
 from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
 from parkade.sim.check.movers import look_at_movers
@@ -160,6 +160,8 @@ def came_about(other: Workload, condition: str) -> bool | None:
 
 def _look_at_clearing(world: World, event: events.Cleared) -> None:
     changes.look_at_caps(world, event)
+    jobs.look_at_tries(world, event)
+    lists.look_at_bought(world, event)
     moved = {lines.name_of(won.demand): won for won in event.won}
     for leaving in event.left:
         name = lines.name_of(leaving.demand)

@@ -64,6 +64,10 @@ class Asks(enum.Flag):
     TERMS = enum.auto()
     """The notice of the market is made longer, and shorter again."""
     MAINTENANCE = enum.auto()
+    JOBS = enum.auto()
+    """The engine has jobs of owners, which it also starts by itself, and of others."""
+    ADMISSION = enum.auto()
+    """The engine may take no job of a user."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +232,23 @@ def listed(org: str, *, limit: int) -> commands.Submit:
     asked = submission(org, reservation=org)
     entries = (asked.spec.capacity, Capacity(kind=CapacityKind.SPOT))
     spec = msgspec.structs.replace(asked.spec, entries=entries, spot_limit_micros=limit * MICROS)
+    return msgspec.structs.replace(asked, spec=spec)
+
+
+def buys(
+    org: str, *, limit: int | None = None, lasts_ticks: int = 8, nodes: int = 1
+) -> commands.Submit:
+    """A list that ends with on-demand: first the reservation of the org's name, or, with a limit,
+    a bid."""
+    reservation = org if limit is None else None
+    asked = submission(
+        org, reservation=reservation, limit=limit, lasts_ticks=lasts_ticks, nodes=nodes
+    )
+    entries = (asked.spec.capacity, Capacity(kind=CapacityKind.ON_DEMAND))
+    spot = None if limit is None else limit * MICROS
+    spec = msgspec.structs.replace(
+        asked.spec, entries=entries, limit_price_micros=None, spot_limit_micros=spot
+    )
     return msgspec.structs.replace(asked, spec=spec)
 
 

@@ -18,6 +18,7 @@ from parkade.sim.check.scenarios import (
     Asks,
     Scenario,
     another_market,
+    buys,
     due,
     fleet,
     in_markets,
@@ -310,6 +311,46 @@ def _lists() -> Scenario:
     )
 
 
+def _jobs() -> Scenario:
+    return Scenario(
+        name="jobs",
+        says="3 nodes in 2 fabrics; acme reserved and lends two, and has jobs in the engine's own"
+        " queue, which starts them by itself too, as it does one of others; it may take no job of"
+        " cedar's user, who bids for one node and for two",
+        setup=(
+            *fleet({"a": 2, "b": 1}, gpus=1, orgs=("acme", GUEST)),
+            reserved("acme", 2),
+            lent("acme", 2),
+        ),
+        submissions=(
+            submission(GUEST, limit=3),
+            submission(GUEST, nodes=2, limit=5),
+            submission("acme", reservation="acme"),
+        ),
+        most_live=2,
+        bids=(),
+        asks=Asks.JOBS | Asks.ADMISSION,
+    )
+
+
+def _buying() -> Scenario:
+    return Scenario(
+        name="buying",
+        says="2 nodes in a fabric; acme reserved one, and has work that uses it first and buys"
+        " on-demand where it is full; so does cedar where its bid loses",
+        setup=(*fleet({"a": 2}, gpus=1, orgs=("acme", GUEST)), reserved("acme", 1)),
+        submissions=(
+            buys("acme"),
+            submission("acme", reservation="acme"),
+            buys(GUEST, limit=3),
+            submission(GUEST, limit=5),
+        ),
+        most_live=3,
+        bids=(),
+        asks=Asks.CANCELS | Asks.FAILS,
+    )
+
+
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "owners": _owners,
     "claims": _claims,
@@ -323,5 +364,7 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "deadlines": _deadlines,
     "linked": _linked,
     "lists": _lists,
+    "jobs": _jobs,
+    "buying": _buying,
 }
 """By name."""

@@ -182,10 +182,20 @@ def _command(command: commands.AnyCommand) -> str:
         case commands.ReportAttempts(attempts=attempts):
             says = [_seen(seen) for seen in attempts]
             return f"the agent reports: {'; '.join(says) or 'nothing runs'}"
+        case commands.ReportOwnerJobs(jobs=jobs):
+            runs = [f"job {it.job} {_where(it.runs_on)}" for it in jobs]
+            return f"the agent reports of owners' jobs: {'; '.join(runs) or 'none is there'}"
+        case commands.ReportTakenNodes(nodes=nodes):
+            taken = ", ".join(it.node for it in nodes)
+            return f"a job of others runs on {taken}" if taken else "no job of others runs"
         case commands.ReportReachability(is_reachable=is_reachable):
             return "the agent is heard again" if is_reachable else "the agent is not heard any more"
         case _:
             return type(command).__name__
+
+
+def _where(nodes: tuple[str, ...]) -> str:
+    return f"runs on {', '.join(nodes)}" if nodes else "waits"
 
 
 def _members(array: str, some: Spans | None) -> str:
@@ -217,6 +227,8 @@ def _submission(command: commands.Submit) -> str:
 
 
 def _seen(seen: ObservedAttempt) -> str:
+    if seen.is_unadmitted:
+        return f"{seen.attempt} is refused, for its user is not let in"
     if seen.phase is EnginePhase.RELEASED:
         ends = {
             f"exit {rank.code}" if rank.code is not None else f"signal {rank.signal}"

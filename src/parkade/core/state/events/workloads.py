@@ -84,10 +84,16 @@ class FellBack(AboutWorkloads, frozen=True, kw_only=True):
 class EntryTaken(AboutWorkloads, frozen=True, kw_only=True):
     """A workload that waits asks for another entry of its list of capacity: in the clearing that
     follows at the same instant, or because its reservation ended. One that runs goes on with an
-    earlier entry, on its seats."""
+    earlier entry, on its seats. On-demand is bought with it, at the price agreed before."""
 
     workload: str
     capacity: Capacity
+
+    fabric: str | None = None
+    """On-demand: the fabric with its window in the calendar; None for other capacity."""
+
+    must_end_us: int | None = None
+    """On-demand: the end of its window; None for other capacity."""
 
 
 class MembersOpened(AboutWorkloads, frozen=True, kw_only=True):
