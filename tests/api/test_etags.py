@@ -1,5 +1,7 @@
 """A change with If-Match is made on what its asker saw, or not at all."""
 
+import pytest
+
 from tests.api.town import Town
 
 
@@ -79,3 +81,90 @@ def test_tags_are_described_where_they_are_answered_and_taken(town: Town) -> Non
     assert names.count("If-Match") == 1
     plan = paths["/v1/workloads/{workload}/bid/plan"]["post"]["parameters"]
     assert all(it["name"] != "If-Match" for it in plan)
+
+
+# The route that shows it, a change below it, the change's body, and the role that makes it.
+CHANGES: list[tuple[str, str, dict[str, object], bool]] = [
+    ("/orgs/{org}", "/cap", {"cap": "5"}, False),
+    ("/orgs/{org}", "/grant", {"amount": "1", "every": "24h"}, True),
+    ("/orgs/{org}", "/bounds", {"open_workloads": 7}, True),
+    ("/orgs/{org}", "/disabled", {"is_disabled": True}, True),
+    ("/users/{user}", "/cap", {"cap": "5"}, False),
+    ("/users/{user}", "/unix-name", {"unix_name": "lin"}, True),
+    ("/users/{user}", "/role", {"role": "owner"}, False),
+    ("/users/{user}", "/disabled", {"is_disabled": True}, False),
+    ("/tokens/{token}", "/revoke", {}, False),
+    ("/pools/lab", "/nodes", {"fabrics": {"f9": ["lab-90"]}}, True),
+    ("/markets/lab", "/terms", {"notice": "40s"}, True),
+    ("/prices/lab", "", {"public_floor": "0.5"}, True),
+    ("/nodes/lab-1", "/cordon", {"reason": "fan"}, True),
+    ("/nodes/lab-1", "/drain", {"reason": "fan"}, True),
+    ("/nodes/lab-1", "/fail", {"reason": "fan"}, True),
+    ("/maintenance/{maintenance}", "/change", {"end": "+22d", "force": True}, True),
+    ("/mars", "/automation", {"reason": "drill", "is_on": False}, True),
+    ("/claims/{claim}", "/unclaim", {}, False),
+    ("/reservations/{reservation}", "/lend", {"floor": "1"}, False),
+    ("/workloads/{workload}", "/bid", {"limit_price": "3"}, False),
+]
+
+
+def _thing(town: Town, shown: str) -> tuple[str, str]:
+    """(the path of a new thing of that kind, the token of the owner whose it is)."""
+    pool = town.pool()
+    org, owner = town.org()
+    if "{org}" in shown:
+        return f"/orgs/{org}", owner
+    if "{user}" in shown or "{token}" in shown:
+        member = town.name("user")
+        town.done(town.post("/users", {"user": member, "org": org, "role": "member"}))
+        if "{user}" in shown:
+            return f"/users/{member}", owner
+        return f"/tokens/{town.done(town.post('/tokens', {'user': member}))['token']}", owner
+    if "{reservation}" in shown or "{claim}" in shown:
+        right = town.done(town.post("/reservations", {"market": pool, "nodes": 1}, owner))
+        path = f"/reservations/{right['reservation']}"
+        if "{reservation}" in shown:
+            return path, owner
+        claim = town.done(town.post(f"{path}/claims", {"nodes": 1}, owner))["claim"]
+        return f"/claims/{claim}", owner
+    if "{maintenance}" in shown:
+        window = {"nodes": ["lab-8"], "start": "+20d", "end": "+21d", "reason": "fans"}
+        made = town.done(town.post("/maintenance", {**window, "force": True}))
+        return f"/maintenance/{made['maintenance']}", owner
+    if "{workload}" in shown:
+        held = {"spec": town.spec(), "market": pool, "hold": True}
+        return f"/workloads/{town.done(town.post('/workloads', held, owner))['workload']}", owner
+    return shown, owner
+
+
+@pytest.mark.parametrize(("shown", "below", "body", "by_operator"), CHANGES)
+def test_a_change_on_an_old_tag_is_refused_and_on_the_new_one_made(
+    town: Town, shown: str, below: str, body: dict[str, object], by_operator: bool
+) -> None:
+    path, owner = _thing(town, shown)
+    token = town.operator if by_operator else owner
+    tag = town.get(path, token).headers["ETag"]
+    refused = town.http.post(
+        f"/v1{path}{below}", json=body, headers={**town.headers(token), "If-Match": '"old"'}
+    )
+    assert refused.status_code == 412, refused.text
+    assert "read it again" in refused.json()["detail"]
+    assert town.get(path, token).headers["ETag"] == tag
+    made = town.http.post(
+        f"/v1{path}{below}", json=body, headers={**town.headers(token), "If-Match": tag}
+    )
+    assert made.is_success, made.text
+    after = town.get(path, token)
+    assert after.status_code == 404 or after.headers["ETag"] != tag
+    if shown.startswith("/nodes"):
+        verb = {"/cordon": "uncordon", "/drain": "undrain", "/fail": "restore"}[below]
+        town.post(f"{path}/{verb}")
+
+
+def test_what_is_not_the_callers_is_not_found_by_its_tag(town: Town) -> None:
+    path, _ = _thing(town, "/orgs/{org}")
+    _, other = town.org()
+    for each in (path, "/orgs/none"):
+        assert town.get(each, other).status_code == 404
+        assert _send(town, f"{each}/cap", {"cap": "1"}, other, If_Match='"x"') == 404
+    assert _send(town, "/nodes/lab-2/cordon", {"reason": "x"}, other, If_Match="*") == 404

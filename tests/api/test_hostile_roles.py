@@ -16,6 +16,7 @@ from tests.api.town import town as running
 # Routes that say no to an operator as well, for another reason than who asks.
 REFUSED_TO_ALL = {
     "POST /v1/receivers": {422},
+    "GET /v1/receivers/{receiver}": {404},
     "POST /v1/receivers/{receiver}/remove": {404},
     "POST /v1/receivers/{receiver}/test": {404},
     "POST /v1/pools": {409},

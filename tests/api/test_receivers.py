@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from parkade.messages.addresses import AddressRules
+from parkade.messages.queue import Waiting
 from parkade.messages.receivers import PeopleRules
 from tests.api.town import Town
 from tests.api.town import town as running
@@ -66,3 +67,17 @@ def test_a_server_that_offers_none_says_so(fresh: Town) -> None:
     answer = fresh.post("/receivers", {"address": WEB})
     assert answer.status_code == 422 and "messages.yaml" in answer.json()["detail"]
     assert fresh.done(fresh.get("/receivers"))["receivers"] == []
+
+
+def test_what_a_receiver_has_not_heard_is_told_with_the_error_and_the_next_try(town: Town) -> None:
+    _, owner = town.org()
+    made = town.done(town.post("/receivers", {"address": WEB, "for_org": True}, owner))
+    assert (made["waiting"], made["says"], made["again"]) == (0, None, None)
+    failing = Waiting(messages=3, says="HTTP 500", failed_us=60_000_000, again_us=90_000_000)
+    town.directory.note_waiting({made["receiver"]: failing, "mail/ops": failing})
+    shown = town.done(town.get(f"/receivers/{made['receiver']}", owner))
+    assert (shown["waiting"], shown["says"]) == (3, "HTTP 500")
+    assert (shown["failed"], shown["again"]) == ("1970-01-01T00:01:00Z", "1970-01-01T00:01:30Z")
+    (listed,) = town.done(town.get("/receivers", owner))["receivers"]
+    assert listed == shown
+    assert set(town.directory.waiting_beside()) == {"mail/ops"}

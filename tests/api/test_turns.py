@@ -35,6 +35,7 @@ from tests.waits import PATIENCE_S
 # it is news; events enter for the owner of what an event names, once for each name.
 ENTRIES = {
     "GET /v1/receivers": 0,
+    "GET /v1/receivers/{receiver}": 0,
     "POST /v1/receivers": 0,
     "POST /v1/receivers/{receiver}/remove": 0,
     "POST /v1/receivers/{receiver}/test": 0,
@@ -45,6 +46,7 @@ ENTRIES = {
     "GET /v1/lot": 1,
     "POST /v1/orgs": 1,
     "GET /v1/orgs": 1,
+    "GET /v1/orgs/{org}": 1,
     "POST /v1/orgs/{org}/deposits": 1,
     "POST /v1/orgs/{org}/disbursements": 1,
     "POST /v1/orgs/{org}/refunds": 1,
@@ -55,6 +57,7 @@ ENTRIES = {
     "POST /v1/orgs/{org}/delete": 1,
     "POST /v1/users": 1,
     "GET /v1/users": 1,
+    "GET /v1/users/{user}": 1,
     "POST /v1/users/{user}/cap": 1,
     "POST /v1/users/{user}/unix-name": 1,
     "POST /v1/users/{user}/delete": 1,
@@ -62,21 +65,26 @@ ENTRIES = {
     "POST /v1/users/{user}/role": 1,
     "POST /v1/tokens": 1,
     "GET /v1/tokens": 1,
+    "GET /v1/tokens/{token}": 1,
     "POST /v1/tokens/{token}/revoke": 1,
     "POST /v1/pools": 1,
     "GET /v1/pools": 1,
+    "GET /v1/pools/{pool}": 1,
     "POST /v1/pools/{pool}/nodes": 1,
     "POST /v1/pools/{pool}/close": 1,
     "POST /v1/pools/{pool}/fence": 1,
     "POST /v1/pools/{pool}/unfence": 1,
+    "GET /v1/markets/{market}": 1,
     "POST /v1/markets/{market}/terms": 1,
     "GET /v1/prices": 1,
+    "GET /v1/prices/{market}": 1,
     "POST /v1/prices/{market}": 1,
     "POST /v1/prices/{market}/plan": 1,
     "GET /v1/nodes": 1,
     "GET /v1/nodes/{node}": 1,
     "POST /v1/maintenance": 1,
     "GET /v1/maintenance": 1,
+    "GET /v1/maintenance/{maintenance}": 1,
     "POST /v1/maintenance/{maintenance}/change": 1,
     "POST /v1/maintenance/{maintenance}/cancel": 1,
     "POST /v1/nodes/{node}/cordon": 1,
@@ -100,6 +108,7 @@ ENTRIES = {
     "POST /v1/reservations/{reservation}/lend/plan": 1,
     "POST /v1/reservations/{reservation}/claims": 1,
     "GET /v1/claims": 1,
+    "GET /v1/claims/{claim}": 1,
     "POST /v1/claims/{claim}/unclaim": 1,
     "POST /v1/reservations/{reservation}/end/plan": 1,
     "POST /v1/reservations/{reservation}/end": 1,
@@ -254,7 +263,13 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
         of_session = tuple(f"{{session}}/{it}" for it in ("input", "output", "window", "close"))
         of_thing = ("/logs", "/logs/offset", "/log-chunks/{log_request}", "/incidents/{incident}")
         absent = (*of_thing, *of_session)
-        of_none = ("/logins", "/logins/token", "/{receiver}/remove", "/{receiver}/test")
+        of_none = (
+            "/logins",
+            "/logins/token",
+            "/{receiver}",
+            "/{receiver}/remove",
+            "/{receiver}/test",
+        )
         is_absent = route.endswith(absent + of_none)
         # A pool with nodes is not closed, one of ours needs no fence, the workload is no array,
         # the operator has nothing yet to give back,

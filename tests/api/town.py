@@ -42,6 +42,9 @@ class Town:
         self.folder = folder
         self.http = httpx.Client(base_url=url, timeout=PATIENCE_S)
         self.has_pool = False
+        self.directory = Directory(None, None)
+        """Of the receivers that people set, as the server's other parts have it."""
+
         self._names = itertools.count(1)
 
     def name(self, kind: str) -> str:
@@ -202,7 +205,10 @@ def town(
                 told,
                 ready,
                 lambda plane, store: create_app(
-                    plane, settings, provider=provider, directory=Directory(store, people)
+                    plane,
+                    settings,
+                    provider=provider,
+                    directory=told.setdefault("directory", Directory(store, people)),
                 ),
                 listening,
             )
@@ -212,6 +218,7 @@ def town(
     assert ready.wait(PATIENCE_S), "the server did not start"
     try:
         found = Town(f"http://127.0.0.1:{told['port']}", told["token"], folder)
+        found.directory = told["directory"]
         yield found
         found.http.close()
     finally:

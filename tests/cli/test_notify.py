@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from parkade.messages.addresses import AddressRules
+from parkade.messages.queue import Waiting
 from parkade.messages.receivers import PeopleRules
 from tests.api.town import Town
 from tests.api.town import town as running
@@ -37,3 +38,17 @@ def test_a_person_is_told_at_a_webhook_until_it_is_removed(
     assert "told nowhere" in run("notify", "remove", name).output
     inside = run("notify", "add", "https://127.0.0.1/", exit_code=3).stderr
     assert "not an address" in inside
+
+
+def test_a_receiver_that_fails_is_shown_with_its_error_and_its_next_try(
+    run: Run, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_user(monkeypatch, town, town.org()[1])
+    said = run("notify", "add", "https://hooks.example.org/x").output
+    name = re.findall(r"webhook-[0-9a-f]{12}", said)[0]
+    assert "failed" not in run("notify", "list").output
+    failing = Waiting(messages=3, says="HTTP 500", failed_us=60_000_000, again_us=120_000_000)
+    town.directory.note_waiting({name: failing})
+    listed = " ".join(run("notify", "list").output.split())
+    assert f"{name} failed at 1970-01-01 00:01: HTTP 500; 3 messages not heard" in listed
+    assert "tried again at 1970-01-01 00:02" in listed

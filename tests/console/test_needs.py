@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from parkade.console.needs import MOST_OF_A_KIND, needs, troubles
+from parkade.console.needs import MOST_OF_A_KIND, needs, troubles, unheard
 from parkade.console.words import headline
+from parkade.messages.queue import Waiting
 from parkade.wire.feed import Standing
 from parkade.wire.lot import Lot, LotCordon, LotHolder, LotNode, LotNotice, LotSeat
 from parkade.wire.people import Capped
@@ -179,3 +180,13 @@ def test_a_claim_that_waits_is_called_one_and_leads_to_its_reservation() -> None
     (found,) = needs(lot, (), (), user=None)
     assert found.says.startswith("claim c1 of lab waits") and found.about == "/reservations/acme"
     assert headline(lot, org="lab").says == "lab holds nothing now; 1 claim waits"
+
+
+def test_a_receiver_that_fails_needs_a_person() -> None:
+    failing = Waiting(messages=2, says="HTTP 500", failed_us=1_000_000, again_us=61_000_000)
+    (need,) = unheard([("mail/ops", failing)])
+    assert need.says == "mail/ops takes no messages: HTTP 500; 2 messages not heard, again in"
+    assert need.until is not None and need.until.timestamp() == 61
+    over = Waiting(messages=0, says="HTTP 410", failed_us=1_000_000)
+    assert unheard([("mail/ops", over)])[0].says == "mail/ops takes no messages: HTTP 410"
+    assert len(unheard([("a", over)] * 9)) == 7

@@ -136,6 +136,23 @@ async def test_a_slow_reader_holds_the_command_up() -> None:
     assert await waiting
 
 
+async def test_an_operator_chooses_how_many_bytes_wait_and_may_allow_no_session() -> None:
+    small = Execs(most=64, most_per_user=8, idle_s=1000, most_held=4)
+    held = Exec(
+        request("aa"),
+        pool="m",
+        token="t",
+        user="ann",
+        is_good=lambda: True,
+        most_held=small.most_held,
+    )
+    small.open(held)
+    assert await held.put_input(0, b"abcd", is_last=False, wait_s=0) == 4
+    assert await held.put_input(4, b"e", is_last=False, wait_s=0.01) == 4
+    refused = exchange(most=0).refuse_more("ann")
+    assert refused is not None and "exec_sessions" in refused.detail
+
+
 async def test_a_command_that_does_not_read_holds_its_user_up() -> None:
     one = opened(exchange())
     part = b"x" * MOST_HELD_BYTES

@@ -15,7 +15,16 @@ import pytest
 
 from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
 from parkade.messages import queue
-from parkade.messages.queue import Message, MessageQueue, NotHeard, QueueUnreachable, queue_file
+from parkade.messages.queue import (
+    FIRST_US,
+    Message,
+    MessageQueue,
+    NotHeard,
+    QueueUnreachable,
+    Waiting,
+    queue_file,
+    waiting_in,
+)
 from parkade.messages.senders import Mail, Webhook, is_signed
 from tests.messages.conftest import Place
 from tests.waits import PATIENCE_S, until
@@ -269,6 +278,37 @@ def test_a_receiver_that_is_silent_is_asked_once_a_round(place: Place) -> None:
     messages.send_due(S)
     assert messages.failed == 1 and len(other.heard) == 20
     messages.close()
+
+
+def test_what_is_not_heard_is_told_with_the_error_until_it_is_heard(place: Place) -> None:
+    receiver, other = Receiver(), Receiver()
+    receiver.trouble = NotHeard("HTTP 500")
+    messages = MessageQueue(place(), {"one": receiver, "two": other})
+    messages.put(message("m1"))
+    messages.put(message("m2"))
+    messages.send_due(S)
+    told = Waiting(messages=2, says="HTTP 500", failed_us=S, again_us=S + FIRST_US)
+    assert messages.waiting_of_each() == {"one": told}
+    receiver.trouble = NotHeard("HTTP 410", is_final=True)
+    messages.send_due(S + FIRST_US)
+    given_up = Waiting(messages=0, says="HTTP 410", failed_us=S + FIRST_US)
+    assert messages.waiting_of_each() == {"one": given_up}
+    receiver.trouble = None
+    messages.put(message("m3", at_us=S + FIRST_US))
+    messages.send_due(S + 2 * FIRST_US)
+    assert messages.waiting_of_each() == {}
+    messages.close()
+
+
+def test_a_file_that_no_server_has_open_tells_how_many_wait(tmp_path: Path) -> None:
+    path, receiver = tmp_path / "messages.sqlite3", Receiver()
+    assert waiting_in(path) == 0
+    receiver.trouble = NotHeard("down")
+    messages = MessageQueue(queue_file(path), {"one": receiver})
+    messages.put(message("m1"))
+    messages.put(message("m2"))
+    messages.close()
+    assert waiting_in(path) == 2
 
 
 def test_a_receiver_that_was_removed_holds_no_other_and_its_messages_are_counted(

@@ -11,15 +11,18 @@ from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
 from parkade.control.rules import RULES
 from parkade.core.state.commands import CreateOrg
+from parkade.messages.queue import Message, MessageQueue, queue_file
 from parkade.ports import AlreadyLed, StoreError
 from parkade.service.backups import put_back, take_backup
 from parkade.service.journal import check_database
 from parkade.service.migrating import look_ahead, migrate
 from parkade.service.settings import ServiceSettings
+from parkade.service.telling import OUTBOX
 from parkade.service.wiring import file_leadership, journal_path, open_store, open_to_read
-from parkade.store import open_sqlite, schema_of_file
+from parkade.store import open_sqlite, postgresql_engine, schema_of_file
 from tests import builders
 from tests.control.journals import a_journal, keep_snapshot
+from tests.messages.test_queue import Receiver
 from tests.store import postgres
 
 
@@ -56,6 +59,19 @@ def test_a_journal_in_a_database_goes_on_where_its_file_ended(data: Path, databa
         asked = Asked(command=CreateOrg(by=None, org="later"))
         cycle.take_commands(cycle.world.records.now_us + 1, [asked])
     assert check_database(moved).entries > done.whole.entries
+
+
+def test_messages_that_wait_are_counted_and_the_next_start_has_them(
+    data: Path, database: str
+) -> None:
+    waits = MessageQueue(queue_file(data / OUTBOX), {"mail/ops": Receiver()})
+    waits.put(Message(name="m1", kind="incident", subject="s", body={}, at_us=1))
+    waits.close()
+    assert migrate(ServiceSettings(data_folder=data), database).waiting == 1
+    queue = MessageQueue(postgresql_engine(database), {})
+    queue.adopt(data / OUTBOX)
+    assert queue.waiting() == 1
+    queue.close()
 
 
 def test_nothing_is_moved_into_a_database_that_holds_a_journal(data: Path, database: str) -> None:

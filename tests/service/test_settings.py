@@ -32,6 +32,9 @@ def test_flags_come_before_the_environment_and_both_before_what_is_built_in() ->
         ("PROXIES", "proxy.lab", "proxies"),
         ("PROXIES", "*", "proxies"),
         ("PROXIES", "10.0.0.1/24", "proxies"),
+        ("EXEC_SESSIONS", "-1", "exec_sessions"),
+        ("EXEC_SESSIONS_PER_USER", "0", "exec_sessions_per_user"),
+        ("EXEC_HELD_BYTES", "1", "exec_held_bytes"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(name: str, value: str, text: str) -> None:

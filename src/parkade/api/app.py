@@ -8,9 +8,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from prometheus_client.registry import Collector
 
 from parkade import __version__
-from parkade.api import etags, problems, strict
+from parkade.api import problems, strict
 from parkade.api.bounds import RequestBounds
-from parkade.api.context import PLANS
+from parkade.api.described import describe_headers
 from parkade.api.docs_page import POLICY, docs_page
 from parkade.api.healing_metrics import HealingCollector
 from parkade.api.logins import Logins
@@ -114,25 +114,10 @@ def _describe_problems(app: FastAPI) -> None:
     def whole() -> dict[str, Any]:
         described = describe()
         described["components"]["schemas"].update({"Problem": schema, **parts})
-        _describe_tags(described["paths"])
+        describe_headers(described["paths"])
         return described
 
     app.openapi = whole  # type: ignore[method-assign]
-
-
-def _describe_tags(paths: dict[str, Any]) -> None:
-    """Puts `ETag` and `If-Match` into the description, where they are answered and taken."""
-    tag = {"type": "string", "minLength": 1, "maxLength": etags.LONGEST}
-    says = "an ETag; the change is made only where nothing was decided about it since"
-    taken = {"name": "If-Match", "in": "header", "required": False, "schema": tag}
-    for path, methods in paths.items():
-        if path in etags.TAGGED:
-            told = {"description": "of what people decide about it", "schema": tag}
-            methods["get"]["responses"]["200"]["headers"] = {"ETag": told}
-        if path.startswith(tuple(f"{it}/" for it in etags.TAGGED)) and not path.endswith(PLANS):
-            for each in (methods[name] for name in methods if name == "post"):
-                kept = [it for it in each.get("parameters", ()) if it["name"] != "If-Match"]
-                each["parameters"] = [*kept, {**taken, "description": says}]
 
 
 def _docs(app: FastAPI) -> APIRouter:

@@ -31,6 +31,7 @@ from parkade.core.units.refusal import Reason, Refusal
 
 T = TypeVar("T")
 B = TypeVar("B")
+R = TypeVar("R", bound=etags.Tagged)
 Owned = TypeVar("Owned", bound="OfAnOrg")
 E = TypeVar("E", bound=AnyEvent)
 PREFIX = "pk_"
@@ -115,10 +116,19 @@ class RequestContext:
         if self._headers is not None:
             self._headers["ETag"] = tag
 
-    async def execute(self, command: AnyCommand, show: Callable[[World, int, Decided], T]) -> T:
-        """The same for a command that names nothing to be found first."""
+    async def execute(
+        self,
+        command: AnyCommand,
+        show: Callable[[World, int, Decided], T],
+        *,
+        about: Callable[[World], object] | None = None,
+    ) -> T:
+        """The same for a command that names nothing to be found first. `about`: what `If-Match` is
+        compared with; None where the caller may not see it, or it is not there."""
         return await self.change(
-            command, lambda world, now_us, decided, _: show(world, now_us, decided), look=_nothing
+            command,
+            lambda world, now_us, decided, _: show(world, now_us, decided),
+            look=lambda world, _: None if about is None else about(world),
         )
 
     async def read(self, view: Callable[[World, int], T | None], what: str = "") -> T:
@@ -132,6 +142,21 @@ class RequestContext:
         if isinstance(seen, Refusal):
             raise refused(seen)
         return seen
+
+    async def tagged(
+        self, look: Callable[[World, int], R | Refusal], show: Callable[[World, int, R], T]
+    ) -> T:
+        """A view of one thing that was found, with its `ETag`; raises what was refused."""
+
+        def view(world: World, now_us: int) -> tuple[T, str] | Refusal:
+            found = look(world, now_us)
+            if isinstance(found, Refusal):
+                return found
+            return show(world, now_us, found), etags.etag(world, found)
+
+        shown, tag = await self.see(view)
+        self.tag(tag)
+        return shown
 
     def visible(self, found: Owned | None, what: str) -> Owned | Refusal:
         """What was found, where it is the viewer's to see: for `look`."""
@@ -184,10 +209,6 @@ class RequestContext:
                 "denied", f"you belong to {self.viewer.org}; only operators ask for others"
             )
         return org
-
-
-def _nothing(_world: World, _now_us: int) -> None:
-    return None
 
 
 def find(decided: Decided, kind: type[E]) -> E | None:
@@ -272,6 +293,8 @@ def _if_match(request: Request) -> str | None:
     wanted = request.headers.get("If-Match")
     if wanted is None or request.method == "GET" or _is_plan(request):
         return None
+    if not etags.takes_tag(cast(APIRoute, request.scope["route"]).path):
+        raise problem("invalid", "If-Match: only changes of one thing that has an ETag take it")
     if not 0 < len(wanted) <= etags.LONGEST:
         raise problem("invalid", f"If-Match: at most {etags.LONGEST} characters")
     return wanted

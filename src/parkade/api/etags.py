@@ -9,27 +9,87 @@ import hashlib
 
 import msgspec
 
-from parkade.core.reservations.reservation import Reservation
+from parkade.core.fleet.maintenance import Maintenance
+from parkade.core.fleet.market import Market
+from parkade.core.fleet.node import Node
+from parkade.core.fleet.pool import Pool
+from parkade.core.healing.incident import Automation
+from parkade.core.reservations.reservation import Claim, Reservation
+from parkade.core.state.people import Cap, Org, Token, User
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.workload import Workload
 
 LONGEST = 255
-TAGGED = "/v1/workloads/{workload}", "/v1/reservations/{reservation}"
-"""The things with tags, by the routes that show them; their changes are the routes below these."""
+TAGGED = (
+    "/v1/workloads/{workload}",
+    "/v1/reservations/{reservation}",
+    "/v1/claims/{claim}",
+    "/v1/orgs/{org}",
+    "/v1/users/{user}",
+    "/v1/tokens/{token}",
+    "/v1/receivers/{receiver}",
+    "/v1/pools/{pool}",
+    "/v1/nodes/{node}",
+    "/v1/maintenance/{maintenance}",
+    "/v1/markets/{market}",
+    "/v1/prices/{market}",
+    "/v1/mars",
+)
+"""The things with tags, by the routes that show them; their changes are the routes below these, and
+for a price sheet a POST of itself."""
+
+OF_AGENTS = frozenset(
+    f"/v1/pools/{{pool}}/{it}"
+    for it in (
+        *("observation", "health", "folders", "log-chunks/{log_request}"),
+        "execs/{session}/output",
+    )
+)
+"""Reports of agents, which change no decision of a person: they have orders of their own."""
+
+Tagged = (
+    Workload
+    | Reservation
+    | Claim
+    | Org
+    | User
+    | Token
+    | Pool
+    | Node
+    | Maintenance
+    | Market
+    | Automation
+)
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def etag(world: World, record: Workload | Reservation) -> str:
+def takes_tag(path: str) -> bool:
+    """Whether a change by this route takes `If-Match`; plans are no change. `path` as its router
+    writes it, with or without `/v1`."""
+    whole = path if path.startswith("/v1/") else f"/v1{path}"
+    below = any(whole == it or whole.startswith(f"{it}/") for it in TAGGED)
+    return below and whole not in OF_AGENTS
+
+
+def etag(world: World, record: Tagged) -> str:
     """As it stands in the header `ETag`. It is the same on every server of the journal."""
+    return digest(_seen(world, record))
+
+
+def digest(seen: object) -> str:
+    """The tag of what is seen."""
+    return f'"{hashlib.sha256(_encode(seen)).hexdigest()[:24]}"'
+
+
+def _seen(world: World, record: Tagged) -> tuple[object, ...]:
+    """What the tag stands for. A reservation's cost grows with all claims, a pool's with all
+    nodes."""
     match record:
         case Workload():
-            seen: tuple[object, ...] = (
-                record.workload,
-                record.phase,
-                record.spec,
-                record.generation,
+            return (
+                *(record.workload, record.phase, record.spec, record.generation),
                 record.array,
             )
         case Reservation():
@@ -38,25 +98,63 @@ def etag(world: World, record: Workload | Reservation) -> str:
                 for it in world.records.claims.values()
                 if it.reservation == record.reservation
             )
-            seen = (
-                record.reservation,
-                record.state,
-                record.window,
-                record.shape,
-                record.lending,
-                claims,
+            return (
+                *(record.reservation, record.state, record.window, record.shape),
+                *(record.lending, claims),
             )
-    return f'"{hashlib.sha256(_encode(seen)).hexdigest()[:24]}"'
+        case Claim():
+            return (record.claim, record.reservation, record.nodes)
+        case Org():
+            grant = record.grant and (record.grant.micros, record.grant.every_us)
+            return (
+                *(record.org, grant, record.disabled_us, record.deleted_us),
+                *(_cap(record.cap), record.bounds),
+            )
+        case User():
+            return (
+                *(record.user, record.role, record.unix_name, _cap(record.cap)),
+                *(record.is_disabled, record.deleted_us),
+            )
+        case Token():
+            return (record.token, record.user, record.is_revoked, record.pool, record.expires_us)
+        case Pool():
+            nodes = [it.node for it in world.records.nodes.values() if it.pool == record.pool]
+            return (record.pool, record.engine, record.supplier, record.fence, nodes)
+        case Node():
+            return (
+                *(record.node, record.pool, record.market, record.fabric, record.health),
+                *(record.cordons, record.draining_us),
+            )
+        case Maintenance():
+            return (record,)
+        case Market():
+            return (record.market, record.terms, record.announced)
+        case Automation():
+            return (record,)
+
+
+def _cap(cap: Cap | None) -> tuple[object, ...] | None:
+    """What was decided of a cap, without what was told of it."""
+    if cap is None:
+        return None
+    return (cap.micros, cap.period, cap.most_gpus, cap.since_us, cap.by_operator)
 
 
 def refused(world: World, record: object, wanted: str) -> Refusal | None:
-    """The refusal where `If-Match` names no tag of the record, or the record has none."""
-    if not isinstance(record, Workload | Reservation):
-        detail = "If-Match: only changes of one workload or reservation take it"
-        return Refusal(reason=Reason.INVALID, detail=detail, field="If-Match")
-    present = etag(world, record)
+    """The refusal where `If-Match` names no tag of the record, or there is no record that its asker
+    may see."""
+    if not isinstance(record, Tagged):
+        detail = "If-Match: there is no such thing any more, or it is not yours"
+        return Refusal(reason=Reason.NOT_FOUND, detail=detail, field="If-Match")
+    return unmatched(etag(world, record), wanted)
+
+
+def unmatched(present: str, wanted: str) -> Refusal | None:
+    """The refusal where `If-Match` does not name the tag of now."""
     if wanted.strip() == "*" or present in (each.strip() for each in wanted.split(",")):
         return None
-    name = record.workload if isinstance(record, Workload) else record.reservation
-    detail = f"{name} was changed since it was read; look at it again, and send its new ETag"
+    detail = (
+        "it was changed since you read it: read it again, look whether you still want the change,"
+        " and send it with the new ETag as If-Match"
+    )
     return Refusal(reason=Reason.CHANGED, detail=detail, field="If-Match")

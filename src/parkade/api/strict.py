@@ -18,7 +18,7 @@ from parkade.core.units.bounds import MOST_DOCUMENT_VALUES
 from parkade.wire.problems import PROBLEM_JSON
 
 LONGEST_NUMBER = 40
-REFUSED = {401, 402, 403, 404, 408, 409, 412, 413, 421, 422, 500, 503}
+REFUSED = {401, 402, 403, 404, 408, 409, 412, 413, 421, 422, 429, 500, 503}
 SCHEMA_OF = "#/components/schemas/{model}"
 """Where the API's description has a model."""
 

@@ -127,6 +127,11 @@ def migrate(
         done = move(settings, to)
     print(f"{to}: {_counted(done.whole)}; verified, digest {done.digest[:16]}")
     print(f"The file of before is in {done.aside}.")
+    if done.waiting:
+        from parkade.core.units.phrases import counted
+
+        waits = counted(done.waiting, "message")
+        print(f"{waits} not sent yet: the start below takes what waits into the database.")
     print(f"Start the server with --data-folder {settings.data_folder} --database {to}")
 
 
@@ -201,6 +206,7 @@ def upgrade(
     check: Annotated[
         bool, typer.Option("--check", help="Look only; without it there is nothing to do.")
     ] = False,
+    data_folder: DataFolder = None,
 ) -> None:
     """Say whether this version can go on with a journal, while an earlier one runs on it.
 
@@ -208,11 +214,13 @@ def upgrade(
     """
     if not check:
         fail("a start upgrades by itself; --check says before what it would do", exit_code=2)
+    if place is not None and data_folder is not None:
+        fail("name PLACE or --data-folder, not both", exit_code=2)
     with explained():
         from parkade import __version__
         from parkade.service.migrating import look_ahead
 
-        where = place or _settings(None, None).data_folder
+        where = place or _settings(data_folder, None).data_folder
         found = look_ahead(where)
     steps = found.to_schema - found.from_schema
     tables = f"tables {found.from_schema} → {found.to_schema}" if steps else "tables as they are"

@@ -1,8 +1,7 @@
 """Which workloads a person means: by id, name, pattern or label."""
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +14,6 @@ IDS = re.compile("w[0-9]+(_[0-9]+)?")
 SOME = re.compile(r"(?P<array>[^][]+)\[(?P<members>[0-9][0-9,:-]*)\]")
 PATTERN = re.compile(r"[*?[]")
 MOST_LISTED = 11
-PAGE = 1000
 Id = Annotated[str, typer.Argument(help="Its id, such as w12, or its name.", metavar="WORKLOAD")]
 Ids = Annotated[
     list[str] | None,
@@ -123,8 +121,8 @@ def chosen(
     found: dict[str, None] = {}
     for text in names or ["*"]:
         if labels or (PATTERN.search(text) and members_meant(client, text) is None):
-            filters = {"name": text, "labels": labels or (), "all": ended}
-            several = [each.workload for each in pages(client, **filters)]
+            listed = client.list_workloads(name=text, labels=labels or (), all=ended)
+            several = [each.workload for each in listed.workloads]
         else:
             several = [meant(client, text)]
         if not several:
@@ -134,14 +132,3 @@ def chosen(
             raise NotFound(problem("not_found", says))
         found |= dict.fromkeys(several)
     return list(found)
-
-
-def pages(client: "Client", **filters: Any) -> "Iterator[wire.Workload]":
-    """All workloads that the filters of `list_workloads` leave, page by page."""
-    after = None
-    while True:
-        page = client.list_workloads(limit=PAGE, after=after, **filters)
-        yield from page.workloads
-        after = page.next
-        if after is None:
-            return

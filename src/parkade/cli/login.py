@@ -105,7 +105,7 @@ def logout() -> None:
 def _read_token(file: Path | None) -> str:
     try:
         if file is not None and str(file) != "-":
-            return file.read_text("utf-8").strip()
+            return _token_in(file)
         if file is None and sys.stdin.isatty():
             from getpass import getpass
 
@@ -113,6 +113,18 @@ def _read_token(file: Path | None) -> str:
         return sys.stdin.readline(1000).strip()
     except (OSError, UnicodeDecodeError) as error:
         fail(f"the token could not be read: {error}", exit_code=2)
+
+
+def _token_in(file: Path) -> str:
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        fail(
+            f"--token-file {file} cannot be read: {why}; name the file that holds your token, or"
+            " leave the option out and paste it",
+            exit_code=2,
+        )
 
 
 def status(

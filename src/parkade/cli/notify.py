@@ -66,11 +66,34 @@ def _added(receiver: "Receiver") -> None:
 
 
 def _table(answer: "Receivers") -> None:
-    from parkade.cli.screen import table
+    from parkade.cli.screen import say, table
 
     rows = [
-        (each.receiver, each.user or f"org {each.org}", each.address, ", ".join(each.about))
+        (
+            each.receiver,
+            each.user or f"org {each.org}",
+            each.address,
+            str(each.waiting) if each.waiting else "–",
+            ", ".join(each.about),
+        )
         for each in answer.receivers
     ]
-    heads = ("RECEIVER", "OF", "ADDRESS", "ABOUT")
+    heads = ("RECEIVER", "OF", "ADDRESS", "WAIT", "ABOUT")
     table(heads, rows, empty="You are told nowhere: parkade notify add https://…", drops="ABOUT")
+    for each in answer.receivers:
+        if each.says is not None:
+            say(_failing(each))
+
+
+def _failing(receiver: "Receiver") -> str:
+    """What went wrong last, and what comes of it."""
+    from parkade.cli.screen import minute
+    from parkade.core.units.phrases import counted
+
+    failed = "" if receiver.failed is None else f" at {minute(receiver.failed)}"
+    again = "nothing waits for it"
+    if receiver.waiting:
+        waits = counted(receiver.waiting, "message")
+        when = "" if receiver.again is None else f", tried again at {minute(receiver.again)}"
+        again = f"{waits} not heard{when}"
+    return f"{receiver.receiver} failed{failed}: {receiver.says}; {again}"

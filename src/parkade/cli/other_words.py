@@ -1,9 +1,11 @@
 """What people type who know another tool first: the answer names the command that does it here."""
 
+import os
 from typing import Any
 
 from typer.core import TyperGroup
 
+from parkade.cli.completing import ASKED_BY, attach
 from parkade.cli.usage import UsageError, worded
 
 HERE = {
@@ -43,6 +45,12 @@ HERE = {
 class Commands(TyperGroup):
     """The commands of the program; of words that are none, those of other tools are answered.
     Arguments that are wrong, of any command, are told in our words."""
+
+    def main(self, *args: Any, **keys: Any) -> Any:
+        """Runs the program; where a shell asks for completions, values are known too."""
+        if ASKED_BY in os.environ:
+            attach(self)
+        return super().main(*args, **keys)
 
     def make_context(self, *args: Any, **keys: Any) -> Any:
         """Reads the options of the whole program."""

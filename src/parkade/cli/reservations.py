@@ -8,12 +8,24 @@ import typer
 from parkade.cli.calling import AsJson, call, calling
 from parkade.cli.evicting import Yes, agree
 
+MOST_DIGITS = 9
+
 if TYPE_CHECKING:
     from parkade.wire import reservations as wire
 
 
+def _whole_nodes(text: str) -> int:
+    """A count of nodes, as it stands for `reserve`."""
+    if not text.isdecimal() or len(text) > MOST_DIGITS:
+        says = f"{text!r} is no count of nodes; write one like 2: parkade reserve 2 --name NAME"
+        raise typer.BadParameter(says)
+    return int(text)
+
+
 def reserve(
-    nodes: Annotated[int, typer.Argument(help="Whole nodes.")],
+    nodes: Annotated[
+        int, typer.Argument(help="Whole nodes.", parser=_whole_nodes, metavar="NODES")
+    ],
     name: Annotated[str | None, typer.Option(help="Name of the reservation.")] = None,
     market: Annotated[str | None, typer.Option(help="Needed if there are several.")] = None,
     org: Annotated[str | None, typer.Option(help="Its owner; operators only.")] = None,

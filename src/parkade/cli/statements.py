@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, calling
+from parkade.cli.calling import AsJson, calling, fail
 from parkade.cli.flags import when
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def statement(
     from parkade.cli.screen import show
 
     first, last = when(start, "--from"), when(end, "--to")
+    if first is not None and last is not None and first > last:
+        fail(f"--from {start} lies after --to {end}: exchange them", exit_code=2)
     with calling(as_json=as_json) as client:
         answer = client.statement(account=account, start=first, end=last)
         show(answer, _as_csv if as_csv else _render, as_json=as_json)
@@ -104,8 +106,21 @@ def _render(answer: "wire.Statement") -> None:
             ("paid", answer.paid),
             ("closing", answer.closing),
             ("now", answer.balance if answer.balance != answer.closing else None),
+            ("not posted yet", _accrued(answer)),
         ]
     )
+
+
+def _accrued(answer: "wire.Statement") -> str | None:
+    """What has accrued and no line has yet; None where nothing has."""
+    from parkade.wire.scalars import format_amount
+
+    parts = []
+    if answer.accrued:
+        parts.append(f"-{format_amount(answer.accrued)} for use")
+    if answer.accrued_by_lending:
+        parts.append(f"{format_amount(answer.accrued_by_lending)} by lending")
+    return ", ".join(parts) or None
 
 
 def _window(each: "wire.Transfer") -> str | None:

@@ -336,7 +336,7 @@ def one(answer: "wire.Workload") -> None:
             ("falls back", answer.falls_back),
             ("no bid takes its seats before", answer.protected_until),
             ("owed if given up", answer.debt),
-            ("cost", answer.cost.says),
+            ("cost", answer.cost.says if answer.ended is None else None),
             ("attempt", attempt and f"{attempt.attempt} on {seats(attempt.seats)}"),
             ("ranks", attempt and ", ".join(_rank(it) for it in attempt.ranks)),
             ("promised", seats(answer.promised)),

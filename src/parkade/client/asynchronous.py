@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from parkade.client.call import Call
 from parkade.client.errors import TryAgain, error_of, unreachable
-from parkade.client.flow import Outcome, Wait, flow
+from parkade.client.flow import Outcome, Send, Wait, flow
 from parkade.client.methods import Methods
 from parkade.client.streams import (
     TIMEOUT,
@@ -74,13 +74,13 @@ class AsyncClient(Methods):
             except StopIteration as done:
                 answer: M = done.value
                 return answer
-            outcome = await self._step(step, call)
+            outcome = await self._step(step)
 
-    async def _step(self, step: object, call: Call[M]) -> Outcome:
+    async def _step(self, step: Send | Wait) -> Outcome:
         if isinstance(step, Wait):
             await asyncio.sleep(step.seconds)
             return None
-        asked = self._servers.now
+        asked, call = self._servers.now, step.call
         outcome: Outcome
         try:
             outcome = await self._http.request(

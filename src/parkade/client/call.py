@@ -1,7 +1,7 @@
 """A call as a value: what to send and how to read the answer. Nothing here touches a network."""
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 from urllib.parse import quote
@@ -10,6 +10,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from parkade.client.errors import Failed, Invalid, error_of
+from parkade.wire.model import Answer
 from parkade.wire.problems import faults, invalid, problem
 from parkade.wire.scalars import format_instant
 
@@ -19,7 +20,9 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True, kw_only=True)
 class Call(Generic[M]):
-    """One request; `key` makes a change repeatable without happening twice."""
+    """One request; `key` makes a change repeatable without happening twice. `if_match`: the tag on
+    which a change is made. `lists`: what the pages of the answer are joined by; of an answer
+    without pages, or of one that is wanted page by page, none."""
 
     method: str
     path: str
@@ -27,6 +30,8 @@ class Call(Generic[M]):
     params: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
     key: str | None = None
+    if_match: str | None = None
+    lists: tuple[str, ...] = ()
 
     def headers(self) -> dict[str, str]:
         """Those that this call adds."""
@@ -35,17 +40,35 @@ class Call(Generic[M]):
             headers["Content-Type"] = "application/json"
         if self.key is not None:
             headers["Idempotency-Key"] = self.key
+        if self.if_match is not None:
+            headers["If-Match"] = self.if_match
         return headers
+
+    def rest(self, answer: M) -> "Call[M] | None":
+        """The page behind what was answered; None where that is the last."""
+        cursor = getattr(answer, "next", None) if self.lists else None
+        if cursor is None:
+            return None
+        return replace(self, params={**self.params, "cursor": cursor})
+
+    def joined(self, answer: M, more: M) -> M:
+        """Two pages as one."""
+        parts = {it: (*getattr(answer, it), *getattr(more, it)) for it in self.lists}
+        return answer.model_copy(update={**parts, "next": getattr(more, "next", None)})
 
     def read(self, response: httpx.Response) -> M:
         """The answer; raises the error that fits what else came back."""
         if not response.is_success:
             raise error_of(response)
         try:
-            return self.answer.model_validate_json(response.content)
+            answer = self.answer.model_validate_json(response.content)
         except ValidationError as error:
             detail = f"{self.path} answered something else than this client knows"
             raise Failed(problem("internal", detail)) from error
+        tag = response.headers.get("ETag")
+        if isinstance(answer, Answer) and tag is not None:
+            answer.read_under(tag)
+        return answer
 
 
 def checked(model: type[M], **values: object) -> M:
@@ -61,15 +84,30 @@ def get(path: str, answer: type[M], **params: object) -> Call[M]:
     return Call(method="GET", path=f"/v1{path}", answer=answer, params=texts(params))
 
 
-def post(path: str, answer: type[M], body: BaseModel | None = None) -> Call[M]:
-    """A change, with a key of its own."""
+def get_list(path: str, answer: type[M], *lists: str, **params: object) -> Call[M]:
+    """A question whose pages are followed to the end and joined by `lists`, the answer's fields."""
+    return replace(get(path, answer, **params), lists=lists)
+
+
+def post(
+    path: str, answer: type[M], body: BaseModel | None = None, *, if_match: str | None = None
+) -> Call[M]:
+    """A change, with a key of its own. `if_match`: the `etag` of what was read, where it shall be
+    made on that and nothing else; Changed (412) where it is not so any more."""
     content = (
         body.model_dump_json(exclude_unset=True, by_alias=True).encode()
         if body is not None
         else b"{}"
     )
     key = secrets.token_urlsafe(18)
-    return Call(method="POST", path=f"/v1{path}", answer=answer, body=content, key=key)
+    return Call(
+        method="POST",
+        path=f"/v1{path}",
+        answer=answer,
+        body=content,
+        key=key,
+        if_match=if_match,
+    )
 
 
 def path_id(text: str) -> str:

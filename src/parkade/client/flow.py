@@ -6,16 +6,18 @@ The flow is a generator: it yields what to do next and is sent what came of it.
 import random
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel
 
 from parkade.client.call import Call
-from parkade.client.errors import unreachable
+from parkade.client.errors import Failed, unreachable
+from parkade.wire.problems import problem
 
 M = TypeVar("M", bound=BaseModel)
 MOST_TRIES = 5
+MOST_PAGES = 10_000
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 # Of several servers: half a minute, in which a standby takes over three times.
@@ -27,7 +29,9 @@ TRY_AGAIN = AWAY | {429}
 
 @dataclass(frozen=True)
 class Send:
-    """Send the call now."""
+    """Send this call now."""
+
+    call: Call[Any]
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,18 @@ Flow = Generator[Send | Wait, Outcome, M]
 
 
 def flow(call: Call[M], *, server: str, servers: int = 1) -> Flow[M]:
+    """The whole answer: its pages are asked for one after another, where it is wanted whole."""
+    answer = yield from _asked(call, server=server, servers=servers)
+    for _ in range(MOST_PAGES):
+        rest = call.rest(answer)
+        if rest is None:
+            return answer
+        more = yield from _asked(rest, server=server, servers=servers)
+        answer = call.joined(answer, more)
+    raise Failed(problem("internal", f"{call.path} has more than {MOST_PAGES:,} pages; ask anew"))
+
+
+def _asked(call: Call[M], *, server: str, servers: int) -> Flow[M]:
     """Tries until there is an answer that will not change by asking again.
 
     Safe for changes too: the key is the same in every try. Of several servers each try asks the
@@ -49,7 +65,7 @@ def flow(call: Call[M], *, server: str, servers: int = 1) -> Flow[M]:
     """
     most = tries(servers)
     for number in range(1, most + 1):
-        outcome = yield Send()
+        outcome = yield Send(call)
         if isinstance(outcome, httpx.Response) and (
             outcome.status_code not in TRY_AGAIN or number == most
         ):

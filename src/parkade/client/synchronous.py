@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from parkade.client.call import Call
 from parkade.client.errors import TryAgain, error_of, unreachable
-from parkade.client.flow import Outcome, Wait, flow
+from parkade.client.flow import Outcome, Send, Wait, flow
 from parkade.client.methods import Methods
 from parkade.client.streams import (
     TIMEOUT,
@@ -74,13 +74,13 @@ class Client(Methods):
             except StopIteration as done:
                 answer: M = done.value
                 return answer
-            outcome = self._step(step, call)
+            outcome = self._step(step)
 
-    def _step(self, step: object, call: Call[M]) -> Outcome:
+    def _step(self, step: Send | Wait) -> Outcome:
         if isinstance(step, Wait):
             time.sleep(step.seconds)
             return None
-        asked = self._servers.now
+        asked, call = self._servers.now, step.call
         outcome: Outcome
         try:
             outcome = self._http.request(

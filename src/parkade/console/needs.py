@@ -11,9 +11,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote
 
+from parkade.api.translate import instant_or_none
 from parkade.console import words
 from parkade.core.fleet.node import Health
 from parkade.core.units.phrases import counted
+from parkade.messages.queue import Waiting
 from parkade.wire.feed import Standing
 from parkade.wire.lot import Lot, LotHolder
 from parkade.wire.mars import Incident
@@ -202,6 +204,17 @@ def _caps(capped: Iterable[tuple[str, Capped]]) -> Iterable[Need]:
             says = f"{name} spent {int(100 * spent / each.cap)} % of its {of}"
             near.append(Need("budget", says))
     return near[:MOST_OF_A_KIND] + _more(len(near), "more are near their cap")
+
+
+def unheard(receivers: Iterable[tuple[str, Waiting]]) -> list[Need]:
+    """Receivers that failed last, each with its address or name, and when they are tried again."""
+    found = []
+    for name, each in receivers:
+        waits = f"; {counted(each.messages, 'message')} not heard" if each.messages else ""
+        again = instant_or_none(each.again_us)
+        says = f"{name} takes no messages: {each.says}{waits}"
+        found.append(Need("receiver", says if again is None else f"{says}, again in", None, again))
+    return found[:MOST_OF_A_KIND] + _more(len(found), "more receivers fail")
 
 
 def _more(count: int, says: str) -> list[Need]:

@@ -34,7 +34,7 @@ from parkade.ports import ExecChunk, ExecEnd, ExecInput, ExecOutput, ExecRequest
 from parkade.ports.execs import MOST_CHUNK_BYTES
 
 MOST_HELD_BYTES = 4 * MOST_CHUNK_BYTES
-"""Each way; one more chunk may come on top."""
+"""Each way, unless the settings say otherwise; one more chunk may come on top."""
 GONE_S = 30.0
 LOOK_S = 1.0
 ENDED_KEPT_S = 30.0
@@ -48,11 +48,20 @@ class Lost(Exception):
 
 
 class Exec:
-    """One session. `token`: whose it is; `is_good`: whether that token may go on."""
+    """One session. `token`: whose it is; `is_good`: whether that token may go on. `most_held`: the
+    bytes that wait each way."""
 
     def __init__(
-        self, request: ExecRequest, *, pool: str, token: str, user: str, is_good: Callable[[], bool]
+        self,
+        request: ExecRequest,
+        *,
+        pool: str,
+        token: str,
+        user: str,
+        is_good: Callable[[], bool],
+        most_held: int = MOST_HELD_BYTES,
     ) -> None:
+        self._most_held = most_held
         now = asyncio.get_running_loop().time()
         self.request = request
         self.pool = pool
@@ -101,7 +110,7 @@ class Exec:
 
         def has_room() -> bool:
             # What is empty only ends the input.
-            return not content or len(self._input) < MOST_HELD_BYTES
+            return not content or len(self._input) < self._most_held
 
         await self.bell.wait_until(lambda: self.end is not None or has_room(), timeout_s=wait_s)
         if has_room() and self.end is None and not self._input_ends:
@@ -148,7 +157,7 @@ class Exec:
             return True
         if output.chunk is not None:
             has_room = await self.bell.wait_until(
-                lambda: self.end is not None or self._held < MOST_HELD_BYTES, timeout_s=wait_s
+                lambda: self.end is not None or self._held < self._most_held, timeout_s=wait_s
             )
             if output.number < self.next_output:
                 return True
@@ -197,9 +206,13 @@ class Exec:
 
 
 class Execs:
-    """The sessions by name, and the requests of each pool. Used inside one event loop only."""
+    """The sessions by name, and the requests of each pool. Used inside one event loop only.
+    `most_held`: the bytes that wait each way in one of them."""
 
-    def __init__(self, *, most: int, most_per_user: int, idle_s: float) -> None:
+    def __init__(
+        self, *, most: int, most_per_user: int, idle_s: float, most_held: int = MOST_HELD_BYTES
+    ) -> None:
+        self.most_held = most_held
         self._most = most
         self._most_per_user = most_per_user
         self._idle_s = idle_s
@@ -211,6 +224,9 @@ class Execs:
 
     def refuse_more(self, user: str) -> Refusal | None:
         """Why one more of that user has no place now."""
+        if self._most == 0:
+            says = "this server runs no commands beside workloads: its operator set exec_sessions=0"
+            return Refusal(reason=Reason.UNSUPPORTED, detail=says)
         live = [it for it in self._open.values() if it.end is None]
         if sum(it.user == user for it in live) + self._asked[user] >= self._most_per_user:
             says = f"{user} has {self._most_per_user} sessions open already; end one first"

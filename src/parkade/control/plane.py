@@ -95,6 +95,7 @@ class Plane:
             most=settings.exec_sessions,
             most_per_user=settings.exec_sessions_per_user,
             idle_s=settings.exec_idle_us / 1e6,
+            most_held=settings.exec_held_bytes,
         )
 
     def start(self) -> None:

@@ -11,8 +11,9 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     invariants are checked after every n-th event, 0 for never. `jump_us` and `restart_jump_us`:
     how far the clock may be ahead of what a pause explains. `clearing_part`: a clearing that took
     t is followed by (part - 1) x t without one. `longest_turn_us`: a writer whose turn lasts longer
-    counts as one that does not run. `exec_idle_us`: a command beside a rank ends where no byte came
-    either way for that long. `archive_after_us`: entries of the journal older
+    counts as one that does not run. `exec_sessions`: commands beside ranks at
+    once; in each at most `exec_held_bytes` wait either way, and it ends where no byte came either
+    way for `exec_idle_us`. `archive_after_us`: entries of the journal older
     than this are folded; None: none."""
 
     batch_limit: int = 256
@@ -37,4 +38,5 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_chunks_held: int = 16
     exec_sessions: int = 64
     exec_sessions_per_user: int = 8
+    exec_held_bytes: int = 262_144
     exec_idle_us: int = HOUR_US

@@ -58,6 +58,17 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """What a receiver has not heard: so many messages, none where it heard all. `says`: why the
+    last try failed, at `failed_us`, and it is tried again at `again_us`; None: it did not fail
+    since the start, or was heard since."""
+
+    messages: int
+    says: str | None = None
+    failed_us: int | None = None
+    again_us: int | None = None
+
+
 class NotHeard(Exception):
     """The receiver did not take it; `is_final`: it never will."""
 
@@ -93,6 +104,24 @@ def queue_file(path: Path) -> sa.Engine:
     return engine
 
 
+def waiting_in(path: Path) -> int:
+    """How many messages wait in a queue's file that no server has open; 0 where there is none."""
+    if not path.exists():
+        return 0
+    engine = queue_file(path)
+    try:
+        metadata.create_all(engine)
+        query = (
+            sa.select(sa.func.count()).select_from(messages).where(messages.c.ended_us.is_(None))
+        )
+        with engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+    except sa.exc.DatabaseError as error:
+        raise QueueUnreachable(f"{path}: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
 def _write_ahead(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
@@ -121,6 +150,7 @@ class MessageQueue:
         self.sent = self.failed = self.given_up = 0
         self._senders = senders
         self._resumes_us: dict[str, int] = {}
+        self._failures: dict[str, tuple[str, int]] = {}
         self._say = say
         self._lock = threading.Lock()
         self._busy: set[str] = set()
@@ -194,6 +224,23 @@ class MessageQueue:
             connection.execute(passed.delete().where(passed.c.sequence <= first_over))
 
         self._do(do)
+
+    def waiting_of_each(self) -> dict[str, Waiting]:
+        """What each receiver has not heard, of those that have something to hear or failed last.
+        Grows with the messages that wait."""
+        counted = sa.select(messages.c.receiver, sa.func.count().label("waiting"))
+        rows = self._rows(counted.where(_WAITS).group_by(messages.c.receiver))
+        several = {row.receiver: int(row.waiting) for row in rows}
+        failures = dict(self._failures)
+        found = {}
+        for receiver in sorted(several.keys() | (failures.keys() & self._senders.keys())):
+            says, failed_us = failures.get(receiver, (None, None))
+            waits = several.get(receiver, 0)
+            again_us = self._resumes_us.get(receiver) if says is not None and waits else None
+            found[receiver] = Waiting(
+                messages=waits, says=says, failed_us=failed_us, again_us=again_us
+            )
+        return found
 
     def waiting(self) -> int:
         """How many messages are not heard yet, over all receivers."""
@@ -271,12 +318,14 @@ class MessageQueue:
                 sender.send(message, now_us)
             except NotHeard as error:
                 self.failed += 1
+                self._failures[receiver] = (str(error), now_us)
                 self._failed(receiver, message, row.tries, now_us, error)
                 if not error.is_final:
                     # The others would wait for the same time-out.
                     return
             else:
                 self.sent += 1
+                self._failures.pop(receiver, None)
                 self._end(receiver, row.name, now_us)
             finally:
                 self._note_pace(receiver, time.monotonic() - began_s)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from parkade.messages.addresses import AddressRules, refusal_of
 from parkade.messages.guarded import GuardedWebhook
-from parkade.messages.queue import Sender
+from parkade.messages.queue import Sender, Waiting
 from parkade.messages.senders import Mail
 from parkade.wire.people import About
 
@@ -88,6 +88,7 @@ class Directory:
         self._rules = rules if store is not None else None
         self._lock = threading.Lock()
         self._tests: deque[str] = deque(maxlen=MOST_TESTS)
+        self._waiting: Mapping[str, Waiting] = {}
         rows = store.receivers() if store is not None and rules is not None else ()
         kept = map(_decoded, rows)
         self._set({each.receiver: each for each in kept})
@@ -153,6 +154,18 @@ class Directory:
         with self._lock:
             self._store.forget_receiver(receiver)
             self._set({name: each for name, each in self._all.items() if name != receiver})
+
+    def note_waiting(self, waiting: Mapping[str, Waiting]) -> None:
+        """What each has not heard, as the queue knows it now; also of the operator's."""
+        self._waiting = waiting
+
+    def waiting(self, receiver: str) -> Waiting:
+        """What a receiver has not heard."""
+        return self._waiting.get(receiver, Waiting(messages=0))
+
+    def waiting_beside(self) -> Mapping[str, Waiting]:
+        """The same of those that the operator's file names."""
+        return {name: it for name, it in self._waiting.items() if name not in self._all}
 
     def ask_test(self, receiver: str) -> None:
         """It is sent a message soon; of too many at once the newest."""

@@ -14,19 +14,23 @@ from msgspec.structs import replace
 
 from parkade.control.rules import RULES
 from parkade.control.whole import WholeJournal, check_whole
+from parkade.messages.queue import waiting_in
 from parkade.ports import JournalEntry, Store, StoreError
 from parkade.service.backups import copy_file, move_aside
 from parkade.service.damage import damage_told
 from parkade.service.settings import ServiceSettings
+from parkade.service.telling import OUTBOX
 from parkade.service.wiring import file_journal, file_leadership, head_path, whole_leadership
 from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only, schema_of_file
 from parkade.store.head import Head, HeadFile
 
 
 class Migrated(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole journal is in the database; the file of before is in `aside`."""
+    """The whole journal is in the database; the file of before is in `aside`. `waiting`: messages
+    in the folder that are not heard yet; the server's next start takes them into the database."""
 
     whole: WholeJournal
+    waiting: int
     digest: str
     aside: Path
 
@@ -73,7 +77,8 @@ def migrate(settings: ServiceSettings, database: str) -> Migrated:
         assert aside is not None, "the file was there"
     finally:
         leadership.release()
-    return Migrated(whole=after, digest=last.digest, aside=aside)
+    waiting = waiting_in(settings.data_folder / OUTBOX)
+    return Migrated(whole=after, waiting=waiting, digest=last.digest, aside=aside)
 
 
 def look_ahead(place: Path) -> Upgrade:

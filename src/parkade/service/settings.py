@@ -13,6 +13,9 @@ from parkade.core.units.time import HOUR_US
 from parkade.wire.scalars import parse_span
 
 _PREFIX = "PARKADE_SERVER_"
+MOST_EXEC_SESSIONS = 1_000
+LEAST_EXEC_HELD_BYTES = 65_536
+MOST_EXEC_HELD_BYTES = 16_777_216
 LEAST_TAKEOVER_S = 2.0
 OFF = "off"
 _LISTS = ("local_sites", "hosts", "proxies")
@@ -32,7 +35,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     PostgreSQL database for the journal; empty: a file in the data folder. `url`: where people and
     other servers reach this one; empty: it is not told. `standby`: where another server leads, wait
     and follow its journal. `takeover_s`: a leader that PostgreSQL has not heard for so long is
-    ended. `archive_after`: entries of the journal older than this span are folded; `off`: none."""
+    ended. `archive_after`: entries of the journal older than this span are folded; `off`: none.
+    `exec_sessions`: commands beside ranks at once, 0: none, of which one user has
+    `exec_sessions_per_user`; `exec_held_bytes`: what waits in each of them either way."""
 
     data_folder: Path
     host: str = "127.0.0.1"
@@ -52,6 +57,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     standby: bool = False
     takeover_s: float = 4.0
     archive_after: str = "90d"
+    exec_sessions: int = 64
+    exec_sessions_per_user: int = 8
+    exec_held_bytes: int = 262_144
 
     def __post_init__(self) -> None:
         if self.log_format not in ("console", "json"):
@@ -70,6 +78,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
                 " busy for a moment would be ended"
             )
         self._check_archive_after()
+        self._check_execs()
         for proxy in self.proxies:
             if not _is_network(proxy):
                 raise BadSettings(
@@ -98,6 +107,16 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"archive_after: {self.archive_after} is below 1h; what is read all the time stays"
                 " as it is"
             )
+
+    def _check_execs(self) -> None:
+        for name, least, most in (
+            ("exec_sessions", 0, MOST_EXEC_SESSIONS),
+            ("exec_sessions_per_user", 1, MOST_EXEC_SESSIONS),
+            ("exec_held_bytes", LEAST_EXEC_HELD_BYTES, MOST_EXEC_HELD_BYTES),
+        ):
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise BadSettings(f"{name}: {value} is not from {least:,} to {most:,}")
 
 
 def _is_loopback(host: str) -> bool:

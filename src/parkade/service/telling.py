@@ -163,7 +163,8 @@ class Telling:
         self._path = folder / OUTBOX
         self._database = database
         self._senders = {} if file is None else senders_of(file)
-        self._personal = Personal(plane, directory or Directory(None, None))
+        self._directory = directory or Directory(None, None)
+        self._personal = Personal(plane, self._directory)
         self._standing: dict[str, Incident] = {}
         self.queue: MessageQueue | None = None
         """While it runs, and something is told."""
@@ -258,6 +259,7 @@ class Telling:
                 for message, receiver in self._personal.tests(_now_us()):
                     await in_thread(queue.put, message, (receiver,))
                 await in_thread(queue.send_due, _now_us(), is_over=stop.is_set, within_s=ROUND_S)
+                self._directory.note_waiting(await in_thread(queue.waiting_of_each))
             except QueueUnreachable as error:
                 _unreachable(error)
             await _pause(stop, ROUND_S)

@@ -251,7 +251,11 @@ def open_plane(
         plane = Plane(
             dependencies,
             PlaneSettings(
-                check_every=settings.check_every, archive_after_us=settings.archive_after_us
+                check_every=settings.check_every,
+                archive_after_us=settings.archive_after_us,
+                exec_sessions=settings.exec_sessions,
+                exec_sessions_per_user=settings.exec_sessions_per_user,
+                exec_held_bytes=settings.exec_held_bytes,
             ),
         )
         opened.pop_all()

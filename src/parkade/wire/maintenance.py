@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from parkade.core.units import bounds
-from parkade.wire.model import Answer, Request
+from parkade.wire.model import Answer, Paged, Request
 from parkade.wire.pools import NodeName
 from parkade.wire.scalars import Instant, Reasoning, When
 
@@ -59,7 +59,7 @@ class Maintenance(Answer):
     waits_for: tuple[str, ...]
 
 
-class Maintenances(Answer):
+class Maintenances(Paged):
     """Those that are not over."""
 
     maintenance: tuple[Maintenance, ...]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from parkade.wire.model import Answer, Request
+from parkade.wire.model import Answer, Paged, Request
 from parkade.wire.scalars import Amount, Instant, Reasoning, Share, Span
 
 
@@ -92,7 +92,7 @@ class Incident(Answer):
     hurt: tuple[Hurt, ...]
 
 
-class Incidents(Answer):
+class Incidents(Paged):
     """Open ones, and the last closed ones, newest first."""
 
     format: Literal[1] = 1

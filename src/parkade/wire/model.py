@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from parkade.wire.spelling import KNOWN_KEYS
 
@@ -26,3 +26,22 @@ class Answer(BaseModel):
     """What the API answers; a newer server may say more than an older client knows."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+    _etag: str | None = PrivateAttr(None)
+
+    @property
+    def etag(self) -> str | None:
+        """The tag under which it was read, for `if_match`; None where it came with none, as in a
+        list."""
+        return self._etag
+
+    def read_under(self, tag: str) -> None:
+        """It was read with this tag."""
+        self._etag = tag
+
+
+class Paged(Answer):
+    """A page of a list; `next` is the `cursor` of the one behind it, null: this is the last.
+    Servers of before there were pages answer with the whole list."""
+
+    next: str | None = None

@@ -1,6 +1,6 @@
 """What things cost and what was paid, on the wire."""
 
-from parkade.wire.model import Answer
+from parkade.wire.model import Answer, Paged
 from parkade.wire.scalars import Amount, Instant
 
 
@@ -61,7 +61,7 @@ class Account(Answer):
     balance: Amount
 
 
-class Accounts(Answer):
+class Accounts(Paged):
     """All accounts that there are, or that hold something; `total` is the sum of their balances,
     which is 0."""
 
@@ -78,7 +78,9 @@ STATEMENT_COLUMNS = (
 
 class Statement(Answer):
     """An account's movements in a window, their sums, what it held before and after them
-    (`opening`, `closing`), and what it holds now (`balance`)."""
+    (`opening`, `closing`), and what it holds now (`balance`). Of an org also what has accrued and
+    is not posted yet: for use, which it will pay (`accrued`), and by lending, which it will receive
+    (`accrued_by_lending`); null for other accounts, and for a window that is over."""
 
     account: str
     balance: Amount
@@ -86,4 +88,6 @@ class Statement(Answer):
     closing: Amount
     received: Amount
     paid: Amount
+    accrued: Amount | None = None
+    accrued_by_lending: Amount | None = None
     transfers: tuple[Transfer, ...]

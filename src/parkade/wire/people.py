@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, Strict
 
 from parkade.core.units.bounds import CAP_GPUS, ORG_BOUND
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
-from parkade.wire.model import Answer, Request
+from parkade.wire.model import Answer, Paged, Request
 from parkade.wire.scalars import (
     Amount,
     GrantInterval,
@@ -204,7 +204,7 @@ class Org(Capped):
     bounds: OrgBounds | None = None
 
 
-class Orgs(Answer):
+class Orgs(Paged):
     """Those the caller may see."""
 
     orgs: tuple[Org, ...]
@@ -222,7 +222,7 @@ class User(Capped):
     deleted: Instant | None = None
 
 
-class Users(Answer):
+class Users(Paged):
     """Those the caller may see."""
 
     users: tuple[User, ...]
@@ -243,7 +243,7 @@ class Token(Answer):
     made_with: str | None = None
 
 
-class Tokens(Answer):
+class Tokens(Paged):
     """Those the caller may see."""
 
     tokens: tuple[Token, ...]
@@ -299,7 +299,9 @@ class AddReceiver(Request):
 
 class Receiver(Answer):
     """Where a user, or an org (`user` null), is told. `secret` signs what a webhook gets; it is
-    shown once, in the answer that makes the receiver."""
+    shown once, in the answer that makes the receiver. `waiting`: messages that it has not heard
+    yet. `says`: why the last try failed, at `failed`; it is tried again at `again`; null: it did
+    not fail since the server's start, or was heard since."""
 
     receiver: str
     org: str
@@ -308,6 +310,10 @@ class Receiver(Answer):
     about: tuple[str, ...]
     created: Instant
     secret: str | None = None
+    waiting: int = 0
+    says: str | None = None
+    failed: Instant | None = None
+    again: Instant | None = None
 
 
 class Receivers(Answer):

@@ -9,7 +9,7 @@ from pydantic import Field, Strict, field_validator, model_validator
 
 from parkade.core.units import bounds
 from parkade.core.units.names import GPU_MODEL, NODE_NAME, same_host
-from parkade.wire.model import Answer, Request
+from parkade.wire.model import Answer, Paged, Request
 from parkade.wire.scalars import (
     Amount,
     Fee,
@@ -278,7 +278,7 @@ class Sheet(Answer):
     cleared: Instant | None
 
 
-class Prices(Answer):
+class Prices(Paged):
     """Every market's."""
 
     prices: tuple[Sheet, ...]
@@ -328,7 +328,7 @@ class Pool(Answer):
     supplies: tuple[Supplied, ...]
 
 
-class Pools(Answer):
+class Pools(Paged):
     """Every pool, and the markets that they supply."""
 
     pools: tuple[Pool, ...]
@@ -367,7 +367,7 @@ class Node(Answer):
     maintenance_end: Instant | None = None
 
 
-class Nodes(Answer):
+class Nodes(Paged):
     """Those asked for."""
 
     nodes: tuple[Node, ...]

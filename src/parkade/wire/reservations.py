@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from parkade.wire.model import Answer, Request
+from parkade.wire.model import Answer, Paged, Request
 from parkade.wire.money import Cost
 from parkade.wire.scalars import Amount, Instant, Name, Nodes, NodesKept, Price, Span, When
 
@@ -141,7 +141,7 @@ class ReservationChange(Answer):
     says: tuple[str, ...]
 
 
-class Reservations(Answer):
+class Reservations(Paged):
     """Those the caller may see."""
 
     reservations: tuple[Reservation, ...]
@@ -165,7 +165,7 @@ class Claim(Answer):
     promised: tuple[str, ...] = ()
 
 
-class Claims(Answer):
+class Claims(Paged):
     """Those the caller may see."""
 
     claims: tuple[Claim, ...]

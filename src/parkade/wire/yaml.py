@@ -35,16 +35,15 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        twice, seen = None, set()
+        seen = set()
         for key, _ in node.value:
             # A key that is itself a list or a mapping is refused further down.
             if isinstance(key.value, str):
-                twice = key.value if key.value in seen else twice
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        problem=f"the key `{key.value}` stands twice", problem_mark=key.start_mark
+                    )
                 seen.add(key.value)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(
-                problem=f"the key `{twice}` stands twice", problem_mark=node.start_mark
-            )
         return super().construct_mapping(node, deep=deep)
 
 

@@ -108,7 +108,9 @@ async def create_agent_token(pool: Pool, context: Authenticated) -> NewToken:
         pool=pool,
         made_with=context.viewer.token,
     )
-    return await add_token(context, command, secret)
+    return await add_token(
+        context, command, secret, about=lambda world: world.records.pools.get(pool)
+    )
 
 
 @router.get("/pools/{pool}/desired", response_class=Response)

@@ -79,7 +79,12 @@ async def open_exec(workload: str, body: wire.Exec, context: Authenticated) -> w
         request, pool = await context.change(command, show, look=able)
     if plane.execs.of_token(request.session, viewer.token) is None:
         made = Exec(
-            request, pool=pool, token=viewer.token, user=viewer.user, is_good=context.is_current
+            request,
+            pool=pool,
+            token=viewer.token,
+            user=viewer.user,
+            is_good=context.is_current,
+            most_held=plane.execs.most_held,
         )
         plane.execs.open(made)
     return wire.ExecSession(

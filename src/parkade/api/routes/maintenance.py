@@ -3,6 +3,7 @@
 from parkade.api import context as contexts
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
+from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.translate import when
 from parkade.api.views import maintenance as views
 from parkade.control.answers import Decided
@@ -10,6 +11,7 @@ from parkade.core.fleet.maintenance import Maintenance
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
+from parkade.core.units.refusal import Reason, Refusal
 from parkade.wire import maintenance as wire
 
 router = strict.router("maintenance")
@@ -37,17 +39,33 @@ async def schedule(body: wire.ScheduleMaintenance, context: Authenticated) -> wi
 
 
 @router.get("/maintenance")
-async def list_windows(context: Authenticated) -> wire.Maintenances:
+async def list_windows(context: Authenticated, page: Paged = WHOLE) -> wire.Maintenances:
     """The windows that are not over: when, and how many nodes of which fabrics; for operators also
     which nodes, why, and what is still there."""
     is_whole = context.viewer.may_read(Read.NODES)
 
     def view(world: World, _: int) -> wire.Maintenances:
         found = world.records.maintenance.values()
-        windows = (views.maintenance(world, it, is_whole=is_whole) for it in found)
-        return wire.Maintenances(maintenance=tuple(windows))
+        seen, upcoming = page_of(page, found, lambda it: it.maintenance)
+        windows = (views.maintenance(world, it, is_whole=is_whole) for it in seen)
+        return wire.Maintenances(maintenance=tuple(windows), next=upcoming)
 
     return await context.read(view)
+
+
+@router.get("/maintenance/{maintenance}")
+async def get_window(maintenance: str, context: Authenticated) -> wire.Maintenance:
+    """One window that is not over, as it stands in the list."""
+    is_whole = context.viewer.may_read(Read.NODES)
+
+    def look(world: World, _: int) -> Maintenance | Refusal:
+        missing = f"there is no maintenance window {maintenance}"
+        found = world.records.maintenance.get(maintenance)
+        return found or Refusal(reason=Reason.NOT_FOUND, detail=missing)
+
+    return await context.tagged(
+        look, lambda world, _, it: views.maintenance(world, it, is_whole=is_whole)
+    )
 
 
 @router.post("/maintenance/{maintenance}/change")

@@ -4,9 +4,11 @@ from fastapi import Path, Query
 
 from parkade.api import strict
 from parkade.api.context import Authenticated
+from parkade.api.etags import etag
+from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.problems import problem
 from parkade.api.views import mars as views
-from parkade.core.healing.incident import Incident
+from parkade.core.healing.incident import Automation, Incident
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
@@ -20,8 +22,15 @@ router = strict.router("mars")
 async def mars_status(context: Authenticated) -> wire.Status:
     """What Mars sees and may do: nodes by health, budgets, buffers, sensors."""
     context.require(Read.MARS)
-    seen = await context.read(views.look)
+    seen, tag = await context.read(
+        lambda world, now_us: (views.look(world, now_us), etag(world, _automation(world)))
+    )
+    context.tag(tag)
     return _status(context, seen)
+
+
+def _automation(world: World) -> Automation:
+    return world.records.automation
 
 
 def _status(context: Authenticated, seen: views.Look) -> wire.Status:
@@ -41,27 +50,35 @@ async def set_automation(body: wire.SetAutomation, context: Authenticated) -> wi
         fabric_share=None if body.fabric_share is None else parse_fraction(body.fabric_share),
         fleet_share=None if body.fleet_share is None else parse_fraction(body.fleet_share),
     )
-    seen = await context.execute(command, lambda world, now_us, _: views.look(world, now_us))
+    may_look = context.viewer.may_read(Read.MARS)
+    seen = await context.execute(
+        command,
+        lambda world, now_us, _: views.look(world, now_us),
+        about=lambda world: _automation(world) if may_look else None,
+    )
     return _status(context, seen)
 
 
 @router.get("/mars/incidents")
 async def list_incidents(
     context: Authenticated,
+    page: Paged = WHOLE,
     node: str | None = None,
     is_open: bool | None = Query(None, alias="open"),
 ) -> wire.Incidents:
     """Open incidents and the last closed ones, the newest first."""
     context.require(Read.MARS)
 
-    def view(world: World, _: int) -> list[Incident]:
-        return [
+    def view(world: World, _: int) -> tuple[list[Incident], str | None]:
+        found = (
             each
             for each in reversed(world.records.incidents.values())
             if node in (None, each.node) and is_open in (None, each.outcome is None)
-        ]
+        )
+        return page_of(page, found, lambda it: it.incident, is_falling=True)
 
-    return wire.Incidents(incidents=tuple(map(views.incident, await context.read(view))))
+    seen, upcoming = await context.read(view)
+    return wire.Incidents(incidents=tuple(map(views.incident, seen)), next=upcoming)
 
 
 @router.get("/mars/incidents/{incident}")

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from parkade.api import context as contexts
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
+from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.problems import problem
 from parkade.api.translate import instant_or_none, micros, span_us
 from parkade.api.views import people as views
 from parkade.control.answers import Decided
 from parkade.core.state import commands, events
-from parkade.core.state.people import CapPeriod, Role, Token, User
+from parkade.core.state.people import CapPeriod, Org, Role, Token, User
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
 from parkade.core.units.refusal import Reason, Refusal
@@ -38,37 +39,54 @@ async def create_org(body: wire.CreateOrg, context: Authenticated) -> wire.Org:
 
 
 @router.get("/orgs")
-async def list_orgs(context: Authenticated, deleted: bool = False) -> wire.Orgs:
+async def list_orgs(
+    context: Authenticated, page: Paged = WHOLE, deleted: bool = False
+) -> wire.Orgs:
     """The caller's own, or all for an operator; with `deleted` those that are gone too."""
 
     def view(world: World, now_us: int) -> wire.Orgs:
         shown = (it for it in world.records.orgs.values() if deleted or it.deleted_us is None)
-        seen = [org for org in shown if context.viewer.may_see(org.org)]
+        own = (it for it in shown if context.viewer.may_see(it.org))
+        seen, upcoming = page_of(page, own, lambda it: it.org)
         kept_of = context.plane.kept_of
         return wire.Orgs(
-            orgs=tuple(views.org(world, org, kept_of(org.org), now_us) for org in seen)
+            orgs=tuple(views.org(world, org, kept_of(org.org), now_us) for org in seen),
+            next=upcoming,
         )
 
     return await context.read(view)
+
+
+@router.get("/orgs/{org}")
+async def get_org(org: str, context: Authenticated) -> wire.Org:
+    """One org: the caller's own, or any for an operator."""
+    kept_of = context.plane.kept_of
+
+    def look(world: World, _: int) -> Org | Refusal:
+        return context.visible(world.records.orgs.get(org), f"org {org}")
+
+    return await context.tagged(
+        look, lambda world, now_us, it: views.org(world, it, kept_of(org), now_us)
+    )
 
 
 @router.post("/orgs/{org}/deposits", status_code=201)
 async def deposit(org: str, body: wire.Deposit, context: Authenticated) -> wire.Org:
     """Money from outside; operators only."""
     command = commands.Deposit(by=context.viewer.user, org=org, micros=micros(body.amount))
-    return await context.execute(command, _org(context, org))
+    return await _on_org(context, command, org)
 
 
 @router.post("/orgs/{org}/disbursements", status_code=201)
 async def disburse(org: str, body: wire.Adjust, context: Authenticated) -> wire.Org:
     """An org's money to the outside, as far as nothing has a claim on it; operators only."""
-    return await context.execute(_adjust(org, body, context, is_refund=False), _org(context, org))
+    return await _on_org(context, _adjust(org, body, context, is_refund=False), org)
 
 
 @router.post("/orgs/{org}/refunds", status_code=201)
 async def refund(org: str, body: wire.Adjust, context: Authenticated) -> wire.Org:
     """The operator's money to an org; operators only."""
-    return await context.execute(_adjust(org, body, context, is_refund=True), _org(context, org))
+    return await _on_org(context, _adjust(org, body, context, is_refund=True), org)
 
 
 def _adjust(
@@ -92,7 +110,7 @@ async def set_grant(org: str, body: wire.SetGrant, context: Authenticated) -> wi
         micros=micros(body.amount),
         every_us=span_us(body.every),
     )
-    return await context.execute(command, _org(context, org))
+    return await _on_org(context, command, org)
 
 
 @router.post("/orgs/{org}/cap")
@@ -111,7 +129,7 @@ async def set_org_cap(org: str, body: wire.SetCap, context: Authenticated) -> wi
     def show(world: World, now_us: int, _: Decided) -> wire.Org:
         return views.capped_org(world, world.records.orgs[org], kept_of(org), now_us)
 
-    return await context.execute(command, show)
+    return await context.execute(command, show, about=_own(context, org))
 
 
 @router.post("/orgs/{org}/bounds")
@@ -124,7 +142,7 @@ async def set_org_bounds(org: str, body: wire.SetOrgBounds, context: Authenticat
         submits_per_minute=body.submits_per_minute,
         starts_per_minute=body.starts_per_minute,
     )
-    return await context.execute(command, _org(context, org))
+    return await _on_org(context, command, org)
 
 
 @router.post("/orgs/{org}/disabled")
@@ -133,7 +151,7 @@ async def set_org_disabled(org: str, body: wire.SetOrgDisabled, context: Authent
     and its claims are given back. What it has reserved and what its account holds stays. Operators
     only."""
     command = commands.SetOrgDisabled(by=context.viewer.user, org=org, is_disabled=body.is_disabled)
-    return await context.execute(command, _org(context, org))
+    return await _on_org(context, command, org)
 
 
 @router.post("/orgs/{org}/delete")
@@ -141,7 +159,16 @@ async def delete_org(org: str, context: Authenticated) -> wire.Org:
     """An org that is disabled and holds nothing goes for good; its statements and its name stay.
     Operators only."""
     command = commands.DeleteOrg(by=context.viewer.user, org=org)
-    return await context.execute(command, _org(context, org))
+    return await _on_org(context, command, org)
+
+
+async def _on_org(context: RequestContext, command: commands.AnyCommand, name: str) -> wire.Org:
+    return await context.execute(command, _org(context, name), about=_own(context, name))
+
+
+def _own(context: RequestContext, name: str) -> Callable[[World], Org | None]:
+    """The org, where the caller may see it."""
+    return lambda world: world.records.orgs.get(name) if context.viewer.may_see(name) else None
 
 
 def _org(context: RequestContext, name: str) -> Callable[[World, int, Decided], wire.Org]:
@@ -173,9 +200,6 @@ async def set_cap(user: str, body: wire.SetCap, context: Authenticated) -> wire.
     """The most that a user's workloads may cost and hold; operators, and owners within their
     org."""
 
-    def look(world: World, _: int) -> User | Refusal:
-        return context.visible(context.meant(world.records.users, user), f"user {user}")
-
     def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
         return views.capped_user(world, world.records.users[before.user], now_us)
 
@@ -187,21 +211,15 @@ async def set_cap(user: str, body: wire.SetCap, context: Authenticated) -> wire.
         period=CapPeriod(body.period),
         most_gpus=body.most_gpus,
     )
-    return await context.change(command, show, look=look)
+    return await context.change(command, show, look=_user(context, user))
 
 
 @router.post("/users/{user}/unix-name")
 async def set_unix_name(user: str, body: wire.SetUnixName, context: Authenticated) -> wire.User:
     """The Unix user of a user's workloads, from their next attempt on; operators only."""
 
-    def look(world: World, _: int) -> User | Refusal:
-        return context.visible(context.meant(world.records.users, user), f"user {user}")
-
-    def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
-        return views.user(world, world.records.users[before.user], now_us)
-
     command = commands.SetUnixName(by=context.viewer.user, user=user, unix_name=body.unix_name)
-    return await context.change(command, show, look=look)
+    return await _on_user(context, command, user)
 
 
 @router.post("/users/{user}/disabled")
@@ -211,16 +229,10 @@ async def set_user_disabled(
     """Whether a user's tokens are refused, those of agents excepted; its work goes on. Operators,
     and owners within their org."""
 
-    def look(world: World, _: int) -> User | Refusal:
-        return context.visible(context.meant(world.records.users, user), f"user {user}")
-
-    def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
-        return views.user(world, world.records.users[before.user], now_us)
-
     command = commands.SetUserDisabled(
         by=context.viewer.user, user=user, is_disabled=body.is_disabled
     )
-    return await context.change(command, show, look=look)
+    return await _on_user(context, command, user)
 
 
 @router.post("/users/{user}/role")
@@ -228,14 +240,8 @@ async def set_user_role(user: str, body: wire.SetUserRole, context: Authenticate
     """What a user may do, with the tokens that it has; its work goes on. Operators, and owners
     within their org, who make no operators; no user for itself."""
 
-    def look(world: World, _: int) -> User | Refusal:
-        return context.visible(context.meant(world.records.users, user), f"user {user}")
-
-    def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
-        return views.user(world, world.records.users[before.user], now_us)
-
     command = commands.SetUserRole(by=context.viewer.user, user=user, role=Role(body.role))
-    return await context.change(command, show, look=look)
+    return await _on_user(context, command, user)
 
 
 @router.post("/users/{user}/delete")
@@ -243,26 +249,44 @@ async def delete_user(user: str, context: Authenticated) -> wire.User:
     """A user that is disabled and runs nothing goes for good, with its tokens; its history and its
     name stay. Operators, and owners within their org; no user itself."""
 
-    def look(world: World, _: int) -> User | Refusal:
-        return context.visible(context.meant(world.records.users, user), f"user {user}")
+    command = commands.DeleteUser(by=context.viewer.user, user=user)
+    return await _on_user(context, command, user)
 
+
+async def _on_user(context: RequestContext, command: commands.AnyCommand, name: str) -> wire.User:
     def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
         return views.user(world, world.records.users[before.user], now_us)
 
-    command = commands.DeleteUser(by=context.viewer.user, user=user)
-    return await context.change(command, show, look=look)
+    return await context.change(command, show, look=_user(context, name))
+
+
+def _user(context: RequestContext, name: str) -> Callable[[World, int], User | Refusal]:
+    return lambda world, _: context.visible(
+        context.meant(world.records.users, name), f"user {name}"
+    )
 
 
 @router.get("/users")
-async def list_users(context: Authenticated, deleted: bool = False) -> wire.Users:
+async def list_users(
+    context: Authenticated, page: Paged = WHOLE, deleted: bool = False
+) -> wire.Users:
     """Those of the caller's org, or all for an operator; with `deleted` those that are gone too."""
 
     def view(world: World, now_us: int) -> wire.Users:
         shown = (it for it in world.records.users.values() if deleted or it.deleted_us is None)
-        seen = [user for user in shown if context.viewer.may_see(user.org)]
-        return views.users(world, seen, now_us)
+        own = (it for it in shown if context.viewer.may_see(it.org))
+        seen, upcoming = page_of(page, own, lambda it: it.user)
+        return views.users(world, seen, now_us).model_copy(update={"next": upcoming})
 
     return await context.read(view)
+
+
+@router.get("/users/{user}")
+async def get_user(user: str, context: Authenticated) -> wire.User:
+    """One user, of the caller's org, or of any for an operator."""
+    return await context.tagged(
+        _user(context, user), lambda world, now_us, it: views.user(world, it, now_us)
+    )
 
 
 @router.post("/tokens", status_code=201)
@@ -285,10 +309,14 @@ async def create_token(body: wire.CreateToken, context: Authenticated) -> wire.N
 
 
 async def add_token(
-    context: RequestContext, command: commands.AddToken, secret: str
+    context: RequestContext,
+    command: commands.AddToken,
+    secret: str,
+    *,
+    about: Callable[[World], object] | None = None,
 ) -> wire.NewToken:
     """The new token; `conflict` where an earlier try of the same request made it."""
-    decided = await context.execute(command, lambda _, __, decided: decided)
+    decided = await context.execute(command, lambda _, __, decided: decided, about=about)
     added = contexts.find(decided, events.TokenAdded)
     assert added is not None
     if added.token.digest != contexts.digest_of(secret):
@@ -306,38 +334,49 @@ async def add_token(
 
 
 @router.get("/tokens")
-async def list_tokens(context: Authenticated) -> wire.Tokens:
+async def list_tokens(context: Authenticated, page: Paged = WHOLE) -> wire.Tokens:
     """The caller's own; those of its org for an owner, all for an operator. None of deleted
     users."""
 
     def view(world: World, _: int) -> wire.Tokens:
-        return wire.Tokens(
-            tokens=tuple(
-                _shown(context, world, token)
-                for token in world.records.tokens.values()
-                if world.records.users[token.user].deleted_us is None
-                and _may_see(context, world, token)
-            )
+        own = (
+            it
+            for it in world.records.tokens.values()
+            if world.records.users[it.user].deleted_us is None and _may_see(context, world, it)
         )
+        seen, upcoming = page_of(page, own, lambda it: it.token)
+        return wire.Tokens(tokens=tuple(_shown(context, world, it) for it in seen), next=upcoming)
 
     return await context.read(view)
+
+
+@router.get("/tokens/{token}")
+async def get_token(token: str, context: Authenticated) -> wire.Token:
+    """One token by its public name, for those who may list it."""
+    return await context.tagged(
+        _token(context, token), lambda world, _, it: _shown(context, world, it)
+    )
 
 
 @router.post("/tokens/{token}/revoke")
 async def revoke_token(token: str, context: Authenticated) -> wire.Token:
     """The token is refused from now on."""
 
-    def look(world: World, _: int) -> Token | Refusal:
-        found = context.meant(world.records.tokens, token)
-        if found is None or not _may_see(context, world, found):
-            return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no token {token}")
-        return found
-
     def show(world: World, _: int, _decided: Decided, before: Token) -> wire.Token:
         return _shown(context, world, world.records.tokens[before.token])
 
     command = commands.RevokeToken(by=context.viewer.user, token=token)
-    return await context.change(command, show, look=look)
+    return await context.change(command, show, look=_token(context, token))
+
+
+def _token(context: RequestContext, name: str) -> Callable[[World, int], Token | Refusal]:
+    def look(world: World, _: int) -> Token | Refusal:
+        found = context.meant(world.records.tokens, name)
+        if found is None or not _may_see(context, world, found):
+            return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no token {name}")
+        return found
+
+    return look
 
 
 def _may_see(context: RequestContext, world: World, token: Token) -> bool:

@@ -1,15 +1,23 @@
 """Pools, nodes and price sheets."""
 
+from collections.abc import Callable
+
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
+from parkade.api.etags import etag
+from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.problems import problem
 from parkade.api.translate import change_terms, micros_or_none, open_pool, supply_of
 from parkade.api.views import nodes as node_views
 from parkade.api.views import pools as views
 from parkade.control.answers import Decided
+from parkade.core.fleet.market import Market
+from parkade.core.fleet.node import Node
+from parkade.core.fleet.pool import Pool
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
+from parkade.core.units.refusal import Reason, Refusal
 from parkade.wire import pools as wire
 from parkade.wire.nodes import NodeInFull
 
@@ -28,10 +36,29 @@ async def create_pool(body: wire.OpenPool, context: Authenticated) -> wire.Pool:
 
 
 @router.get("/pools")
-async def list_pools(context: Authenticated) -> wire.Pools:
-    """All pools, and the markets that they supply with their published terms."""
+async def list_pools(context: Authenticated, page: Paged = WHOLE) -> wire.Pools:
+    """All pools, and the markets that they supply with their published terms: each on the page of
+    its first pool, those that no pool supplies on the last one."""
     fleet = await context.read(lambda world, _: views.fleet(world))
-    return _shown(context, fleet)
+    return _shown(context, *views.page_of_fleet(fleet, page))
+
+
+@router.get("/pools/{pool}")
+async def get_pool(pool: str, context: Authenticated) -> wire.Pool:
+    """One pool."""
+
+    def look(world: World, _: int) -> Pool | Refusal:
+        found = world.records.pools.get(pool)
+        return found or Refusal(reason=Reason.NOT_FOUND, detail=f"there is no pool {pool}")
+
+    fleet = await context.tagged(look, lambda world, _, __: views.fleet(world))
+    return _one(context, fleet, pool)
+
+
+@router.get("/markets/{market}")
+async def get_market(market: str, context: Authenticated) -> wire.Market:
+    """One market with its published terms, and those that are announced."""
+    return views.market(await context.tagged(_market(market), lambda _, __, found: found))
 
 
 @router.post("/pools/{pool}/nodes")
@@ -45,7 +72,8 @@ async def add_nodes(pool: str, body: wire.AddNodes, context: Authenticated) -> w
 @router.post("/pools/{pool}/close")
 async def close_pool(pool: str, context: Authenticated) -> wire.Pools:
     """Close a pool whose nodes are drained; the pools that remain."""
-    return await _changed_fleet(context, commands.ClosePool(by=context.viewer.user, pool=pool))
+    command = commands.ClosePool(by=context.viewer.user, pool=pool)
+    return await _changed_fleet(context, command, lambda world: world.records.pools.get(pool))
 
 
 @router.post("/pools/{pool}/fence")
@@ -71,26 +99,49 @@ async def change_market_terms(
         raise problem("invalid", "name at least one term")
     command = change_terms(body, by=context.viewer.user, market=market)
     return views.market(
-        await context.execute(command, lambda world, _, __: world.records.markets[market])
+        await context.execute(
+            command,
+            lambda world, _, __: world.records.markets[market],
+            about=lambda world: world.records.markets.get(market),
+        )
     )
+
+
+def _market(name: str) -> Callable[[World, int], Market | Refusal]:
+    def look(world: World, _: int) -> Market | Refusal:
+        found = world.records.markets.get(name)
+        return found or Refusal(reason=Reason.NOT_FOUND, detail=f"there is no market {name}")
+
+    return look
 
 
 async def _changed_pool(
     context: RequestContext, command: commands.AnyCommand, name: str
 ) -> wire.Pool:
-    fleet = await _changed_fleet(context, command)
-    return next(pool for pool in fleet.pools if pool.pool == name)
+    fleet = await context.execute(
+        command,
+        lambda world, _, __: views.fleet(world),
+        about=lambda world: world.records.pools.get(name),
+    )
+    return _one(context, fleet, name)
 
 
-async def _changed_fleet(context: RequestContext, command: commands.AnyCommand) -> wire.Pools:
-    fleet = await context.execute(command, lambda world, _, __: views.fleet(world))
+def _one(context: RequestContext, fleet: views.Fleet, name: str) -> wire.Pool:
+    return next(pool for pool in _shown(context, fleet).pools if pool.pool == name)
+
+
+async def _changed_fleet(
+    context: RequestContext, command: commands.AnyCommand, about: Callable[[World], object]
+) -> wire.Pools:
+    fleet = await context.execute(command, lambda world, _, __: views.fleet(world), about=about)
     return _shown(context, fleet)
 
 
-def _shown(context: RequestContext, fleet: views.Fleet) -> wire.Pools:
+def _shown(context: RequestContext, fleet: views.Fleet, upcoming: str | None = None) -> wire.Pools:
     troubles = {each.pool: context.plane.troubles(each.pool) for each in fleet.pools}
     sees_words = context.viewer.is_operator
-    return views.pools(fleet, _refusing(context), troubles, sees_words=sees_words)
+    shown = views.pools(fleet, _refusing(context), troubles, sees_words=sees_words)
+    return shown.model_copy(update={"next": upcoming})
 
 
 def _refusing(context: RequestContext) -> dict[str, str]:
@@ -100,10 +151,17 @@ def _refusing(context: RequestContext) -> dict[str, str]:
 
 
 @router.get("/prices")
-async def list_prices(context: Authenticated) -> wire.Prices:
+async def list_prices(context: Authenticated, page: Paged = WHOLE) -> wire.Prices:
     """Every market's prices, and what would win there now."""
     markets = await context.read(lambda world, _: list(world.records.markets.values()))
-    return wire.Prices(prices=tuple(map(views.sheet, markets)))
+    seen, upcoming = page_of(page, markets, lambda it: it.market)
+    return wire.Prices(prices=tuple(map(views.sheet, seen)), next=upcoming)
+
+
+@router.get("/prices/{market}")
+async def get_prices(market: str, context: Authenticated) -> wire.Sheet:
+    """A market's prices, and what would win there now."""
+    return views.sheet(await context.tagged(_market(market), lambda _, __, found: found))
 
 
 @router.post("/prices/{market}")
@@ -111,7 +169,11 @@ async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) 
     """A new price sheet; operators only. Sold reservations keep their rate."""
     command = prices_command(market, body, context)
     return views.sheet(
-        await context.execute(command, lambda world, _, __: world.records.markets[market])
+        await context.execute(
+            command,
+            lambda world, _, __: world.records.markets[market],
+            about=lambda world: world.records.markets.get(market),
+        )
     )
 
 
@@ -144,25 +206,30 @@ def _refuse_nodes(context: RequestContext, *, supplies_none: bool) -> None:
 
 
 @router.get("/nodes")
-async def list_nodes(context: Authenticated, market: str | None = None) -> wire.Nodes:
+async def list_nodes(
+    context: Authenticated, page: Paged = WHOLE, market: str | None = None
+) -> wire.Nodes:
     """All nodes, or a market's: for operators with the work on them, for owners and partners of an
     org that supplies nodes those, with how many guests they have."""
     viewer = context.viewer
     sees_all = viewer.may_read(Read.NODES)
     may_look = sees_all or viewer.may_read(Read.SUPPLY, org=viewer.org)
 
-    def look(world: World, _: int) -> tuple[bool, list[views.Seated]]:
+    def look(world: World, _: int) -> tuple[bool, list[views.Seated], str | None]:
         own = views.supplied(world, viewer.org) if may_look else frozenset()
-        return bool(sees_all or own), [
-            views.seated(world, node)
+        several = (
+            node
             for node in world.records.nodes.values()
             if market in (None, node.market) and (sees_all or node.pool in own)
-        ]
+        )
+        seen, upcoming = page_of(page, several, lambda it: it.node)
+        return bool(sees_all or own), [views.seated(world, it) for it in seen], upcoming
 
-    is_supplier, found = await context.read(look)
+    is_supplier, found, upcoming = await context.read(look)
     if not is_supplier:
         _refuse_nodes(context, supplies_none=may_look)
-    return wire.Nodes(nodes=tuple(views.node(one, sees_guests=sees_all) for one in found))
+    nodes = tuple(views.node(one, sees_guests=sees_all) for one in found)
+    return wire.Nodes(nodes=nodes, next=upcoming)
 
 
 @router.get("/nodes/{node}")
@@ -173,17 +240,20 @@ async def get_node(node: str, context: Authenticated) -> NodeInFull:
     sees_all = viewer.may_read(Read.NODES)
     may_look = sees_all or viewer.may_read(Read.SUPPLY, org=viewer.org)
 
-    def look(world: World, _: int) -> tuple[bool, node_views.Detail | None]:
+    def look(world: World, _: int) -> tuple[bool, tuple[node_views.Detail, str] | None]:
         own = views.supplied(world, viewer.org) if may_look else frozenset()
         found = node_views.look(world, node)
-        is_own = found is not None and found.pool.pool in own
-        return bool(sees_all or own), found if sees_all or is_own else None
+        if found is None or not (sees_all or found.pool.pool in own):
+            return bool(sees_all or own), None
+        return True, (found, etag(world, found.seated.node))
 
-    is_supplier, found = await context.read(look)
+    is_supplier, looked = await context.read(look)
     if not is_supplier:
         _refuse_nodes(context, supplies_none=may_look)
-    if found is None:
+    if looked is None:
         context.not_found(f"node {node}")
+    found, tag = looked
+    context.tag(tag)
     pool = found.pool.pool
     return node_views.node(
         found,
@@ -223,7 +293,8 @@ async def undrain(node: str, context: Authenticated) -> wire.Node:
 @router.post("/nodes/{node}/remove")
 async def remove(node: str, context: Authenticated) -> wire.Pools:
     """Remove a drained node from its pool; the pools as they are then."""
-    return await _changed_fleet(context, commands.RemoveNode(by=context.viewer.user, node=node))
+    command = commands.RemoveNode(by=context.viewer.user, node=node)
+    return await _changed_fleet(context, command, _node(context, node))
 
 
 @router.post("/nodes/{node}/fail")
@@ -245,4 +316,10 @@ async def _change(context: RequestContext, command: commands.AnyCommand, name: s
         assert node is not None, "it was just decided about"
         return views.seated(world, node)
 
-    return views.node(await context.execute(command, show))
+    return views.node(await context.execute(command, show, about=_node(context, name)))
+
+
+def _node(context: RequestContext, name: str) -> Callable[[World], Node | None]:
+    """The node, where the caller may look at all of them."""
+    may_look = context.viewer.may_read(Read.NODES)
+    return lambda world: world.node(name) if may_look else None

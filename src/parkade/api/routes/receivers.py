@@ -5,13 +5,14 @@ from typing import cast
 
 from fastapi import Request
 
-from parkade.api import strict
+from parkade.api import etags, strict
 from parkade.api.context import Authenticated, RequestContext
-from parkade.api.problems import problem
-from parkade.api.translate import instant
+from parkade.api.problems import problem, refused
+from parkade.api.translate import instant, instant_or_none
 from parkade.control.viewers import Viewer
 from parkade.core.steps.permissions import Read
 from parkade.messages import receivers as messages
+from parkade.messages.queue import Waiting
 from parkade.messages.receivers import Directory
 from parkade.wire import people as wire
 
@@ -25,7 +26,15 @@ async def list_receivers(request: Request, context: Authenticated) -> wire.Recei
     found = list(directory.of(viewer.org, viewer.user))
     if context.viewer.may_read(Read.RECEIVERS, org=viewer.org):
         found += directory.of(viewer.org, None)
-    return wire.Receivers(receivers=tuple(_shown(each) for each in found))
+    return wire.Receivers(receivers=tuple(_shown(each, directory) for each in found))
+
+
+@router.get("/receivers/{receiver}")
+async def get_receiver(receiver: str, request: Request, context: Authenticated) -> wire.Receiver:
+    """One receiver, for those who may list it."""
+    found = _own(request, context, receiver)
+    context.tag(_tag(found))
+    return _shown(found, _directory(request))
 
 
 @router.post("/receivers", status_code=201)
@@ -47,7 +56,7 @@ async def add_receiver(
         )
     except messages.Refused as refusal:
         raise problem("unsupported", str(refusal)) from None
-    return _shown(made, secret=made.secret or None)
+    return _shown(made, _directory(request), secret=made.secret or None)
 
 
 @router.post("/receivers/{receiver}/remove")
@@ -55,7 +64,7 @@ async def remove_receiver(
     receiver: str, request: Request, context: Authenticated
 ) -> wire.Receivers:
     """It hears nothing more; what waits for it is given up."""
-    found = _own(request, context, receiver)
+    found = _unchanged(request, context, receiver)
     await asyncio.to_thread(_directory(request).remove, found.receiver)
     return await list_receivers(request, context)
 
@@ -63,9 +72,22 @@ async def remove_receiver(
 @router.post("/receivers/{receiver}/test")
 async def test_receiver(receiver: str, request: Request, context: Authenticated) -> wire.Receiver:
     """It is sent a message, to see whether it comes."""
-    found = _own(request, context, receiver)
+    found = _unchanged(request, context, receiver)
     _directory(request).ask_test(found.receiver)
-    return _shown(found)
+    return _shown(found, _directory(request))
+
+
+def unheard(request: Request, context: RequestContext) -> list[tuple[str, Waiting]]:
+    """The receivers of a page's user whose last message failed: its own, for an owner its org's,
+    for an operator also those of messages.yaml; each by its address or its name."""
+    directory, viewer = _directory(request), context.viewer
+    found = [*directory.of(viewer.org, viewer.user)]
+    if viewer.may_read(Read.RECEIVERS, org=viewer.org):
+        found += directory.of(viewer.org, None)
+    several = [(it.address, directory.waiting(it.receiver)) for it in found]
+    if viewer.is_operator:
+        several += directory.waiting_beside().items()
+    return [(name, it) for name, it in several if it.says is not None]
 
 
 def _person(context: RequestContext) -> Viewer:
@@ -89,7 +111,24 @@ def _own(request: Request, context: RequestContext, name: str) -> messages.Recei
     return found
 
 
-def _shown(receiver: messages.Receiver, *, secret: str | None = None) -> wire.Receiver:
+def _unchanged(request: Request, context: RequestContext, name: str) -> messages.Receiver:
+    """The same, where it is as the caller saw it."""
+    found = _own(request, context, name)
+    if context.if_match is not None:
+        refusal = etags.unmatched(_tag(found), context.if_match)
+        if refusal is not None:
+            raise refused(refusal)
+    return found
+
+
+def _tag(receiver: messages.Receiver) -> str:
+    return etags.digest((receiver.receiver, receiver.address, receiver.about))
+
+
+def _shown(
+    receiver: messages.Receiver, directory: Directory, *, secret: str | None = None
+) -> wire.Receiver:
+    waiting = directory.waiting(receiver.receiver)
     return wire.Receiver(
         receiver=receiver.receiver,
         org=receiver.org,
@@ -98,4 +137,8 @@ def _shown(receiver: messages.Receiver, *, secret: str | None = None) -> wire.Re
         about=receiver.about,
         created=instant(receiver.made_us),
         secret=secret,
+        waiting=waiting.messages,
+        says=waiting.says,
+        failed=instant_or_none(waiting.failed_us),
+        again=instant_or_none(waiting.again_us),
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from parkade.api import context as contexts
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
-from parkade.api.etags import etag
+from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.translate import micros_or_none, when
 from parkade.api.views import reservations as views
 from parkade.api.views.reservation_changes import Change, planned
@@ -66,14 +66,13 @@ def _command(body: wire.Reserve, context: RequestContext) -> commands.Reserve:
 
 
 @router.get("/reservations")
-async def list_reservations(context: Authenticated) -> wire.Reservations:
+async def list_reservations(context: Authenticated, page: Paged = WHOLE) -> wire.Reservations:
     """Those of the caller's org, or all for an operator."""
 
     def view(world: World, now_us: int) -> wire.Reservations:
         used = _used(context, world)
-        seen = [
-            each for each in world.records.reservations.values() if context.viewer.may_see(each.org)
-        ]
+        own = (it for it in world.records.reservations.values() if context.viewer.may_see(it.org))
+        seen, upcoming = page_of(page, own, lambda it: it.reservation)
         lent, accrued = lent_now(world, seen), accrued_now(world, seen, now_us)
         return wire.Reservations(
             reservations=tuple(
@@ -84,7 +83,8 @@ async def list_reservations(context: Authenticated) -> wire.Reservations:
                     accrued_micros=accrued.get(each.reservation, 0),
                 )
                 for each in seen
-            )
+            ),
+            next=upcoming,
         )
 
     return await context.read(view)
@@ -94,15 +94,9 @@ async def list_reservations(context: Authenticated) -> wire.Reservations:
 async def get_reservation(reservation: str, context: Authenticated) -> wire.Reservation:
     """One reservation."""
 
-    def view(world: World, now_us: int) -> tuple[wire.Reservation, str] | Refusal:
-        found = _look(context, reservation)(world, now_us)
-        if isinstance(found, Refusal):
-            return found
-        return _shown(context, world, found, now_us), etag(world, found)
-
-    shown, tag = await context.see(view)
-    context.tag(tag)
-    return shown
+    return await context.tagged(
+        _look(context, reservation), lambda world, now_us, it: _shown(context, world, it, now_us)
+    )
 
 
 @router.post("/reservations/{reservation}/end")
@@ -235,31 +229,36 @@ async def claim(reservation: str, body: wire.MakeClaim, context: Authenticated) 
 
 
 @router.get("/claims")
-async def list_claims(context: Authenticated) -> wire.Claims:
+async def list_claims(context: Authenticated, page: Paged = WHOLE) -> wire.Claims:
     """Those of the caller's org, or all for an operator."""
-    return await context.read(
-        lambda world, _: wire.Claims(
-            claims=tuple(
-                views.claim(each)
-                for each in world.records.claims.values()
-                if context.viewer.may_see(each.org)
-            )
-        )
-    )
+
+    def view(world: World, _: int) -> wire.Claims:
+        own = (it for it in world.records.claims.values() if context.viewer.may_see(it.org))
+        seen, upcoming = page_of(page, own, lambda it: it.claim)
+        return wire.Claims(claims=tuple(map(views.claim, seen)), next=upcoming)
+
+    return await context.read(view)
+
+
+@router.get("/claims/{claim}")
+async def get_claim(claim: str, context: Authenticated) -> wire.Claim:
+    """One claim."""
+    return await context.tagged(_claim(context, claim), lambda _, __, found: views.claim(found))
 
 
 @router.post("/claims/{claim}/unclaim")
 async def unclaim(claim: str, context: Authenticated) -> wire.Claim:
     """The claimed nodes are idle again; the answer is the claim as it was."""
 
-    def look(world: World, _: int) -> Claim | Refusal:
-        return context.visible(world.records.claims.get(claim), f"claim {claim}")
-
     def show(_world: World, _now_us: int, _: Decided, before: Claim) -> wire.Claim:
         return views.claim(before)
 
     command = commands.Unclaim(by=context.viewer.user, claim=claim)
-    return await context.change(command, show, look=look)
+    return await context.change(command, show, look=_claim(context, claim))
+
+
+def _claim(context: RequestContext, name: str) -> Callable[[World, int], Claim | Refusal]:
+    return lambda world, _: context.visible(world.records.claims.get(name), f"claim {name}")
 
 
 async def _change(

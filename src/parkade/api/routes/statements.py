@@ -1,15 +1,18 @@
 """Statements, how the server stands, and the clock's confirmation."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query
 
 from parkade import __version__
 from parkade.api import strict
 from parkade.api.context import Authenticated
+from parkade.api.pages import WHOLE, Paged, natural, page_of
 from parkade.api.problems import problem
 from parkade.api.translate import amount, microseconds, span
 from parkade.api.views.statements import statement as view_of
+from parkade.core.billing.metering import accrued_by_user
+from parkade.core.leasing.lent_now import accrued_now
 from parkade.core.ledger.accounts import (
     EXTERNAL,
     OPERATOR,
@@ -27,6 +30,7 @@ from parkade.wire.scalars import Instant
 
 router = strict.router("money")
 MILLISECOND_US = 1_000
+KINDS = "external", "operator", "org", "clearing", "prepaid"
 
 
 def accounts_of(world: World) -> tuple[str, ...]:
@@ -47,20 +51,28 @@ def accounts_of(world: World) -> tuple[str, ...]:
 
 
 @router.get("/accounts")
-async def accounts(context: Authenticated) -> Accounts:
+async def accounts(context: Authenticated, page: Paged = WHOLE) -> Accounts:
     """All accounts of the ledger with what each holds; they add up to zero. Operators only."""
     context.require(Read.HOUSE_STATEMENT)
 
     def view(world: World, _: int) -> Accounts:
         names, held = accounts_of(world), world.ledger.balance
+        seen, upcoming = page_of(page, names, str, order=_in_order)
         return Accounts(
             accounts=tuple(
-                Account(account=it, kind=kind_of(it), balance=amount(held(it))) for it in names
+                Account(account=it, kind=kind_of(it), balance=amount(held(it))) for it in seen
             ),
             total=amount(sum(held(it) for it in names)),
+            next=upcoming,
         )
 
     return await context.read(view)
+
+
+def _in_order(account: str) -> tuple[int, Any]:
+    """The order of accounts: by their kind, then by name."""
+    kind = kind_of(account)
+    return KINDS.index(kind) if kind in KINDS else len(KINDS), natural(account)
 
 
 @router.get("/statement")
@@ -81,19 +93,39 @@ async def statement(
         context.require(Read.STATEMENT, org=viewer.org)
 
     # First, so that the store is asked about accounts that there are.
-    if not await context.plane.read(lambda world, _: _exists(world, named), org=viewer.org):
+    def look(world: World, now_us: int) -> tuple[bool, tuple[int, int] | None]:
+        is_over = end is not None and microseconds(end) <= now_us
+        return _exists(world, named), None if is_over else _accrued(world, named, now_us)
+
+    exists, accrued = await context.plane.read(look, org=viewer.org)
+    if not exists:
         raise problem(
             "not_found", f"there is no account {named!r}; an org's is org/NAME, see `accounts`"
         )
     if start is not None and end is not None and start > end:
-        raise problem("invalid", "start: an instant before the end")
+        raise problem("invalid", "start: lies after the end; exchange them")
     stated = await context.plane.archive.statement(
         named,
         from_us=None if start is None else microseconds(start),
         to_us=None if end is None else microseconds(end),
     )
     missing = await context.plane.archive.evidence(stated.transfers)
-    return view_of(named, stated, is_operator=viewer.is_operator, missing=missing)
+    shown = view_of(named, stated, is_operator=viewer.is_operator, missing=missing)
+    if accrued is None:
+        return shown
+    owed, earned = map(amount, accrued)
+    return shown.model_copy(update={"accrued": owed, "accrued_by_lending": earned})
+
+
+def _accrued(world: World, account: str, now_us: int) -> tuple[int, int] | None:
+    """(what an org's work owes, what its reservations earned), neither posted yet; None: it is no
+    org's account. Grows with the live workloads."""
+    org = account.partition("/")[2]
+    if org not in world.records.orgs or account != org_account(org):
+        return None
+    rights = [it for it in world.records.reservations.values() if it.org == org]
+    owed = sum(accrued_by_user(world, org, now_us).values())
+    return owed, sum(accrued_now(world, rights, now_us).values())
 
 
 def _exists(world: World, account: str) -> bool:

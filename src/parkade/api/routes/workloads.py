@@ -9,7 +9,6 @@ from fastapi import Query
 from parkade.api import context as contexts
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
-from parkade.api.etags import etag
 from parkade.api.problems import problem
 from parkade.api.selection import Labels, Phases, selection
 from parkade.api.translate import members_of, micros, micros_or_none, span_us, spec_of
@@ -30,6 +29,7 @@ from parkade.wire import workloads as wire
 from parkade.wire.scalars import Instant
 
 router = strict.router("workloads")
+Place = Annotated[str | None, Query(pattern="^w[0-9]{1,18}(_[0-9]{1,6})?$")]
 
 
 def _command(body: wire.Submit, context: RequestContext) -> commands.Submit:
@@ -87,17 +87,23 @@ async def list_workloads(
     since: Instant | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     array: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
-    after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}(_[0-9]{1,6})?$")] = None,
+    cursor: Place = None,
+    after: Annotated[
+        Place, Query(deprecated=True, description="`cursor`, as it was called")
+    ] = None,
 ) -> wire.Workloads:
     """Newest first; the ended ones too with `all` or where `phase` names one of theirs.
 
     `name` may have `*`, `?` and `[...]`, as a shell's patterns; `phase` and `label` may name
     several, with commas between; a label is KEY or KEY=VALUE, and all must be there; `since`: not
-    ended before. `after` is the last page's `next`. An array is one of them; `array`: its members
-    that are open or have ended, by falling index.
+    ended before. `cursor` is the `next` of the page before. An array is one of them; `array`: its
+    members that are open or have ended, by falling index.
     """
     if org is not None:
         context.own_org(org)
+    if cursor is not None and after is not None:
+        raise problem("invalid", "after: is the name of before for cursor; send one of them")
+    after = cursor or after
     seen = org or (None if context.viewer.is_operator else context.viewer.org)
     chosen = selection(name=name, user=user, phases=phase, labels=label, since=since)
     is_all = all or any(each.is_ended for each in chosen.phases)
@@ -160,14 +166,9 @@ def _number(name: str) -> int:
 async def get_workload(workload: str, context: Authenticated) -> wire.Workload:
     """One workload."""
 
-    def view(world: World, now_us: int) -> tuple[views.Known, str] | Refusal:
-        found = looking_for(context, workload)(world, now_us)
-        if isinstance(found, Refusal):
-            return found
-        return views.known(world, found, now_us), etag(world, found)
-
-    known, tag = await context.see(view)
-    context.tag(tag)
+    known = await context.tagged(
+        looking_for(context, workload), lambda world, now_us, it: views.known(world, it, now_us)
+    )
     return views.workload(known)
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from parkade.api.pages import Page, natural, page_of
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span, wire_terms
 from parkade.core.fleet.maintenance import Maintenance
 from parkade.core.fleet.market import Market
@@ -61,6 +62,23 @@ def fleet(world: World) -> Fleet:
             and (world.held_on[node.node] or world.promised_on[node.node])
         ),
     )
+
+
+def page_of_fleet(fleet: Fleet, page: Page) -> tuple[Fleet, str | None]:
+    """(the pools of a page with the markets that belong to it, `next`). Grows with the nodes."""
+    if page.limit is None:
+        return fleet, None
+    shown, upcoming = page_of(page, fleet.pools, lambda it: it.pool)
+    supplied = sorted({(it.market, it.pool) for it in fleet.nodes}, key=lambda it: natural(it[1]))
+    first = dict(reversed(supplied))
+    names = {it.pool for it in shown}
+    markets = [
+        it
+        for it in fleet.markets
+        if (first[it.market] in names if it.market in first else upcoming is None)
+    ]
+    part = msgspec.structs.replace(fleet, pools=tuple(shown), markets=tuple(markets))
+    return part, upcoming
 
 
 def pools(

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from parkade.client.call import Call, checked, get, path_id, post
+from parkade.client.call import Call, checked, get, get_list, path_id, post
 from parkade.wire import feed, people
 
 
@@ -37,16 +37,21 @@ def create_token(
     return post("/tokens", people.NewToken, body)
 
 
-def create_agent_token(pool: str) -> Call[people.NewToken]:
+def create_agent_token(pool: str, *, if_match: str | None = None) -> Call[people.NewToken]:
     """A token with which an agent may run this pool and do nothing else."""
-    return post(f"/pools/{path_id(pool)}/agent-tokens", people.NewToken)
+    return post(f"/pools/{path_id(pool)}/agent-tokens", people.NewToken, if_match=if_match)
 
 
 def tokens() -> Call[people.Tokens]:
     """The tokens the caller may see."""
-    return get("/tokens", people.Tokens)
+    return get_list("/tokens", people.Tokens, "tokens")
 
 
-def revoke_token(token: str) -> Call[people.Token]:
+def get_token(token: str) -> Call[people.Token]:
+    """One token by its public name."""
+    return get(f"/tokens/{path_id(token)}", people.Token)
+
+
+def revoke_token(token: str, *, if_match: str | None = None) -> Call[people.Token]:
     """The token is refused from now on."""
-    return post(f"/tokens/{path_id(token)}/revoke", people.Token)
+    return post(f"/tokens/{path_id(token)}/revoke", people.Token, if_match=if_match)

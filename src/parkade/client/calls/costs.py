@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from parkade.client.call import Call, get
+from parkade.client.call import Call, get, get_list
 from parkade.wire import costs, money
 
 
@@ -21,7 +21,7 @@ def showback(
 
 def accounts() -> Call[money.Accounts]:
     """All accounts of the ledger with what each holds; they add up to zero. Operators only."""
-    return get("/accounts", money.Accounts)
+    return get_list("/accounts", money.Accounts, "accounts")
 
 
 def statement(

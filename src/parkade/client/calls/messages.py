@@ -11,6 +11,11 @@ def receivers() -> Call[people.Receivers]:
     return get("/receivers", people.Receivers)
 
 
+def get_receiver(receiver: str) -> Call[people.Receiver]:
+    """One receiver."""
+    return get(f"/receivers/{path_id(receiver)}", people.Receiver)
+
+
 def add_receiver(
     address: str, *, about: Sequence[str] = (), for_org: bool = False
 ) -> Call[people.Receiver]:
@@ -19,9 +24,9 @@ def add_receiver(
     return post("/receivers", people.Receiver, body)
 
 
-def remove_receiver(receiver: str) -> Call[people.Receivers]:
+def remove_receiver(receiver: str, *, if_match: str | None = None) -> Call[people.Receivers]:
     """It is told nothing more."""
-    return post(f"/receivers/{path_id(receiver)}/remove", people.Receivers)
+    return post(f"/receivers/{path_id(receiver)}/remove", people.Receivers, if_match=if_match)
 
 
 def test_receiver(receiver: str) -> Call[people.Receiver]:

@@ -1,6 +1,6 @@
 """Calls about pools and their nodes, and the terms and prices of markets."""
 
-from parkade.client.call import Call, checked, get, path_id, post
+from parkade.client.call import Call, checked, get, get_list, path_id, post
 from parkade.wire import effects, pools
 from parkade.wire.nodes import NodeInFull
 
@@ -12,37 +12,54 @@ def open_pool(pool: pools.OpenPool) -> Call[pools.Pool]:
 
 def list_pools() -> Call[pools.Pools]:
     """All pools."""
-    return get("/pools", pools.Pools)
+    return get_list("/pools", pools.Pools, "pools", "markets")
 
 
-def add_nodes(pool: str, nodes: pools.AddNodes) -> Call[pools.Pool]:
+def get_pool(pool: str) -> Call[pools.Pool]:
+    """One pool."""
+    return get(f"/pools/{path_id(pool)}", pools.Pool)
+
+
+def get_market(market: str) -> Call[pools.Market]:
+    """One market with its terms."""
+    return get(f"/markets/{path_id(market)}", pools.Market)
+
+
+def add_nodes(pool: str, nodes: pools.AddNodes, *, if_match: str | None = None) -> Call[pools.Pool]:
     """More nodes of a pool."""
-    return post(f"/pools/{path_id(pool)}/nodes", pools.Pool, nodes)
+    return post(f"/pools/{path_id(pool)}/nodes", pools.Pool, nodes, if_match=if_match)
 
 
-def close_pool(pool: str) -> Call[pools.Pools]:
+def close_pool(pool: str, *, if_match: str | None = None) -> Call[pools.Pools]:
     """A pool whose nodes are drained is closed; the pools that remain."""
-    return post(f"/pools/{path_id(pool)}/close", pools.Pools)
+    return post(f"/pools/{path_id(pool)}/close", pools.Pools, if_match=if_match)
 
 
-def fence(pool: str) -> Call[pools.Pool]:
+def fence(pool: str, *, if_match: str | None = None) -> Call[pools.Pool]:
     """A pool's nodes are closed to jobs that are not Parkade's."""
-    return post(f"/pools/{path_id(pool)}/fence", pools.Pool)
+    return post(f"/pools/{path_id(pool)}/fence", pools.Pool, if_match=if_match)
 
 
-def unfence(pool: str) -> Call[pools.Pool]:
+def unfence(pool: str, *, if_match: str | None = None) -> Call[pools.Pool]:
     """They are open again, where nothing is sold that needs the fence."""
-    return post(f"/pools/{path_id(pool)}/unfence", pools.Pool)
+    return post(f"/pools/{path_id(pool)}/unfence", pools.Pool, if_match=if_match)
 
 
-def change_terms(market: str, change: pools.ChangeTerms) -> Call[pools.Market]:
+def change_terms(
+    market: str, change: pools.ChangeTerms, *, if_match: str | None = None
+) -> Call[pools.Market]:
     """New terms of a market, now or from a date on."""
-    return post(f"/markets/{path_id(market)}/terms", pools.Market, change)
+    return post(f"/markets/{path_id(market)}/terms", pools.Market, change, if_match=if_match)
 
 
 def prices() -> Call[pools.Prices]:
     """Every market's public prices."""
-    return get("/prices", pools.Prices)
+    return get_list("/prices", pools.Prices, "prices")
+
+
+def get_prices(market: str) -> Call[pools.Sheet]:
+    """A market's public prices."""
+    return get(f"/prices/{path_id(market)}", pools.Sheet)
 
 
 def plan_prices(market: str, sheet: pools.SetPrices) -> Call[effects.Effect]:
@@ -50,14 +67,16 @@ def plan_prices(market: str, sheet: pools.SetPrices) -> Call[effects.Effect]:
     return post(f"/prices/{path_id(market)}/plan", effects.Effect, sheet)
 
 
-def set_prices(market: str, sheet: pools.SetPrices) -> Call[pools.Sheet]:
+def set_prices(
+    market: str, sheet: pools.SetPrices, *, if_match: str | None = None
+) -> Call[pools.Sheet]:
     """A new price sheet."""
-    return post(f"/prices/{path_id(market)}", pools.Sheet, sheet)
+    return post(f"/prices/{path_id(market)}", pools.Sheet, sheet, if_match=if_match)
 
 
 def nodes(*, market: str | None = None) -> Call[pools.Nodes]:
     """All nodes, or those of a market."""
-    return get("/nodes", pools.Nodes, market=market)
+    return get_list("/nodes", pools.Nodes, "nodes", market=market)
 
 
 def node(name: str) -> Call[NodeInFull]:
@@ -65,42 +84,51 @@ def node(name: str) -> Call[NodeInFull]:
     return get(f"/nodes/{path_id(name)}", NodeInFull)
 
 
-def drain(node: str, *, reason: str) -> Call[pools.Node]:
+def drain(node: str, *, reason: str, if_match: str | None = None) -> Call[pools.Node]:
     """The node is emptied: its workloads get their notice and are moved."""
     return post(
-        f"/nodes/{path_id(node)}/drain", pools.Node, checked(pools.NodeReason, reason=reason)
+        f"/nodes/{path_id(node)}/drain",
+        pools.Node,
+        checked(pools.NodeReason, reason=reason),
+        if_match=if_match,
     )
 
 
-def undrain(node: str) -> Call[pools.Node]:
+def undrain(node: str, *, if_match: str | None = None) -> Call[pools.Node]:
     """The node takes work again."""
-    return post(f"/nodes/{path_id(node)}/undrain", pools.Node)
+    return post(f"/nodes/{path_id(node)}/undrain", pools.Node, if_match=if_match)
 
 
-def remove_node(node: str) -> Call[pools.Pools]:
+def remove_node(node: str, *, if_match: str | None = None) -> Call[pools.Pools]:
     """A drained node is removed from its pool; the pools as they are then."""
-    return post(f"/nodes/{path_id(node)}/remove", pools.Pools)
+    return post(f"/nodes/{path_id(node)}/remove", pools.Pools, if_match=if_match)
 
 
-def cordon(node: str, *, reason: str) -> Call[pools.Node]:
+def cordon(node: str, *, reason: str, if_match: str | None = None) -> Call[pools.Node]:
     """No new work on a node."""
     return post(
-        f"/nodes/{path_id(node)}/cordon", pools.Node, checked(pools.NodeReason, reason=reason)
+        f"/nodes/{path_id(node)}/cordon",
+        pools.Node,
+        checked(pools.NodeReason, reason=reason),
+        if_match=if_match,
     )
 
 
-def uncordon(node: str) -> Call[pools.Node]:
+def uncordon(node: str, *, if_match: str | None = None) -> Call[pools.Node]:
     """The caller's cordon is lifted."""
-    return post(f"/nodes/{path_id(node)}/uncordon", pools.Node)
+    return post(f"/nodes/{path_id(node)}/uncordon", pools.Node, if_match=if_match)
 
 
-def fail(node: str, *, reason: str) -> Call[pools.Node]:
+def fail(node: str, *, reason: str, if_match: str | None = None) -> Call[pools.Node]:
     """The node is broken: its workloads are healed."""
     return post(
-        f"/nodes/{path_id(node)}/fail", pools.Node, checked(pools.NodeReason, reason=reason)
+        f"/nodes/{path_id(node)}/fail",
+        pools.Node,
+        checked(pools.NodeReason, reason=reason),
+        if_match=if_match,
     )
 
 
-def restore(node: str) -> Call[pools.Node]:
+def restore(node: str, *, if_match: str | None = None) -> Call[pools.Node]:
     """The node is back in play."""
-    return post(f"/nodes/{path_id(node)}/restore", pools.Node)
+    return post(f"/nodes/{path_id(node)}/restore", pools.Node, if_match=if_match)

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from parkade.client.call import Call, checked, get, path_id, post
+from parkade.client.call import Call, checked, get, get_list, path_id, post
 from parkade.wire import effects, reservations
 
 
@@ -18,7 +18,7 @@ def plan_reservation(request: reservations.Reserve) -> Call[reservations.Reserva
 
 def list_reservations() -> Call[reservations.Reservations]:
     """The reservations the caller may see."""
-    return get("/reservations", reservations.Reservations)
+    return get_list("/reservations", reservations.Reservations, "reservations")
 
 
 def get_reservation(reservation: str) -> Call[reservations.Reservation]:
@@ -26,10 +26,17 @@ def get_reservation(reservation: str) -> Call[reservations.Reservation]:
     return get(f"/reservations/{path_id(reservation)}", reservations.Reservation)
 
 
-def extend_reservation(reservation: str, *, end: str) -> Call[reservations.Reservation]:
+def extend_reservation(
+    reservation: str, *, end: str, if_match: str | None = None
+) -> Call[reservations.Reservation]:
     """A later end, at the rate that was agreed."""
     body = checked(reservations.Extend, end=end)
-    return post(f"/reservations/{path_id(reservation)}/extend", reservations.Reservation, body)
+    return post(
+        f"/reservations/{path_id(reservation)}/extend",
+        reservations.Reservation,
+        body,
+        if_match=if_match,
+    )
 
 
 def plan_extend(reservation: str, *, end: str) -> Call[reservations.ReservationChange]:
@@ -41,11 +48,21 @@ def plan_extend(reservation: str, *, end: str) -> Call[reservations.ReservationC
 
 
 def split_reservation(
-    reservation: str, *, nodes: int, name: str | None = None, org: str | None = None
+    reservation: str,
+    *,
+    nodes: int,
+    name: str | None = None,
+    org: str | None = None,
+    if_match: str | None = None,
 ) -> Call[reservations.Reservation]:
     """Nodes of a reservation become one of their own, or, by an operator, another org's."""
     body = checked(reservations.Split, nodes=nodes, name=name, org=org)
-    return post(f"/reservations/{path_id(reservation)}/split", reservations.Reservation, body)
+    return post(
+        f"/reservations/{path_id(reservation)}/split",
+        reservations.Reservation,
+        body,
+        if_match=if_match,
+    )
 
 
 def plan_split(
@@ -58,10 +75,17 @@ def plan_split(
     )
 
 
-def shrink_reservation(reservation: str, *, nodes: int) -> Call[reservations.Reservation]:
+def shrink_reservation(
+    reservation: str, *, nodes: int, if_match: str | None = None
+) -> Call[reservations.Reservation]:
     """Nodes of a reservation are given up."""
     body = checked(reservations.Shrink, nodes=nodes)
-    return post(f"/reservations/{path_id(reservation)}/shrink", reservations.Reservation, body)
+    return post(
+        f"/reservations/{path_id(reservation)}/shrink",
+        reservations.Reservation,
+        body,
+        if_match=if_match,
+    )
 
 
 def plan_shrink(reservation: str, *, nodes: int) -> Call[reservations.ReservationChange]:
@@ -72,9 +96,13 @@ def plan_shrink(reservation: str, *, nodes: int) -> Call[reservations.Reservatio
     )
 
 
-def end_reservation(reservation: str) -> Call[reservations.Reservation]:
+def end_reservation(
+    reservation: str, *, if_match: str | None = None
+) -> Call[reservations.Reservation]:
     """An open-ended reservation ends with the period that is paid; one that has not begun, now."""
-    return post(f"/reservations/{path_id(reservation)}/end", reservations.Reservation)
+    return post(
+        f"/reservations/{path_id(reservation)}/end", reservations.Reservation, if_match=if_match
+    )
 
 
 def plan_end(reservation: str) -> Call[reservations.ReservationChange]:
@@ -83,11 +111,20 @@ def plan_end(reservation: str) -> Call[reservations.ReservationChange]:
 
 
 def lend(
-    reservation: str, *, floor: Decimal | str | None, keep: int | None = None
+    reservation: str,
+    *,
+    floor: Decimal | str | None,
+    keep: int | None = None,
+    if_match: str | None = None,
 ) -> Call[reservations.Reservation]:
     """The standing offer of a reservation; no floor stops lending."""
     body = checked(reservations.Lend, floor=floor, keep=keep)
-    return post(f"/reservations/{path_id(reservation)}/lend", reservations.Reservation, body)
+    return post(
+        f"/reservations/{path_id(reservation)}/lend",
+        reservations.Reservation,
+        body,
+        if_match=if_match,
+    )
 
 
 def plan_lend(
@@ -98,17 +135,24 @@ def plan_lend(
     return post(f"/reservations/{path_id(reservation)}/lend/plan", effects.Effect, body)
 
 
-def claim(reservation: str, *, nodes: int) -> Call[reservations.Claim]:
+def claim(reservation: str, *, nodes: int, if_match: str | None = None) -> Call[reservations.Claim]:
     """The owner keeps nodes of its reservation for itself."""
     body = checked(reservations.MakeClaim, nodes=nodes)
-    return post(f"/reservations/{path_id(reservation)}/claims", reservations.Claim, body)
+    return post(
+        f"/reservations/{path_id(reservation)}/claims", reservations.Claim, body, if_match=if_match
+    )
 
 
-def unclaim(claim: str) -> Call[reservations.Claim]:
+def get_claim(claim: str) -> Call[reservations.Claim]:
+    """One claim."""
+    return get(f"/claims/{path_id(claim)}", reservations.Claim)
+
+
+def unclaim(claim: str, *, if_match: str | None = None) -> Call[reservations.Claim]:
     """The claimed nodes are idle again."""
-    return post(f"/claims/{path_id(claim)}/unclaim", reservations.Claim)
+    return post(f"/claims/{path_id(claim)}/unclaim", reservations.Claim, if_match=if_match)
 
 
 def claims() -> Call[reservations.Claims]:
     """The claims the caller may see."""
-    return get("/claims", reservations.Claims)
+    return get_list("/claims", reservations.Claims, "claims")

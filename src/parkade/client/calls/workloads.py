@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from parkade.client.call import Call, checked, get, path_id, post
+from parkade.client.call import Call, checked, get, get_list, path_id, post
 from parkade.wire import effects, workloads
 from parkade.wire.spec import WorkloadSpec
+
+MOST_ON_A_PAGE = 1000
 
 
 def submit(
@@ -41,18 +43,21 @@ def list_workloads(
     phases: Sequence[str] = (),
     labels: Sequence[str] = (),
     since: datetime | None = None,
-    limit: int = 100,
+    limit: int | None = None,
     array: str | None = None,
     after: str | None = None,
 ) -> Call[workloads.Workloads]:
     """The caller's workloads, newest first; the ended ones too with `all` or a phase of theirs.
 
     `name` may have `*`, `?` and `[...]`; each label is `KEY` or `KEY=VALUE`, and all must be there;
-    `since`: not ended before. `array`: the members of an array, in place of what is no member."""
-    asked = {"all": all, "org": org, "name": name, "user": user, "limit": limit, "after": after}
-    asked["array"] = array
+    `since`: not ended before. `array`: the members of an array, in place of what is no member.
+    With a `limit` one page of at most so many, `after` the `next` of the page before; else all."""
+    lists = ("workloads",) if limit is None else ()
+    most = MOST_ON_A_PAGE if limit is None else limit
+    asked = {"all": all, "org": org, "name": name, "user": user, "limit": most, "array": array}
     chosen = {"phase": ",".join(phases) or None, "label": ",".join(labels) or None}
-    return get("/workloads", workloads.Workloads, **asked, **chosen, since=since)
+    path, cursor = "/workloads", {"cursor": after, "since": since}
+    return get_list(path, workloads.Workloads, *lists, **asked, **chosen, **cursor)
 
 
 def workload(workload: str) -> Call[workloads.Workload]:
@@ -65,22 +70,24 @@ def why(workload: str) -> Call[workloads.Why]:
     return get(f"/workloads/{path_id(workload)}/why", workloads.Why)
 
 
-def hold(workload: str) -> Call[workloads.Workload]:
+def hold(workload: str, *, if_match: str | None = None) -> Call[workloads.Workload]:
     """Keep it from starting."""
-    return post(f"/workloads/{path_id(workload)}/hold", workloads.Workload)
+    return post(f"/workloads/{path_id(workload)}/hold", workloads.Workload, if_match=if_match)
 
 
-def release(workload: str) -> Call[workloads.Workload]:
+def release(workload: str, *, if_match: str | None = None) -> Call[workloads.Workload]:
     """The opposite of hold."""
-    return post(f"/workloads/{path_id(workload)}/release", workloads.Workload)
+    return post(f"/workloads/{path_id(workload)}/release", workloads.Workload, if_match=if_match)
 
 
 def cancel(
-    workload: str, *, now: bool = False, members: str | None = None
+    workload: str, *, now: bool = False, members: str | None = None, if_match: str | None = None
 ) -> Call[workloads.Workload]:
     """End it, with the market's notice unless `now`; of an array all `members`, or these."""
     body = checked(workloads.Cancel, now=now, members=members)
-    return post(f"/workloads/{path_id(workload)}/cancel", workloads.Workload, body)
+    return post(
+        f"/workloads/{path_id(workload)}/cancel", workloads.Workload, body, if_match=if_match
+    )
 
 
 def bid(
@@ -89,13 +96,14 @@ def bid(
     limit_price: Decimal | str,
     members: str | None = None,
     instance_type: str | None = None,
+    if_match: str | None = None,
 ) -> Call[workloads.Workload]:
     """A new limit per GPU-hour; of an array for all `members`, or for these; of a workload with
     several instance types for this one, or for all where they have one limit."""
     body = checked(
         workloads.Bid, limit_price=limit_price, members=members, instance_type=instance_type
     )
-    return post(f"/workloads/{path_id(workload)}/bid", workloads.Workload, body)
+    return post(f"/workloads/{path_id(workload)}/bid", workloads.Workload, body, if_match=if_match)
 
 
 def plan_bid(
@@ -112,9 +120,13 @@ def plan_bid(
     return post(f"/workloads/{path_id(workload)}/bid/plan", effects.Effect, body)
 
 
-def change_bounds(workload: str, request: workloads.Bounds) -> Call[workloads.Workload]:
+def change_bounds(
+    workload: str, request: workloads.Bounds, *, if_match: str | None = None
+) -> Call[workloads.Workload]:
     """Another `max_spend` or `max_duration` while it lives; None in the request takes one away."""
-    return post(f"/workloads/{path_id(workload)}/bounds", workloads.Workload, request)
+    return post(
+        f"/workloads/{path_id(workload)}/bounds", workloads.Workload, request, if_match=if_match
+    )
 
 
 def plan_bounds(workload: str, request: workloads.Bounds) -> Call[effects.BoundsPlan]:
@@ -122,15 +134,23 @@ def plan_bounds(workload: str, request: workloads.Bounds) -> Call[effects.Bounds
     return post(f"/workloads/{path_id(workload)}/bounds/plan", effects.BoundsPlan, request)
 
 
-def resubmit(workload: str, request: workloads.Resubmit) -> Call[workloads.Workload]:
+def resubmit(
+    workload: str, request: workloads.Resubmit, *, if_match: str | None = None
+) -> Call[workloads.Workload]:
     """Run a workload that ended again, under its id and from its checkpoints."""
-    return post(f"/workloads/{path_id(workload)}/resubmit", workloads.Workload, request)
+    return post(
+        f"/workloads/{path_id(workload)}/resubmit", workloads.Workload, request, if_match=if_match
+    )
 
 
-def retry(workload: str, *, members: str | None = None) -> Call[workloads.Workload]:
+def retry(
+    workload: str, *, members: str | None = None, if_match: str | None = None
+) -> Call[workloads.Workload]:
     """Run members of an array again that have ended; None: all that failed."""
     body = checked(workloads.Retry, members=members)
-    return post(f"/workloads/{path_id(workload)}/retry", workloads.Workload, body)
+    return post(
+        f"/workloads/{path_id(workload)}/retry", workloads.Workload, body, if_match=if_match
+    )
 
 
 def log_offset(

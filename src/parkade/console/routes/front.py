@@ -6,7 +6,15 @@ from decimal import Decimal
 
 from starlette.responses import RedirectResponse, Response
 
-from parkade.api.routes import mars, people, pools, reservations, statements, workloads
+from parkade.api.routes import (
+    mars,
+    people,
+    pools,
+    receivers,
+    reservations,
+    statements,
+    workloads,
+)
 from parkade.api.translate import amount
 from parkade.console import needs, words
 from parkade.console.context import Page, PageContext, router
@@ -55,14 +63,17 @@ async def front(context: Page, market: str = "") -> Response:
         parked={each.org for each in lot.holders},
         sheet=next((each for each in prices if each.market == chosen), None),
         markets=names,
-        needs=needs.needs(
-            lot,
-            own.workloads,
-            await _incidents(context),
-            user=_changes_only(context),
-            capped=await _capped(context, orgs),
-            on_demand=_on_demand(own.workloads, prices),
-        ),
+        needs=[
+            *needs.needs(
+                lot,
+                own.workloads,
+                await _incidents(context),
+                user=_changes_only(context),
+                capped=await _capped(context, orgs),
+                on_demand=_on_demand(own.workloads, prices),
+            ),
+            *needs.unheard(receivers.unheard(context.request, context.api)),
+        ],
         now=lot.at,
         left=needs.left,
         points=points(

@@ -1,0 +1,160 @@
+"""Values are completed in real shells, from the server, and silently not where it fails."""
+
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from parkade.cli import completing
+from tests.api.town import Town
+from tests.cli.test_cli import as_user, run
+from tests.waits import PATIENCE_S, until
+
+__all__ = ["run"]
+PROGRAM = """#!/bin/sh
+exec {python} -c "from parkade.cli.app import app; app(prog_name='parkade')" "$@"
+"""
+BASH = """source <(parkade --show-completion bash)
+COMP_WORDS=({words}) COMP_CWORD={place}
+_parkade_completion parkade
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of a person who has the program, and whose cache is empty."""
+    program = tmp_path / "bin" / "parkade"
+    program.parent.mkdir()
+    program.write_text(PROGRAM.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PARKADE_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    # As much as a loaded machine needs; a person has a second.
+    monkeypatch.setattr(completing, "WITHIN_S", PATIENCE_S)
+    return tmp_path
+
+
+def asked(kind: str) -> list[str]:
+    """The values of a source as the program itself finds them."""
+    source = completing.SOURCES[kind]
+    return [it.value for it in completing._named(source, completing._asked(source))]
+
+
+def in_bash(*words: str) -> list[str]:
+    """What bash offers behind these words, the last of them begun."""
+    quoted = " ".join(f"'{it}'" for it in ("parkade", *words))
+    script = BASH.format(words=quoted, place=len(words))
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_workloads_are_completed_by_id_and_by_name(
+    town: Town, shell: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, (_, owner) = town.pool(), town.org()
+    as_user(monkeypatch, town, owner)
+    one, two = (town.submit(pool, owner, name=it, limit_price="0.10") for it in ("train", "eval"))
+    twice = [town.submit(pool, owner, name="same", limit_price="0.10") for _ in range(2)]
+    found = asked("workload")
+    assert {one, two, "train", "eval", *twice} <= set(found) and "same" not in found
+
+
+def test_each_kind_of_thing_is_completed_for_those_who_may_see_it(
+    town: Town, shell: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, (org, owner) = town.pool(), town.org()
+    body = {"market": pool, "nodes": 1, "name": town.name("right")}
+    right = town.done(town.post("/reservations", body, owner))["reservation"]
+    as_user(monkeypatch, town, town.operator)
+    (shown,) = town.done(town.get("/pools"))["markets"]
+    for kind, value in (
+        ("org", org),
+        ("user", "operator"),
+        ("node", "lab-1"),
+        ("pool", pool),
+        ("instance_type", shown["instance_type"]["name"]),
+        ("reservation", right),
+    ):
+        assert value in asked(kind), kind
+    as_user(monkeypatch, town, owner)
+    assert asked("node") == []
+
+
+def test_an_answer_is_kept_for_a_moment_where_only_its_user_reads_it(
+    town: Town, shell: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, owner = town.org()
+    as_user(monkeypatch, town, owner)
+    (org,) = asked("org")
+    (file,) = (shell / "cache").rglob("*.json")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.write_text(file.read_text().replace(org, "kept"))
+    assert asked("org") == ["kept"]
+    monkeypatch.setattr(completing, "KEPT_S", 0.0)
+    assert asked("org") == [org]
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+def test_what_fails_completes_nothing_and_says_nothing(
+    shell: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    has_token: bool,
+) -> None:
+    monkeypatch.setattr(completing, "WITHIN_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("PARKADE_SERVER", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("PARKADE_TOKEN", "pk_x" if has_token else "")
+        assert asked("org") == []
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.system
+def test_bash_offers_fixed_words_and_what_the_server_has(
+    town: Town, shell: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, (_, owner) = town.pool(), town.org()
+    name = town.name("bash")
+    town.submit(pool, owner, name=name, limit_price="0.10")
+    as_user(monkeypatch, town, owner)
+    assert in_bash("submit", "--interconnect", "") == ["fabric", "any"]
+    assert in_bash("submit", "--checkpoint", "light") == ["lightning"]
+    # On a loaded machine the answer may come too late for the first key.
+    until(lambda: in_bash("why", name) == [name])
+
+
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish")
+def test_fish_offers_them_with_words_beside(
+    town: Town, shell: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, owner = town.org()
+    as_user(monkeypatch, town, owner)
+    script = "parkade --show-completion fish | source; complete -C 'parkade submit --moves '"
+    done = subprocess.run(
+        ["fish", "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    )
+    assert done.stdout.split() == ["cheaper", "needed"]
+
+
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
+def test_zsh_is_given_what_its_arguments_take(shell: Path) -> None:
+    environment = {**os.environ, "_PARKADE_COMPLETE": "complete_zsh"}
+    line = 'export _TYPER_COMPLETE_ARGS="parkade submit --moves "; eval $(parkade)'
+    script = f"_arguments() {{ print -r -- $1 }}; {line}"
+    done = subprocess.run(
+        ["zsh", "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, env=environment
+    )
+    assert "needed" in done.stdout and "cheaper" in done.stdout, done.stderr
