@@ -294,16 +294,21 @@ def test_a_person_gets_in_and_out_by_keyboard(browser: Any, stage: Stage) -> Non
     seen.close()
 
 
-def test_a_page_stays_open_over_a_restart_of_the_server(browser: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/workloads", "/"])
+def test_a_page_stays_open_over_a_restart_of_the_server(
+    browser: Any, tmp_path: Path, path: str
+) -> None:
     with serving(tmp_path) as served:
         seen = Tab(browser, f"http://127.0.0.1:{served.port}")
         seen.login(served.token)
-        seen.open("/workloads")
+        seen.open(path)
         served.stop()
-        seen.page.wait_for_selector(".link.lost")
+        seen.page.locator(".link.lost", has_text="reconnecting").wait_for()
+        seen.page.evaluate("window.isTheSame = true")
         served.start()
         seen.page.wait_for_selector(".link.live")
         served.ask("POST", "/orgs", {"org": "comes-after"})
+        assert seen.page.evaluate("window.isTheSame"), "it was not loaded anew"
         seen.open("/operate")
         until(lambda: "comes-after" in seen.page.inner_text("#orgs"))
         seen.close()

@@ -26,6 +26,25 @@ def fault(page: str, field: str) -> str:
     return html.unescape(found[1])
 
 
+def test_an_operator_stops_and_starts_automatic_action_and_says_why(town: Town) -> None:
+    person = visitor(town.url, town.operator)
+    for action, is_on in (("stop", False), ("start", True)):
+        assert f'href="/automation/{action}"' in person.text("/incidents")
+        place = f"/automation/{action}"
+        page = person.text(place)
+        assert f"It is {'stopped' if is_on else 'on'} now" in seen(page)
+        sent = person.submit(place, page)
+        assert sent.status_code == 422 and fault(sent.text, "reason")
+        sent = person.submit(place, page, reason="a drill")
+        assert sent.status_code == 303, sent.text
+        state = town.done(town.get("/mars"))
+        assert (state["is_on"], state["reason"]) == (is_on, "a drill")
+    assert "a drill, by operator since" in seen(person.text("/incidents"))
+    assert person.get("/automation/pause").status_code == 404
+    _, owner = town.org()
+    assert visitor(town.url, owner).get("/automation/stop").status_code == 403
+
+
 def owner_with(town: Town, nodes: int) -> tuple[Visitor, str]:
     org, token = town.org()
     town.done(town.post("/reservations", {"nodes": nodes, "name": org}, token))

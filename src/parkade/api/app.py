@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from prometheus_client.registry import Collector
 
 from parkade import __version__
-from parkade.api import etags, problems
+from parkade.api import etags, problems, strict
 from parkade.api.bounds import RequestBounds
 from parkade.api.context import PLANS
 from parkade.api.docs_page import POLICY, docs_page
@@ -40,14 +40,15 @@ from parkade.api.views.audience import Owners
 from parkade.control.plane import Plane
 from parkade.identity.door import Provider
 from parkade.messages.receivers import Directory
-from parkade.wire.problems import CODES, PROBLEM_JSON, Problem
+from parkade.wire.problems import CODES, Problem
 
 NOUNS = (
+    # Routes are tried in this order, so what is asked most stands first.
+    workloads,
     people,
     pools,
     maintenance,
     reservations,
-    workloads,
     execs,
     logs,
     effects,
@@ -60,8 +61,6 @@ NOUNS = (
     logins,
     receivers,
 )
-REFUSED = {401, 402, 403, 404, 408, 409, 412, 413, 421, 422, 500, 503}
-_SCHEMA_OF = "#/components/schemas/{model}"
 
 
 def create_app(
@@ -97,7 +96,8 @@ def create_app(
     refusals = problems.Refusals()
     problems.install(app, refusals)
     app.add_middleware(RequestBounds, settings=settings, refusals=refusals)
-    app.include_router(_v1())
+    # Not included: a router that is included is searched anew for each request.
+    app.router.routes.extend(route for noun in NOUNS for route in noun.router.routes)
     app.include_router(_house(plane, refusals.counts, collectors))
     app.include_router(_docs(app))
     _describe_problems(app)
@@ -107,7 +107,7 @@ def create_app(
 def _describe_problems(app: FastAPI) -> None:
     """Puts the body of every refusal into the description, where each route refers to it."""
     describe = app.openapi
-    schema = Problem.model_json_schema(ref_template=_SCHEMA_OF)
+    schema = Problem.model_json_schema(ref_template=strict.SCHEMA_OF)
     parts = schema.pop("$defs")
     schema["properties"]["code"]["enum"] = sorted(CODES)
 
@@ -143,20 +143,6 @@ def _docs(app: FastAPI) -> APIRouter:
         """The routes for people; the page loads nothing."""
         return HTMLResponse(docs_page(app.openapi()), headers={"Content-Security-Policy": POLICY})
 
-    return router
-
-
-def _v1() -> APIRouter:
-    refused: dict[int | str, dict[str, object]] = {
-        status: {
-            "description": "Refused; `code` says why",
-            "content": {PROBLEM_JSON: {"schema": {"$ref": _SCHEMA_OF.format(model="Problem")}}},
-        }
-        for status in sorted(REFUSED)
-    }
-    router = APIRouter(prefix="/v1", responses=refused)
-    for noun in NOUNS:
-        router.include_router(noun.router)
     return router
 
 

@@ -3,11 +3,10 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, NoReturn, Protocol, TypeVar, cast
 
 from fastapi import Depends, Request, Response
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import MutableHeaders, State
@@ -16,6 +15,7 @@ from parkade.api import etags
 from parkade.api.problems import problem, refused
 from parkade.api.settings import ApiSettings
 from parkade.api.streams import Place, Streams
+from parkade.api.strict import StrictRoute
 from parkade.control.answers import Decided, Idempotency
 from parkade.control.cycle import Asked
 from parkade.control.plane import Plane
@@ -243,8 +243,7 @@ def _is_plan(request: Request) -> bool:
 def _refuse_unknown_parameters(request: Request) -> None:
     """A misspelt parameter is refused, never taken for one that was not given; so is one that
     stands twice."""
-    route = cast(APIRoute, request.scope["route"])
-    known = set(_parameters(route.dependant))
+    known = cast(StrictRoute, request.scope["route"]).query_names
     names = [name for name, _ in request.query_params.multi_items()]
     twice = next((name for name in known if names.count(name) > 1), None)
     if twice is not None:
@@ -254,12 +253,6 @@ def _refuse_unknown_parameters(request: Request) -> None:
         listed = ", ".join(repr(name[:40]) for name in unknown[:5])
         knows = ", ".join(sorted(known)) or "none"
         raise problem("invalid", f"no such query parameter: {listed}; this route knows: {knows}")
-
-
-def _parameters(dependant: Dependant) -> Iterator[str]:
-    yield from (field.alias for field in dependant.query_params)
-    for each in dependant.dependencies:
-        yield from _parameters(each)
 
 
 async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:

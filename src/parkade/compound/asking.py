@@ -31,7 +31,6 @@ from parkade.compound.network.notation import parse
 from parkade.compound.network.question_faults import check_questions
 from parkade.compound.questions import question_of, read_questions
 from parkade.compound.run.budget import Budget
-from parkade.compound.run.loops import fast_loop
 from parkade.compound.run.outages import PATIENCE_S
 from parkade.compound.run.progressing import VerifierBroken
 from parkade.compound.run.recording import RESULTS
@@ -42,6 +41,7 @@ from parkade.compound.run.running import (
     run_async,
 )
 from parkade.compound.values import Question, question_digest
+from parkade.loops import fast_loop
 
 #: Hears what a user should know at once, such as that a server is not reached.
 LOG = logging.getLogger("parkade.compound")

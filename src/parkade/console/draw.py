@@ -5,6 +5,7 @@ is in shares of it, so that now and both axes are in sight on a phone, and text 
 areas and lines stand in a drawing of their own that is stretched, beside one for each axis.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,6 +27,7 @@ MOST_POINTS = 480
 MICROS = 1_000_000
 TICKS_S = (10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 14_400)
 MOST_TICKS = 8
+ROUND = (1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
 MARGIN = 0.14
 """The part of a narrow chart at each end in which a time would be written over other text."""
 
@@ -58,7 +60,7 @@ def usage_chart(points: Sequence[Point], names: Sequence[str], *, unit: str) -> 
     plot = Plot(points[0].at_s, max(points[-1].at_s, points[0].at_s + 60))
     most = max(1, max(sum(it.layers) for it in points))
     top = most + most % 2  # Half of it is named too.
-    dear = max((it.price_micros or 0 for it in points), default=0) * 1.25 / MICROS
+    dear = _round_above(max((it.price_micros or 0 for it in points), default=0) * 1.1 / MICROS)
     times, ticks = time_axis(plot.start_s, plot.end_s)
     parts = [_upright(round(WIDTH * it, 1)) for it in ticks]
     parts += [_across(plot.y(share)) for share in (0.0, 0.5, 1.0)]
@@ -73,6 +75,14 @@ def usage_chart(points: Sequence[Point], names: Sequence[str], *, unit: str) -> 
         f'<span class="axis">GPUs</span>{times}<span class="axis">{escape(unit) if dear else ""}'
         "</span></div>"
     )
+
+
+def _round_above(value: float) -> float:
+    """The end of an axis: no less than a value, and it and its half are short numbers."""
+    if value <= 0:
+        return 0.0
+    tens = 10.0 ** math.floor(math.log10(value))
+    return next(it * tens for it in ROUND if it * tens >= value)
 
 
 def _upright(x: float) -> str:

@@ -96,11 +96,13 @@ def _with_room(bars: Iterable[Bar]) -> Iterator[tuple[Bar, Room]]:
         yield from zip(those, zip(ends, starts, strict=False), strict=False)
 
 
-def _side(bar: Bar, room: Room, view: View, letters: int) -> Literal["cut", "left", "right"]:
+def _side(
+    bar: Bar, room: Room, view: View, letters: int
+) -> Literal["fits", "left", "right", "cut"]:
     """Where text that is longer than the bar goes on."""
     share = (letters * LETTER_PX + 14) / NARROWEST_PX[view]
     if share <= bar.end - bar.start:
-        return "cut"
+        return "fits"
     if share <= room[1] - bar.start:
         return "right"
     return "left" if share <= bar.end - room[0] else "cut"
@@ -113,17 +115,17 @@ def _bar(calendar: Calendar, bar: Bar, room: Room, lane: int, hatch: str, may_ch
     drawn = [f'<rect class="whole" x="0" y="0" width="100%" height="{tall}"/>']
     drawn += [_part(bar, part, tall, hatch) for part in bar.parts]
     first, second = (words.shown(it) for it in _texts(bar))
-    longest = max(len(first), len(second)) if calendar.view == "week" else len(first)
-    side = _side(bar, room, calendar.view, longest)
-    x = 'x="100%" dx="-7" text-anchor="end"' if side == "left" else 'x="7"'
-    drawn.append(f'<text class="name" {x} y="16">{escape(first)}</text>')
-    if calendar.view == "week":
-        drawn.append(f'<text class="more" {x} y="33">{escape(second)}</text>')
+    lines = [("name", 16, first), ("more", 33, second)][: 2 if calendar.view == "week" else 1]
+    sides = [_side(bar, room, calendar.view, len(text)) for _, _, text in lines]
+    for (name, y, text), side in zip(lines, sides, strict=True):
+        x = 'x="100%" dx="-7" text-anchor="end"' if side == "left" else 'x="7"'
+        drawn.append(f'<text class="{name}" {x} y="{y}">{escape(text)}</text>')
     for is_here, at in ((bar.begins_here, "0"), (bar.ends_here, "100%")):
         if is_here:
             drawn.append(f'<line class="edge" x1="{at}" x2="{at}" y1="0" y2="{tall}"/>')
     title = f"<title>{escape(f'{first}: {second}')}</title>"
-    overflow = "" if side == "cut" else ' overflow="visible"'
+    # Where a line has to be cut, the whole bar cuts.
+    overflow = "" if "cut" in sides else ' overflow="visible"'
     svg = (
         f'<svg class="bar {escape(it.state)}" x="{bar.start:.3%}" y="{HEAD + bar.lane * lane}"'
         f' width="{width:.3%}" height="{tall}"{overflow}>{title}{"".join(drawn)}</svg>'

@@ -8,9 +8,10 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import msgspec
 import structlog
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp
 
 from parkade.control.leadership import JointLeadership
 from parkade.control.plane import Plane
+from parkade.loops import fast_loop
 from parkade.service import logs
 from parkade.service.connections import listening_config
 from parkade.service.first import ShowSecret, make_operator, write_token
@@ -127,7 +129,7 @@ def _up_as_standby(settings: ServiceSettings, options: UpOptions, wires: Wires) 
         settle(settings.data_folder, is_original_gone=options.is_original_gone)
         with _listening(settings) as listening:
             goodbye = Goodbye.listening()
-            asyncio.run(_stand_by(standby, lead, settings, options, goodbye, listening))
+            _complete(_stand_by(standby, lead, settings, options, goodbye, listening))
     finally:
         leadership.release()
 
@@ -191,9 +193,14 @@ def _serve_with(
         await serving.serve(sockets=[listening])
 
     try:
-        asyncio.run(_run(server, settings, options, listening, serve))
+        _complete(_run(server, settings, options, listening, serve))
     finally:
         server.store.close()
+
+
+def _complete(serving: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
+        runner.run(serving)
 
 
 async def _run(

@@ -47,8 +47,8 @@ def serve(
     from parkade.cli.compound.failing import failing
     from parkade.compound.loading import load
     from parkade.compound.network import NetworkError
-    from parkade.compound.run.loops import fast_loop
     from parkade.compound.run.running import Settings
+    from parkade.loops import fast_loop
 
     with failing(as_json=as_json):
         settings = Settings(

@@ -36,9 +36,9 @@ def worker(
     from parkade.cli.compound.failing import fail, failing
     from parkade.cli.exit_codes import FOR_GOOD, SAVED
     from parkade.compound.run.failures import FAILURES
-    from parkade.compound.run.loops import fast_loop
     from parkade.compound.shards.holding import Terms
     from parkade.compound.shards.worker import Ending, GivenUp, OtherNetwork
+    from parkade.loops import fast_loop
 
     terms = Terms(lease_s=lease, drain_s=drain, width=width)
     with failing(as_json=False), asyncio.Runner(loop_factory=fast_loop()) as runner:

@@ -24,7 +24,6 @@ from parkade.compound.run.at_fault import AtFault
 from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.hanging import look
-from parkade.compound.run.loops import fast_loop
 from parkade.compound.run.needs import Needs
 from parkade.compound.run.noted import Noted
 from parkade.compound.run.orders import Answer
@@ -36,6 +35,7 @@ from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
 from parkade.compound.values import Question, question_digest
 from parkade.core.units.money import ceil_div
+from parkade.loops import fast_loop
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

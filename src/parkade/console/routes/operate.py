@@ -37,6 +37,14 @@ SAYS = {
 }
 
 
+def node_actions(node: wire.Node) -> tuple[str, ...]:
+    """What a person may do with a node as it is now."""
+    if node.health != "healthy":
+        return ("restore",)
+    cordon = "uncordon" if node.cordons else "cordon"
+    return cordon, "undrain" if node.drain else "drain", "fail"
+
+
 @routes.get("/operate")
 async def index(context: Page) -> Response:
     """Everything of the house."""
@@ -52,6 +60,7 @@ async def index(context: Page) -> Response:
         count=len(nodes),
         orgs=(await people.list_orgs(context.api)).orgs,
         users=(await people.list_users(context.api)).users,
+        node_actions=node_actions,
         troubles=needs.troubles(await statements.server(context.api)),
     )
 

@@ -1,4 +1,4 @@
-"""Which event loop a run is carried out on."""
+"""Which event loop a run, or the server, is carried out on."""
 
 import asyncio
 from collections.abc import Callable
