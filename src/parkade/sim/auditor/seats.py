@@ -215,7 +215,8 @@ class SeatAuditor:
             require(bool(waiting.why), 12, f"{name} waits without a reason")
             self._note_why(name, waiting.why, waiting.answers)
         for name, winner in won.items():
-            self._note_why(name, "", winner.answers)
+            if winner.answers:
+                self._note_why(name, "", winner.answers)
         for name, winner in won.items():
             self._check_follows(name, winner)
             self._check_resized(name, winner.promise.seats, *before[name], event.at_us)
@@ -236,7 +237,9 @@ class SeatAuditor:
         that whose reason is told first."""
         if name in self.demands:
             demand = self.demands[name]
-            reasons = {it.market: it.why for it in answers} or {demand.market: why}
+            reasons = {it.market: it.why for it in answers} or dict.fromkeys(
+                (demand.market, *demand.limits), why
+            )
             protected = WaitReason.PROTECTED.value
             demand.awaits_protected = frozenset(
                 it for it, one in reasons.items() if one == protected
