@@ -58,7 +58,9 @@ def seen_left(
     now = attempt
     for rank in sorted(gone, key=lambda it: reported[it.rank, it.since]):
         assert rank.leaving is not None
-        left_us = min(max(reported[rank.rank, rank.since], rank.joined_us), now_us)
+        # A clock that is behind dates it before its notice, when all of it was the attempt's.
+        told_us = max(rank.leaving.stop.noticed_us, rank.joined_us)
+        left_us = min(max(reported[rank.rank, rank.since], told_us), now_us)
         if rank.leaving.price_micros:
             left_us = max(left_us, attempt.charged_until_us)
             left_us = min(left_us, max(rank.leaving.stop.kill_us, attempt.charged_until_us))
