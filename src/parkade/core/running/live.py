@@ -59,8 +59,8 @@ def seen_left(
     for rank in sorted(gone, key=lambda it: reported[it.rank, it.since]):
         assert rank.leaving is not None
         # A clock that is behind dates it before its notice, when all of it was the attempt's.
-        told_us = max(rank.leaving.stop.noticed_us, rank.joined_us)
-        left_us = min(max(reported[rank.rank, rank.since], told_us), now_us)
+        from_us = max(rank.leaving.stop.noticed_us, rank.joined_us)
+        left_us = min(max(reported[rank.rank, rank.since], from_us), now_us)
         if rank.leaving.price_micros:
             left_us = max(left_us, attempt.charged_until_us)
             left_us = min(left_us, max(rank.leaving.stop.kill_us, attempt.charged_until_us))
