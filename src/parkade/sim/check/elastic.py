@@ -41,7 +41,7 @@ def look_at_size(
     """A winner with fewer or more of the nodes that it has. Nothing where it does not stand whole:
     then it starts anew, with any size."""
     holder = workload.promise or workload.attempt
-    if not workload.spec.is_elastic or holder is None:
+    if not workload.spec.is_elastic or holder is None or workload.changes_live:
         return
     name, before, after = workload.workload, holder.seats, won.promise.seats
     is_within = workload.spec.nodes <= len(after) <= workload.spec.most_nodes
@@ -82,7 +82,9 @@ def is_growth_due(
     world: World, workload: Workload, attempt: Attempt, nodes: int, at_us: int
 ) -> bool:
     """Whether an attempt may grow to so many nodes: (more - s) x regrow > s x start grace, once it
-    has run for `regrow`."""
+    has run for `regrow`; at once where its ranks join while it runs."""
+    if workload.spec.is_live:
+        return workload.changes_live and workload.promise is None
     terms = world.records.markets[workload.market].terms
     regrow_us, started_us, has = terms.regrow_us, attempt.started_us, len(attempt.seats)
     if attempt.stop is not None or regrow_us is None or started_us is None:
@@ -111,7 +113,9 @@ def look_at_repriced(workload: Workload, rate: Rate) -> None:
     """The same of another rate for the seats that it has."""
     holder = workload.promise or workload.attempt
     assert holder is not None, "what has no seats has no price"
-    look_at_rate(workload, rate, len(holder.seats))
+    leaves = () if workload.attempt is None else [it for it in workload.attempt.ranks if it.leaving]
+    is_promised = workload.promise is not None
+    look_at_rate(workload, rate, len(holder.seats) - (0 if is_promised else len(leaves)))
 
 
 def look_at_parts(attempt: Attempt, transfers: Sequence[Transfer]) -> None:
@@ -191,7 +195,8 @@ def grows_from_us(world: World, workload: Workload) -> int:
     attempt, regrow_us = workload.attempt, world.records.markets[workload.market].terms.regrow_us
     if attempt is None or attempt.started_us is None or regrow_us is None:
         return 0
-    is_able = workload.spec.is_elastic and len(attempt.seats) < workload.spec.most_nodes
+    is_able = workload.spec.is_elastic and not workload.spec.is_live
+    is_able = is_able and len(attempt.seats) < workload.spec.most_nodes
     return attempt.started_us + regrow_us if is_able else 0
 
 
