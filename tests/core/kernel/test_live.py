@@ -83,6 +83,20 @@ def test_it_shrinks_with_the_notice_of_the_nodes_that_leave_and_stays_the_same_a
     audited(parkade)
 
 
+def test_where_all_restarts_while_ranks_leave_their_nodes_are_of_those_that_won_them() -> None:
+    parkade = given_parkade(nodes=3)
+    name = live(parkade)
+    parkade.run(60)
+    one = parkade.bid("acme", 9, nodes=1)
+    parkade.clear()
+    assert leaving(parkade, name) == {2: "a3"}
+    parkade.fail("a1")
+    parkade.run(120)
+    assert parkade.nodes_of(one) == ("a3",) and parkade.nodes_of(name) == ("a2",)
+    assert parkade.phase(one) is Phase.RUNNING and parkade.phase(name) is Phase.RUNNING
+    audited(parkade)
+
+
 def test_it_grows_at_once_and_a_new_rank_has_the_lowest_free_number() -> None:
     parkade = given_parkade()
     name = live(parkade)

@@ -356,7 +356,7 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
         return ()
     if attempt.broken_us is None:
         return attempt.kept_seats
-    return tuple(seat for seat in attempt.seats if open_nodes.get(seat.node) is not False)
+    return tuple(seat for seat in attempt.kept_seats if open_nodes.get(seat.node) is not False)
 
 
 def _protection(workload: Workload, open_nodes: dict[str, bool], now_us: int) -> Protection | None:

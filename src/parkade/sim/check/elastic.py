@@ -38,8 +38,8 @@ def look_at_size(
     leaving: lines.Leaving | None,
     at_us: int,
 ) -> None:
-    """A winner with fewer or more of the nodes that it has. Nothing where it does not stand whole:
-    then it starts anew, with any size."""
+    """A winner with fewer or more of the nodes that it has. Nothing where it does not stand whole,
+    or was told to leave: then it starts anew, with any size."""
     holder = workload.promise or workload.attempt
     if not workload.spec.is_elastic or holder is None or workload.changes_live:
         return
@@ -48,7 +48,9 @@ def look_at_size(
     has_changed = len(after) != len(before)
     says = f"{name} is given {len(after)} nodes, which is not within what it asked for"
     require(is_within or not has_changed, RESIZE, says)
-    if any(not is_open(world, seat.node) for seat in before):
+    attempt = workload.attempt
+    is_left = workload.promise is None and attempt is not None and attempt.stop is not None
+    if is_left or any(not is_open(world, seat.node) for seat in before):
         return
     most = max(len(after), len(before))
     if {*after[:most]} <= {*before}:
