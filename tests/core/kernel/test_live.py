@@ -117,6 +117,34 @@ def test_each_seat_is_billed_from_when_it_joins_until_it_has_left() -> None:
     audited(parkade)
 
 
+@pytest.mark.parametrize("early_s", [1, 30, 60])
+@pytest.mark.parametrize("is_lost", [False, True], ids=["outbid", "its node failed"])
+def test_a_rank_that_is_dated_before_its_notice_left_with_it(early_s: int, is_lost: bool) -> None:
+    """The clock of its machine is behind, or it had ended before."""
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.clear()
+    parkade.started(name)
+    parkade.tick(20)
+    parkade.bid("birch", 3, nodes=2)
+    parkade.clear()
+    parkade.tick(40)
+    if is_lost:
+        parkade.fail("a4")
+    else:
+        parkade.bid("acme", 9, nodes=1)
+        parkade.clear()
+    noticed_us = parkade.now_us
+    assert leaving(parkade, name) == {3: "a4"}
+    parkade.tick(10)
+    parkade.ranks_left(name, at_us=noticed_us - early_s * SECOND_US)
+    assert not leaving(parkade, name)
+    parkade.tick(10)
+    parkade.ended(name)
+    assert gpu_seconds(parkade, name) == 4 * 2 * 60 + 3 * 2 * 20
+    audited(parkade)
+
+
 def test_nothing_of_a_rank_is_billed_after_its_kill_however_late_it_is_seen_gone() -> None:
     parkade = given_parkade()
     name = live(parkade)
