@@ -9,8 +9,9 @@ from parkade.core.nodes import decisions as nodes
 from parkade.core.running import live
 from parkade.core.running import observations as observed
 from parkade.core.state import events
+from parkade.core.steps.lost_nodes import loses_node
 from parkade.core.workloads.life import Cause
-from parkade.core.workloads.ranks import lost, ranks_of
+from parkade.core.workloads.ranks import joined, lost, ranks_of
 from parkade.core.workloads.spec import Resize
 from parkade.core.workloads.workload import Rank, Stop, Workload
 from parkade.sim.check.live import all_left
@@ -52,7 +53,6 @@ def _takes_any_rank_as_left(patch: pytest.MonkeyPatch) -> None:
 
 
 def _skips_a_number(patch: pytest.MonkeyPatch) -> None:
-    joined = live.joined
 
     def numbered(attempt: Any, *arguments: Any) -> tuple[Rank, ...]:
         new = attempt.resizes + 1
@@ -64,7 +64,6 @@ def _skips_a_number(patch: pytest.MonkeyPatch) -> None:
 
 def _goes_on_without_rank_0(patch: pytest.MonkeyPatch) -> None:
     """A failed node takes its rank alone, whichever it is."""
-    loses_node = nodes.loses_node
 
     def loses(world: Any, workload: Workload, node: str, now_us: int) -> Any:
         attempt = workload.attempt
@@ -77,7 +76,7 @@ def _goes_on_without_rank_0(patch: pytest.MonkeyPatch) -> None:
             at_us=now_us,
             workload=workload.workload,
             attempt=attempt.attempt,
-            ranks=lost(ranks_of(attempt), node, stop),
+            ranks=lost(ranks_of(attempt), node, stop, now_us),
             resizes=attempt.resizes + 1,
         )
 

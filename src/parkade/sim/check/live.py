@@ -19,7 +19,7 @@ from parkade.core.billing.live_ranks import missing_of
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Cause
-from parkade.core.workloads.observed import ObservedAttempt, RankLeft
+from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankLeft
 from parkade.core.workloads.ranks import ranks_of
 from parkade.core.workloads.workload import Attempt, Rank, RankLeaving, Workload
 from parkade.sim.check import elastic
@@ -102,7 +102,8 @@ def _look_at_reported(
     for rank in ranks_of(attempt):
         is_gone = (rank.rank, rank.since) not in after
         says = f"rank {rank.rank} of {event.attempt} left and no report says so"
-        require(not is_gone or (rank.rank, rank.since) in reported, 7, says)
+        is_over = seen is not None and seen.phase is EnginePhase.RELEASED
+        require(not is_gone or is_over or (rank.rank, rank.since) in reported, 7, says)
 
 
 def look_at_clearing(world: World, event: events.Cleared) -> None:
