@@ -329,7 +329,7 @@ async def _many(one: Callable[[], Any], calls: int, connections: int) -> None:
 
 
 def _fast(work: Any) -> None:
-    from parkade.compound.run.loops import fast_loop
+    from parkade.loops import fast_loop
 
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
         runner.run(work)

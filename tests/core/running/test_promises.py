@@ -7,8 +7,8 @@ import pytest
 from parkade.core.billing.charges import Postings
 from parkade.core.fleet.node import Cordon, Health, Node
 from parkade.core.reservations.reservation import Replacement
+from parkade.core.running.overdue import OVERDUE
 from parkade.core.running.promises import (
-    OVERDUE,
     attempt_of,
     has_room,
     launch,
