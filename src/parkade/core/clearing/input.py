@@ -32,7 +32,7 @@ from parkade.core.market.market_state import (
     ReservationInForce,
 )
 from parkade.core.reservations.reservation import Claim, Reservation
-from parkade.core.running.unadmitted import counted_limit_micros
+from parkade.core.running.unadmitted import counted_limit_micros, is_cautious
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.steps.incidents import can
@@ -339,6 +339,7 @@ def _demand(
         grows_by=grows_by,
         array=workload.member_of,
         protection=_protection(workload, open_nodes, now_us),
+        is_cautious=is_cautious(world, workload, now_us),
     )
 
 
