@@ -226,7 +226,7 @@ class Leaving:
         for index, rank in enumerate(self.gang.ranks):
             if not rank.has_ended:
                 try:
-                    pid = spawn.run_beside(self.launch, self.folder, index, command)
+                    pid = spawn.run_beside(self.state.current, self.folder, index, command)
                 except OSError as error:
                     sys.stderr.write(f"save command not run: {error.strerror}\n")
                     return

@@ -315,6 +315,14 @@ def held_ranks(ranks: Ranks, state: State | None) -> tuple[OrderedRank, ...]:
     return tuple(one for one in ranks.ranks if (one.rank, one.since) not in left)
 
 
+def is_present(state: State, number: int) -> bool:
+    """Whether there is such a rank: of a live attempt some left alone, and numbers have gaps."""
+    if not state.members:
+        return True
+    member = state.members[number] if number < len(state.members) else None
+    return member is not None and member.has_begun and member.left_us is None
+
+
 def left_ranks(state: State) -> tuple[RankLeft, ...]:
     """The ranks that left alone and whose numbers were not given again."""
     return tuple(

@@ -46,7 +46,8 @@ class Resizing:
         self.folder = state.folder
         self.launch = state.launch
         self._starts = starts
-        self._ordered = records.first_ranks(self.launch)
+        self._ordered = records.read_ranks(self.folder) or records.first_ranks(self.launch)
+        self.state.current = records.with_ranks(self.launch, self._ordered)
         self._seen: tuple[int, int] | None = None
         self._due_us: dict[tuple[int, int], int] = {}
         self._shown: object = None
@@ -104,6 +105,7 @@ class Resizing:
     def _take(self, ranks: Ranks) -> None:
         """The numbers of ranks that left are free once they are ordered no more."""
         self._ordered = ranks
+        self.state.current = records.with_ranks(self.launch, ranks)
         wanted = {(it.rank, it.since) for it in ranks.ranks}
         for number, member in enumerate(self.state.now.members):
             is_gone = member is not None and member.left_us is not None
@@ -117,7 +119,7 @@ class Resizing:
     def _start_missing(self) -> None:
         if self._is_starting:
             return
-        launch = records.with_ranks(self.launch, self._ordered)
+        launch = self.state.current
         for one in self._ordered.ranks:
             member = self._member(one.rank)
             if member is not None and member.since != one.since:
