@@ -94,11 +94,14 @@ class OrderedRank(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ranks(msgspec.Struct, frozen=True, kw_only=True):
-    """All ranks of a live attempt after so many changes (`resizes`)."""
+    """The ranks of a live attempt after so many changes (`resizes`). `ordered`: the changes that
+    were ordered last; more than `resizes` while a rank of theirs is left out for want of devices.
+    """
 
     version: int
     resizes: int
     ranks: tuple[OrderedRank, ...]
+    ordered: int = 0
 
 
 class MemberState(msgspec.Struct, frozen=True, kw_only=True):
