@@ -1,13 +1,13 @@
 """What the local engine orders of a live attempt's ranks; no keeper and no rank runs."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from parkade.engines.local import processes, records
-from parkade.engines.local.records import Launch
+from parkade.engines.local import cgroups, processes, records
 from parkade.ports import DesiredAttempt, Misconfigured, Phase, Seat, Transient
 from tests.engines.conftest import LocalPlace
 from tests.engines.contract_live import live_attempt, with_members
@@ -15,12 +15,15 @@ from tests.engines.trial import attempt_of, launched, order_in
 
 
 def known(
-    place: LocalPlace, attempt: DesiredAttempt, devices: tuple[tuple[int, ...], ...]
-) -> Launch:
+    place: LocalPlace,
+    attempt: DesiredAttempt,
+    devices: tuple[tuple[int, ...], ...],
+    cgroup: str = "",
+) -> None:
     """As if it had been launched."""
-    launch = launched(attempt, devices, 20_000, boot_id=processes.boot_id(), changes="")
+    boot_id = processes.boot_id()
+    launch = launched(attempt, devices, 20_000, boot_id=boot_id, changes="", cgroup=cgroup)
     place.engine().folders.add(launch)
-    return launch
 
 
 def ordered(place: LocalPlace, attempt: DesiredAttempt) -> records.Ranks:
@@ -76,3 +79,18 @@ def test_a_rank_on_a_node_that_is_none_here_keeps_no_other_from_its_notice(
     with pytest.raises(Misconfigured, match="n9"):
         resize(place, with_members(attempt, 1, *members))
     assert [it.stop for it in ordered(place, attempt).ranks] == [None, stop]
+
+
+def test_an_agent_lost_before_the_ranks_are_on_record_has_raised_their_memory_limit(
+    place: LocalPlace, tmp_path: Path
+) -> None:
+    attempt, group = live_attempt(tmp_path), tmp_path / "group"
+    known(place, attempt, ((0,),), cgroup=str(group))
+    engine = place.engine()
+    engine.cgroup_parent = cgroups.Parent(path=tmp_path, controllers=frozenset({"memory"}))
+    more = with_members(attempt, 1, (0, 0, "n0", None), (1, 1, "n1", None))
+    in_the_way = place.folder(attempt) / f".{records.RANKS}.{os.getpid()}"
+    in_the_way.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        asyncio.run(engine.resize(more))
+    assert (group / "memory.max").read_text()

@@ -365,8 +365,9 @@ class LocalEngine:
                 live = self.view.live()
                 ranks = seats.choose_ranks(attempt, known, self._carve(live), live)
                 if ranks != known:
-                    records.write(folder / records.RANKS, ranks)
+                    # First: an agent that is lost in between makes it again.
                     cgroups.make(launch.cgroup, self.cgroup_parent, self._share(attempt))
+                    records.write(folder / records.RANKS, ranks)
                 missing = seats.left_out(attempt, ranks)
         self._poke(folder)
         if missing:
