@@ -18,7 +18,7 @@ ASKED_BY = "_PARKADE_COMPLETE"
 """The variable by which a shell's script asks for completions."""
 WITHIN_S = 1.0
 KEPT_S = 10.0
-MOST = 200
+MOST = 1000
 
 
 class Item(NamedTuple):

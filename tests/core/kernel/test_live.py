@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from parkade.core.ledger.accounts import TransferKind, Use
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_event, encode_snapshot
@@ -115,6 +117,34 @@ def test_each_seat_is_billed_from_when_it_joins_until_it_has_left() -> None:
     audited(parkade)
 
 
+@pytest.mark.parametrize("early_s", [1, 30, 60])
+@pytest.mark.parametrize("is_lost", [False, True], ids=["outbid", "its node failed"])
+def test_a_rank_that_is_dated_before_its_notice_left_with_it(early_s: int, is_lost: bool) -> None:
+    """The clock of its machine is behind, or it had ended before."""
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.clear()
+    parkade.started(name)
+    parkade.tick(20)
+    parkade.bid("birch", 3, nodes=2)
+    parkade.clear()
+    parkade.tick(40)
+    if is_lost:
+        parkade.fail("a4")
+    else:
+        parkade.bid("acme", 9, nodes=1)
+        parkade.clear()
+    noticed_us = parkade.now_us
+    assert leaving(parkade, name) == {3: "a4"}
+    parkade.tick(10)
+    parkade.ranks_left(name, at_us=noticed_us - early_s * SECOND_US)
+    assert not leaving(parkade, name)
+    parkade.tick(10)
+    parkade.ended(name)
+    assert gpu_seconds(parkade, name) == 4 * 2 * 60 + 3 * 2 * 20
+    audited(parkade)
+
+
 def test_nothing_of_a_rank_is_billed_after_its_kill_however_late_it_is_seen_gone() -> None:
     parkade = given_parkade()
     name = live(parkade)
@@ -129,6 +159,64 @@ def test_nothing_of_a_rank_is_billed_after_its_kill_however_late_it_is_seen_gone
     parkade.ended(name)
     billed = 60 + (terms.notice_us + terms.kill_us) // SECOND_US
     assert gpu_seconds(parkade, name) == 2 * 2 * 160 + 2 * 2 * billed
+    audited(parkade)
+
+
+@pytest.mark.parametrize("left_s", [-1000, -61, 55, 60, 65, 68, 70, 71, 5000])
+@pytest.mark.parametrize("fails", [None, "a2", "a3"])
+def test_whenever_a_rank_is_said_to_have_left_the_books_agree(
+    left_s: int, fails: str | None
+) -> None:
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.clear()
+    parkade.started(name)
+    began_us = parkade.now_us
+    parkade.tick(55)
+    parkade.bid("rival", 3, nodes=3)
+    parkade.clear()
+    parkade.tick(5)
+    parkade.bid("acme", 9, nodes=1)
+    parkade.clear()
+    parkade.tick(10)
+    if fails is not None:
+        parkade.fail(fails)
+    parkade.tick(1)
+    parkade.ranks_left(name, at_us=began_us + left_s * SECOND_US)
+    assert not leaving(parkade, name)
+    parkade.tick(60)
+    parkade.ended(name)
+    audited(parkade)
+
+
+def test_ranks_that_leave_as_the_whole_ends_are_billed_to_their_kill_at_most() -> None:
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.clear()
+    parkade.started(name)
+    parkade.tick(60)
+    parkade.bid("acme", 9, nodes=2)
+    parkade.clear()
+    parkade.tick(1000)
+    parkade.ended(name)
+    terms = parkade.world.records.markets["pool"].terms
+    billed = 60 + (terms.notice_us + terms.kill_us) // SECOND_US
+    assert gpu_seconds(parkade, name) == 2 * 2 * 1060 + 2 * 2 * billed
+    audited(parkade)
+
+
+def test_what_is_told_to_leave_as_it_ends_is_billed_once() -> None:
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.clear()
+    parkade.started(name)
+    parkade.tick(60)
+    ended_us = parkade.now_us
+    parkade.bid("acme", 9, nodes=2)
+    parkade.clear()
+    parkade.tick(10)
+    parkade.ended(name, at_us=ended_us)
+    assert gpu_seconds(parkade, name) == 4 * 2 * 60
     audited(parkade)
 
 

@@ -101,7 +101,16 @@ async def one(workload: str, context: Page) -> Response:
         now=now,
         may_change=_may_change(context, found),
         actions=_actions(found),
+        highest_rank=_highest_rank(found),
     )
+
+
+def _highest_rank(found: wire.Workload) -> int:
+    """The highest number that a rank of it may have, or has while others leave."""
+    nodes = found.spec.nodes
+    most = found.nodes if isinstance(nodes, int) else max(found.nodes, nodes.max)
+    ranks = () if found.attempt is None else found.attempt.ranks
+    return max([most - 1, *(it.rank for it in ranks)])
 
 
 async def _members(context: PageContext, found: wire.Workload) -> tuple[wire.Workload, ...]:

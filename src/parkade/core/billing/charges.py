@@ -72,6 +72,16 @@ def transfers_of(event: events.AnyEvent) -> tuple[Transfer, ...]:
     return event.transfers if isinstance(event, events.MoneyEvent) else ()
 
 
+def with_spent(
+    workload: Workload, event: events.UsePosted | events.WithdrawalCharged | None
+) -> Workload:
+    """The workload with what an event charges it counted as spent."""
+    assert event is None or event.workload == workload.workload
+    transfers = () if event is None else event.transfers
+    paid = sum(it.micros for it in transfers if it.kind.is_paid_by_user)
+    return replace(workload, spent_micros=workload.spent_micros + paid)
+
+
 class Postings:
     """The postings of one decision: each sees what those before it moved.
 

@@ -54,7 +54,9 @@ def with_notice(
     prices = _dearest(attempt, len(going))
     shares = _shared(attempt, rate, going, prices)
     given = {
-        it.rank: RankLeaving(stop=stop, price_micros=price, shares=earned, is_due=is_due)
+        it.rank: RankLeaving(
+            stop=stop, price_micros=price, priced_us=rate.from_us, shares=earned, is_due=is_due
+        )
         for it, price, earned in zip(going, prices, shares, strict=True)
     }
     return tuple(replace(it, leaving=given[it.rank]) if it in going else it for it in ranks)

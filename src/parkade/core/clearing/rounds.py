@@ -5,6 +5,10 @@ is bought from the calendar, the oldest list first; who finds no room there stay
 before. One whose window wins no seats, because nodes have failed, buys none in this clearing: it
 asks for the entry before again, and the others may have its room.
 
+Room only gets less until one is barred, so what was too much for one list is not asked for again by
+those that want as much or more: where on-demand is sold out, the calendar is read once or a few
+times a round, however many lists wait.
+
 Invariant. Each round moves one list at least one entry on, or bars it from on-demand, so there are
 at most as many as all lists have entries, and one more for each.
 """
@@ -13,7 +17,7 @@ import copy
 
 from msgspec.structs import replace
 
-from parkade.core.running.buying import bought
+from parkade.core.running.buying import Lack, bought, wanted
 from parkade.core.state.world import World
 from parkade.core.workloads.entries import asking
 from parkade.core.workloads.spec import CapacityKind
@@ -35,6 +39,7 @@ class Rounds:
         self._waiting = sorted(waiting, key=lambda it: (it.submitted_us, it.workload))
         self._asks: Records = {it.workload: asking(it, it.spec.entries[0]) for it in waiting}
         self._barred: set[str] = set()
+        self._lacks: list[Lack] = []
 
     def asked(self) -> tuple[World, tuple[Workload, ...]]:
         """The world to be read with the entries of this round, and what does not exist yet."""
@@ -49,6 +54,8 @@ class Rounds:
         for it in lost:
             if self._position(it) == len(it.spec.entries) - 1 and _buys(it):
                 self._barred.add(it.workload)
+                # Its room is free again.
+                self._lacks.clear()
                 self._asks[it.workload] = asking(it, it.spec.entries[-2])
         for it in lost:
             if it.workload not in self._barred:
@@ -62,9 +69,15 @@ class Rounds:
         if entries[position + 1].kind is not CapacityKind.ON_DEMAND:
             self._asks[workload.workload] = asking(workload, entries[position + 1])
             return
+        asked = self._asks[workload.workload]
+        want = wanted(self._world, asked, self._now_us)
+        if any(it.covers(want) for it in self._lacks):
+            return
         world, _ = self.asked()
-        then = bought(world, self._asks[workload.workload], self._now_us)
-        if then is not None:
+        then = bought(world, asked, self._now_us)
+        if isinstance(then, Lack):
+            self._lacks.append(then)
+        elif then is not None:
             self._asks[workload.workload] = then
 
     def _position(self, workload: Workload) -> int:

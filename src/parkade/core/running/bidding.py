@@ -1,6 +1,6 @@
 """Limits of spot workloads: which are refused, and how one is changed."""
 
-from parkade.core.billing.charges import Postings
+from parkade.core.billing.charges import Postings, with_spent
 from parkade.core.billing.commitments import bid_earmark_micros
 from parkade.core.billing.minimum import owed_us
 from parkade.core.fleet.market import Market
@@ -74,6 +74,8 @@ def change_of_bid(
     charged = _charge_of_lowering(world, postings, workload, now_us)
     attempt = workload.attempt
     ranks = () if attempt is None else attempt.ranks
+    for each in charged:
+        workload = with_spent(workload, each)
     owed = minimum_of(world, postings, workload, ranks, now_us)
     return (*charged, *owed, *forgiven(workload, now_us), change)
 

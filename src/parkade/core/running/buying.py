@@ -5,6 +5,8 @@ What a list may come to cost is refused with its submission, as on-demand is: it
 it the first bid of its spot entry. The calendar is asked when it buys.
 """
 
+from typing import NamedTuple
+
 from parkade.core.billing.commitments import available_micros, bid_earmark_micros
 from parkade.core.fleet.market import Market
 from parkade.core.running.capping import over_gpus, over_money
@@ -88,19 +90,40 @@ def bad_list_cost(world: World, market: Market, workload: Workload, now_us: int)
     )
 
 
-def bought(world: World, workload: Workload, now_us: int) -> Workload | None:
-    """The record of a list that waits, with the window that it buys now; None: there is no room
-    for one, or its caps leave none, or it has less time left than others take to leave. Cost
-    grows with what is sold, and with its org's live workloads."""
+class Lack(NamedTuple):
+    """No fabric of a market has room for so many nodes until then."""
+
+    market: str
+    nodes: int
+    end_us: int
+
+    def covers(self, other: "Lack") -> bool:
+        """Whether it says of another that there is no room for that either."""
+        is_less = self.nodes <= other.nodes and self.end_us <= other.end_us
+        return is_less and self.market == other.market
+
+
+def wanted(world: World, workload: Workload, now_us: int) -> Lack:
+    """The room that a list would buy now."""
+    market = world.records.markets[workload.market]
+    nodes = workload.spec.nodes_alone(market.instance_type.gpus_per_node)
+    return Lack(market.market, nodes, window_end_us(market, workload, now_us))
+
+
+def bought(world: World, workload: Workload, now_us: int) -> Workload | Lack | None:
+    """The record of a list that waits, with the window that it buys now; a Lack where there is no
+    room for one; None: its caps leave none, or it has less time left than others take to leave.
+    Cost grows with what is sold, and with its org's live workloads."""
     market = world.records.markets[workload.market]
     if not may_buy(workload) or refuse_unfenced(world, market) is not None:
         return None
-    ends_us = window_end_us(market, workload, now_us)
+    want = wanted(world, workload, now_us)
+    ends_us = want.end_us
     if ends_us <= now_us + market.terms.leave_us:
         return None
     fabric = window_fabric(world, market, workload.spec, Window(start_us=now_us, end_us=ends_us))
     if fabric is None:
-        return None
+        return want
     then = buying(workload, fabric=fabric, must_end_us=ends_us, at_us=now_us)
     return then if _is_paid(world, market, workload, then, now_us) else None
 

@@ -5,10 +5,13 @@ A clearing gives the notices and the promises (`clearing.live_changes`); what a 
 in `steps.lost_nodes`. What nothing reports as gone stays. Decision record 217.
 """
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from msgspec.structs import replace
 
-from parkade.core.billing.charges import Postings
-from parkade.core.billing.live_ranks import missing_of, owed_by_node
+from parkade.core.billing.charges import Postings, with_spent
+from parkade.core.billing.live_ranks import left, missing_of, owed_by_node
 from parkade.core.fleet.seat import Seat
 from parkade.core.running.overdue import seen_free
 from parkade.core.state import events
@@ -16,7 +19,7 @@ from parkade.core.state.world import World
 from parkade.core.workloads.life import BLAMELESS, Cause
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.ranks import joined
-from parkade.core.workloads.workload import Rank, Workload
+from parkade.core.workloads.workload import Attempt, Rank, Workload
 
 
 def joining(workload: Workload) -> tuple[Seat, ...]:
@@ -48,37 +51,84 @@ def seen_left(
 ) -> tuple[events.AnyEvent, ...]:
     """The ranks that were told to leave and are reported gone, each at its own time, with what is
     missing to their minimum."""
+    assert workload.attempt is not None
+    reported = {(it.rank, it.since): it.left_us for it in seen.left}
+    going = [it for it in workload.attempt.ranks if it.leaving is not None]
+    gone = [(it, reported[it.rank, it.since]) for it in going if (it.rank, it.since) in reported]
+    found, _ = _leave(world, postings, workload, gone, now_us, owes=True)
+    free = [(it.rank.seat, it.left_us) for it in _ends(workload.attempt, gone, now_us)]
+    return (
+        *found,
+        *(each for seat, at in free for each in seen_free(world, workload, (seat,), at)),
+    )
+
+
+def ranks_end(
+    world: World,
+    postings: Postings,
+    workload: Workload,
+    seen: ObservedAttempt,
+    at_us: int,
+    *,
+    owes: bool,
+) -> tuple[list[events.AnyEvent], Workload]:
+    """The ranks that were told to leave, as the whole ends: each when it is reported to have left,
+    at most at its kill; and the workload without them. `owes`: their minimum is charged."""
+    assert workload.attempt is not None
+    reported = {(it.rank, it.since): it.left_us for it in seen.left}
+    # What was told to leave only now costs nothing of its own before the end.
+    gone = [
+        (it, reported.get((it.rank, it.since), at_us))
+        for it in workload.attempt.ranks
+        if it.leaving is not None and it.leaving.priced_us < at_us
+    ]
+    return _leave(world, postings, workload, gone, at_us, owes=owes)
+
+
+class _End(NamedTuple):
+    rank: Rank
+    left_us: int
+
+
+def _ends(attempt: Attempt, gone: Iterable[tuple[Rank, int]], now_us: int) -> list[_End]:
+    """When ranks left, the first first: as reported, at most at their kill, and no earlier than
+    their use is charged or their own price begins."""
+    found = []
+    for rank, reported_us in gone:
+        assert rank.leaving is not None
+        least_us = max(rank.joined_us, rank.leaving.priced_us, attempt.charged_until_us)
+        most_us = min(reported_us, rank.leaving.stop.kill_us, now_us)
+        found.append(_End(rank, max(least_us, most_us)))
+    return sorted(found, key=lambda it: it.left_us)
+
+
+def _leave(
+    world: World,
+    postings: Postings,
+    workload: Workload,
+    gone: list[tuple[Rank, int]],
+    now_us: int,
+    *,
+    owes: bool,
+) -> tuple[list[events.AnyEvent], Workload]:
     attempt = workload.attempt
     assert attempt is not None
-    reported = {(it.rank, it.since): it.left_us for it in seen.left}
-    gone = [
-        it for it in attempt.ranks if it.leaving is not None and (it.rank, it.since) in reported
-    ]
     found: list[events.AnyEvent] = []
-    now = attempt
-    for rank in sorted(gone, key=lambda it: reported[it.rank, it.since]):
-        assert rank.leaving is not None
-        left_us = min(max(reported[rank.rank, rank.since], rank.joined_us), now_us)
-        if rank.leaving.price_micros:
-            left_us = max(left_us, attempt.charged_until_us)
-            left_us = min(left_us, max(rank.leaving.stop.kill_us, attempt.charged_until_us))
-        found.extend(minimum_of(world, postings, workload, (rank,), left_us))
-        now = replace(
-            now,
-            ranks=tuple(it for it in now.ranks if it != rank),
-            resizes=now.resizes + 1,
-        )
+    for rank, left_us in _ends(attempt, gone, now_us):
+        for each in minimum_of(world, postings, workload, (rank,), left_us) if owes else ():
+            workload = with_spent(workload, each)
+            found.append(each)
+        attempt = replace(left(attempt, (rank,), left_us), resizes=attempt.resizes + 1)
         found.append(
             events.RanksChanged(
                 at_us=left_us,
                 workload=workload.workload,
                 attempt=attempt.attempt,
-                ranks=now.ranks,
-                resizes=now.resizes,
+                ranks=attempt.ranks,
+                resizes=attempt.resizes,
             )
         )
-        found.extend(seen_free(world, workload, (rank.seat,), left_us))
-    return tuple(found)
+    return found, replace(workload, attempt=attempt)
 
 
 def minimum_of(
@@ -89,7 +139,7 @@ def minimum_of(
     at_us: int,
     *,
     cause: Cause | None = None,
-) -> tuple[events.AnyEvent, ...]:
+) -> tuple[events.WithdrawalCharged, ...]:
     """What is missing to the minimum of ranks for which others had to leave, unless others' right
     or a broken node took them. `cause`: for which all of it leaves."""
     attempt = workload.attempt
@@ -97,7 +147,7 @@ def minimum_of(
         return ()
     assert attempt is not None, "what has ranks has an attempt"
     minimum_us = world.records.markets[workload.market].terms.minimum_charge_us
-    found: list[events.AnyEvent] = []
+    found: list[events.WithdrawalCharged] = []
     for rank in ranks:
         why = cause if rank.leaving is None else rank.leaving.stop.cause
         is_due = rank.leaving is not None and rank.leaving.is_due
@@ -110,6 +160,7 @@ def minimum_of(
             at_us=at_us,
         )
         if charge is not None:
+            workload = with_spent(workload, charge)
             found.append(charge)
     return tuple(found)
 

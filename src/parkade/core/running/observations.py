@@ -7,13 +7,13 @@ judged but where it still is: while it is reported there, its nodes are suspect.
 
 from msgspec.structs import replace
 
-from parkade.core.billing.charges import Postings
+from parkade.core.billing.charges import Postings, with_spent
 from parkade.core.billing.metering import billed_to_us, settled_until_us
 from parkade.core.billing.settlements import settle_end
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
 from parkade.core.running.exits import all_known, all_zero, exit_code_of, summary_of
-from parkade.core.running.live import minimum_of, seen_left
+from parkade.core.running.live import minimum_of, ranks_end, seen_left
 from parkade.core.running.overdue import seen_free, strangers_there
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.running.unadmitted import until_us
@@ -142,14 +142,6 @@ def _ranks_end_us(attempt: Attempt, until_us: int) -> int:
     return max(min([until_us, *kills]), attempt.charged_until_us)
 
 
-def _after(workload: Workload, event: events.UsePosted | None) -> Workload:
-    """The workload with what an event charges it counted as spent."""
-    assert event is None or event.workload == workload.workload
-    transfers = () if event is None else event.transfers
-    paid = sum(it.micros for it in transfers if it.kind.is_paid_by_user)
-    return replace(workload, spent_micros=workload.spent_micros + paid)
-
-
 def _note_budget(
     world: World, workload: Workload, event: events.UsePosted
 ) -> tuple[events.BudgetNoted, ...]:
@@ -159,7 +151,7 @@ def _note_budget(
     most = whole.spec.max_spend_micros
     if most is None or whole.is_budget_noted:
         return ()
-    paid = _after(workload, event).spent_micros - workload.spent_micros
+    paid = with_spent(workload, event).spent_micros - workload.spent_micros
     if (whole.spent_micros + paid) * 5 < most * 4:
         return ()
     return (events.BudgetNoted(at_us=event.at_us, workload=whole.workload),)
@@ -222,8 +214,11 @@ def _ended(
     is_lost = attempt.broken_us is not None or _is_lost(attempt, seen, is_seen=seen_us is None)
     is_unadmitted = _is_unadmitted(attempt, seen)
     is_refused = _is_refused(attempt, seen) or is_unadmitted
-    found: list[events.AnyEvent] = []
     has_none = is_unstarted(attempt, is_lost=is_lost, is_refused=is_refused)
+    seats, owes = attempt.seats, not (is_lost or is_refused)
+    found, workload = ranks_end(world, postings, workload, seen, at_us, owes=owes)
+    attempt = workload.attempt
+    assert attempt is not None
     is_others = (is_lost and not has_none) or is_refused
     until_us = _billed_until_us(attempt, billed_us, is_others)
     slow_start = slow_start_at_end(
@@ -248,17 +243,20 @@ def _ended(
         is_refused=is_refused,
         is_unadmitted=is_unadmitted,
     )
-    if not (is_lost or is_refused):
+    workload = with_spent(workload, used)
+    if owes:
         cause = attempt.stop.cause if attempt.stop is not None else None
-        after = _after(workload, used)
-        found.extend(minimum_of(world, postings, after, attempt.ranks, at_us, cause=cause))
+        minima = minimum_of(world, postings, workload, attempt.ranks, at_us, cause=cause)
+        for each in minima:
+            workload = with_spent(workload, each)
+        found.extend(minima)
     if judged.phase is not Phase.PLACED:
-        found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
+        found.extend(withdrawal_charge(world, workload, postings, at_us))
     if judged.phase.is_ended:
         found.extend(settle_end(world, postings, workload, at_us))
     found.append(judged)
     if seen_us is None:
-        found.extend(seen_free(world, workload, attempt.seats, at_us))
+        found.extend(seen_free(world, workload, seats, at_us))
     return found
 
 

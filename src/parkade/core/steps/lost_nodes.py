@@ -38,6 +38,6 @@ def loses_node(
         at_us=now_us,
         workload=workload.workload,
         attempt=attempt.attempt,
-        ranks=lost(ranks, node, stop),
+        ranks=lost(ranks, node, stop, now_us),
         resizes=attempt.resizes + 1,
     )

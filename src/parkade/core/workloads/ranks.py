@@ -44,8 +44,8 @@ def kept_by(ranks: Iterable[Rank]) -> tuple[Rank, ...]:
     return tuple(it for it in ranks if it.leaving is None)
 
 
-def lost(ranks: Iterable[Rank], node: str, stop: Stop) -> tuple[Rank, ...]:
+def lost(ranks: Iterable[Rank], node: str, stop: Stop, at_us: int) -> tuple[Rank, ...]:
     """The same, the one on a node that failed with an order to leave that node; it costs nothing
     any more."""
-    leaving = RankLeaving(stop=stop, price_micros=0, shares=())
+    leaving = RankLeaving(stop=stop, price_micros=0, priced_us=at_us, shares=())
     return tuple(replace(it, leaving=leaving) if it.seat.node == node else it for it in ranks)

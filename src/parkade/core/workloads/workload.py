@@ -78,6 +78,9 @@ class RankLeaving(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price_micros: int
     """What it costs until it has left, per GPU-hour; 0 where its node failed."""
 
+    priced_us: int
+    """Since when it costs that: no rate from before has this price, so it left no earlier."""
+
     shares: tuple[tuple[str, int], ...]
     """(account, micro-units per hour) that it earns until then; together its price."""
 
