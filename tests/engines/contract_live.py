@@ -155,6 +155,8 @@ class LiveContract:
             assert not (place.checkpoints(attempt) / "saved.0").exists()
             assert [name for name, _ in seen.devices] == ["n0"]
             assert seen.phase is Phase.RUNNING and not seen.exits
+            # No notice of the attempt: an exit 0 of the others still means that it is done.
+            assert not seen.is_signalled
             await until(lambda: _settled(shown(place, attempt, 0), 1))
             other = attempt_of("exit 0", nodes=1, gpus=4)
             other = replace(other, ranks=(Seat(node="n1", gpus=4),))

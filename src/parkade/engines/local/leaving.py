@@ -241,11 +241,17 @@ class Leaving:
         if new:
             self._signal(new)
 
-    def _signal(self, new: tuple[Signalled, ...], engine_state: str | None = None) -> None:
+    def _signal(
+        self,
+        new: tuple[Signalled, ...],
+        engine_state: str | None = None,
+        *,
+        is_alone: bool = False,
+    ) -> None:
         before = self.state.now
         again = {(one.pid, one.start_ticks) for one in new}
         kept = tuple(one for one in before.signalled if (one.pid, one.start_ticks) not in again)
-        self.state.change(signalled=(*kept, *new), is_signalled=True)
+        self.state.change(signalled=(*kept, *new), is_signalled=before.is_signalled or not is_alone)
         self.state.write(engine_state)
         sent = [processes.send(one.pid, one.start_ticks, one.number) for one in new]
         if not any(sent):
@@ -274,10 +280,11 @@ class Leaving:
         if is_first:
             self.state.write("terminating")
 
-    def signal(self, new: tuple[Signalled, ...]) -> None:
-        """Signals single trainers, on record before."""
+    def signal_alone(self, new: tuple[Signalled, ...]) -> None:
+        """Signals trainers of a rank that leaves alone, on record before. It is no notice of the
+        attempt, so a later exit 0 of the others is no saving."""
         if new:
-            self._signal(new)
+            self._signal(new, is_alone=True)
 
     def _launcher_grace_us(self) -> int:
         """How long a launcher may take to see that its trainers ended: at most half the time to

@@ -185,14 +185,14 @@ class Resizing:
     def _ask(self, number: int) -> None:
         numbers = tuple(number_of(name) for name in self.launch.attempt.save.signals)
         new = self.gang.unsignalled(numbers, self.state.now.signalled)
-        self.leaving.signal(tuple(it for it in new if it.rank == number))
+        self.leaving.signal_alone(tuple(it for it in new if it.rank == number))
 
     def _terminate(self, number: int, now_us: int) -> None:
         trainers, others = self.gang.unterminated(
             self.state.now.signalled, now_us=now_us, grace_us=LAUNCHER_GRACE_US
         )
         asked = (it for it in trainers if it.rank == number)
-        self.leaving.signal(
+        self.leaving.signal_alone(
             tuple(msgspec.structs.replace(it, number=signal.SIGTERM) for it in asked)
         )
         own = {it.pid for it in self._remains(number)}
