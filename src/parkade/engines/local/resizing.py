@@ -244,7 +244,9 @@ class Resizing:
             return
         self._shown = shown
         files = self.state.now.members_files + 1
+        # On record first: a keeper that takes over never writes another file of this generation.
         self.state.change(members_files=files)
+        self.state.write()
         content = {
             "version": records.VERSION,
             "attempt": self.launch.attempt.attempt,
