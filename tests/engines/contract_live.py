@@ -266,6 +266,31 @@ class LiveContract:
 
         run(body())
 
+    def test_a_save_command_runs_once_beside_a_rank_that_leaves_and_beside_no_other(
+        self, place: Place, tmp_path: Path
+    ) -> None:
+        """Its end ends a program that would go on; the others save at their own notice."""
+
+        async def body() -> None:
+            engine = place.engine()
+            save = SaveRequest(signals=(), command=_note_to("saves"), ends=True)
+            attempt = replace(live_attempt(tmp_path, nodes=2), save=save)
+            resizing(engine)
+            await engine.launch(attempt)
+            await is_up(place, attempt, 0, 1)
+            home, order = place.checkpoints(attempt), order_in(40, 45)
+            fewer = with_members(attempt, 1, (0, 0, "n0", None), (1, 0, "n1", order))
+            await resizing(engine).resize(fewer)
+            seen = await until_seen(engine, attempt, lambda it: bool(it.left))
+            assert seen.left[0].left_us < order.deadline_us and not seen.is_signalled
+            assert [it.split()[0] for it in _lines(home / "saves")] == ["1"]
+            await engine.stop(attempt.attempt, order_in(40, 45))
+            seen = await released(engine, attempt)
+            assert seen.is_signalled and seen.exits == (RankExit(rank=0, code=85, signal=None),)
+            assert [it.split()[0] for it in _lines(home / "saves")] == ["1", "0"]
+
+        run(body())
+
 
 def _note_to(name: str) -> str:
     """A command that writes whose place it has."""

@@ -223,16 +223,27 @@ class Leaving:
     def _run_beside(self, command: str) -> None:
         """The workload's own save command, once for each rank that lives; none where the workload
         left no room for a process."""
+        members = dict(enumerate(self.state.now.members))
         for index, rank in enumerate(self.gang.ranks):
-            if not rank.has_ended:
-                try:
-                    pid = spawn.run_beside(self.state.current, self.folder, index, command)
-                except OSError as error:
-                    sys.stderr.write(f"save command not run: {error.strerror}\n")
+            member = members.get(index)
+            has_had_it = member is not None and member.is_noticed
+            if not rank.has_ended and not has_had_it:
+                if self.run_beside(index, command) is None:
                     return
-                self.gang.beside[pid] = None
-                self.gang.has_children = True
                 self.state.change(is_signalled=True)
+
+    def run_beside(self, index: int, command: str) -> int | None:
+        """Runs the save command beside one rank: its pid, or None where there is no room."""
+        try:
+            pid = spawn.run_beside(self.state.current, self.folder, index, command)
+        except OSError as error:
+            sys.stderr.write(f"save command not run: {error.strerror}\n")
+            return None
+        self.gang.beside[pid] = None
+        self.gang.has_children = True
+        if not self.gang.is_parent:
+            self.gang.own.add(pid)
+        return pid
 
     def _ask(self) -> None:
         """Signals the trainers that listen by now."""

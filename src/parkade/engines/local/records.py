@@ -107,7 +107,7 @@ class Ranks(msgspec.Struct, frozen=True, kw_only=True):
 class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     """Which rank of a live attempt the process at this place of `State.ranks` is, or was. It has
     `begun` once it was let through to its command; `left_us`: when nothing of it was left after it
-    was told to leave alone."""
+    was told to leave alone, and `is_noticed` once its save command was run for that."""
 
     since: int
     has_begun: bool
