@@ -1,5 +1,6 @@
 """Live attempts: ranks join and leave while the others run, whatever becomes of the keeper."""
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -8,19 +9,23 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from parkade.agent.optional import ResizesLive
+from parkade.agent.optional import OpensExecs, ResizesLive
 from parkade.ports import (
     DesiredAttempt,
     DesiredRank,
     Engine,
+    ExecEnd,
+    ExecRequest,
     Phase,
     RankExit,
+    SaveRequest,
     Seat,
     Stop,
     Unsupported,
 )
 from tests.engines.noticing import AUTO
 from tests.engines.trial import Place, attempt_of, order_in, released, run, until, until_seen
+from tests.waits import PATIENCE_S
 
 PROGRAM = """
 import json, os, signal, sys, time
@@ -42,6 +47,7 @@ if "DEAF" in os.environ:
 else:
     signal.signal(signal.SIGTERM, leave)
 told()
+note(f"devices.{rank}", os.environ["CUDA_VISIBLE_DEVICES"])
 note(f"up.{rank}", str(os.getpid()))
 while not (home / "done").exists():
     time.sleep(0.02)
@@ -149,6 +155,8 @@ class LiveContract:
             assert not (place.checkpoints(attempt) / "saved.0").exists()
             assert [name for name, _ in seen.devices] == ["n0"]
             assert seen.phase is Phase.RUNNING and not seen.exits
+            # No notice of the attempt: an exit 0 of the others still means that it is done.
+            assert not seen.is_signalled
             await until(lambda: _settled(shown(place, attempt, 0), 1))
             other = attempt_of("exit 0", nodes=1, gpus=4)
             other = replace(other, ranks=(Seat(node="n1", gpus=4),))
@@ -223,6 +231,94 @@ class LiveContract:
             assert (seen.released_us or 0) < order.deadline_us
 
         run(body())
+
+    def test_commands_beside_ranks_that_joined_have_their_devices(
+        self, place: Place, tmp_path: Path
+    ) -> None:
+        """Also where the number was another rank's before."""
+
+        async def body() -> None:
+            engine = place.engine()
+            attempt = live_attempt(tmp_path, nodes=2)
+            attempt = replace(attempt, save=SaveRequest(signals=(), command=_note_to("saves")))
+            resizing(engine)
+            await engine.launch(attempt)
+            await is_up(place, attempt, 0, 1)
+            home = place.checkpoints(attempt)
+            fewer = with_members(attempt, 1, (0, 0, "n0", None), (1, 0, "n1", order_in(0, 40)))
+            await resizing(engine).resize(fewer)
+            await until_seen(engine, attempt, lambda it: bool(it.left))
+            (home / "up.1").unlink()
+            more = with_members(
+                attempt, 2, (0, 0, "n0", None), (1, 2, "n0", None), (2, 2, "n1", None)
+            )
+            await resizing(engine).resize(more)
+            await is_up(place, attempt, 1, 2)
+            own = {f"{it} {(home / f'devices.{it}').read_text()}" for it in range(3)}
+            assert len({it.split()[1] for it in own}) == 3
+            if isinstance(engine, OpensExecs):
+                await until(lambda: _settled(shown(place, attempt, 0), 3))
+                assert {await _noted(engine, place, attempt, it) for it in range(3)} == own
+            await engine.stop(attempt.attempt, order_in(40, 45))
+            await until(lambda: own <= set(_lines(home / "saves")))
+            (home / "done").touch()
+            await released(engine, attempt)
+
+        run(body())
+
+    def test_a_save_command_runs_once_beside_a_rank_that_leaves_and_beside_no_other(
+        self, place: Place, tmp_path: Path
+    ) -> None:
+        """Its end ends a program that would go on; the others save at their own notice."""
+
+        async def body() -> None:
+            engine = place.engine()
+            save = SaveRequest(signals=(), command=_note_to("saves"), ends=True)
+            attempt = replace(live_attempt(tmp_path, nodes=2), save=save)
+            resizing(engine)
+            await engine.launch(attempt)
+            await is_up(place, attempt, 0, 1)
+            home, order = place.checkpoints(attempt), order_in(40, 45)
+            fewer = with_members(attempt, 1, (0, 0, "n0", None), (1, 0, "n1", order))
+            await resizing(engine).resize(fewer)
+            seen = await until_seen(engine, attempt, lambda it: bool(it.left))
+            assert seen.left[0].left_us < order.deadline_us and not seen.is_signalled
+            assert [it.split()[0] for it in _lines(home / "saves")] == ["1"]
+            await engine.stop(attempt.attempt, order_in(40, 45))
+            seen = await released(engine, attempt)
+            assert seen.is_signalled and seen.exits == (RankExit(rank=0, code=85, signal=None),)
+            assert [it.split()[0] for it in _lines(home / "saves")] == ["1", "0"]
+
+        run(body())
+
+
+def _note_to(name: str) -> str:
+    """A command that writes whose place it has."""
+    line = "$PARKADE_NODE_RANK $CUDA_VISIBLE_DEVICES"
+    return f'echo "{line}" >> "$PARKADE_CHECKPOINT_DIR/{name}"'
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+async def _noted(engine: OpensExecs, place: Place, attempt: DesiredAttempt, rank: int) -> str:
+    """What a command beside that rank wrote of its place."""
+    request = ExecRequest(
+        session=os.urandom(8).hex(),
+        attempt=attempt.attempt,
+        rank=rank,
+        words=("/bin/sh", "-c", _note_to(f"exec.{rank}")),
+        window=None,
+        term="xterm",
+        org=attempt.org,
+        since_us=0,
+    )
+    session = await engine.open_exec(request)
+    assert await asyncio.wait_for(session.ended(), PATIENCE_S) == ExecEnd(code=0)
+    session.close()
+    (line,) = _lines(place.checkpoints(attempt) / f"exec.{rank}")
+    return line
 
 
 def _settled(found: dict[str, Any], members: int) -> bool:

@@ -201,7 +201,8 @@ class LocalEngine:
             processes.send(state.keeper_pid, state.keeper_start_ticks, number_of("SIGUSR1"))
 
     async def resize(self, attempt: DesiredAttempt) -> None:
-        """See `ResizesLive`. Raises Transient while devices of a rank that joins are still held."""
+        """See `ResizesLive`. Raises Transient while devices of a rank that joins are still held,
+        and Misconfigured where its node is none here: all other ranks are then ordered."""
         await asyncio.to_thread(self._resize, attempt)
 
     async def signal(self, attempt: str, name: str) -> None:
@@ -359,13 +360,22 @@ class LocalEngine:
                 return
             check_same(launch.attempt, attempt)
             known = records.read_ranks(folder) or records.first_ranks(launch)
-            if attempt.resizes > known.resizes:
-                rules.validate(attempt, self.nodes)
+            missing: tuple[str, ...] = ()
+            if attempt.resizes > known.resizes and attempt.resizes >= known.ordered:
                 live = self.view.live()
                 ranks = seats.choose_ranks(attempt, known, self._carve(live), live)
-                records.write(folder / records.RANKS, ranks)
-                cgroups.make(launch.cgroup, self.cgroup_parent, self._share(attempt))
+                if ranks != known:
+                    # First: an agent that is lost in between makes it again.
+                    cgroups.make(launch.cgroup, self.cgroup_parent, self._share(attempt))
+                    records.write(folder / records.RANKS, ranks)
+                missing = seats.left_out(attempt, ranks)
         self._poke(folder)
+        if missing:
+            rules.validate(attempt, self.nodes)
+            raise Transient(
+                f"attempt {attempt.attempt}: ranks that join wait for GPUs that are still held: "
+                f"{', '.join(missing)}; resize again once others were released"
+            )
 
     def _poke(self, folder: Path) -> None:
         if (state := records.read_state(folder)) is not None:

@@ -23,10 +23,11 @@ from typing import NoReturn
 
 import msgspec
 
-from parkade.engines.local import cgroups, environment, processes, spawn
+from parkade.engines.local import cgroups, environment, processes, records, spawn
 from parkade.engines.local.gang import Gang
 from parkade.engines.local.processes import Process
 from parkade.engines.local.records import Launch
+from parkade.engines.local.state_file import StateFile
 
 EXECS = "execs"
 SESSION = "PARKADE_SESSION"
@@ -74,9 +75,9 @@ class _Session:
 class Execs:
     """The sessions of one attempt; `poller` is the keeper's, which hands its events on."""
 
-    def __init__(self, folder: Path, launch: Launch, gang: Gang, poller: "select.poll") -> None:
-        self._folder = folder
-        self._launch = launch
+    def __init__(self, state: StateFile, gang: Gang, poller: "select.poll") -> None:
+        self._state = state
+        self._folder = state.folder
         self._gang = gang
         self._poller = poller
         self._sessions: dict[int, _Session] = {}
@@ -154,14 +155,17 @@ class Execs:
     def _begin(
         self, session: _Session, order: ExecOrder, ends: list[int], why_not: str | None
     ) -> None:
-        if not 0 <= order.index < len(self._gang.ranks):
+        launch = self._state.current
+        places = min(len(self._gang.ranks), len(launch.attempt.ranks))
+        is_there = records.is_present(self._state.now, order.index)
+        if not (0 <= order.index < places and is_there):
             why_not = f"there is no rank {order.index} here"
         if why_not is not None:
             self._tell(session, ExecWord(why=why_not))
             return
         pid = os.fork()
         if pid == 0:
-            _become(self._launch, self._folder, order, ends)
+            _become(launch, self._folder, order, ends)
         session.pid, session.name = pid, order.session
         self._gang.execs[pid] = None
         self._gang.has_children = True

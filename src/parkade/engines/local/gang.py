@@ -46,7 +46,7 @@ class Gang:
         """Numbers of ranks that leave, or left, while the others go on."""
 
         self.own: set[int] = set()
-        """Pids of ranks that this keeper started among ranks that it adopted."""
+        """Pids of ranks and save commands that this keeper started among ranks that it adopted."""
 
         self._spared_until_us: dict[int, int] = {}
         self._blocking: set[tuple[int, int, int]] = set()
@@ -240,6 +240,8 @@ class Gang:
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
                 self.own.discard(pid)
+                if pid in self.beside:
+                    self.beside[pid] = os.waitstatus_to_exitcode(status)
                 self.ranks = tuple(
                     _ended(rank, status) if rank.pid == pid and not rank.has_ended else rank
                     for rank in self.ranks

@@ -88,7 +88,7 @@ class Keeper:
             self.resizing = resizing.Resizing(
                 self.state, self.gang, self.leaving, starts=self._start_rank
             )
-        self.execs = execs.Execs(folder, launch, self.gang, self.poller)
+        self.execs = execs.Execs(self.state, self.gang, self.poller)
 
     def run(self) -> None:
         """From start, or from where another keeper left, to release."""

@@ -223,16 +223,27 @@ class Leaving:
     def _run_beside(self, command: str) -> None:
         """The workload's own save command, once for each rank that lives; none where the workload
         left no room for a process."""
+        members = dict(enumerate(self.state.now.members))
         for index, rank in enumerate(self.gang.ranks):
-            if not rank.has_ended:
-                try:
-                    pid = spawn.run_beside(self.launch, self.folder, index, command)
-                except OSError as error:
-                    sys.stderr.write(f"save command not run: {error.strerror}\n")
+            member = members.get(index)
+            has_had_it = member is not None and member.is_noticed
+            if not rank.has_ended and not has_had_it:
+                if self.run_beside(index, command) is None:
                     return
-                self.gang.beside[pid] = None
-                self.gang.has_children = True
                 self.state.change(is_signalled=True)
+
+    def run_beside(self, index: int, command: str) -> int | None:
+        """Runs the save command beside one rank: its pid, or None where there is no room."""
+        try:
+            pid = spawn.run_beside(self.state.current, self.folder, index, command)
+        except OSError as error:
+            sys.stderr.write(f"save command not run: {error.strerror}\n")
+            return None
+        self.gang.beside[pid] = None
+        self.gang.has_children = True
+        if not self.gang.is_parent:
+            self.gang.own.add(pid)
+        return pid
 
     def _ask(self) -> None:
         """Signals the trainers that listen by now."""
@@ -241,11 +252,17 @@ class Leaving:
         if new:
             self._signal(new)
 
-    def _signal(self, new: tuple[Signalled, ...], engine_state: str | None = None) -> None:
+    def _signal(
+        self,
+        new: tuple[Signalled, ...],
+        engine_state: str | None = None,
+        *,
+        is_alone: bool = False,
+    ) -> None:
         before = self.state.now
         again = {(one.pid, one.start_ticks) for one in new}
         kept = tuple(one for one in before.signalled if (one.pid, one.start_ticks) not in again)
-        self.state.change(signalled=(*kept, *new), is_signalled=True)
+        self.state.change(signalled=(*kept, *new), is_signalled=before.is_signalled or not is_alone)
         self.state.write(engine_state)
         sent = [processes.send(one.pid, one.start_ticks, one.number) for one in new]
         if not any(sent):
@@ -274,10 +291,11 @@ class Leaving:
         if is_first:
             self.state.write("terminating")
 
-    def signal(self, new: tuple[Signalled, ...]) -> None:
-        """Signals single trainers, on record before."""
+    def signal_alone(self, new: tuple[Signalled, ...]) -> None:
+        """Signals trainers of a rank that leaves alone, on record before. It is no notice of the
+        attempt, so a later exit 0 of the others is no saving."""
         if new:
-            self._signal(new)
+            self._signal(new, is_alone=True)
 
     def _launcher_grace_us(self) -> int:
         """How long a launcher may take to see that its trainers ended: at most half the time to

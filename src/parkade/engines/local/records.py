@@ -94,17 +94,20 @@ class OrderedRank(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ranks(msgspec.Struct, frozen=True, kw_only=True):
-    """All ranks of a live attempt after so many changes (`resizes`)."""
+    """The ranks of a live attempt after so many changes (`resizes`). `ordered`: the changes that
+    were ordered last; more than `resizes` while a rank of theirs is left out for want of devices.
+    """
 
     version: int
     resizes: int
     ranks: tuple[OrderedRank, ...]
+    ordered: int = 0
 
 
 class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     """Which rank of a live attempt the process at this place of `State.ranks` is, or was. It has
     `begun` once it was let through to its command; `left_us`: when nothing of it was left after it
-    was told to leave alone."""
+    was told to leave alone, and `is_noticed` once its save command was run for that."""
 
     since: int
     has_begun: bool
@@ -313,6 +316,14 @@ def held_ranks(ranks: Ranks, state: State | None) -> tuple[OrderedRank, ...]:
     """Those whose seats are not free yet."""
     left = {} if state is None else {(one.rank, one.since): one for one in left_ranks(state)}
     return tuple(one for one in ranks.ranks if (one.rank, one.since) not in left)
+
+
+def is_present(state: State, number: int) -> bool:
+    """Whether there is such a rank: of a live attempt some left alone, and numbers have gaps."""
+    if not state.members:
+        return True
+    member = state.members[number] if number < len(state.members) else None
+    return member is not None and member.has_begun and member.left_us is None
 
 
 def left_ranks(state: State) -> tuple[RankLeft, ...]:

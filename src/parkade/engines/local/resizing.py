@@ -46,9 +46,11 @@ class Resizing:
         self.folder = state.folder
         self.launch = state.launch
         self._starts = starts
-        self._ordered = records.first_ranks(self.launch)
+        self._ordered = records.read_ranks(self.folder) or records.first_ranks(self.launch)
+        self.state.current = records.with_ranks(self.launch, self._ordered)
         self._seen: tuple[int, int] | None = None
         self._due_us: dict[tuple[int, int], int] = {}
+        self._saving: dict[tuple[int, int], int] = {}
         self._shown: object = None
         self._is_starting = False
         self._note_alone()
@@ -104,6 +106,7 @@ class Resizing:
     def _take(self, ranks: Ranks) -> None:
         """The numbers of ranks that left are free once they are ordered no more."""
         self._ordered = ranks
+        self.state.current = records.with_ranks(self.launch, ranks)
         wanted = {(it.rank, it.since) for it in ranks.ranks}
         for number, member in enumerate(self.state.now.members):
             is_gone = member is not None and member.left_us is not None
@@ -117,7 +120,7 @@ class Resizing:
     def _start_missing(self) -> None:
         if self._is_starting:
             return
-        launch = records.with_ranks(self.launch, self._ordered)
+        launch = self.state.current
         for one in self._ordered.ranks:
             member = self._member(one.rank)
             if member is not None and member.since != one.since:
@@ -160,8 +163,9 @@ class Resizing:
         member, at_us = self._member(one.rank), wall_us()
         assert member is not None
         self._tell()
-        rank = self.gang.ranks[one.rank]
+        key, rank = (one.rank, one.since), self.gang.ranks[one.rank]
         if rank.has_ended and not self._remains(one.rank):
+            self.gang.beside.pop(self._saving.pop(key, 0), None)
             self._put(one.rank, rank, msgspec.structs.replace(member, left_us=at_us))
             self._tell()
             self.state.write("a rank left")
@@ -170,27 +174,45 @@ class Resizing:
             for process in self._remains(one.rank):
                 processes.send(process.pid, process.start_ticks, signal.SIGKILL)
             return
-        key = (one.rank, one.since)
         if now_us < self._due_us.get(key, 0):
             return
-        is_late = at_us >= stop.deadline_us or rank.has_ended
+        is_late = at_us >= stop.deadline_us or rank.has_ended or self._has_saved(key)
         self._due_us[key] = now_us + (TERM_AGAIN_US if is_late else ASK_AGAIN_US)
         if is_late:
             self._terminate(one.rank, now_us)
         else:
             self._ask(one.rank)
+            self._run_save_command(key, member)
+
+    def _run_save_command(self, key: tuple[int, int], member: MemberState) -> None:
+        """Once beside the rank, unless the whole attempt had its notice before."""
+        command = self.launch.attempt.save.command
+        has_had_it = member.is_noticed or self.state.now.is_noticed
+        if command is None or has_had_it or not member.has_begun:
+            return
+        noticed = msgspec.structs.replace(member, is_noticed=True)
+        self._put(key[0], self.gang.ranks[key[0]], noticed)
+        self.state.write()
+        pid = self.leaving.run_beside(key[0], command)
+        if pid is not None:
+            self._saving[key] = pid
+
+    def _has_saved(self, key: tuple[int, int]) -> bool:
+        """Whether a program that goes on after it saved has saved, by its command."""
+        is_done = self.gang.beside.get(self._saving.get(key, 0)) == 0
+        return self.launch.attempt.save.ends and is_done
 
     def _ask(self, number: int) -> None:
         numbers = tuple(number_of(name) for name in self.launch.attempt.save.signals)
         new = self.gang.unsignalled(numbers, self.state.now.signalled)
-        self.leaving.signal(tuple(it for it in new if it.rank == number))
+        self.leaving.signal_alone(tuple(it for it in new if it.rank == number))
 
     def _terminate(self, number: int, now_us: int) -> None:
         trainers, others = self.gang.unterminated(
             self.state.now.signalled, now_us=now_us, grace_us=LAUNCHER_GRACE_US
         )
         asked = (it for it in trainers if it.rank == number)
-        self.leaving.signal(
+        self.leaving.signal_alone(
             tuple(msgspec.structs.replace(it, number=signal.SIGTERM) for it in asked)
         )
         own = {it.pid for it in self._remains(number)}
@@ -242,7 +264,9 @@ class Resizing:
             return
         self._shown = shown
         files = self.state.now.members_files + 1
+        # On record first: a keeper that takes over never writes another file of this generation.
         self.state.change(members_files=files)
+        self.state.write()
         content = {
             "version": records.VERSION,
             "attempt": self.launch.attempt.attempt,

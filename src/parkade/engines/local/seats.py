@@ -47,7 +47,8 @@ def choose_ranks(
     live: Iterable[Launch],
 ) -> Ranks:
     """The ranks that a live attempt shall have: those that are known keep their devices, others get
-    the first free ones. Raises Transient while those are held, also by a rank that leaves."""
+    the first free ones. One is left out while those are held, also by a rank that leaves; the
+    count of changes then stays as it was."""
     held = held_devices(live)
     devices = {(one.rank, one.since): one.devices for one in known.ranks}
     ranks = []
@@ -56,11 +57,9 @@ def choose_ranks(
         if chosen is None:
             free = [it for it in carved.get(wanted.seat.node, ()) if it not in held]
             if len(free) < wanted.seat.gpus:
-                raise Transient(
-                    f"node {wanted.seat.node} has {len(free)} free GPUs of the {wanted.seat.gpus}"
-                    f" that rank {wanted.rank} of {attempt.attempt} needs"
-                )
+                continue
             chosen = tuple(free[: wanted.seat.gpus])
+            held.update(chosen)
         ranks.append(
             OrderedRank(
                 rank=wanted.rank,
@@ -70,7 +69,23 @@ def choose_ranks(
                 stop=wanted.stop,
             )
         )
-    return Ranks(version=VERSION, resizes=attempt.resizes, ranks=tuple(ranks))
+    is_whole = len(ranks) == len(attempt.members)
+    return Ranks(
+        version=VERSION,
+        resizes=attempt.resizes if is_whole else known.resizes,
+        ordered=attempt.resizes,
+        ranks=tuple(ranks),
+    )
+
+
+def left_out(attempt: DesiredAttempt, ranks: Ranks) -> tuple[str, ...]:
+    """The ranks that found no devices, each with its node."""
+    chosen = {(it.rank, it.since) for it in ranks.ranks}
+    return tuple(
+        f"{it.rank} on {it.seat.node}"
+        for it in attempt.members
+        if (it.rank, it.since) not in chosen
+    )
 
 
 def held_devices(live: Iterable[Launch]) -> set[int]:

@@ -18,11 +18,13 @@ from parkade.ports import Phase
 
 
 class StateFile:
-    """`now` is the state; `gang` says how its ranks are."""
+    """`now` is the state; `gang` says how its ranks are. `launch` is that of the start, `current`
+    the same with the ranks that were ordered last."""
 
     def __init__(self, folder: Path, launch: Launch, state: State, gang: Gang) -> None:
         self.folder = folder
         self.launch = launch
+        self.current = launch
         self.now = state
         self.gang = gang
         self.is_unwritten = False

@@ -138,7 +138,7 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
     exits = tuple(
         RankExit(rank=index, code=rank.code, signal=rank.signal)
         for index, rank in enumerate(state.ranks)
-        if rank.has_ended and _is_present(state, index)
+        if rank.has_ended and records.is_present(state, index)
     )
     return ObservedAttempt(
         attempt=launch.attempt.attempt,
@@ -160,14 +160,6 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
         resizes=state.resizes,
         left=records.left_ranks(state),
     )
-
-
-def _is_present(state: State, number: int) -> bool:
-    """Whether there is such a rank: of a live attempt some left alone, and numbers have gaps."""
-    if not state.members:
-        return True
-    member = state.members[number] if number < len(state.members) else None
-    return member is not None and member.has_begun and member.left_us is None
 
 
 def _now(folder: Path, launch: Launch, state: State | None) -> Launch:
