@@ -84,62 +84,6 @@ def test_it_shrinks_with_the_notice_of_the_nodes_that_leave_and_stays_the_same_a
     audited(parkade)
 
 
-def test_where_all_restarts_while_ranks_leave_their_nodes_are_of_those_that_won_them() -> None:
-    parkade = given_parkade(nodes=3)
-    name = live(parkade)
-    parkade.run(60)
-    one = parkade.bid("acme", 9, nodes=1)
-    parkade.clear()
-    assert leaving(parkade, name) == {2: "a3"}
-    parkade.fail("a1")
-    parkade.run(120)
-    assert parkade.nodes_of(one) == ("a3",) and parkade.nodes_of(name) == ("a2",)
-    assert parkade.phase(one) is Phase.RUNNING and parkade.phase(name) is Phase.RUNNING
-    audited(parkade)
-
-
-def to_grow(nodes: int = 3) -> tuple[Parkade, str]:
-    """A live bid that runs beside a bid of one node, and is promised that node as well."""
-    parkade = given_parkade(nodes)
-    one = parkade.bid("acme", 9, nodes=1)
-    parkade.clear()
-    name = parkade.bid("lab", 5, most_nodes=8, resize=Resize.LIVE, failures=1)
-    parkade.run(60)
-    parkade.do(commands.Cancel(by=None, workload=one, now=False))
-    parkade.clear()
-    promise = parkade.workload(name).promise
-    assert promise is not None and len(promise.seats) == nodes
-    return parkade, name
-
-
-@pytest.mark.parametrize("code", [1, 85])
-def test_what_ends_by_itself_while_it_is_to_grow_waits_for_its_back_off(code: int) -> None:
-    parkade, name = to_grow()
-    parkade.saved(name, 1)
-    parkade.ended(name, code=code)
-    has_back_off = parkade.workload(name).not_before_us > parkade.now_us
-    assert has_back_off is (parkade.phase(name) is Phase.QUEUED) is (code == 85)
-    parkade.run(1200)
-    assert parkade.phase(name) is Phase.RUNNING and parkade.attempt(name).generation == 2
-    assert len(parkade.nodes_of(name)) == 3
-    audited(parkade)
-
-
-@pytest.mark.parametrize("is_seen_first", [False, True])
-def test_where_its_first_node_breaks_while_it_is_to_grow_it_restarts(is_seen_first: bool) -> None:
-    parkade, name = to_grow()
-    first = parkade.attempt(name).seats[0].node
-    parkade.fail(first)
-    promise = parkade.workload(name).promise
-    assert promise is None or first not in {it.node for it in promise.seats}
-    if is_seen_first:
-        parkade.ended(name, code=None)
-    parkade.run(120)
-    assert parkade.phase(name) is Phase.RUNNING and parkade.attempt(name).generation == 2
-    assert len(parkade.nodes_of(name)) == 2 and first not in parkade.nodes_of(name)
-    audited(parkade)
-
-
 def test_it_grows_at_once_and_a_new_rank_has_the_lowest_free_number() -> None:
     parkade = given_parkade()
     name = live(parkade)

@@ -173,16 +173,14 @@ def note_checkpoint(world: World, event: events.Checkpointed) -> None:
 
 
 def break_attempt(world: World, event: events.Broken) -> None:
-    """A node of the attempt failed; it keeps its seats until it leaves. Where its ranks come and go
-    it is to grow no more: what it needs now is a whole of its own."""
+    """A node of the attempt failed; it keeps its seats until it leaves."""
     workload = world.records.workloads[event.workload]
     attempt = live_attempt(workload, event.attempt)
     assert attempt.broken_us is None, "an attempt is broken once"
-    promise = None if workload.changes_live else workload.promise
     attempt = replace(attempt, broken_us=event.at_us)
     is_leaving = attempt.stop is not None
     phase = workload.phase if is_leaving else Phase.DEGRADED
-    step(world, workload, replace(workload, phase=phase, attempt=attempt, promise=promise))
+    step(world, workload, replace(workload, phase=phase, attempt=attempt))
 
 
 def change_ranks(world: World, event: events.RanksChanged) -> None:

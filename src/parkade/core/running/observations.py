@@ -323,9 +323,7 @@ def _judge(
     summary = summary_of(seen)
     if never_ran and not is_lost and seen.launch_error is None:
         summary = NEVER_RAN
-    # What ends by itself while it is to grow has a back-off, for which nothing is kept.
-    goes_to_promise = workload.promise is not None and attempt.stop is not None
-    again = Phase.PLACED if goes_to_promise else Phase.QUEUED
+    again = Phase.PLACED if workload.promise is not None else Phase.QUEUED
     phase, why = again, Why.PLACED if again is Phase.PLACED else Why.NEXT_CLEARING
     if all_zero(seen) and not is_saved:
         phase, why = Phase.SUCCEEDED, Why.SUCCEEDED

@@ -295,10 +295,7 @@ def _checkpoint(books: Books, event: Record) -> None:
 
 
 def _break(books: Books, event: Record) -> None:
-    run = books.runs[event["attempt"]]
-    run.broken_us = event["at_us"]
-    if run.kill_us is None:
-        live.grows_no_more(books, event["workload"])
+    books.runs[event["attempt"]].broken_us = event["at_us"]
 
 
 def _order_stop(books: Books, workload: str, stop: Record | None, *, is_own: bool = False) -> None:

@@ -84,8 +84,10 @@ def change(books: Books, event: Record) -> None:
         if each not in new and rank["leaving"] and run.ranks[each]["leaving"]:
             _close_lost(run, each, rank, at_us)
     if event.get("rate") is not None:
-        promise = grows_no_more(books, name)
+        promise = books.promises.pop(name, None)
         require(promise is not None and bool(new), f"{name} got ranks that it was not promised")
+        books.paid_promises.discard(name)
+        books.own_waits.pop(name, None)
         for each in new:
             if after[each].get("owed"):
                 run.owing[each] = at_us
@@ -101,13 +103,6 @@ def change(books: Books, event: Record) -> None:
             run.leaves[_name(rank)] = closed
         run.rates.append(_without_dearest(run.rates[-1], len(lost), at_us, _kept_gpus(run)))
     require(_has_first(run), f"{name} lost rank 0 alone")
-
-
-def grows_no_more(books: Books, name: str) -> Record | None:
-    """What an attempt that nothing told to leave was promised, which falls away."""
-    books.paid_promises.discard(name)
-    books.own_waits.pop(name, None)
-    return books.promises.pop(name, None)
 
 
 def end(run: Run, at_us: int) -> None:

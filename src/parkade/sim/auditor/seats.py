@@ -129,8 +129,6 @@ class SeatAuditor:
                 self.demands[name].started_us = event.at_us
             case events.Broken(workload=name):
                 self.held[name].is_broken = True
-                if self.held[name].stop is None:
-                    self.promised.pop(name, None)
             case events.RanksChanged(workload=name, ranks=ranks, resizes=resizes):
                 if event.rate is not None:
                     self._join(name, ranks, event.at_us)

@@ -193,13 +193,25 @@ def _nodes_at(
 
 
 def grows_from_us(world: World, workload: Workload) -> int:
-    """When an elastic workload that runs may grow; 0 where it does not."""
+    """When an elastic workload that runs may grow; 0 where it does not. Live work grows by what is
+    free: once the next turnaround is over."""
+    if workload.changes_live:
+        return _next_clean_us(world)
     attempt, regrow_us = workload.attempt, world.records.markets[workload.market].terms.regrow_us
     if attempt is None or attempt.started_us is None or regrow_us is None:
         return 0
     is_able = workload.spec.is_elastic and not workload.spec.is_live
     is_able = is_able and len(attempt.seats) < workload.spec.most_nodes
     return attempt.started_us + regrow_us if is_able else 0
+
+
+def _next_clean_us(world: World) -> int:
+    clean = [
+        it.vacated_us + world.records.markets[it.market].terms.turnaround_us
+        for it in world.records.nodes.values()
+        if it.last_org is not None and not world.held_on[it.node]
+    ]
+    return min((at_us for at_us in clean if at_us > world.records.now_us), default=0)
 
 
 def look_at_grown(world: World, now_us: int) -> None:

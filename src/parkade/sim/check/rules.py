@@ -388,8 +388,7 @@ def _look_at_end(world: World, event: events.Ended) -> None:
             5,
             f"{name} has failed before its failures are used up",
         )
-    # Live work that ends by itself while it is to grow has a back-off instead.
-    is_promised = workload.promise is not None and cause is not None and not event.phase.is_ended
+    is_promised = workload.promise is not None and not event.phase.is_ended
     says = f"{name} has left for the seats that it is promised, and they are dropped"
     require(not is_promised or event.phase is Phase.PLACED, 3, says)
 
