@@ -117,7 +117,7 @@ def look_at_clearing(world: World, event: events.Cleared) -> None:
         workload = world.records.workloads[name]
         _look_at_notices(world, workload, line, event.at_us)
         # Those told together have one cause: a lower limit may lose other nodes as well.
-        outbid = [it.seat.node for it in _told(workload, line.ranks) if _is_outbid(it)]
+        outbid = [it.seat.node for it in _newly_leaving(workload, line.ranks) if _is_outbid(it)]
         has_taker = any(taken.get(node) not in (None, name) for node in outbid)
         says = f"{name} is outbid on {', '.join(outbid)}, which none is given"
         require(has_taker or not outbid, 21, says)
@@ -138,7 +138,7 @@ def _stopped(event: events.Cleared) -> set[str]:
     return {lines.name_of(it.demand) for it in event.left if it.stop is not None}
 
 
-def _told(workload: Workload, ranks: Sequence[Rank]) -> list[Rank]:
+def _newly_leaving(workload: Workload, ranks: Sequence[Rank]) -> list[Rank]:
     """Those that are told to leave now and were not before."""
     assert workload.attempt is not None
     before = {(it.rank, it.since): it.leaving for it in ranks_of(workload.attempt)}
@@ -154,7 +154,7 @@ def _look_at_notices(world: World, workload: Workload, line: lines.Resized, at_u
     require(before.keys() == after.keys(), 8, f"{name} loses ranks that nothing saw leave")
     terms = world.records.markets[workload.market].terms
     least_us = min(terms.notice_us, terms.heal_notice_us)
-    for rank in _told(workload, line.ranks):
+    for rank in _newly_leaving(workload, line.ranks):
         assert rank.leaving is not None
         stop = rank.leaving.stop
         has_notice = stop.deadline_us >= at_us + least_us
