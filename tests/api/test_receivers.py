@@ -1,6 +1,7 @@
 """Receivers over HTTP: each caller has its own, an owner its org's, and a stranger none."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from parkade.messages.receivers import PeopleRules
 from tests.api.town import Town
 from tests.api.town import town as running
 
+PAGE = Path(__file__).parents[2] / "docs/api.md"
 WEB = "https://hooks.example.org/x"
 
 
@@ -42,6 +44,16 @@ def test_a_secret_is_shown_once_and_the_rest_to_its_own(town: Town) -> None:
     assert town.done(town.post(f"/receivers/{made['receiver']}/remove", {}, member)) == {
         "receivers": []
     }
+
+
+def test_a_repeated_request_makes_another_as_its_page_and_description_say(town: Town) -> None:
+    token = town.user(town.org()[0])
+    made = [town.done(town.post("/receivers", {"address": WEB}, token, key="k")) for _ in range(2)]
+    assert set(names(town, token)) == {each["receiver"] for each in made}
+    described = town.http.get("/v1/openapi.json").json()["paths"]["/v1/receivers"]["post"]
+    assert "Idempotency-Key" not in [it["name"] for it in described.get("parameters", ())]
+    assert "makes a second" in described["description"]
+    assert "`POST /v1/receivers` makes a second receiver" in PAGE.read_text()
 
 
 def test_an_owner_sets_those_of_its_org_and_a_member_does_not(town: Town) -> None:

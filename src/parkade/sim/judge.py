@@ -26,6 +26,7 @@ from parkade.sim.auditor.maintenance import MaintenanceAuditor
 from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
 from parkade.sim.auditor.seats import SeatAuditor
+from parkade.sim.auditor.windows import WindowAuditor
 from parkade.sim.clocks import START_US
 from parkade.sim.findings import Breach, Finding, require
 from parkade.sim.machines import Run
@@ -72,6 +73,7 @@ class Judge:
         self.chains = ChainAuditor()
         self.maintenance = MaintenanceAuditor()
         self.fallbacks = FallbackAuditor()
+        self.windows = WindowAuditor()
         self.arrays = ArrayAuditor()
         self.jobs = JobAuditor()
         self._orders: dict[str, int] = {}
@@ -252,6 +254,7 @@ class Judge:
             self.owners.read(one)
             self.maintenance.read(one)
             self.fallbacks.read(one)
+            self.windows.read(one)
             self.jobs.read(one)
         for one in expanded.chains:
             self.chains.read(one)

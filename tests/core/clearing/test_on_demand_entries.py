@@ -308,6 +308,38 @@ def test_its_answer_says_what_its_dearest_entry_costs() -> None:
     assert cost.price_per_gpu_hour == 12
 
 
+def test_a_window_that_is_not_bought_yet_is_not_lengthened_at_an_old_price() -> None:
+    parkade, _ = full()
+    parkade.on_demand("rival", hours=2, nodes=2)
+    name = submit(parkade, SPOT, ON_DEMAND, limit=0.5, max_duration_us=10 * MINUTE_US)
+    parkade.run(60)
+    parkade.do(
+        commands.SetPrices(
+            by=None,
+            market="pool",
+            pay_as_you_go_micros=50 * MICROS,
+            reservation_rate_micros=None,
+            public_floor_micros=None,
+        )
+    )
+
+    def lasts(duration_us: int) -> commands.ChangeBounds:
+        bound = commands.workloads.NewBound(value=duration_us)
+        return commands.ChangeBounds(by=None, workload=name, max_duration_us=bound)
+
+    assert parkade.refused(lasts(HOUR_US)).reason is Reason.CONFLICT
+    parkade.do(lasts(5 * MINUTE_US))
+
+
+def test_the_minimum_charge_of_a_short_window_is_set_aside() -> None:
+    parkade, _ = full(minimum_charge_us=HOUR_US)
+    parkade.on_demand("rival", hours=2, nodes=2)
+    before = available_micros(parkade.world, "acme", parkade.now_us)
+    submit(parkade, right("acme"), ON_DEMAND, max_duration_us=MINUTE_US)
+    after = available_micros(parkade.world, "acme", parkade.now_us)
+    assert before - after >= POSTED
+
+
 def test_a_longer_window_has_to_be_paid_and_no_window_is_refused() -> None:
     parkade = market()
     parkade.org("acme", deposit=40)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from parkade.core.billing.commitments import committed_micros
 from parkade.core.ledger.accounts import TransferKind, Use
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_event, encode_snapshot
@@ -259,46 +260,74 @@ def test_below_its_least_all_of_it_leaves() -> None:
     audited(parkade)
 
 
-def test_growth_that_makes_others_leave_waits_for_them_and_is_not_paid_for_before() -> None:
-    parkade = given_parkade()
+def given_a_rival(**terms: Any) -> tuple[Parkade, str, str]:
+    """A live bid on two nodes, now at 9, beside one of two nodes at 2; and that one."""
+    parkade = given_parkade(**terms)
     other = parkade.bid("acme", 2, nodes=2)
     parkade.run(30)
     name = live(parkade, 1.5)
     parkade.run(60)
     assert len(parkade.nodes_of(name)) == 2
     parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=9 * MICROS))
-    parkade.clear()
-    assert parkade.stop(other).cause is Cause.OUTBID
-    assert parkade.phase(name) is Phase.RUNNING and len(ranks(parkade, name)) == 2
-    assert len(parkade.nodes_of(name)) == 4
-    parkade.ended(other, code=85)
-    parkade.run(30)
-    assert len(ranks(parkade, name)) == 4
-    owed = [it.owed is not None for it in ranks_of(parkade.attempt(name))]
-    assert owed == [False, False, True, True]
+    return parkade, name, other
+
+
+def test_while_it_runs_it_grows_by_free_nodes_alone() -> None:
+    parkade, name, other = given_a_rival()
+    parkade.run(3600)
+    assert parkade.phase(other) is Phase.RUNNING and parkade.workload(name).promise is None
+    assert ranks(parkade, name) == {0: "a3", 1: "a4"}
+    parkade.ended(other, code=0)
+    parkade.run(1)
+    assert len(ranks(parkade, name)) == 4 and parkade.attempt(name).generation == 1
     audited(parkade)
 
 
-def test_to_sweep_by_growing_and_to_shrink_at_once_costs_the_minimum_charge() -> None:
-    parkade = given_parkade()
-    other = parkade.bid("acme", 2, nodes=2)
-    parkade.run(30)
-    name = live(parkade, 1.5)
+def test_for_nodes_that_others_have_it_restarts_once_it_may_regrow() -> None:
+    parkade, name, other = given_a_rival(regrow_us=600 * SECOND_US)
     parkade.run(60)
-    parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=9 * MICROS))
+    assert parkade.phase(other) is Phase.RUNNING
+    parkade.run(660)
+    stops = [
+        it.cause
+        for event in parkade.journal
+        if isinstance(event, events.Cleared)
+        for it in (left.stop for left in event.left)
+        if it is not None
+    ]
+    assert stops == [Cause.OUTBID, Cause.RESIZED] or stops == [Cause.RESIZED, Cause.OUTBID]
+    assert len(parkade.nodes_of(name)) == 4 and parkade.attempt(name).generation == 2
+    audited(parkade)
+
+
+def test_the_node_of_rank_0_may_fail_while_others_have_their_notice() -> None:
+    parkade = given_parkade()
+    name = live(parkade)
+    parkade.run(60)
+    gang = parkade.bid("acme", 9, nodes=2)
     parkade.clear()
-    parkade.ended(other, code=85)
-    parkade.tick(30)
-    assert len(ranks(parkade, name)) == 4
-    before = parkade.workload(name).spent_micros
-    parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=round(1.5 * MICROS)))
-    charged = parkade.workload(name).spent_micros - before
-    terms = parkade.world.records.markets["pool"].terms
-    assert charged > 0
-    least = 4 * MICROS * 2 * terms.minimum_charge_us // (3600 * SECOND_US)
-    used = 4 * MICROS * 2 * 30 // 3600
-    assert charged >= least * 2 // 4 - used
-    assert all(it.owed is None for it in ranks_of(parkade.attempt(name)))
+    parkade.fail("a1")
+    parkade.clear()
+    parkade.run(30)
+    parkade.ended(name, code=None)
+    parkade.run(60)
+    assert parkade.phase(gang) is Phase.RUNNING
+    audited(parkade)
+
+
+def test_money_for_ranks_that_leave_is_set_aside_until_their_kill() -> None:
+    parkade = given_parkade(notice_us=3600 * SECOND_US)
+    name = live(parkade)
+    parkade.run(60)
+    workload = parkade.workload(name)
+    before = committed_micros(parkade.world, workload, parkade.now_us)
+    parkade.bid("acme", 9, nodes=2)
+    parkade.clear()
+    going = [it for it in parkade.attempt(name).ranks if it.leaving is not None]
+    costs = sum(it.leaving.price_micros * it.seat.gpus for it in going if it.leaving is not None)
+    after = committed_micros(parkade.world, parkade.workload(name), parkade.now_us)
+    # Two of four nodes stay, at the same limit; the others cost for an hour of notice and the kill.
+    assert after > before // 2 + costs
     audited(parkade)
 
 

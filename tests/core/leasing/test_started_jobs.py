@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from parkade.core.fleet.node import OTHERS
 from parkade.core.fleet.pool import TakenNode
 from parkade.core.kernel.check import check
+from parkade.core.kernel.decide import decide
 from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_snapshot
+from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.life import Phase
 from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
@@ -344,3 +346,28 @@ def breaches(parkade: Parkade) -> list[str]:
     for event in parkade.journal:
         auditor.read(event)
     return auditor.close(parkade.now_us).breaches
+
+
+def test_a_claim_is_not_given_up_while_its_job_is_in_the_queue() -> None:
+    """Else a guest could be launched on its node before the next report claims that anew."""
+    parkade = given_two_owners()
+    say(parkade, job("42", 1, "a1"), job("43", 1))
+    for claim, name in zip(parkade.world.records.claims, ("42", "43"), strict=True):
+        command = commands.Unclaim(by=None, claim=claim)
+        refusal = decide(parkade.world, command, parkade.now_us)
+        assert isinstance(refusal, Refusal) and refusal.reason is Reason.CONFLICT
+        assert f"scancel {name}" in refusal.detail
+    assert held(parkade)["pool/42"] == ("a1",)
+
+
+def test_a_claim_is_given_up_where_no_agent_says_that_its_job_is_over() -> None:
+    parkade = given_two_owners()
+    say(parkade, job("42", 1, "a1"))
+    parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=False))
+    (claim,) = parkade.world.records.claims
+    parkade.do(commands.Unclaim(by=None, claim=claim))
+    assert held(parkade) == {}
+    guests = [parkade.bid("lab", 99) for _ in range(4)]
+    parkade.run(120)
+    assert all(parkade.workload(it).attempt is None for it in guests), "nothing starts there"
+    audited(parkade)

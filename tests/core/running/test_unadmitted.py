@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from parkade.core.running.unadmitted import CAUTIOUS_US, FIRST_US, MOST_DOUBLINGS
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_event, encode_snapshot
+from parkade.core.units.money import MICROS
 from parkade.core.units.time import DAY_US, SECOND_US
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.observed import EnginePhase
@@ -216,3 +217,24 @@ def test_what_had_a_process_was_admitted() -> None:
     assert parkade.phase(name) is Phase.RUNNING
     refuse(parkade, name)
     assert parkade.world.records.unadmitted == {}
+
+
+def test_a_cautious_try_takes_no_protection_of_what_comes_after_it() -> None:
+    parkade = Parkade(
+        fabrics={"a": 2}, buffer_nodes=0, turnaround_us=0, min_runtime_us=3600 * SECOND_US
+    )
+    early = parkade.bid("acme", 8)
+    parkade.run(30)
+    refused = parkade.bid("lab", 9)
+    parkade.clear()
+    refuse(parkade, refused)
+    parkade.do(commands.Cancel(by=None, workload=refused, now=True))
+    name = parkade.bid("lab", 99, nodes=2)
+    parkade.run(FIRST_S + 60)
+    late = parkade.bid("birch", 8)
+    parkade.run(60)
+    assert {parkade.phase(it) for it in (early, late)} == {Phase.RUNNING}
+    assert parkade.workload(name).why == Why.NOT_ADMITTED, "a try that took free room only"
+    attempt = parkade.attempt(late)
+    assert attempt.keeps_seats_until_us(8 * MICROS, parkade.now_us) is not None
+    audited(parkade)

@@ -90,6 +90,15 @@ def test_a_command_is_refused_exactly_to_the_roles_that_the_table_leaves_out(
     assert is_denied == (by not in ALLOWED[PERMISSIONS[kind]])
 
 
+@pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
+def test_a_command_by_no_known_user_is_denied(
+    parkade: Parkade, kind: type[commands.AnyCommand]
+) -> None:
+    outcome = decide(parkade.world, example(kind, "ghost"), parkade.now_us)
+    assert isinstance(outcome, Refusal) and outcome.reason is Reason.DENIED
+    assert "ghost" in outcome.detail
+
+
 @pytest.mark.parametrize(
     "command",
     [

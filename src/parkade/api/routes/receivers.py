@@ -41,7 +41,8 @@ async def get_receiver(receiver: str, request: Request, context: Authenticated) 
 async def add_receiver(
     body: wire.AddReceiver, request: Request, context: Authenticated
 ) -> wire.Receiver:
-    """A new one; its secret is in this answer only."""
+    """A new one; its secret is in this answer only. Sent again it makes a second one, for no
+    answer is kept under an idempotency key."""
     viewer = _person(context)
     if body.for_org:
         context.require(Read.RECEIVERS, org=viewer.org)

@@ -20,6 +20,7 @@ started.
 
 from collections.abc import Callable
 
+from parkade.core.billing.live_ranks import kept_rate
 from parkade.core.billing.metering import accrued_micros
 from parkade.core.billing.minimum import debt_micros, minimum_rate, owed_us
 from parkade.core.billing.slow_starts import owed_slow_start_micros
@@ -33,7 +34,7 @@ from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
 from parkade.core.units.time import month_of
 from parkade.core.workloads.choices import as_bid_in
 from parkade.core.workloads.spec import CapacityKind
-from parkade.core.workloads.workload import Workload
+from parkade.core.workloads.workload import Rank, Workload
 
 UNCAPPED_MICROS = 2**62
 """What work without a cap may still cost: more than any balance."""
@@ -87,7 +88,9 @@ def exit_micros(world: World, workload: Workload, now_us: int) -> int:
     attempt, market = workload.attempt, world.records.markets[workload.market]
     use = 0
     if attempt is not None and attempt.stop is None and attempt.rates:
-        rate = attempt.rates[-1].per_hour_micros(attempt.gpus)
+        # What ranks that leave alone cost is counted apart, until their own kill.
+        present = kept_rate(attempt) if attempt.ranks else attempt.rates[-1]
+        rate = present.per_hour_micros(attempt.gpus)
         use = ceil_div(rate * market.terms.leave_us, MICROSECONDS_PER_HOUR)
     return max(use, debt_micros(world, workload, now_us))
 
@@ -120,11 +123,13 @@ def committed_without_earmark(world: World, workload: Workload, now_us: int) -> 
 
 
 def leaving_micros(world: World, workload: Workload, now_us: int) -> int:
-    """What an attempt that has its notice may still cost until it is killed, at least what is
-    missing to its minimum."""
+    """What an attempt, or ranks of a live one, that have their notice may still cost until they are
+    killed; of a whole attempt at least what is missing to its minimum."""
     attempt = workload.attempt
-    if attempt is None or attempt.stop is None or not attempt.rates:
+    if attempt is None or not attempt.rates:
         return 0
+    if attempt.stop is None:
+        return sum(_rank_leaving_micros(it, now_us) for it in attempt.ranks)
     assert attempt.stop.kill_us >= attempt.stop.deadline_us
     rate = attempt.rates[-1].per_hour_micros(attempt.gpus)
     use = ceil_div(rate * max(0, attempt.stop.kill_us - now_us), MICROSECONDS_PER_HOUR)
@@ -134,6 +139,13 @@ def leaving_micros(world: World, workload: Workload, now_us: int) -> int:
         return use
     gpus, least = minimum_rate(workload, attempt)
     return max(use, ceil_div(least.per_hour_micros(gpus) * missing_us, MICROSECONDS_PER_HOUR))
+
+
+def _rank_leaving_micros(rank: Rank, now_us: int) -> int:
+    if rank.leaving is None:
+        return 0
+    rest_us = max(0, rank.leaving.stop.kill_us - now_us)
+    return ceil_div(rank.leaving.price_micros * rank.seat.gpus * rest_us, MICROSECONDS_PER_HOUR)
 
 
 def _rest_of_window(market: Market, workload: Workload, now_us: int) -> int:

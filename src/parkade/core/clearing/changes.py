@@ -312,8 +312,8 @@ class _Changes:
         promised the rest."""
         assert workload.attempt is not None or workload.promise is not None
         if workload.promise is not None and workload.promise.seats != line.seats:
-            if (change := self._live_change(workload, line)) is not None:
-                self._change_live(workload, line, change)
+            if workload.attempt is not None and workload.attempt.stop is None:
+                self._seat(workload, line)
                 return
             assert workload.spec.is_elastic, "a gang whose promised node left play is healed"
             self._won.append(self._win(line, self._rates.of(line)))
@@ -360,7 +360,7 @@ class _Changes:
         self._won.append(self._win(line, self._rates.of(line)))
 
     def _live_change(self, workload: Workload, line: ClearingLine) -> LiveChange | None:
-        return live_change(workload, line.seats, self._market.terms, self._now_us)
+        return live_change(self._world, workload, line.seats, self._now_us)
 
     def _change_live(self, workload: Workload, line: ClearingLine, change: LiveChange) -> None:
         """Single ranks leave with their notice, or others join once their seats are free."""

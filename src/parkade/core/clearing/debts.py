@@ -267,7 +267,7 @@ class Debts:
 
     def _goes_on(self, workload: Workload, promise: Promise) -> bool:
         """Whether what it is promised joins its attempt; then that keeps its own debt."""
-        return live_change(workload, promise.seats, self._market.terms, self._now_us) is not None
+        return live_change(self._world, workload, promise.seats, self._now_us) is not None
 
     def _caused(
         self,

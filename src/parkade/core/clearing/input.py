@@ -32,7 +32,7 @@ from parkade.core.market.market_state import (
     ReservationInForce,
 )
 from parkade.core.reservations.reservation import Claim, Reservation
-from parkade.core.running.unadmitted import counted_limit_micros
+from parkade.core.running.unadmitted import counted_limit_micros, is_cautious
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.steps.incidents import can
@@ -312,7 +312,7 @@ def _demand(
 ) -> Demand:
     seats = _standing(world, workload, open_nodes)
     market = world.records.markets[workload.market]
-    nodes, most_nodes, grows_by = sizes_now(workload, market, seats, open_nodes, now_us)
+    nodes, most_nodes, grows_by = sizes_now(world, workload, seats, open_nodes, now_us)
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
     assert is_on_demand == (workload.fabric is not None)
     return Demand(
@@ -339,6 +339,7 @@ def _demand(
         grows_by=grows_by,
         array=workload.member_of,
         protection=_protection(workload, open_nodes, now_us),
+        is_cautious=is_cautious(world, workload, now_us),
     )
 
 
@@ -356,7 +357,7 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
         return ()
     if attempt.broken_us is None:
         return attempt.kept_seats
-    return tuple(seat for seat in attempt.seats if open_nodes.get(seat.node) is not False)
+    return tuple(seat for seat in attempt.kept_seats if open_nodes.get(seat.node) is not False)
 
 
 def _protection(workload: Workload, open_nodes: dict[str, bool], now_us: int) -> Protection | None:

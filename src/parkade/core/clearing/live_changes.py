@@ -5,8 +5,10 @@
     is promised no more   the promise falls away
 
 Rank 0 never leaves alone: where its node is not among the seats that are given, the attempt is
-restarted as with `resize: restart`. So it is, while it still owes a minimum charge for those that
-it made leave when it began, where it would lose a rank: else a sweep could be given up by parts.
+restarted as with `resize: restart`. So it is where a new seat is not free now, because others are
+yet to leave it or it is turned around: what waits for seats is no part of what runs. So it is,
+while it still owes a minimum charge for those that it made leave when it began, where it would lose
+a rank: else a sweep could be given up by parts.
 
 While seats are promised beside its own, what it has costs what it cost before: which part of the
 new price is of which node is told once all are there. Decision record 217.
@@ -18,8 +20,9 @@ from msgspec.structs import replace
 
 from parkade.core.billing.live_ranks import kept_rate, lowest_part, with_notice
 from parkade.core.billing.minimum import owed_us
-from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import Seat
+from parkade.core.running.promises import is_free_now
+from parkade.core.state.world import World
 from parkade.core.workloads.ranks import ranks_of
 from parkade.core.workloads.workload import Attempt, Rank, Rate, Stop, Workload
 
@@ -43,7 +46,7 @@ class LiveChange(NamedTuple):
 
 
 def live_change(
-    workload: Workload, given: tuple[Seat, ...], terms: MarketTerms, now_us: int
+    world: World, workload: Workload, given: tuple[Seat, ...], now_us: int
 ) -> LiveChange | None:
     """What changes of an attempt while it runs; None: it is restarted for these seats."""
     attempt = workload.attempt
@@ -55,9 +58,12 @@ def live_change(
     if first.leaving is not None or first.seat.node not in target:
         return None
     leaving = tuple(it for it in attempt.kept_seats if it.node not in target)
+    terms = world.records.markets[workload.market].terms
     if leaving and owed_us(workload, terms, now_us) > 0:
         return None
     joining = tuple(it for it in given if it.node not in has)
+    if not all(is_free_now(world, workload, it, now_us) for it in joining):
+        return None
     kept = tuple(it for it in attempt.kept_seats if it.node in target)
     return LiveChange(kept, leaving, joining)
 

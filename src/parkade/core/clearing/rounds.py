@@ -2,15 +2,16 @@
 
 Each begins at its first entry, and goes on to its next where it wins nothing. On-demand, its last,
 is bought from the calendar, the oldest list first; who finds no room there stays at the entry
-before. One whose window wins no seats, because nodes have failed, buys none in this clearing: it
-asks for the entry before again, and the others may have its room.
+before. One whose window wins no seats, because nodes have failed, buys none in this clearing, and
+no other does that wants as many nodes: it asks for the entry before again, and smaller ones may
+have its room.
 
 Room only gets less until one is barred, so what was too much for one list is not asked for again by
 those that want as much or more: where on-demand is sold out, the calendar is read once or a few
 times a round, however many lists wait.
 
-Invariant. Each round moves one list at least one entry on, or bars it from on-demand, so there are
-at most as many as all lists have entries, and one more for each.
+Invariant. Each round moves one list at least one entry on, or bars all of a size from on-demand, so
+there are at most as many as a list has entries, and as there are sizes.
 """
 
 import copy
@@ -40,6 +41,7 @@ class Rounds:
         self._asks: Records = {it.workload: asking(it, it.spec.entries[0]) for it in waiting}
         self._barred: set[str] = set()
         self._lacks: list[Lack] = []
+        self._unseated: list[Lack] = []
 
     def asked(self) -> tuple[World, tuple[Workload, ...]]:
         """The world to be read with the entries of this round, and what does not exist yet."""
@@ -54,6 +56,7 @@ class Rounds:
         for it in lost:
             if self._position(it) == len(it.spec.entries) - 1 and _buys(it):
                 self._barred.add(it.workload)
+                self._unseated.append(self._wanted(it)._replace(end_us=0))
                 # Its room is free again.
                 self._lacks.clear()
                 self._asks[it.workload] = asking(it, it.spec.entries[-2])
@@ -70,8 +73,8 @@ class Rounds:
             self._asks[workload.workload] = asking(workload, entries[position + 1])
             return
         asked = self._asks[workload.workload]
-        want = wanted(self._world, asked, self._now_us)
-        if any(it.covers(want) for it in self._lacks):
+        want = self._wanted(workload)
+        if any(it.covers(want) for it in (*self._lacks, *self._unseated)):
             return
         world, _ = self.asked()
         then = bought(world, asked, self._now_us)
@@ -79,6 +82,9 @@ class Rounds:
             self._lacks.append(then)
         elif then is not None:
             self._asks[workload.workload] = then
+
+    def _wanted(self, workload: Workload) -> Lack:
+        return wanted(self._world, self._asks[workload.workload], self._now_us)
 
     def _position(self, workload: Workload) -> int:
         asked = self._asks[workload.workload]

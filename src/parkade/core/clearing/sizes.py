@@ -17,7 +17,8 @@ A workload that asks for 2 to 16 nodes is started again where their number chang
 - keeps its number while one of its nodes is closed: nothing is started on a closed node. If it then
   loses it bids in the next clearing for what there is.
 
-With `resize: live` nothing is started again: it grows at once, by whatever there is.
+With `resize: live` it grows at once, by as many nodes of its fabric as are free now. Where none is,
+it grows as above, by a restart: a promise that waits for others to leave is never beside what runs.
 
 Money bounds its size before the market does: it takes part with as many nodes as its org can set
 the earmark aside for. What all bids of an org have now comes first, growth after it.
@@ -36,21 +37,24 @@ from parkade.core.billing.commitments import earmark_micros
 from parkade.core.fleet.market import Market, MarketTerms
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.market_state import Demand
+from parkade.core.running.promises import is_free_now
+from parkade.core.state.world import World
 from parkade.core.workloads.workload import Workload
 
 
 def sizes_now(
+    world: World,
     workload: Workload,
-    market: Market,
     seats: tuple[Seat, ...],
     open_nodes: dict[str, bool],
     now_us: int,
 ) -> tuple[int, int, int]:
     """(least nodes, most nodes, by how many at least it grows) of its demand with these seats.
 
-    Most 0: it has one size. Grows by 0: it does not grow where it stands.
+    Most 0: it has one size. Grows by 0: it does not grow where it stands. Cost: of a live attempt
+    as its market's nodes, else as its seats.
     """
-    spec = workload.spec
+    spec, market = workload.spec, world.records.markets[workload.market]
     if not spec.is_elastic:
         return spec.nodes, 0, 0
     if any(open_nodes.get(seat.node) is False for seat in seats):
@@ -59,11 +63,26 @@ def sizes_now(
     grows_by = 0
     if workload.promise is not None:
         grows_by = 1 if len(seats) < len(workload.promise.seats) else 0
-    elif workload.changes_live:
-        grows_by = 1
+    elif workload.changes_live and (free := _free_beside(world, workload, open_nodes, now_us)):
+        return spec.nodes, max(spec.nodes, min(spec.most_nodes, len(seats) + free)), 1
     elif attempt is not None and attempt.stop is None:
         grows_by = _grows_by(market.terms, len(seats), attempt.started_us, now_us)
     return spec.nodes, spec.most_nodes, grows_by
+
+
+def _free_beside(world: World, workload: Workload, open_nodes: dict[str, bool], now_us: int) -> int:
+    """How many nodes of its fabric a live attempt could take now."""
+    attempt = workload.attempt
+    assert attempt is not None
+    gpus, fabric = attempt.seats[0].gpus, world.records.nodes[attempt.seats[0].node].fabric
+    own = {seat.node for seat in attempt.seats}
+    return sum(
+        node not in own
+        and is_open
+        and world.records.nodes[node].fabric == fabric
+        and is_free_now(world, workload, Seat(node=node, gpus=gpus), now_us)
+        for node, is_open in open_nodes.items()
+    )
 
 
 def _grows_by(terms: MarketTerms, nodes: int, started_us: int | None, now_us: int) -> int:

@@ -13,7 +13,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.capacity import refuse_unfenced, sellable, the_market, unheard_pools
 from parkade.core.steps.names import bad_new_name
 from parkade.core.steps.permissions import is_operator
-from parkade.core.steps.refusals import Decision, invalid
+from parkade.core.steps.refusals import Decision, conflict, invalid
 from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.names import numbered, scoped
@@ -293,8 +293,17 @@ def new_claim(
 
 
 def unclaim(world: World, command: commands.Unclaim, now_us: int) -> Decision:
-    """The nodes are idle again, and lent if the owner lends."""
-    return give_back(world, world.records.claims[command.claim], now_us)
+    """The nodes are idle again, and lent if the owner lends. Refused where it ends with a job, and
+    the job's agent is heard."""
+    claim = world.records.claims[command.claim]
+    pool_name, _, job = (claim.source or "").partition("/")
+    pool = world.records.pools.get(pool_name)
+    if pool is not None and pool.is_reachable:
+        return conflict(
+            f"{claim.claim} stands for job {job} in the queue of pool {pool_name} and ends with it:"
+            f" cancel that job there, in Slurm with `scancel {job}`"
+        )
+    return give_back(world, claim, now_us)
 
 
 def give_back(world: World, claim: Claim, now_us: int) -> tuple[events.AnyEvent, ...]:

@@ -77,7 +77,8 @@ def _outcome(state: MarketState, allocation: Allocation, prices: Prices) -> Clea
                 line = structs.replace(line, follows_protected=True)
         else:
             line = _lost(demand, allocation, prices, floors)
-            is_room_awaited = is_room_awaited or line.reason is WaitReason.PROTECTED
+            is_awaiting = line.reason is WaitReason.PROTECTED and not demand.is_cautious
+            is_room_awaited = is_room_awaited or is_awaiting
         lines.append(line)
     assert len(lines) == len(state.demands), "a demand has no outcome"
     return Clearing(

@@ -145,6 +145,10 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Spot that runs whole on open nodes: what protects its seats from other bids; None: nothing
     does."""
 
+    is_cautious: bool = False
+    """Spot that the engine may refuse: while it waits for protected room, what comes after it is
+    protected all the same."""
+
     @property
     def nodes_alone(self) -> int:
         """Nodes that it opens where it shares none."""

@@ -104,7 +104,8 @@ class ClearingLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `price_micros` is their mean, rounded up. Empty: all cost `price_micros`."""
 
     follows_protected: bool = False
-    """Of a spot winner, whether a bid that comes before it waits for room that is PROTECTED."""
+    """Of a spot winner, whether a bid that comes before it, and is not cautious, waits for room
+    that is PROTECTED."""
 
 
 class ReservationUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -25,6 +25,7 @@ from parkade.core.billing.commitments import (
     committed_without_earmark,
 )
 from parkade.core.billing.metering import accrued_micros, accrued_with_members_micros
+from parkade.core.fleet.market import Market
 from parkade.core.running.arrays import chosen_members, open_of
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -32,7 +33,13 @@ from parkade.core.steps.capacity import refuse_unfenced, sellable
 from parkade.core.steps.changes import live_workload
 from parkade.core.steps.notices import FINAL_CAUSES
 from parkade.core.steps.refusals import Decision, conflict, invalid
-from parkade.core.steps.windows import kept_micros, may_buy, unbought_micros, window_micros
+from parkade.core.steps.windows import (
+    kept_micros,
+    may_buy,
+    unbought_micros,
+    window_end_us,
+    window_micros,
+)
 from parkade.core.units import bounds, indexes
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
@@ -161,12 +168,8 @@ def _bad_window(world: World, workload: Workload, changed: Workload, now_us: int
     if changed.must_end_us <= workload.must_end_us:
         return None
     market = world.records.markets[workload.market]
-    price_micros = market.terms.pay_as_you_go_micros
-    if price_micros > workload.agreed_price_micros:
-        return conflict(
-            f"on-demand costs {format_amount(price_micros)} now, and this window was agreed at"
-            f" {format_amount(workload.agreed_price_micros)}; submit another for the time after it"
-        )
+    if (dearer := _dearer_now(market, workload.agreed_price_micros)) is not None:
+        return dearer
     if (unfenced := refuse_unfenced(world, market)) is not None:
         return unfenced
     window = Window(start_us=workload.must_end_us, end_us=changed.must_end_us)
@@ -189,12 +192,28 @@ def _bad_window(world: World, workload: Workload, changed: Workload, now_us: int
 def _bad_unbought(
     world: World, workload: Workload, changed: Workload, now_us: int
 ) -> Refusal | None:
-    """What stands against a longer window that a list may still buy: its money."""
+    """What stands against a longer window that a list may still buy: price, or money."""
     if changed.spec.max_duration_us is None:
         return _no_window()
     market = world.records.markets[workload.market]
+    after_us, before_us = (window_end_us(market, it, now_us) for it in (changed, workload))
+    assert workload.window_price_micros is not None
+    dearer = _dearer_now(market, workload.window_price_micros)
+    if after_us > before_us and dearer is not None:
+        return dearer
     after, before = (unbought_micros(market, it, now_us) for it in (changed, workload))
     return _bad_increase(world, workload, after - before, now_us)
+
+
+def _dearer_now(market: Market, agreed_micros: int) -> Refusal | None:
+    """The refusal of time that is added to a window at less than on-demand costs now."""
+    price_micros = market.terms.pay_as_you_go_micros
+    if price_micros <= agreed_micros:
+        return None
+    return conflict(
+        f"on-demand costs {format_amount(price_micros)} now, and this window was agreed at"
+        f" {format_amount(agreed_micros)}; submit another for the time after it"
+    )
 
 
 def _no_window() -> Refusal:

@@ -48,19 +48,17 @@ def join(workload: Workload, at_us: int) -> events.RanksChanged:
 
 def seen_left(
     world: World, postings: Postings, workload: Workload, seen: ObservedAttempt, now_us: int
-) -> tuple[events.AnyEvent, ...]:
+) -> tuple[list[events.AnyEvent], Workload]:
     """The ranks that were told to leave and are reported gone, each at its own time, with what is
-    missing to their minimum."""
+    missing to their minimum; and the workload without them."""
     assert workload.attempt is not None
     reported = {(it.rank, it.since): it.left_us for it in seen.left}
     going = [it for it in workload.attempt.ranks if it.leaving is not None]
     gone = [(it, reported[it.rank, it.since]) for it in going if (it.rank, it.since) in reported]
-    found, _ = _leave(world, postings, workload, gone, now_us, owes=True)
-    free = [(it.rank.seat, it.left_us) for it in _ends(workload.attempt, gone, now_us)]
-    return (
-        *found,
-        *(each for seat, at in free for each in seen_free(world, workload, (seat,), at)),
-    )
+    found, after = _leave(world, postings, workload, gone, now_us, owes=True)
+    for it in _ends(workload.attempt, gone, now_us):
+        found.extend(seen_free(world, workload, (it.rank.seat,), it.left_us))
+    return found, after
 
 
 def ranks_end(

@@ -108,14 +108,14 @@ def _observed(
                 at_us=saved_us, workload=name, attempt=seen.attempt, step=saved.step
             )
         )
+    workload = replace(workload, attempt=attempt)
     if seen.phase is EnginePhase.RUNNING and seen.left and attempt.ranks:
-        now = replace(workload, attempt=attempt)
-        found.extend(seen_left(deciding.world, deciding.postings, now, seen, now_us))
+        gone, workload = seen_left(deciding.world, deciding.postings, workload, seen, now_us)
+        found.extend(gone)
     if seen.phase is EnginePhase.RUNNING:
-        posted = replace(workload, attempt=attempt)
-        found.extend(_posted(deciding.world, deciding.postings, posted, now_us))
+        found.extend(_posted(deciding.world, deciding.postings, workload, now_us))
     if seen.phase is EnginePhase.RELEASED:
-        found.extend(_ended(deciding, replace(workload, attempt=attempt), seen, now_us))
+        found.extend(_ended(deciding, workload, seen, now_us))
     return found
 
 

@@ -87,6 +87,22 @@ def _seats_free_us(
     return free_us
 
 
+def is_free_now(world: World, workload: Workload, seat: Seat, now_us: int) -> bool:
+    """Whether it could be launched on a seat at this instant."""
+    pool = world.pool_of((seat,))
+    if pool is None or not pool.is_reachable:
+        return False
+    free_us = _seats_free_us(
+        world,
+        workload.org,
+        (seat,),
+        now_us,
+        workload.spec.capacity.reservation,
+        is_spot=bids(world, workload.workload),
+    )
+    return free_us is not None and free_us <= now_us
+
+
 def clean_us(world: World, org: str, node: Node) -> int:
     """From when a free node is turned around for an org; 0: no other org was there last, or it is
     no time that must pass but a sanitising."""

@@ -12,8 +12,8 @@ what is free here is bounded, for each user in each market:
 - After that time one workload of the user takes part, the others wait for what becomes of it. Which
   one changes every `TURN_US`, so that a bid that cannot win keeps none of the others waiting.
 - For `CAUTIOUS_US` from then on a bid counts as one at the public floor: it gets seats that are
-  free, and nothing leaves for it. After that it counts as it is, so that a user who was let in
-  starts on a full market too.
+  free, nothing leaves for it, and what comes after it keeps its shortest run. After that it counts
+  as it is, so that a user who was let in starts on a full market too.
 - A start ends that. The times are counted on for a day, so that who is let in and refused in turn
   waits longer and longer all the same.
 
@@ -98,13 +98,18 @@ def kept_out(world: World, candidates: list[Workload], now_us: int) -> frozenset
 def counted_limit_micros(world: World, workload: Workload, now_us: int) -> int | None:
     """What its limit counts for in a clearing; None: it has none."""
     limit_micros = workload.spec.limit_price_micros
-    known = world.records.unadmitted.get(_key(workload))
-    if limit_micros is None or known is None or known.has_started:
-        return limit_micros
-    has_begun = workload.attempt is not None and workload.attempt.started_us is not None
-    if has_begun or now_us >= known.until_us + CAUTIOUS_US:
+    if limit_micros is None or not is_cautious(world, workload, now_us):
         return limit_micros
     return min(limit_micros, world.records.markets[workload.market].terms.public_floor_micros)
+
+
+def is_cautious(world: World, workload: Workload, now_us: int) -> bool:
+    """Whether it is work of a refused user, for which nothing leaves yet."""
+    known = world.records.unadmitted.get(_key(workload))
+    if known is None or known.has_started:
+        return False
+    has_begun = workload.attempt is not None and workload.attempt.started_us is not None
+    return not has_begun and now_us < known.until_us + CAUTIOUS_US
 
 
 def _is_waiting(known: Unadmitted, at_us: int) -> bool:

@@ -99,7 +99,7 @@ def with_full_reservation(world: World, spec: Spec, org: str) -> Spec:
 
 
 def _meant(world: World, records: Mapping[str, object], name: str, by: str | None) -> str:
-    if by is None:
+    user = None if by is None else world.records.users.get(by)
+    if user is None:
         return name
-    user = world.records.users[by]
     return full_name(records, name, org=None if user.role is Role.OPERATOR else user.org)

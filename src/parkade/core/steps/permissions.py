@@ -174,6 +174,8 @@ def is_operator(world: World, by: str | None) -> bool:
 
 def authorize(world: World, command: commands.AnyCommand) -> Refusal | None:
     """The refusal of a command that its user may not give, or that names nothing it may see."""
+    if command.by is not None and command.by not in world.records.users:
+        return denied(f"there is no user {command.by}")
     subject = _subject(world, command)
     if isinstance(subject, Refusal):
         return subject

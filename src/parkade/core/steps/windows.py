@@ -47,13 +47,15 @@ def window_micros(market: Market, rate_micros: int, *, now_us: int, must_end_us:
 
 
 def unbought_micros(market: Market, workload: Workload, now_us: int) -> int:
-    """What the window that it may buy costs at most; 0 where it has none."""
+    """What the window that it may buy costs at most, and no less than its minimum charge, as others
+    may have to leave for it; 0 where it has none."""
     if not may_buy(workload):
         return 0
     assert workload.window_price_micros is not None
     rate = workload.window_price_micros * workload.spec.total_gpus
     ends_us = window_end_us(market, workload, now_us)
-    return window_micros(market, rate, now_us=now_us, must_end_us=ends_us)
+    least = ceil_div(rate * market.terms.minimum_charge_us, MICROSECONDS_PER_HOUR)
+    return max(least, window_micros(market, rate, now_us=now_us, must_end_us=ends_us))
 
 
 def keeps_window(workload: Workload) -> bool:

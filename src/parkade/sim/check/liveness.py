@@ -148,11 +148,13 @@ def _round_of_agent(agent: AgentSide) -> Iterator[Act]:
 
 
 def winding_down(state: State) -> Iterator[Act]:
-    """People cancel all that lives and give up their claims."""
+    """People cancel all that lives, jobs of owners too, and give up their claims."""
     for name in state.world.live:
         yield Act(Kind.COMMAND, commands.Cancel(by=None, workload=name, now=True))
     for claim in state.world.records.claims:
         yield Act(Kind.COMMAND, commands.Unclaim(by=None, claim=claim))
+    if jobs.known_jobs(state.world):
+        yield Act(Kind.COMMAND, jobs.reported({}))
 
 
 def _reported(workload: Workload, now_us: int, code: int | None) -> Act:
