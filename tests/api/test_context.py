@@ -266,13 +266,13 @@ def test_a_path_that_was_accepted_before_is_still_read() -> None:
 
 
 def test_all_errors_of_a_request_are_told_at_once_with_their_places(town: Town) -> None:
-    body = {"spec": {"name": "a b", "resize": "live", "gpus": 0, "limit": 3}, "markt": "x"}
+    body = {"spec": {"name": "a b", "nodes": 0, "gpus": 0, "limit": 3}, "markt": "x"}
     response = town.post("/workloads", body)
     assert (response.status_code, code(response)) == (422, "invalid")
     assert {fault["place"]: fault["code"] for fault in response.json()["errors"]} == {
         "spec.name": "invalid",
         "spec.command": "invalid",
-        "spec.resize": "not_yet",
+        "spec.nodes": "invalid",
         "spec.gpus": "invalid",
         "spec.limit_price": "limit_required",
         "spec.limit": "invalid",

@@ -35,7 +35,7 @@ def test_a_statement_whose_range_ends_before_it_begins_is_refused(town: Town) ->
     _, owner = town.org()
     window = {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}
     refused = town.get("/statement", owner, **window)
-    assert refused.status_code == 422 and "before the end" in refused.json()["detail"]
+    assert refused.status_code == 422 and "after the end" in refused.json()["detail"]
 
 
 def test_a_payout_tells_the_guests_shape_price_and_time_and_not_its_name(fresh: Town) -> None:

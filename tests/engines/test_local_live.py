@@ -9,7 +9,7 @@ from parkade.engines.local import records
 from parkade.ports import Phase
 from tests.engines.conftest import LocalPlace, kill_keeper
 from tests.engines.contract_live import is_up, live_attempt, pid_of, shown, with_members
-from tests.engines.trial import order_in, released, run, until, until_seen
+from tests.engines.trial import order_in, released, run, until_seen
 
 pytestmark = pytest.mark.system
 
@@ -27,8 +27,12 @@ def test_a_keeper_that_is_lost_while_ranks_come_and_go_is_taken_over(
         await engine.resize(more)
         await asyncio.sleep(delay_ms / 1000)
         kill_keeper(place, attempt)
-        # Only a look replaces a keeper.
-        seen = await until_seen(engine, attempt, lambda _: _has_begun(place, attempt.attempt, 1))
+        # Only a look replaces a keeper; the lost one may have put the rank on record before.
+        seen = await until_seen(
+            engine,
+            attempt,
+            lambda it: it.is_keeper_lost and _has_begun(place, attempt.attempt, 1),
+        )
         await is_up(place, attempt, 1)
         assert seen.phase is Phase.RUNNING and pid_of(place, attempt, 0) == first
         fewer = with_members(attempt, 2, (0, 0, "n0", None), (1, 1, "n1", order_in(40, 45)))
@@ -39,7 +43,7 @@ def test_a_keeper_that_is_lost_while_ranks_come_and_go_is_taken_over(
         assert seen.phase is Phase.RUNNING
         assert (place.checkpoints(attempt) / "saved.1").exists()
         assert [name for name, _ in seen.devices] == ["n0"]
-        await until(lambda: len(shown(place, attempt, 0)["members"]) == 1)
+        await until_seen(engine, attempt, lambda _: len(shown(place, attempt, 0)["members"]) == 1)
         (place.checkpoints(attempt) / "done").touch()
         await released(engine, attempt)
 

@@ -186,7 +186,7 @@ def test_spot_without_a_limit_is_refused_and_nothing_dearer_is_taken_instead() -
     ("text", "place"),
     [
         ("a: [", "line 1, column 5"),
-        ("name: a\nname: b", "line 1, column 1"),
+        ("name: a\nname: b", "line 2, column 1"),
         ("- a", "document"),
         ("", "document"),
         ("? [a, b]\n: c", "line 1, column 3"),
