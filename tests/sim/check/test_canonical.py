@@ -48,6 +48,7 @@ def _after(scenario: Scenario, stepper: Stepper, state: State) -> list[State]:
         ("shared", 3),
         ("agent", 4),
         ("elastic", 5),
+        ("live", 5),
         ("array", 4),
         ("rights", 4),
         ("changes", 5),

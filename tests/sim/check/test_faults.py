@@ -19,6 +19,7 @@ from tests.sim.check.faults import (
 from tests.sim.check.job_faults import IN_JOBS
 from tests.sim.check.linked_faults import IN_LINKED_MARKETS
 from tests.sim.check.list_faults import IN_LISTS
+from tests.sim.check.live_faults import IN_LIVE_WORK
 from tests.sim.check.span_faults import IN_SPANS
 
 MOST_ACTS = 8
@@ -30,6 +31,7 @@ SOUND = (
     *IN_JOBS,
     *IN_LINKED_MARKETS,
     *IN_LISTS,
+    *IN_LIVE_WORK,
     *IN_SPANS,
     *NEVER_AT_REST,
 )
@@ -57,6 +59,7 @@ def planted(fault: Fault, bounds: Bounds) -> tuple[Found, list[str]]:
         *IN_JOBS,
         *IN_LINKED_MARKETS,
         *IN_LISTS,
+        *IN_LIVE_WORK,
         *IN_SPANS,
         *IN_THE_PROTOCOL,
     ],

@@ -17,10 +17,11 @@ from parkade.core.state.world import World
 from parkade.core.units import indexes
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
+from parkade.core.workloads.ranks import ranks_of
 from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.core.workloads.workload import Attempt, Workload
-from parkade.sim.check import arrays, changes, jobs, rights, windows
+from parkade.sim.check import arrays, changes, jobs, live, rights, windows
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.scenarios import GUEST, MARKET, POOL, Asks, Scenario, lent, reserved
 from parkade.sim.check.state import State
@@ -235,6 +236,8 @@ def _seen(attempt: Attempt, now_us: int, *, saves_late: bool) -> Iterator[comman
     if attempt.stop is None:
         yield report(seen(attempt, now_us, 0))
         yield report(seen(attempt, now_us, 1))
+        for left in live.may_have_left(attempt, now_us):
+            yield report(replace(seen(attempt, now_us, None), left=left))
         if attempt.checkpoint_us is None:
             yield report(seen(attempt, now_us, None, saved_us=now_us))
         else:
@@ -285,11 +288,11 @@ def seen(
     if code is not None:
         exits = tuple(
             RankExit(
-                rank=rank,
+                rank=rank.rank,
                 code=code if code >= 0 else None,
                 signal=-code if code < 0 else None,
             )
-            for rank in range(len(attempt.seats))
+            for rank in ranks_of(attempt)
         )
     has_started = not is_over or attempt.started_us is not None
     return ObservedAttempt(

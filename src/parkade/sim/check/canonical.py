@@ -40,7 +40,7 @@ from parkade.core.workloads.life import Why
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Debt, Promise, Stop, Workload
-from parkade.sim.check import changes, jobs, rights, windows
+from parkade.sim.check import changes, jobs, live, rights, windows
 from parkade.sim.check.agents import AgentSide, clocks_of
 from parkade.sim.check.arrays import youngest
 from parkade.sim.check.scenarios import TICK_US, Asks, Scenario
@@ -410,6 +410,7 @@ def _attempt(
         debt,
         lease,
         None if attempt.admission is None else windows.form_of_admission(attempt, now_us),
+        live.form_of_ranks(world, workload, attempt, now_us),
     )
 
 

@@ -38,17 +38,19 @@ def look_at_size(
     leaving: lines.Leaving | None,
     at_us: int,
 ) -> None:
-    """A winner with fewer or more of the nodes that it has. Nothing where it does not stand whole:
-    then it starts anew, with any size."""
+    """A winner with fewer or more of the nodes that it has. Nothing where it does not stand whole,
+    or was told to leave: then it starts anew, with any size."""
     holder = workload.promise or workload.attempt
-    if not workload.spec.is_elastic or holder is None:
+    if not workload.spec.is_elastic or holder is None or workload.changes_live:
         return
     name, before, after = workload.workload, holder.seats, won.promise.seats
     is_within = workload.spec.nodes <= len(after) <= workload.spec.most_nodes
     has_changed = len(after) != len(before)
     says = f"{name} is given {len(after)} nodes, which is not within what it asked for"
     require(is_within or not has_changed, RESIZE, says)
-    if any(not is_open(world, seat.node) for seat in before):
+    attempt = workload.attempt
+    is_left = workload.promise is None and attempt is not None and attempt.stop is not None
+    if is_left or any(not is_open(world, seat.node) for seat in before):
         return
     most = max(len(after), len(before))
     if {*after[:most]} <= {*before}:
@@ -82,7 +84,9 @@ def is_growth_due(
     world: World, workload: Workload, attempt: Attempt, nodes: int, at_us: int
 ) -> bool:
     """Whether an attempt may grow to so many nodes: (more - s) x regrow > s x start grace, once it
-    has run for `regrow`."""
+    has run for `regrow`; at once where its ranks join while it runs."""
+    if workload.spec.is_live:
+        return workload.changes_live and workload.promise is None
     terms = world.records.markets[workload.market].terms
     regrow_us, started_us, has = terms.regrow_us, attempt.started_us, len(attempt.seats)
     if attempt.stop is not None or regrow_us is None or started_us is None:
@@ -111,7 +115,9 @@ def look_at_repriced(workload: Workload, rate: Rate) -> None:
     """The same of another rate for the seats that it has."""
     holder = workload.promise or workload.attempt
     assert holder is not None, "what has no seats has no price"
-    look_at_rate(workload, rate, len(holder.seats))
+    leaves = () if workload.attempt is None else [it for it in workload.attempt.ranks if it.leaving]
+    is_promised = workload.promise is not None
+    look_at_rate(workload, rate, len(holder.seats) - (0 if is_promised else len(leaves)))
 
 
 def look_at_parts(attempt: Attempt, transfers: Sequence[Transfer]) -> None:
@@ -187,12 +193,25 @@ def _nodes_at(
 
 
 def grows_from_us(world: World, workload: Workload) -> int:
-    """When an elastic workload that runs may grow; 0 where it does not."""
+    """When an elastic workload that runs may grow; 0 where it does not. Live work grows by what is
+    free: once the next turnaround is over."""
+    if workload.changes_live:
+        return _next_clean_us(world)
     attempt, regrow_us = workload.attempt, world.records.markets[workload.market].terms.regrow_us
     if attempt is None or attempt.started_us is None or regrow_us is None:
         return 0
-    is_able = workload.spec.is_elastic and len(attempt.seats) < workload.spec.most_nodes
+    is_able = workload.spec.is_elastic and not workload.spec.is_live
+    is_able = is_able and len(attempt.seats) < workload.spec.most_nodes
     return attempt.started_us + regrow_us if is_able else 0
+
+
+def _next_clean_us(world: World) -> int:
+    clean = [
+        it.vacated_us + world.records.markets[it.market].terms.turnaround_us
+        for it in world.records.nodes.values()
+        if it.last_org is not None and not world.held_on[it.node]
+    ]
+    return min((at_us for at_us in clean if at_us > world.records.now_us), default=0)
 
 
 def look_at_grown(world: World, now_us: int) -> None:

@@ -11,6 +11,8 @@ state costs about two rounds.
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from parkade.core.billing.commitments import available_micros
 from parkade.core.kernel.deadlines import next_deadline_us
 from parkade.core.ledger.accounts import org_account
@@ -18,7 +20,7 @@ from parkade.core.state import commands
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.workload import Workload
-from parkade.sim.check import arrays, elastic, jobs, span_rules
+from parkade.sim.check import arrays, elastic, jobs, live, span_rules
 from parkade.sim.check.acts import CLEAR, DEADLINE, KILLED, Act, Kind, report, seen
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.breach import require
@@ -129,6 +131,8 @@ def round_of(state: State) -> Iterator[Act]:
             yield _reported(workload, state.now_us, KILLED)
         elif attempt.started_us is None:
             yield _reported(workload, state.now_us, None)
+        elif left := live.all_left(attempt, state.now_us):
+            yield Act(Kind.COMMAND, report(replace(seen(attempt, state.now_us, None), left=left)))
     known = jobs.known_jobs(state.world)
     if known:
         yield Act(Kind.COMMAND, jobs.reported(known))
@@ -183,6 +187,7 @@ def look_at_rest(state: State) -> None:
     for name in world.live:
         workload = world.records.workloads[name]
         phase = workload.phase
+        live.look_at_rest(workload)
         require(phase in _RESTS, 12, f"{name} stays {phase} for ever")
         for one in workload.waits_for:
             is_open = came_about(world.records.workloads[one.workload], one.condition) is None

@@ -21,7 +21,7 @@ from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.saving import EXIT_FOR_GOOD
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Rate, Workload
-from parkade.sim.check import arrays, changes, elastic, jobs, lists, rights
+from parkade.sim.check import arrays, changes, elastic, jobs, lists, live, rights
 from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
 from parkade.sim.check.movers import look_at_movers
@@ -40,6 +40,7 @@ def look_at_decision(
     if isinstance(command, commands.ReportAttempts):
         released = {it.attempt for it in command.attempts if it.phase is EnginePhase.RELEASED}
         _look_at_report(world, command, decided)
+        live.look_at_decision(command, decided, world)
     for event in decided:
         require(event.at_us <= now_us, 15, f"{type(event).__name__} is dated after the present")
         if isinstance(event, events.Ended):
@@ -136,6 +137,10 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             changes.look_at_bounds(world, event)
         case events.EntryTaken():
             lists.look_at_entry(world, event)
+        case events.RanksChanged(workload=name):
+            live.look_at_changed(world, event)
+            org = world.records.workloads[name].org
+            _look_at_seats(world, org, live.joined_seats(world, event), event.at_us, name)
         case events.MembersOpened():
             arrays.look_at_opened(world, event)
         case events.MembersEnded() | events.MembersRetried():
@@ -162,6 +167,7 @@ def _look_at_clearing(world: World, event: events.Cleared) -> None:
     changes.look_at_caps(world, event)
     jobs.look_at_tries(world, event)
     lists.look_at_bought(world, event)
+    live.look_at_clearing(world, event)
     moved = {lines.name_of(won.demand): won for won in event.won}
     for leaving in event.left:
         name = lines.name_of(leaving.demand)

@@ -8,6 +8,7 @@ from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.units.money import MICROS
 from parkade.core.workloads.array import ArrayTerms
+from parkade.core.workloads.spec import Resize
 from parkade.sim.check.scenarios import (
     GUEST,
     MARKET,
@@ -153,6 +154,27 @@ def _elastic() -> Scenario:
         ),
         most_live=3,
         bids=((3 * MICROS, 6 * MICROS), (6 * MICROS, 3 * MICROS), (4 * MICROS, 1 * MICROS)),
+        asks=Asks.CANCELS | Asks.BIDS | Asks.CLAIMS | Asks.FAILS,
+    )
+
+
+def _live() -> Scenario:
+    return Scenario(
+        name="live",
+        says="3 nodes of a fabric, one of them reserved and lent by acme; cedar asks for 1 to 3"
+        " nodes, and its ranks come and go while it runs; birch bids for one and for two",
+        setup=(
+            *fleet({"a": 3}, gpus=1, orgs=("acme", "birch", GUEST)),
+            reserved("acme", 1),
+            lent("acme", 2),
+        ),
+        submissions=(
+            submission(GUEST, limit=4, most_nodes=3, resize=Resize.LIVE),
+            submission("birch", limit=6),
+            submission("birch", nodes=2, limit=5),
+        ),
+        most_live=2,
+        bids=((4 * MICROS, 1 * MICROS), (6 * MICROS, 3 * MICROS), (3 * MICROS, 6 * MICROS)),
         asks=Asks.CANCELS | Asks.BIDS | Asks.CLAIMS | Asks.FAILS,
     )
 
@@ -356,6 +378,7 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "claims": _claims,
     "shared": _shared,
     "elastic": _elastic,
+    "live": _live,
     "array": _array,
     "rights": _rights,
     "changes": _changes,

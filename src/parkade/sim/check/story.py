@@ -236,4 +236,6 @@ def _seen(seen: ObservedAttempt) -> str:
         }
         return f"{seen.attempt} has ended, {', '.join(sorted(ends)) or 'unknown how'}"
     saved = "" if seen.checkpoint is None else f" and has saved step {seen.checkpoint.step}"
-    return f"{seen.attempt} runs{saved}"
+    ranks = ", ".join(str(it.rank) for it in seen.left)
+    left = f", and rank {ranks} has left" if ranks else ""
+    return f"{seen.attempt} runs{saved}{left}"
