@@ -30,6 +30,7 @@ def test_what_programs_read_is_one_line_a_world() -> None:
         "claims",
         "shared",
         "elastic",
+        "live",
         "array",
         "rights",
         "changes",
