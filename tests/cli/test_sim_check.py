@@ -57,7 +57,7 @@ def test_what_an_earlier_version_said_is_still_read() -> None:
 def test_an_unknown_world_is_named_with_those_that_are_there() -> None:
     result = CliRunner().invoke(app, ["sim", "check", "--world", "mars"])
     assert result.exit_code == 2
-    assert "owners, claims, shared, elastic, array, rights, changes, agent" in result.output
+    assert "owners, claims, shared, elastic, live, array, rights, changes, agent" in result.output
 
 
 def test_more_processes_than_a_search_can_tell_apart_are_refused() -> None:
