@@ -300,6 +300,24 @@ def test_for_nodes_that_others_have_it_restarts_once_it_may_regrow() -> None:
     audited(parkade)
 
 
+def test_a_rank_takes_over_what_is_owed_for_its_node() -> None:
+    parkade = given_parkade(minimum_charge_us=3600 * SECOND_US)
+    one, _ = parkade.bid("one", 2, nodes=1), parkade.bid("other", 2, nodes=1)
+    parkade.run(30)
+    name = live(parkade, 1.5)
+    parkade.run(60)
+    parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=4 * MICROS))
+    parkade.run(60)
+    gang = parkade.bid("acme", 5, nodes=2)
+    parkade.clear()
+    parkade.ended(one, code=85)
+    parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=9 * MICROS))
+    parkade.clear()
+    assert parkade.phase(gang) is Phase.QUEUED
+    assert [it.owed is not None for it in ranks_of(parkade.attempt(name))] == [False, False, True]
+    audited(parkade)
+
+
 def test_the_node_of_rank_0_may_fail_while_others_have_their_notice() -> None:
     parkade = given_parkade()
     name = live(parkade)

@@ -1,7 +1,7 @@
 """How a live attempt gets from the seats that it has to those that a clearing gives it.
 
     has, is not given     its rank is told to leave, with the notice of its node; the others go on
-    is given, has not     all its seats are promised; those that are new join once they are free
+    is given, has not     all its seats are promised; those that are new are free, and join at once
     is promised no more   the promise falls away
 
 Rank 0 never leaves alone: where its node is not among the seats that are given, the attempt is
@@ -10,8 +10,8 @@ yet to leave it or it is turned around: what waits for seats is no part of what 
 while it still owes a minimum charge for those that it made leave when it began, where it would lose
 a rank: else a sweep could be given up by parts.
 
-While seats are promised beside its own, what it has costs what it cost before: which part of the
-new price is of which node is told once all are there. Decision record 217.
+Between the promise and the joining, in the same turn, what it has costs what it cost before: which
+part of the new price is of which node is told once all are there. Decision record 217.
 """
 
 from typing import NamedTuple
