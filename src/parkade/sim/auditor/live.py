@@ -8,7 +8,7 @@ others cost what the cheapest nodes do. A rank for which others left owes the mi
 unless others' right or a broken node ends it, or it does not begin.
 """
 
-from parkade.sim.auditor.books import BLAMELESS, HOUR_US, Books, Record, Run, require
+from parkade.sim.auditor.books import BLAMELESS, HOUR_US, Books, Record, Run, gpus_by_node, require
 
 EXCUSING = BLAMELESS | {"not_started"}
 
@@ -19,6 +19,13 @@ Name = tuple[int, int]
 def gpus_of(seats: list[Record]) -> int:
     """GPUs of all of them."""
     return sum(int(seat["gpus"]) for seat in seats)
+
+
+def held_by_node(run: Run) -> dict[str, int]:
+    """The GPUs that an attempt holds now, by node: of a live one also where ranks joined."""
+    if not run.ranks:
+        return run.node_gpus
+    return gpus_by_node([it["seat"] for it in run.ranks.values()])
 
 
 def is_live(books: Books, workload: str) -> bool:
