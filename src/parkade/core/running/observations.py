@@ -342,8 +342,7 @@ def _judge(
         if failures > workload.spec.retry_failures or exit_code_of(seen) == EXIT_FOR_GOOD:
             phase, why = Phase.FAILED, Why.FAILED
     waits_until_us = 0
-    # An elastic workload that goes on with fewer of its nodes makes none leave: it need not wait.
-    goes_on = workload.spec.is_elastic and workload.promise is not None and cause is not None
+    goes_on = workload.promise is not None and cause is not None
     if _is_unadmitted(attempt, seen) and not phase.is_ended:
         waits_until_us = 0 if phase is Phase.PLACED else until_us(world, workload, at_us)
     elif not is_lost and not phase.is_ended and not goes_on:

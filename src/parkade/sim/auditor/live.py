@@ -7,7 +7,7 @@ join begin with the rate that was promised. A rank for which others left owes th
 on, unless others' right or a broken node ends it.
 """
 
-from parkade.sim.auditor.books import BLAMELESS, HOUR_US, Books, Record, Run, require
+from parkade.sim.auditor.books import BLAMELESS, HOUR_US, Books, Record, Run, gpus_by_node, require
 
 Name = tuple[int, int]
 """A rank's number, and the count of changes with which it came."""
@@ -16,6 +16,13 @@ Name = tuple[int, int]
 def gpus_of(seats: list[Record]) -> int:
     """GPUs of all of them."""
     return sum(int(seat["gpus"]) for seat in seats)
+
+
+def held_by_node(run: Run) -> dict[str, int]:
+    """The GPUs that an attempt holds now, by node: of a live one also where ranks joined."""
+    if not run.ranks:
+        return run.node_gpus
+    return gpus_by_node([it["seat"] for it in run.ranks.values()])
 
 
 def is_live(books: Books, workload: str) -> bool:
