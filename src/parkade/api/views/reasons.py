@@ -16,7 +16,7 @@ SENTENCES: dict[str, str] = {
     Why.NOT_ADMITTED: "the engine there takes no job of its user until an administrator lets it in;"
     " it is tried again now and then, and costs nothing meanwhile",
     Why.NO_ROOM: "no fabric has room for its whole shape",
-    Why.OUTBID: "others bid more for the room that there is",
+    Why.OUTBID: "others bid more for the room that there is, or as much and come first",
     Why.BELOW_FLOOR: "its limit is below what the capacity goes for at least",
     Why.PROTECTED: "the room is held by workloads that may run for the market's min_runtime first",
     Why.RESERVATION_FULL: "its org uses all of the reservation already",
@@ -34,7 +34,7 @@ SENTENCES: dict[str, str] = {
     Why.CANCELLED: "it was cancelled",
     Why.FAILED: "it failed",
     Why.SUCCEEDED: "it is done",
-    Cause.OUTBID: "others bid more for the room that there is",
+    Cause.OUTBID: "others bid more for the room that there is, or as much and come first",
     Cause.BELOW_FLOOR: "its limit is below what the capacity goes for at least",
     Cause.RECLAIMED: "the owner of its seats came back",
     Cause.MOVED: "it is moved to other seats",
