@@ -208,6 +208,7 @@ def _rank(rank: Rank) -> wire.AttemptRank:
         node=rank.seat.node,
         gpus=rank.seat.gpus,
         joined=instant(rank.joined_us),
+        begun=instant_or_none(rank.begun_us),
         leaves=None if rank.leaving is None else _stop(rank.leaving.stop),
     )
 
