@@ -11,7 +11,7 @@ from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
 from parkade.api.views.workloads import Known, array_members, cheapest_winning_limit, moved_words
 from parkade.control.answers import Health
 from parkade.core.billing.commitments import available_micros, needed_micros
-from parkade.core.fleet.market import MarketTerms
+from parkade.core.fleet.market import Market
 from parkade.core.fleet.pool import Pool
 from parkade.core.running.unbegun import begins_by_us
 from parkade.core.state.world import World
@@ -65,7 +65,7 @@ def why(
     workload = known.workload
     moved = moved_words(workload, None if sees_all else workload.org)
     markets = market_answers(workload)
-    says = _says_members(known) or _says(workload, known.terms)
+    says = _says_members(known) or _says(workload, known.market)
     if standstill is not None and _lacks_room(workload):
         says, standstill = f"{workload.workload} waits: {standstill}", None
     says = f"{says}{_engine_words(known)}{_starts(known)}{_debt(known)}"
@@ -171,7 +171,7 @@ def _one(known: Known) -> int:
     return terms.members[0][0]
 
 
-def _says(workload: Workload, terms: MarketTerms | None) -> str:
+def _says(workload: Workload, market: Market | None) -> str:
     name, attempt = workload.workload, workload.attempt
     if workload.phase.is_ended:
         reasons = (SENTENCES.get(workload.why, workload.why), workload.exit_summary)
@@ -204,7 +204,7 @@ def _says(workload: Workload, terms: MarketTerms | None) -> str:
         sentence += f"; the last time: {workload.exit_summary}" if workload.exit_summary else ""
     # Of several markets each says what would win.
     price = None if workload.spec.choices else workload.price_to_win_micros
-    return f"{name} waits: {sentence}{advice(price, terms)}"
+    return f"{name} waits: {sentence}{advice(price, market, workload.spec.gpus)}"
 
 
 def _engine_words(known: Known) -> str:
