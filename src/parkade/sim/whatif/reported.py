@@ -1,9 +1,9 @@
 """Which report of an agent an event may come from, in its smallest part.
 
-A first process, a checkpoint, an hour to be charged, a rank that began or left, an end: each is guessed as a
-report of its own. Taken one after another these give the events of the whole report. How a program
-ended is read from the summary that the journal keeps; what the summary does not say is tried both
-ways.
+A first process, a checkpoint, an hour to be charged, a rank that began or left, an end: each is
+guessed as a report of its own. Taken one after another these give the events of the whole report.
+How a program ended is read from the summary that the journal keeps; what the summary does not say
+is tried both ways.
 """
 
 import re
