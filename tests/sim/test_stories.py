@@ -99,6 +99,12 @@ def test_what_an_auditor_once_took_for_broken_is_sound(seed: int, acts: str) -> 
     assert Story(plan).tell().findings == ()
 
 
+def test_an_attempt_that_grew_holds_the_nodes_on_which_its_ranks_joined() -> None:
+    """The auditor took these for idle seats of its next promise."""
+    plan = StoryPlan(seed=37, events=400, only=parse_acts("136,203-204,212-213,217"))
+    assert Story(plan).tell().findings == ()
+
+
 def test_a_story_beside_a_queue_has_jobs_that_began_by_themselves_and_users_not_let_in() -> None:
     story = Story(StoryPlan(seed=25, events=400, families=(SLURM,)))
     assert story.tell().findings == ()

@@ -69,6 +69,27 @@ def test_what_loses_its_seats_is_promised_others_in_the_same_event() -> None:
     assert moved.promise is None and moved.spec.limit_price_micros == 6 * MICROS
 
 
+def test_what_the_same_clearing_promises_seats_elsewhere_waits_for_no_back_off() -> None:
+    """It is moved. What is promised none waits, as in one market."""
+    parkade = one_node_each()
+    both = parkade.bid_in("both", {"pool": 5, "other": 6})
+    parkade.run(60)
+    first = parkade.in_market("first", "pool", 6)
+    parkade.run(60)
+    assert (parkade.stands(both), parkade.workload(both).preemptions) == ("other", 1)
+    parkade.ended(first)
+    parkade.in_market("second", "other", 7)
+    parkade.run(60)
+    moved = parkade.workload(both)
+    assert (moved.phase, parkade.stands(both)) == (Phase.RUNNING, "pool")
+    assert (moved.preemptions, moved.not_before_us) == (2, 0)
+    parkade.in_market("third", "pool", 8)
+    parkade.run(60)
+    waits = parkade.workload(both)
+    assert (waits.phase, waits.why, waits.preemptions) == (Phase.QUEUED, "back_off", 3)
+    assert waits.not_before_us > parkade.now_us
+
+
 def test_it_stays_where_it_runs_though_its_first_wish_has_room() -> None:
     parkade = one_node_each()
     first = parkade.in_market("first", "pool", 9)

@@ -3,7 +3,9 @@
 Repeated early preemption makes a workload wait, so that it does not make others leave again and
 again, and so does an early end of its own (a failure, or 85 outside a notice), so that it does not
 hold seats that it does not use. The wait counts from the release. While an attempt that will wait
-still leaves, no seats are promised to it: else the promise would cancel the wait.
+still leaves, no seats are promised to it: else the promise would cancel the wait. What the clearing
+that gives it its notice promises other seats is moved, and does not wait: a bid that loses in one
+of its markets and wins in another, or an elastic one that goes on with fewer nodes.
 
     early       before its first process, or within QUICK_RUNS x (notice + kill) of it, measured up
                 to the notice where it has one

@@ -17,6 +17,7 @@ from parkade.core.running.live import minimum_of, ranks_end, seen_left
 from parkade.core.running.overdue import seen_free, strangers_there
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.running.unadmitted import until_us
+from parkade.core.running.unbegun import seen_begun
 from parkade.core.running.unstarted import SlowStarts, is_unstarted, slow_start_at_end
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -109,6 +110,10 @@ def _observed(
             )
         )
     workload = replace(workload, attempt=attempt)
+    if attempt.ranks:
+        begun, attempt = seen_begun(workload, seen, now_us)
+        workload = replace(workload, attempt=attempt)
+        found.extend(begun)
     if seen.phase is EnginePhase.RUNNING and seen.left and attempt.ranks:
         gone, workload = seen_left(deciding.world, deciding.postings, workload, seen, now_us)
         found.extend(gone)
@@ -342,8 +347,7 @@ def _judge(
         if failures > workload.spec.retry_failures or exit_code_of(seen) == EXIT_FOR_GOOD:
             phase, why = Phase.FAILED, Why.FAILED
     waits_until_us = 0
-    # An elastic workload that goes on with fewer of its nodes makes none leave: it need not wait.
-    goes_on = workload.spec.is_elastic and workload.promise is not None and cause is not None
+    goes_on = workload.promise is not None and cause is not None
     if _is_unadmitted(attempt, seen) and not phase.is_ended:
         waits_until_us = 0 if phase is Phase.PLACED else until_us(world, workload, at_us)
     elif not is_lost and not phase.is_ended and not goes_on:

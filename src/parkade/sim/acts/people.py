@@ -15,9 +15,10 @@ from parkade.core.workloads.choice import Choice
 from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Resize, Spec
+from parkade.sim.acts.lists import after_a_reservation, before_on_demand
 from parkade.sim.acts.stage import Stage
 from parkade.sim.fleet import OPERATOR, member_of, owner_of
-from parkade.sim.program import Program
+from parkade.sim.program import Program, program_of
 
 
 def bid(stage: Stage, chance: random.Random) -> None:
@@ -29,7 +30,7 @@ def bid(stage: Stage, chance: random.Random) -> None:
     spec = replace(spec, after=_after(stage, spec, org), array=_array(spec))
     spec = _with_deadline(stage, spec)
     by, market = chance.choice((owner_of(org), member_of(org))), _market(stage, chance)
-    spec = _in_markets(stage, spec)
+    spec = before_on_demand(_in_markets(stage, spec))
     stage.ask(
         commands.Submit(
             by=by,
@@ -60,7 +61,7 @@ def own_work(stage: Stage, chance: random.Random) -> None:
     capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation.reservation)
     spec = _spec(stage, chance, capacity, priority=chance.choice((0, 0, 5)))
     spec = replace(spec, after=_after(stage, spec, reservation.org), array=_array(spec))
-    spec = _with_list(spec)
+    spec = after_a_reservation(spec)
     stage.ask(
         commands.Submit(
             by=owner_of(reservation.org),
@@ -70,16 +71,6 @@ def own_work(stage: Stage, chance: random.Random) -> None:
             is_held=False,
         )
     )
-
-
-def _with_list(spec: Spec) -> Spec:
-    """Every third bids for spot where its reservation is full, by the number in its name."""
-    number = int(spec.name.removeprefix("job-"), 16)
-    if number % 3 or spec.array is not None:
-        return spec
-    limit = (1, 3, 6, 12)[number // 3 % 4] * MICROS
-    entries = (spec.capacity, Capacity(kind=CapacityKind.SPOT))
-    return replace(spec, entries=entries, spot_limit_micros=limit, moves=Moves.NEEDED)
 
 
 def rebid(stage: Stage, chance: random.Random) -> None:
@@ -345,14 +336,17 @@ def _spec(
     )
     if not is_elastic:
         return made
+    number = int(made.name.removeprefix("job-"), 16)
+    program = replace(program_of(made.command), never_begins=(0, 0, 2, 3)[number // 2 % 4])
     return replace(
         made,
+        command=program.command(),
         nodes=nodes,
         gpus=gpus,
         most_nodes=nodes + chance.choice((1, 2, most + 1)),
         interconnect=Interconnect.FABRIC,
         moves=Moves.NEEDED,
-        resize=Resize.LIVE if int(made.name.removeprefix("job-"), 16) % 2 else Resize.RESTART,
+        resize=Resize.LIVE if number % 2 else Resize.RESTART,
     )
 
 

@@ -17,6 +17,7 @@ from fractions import Fraction
 
 from parkade.sim.auditor.books import Books, Record, gpus_by_node, require
 from parkade.sim.auditor.choices import in_market, market_of
+from parkade.sim.auditor.live import held_by_node
 from parkade.sim.auditor.orders import comes_before
 
 OWN_CHOICE = "cheaper"
@@ -34,7 +35,7 @@ def judge(books: Books, event: Record) -> None:
         name, stop = leaving["demand"].get("workload"), leaving["stop"]
         if name is None or stop is None or stop["cause"] != "outbid":
             continue
-        for node, gpus in books.runs[books.live[name]].node_gpus.items():
+        for node, gpus in held_by_node(books.runs[books.live[name]]).items():
             if gpus != books.node_gpus.get(books.places[node]):
                 continue
             for taker in takers.get(node, ()):
@@ -57,7 +58,7 @@ def _judge(books: Books, won: dict[str, Record], taker: str, name: str, node: st
         return None
     moved = won[taker].get("moved")
     if run is None or run.kill_us is not None or moved is None:
-        is_new = run is None or run.kill_us is not None or node not in run.node_gpus
+        is_new = run is None or run.kill_us is not None or node not in held_by_node(run)
         require(not is_new or node in debt["nodes"], says)
         return None
     org, arrival = _root(books, won, taker, moved)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from parkade.sim.auditor.books import Books, Record, Run, gpus_by_node, require
 from parkade.sim.auditor.choices import market_of
+from parkade.sim.auditor.live import held_by_node
 
 OWN_DOING = ("cancelled", "not_started", "budget", "expired")
 
@@ -62,7 +63,7 @@ def gone(books: Books, name: str, run: Run, at_us: int) -> None:
         if promised is None or not wait.names:
             continue
         nodes = {seat["node"] for seat in promised["seats"]}
-        if name not in wait.names and nodes.isdisjoint(run.node_gpus):
+        if name not in wait.names and nodes.isdisjoint(held_by_node(run)):
             continue
         wait.settle(at_us)
         wait.names.discard(name)
@@ -89,7 +90,7 @@ def _waits_for(books: Books, name: str, promised: Record) -> set[str]:
         for other, attempt in books.live.items()
         if (run := books.runs[attempt]).org == org
         and _leaves(run)
-        and not nodes.keys().isdisjoint(run.node_gpus)
+        and not nodes.keys().isdisjoint(held_by_node(run))
     }
 
 
@@ -103,7 +104,7 @@ def _owed_for(books: Books, name: str, promised: Record) -> set[str]:
     return {
         other
         for other, run in runs.items()
-        if run.kill_us is not None and run.broken_us is None and nodes & run.node_gpus.keys()
+        if run.kill_us is not None and run.broken_us is None and nodes & held_by_node(run).keys()
     }
 
 
@@ -118,17 +119,17 @@ def _idle_gpus(books: Books, name: str, promised: Record) -> int:
     shares = books.terms[market].get("shared_nodes", False)
     is_spot = workload["spec"]["capacity"]["kind"] == "spot"
     own = books.live.get(name)
-    own_nodes = set() if own is None else set(books.runs[own].node_gpus)
+    own_nodes = set() if own is None else set(held_by_node(books.runs[own]))
     idle = 0
     for node, gpus in gpus_by_node(promised["seats"]).items():
         there = [
             run
             for attempt in books.live.values()
-            if attempt != own and node in (run := books.runs[attempt]).node_gpus
+            if attempt != own and node in held_by_node(run := books.runs[attempt])
         ]
         others = [run for run in there if run.org != org]
         may_share = shares and is_spot and all(_is_spot(books, run) for run in others)
-        free = books.node_gpus[market] - sum(run.node_gpus[node] for run in there)
+        free = books.node_gpus[market] - sum(held_by_node(run)[node] for run in there)
         if node not in own_nodes and free >= gpus and (not others or may_share):
             idle += gpus
     return idle
