@@ -214,7 +214,7 @@ def _starts(known: Known) -> str:
         return ""
     says, waits = "", [it for it in kept_by(attempt.ranks) if not it.has_begun]
     if waits:
-        limit_us = None if known.terms is None else known.terms.start_limit_us
+        limit_us = None if known.market is None else known.market.terms.start_limit_us
         by_us = None if limit_us is None else begins_by_us(attempt, limit_us)
         ends = "" if by_us is None else f"; what has not by {_clock(by_us)} leaves again"
         names = some_of((f"{it.rank} on {it.seat.node}" for it in waits), most=6)
