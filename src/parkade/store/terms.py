@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from parkade.ports import Fenced, StoreError
 from parkade.store.tables import LEADER, meta
 
-
 # SQLite, which has one writer at a time, knows no `FOR UPDATE` and is not told it.
 _NEWEST = sa.select(meta.c.value).where(meta.c.name == LEADER)
 _NEWEST_SHARED = _NEWEST.with_for_update(read=True)
