@@ -26,6 +26,7 @@ from parkade.sim.auditor.maintenance import MaintenanceAuditor
 from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
 from parkade.sim.auditor.seats import SeatAuditor
+from parkade.sim.auditor.set_aside import SetAsideAuditor
 from parkade.sim.auditor.windows import WindowAuditor
 from parkade.sim.clocks import START_US
 from parkade.sim.findings import Breach, Finding, require
@@ -74,6 +75,7 @@ class Judge:
         self.maintenance = MaintenanceAuditor()
         self.fallbacks = FallbackAuditor()
         self.windows = WindowAuditor()
+        self.set_aside = SetAsideAuditor(self.windows)
         self.arrays = ArrayAuditor()
         self.jobs = JobAuditor()
         self._orders: dict[str, int] = {}
@@ -255,6 +257,7 @@ class Judge:
             self.maintenance.read(one)
             self.fallbacks.read(one)
             self.windows.read(one)
+            self.set_aside.read(one)
             self.jobs.read(one)
         for one in expanded.chains:
             self.chains.read(one)
