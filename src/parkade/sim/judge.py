@@ -30,6 +30,7 @@ from parkade.sim.auditor.set_aside import SetAsideAuditor
 from parkade.sim.auditor.windows import WindowAuditor
 from parkade.sim.clocks import START_US
 from parkade.sim.findings import Breach, Finding, require
+from parkade.sim.lists import check_lists
 from parkade.sim.machines import Run
 from parkade.sim.pool import SimulatedPool
 from parkade.sim.server import Server
@@ -90,6 +91,7 @@ class Judge:
             if isinstance(event, events.EpochOpened):
                 self._check_recovered(world, event)
             check_touched(world, event)
+            check_lists(world, event)
             if world.records.sequence % WHOLE_EVERY == 0:
                 self._within(0, lambda: check(world))
 

@@ -430,3 +430,18 @@ def test_plan_is_what_the_next_clearing_gives(
     sequence = parkade.world.records.sequence
     parkade.clear()
     assert parkade.world.records.sequence == sequence >= before_us, "it comes to rest"
+
+
+def test_what_loses_its_window_and_buys_another_at_one_instant_says_its_fabric() -> None:
+    parkade = market(fabrics={"a": 1, "b": 1})
+    name = submit(parkade, SPOT, ON_DEMAND, limit=0.5)
+    parkade._do(commands.RunClearing(by=None, market="pool"))
+    first = parkade.workload(name)
+    (lost,) = parkade.nodes_of(name)
+    parkade._do(commands.FailNode(by=None, node=lost, reason="broken"))
+    for _ in range(2):
+        parkade._do(commands.RunClearing(by=None, market="pool"))
+    second = parkade.workload(name)
+    assert first.window_from_us == second.window_from_us
+    (node,) = parkade.nodes_of(name)
+    assert second.fabric == parkade.world.records.nodes[node].fabric != first.fabric

@@ -12,9 +12,9 @@ org begins something else, its balance holds that, and what the new thing costs:
 Less than the program sets aside: no start grace, nothing that is owed and not charged yet. Nothing
 is asked between these, where clearings that come late let running work cost more.
 
-Example (`tests/sim/auditor/test_set_aside.py`). A list of acme may buy two GPUs for an hour at 12.00,
-which is 24.00, and acme has 24.90. A bid of two GPUs that pays 52.50 costs 1.89 in the 65 s until
-it could be gone: it gets no seats.
+Example (`tests/sim/auditor/test_set_aside.py`). A list of acme may buy two GPUs for an hour at
+12.00, which is 24.00, and acme has 24.90. A bid of two GPUs that pays 52.50 costs 1.89 in the 65 s
+until it could be gone: it gets no seats.
 """
 
 from parkade.core.fleet.market import MarketTerms
