@@ -12,7 +12,7 @@ import pytest
 from parkade.sim.whatif.figures import WhatIfReport
 from tests.crash.marketplace import POOL
 from tests.service.served import serving
-from tests.sim.whatif.journals import data_folder, disk_of
+from tests.sim.whatif.journals import data_folder, disk_of, disk_with, rivals
 from tests.waits import PATIENCE_S, until
 
 pytestmark = pytest.mark.system
@@ -39,6 +39,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def at_rest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data_folder(tmp_path_factory.mktemp("what-if") / "data", disk_of(3))
+
+
+@pytest.fixture(scope="module")
+def with_lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal whose report has each of its lines: a higher floor takes a workload its seats."""
+    return data_folder(tmp_path_factory.mktemp("lines") / "data", disk_with(rivals()))
 
 
 def test_the_journal_of_a_running_server_gives_its_own_digest_again(tmp_path: Path) -> None:
@@ -72,10 +78,10 @@ def test_a_folder_at_rest_is_read_and_not_changed(at_rest: Path, tmp_path: Path)
     assert contents(at_rest) == before
 
 
-def test_the_figures_have_the_form_of_the_kept_report(at_rest: Path) -> None:
+def test_the_figures_have_the_form_of_the_kept_report(with_lines: Path) -> None:
     kept = msgspec.json.decode(KEPT.read_bytes(), type=WhatIfReport)
     assert kept.version == 1 and kept.runs[0].words == "recorded"
-    done = what_if(at_rest, "--set", "notice=90s", "--json")
+    done = what_if(with_lines, "--set", "public_floor=15", "--json")
     assert _keys(json.loads(KEPT.read_text())) <= _keys(json.loads(done.stdout))
 
 

@@ -1,39 +1,18 @@
 """What a changed term does to people, in small markets whose outcome is known."""
 
-from collections.abc import Sequence
-
 import pytest
 
 from parkade.core.state import events
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
-from parkade.sim.whatif.change import parse_change
-from parkade.sim.whatif.comparing import compare
 from parkade.sim.whatif.figures import RunFigures, WhatIfReport
 from tests.core.kernel.story import Parkade
-from tests.sim.whatif.journals import disk_of, journal_of
+from tests.sim.whatif.journals import disk_of, journal_of, rivals, what_if
 
 
-def what_if(journal: Sequence[events.AnyEvent], *changes: str) -> WhatIfReport:
-    change = parse_change(changes)
-    return compare(journal, change, own_digest=None, progress=lambda _: None)
-
-
-@pytest.fixture(scope="module")
-def rivals() -> list[events.AnyEvent]:
-    """One node. `lab` has it for 9 until `rich` bids 20, ends after an hour, and `lab` goes on."""
-    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
-    for org in ("lab", "rich"):
-        parkade.org(org)
-    poor = parkade.bid("lab", 9)
-    parkade.run(900)
-    rich = parkade.bid("rich", 20)
-    parkade.run(3600)
-    parkade.ended(rich)
-    parkade.run(1800)
-    parkade.ended(poor)
-    parkade.run(60)
-    return parkade.journal
+@pytest.fixture(scope="module", name="rivals")
+def rivals_journal() -> list[events.AnyEvent]:
+    return rivals()
 
 
 @pytest.fixture(scope="module")

@@ -8,27 +8,15 @@ import msgspec
 import pytest
 
 from parkade.core.state import commands, events
-from parkade.core.state.codec import decode_event
 from parkade.sim.whatif import guesses, others, reported
 from parkade.sim.whatif.again import decide_again, digest_of
 from parkade.sim.whatif.explain import Asked, explain, facts_of
-from tests.sim.whatif.journals import disk_of, journal_of
+from tests.sim.whatif.journals import KEPT, disk_of, journal_of, kept_journal
 
-KEPT = Path(__file__).parents[2] / "core" / "state" / "kept"
 CLOCK = {"ClockJumped", "ClockAdvanced"}
 
 
-class Kept(msgspec.Struct):
-    version: int
-    events: tuple[msgspec.Raw, ...]
-
-
-def kept_journal(file: Path) -> list[events.AnyEvent]:
-    kept = msgspec.json.decode(file.read_bytes(), type=Kept)
-    return [decode_event(bytes(event), kept.version) for event in kept.events]
-
-
-@pytest.mark.parametrize("seed", [1, 3, 8, pytest.param(19, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [*range(1, 13), pytest.param(19, marks=pytest.mark.slow)])
 def test_commands_of_a_random_story_give_its_own_digest_again(seed: int) -> None:
     disk = disk_of(seed)
     journal = journal_of(disk)

@@ -192,9 +192,10 @@ class CoreRun:
             self._schedule.cleared(each, now_us=self.now_us, started_us=0, ended_us=0)
         if self._listener is not None:
             self._listener.cleared(cpu_s)
+        before = self.events
         self._happen(made)
         self._take_deadlines()
-        if not made and not self._is_every_clearing_run:
+        if self.events == before and not self._is_every_clearing_run:
             self._quiet_until_us[market] = self._wakes_us(market)
 
     def _wake(self) -> None:

@@ -16,7 +16,7 @@ from parkade.sim.replay.tally import quantile
 from parkade.sim.whatif.again import decide_again, digest_of
 from parkade.sim.whatif.change import Change
 from parkade.sim.whatif.counterfactual import Counterfactual
-from parkade.sim.whatif.counting import Counting, OfWorkload, seconds
+from parkade.sim.whatif.counting import Counting, seconds
 from parkade.sim.whatif.explain import Asked, explain, facts_of
 from parkade.sim.whatif.figures import (
     OrgDifference,
@@ -25,6 +25,7 @@ from parkade.sim.whatif.figures import (
     WhatIfReport,
     WorkloadDifference,
 )
+from parkade.sim.whatif.lives import OfWorkload
 from parkade.sim.whatif.programs import programs_of
 
 RECORDED, SAME, CHANGED = "recorded", "same terms", "changed terms"
@@ -57,11 +58,7 @@ def compare(
         runs.append(run)
     same, changed = runs
     digest = digest_of(journal)
-    pairs = [
-        (there, same.counting.workloads[here], changed.counting.workloads[changed.names[there]])
-        for there, here in same.names.items()
-        if here in same.counting.workloads and there in changed.names
-    ]
+    pairs = _pairs(same, changed)
     return WhatIfReport(
         kind="what-if",
         changes=change.words,
@@ -97,20 +94,29 @@ def _none(change: Change) -> Change:
     return Change(terms=terms, prices={}, floors={}, keeps={}, nodes={}, words=())
 
 
+def _pairs(same: Counterfactual, changed: Counterfactual) -> Pairs:
+    """Workloads of both runs by their id in the journal. Of an array, each member that either
+    opened."""
+    names = dict.fromkeys((*same.journal_names(), *changed.journal_names()))
+    found = ((there, same.find(there), changed.find(there)) for there in names)
+    return [(there, a, b) for there, a, b in found if a is not None and b is not None]
+
+
 def _figures(words: str, run: Counting) -> RunFigures:
     ran: dict[str, float] = {}
     notices: dict[str, int] = {}
-    for one in run.workloads.values():
-        ran[one.kind] = ran.get(one.kind, 0.0) + one.ran_us / HOUR_US
+    for one in run.lives.workloads.values():
+        for kind, gpu_us in one.ran_us.items():
+            ran[kind] = ran.get(kind, 0.0) + gpu_us / HOUR_US
         for cause, times in one.stops.items():
             notices[cause] = notices.get(cause, 0) + times
-    waits = [it for one in run.workloads.values() if (it := _wait_us(one)) is not None]
+    waits = [it for one in run.lives.workloads.values() if (it := _wait_us(one)) is not None]
     hours = sum(run.sold) / HOUR_US
     return RunFigures(
         words=words,
-        workloads=len(run.workloads),
+        workloads=len(run.lives.workloads),
         started=len(waits),
-        succeeded=sum(it.phase == Phase.SUCCEEDED for it in run.workloads.values()),
+        succeeded=sum(it.phase == Phase.SUCCEEDED for it in run.lives.workloads.values()),
         gpu_hours=dict(sorted(ran.items())),
         paid=sum(it.paid_micros for it in run.orgs.values()) / MICROS,
         received=sum(it.received_micros for it in run.orgs.values()) / MICROS,
@@ -120,16 +126,16 @@ def _figures(words: str, run: Counting) -> RunFigures:
         wait_p99_s=quantile(waits, 0.99),
         wait_max_s=quantile(waits, 1.0),
         notices=dict(sorted(notices.items())),
-        moved_gpus=run.moved_gpus,
-        claims=len(run.claim_waits_us),
-        claim_p50_s=quantile(run.claim_waits_us, 0.5),
-        claim_p99_s=quantile(run.claim_waits_us, 0.99),
-        claim_max_s=quantile(run.claim_waits_us, 1.0),
+        moved_gpus=run.lives.moved_gpus,
+        claims=len(run.owners.claim_waits_us),
+        claim_p50_s=quantile(run.owners.claim_waits_us, 0.5),
+        claim_p99_s=quantile(run.owners.claim_waits_us, 0.99),
+        claim_max_s=quantile(run.owners.claim_waits_us, 1.0),
         clearings=run.clearings,
-        owner_waits=len(run.owner_waits_us),
-        owner_wait_p99_s=quantile(run.owner_waits_us, 0.99),
-        owner_wait_max_s=quantile(run.owner_waits_us, 1.0),
-        owner_wait_total_s=seconds(sum(run.owner_waits_us)),
+        owner_waits=len(run.owners.waits_us),
+        owner_wait_p99_s=quantile(run.owners.waits_us, 0.99),
+        owner_wait_max_s=quantile(run.owners.waits_us, 1.0),
+        owner_wait_total_s=seconds(sum(run.owners.waits_us)),
     )
 
 
@@ -138,23 +144,23 @@ def _wait_us(one: OfWorkload) -> int | None:
 
 
 def _series(words: str, run: Counting) -> RunSeries:
-    def mean(bins: list[int]) -> tuple[tuple[float, float], ...]:
-        return tuple((run.day_of(place), it / run.span_of(place)) for place, it in enumerate(bins))
+    time = run.timeline
+
+    def mean(sums: list[int]) -> tuple[tuple[float, float], ...]:
+        return tuple((time.day(place), it / time.span_us(place)) for place, it in enumerate(sums))
 
     total = 0.0
     paid = []
     for place, micros in enumerate(run.paid):
         total += micros
-        paid.append((run.day_of(place), total / MICROS))
+        paid.append((time.day(place), total / MICROS))
     return RunSeries(
         words=words,
-        running=mean(run.running),
-        waiting=mean(run.waiting),
-        claimed=mean(run.claimed),
+        running=mean(run.lives.running),
+        waiting=mean(run.lives.waiting),
+        claimed=mean(run.owners.claimed),
         prices=tuple(
-            (run.day_of(place), price)
-            for place, price in enumerate(run.prices)
-            if price is not None
+            (time.day(place), price) for place, price in enumerate(run.prices) if price is not None
         ),
         paid=tuple(paid),
     )
@@ -164,14 +170,14 @@ def _orgs(same: Counting, changed: Counting, pairs: Pairs) -> tuple[OrgDifferenc
     names = {
         *same.orgs,
         *changed.orgs,
-        *(it.org for run in (same, changed) for it in run.workloads.values()),
+        *(it.org for run in (same, changed) for it in run.lives.workloads.values()),
     }
     return tuple(_org(name, same, changed, pairs) for name in sorted(names))
 
 
 def _org(name: str, same: Counting, changed: Counting, pairs: Pairs) -> OrgDifference:
     def works(run: Counting) -> list[OfWorkload]:
-        return [it for it in run.workloads.values() if it.org == name]
+        return [it for it in run.lives.workloads.values() if it.org == name]
 
     def paid(run: Counting) -> float:
         return run.orgs[name].paid_micros / MICROS if name in run.orgs else 0.0
@@ -180,7 +186,7 @@ def _org(name: str, same: Counting, changed: Counting, pairs: Pairs) -> OrgDiffe
         return run.orgs[name].received_micros / MICROS if name in run.orgs else 0.0
 
     def ran(run: Counting) -> float:
-        return sum(it.ran_us for it in works(run)) / HOUR_US
+        return sum(it.gpu_us for it in works(run)) / HOUR_US
 
     def started(run: Counting) -> int:
         return sum(it.first_us is not None for it in works(run))
@@ -230,7 +236,7 @@ def _workload(there: str, was: OfWorkload, now: OfWorkload) -> WorkloadDifferenc
         workload=there,
         name=was.name,
         org=was.org,
-        gpu_hours=(was.ran_us / HOUR_US, now.ran_us / HOUR_US),
+        gpu_hours=(was.gpu_us / HOUR_US, now.gpu_us / HOUR_US),
         paid=(was.paid_micros / MICROS, now.paid_micros / MICROS),
         wait_s=(waits[0], waits[1]),
         notices=(sum(was.stops.values()), sum(now.stops.values())),

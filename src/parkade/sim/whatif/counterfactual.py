@@ -5,73 +5,42 @@ claims, lending, deposits, failures, cordons. What followed from the marketplace
 clearings, deadlines, launches, notices. Between the two stand the agents: a process starts, saves
 and ends when its program would (`programs`), and each full hour what runs is reported.
 
-Names that the marketplace gives (`w5`, `c2`, a reservation's) may be others here, because what was
-accepted there may be refused now. A command on such a name follows it; where its object does not
-exist, or it is refused, it is left out and counted.
+A command follows the name that its object has here (`names`); where that does not exist, or the
+command is refused, it is left out and counted. A member of an array behaves as the same member did
+in the journal, whenever it is opened.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
-
-import msgspec
-from msgspec.structs import replace
 
 from parkade.core.healing.incident import RepairOrder, RepairReport
 from parkade.core.state import commands, events, lines
-from parkade.core.units.money import ceil_div
+from parkade.core.units import indexes
 from parkade.core.units.time import HOUR_US, SECOND_US
-from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
+from parkade.core.workloads.array import member_name
+from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit, RankLeft
+from parkade.core.workloads.ranks import kept_by
 from parkade.core.workloads.saving import EXIT_SAVED
-from parkade.core.workloads.spec import Capacity, CapacityKind
-from parkade.core.workloads.workload import Attempt, Stop, Workload
+from parkade.core.workloads.workload import Attempt, Rank, Workload
 from parkade.sim.replay.core_run import CoreRun
 from parkade.sim.whatif.change import Change, Changed
 from parkade.sim.whatif.counting import Counting
 from parkade.sim.whatif.explain import Asked, Step
-from parkade.sim.whatif.programs import ASSUMED_US, Program, Programs
+from parkade.sim.whatif.lives import OfWorkload
+from parkade.sim.whatif.names import NamesHere
+from parkade.sim.whatif.programs import Programs
+from parkade.sim.whatif.runner import NEVER_US, Runner, runner_of
 
 DONE, FAILED, KILL_SIGNAL = 0, 1, 9
 REPAIR_US = 60 * SECOND_US
-NEVER_US = 2**62
 
 _BY_AGENTS = commands.ReportAttempts | commands.ReportRepair | commands.RunClearing
 
 
-class _Runner(msgspec.Struct, kw_only=True):
-    """A workload here, with its program there."""
-
-    program: Program
-    length_us: int | None
-    fails_us: list[int]
-    saves: list[tuple[int, bool]]
-    ran_us: int = 0
-    """How long it has run in all, less what was lost; of an elastic one, times its nodes."""
-
-    attempts: int = 0
-    attempt: Attempt | None = None
-    started_us: int | None = None
-    stop: Stop | None = None
-    leaves_us: int | None = None
-    saves_now: bool = False
-
-    def to_run_us(self) -> int:
-        """Until it is done or fails, on the nodes that it has."""
-        ends = [it for it in (self.length_us, *self.fails_us[:1]) if it is not None]
-        return ceil_div(max(0, min(ends) - self.ran_us), self._nodes()) if ends else NEVER_US
-
-    def ran(self, span_us: int) -> None:
-        """So long it has run on the nodes that it has."""
-        self.ran_us += span_us * self._nodes()
-
-    def _nodes(self) -> int:
-        assert self.attempt is not None, "what has no attempt does not run"
-        return self.program.nodes_counted(len(self.attempt.seats))
-
-
 class Counterfactual:
     """One run until `end_us`; `counting` has its figures once it is over. `skipped`: commands that
-    did not apply, by kind; `assumed`: workloads that ran here and never did there; `names`: of
-    workloads and claims, those of here by those of there."""
+    did not apply, by kind; `assumed`: workloads that ran here and never did there."""
 
     def __init__(
         self, steps: Sequence[Step], programs: Programs, change: Change, *, end_us: int
@@ -83,10 +52,10 @@ class Counterfactual:
         self._asked = [it for it in asked if not isinstance(it.command, _BY_AGENTS)]
         self._programs = programs
         self._changed = Changed(change)
-        self.names: dict[str, str] = {}
-        self._reservations: dict[str, str] = {}
+        self._names = NamesHere()
         self._asking: str | None = None
-        self._runners: dict[str, _Runner] = {}
+        self._runners: dict[str, Runner] = {}
+        self._lives: Counter[str] = Counter()
         self._held: dict[str, list[ObservedAttempt]] = {}
         self.start_us, self.end_us = asked[0].now_us, end_us
         self.counting = Counting(self.start_us, self.end_us)
@@ -110,7 +79,8 @@ class Counterfactual:
 
     def _ask(self, asked: Asked) -> None:
         command = self._changed.command(self.core.world, asked.command)
-        renamed = None if command is None else self._renamed(command)
+        world = self.core.world
+        renamed = None if command is None else self._names.renamed(world, command)
         self._asking = asked.gives
         made = None if renamed is None else self.core.do(renamed)
         self._asking = None
@@ -122,56 +92,18 @@ class Counterfactual:
                 for seen in self._held.pop(event.pool, []):
                     self._send(event.pool, seen)
 
-    def _name_here(self, name: str) -> str | None:
-        """Of a workload, or of a member of an array, which has the array's name in its own."""
-        array, underscore, index = name.partition("_")
-        here = self.names.get(array)
-        return None if here is None else f"{here}{underscore}{index}"
+    # Workloads by their names in the journal.
 
-    def _renamed(self, command: commands.AnyCommand) -> commands.AnyCommand | None:
-        """The command on the names of here; None where what it names does not exist here."""
-        match command:
-            case (
-                commands.Cancel(workload=name)
-                | commands.Hold(workload=name)
-                | commands.Release(workload=name)
-                | commands.ChangeBid(workload=name)
-                | commands.ChangeBounds(workload=name)
-                | commands.Retry(workload=name)
-                | commands.Resubmit(workload=name)
-            ):
-                here = self._name_here(name)
-                return None if here is None else replace(command, workload=here)
-            case commands.Unclaim(claim=name):
-                here = self.names.get(name)
-                is_there = here is not None and here in self.core.world.records.claims
-                return replace(command, claim=here) if is_there and here is not None else None
-            case (
-                commands.Lend(reservation=name)
-                | commands.MakeClaim(reservation=name)
-                | commands.EndReservation(reservation=name)
-                | commands.ExtendReservation(reservation=name)
-                | commands.SplitReservation(reservation=name)
-                | commands.ShrinkReservation(reservation=name)
-            ):
-                here = self._reservations.get(name)
-                return None if here is None else replace(command, reservation=here)
-            case commands.Submit(spec=spec) if spec.capacity.kind is CapacityKind.RESERVATION:
-                there = spec.entries or (spec.capacity,)
-                found = [it for each in there if (it := self._entry_here(each)) is not None]
-                if len(found) < len(there):
-                    return None
-                entries = tuple(found) if spec.entries else ()
-                return replace(command, spec=replace(spec, capacity=found[0], entries=entries))
-            case _:
-                return command
+    def journal_names(self) -> Iterator[str]:
+        """Of the workloads, and of the members of arrays that were opened here."""
+        for name in self.counting.lives.workloads:
+            if (there := self._names.workload_there(name)) is not None:
+                yield there
 
-    def _entry_here(self, capacity: Capacity) -> Capacity | None:
-        """With the name that its reservation has here; None where it was not sold here."""
-        if capacity.kind is not CapacityKind.RESERVATION:
-            return capacity
-        here = self._reservations.get(capacity.reservation or "")
-        return None if here is None else replace(capacity, reservation=here)
+    def find(self, there: str) -> OfWorkload | None:
+        """What became of a workload; None where it was not accepted here."""
+        here = self._names.workload(there)
+        return None if here is None else self.counting.lives.find(here)
 
     # Agents.
 
@@ -179,23 +111,41 @@ class Counterfactual:
         self.counting.follow(event, self.core.world)
         match event:
             case events.Submitted(workload=it):
-                self._runners[it.workload] = self._runner(it, self._asking)
+                if self._asking is not None:
+                    self._names.add_workload(self._asking, it.workload)
+                if it.array is None:
+                    self._open(it)
+            case events.Resubmitted(workload=it):
+                self._open(it)
+            case events.MembersOpened(workload=name, members=members):
+                for index in indexes.indexes(members):
+                    member = member_name(name, index)
+                    self._open(self.core.world.records.workloads[member])
             case events.Claimed(claim=claim):
-                self.names[self._asking or ""] = claim.claim
-            case events.Reserved(reservation=reservation):
-                self._reservations[self._asking or ""] = reservation.reservation
+                if self._asking is not None:
+                    self._names.add_claim(self._asking, claim.claim)
+            case (
+                events.Reserved(reservation=reservation)
+                | events.ReservationDivided(part=reservation)
+            ):
+                if self._asking is not None:
+                    self._names.add_reservation(self._asking, reservation.reservation)
             case events.Launched(workload=name, attempt=attempt):
                 self._launched(name, attempt)
             case events.StopOrdered(workload=name):
                 self._stopped(name)
-            case events.Cleared(left=left):
-                for leaving in left:
+            case events.RanksChanged(workload=name, ranks=ranks):
+                self._ranks_changed(name, ranks)
+            case events.Cleared():
+                for leaving in event.left:
                     if leaving.stop is not None:
                         self._stopped(lines.name_of(leaving.demand))
+                for line in event.resized:
+                    self._ranks_changed(line.workload, line.ranks)
             case events.Broken(workload=name):
                 self._broken(name)
             case events.Ended(workload=name):
-                self._runners[name].attempt = None
+                self._runners[name].generation = None
             case events.RepairOrdered(order=order) | events.TurnaroundOrdered(order=order):
                 self.core.at(event.at_us + REPAIR_US, partial(self._repaired, order))
             case events.Forgotten(workloads=names):
@@ -204,29 +154,20 @@ class Counterfactual:
             case _:
                 pass
 
-    def _runner(self, workload: Workload, there: str | None) -> _Runner:
-        program = self._programs.by_workload.get(there or "")
-        if there is not None:
-            self.names[there] = workload.workload
-        if program is None or not program.has_run:
-            least = workload.spec.nodes if workload.spec.is_elastic else 0
-            length_us = (self._programs.length_us or ASSUMED_US) * max(1, least)
-            starting = Program(least_nodes=least, starting_us=[], fails_us=[], saves=[])
-            return _Runner(program=starting, length_us=length_us, fails_us=[], saves=[])
-        return _Runner(
-            program=program,
-            length_us=program.length_us,
-            fails_us=list(program.fails_us),
-            saves=list(program.saves),
-        )
+    def _open(self, workload: Workload) -> None:
+        """It begins a life here, its first or another."""
+        name = workload.workload
+        there = self._names.workload_there(name)
+        least = workload.spec.nodes if workload.spec.is_elastic else 0
+        life = self._lives[name]
+        self._runners[name] = runner_of(self._programs, there, life, least_nodes=least)
+        self._lives[name] += 1
 
     def _launched(self, name: str, attempt: Attempt) -> None:
         runner = self._runners[name]
         if not runner.program.has_run:
             self.assumed.add(name)
-        runner.attempts += 1
-        runner.attempt, runner.started_us, runner.stop = attempt, None, None
-        runner.leaves_us, runner.saves_now = None, False
+        runner.launch(attempt.generation, len(attempt.seats))
         known = runner.program.starting_us
         delay_us = (
             known[min(runner.attempts, len(known)) - 1] if known else self._programs.starting_us
@@ -235,8 +176,12 @@ class Counterfactual:
 
     def _is_at(self, name: str, generation: int) -> bool:
         runner = self._runners.get(name)
-        attempt = None if runner is None else runner.attempt
-        return attempt is not None and attempt.generation == generation
+        return runner is not None and runner.generation == generation
+
+    def _attempt(self, name: str) -> Attempt:
+        attempt = self.core.world.records.workloads[name].attempt
+        assert attempt is not None, f"{name} has an attempt"
+        return attempt
 
     def _start(self, name: str, generation: int) -> None:
         if not self._is_at(name, generation):
@@ -244,37 +189,66 @@ class Counterfactual:
         runner = self._runners[name]
         if runner.stop is not None or self._is_broken(name):
             return
-        runner.started_us = self.core.now_us
+        runner.start(self.core.now_us)
         self._report(name, EnginePhase.RUNNING)
-        if self._is_at(name, generation) and (to_run_us := runner.to_run_us()) < NEVER_US:
-            self.core.at(self.core.now_us + to_run_us, partial(self._done, name, generation))
+        if self._is_at(name, generation):
+            self._run_on(name, generation)
+
+    def _run_on(self, name: str, generation: int) -> None:
+        """It will be done, or fail, if its nodes stay."""
+        runner = self._runners[name]
+        if (to_run_us := runner.to_run_us()) < NEVER_US:
+            done = partial(self._done, name, generation, runner.stretches)
+            self.core.at(runner.since_us + to_run_us, done)
+
+    def _ranks_changed(self, name: str, ranks: tuple[Rank, ...]) -> None:
+        """It goes on with those that stay; those that were told to leave do so in a while."""
+        runner = self._runners[name]
+        generation = runner.generation
+        assert generation is not None, "what has ranks has an attempt"
+        runner.resize(len(kept_by(ranks)), self.core.now_us)
+        if runner.stop is None:
+            self._run_on(name, generation)
+        for it in ranks:
+            if it.leaving is not None and (it.rank, it.since) not in runner.leaving:
+                runner.leaving.add((it.rank, it.since))
+                stop = it.leaving.stop
+                leaves_us = min(stop.noticed_us + self._programs.leaving_us, stop.kill_us)
+                gone = partial(self._rank_gone, name, generation, it.rank, it.since)
+                self.core.at(max(self.core.now_us, leaves_us), gone)
+
+    def _rank_gone(self, name: str, generation: int, rank: int, since: int) -> None:
+        if self._is_at(name, generation):
+            gone = RankLeft(rank=rank, since=since, left_us=self.core.now_us)
+            self._report(name, EnginePhase.RUNNING, left=(gone,))
 
     def _is_broken(self, name: str) -> bool:
         attempt = self.core.world.records.workloads[name].attempt
         return attempt is not None and attempt.broken_us is not None
 
-    def _done(self, name: str, generation: int) -> None:
+    def _done(self, name: str, generation: int, stretch: int) -> None:
         """Its work is done, or it fails."""
         if not self._is_at(name, generation) or self._is_broken(name):
             return
         runner = self._runners[name]
+        if runner.stretches != stretch:
+            return
         has_failed = bool(runner.fails_us) and runner.fails_us[0] != runner.length_us
-        self._ran(runner, is_kept=True)
+        runner.end(self.core.now_us, is_kept=True)
         if has_failed:
             runner.fails_us.pop(0)
         self._report(name, EnginePhase.RELEASED, code=FAILED if has_failed else DONE)
 
     def _stopped(self, name: str) -> None:
         """It got a notice, or an earlier end of one."""
-        runner = self._runners[name]
-        attempt = self.core.world.records.workloads[name].attempt
-        assert attempt is not None and attempt.stop is not None
+        runner, attempt = self._runners[name], self._attempt(name)
+        assert attempt.stop is not None
         is_first = runner.stop is None
         runner.stop = stop = attempt.stop
         if runner.started_us is None:
             leaves_us = self.core.now_us
         elif is_first:
-            span_us, runner.saves_now = self._saving(runner)
+            span_us, runner.saves_now = runner.saving(self._programs.saving_us)
             leaves_us = stop.noticed_us + span_us
         else:
             assert runner.leaves_us is not None
@@ -284,43 +258,27 @@ class Counterfactual:
         runner.leaves_us = max(self.core.now_us, leaves_us)
         self.core.at(runner.leaves_us, partial(self._leave, name, attempt.generation))
 
-    def _saving(self, runner: _Runner) -> tuple[int, bool]:
-        """How long it stays, and whether it has saved then: as at its next notice there; at
-        others, as at its last."""
-        if not runner.saves:
-            return self._programs.saving_us, True
-        span_us, is_saved = runner.saves[0]
-        if len(runner.saves) > 1:
-            runner.saves.pop(0)
-        return (span_us, True) if is_saved else (NEVER_US, False)
-
     def _leave(self, name: str, generation: int) -> None:
         if not self._is_at(name, generation):
             return
         runner = self._runners[name]
         if runner.leaves_us is None or self.core.now_us < runner.leaves_us:
             return
-        self._ran(runner, is_kept=runner.saves_now)
+        runner.end(self.core.now_us, is_kept=runner.saves_now)
         self._report(name, EnginePhase.RELEASED, code=EXIT_SAVED if runner.saves_now else None)
 
     def _broken(self, name: str) -> None:
         """A node of it broke: what is left of it ends with the notice that follows, unsaved."""
         runner = self._runners[name]
         runner.saves_now = False
-        attempt = runner.attempt
-        if attempt is not None and runner.stop is None:
+        if runner.generation is not None and runner.stop is None:
             # The node is gone; its agent sees the rest end at once.
-            self.core.at(self.core.now_us + SECOND_US, partial(self._lost, name, attempt))
+            lost = partial(self._lost, name, runner.generation)
+            self.core.at(self.core.now_us + SECOND_US, lost)
 
-    def _lost(self, name: str, attempt: Attempt) -> None:
-        if not self._is_at(name, attempt.generation):
-            return
-        self._ran(self._runners[name], is_kept=False)
-        self._report(name, EnginePhase.RELEASED)
-
-    def _ran(self, runner: _Runner, *, is_kept: bool) -> None:
-        if runner.started_us is not None and is_kept:
-            runner.ran(self.core.now_us - runner.started_us)
+    def _lost(self, name: str, generation: int) -> None:
+        if self._is_at(name, generation):
+            self._report(name, EnginePhase.RELEASED)
 
     def _repaired(self, order: RepairOrder) -> None:
         node = self.core.world.records.nodes.get(order.node)
@@ -337,10 +295,15 @@ class Counterfactual:
         )
         self.core.do(commands.ReportRepair(by=None, pool=node.pool, report=report))
 
-    def _report(self, name: str, phase: EnginePhase, *, code: int | None = None) -> None:
-        runner = self._runners[name]
-        attempt = runner.attempt
-        assert attempt is not None
+    def _report(
+        self,
+        name: str,
+        phase: EnginePhase,
+        *,
+        code: int | None = None,
+        left: tuple[RankLeft, ...] = (),
+    ) -> None:
+        runner, attempt = self._runners[name], self._attempt(name)
         is_over = phase is EnginePhase.RELEASED
         is_seen = is_over and not self._is_broken(name)
         exits = (RankExit(rank=0, code=code, signal=KILL_SIGNAL if code is None else None),)
@@ -355,6 +318,8 @@ class Counterfactual:
             devices=(),
             launch_error=None,
             engine_state=phase.value,
+            resizes=attempt.resizes,
+            left=left,
         )
         pool = self.core.world.pool_of(attempt.seats)
         assert pool is not None
@@ -369,6 +334,6 @@ class Counterfactual:
     def _report_running(self) -> None:
         """Each full hour, so that use is posted; agents say it all the time."""
         for name, runner in tuple(self._runners.items()):
-            if runner.attempt is not None and runner.started_us is not None:
+            if runner.generation is not None and runner.started_us is not None:
                 self._report(name, EnginePhase.RUNNING)
         self.core.at(self.core.now_us + HOUR_US, self._report_running)

@@ -94,7 +94,10 @@ def _name_given(made: Iterable[events.AnyEvent]) -> str | None:
                 return it.workload
             case events.Claimed(claim=claim):
                 return claim.claim
-            case events.Reserved(reservation=reservation):
+            case (
+                events.Reserved(reservation=reservation)
+                | events.ReservationDivided(part=reservation)
+            ):
                 return reservation.reservation
             case _:
                 pass

@@ -13,7 +13,10 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
     """One run: the journal itself, its demand under the same terms, and under the changed ones."""
 
     words: str
+
     workloads: int
+    """That were accepted; of an array each member that was opened."""
+
     started: int
     """Whose first process ran."""
 
@@ -34,10 +37,11 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
     wait_p50_s: float
     wait_p99_s: float
     wait_max_s: float
-    """From a submission to the first process, of those that started."""
+    """From a submission to the first process, of those that started; of a member from when it was
+    opened."""
 
     notices: dict[str, int]
-    """By cause."""
+    """By cause; single ranks that leave together are one."""
 
     moved_gpus: int
     claims: int

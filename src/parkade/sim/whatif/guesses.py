@@ -31,6 +31,7 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             events.Started()
             | events.Checkpointed()
             | events.UsePosted()
+            | events.RanksChanged()
             | events.Ended()
             | events.BudgetNoted()
         ):

@@ -1,8 +1,9 @@
 """Which report of an agent an event may come from, in its smallest part.
 
-A first process, a checkpoint, an hour to be charged, an end: each is guessed as a report of its
-own. Taken one after another these give the events of the whole report. How a program ended is read
-from the summary that the journal keeps; what the summary does not say is tried both ways.
+A first process, a checkpoint, an hour to be charged, a rank that left, an end: each is guessed as a
+report of its own. Taken one after another these give the events of the whole report. How a program
+ended is read from the summary that the journal keeps; what the summary does not say is tried both
+ways.
 """
 
 import re
@@ -13,7 +14,13 @@ from msgspec.structs import replace
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Cause
-from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
+from parkade.core.workloads.observed import (
+    Checkpoint,
+    EnginePhase,
+    ObservedAttempt,
+    RankExit,
+    RankLeft,
+)
 from parkade.core.workloads.workload import Attempt
 
 _RANK = re.compile(r"rank (\d+): (?:exit (-?\d+)|signal (-?\d+)|unknown)")
@@ -26,6 +33,7 @@ def reports(
     event: events.Started
     | events.Checkpointed
     | events.UsePosted
+    | events.RanksChanged
     | events.Ended
     | events.BudgetNoted,
 ) -> Guesses:
@@ -43,6 +51,14 @@ def reports(
             seen = [_seen(attempt, EnginePhase.STARTING, checkpoint=saved)]
         case events.UsePosted() | events.BudgetNoted():
             seen = [_seen(attempt, EnginePhase.RUNNING)]
+        case events.RanksChanged(ranks=ranks):
+            there = {(it.rank, it.since) for it in ranks}
+            left = tuple(
+                RankLeft(rank=it.rank, since=it.since, left_us=event.at_us)
+                for it in attempt.ranks
+                if (it.rank, it.since) not in there
+            )
+            seen = [replace(_seen(attempt, EnginePhase.RUNNING), left=left)]
         case events.Ended():
             seen = list(_ends(attempt, event))
     for one in seen:
