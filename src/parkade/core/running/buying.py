@@ -15,7 +15,6 @@ from parkade.core.steps.capacity import not_owned, refuse_unfenced, sellable
 from parkade.core.steps.refusals import invalid
 from parkade.core.steps.windows import (
     kept_micros,
-    may_buy,
     unbought_micros,
     window_end_us,
     window_micros,
@@ -23,7 +22,7 @@ from parkade.core.steps.windows import (
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
-from parkade.core.workloads.entries import buying
+from parkade.core.workloads.entries import buying, may_buy
 from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Workload
 
