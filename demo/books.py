@@ -17,6 +17,8 @@ from parkade.wire.workloads import Workload
 
 HOUR_SECONDS = 3600
 SMALLEST = Decimal("0.000001")
+KINDS = ("deposit", "reservation", "delivered", "usage", "payout", "fee")
+"""What most days move, in the order in which it does; another kind has its column where it was."""
 
 
 def open_the_books(stage: Stage, console: Console, *, lone: Workload, gang: Training) -> bool:
@@ -42,8 +44,9 @@ def statements_of(stage: Stage) -> list[Statement]:
 
 
 def table_of(statements: list[Statement]) -> Table:
-    """A line for each account."""
-    kinds = ("deposit", "reservation", "usage", "minimum_charge", "payout", "fee")
+    """A line for each account; each line's amounts add up to its balance."""
+    moved = {it.kind for statement in statements for it in statement.transfers}
+    kinds = [kind for kind in KINDS if kind in moved] + sorted(moved - set(KINDS))
     # Narrow enough for a screen of 80 columns, amounts whole.
     table = Table(title="the statement of the day", box=None, padding=(0, 1, 0, 0))
     table.add_column("account", no_wrap=True)

@@ -70,6 +70,8 @@ class Picture:
         self._is_over.set()
         if self._live is not None:
             self._threads[1].join(timeout=5)
+            if error is None:
+                self._live.update(self._drawn(), refresh=True)
             self._live.stop()
 
     def act(self, title: str) -> None:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from parkade.api.translate import amount, instant, micros, microseconds, spec_of, wire_spec
 from parkade.api.views import events as views
-from parkade.api.views import explanations, reservations, workloads
+from parkade.api.views import explanations, reasons, reservations, workloads
 from parkade.api.views import pools as pool_views
 from parkade.api.views.audience import Owners, Reader, audience, named_in
 from parkade.api.views.costs import ended_cost, workload_cost
 from parkade.api.views.reasons import SENTENCES
-from parkade.core.fleet.market import MarketTerms
+from parkade.core.fleet.market import Market, MarketTerms
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state import events
 from parkade.core.units.fraction import Fraction
@@ -87,13 +87,11 @@ def test_every_reason_has_a_sentence() -> None:
 
 
 @FEW
-@given(st.from_type(Workload), st.none() | st.from_type(MarketTerms), NATURAL)
-def test_every_workload_can_be_told(
-    workload: Workload, terms: MarketTerms | None, now_us: int
-) -> None:
+@given(st.from_type(Workload), st.none() | st.from_type(Market), NATURAL)
+def test_every_workload_can_be_told(workload: Workload, market: Market | None, now_us: int) -> None:
     known = workloads.Known(
         workload=workload,
-        terms=terms,
+        market=market,
         is_reachable=True,
         pool=None,
         accrued_micros=5,
@@ -115,7 +113,7 @@ def test_one_that_backs_off_says_how_it_ended_last() -> None:
     one = records.workload(why=Why.BACK_OFF, exit_summary="rank 0: exit 5", not_before_us=1)
     known = workloads.Known(
         workload=one,
-        terms=None,
+        market=None,
         is_reachable=True,
         pool=None,
         accrued_micros=0,
@@ -233,7 +231,7 @@ def test_what_an_agent_says_of_its_pool_is_told_in_full_to_operators_alone() -> 
     for is_reachable in (True, False):
         known = workloads.Known(
             workload=one,
-            terms=None,
+            market=None,
             is_reachable=is_reachable,
             pool="lab",
             accrued_micros=0,
@@ -248,3 +246,14 @@ def test_what_an_agent_says_of_its_pool_is_told_in_full_to_operators_alone() -> 
         assert explanations.trouble(known, (note, of_pool), sees_all=True) == of_pool.says
         assert explanations.trouble(known, (note,), sees_all=True) is None, "it keeps no workload"
         assert explanations.trouble(known, (of_pool, own), sees_all=False) == own.says
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_part_of_a_node_that_costs_more_than_on_demand_says_why(shared: bool) -> None:
+    market = builders.market("m", terms=builders.terms(shared_nodes=shared))
+    dear = market.terms.pay_as_you_go_micros * 3
+    whole = market.instance_type.gpus_per_node
+    alone = f"it must outbid all {whole} GPUs of one"
+    assert (alone in reasons.advice(dear, market, 1)) is not shared
+    assert alone not in reasons.advice(dear, market, whole)
+    assert alone not in reasons.advice(market.terms.pay_as_you_go_micros, market, 1)

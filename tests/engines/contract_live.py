@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ class LiveContract:
             engine = place.engine()
             attempt = live_attempt(tmp_path)
             resizing(engine)
+            ordered_us = time.time_ns() // 1000
             await engine.launch(attempt)
             await is_up(place, attempt, 0)
             first = pid_of(place, attempt, 0)
@@ -121,7 +123,10 @@ class LiveContract:
             await resizing(engine).resize(more)
             await is_up(place, attempt, 1)
             await until(lambda: _settled(shown(place, attempt, 0), 2))
-            seen = await until_seen(engine, attempt, lambda it: it.resizes == 1)
+            seen = await until_seen(engine, attempt, lambda it: bool(it.resizes and it.begun))
+            (begun,) = seen.begun or ()
+            assert (begun.rank, begun.since) == (1, 1)
+            assert ordered_us < begun.begun_us <= time.time_ns() // 1000
             assert seen.phase is Phase.RUNNING and {name for name, _ in seen.devices} == {
                 "n0",
                 "n1",

@@ -94,3 +94,44 @@ def test_an_agent_lost_before_the_ranks_are_on_record_has_raised_their_memory_li
     with pytest.raises(OSError, match="directory"):
         asyncio.run(engine.resize(more))
     assert (group / "memory.max").read_text()
+
+
+def test_a_rank_that_is_to_leave_before_it_had_devices_waits_for_none(
+    place: LocalPlace, tmp_path: Path
+) -> None:
+    attempt = live_attempt(tmp_path)
+    known(place, attempt, ((0,),))
+    other = replace(attempt_of("x"), ranks=(Seat(node="n1", gpus=4),))
+    known(place, other, ((4, 5, 6, 7),))
+    with pytest.raises(Transient, match="1 on n1"):
+        resize(place, with_members(attempt, 1, (0, 0, "n0", None), (1, 1, "n1", None)))
+    stop = order_in(0, 5)
+    resize(place, with_members(attempt, 2, (0, 0, "n0", None), (1, 1, "n1", stop)))
+    ranks = ordered(place, attempt)
+    assert ranks.resizes == 2
+    assert [(it.rank, it.devices, it.stop) for it in ranks.ranks] == [
+        (0, (0,), None),
+        (1, (), stop),
+    ]
+
+
+def test_ranks_that_joined_have_begun_once_they_run_also_by_a_keeper_that_kept_no_date() -> None:
+    attempt = attempt_of("x")
+    state = records.nothing_yet(launched(attempt, ((0,),), 1))
+    ended = records.RankState(pid=0, start_ticks=0, has_ended=True, code=127, signal=None)
+    runs = replace(ended, pid=7, has_ended=False, code=None)
+    began = records.MemberState(since=2, has_begun=True, begun_us=5)
+    state = replace(
+        state,
+        written_us=9,
+        ranks=(runs, runs, runs, runs, ended),
+        members=(
+            replace(began, since=0),
+            began,
+            replace(began, begun_us=None),
+            replace(began, has_begun=False),
+            began,
+        ),
+    )
+    found = [(it.rank, it.since, it.begun_us) for it in records.begun_ranks(state)]
+    assert found == [(1, 2, 5), (2, 2, 9)]

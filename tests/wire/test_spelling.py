@@ -72,3 +72,15 @@ def test_a_bad_value_says_what_fits(model: type[Request], given: object, says: s
     with pytest.raises(ValidationError) as caught:
         model.model_validate(given)
     assert [it.message for it in faults(caught.value.errors())] == [says]
+
+
+def test_a_key_that_is_the_beginning_of_another_is_told_which() -> None:
+    assert explain_unknown_key(("limit",), spec.WorkloadSpec)[1].endswith("`limit_price`?")
+    assert "term of a market" in explain_unknown_key(("min_runtime",), spec.WorkloadSpec)[1]
+
+
+def test_the_place_of_a_bad_name_of_a_variable_is_that_name() -> None:
+    with pytest.raises(ValidationError) as caught:
+        spec.WorkloadSpec.model_validate({"name": "a", "command": "true", "env": {"C D": "x"}})
+    places = {it.place for it in faults(caught.value.errors())}
+    assert "env.C D" in places

@@ -58,6 +58,8 @@ class LogServer:
             except (EngineError, OSError) as error:
                 logger.warning("output of %s: %s", request.attempt, error)
             await self._send(request.request, b"", is_last=True)
+        except ReaderGone:
+            pass
         except ControlPlaneError as error:
             logger.info("output of %s is not sent on: %s", request.attempt, error)
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from parkade.wire import workloads as wire
 
 IDS = re.compile("w[0-9]+(_[0-9]+)?")
+ATTEMPT = re.compile(r"(w[0-9]+(?:_[0-9]+)?)\.([0-9]+)")
 SOME = re.compile(r"(?P<array>[^][]+)\[(?P<members>[0-9][0-9,:-]*)\]")
 PATTERN = re.compile(r"[*?[]")
 MOST_LISTED = 11
@@ -47,7 +48,10 @@ def meant(client: "Client", text: str) -> str:
         raise Invalid(problem("invalid", f"{text} names {len(named)} members; name one"))
     found = _named(client, text)
     if not found:
-        raise NotFound(problem("not_found", f"there is no workload {text}"))
+        says = f"there is no workload {text}"
+        if attempt := ATTEMPT.fullmatch(text):
+            says += f"; give an attempt beside its workload: {attempt[1]} --attempt {attempt[2]}"
+        raise NotFound(problem("not_found", says))
     if len(found) > 1:
         ids = ", ".join(each.workload for each in found[: MOST_LISTED - 1])
         more = "" if len(found) < MOST_LISTED else ", …"

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -63,6 +64,8 @@ def ps(
     filters |= {"phases": phases or (), "labels": labels or (), "after": after}
     first = when(since, "--since")
     known_phases(phases, (*LIVING, *ENDED))
+    named = (name, user, org, phases, labels, array)
+    chosen = all or first is not None or any(named)
     with calling(as_json=as_json) as client:
         filters["array"] = None if array is None else meant(client, array)
         while True:
@@ -70,7 +73,7 @@ def ps(
             answer = in_order(found, sort)
             if watch is not None and sys.stdout.isatty():
                 console.clear()
-            show(answer, _table, as_json=as_json)
+            show(answer, partial(_table, chosen=chosen), as_json=as_json)
             if watch is None:
                 return
             time.sleep(watch)
@@ -136,7 +139,8 @@ def in_order(answer: "wire.Workloads", sort: str) -> "wire.Workloads":
     return answer.model_copy(update={"workloads": (*known, *missing)})
 
 
-def _table(answer: "wire.Workloads") -> None:
+def _table(answer: "wire.Workloads", *, chosen: bool) -> None:
+    """`chosen`: whether the reader named which ones, and not only those that live."""
     from parkade.cli.screen import console, nodes, say, short, since, table
 
     has_orgs = len({each.org for each in answer.workloads}) > 1
@@ -156,7 +160,9 @@ def _table(answer: "wire.Workloads") -> None:
             )
             for each in answer.workloads
         ],
-        empty="No such workloads; `parkade submit` makes one.",
+        empty="No such workloads."
+        if chosen
+        else "None is open; `parkade history` shows what has ended, `parkade submit` makes one.",
         right="GPUS PRICE SPENT AGE",
         drops="AGE SEATS SPENT CAPACITY ORG PRICE",
     )

@@ -224,6 +224,8 @@ ENGINES = {"slurm": "Slurm"}
 
 def agent_state(pool: "wire.Pool") -> str:
     """In a word or two; an agent whose engine does not answer is not to blame for its silence."""
+    if pool.agent == "never heard":
+        return "not heard yet"
     if pool.engine_silent_since is None or pool.agent == "refuses":
         return pool.agent
     return f"{_engine(pool)} silent"

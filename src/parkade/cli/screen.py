@@ -38,8 +38,8 @@ COLOURS = {
 }
 GAP = 2
 KIBI = 1024
-# Into a pipe nothing is left out, unless COLUMNS says how wide it is.
-PIPE_WIDTH = 200
+# Into a pipe nothing is left out and no line is broken, unless COLUMNS says how wide it is.
+PIPE_WIDTH = 20_000
 _width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
 
 

@@ -295,7 +295,8 @@ def _prices(answer: "wire.Workload") -> object:
 def _rank(rank: "wire.AttemptRank") -> str:
     leaves = rank.leaves
     by = f" until {leaves.deadline:%H:%M:%S} ({leaves.cause})" if leaves is not None else ""
-    return f"{rank.rank} on {rank.node}{by}"
+    joins = "" if rank.begun is not None or leaves is not None else " (joining)"
+    return f"{rank.rank} on {rank.node}{joins}{by}"
 
 
 def _in_market(answer: "wire.MarketAnswer") -> str:

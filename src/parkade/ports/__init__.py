@@ -8,7 +8,13 @@ Each subject has a file; all are imported from here.
 """
 
 from parkade.core.fleet.seat import Seat
-from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit, RankLeft
+from parkade.core.workloads.observed import (
+    Checkpoint,
+    ObservedAttempt,
+    RankBegun,
+    RankExit,
+    RankLeft,
+)
 from parkade.core.workloads.observed import EnginePhase as Phase
 from parkade.core.workloads.saving import SaveRequest
 from parkade.core.workloads.workload import Stop
@@ -128,6 +134,7 @@ __all__ = [
     "OtherLines",
     "OwnerReport",
     "Phase",
+    "RankBegun",
     "RankExit",
     "RankLeft",
     "Repairs",

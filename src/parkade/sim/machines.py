@@ -22,6 +22,7 @@ from parkade.core.workloads.observed import (
     Checkpoint,
     EnginePhase,
     ObservedAttempt,
+    RankBegun,
     RankExit,
     RankLeft,
 )
@@ -92,6 +93,12 @@ class Run:
     left: dict[tuple[int, int], int] = field(default_factory=dict)
     """Those that are gone, with the date that is reported."""
 
+    begins_us: dict[tuple[int, int], int | None] = field(default_factory=dict)
+    """When ranks that joined begin; None: never."""
+
+    begun: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Those that have, with the date that is reported."""
+
     dated: dict[str, int] = field(default_factory=dict)
     """What was reported, by the wall clock as it stood then."""
 
@@ -152,6 +159,11 @@ class Run:
             Order(stop=stop, heard_us=now_us, deadline_us=deadline_us, kill_us=kill_us)
         )
         return max(now_us, end.at_us)
+
+    def joins_by_us(self, now_us: int) -> int | None:
+        """When a rank that joins now begins; None: never."""
+        number, every = len(self.begins_us) + 1, self.program.never_begins
+        return None if every and number % every == 0 else now_us + self.program.start_us
 
     def _ordered_end(self, order: Order) -> End:
         program = self.program
@@ -265,12 +277,16 @@ class Machines:
         run.desired, run.resizes = desired, desired.resizes
         run.left = {name: at_us for name, at_us in run.left.items() if name in known}
         run.leaves_us = {name: at_us for name, at_us in run.leaves_us.items() if name in known}
+        run.begun = {name: at_us for name, at_us in run.begun.items() if name in known}
         for rank in desired.members:
             name = (rank.rank, rank.since)
+            if rank.since and name not in run.begins_us:
+                run.begins_us[name] = run.joins_by_us(now_us) if rank.stop is None else None
             if rank.stop is None or name in run.left:
                 continue
             gone_us = run.leaves_by_us(rank.stop, now_us, wall_us.now_us())
-            if rank.seat.node in self.dead:
+            if rank.seat.node in self.dead or (rank.since and name not in run.begun):
+                run.begins_us[name] = None
                 gone_us = now_us
             run.leaves_us[name] = min(gone_us, run.leaves_us.get(name, gone_us))
         self.listener()
@@ -317,6 +333,9 @@ class Machines:
                 end = run.expected_end()
             if run.starts_us <= now_us:
                 run.dated.setdefault("started", self._clock.shown_us(run.starts_us))
+            for name, begins_us in run.begins_us.items():
+                if begins_us is not None and begins_us <= min(now_us, end.at_us):
+                    run.begun.setdefault(name, self._clock.shown_us(begins_us))
             for name, at_us in run.leaves_us.items():
                 if at_us <= min(now_us, end.at_us):
                     run.left.setdefault(name, self._clock.shown_us(at_us))
@@ -373,6 +392,7 @@ class Machines:
         yield run.starts_us
         yield run.expected_end().at_us
         yield from run.leaves_us.values()
+        yield from (at_us for at_us in run.begins_us.values() if at_us is not None)
         lapses_us = run.lapses_us(self.heard_us)
         if lapses_us is not None:
             yield lapses_us
@@ -410,6 +430,10 @@ def _observed(run: Run, now_us: int, clock: SimulatedClock) -> ObservedAttempt:
         left=tuple(
             RankLeft(rank=rank, since=since, left_us=left_us)
             for (rank, since), left_us in run.left.items()
+        ),
+        begun=tuple(
+            RankBegun(rank=rank, since=since, begun_us=begun_us)
+            for (rank, since), begun_us in run.begun.items()
         ),
         is_unadmitted=end is not None and end.is_unadmitted,
     )

@@ -6,7 +6,7 @@ All spans are seconds. `start`: from the launch to the first process. `work`: ho
 over all attempts. `save`: how long it saves when it is told to leave; `-`: it does not save, and
 TERM ends it; `deaf`: TERM does not end it either. `every`: between two reported checkpoints; `-`:
 none. `fail`: it fails once, after so much running. `linger`: how long after KILL its GPUs are still
-held.
+held. `joins`, where it is there: of the ranks that join while it runs each so-many-th never begins.
 """
 
 import msgspec
@@ -27,6 +27,9 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     linger_us: int
     is_deaf: bool
 
+    never_begins: int = 0
+    """Of ranks that join, each so-many-th does not begin; 0: all do."""
+
     def command(self) -> str:
         """The command that behaves so."""
         fields = {
@@ -37,6 +40,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
             "fail": _seconds(self.fail_us),
             "linger": _seconds(self.linger_us),
         }
+        if self.never_begins:
+            fields["joins"] = str(self.never_begins)
         return " ".join((WORD, *(f"{name}={value}" for name, value in fields.items())))
 
 
@@ -54,6 +59,7 @@ def program_of(command: str) -> Program:
         fail_us=_us(fields["fail"]),
         linger_us=_us(fields["linger"]) or 0,
         is_deaf=fields["save"] == "deaf",
+        never_begins=int(fields.get("joins", "0")),
     )
 
 

@@ -169,10 +169,14 @@ FORMS = (NUMBER, RANGE, ONE, LIST, LIMITS)
 """The forms of a value that has several; no place of a fault names them."""
 
 
+KEY = "[key]"
+"""What pydantic adds to the place of a mapping's key that is none."""
+
+
 def _place(location: Iterable[int | str], *, prefix: str) -> str:
     text = prefix
     for step in location:
-        if step in FORMS:
+        if step in FORMS or step == KEY:
             continue
         text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
     return text[:LONGEST_PLACE] or "body"

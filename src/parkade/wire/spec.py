@@ -5,10 +5,10 @@ carried out yet is refused by name (`not_yet`). `docs/schema/workload-v1.json` i
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     BeforeValidator,
@@ -238,7 +238,9 @@ def _array(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not ARRAY.fullmatch(value):
-        raise ValueError("write indexes, like 0-199 or 3,7-9, and %20 for at most 20 at once")
+        raise ValueError(
+            "write indexes up to 999,999, like 0-199 or 3,7-9, and %20 for at most 20 at once"
+        )
     parse_indexes(value.partition("%")[0])
     return value
 
@@ -326,6 +328,10 @@ class ElasticNodes(Request):
 
 class WorkloadSpec(Request):
     """A workload as its author writes it."""
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
+        "min_runtime": "is a term of a market, which its operator sets for all that runs there"
+    }
 
     name: Annotated[str, Strict(), named(WORKLOAD_NAME)]
     command: CommandText

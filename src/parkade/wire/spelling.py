@@ -40,7 +40,9 @@ def explain_unknown_key(
         return "not_yet", f"{LATER[key]} (`{key}`) is not carried out yet"
     if len(key) > LONGEST_KEY:
         return "invalid", "no such key"
-    close = difflib.get_close_matches(key, sorted(known - {key}), n=1, cutoff=0.75)
+    others = sorted(known - {key})
+    longer = [it for it in others if it.startswith(f"{key}_")]
+    close = longer if len(longer) == 1 else difflib.get_close_matches(key, others, 1, 0.75)
     return "invalid", f"no such key; did you mean `{close[0]}`?" if close else "no such key"
 
 

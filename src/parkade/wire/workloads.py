@@ -103,12 +103,14 @@ class Stop(Answer):
 
 
 class AttemptRank(Answer):
-    """A rank of a live attempt. `leaves`: it was told to leave while the others go on."""
+    """A rank of a live attempt. `begun`: since when it runs and is paid for; null while it joins.
+    `leaves`: it was told to leave while the others go on."""
 
     rank: int
     node: str
     gpus: int
     joined: Instant
+    begun: Instant | None
     leaves: Stop | None
 
 

@@ -72,7 +72,16 @@ def load(text: str) -> dict[str, Any]:
         message = getattr(error, "problem", None) or "not YAML"
         raise Unreadable(invalid([Fault(place=place, message=message)])) from None
     if not isinstance(value, dict):
-        raise Unreadable(invalid([Fault(place="document", message="write keys and values")]))
+        raise Unreadable(
+            invalid(
+                [
+                    Fault(
+                        place="document",
+                        message="write keys and values, a line each, like `name: train`",
+                    )
+                ]
+            )
+        )
     return value
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from parkade.core.billing import live_ranks
 from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.workloads.life import Cause
-from parkade.core.workloads.ranks import joined, kept_by, ranks_of
+from parkade.core.workloads.ranks import joined, kept_by, ranks_of, with_begun
 from parkade.core.workloads.workload import Attempt, Rate
 from tests.core.records import attempt, rate, seats, stop
 
@@ -76,7 +76,7 @@ def test_a_rank_owes_what_its_use_has_not_paid_of_the_minimum() -> None:
     owed = {"a3": replace(rate(8), gpus=GPUS)}
     ranks = joined(before, seats(a3=GPUS), 100 * S, owed)
     both = replace(rate(4, operator=96), node_prices=(4, 4, 4), gpus=3 * GPUS)
-    grown = live_ranks.with_ranks(before, ranks, both, 100 * S)
+    grown = live_ranks.with_ranks(before, with_begun(ranks, ranks, 100 * S), both, 100 * S)
     missing = [
         live_ranks.missing_of(grown, grown.ranks[2], 30 * S, at_s * S)
         for at_s in (90, 100, 110, 160, 900)

@@ -24,6 +24,7 @@ from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import (
     Checkpoint,
     EnginePhase,
+    RankBegun,
     RankExit,
     RankLeft,
 )
@@ -212,7 +213,10 @@ class Parkade:
         """The engine reports the first process of everything ordered."""
         for name in list(self.world.live):
             workload = self.workload(name)
-            if workload.attempt is not None and workload.attempt.started_us is None:
+            attempt = workload.attempt
+            if attempt is None or attempt.stop is not None:
+                continue
+            if attempt.started_us is None or not all(it.has_begun for it in attempt.ranks):
                 self.started(name)
 
     def heard(self) -> None:
@@ -232,18 +236,29 @@ class Parkade:
             elif attempt is not None and any(it.leaving for it in attempt.ranks):
                 self.ranks_left(name)
 
-    def ranks_left(self, name: str, *, at_us: int | None = None) -> None:
+    def ranks_left(
+        self, name: str, *, at_us: int | None = None, begun: tuple[RankBegun, ...] | None = None
+    ) -> None:
         """The ranks of a live attempt that were told to leave alone are gone."""
         left = tuple(
             RankLeft(rank=it.rank, since=it.since, left_us=at_us or self.now_us)
             for it in self.attempt(name).ranks
             if it.leaving is not None
         )
-        self._report(name, EnginePhase.RUNNING, left=left)
+        self._report(name, EnginePhase.RUNNING, left=left, begun=begun)
 
     def started(self, name: str) -> None:
-        """The first process of an attempt runs."""
+        """The first process of an attempt runs, and all ranks that joined it."""
         self._report(name, EnginePhase.RUNNING)
+
+    def begun(self, name: str, *numbers: int, at_us: int | None = None) -> None:
+        """Of the ranks that joined a live attempt, these run, now or since an earlier instant."""
+        begun = tuple(
+            RankBegun(rank=it.rank, since=it.since, begun_us=at_us or self.now_us)
+            for it in self.attempt(name).ranks
+            if it.rank in numbers
+        )
+        self._report(name, EnginePhase.RUNNING, begun=begun)
 
     def saved(self, name: str, step: int) -> None:
         """The program reports a checkpoint."""
@@ -272,8 +287,15 @@ class Parkade:
         checkpoint: Checkpoint | None = None,
         at_us: int | None = None,
         left: tuple[RankLeft, ...] = (),
+        begun: tuple[RankBegun, ...] | None = None,
     ) -> None:
         attempt = self.attempt(name)
+        if begun is None:
+            begun = tuple(
+                RankBegun(rank=it.rank, since=it.since, begun_us=self.now_us)
+                for it in attempt.ranks
+                if it.since
+            )
         is_over = phase is EnginePhase.RELEASED
         started_us = self.now_us if attempt.started_us is None else attempt.started_us
         seen = builders.observed(
@@ -289,6 +311,8 @@ class Parkade:
             checkpoint=checkpoint,
             engine_state=phase.value,
             left=left,
+            resizes=attempt.resizes,
+            begun=begun,
         )
         pool = self.world.pool_of(attempt.seats)
         assert pool is not None, "an attempt has seats"

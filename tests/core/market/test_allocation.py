@@ -11,7 +11,17 @@ from parkade.core.market.prices.floor_index import FloorIndex
 from parkade.core.market.prices.sweep import CounterfactualSweep
 from parkade.core.market.priority import WEIGHT_UNITS
 from parkade.core.placement.room import Room, Shape
-from tests.core.market.story import MICROS, bid, given_market, line_of, on, winners, worked_example
+from tests.core.market.story import (
+    MICROS,
+    bid,
+    claim,
+    given_market,
+    line_of,
+    on,
+    reserved,
+    winners,
+    worked_example,
+)
 
 
 def test_the_worked_example_is_allocated_as_the_module_says() -> None:
@@ -98,6 +108,24 @@ def test_equal_prices_go_round_by_org() -> None:
     used = [msgspec.structs.replace(it, use_7_days=it.org == "ant") for it in bids]
     allocation = allocate(given_market(*used, fabrics={"amber": 3}))
     assert allocation.parts.keys() == {"b0", "a0", "b1"}
+
+
+def test_of_alike_bids_of_an_org_those_go_first_that_need_not_move() -> None:
+    """Three of amber's four nodes go to their owner: the youngest of equals would be pushed out of
+    birch by an older one, where the older may as well be the one that loses."""
+    bids = [on(bid(f"a{n}", 9, org="ant", submitted_us=n), f"amber-{n}") for n in range(4)]
+    bids += [on(bid(f"b{n}", 9, org="ant", submitted_us=10 + n), f"birch-{n}") for n in range(2)]
+    owner = claim("own", "acme", 3)
+    market = given_market(
+        *bids,
+        owner,
+        fabrics={"amber": 4, "birch": 2},
+        reservations=(reserved("acme", {"amber": 3}, lends_at=5),),
+    )
+    assert winners(clear(market)).keys() - {"own"} == {"a0", "b0", "b1"}
+    urgent = [msgspec.structs.replace(it, priority=it.demand == "a1") for it in bids]
+    market = msgspec.structs.replace(market, demands=(*urgent, owner))
+    assert winners(clear(market)).keys() - {"own"} == {"a1", "b0", "b1"}
 
 
 @pytest.mark.parametrize(

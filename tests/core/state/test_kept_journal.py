@@ -1082,6 +1082,38 @@ def test_kept_ranks_came_and_went_for_each_reason() -> None:
     assert any(each.owed is not None for it in changes for each in it.ranks), "others left for them"
 
 
+def ranks_that_begin_late() -> Parkade:
+    """One joins and begins late, another never."""
+    parkade = Parkade(
+        fabrics={"a": 3},
+        buffer_nodes=0,
+        public_floor_micros=MICROS,
+        start_limit_us=60 * SECOND_US,
+    )
+    parkade.do(commands.CordonNode(by=None, node="a2", reason="late"))
+    parkade.do(commands.CordonNode(by=None, node="a3", reason="late"))
+    name = parkade.bid("lab", 5, nodes=1, most_nodes=3, resize=Resize.LIVE)
+    parkade.run(30)
+    for node in ("a2", "a3"):
+        parkade.do(commands.UncordonNode(by=None, node=node))
+        parkade.clear()
+        parkade.tick(20)
+        parkade.begun(name, 1)
+    parkade.tick(60)
+    parkade.ranks_left(name, begun=())
+    parkade.run(120)
+    return parkade
+
+
+def test_a_kept_rank_began_late_and_another_never() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-live-starts.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    ranks = [it for event in found if isinstance(event, events.RanksChanged) for it in event.ranks]
+    assert any(it.start is not None and not it.has_begun for it in ranks)
+    assert any(it.start is not None and it.has_begun for it in ranks)
+    assert any(it.leaving and it.leaving.stop.cause is Cause.NOT_STARTED for it in ranks)
+
+
 if __name__ == "__main__":
     stories = {
         f"journal-v{EVENT_VERSION}": a_year,
@@ -1120,6 +1152,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-lists-on-demand": a_list_with_on_demand,
         f"journal-v{EVENT_VERSION}-linked": bids_in_two_markets,
         f"journal-v{EVENT_VERSION}-live": a_live_attempt,
+        f"journal-v{EVENT_VERSION}-live-starts": ranks_that_begin_late,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

@@ -6,16 +6,16 @@ import pytest
 from msgspec.structs import replace
 
 from parkade.core.nodes import decisions as nodes
-from parkade.core.running import live
+from parkade.core.running import live, unbegun
 from parkade.core.running import observations as observed
-from parkade.core.state import events
+from parkade.core.state import commands, events
 from parkade.core.steps.lost_nodes import loses_node
 from parkade.core.workloads.life import Cause
-from parkade.core.workloads.ranks import joined, lost, ranks_of
+from parkade.core.workloads.ranks import joined, ranks_of, without_price
 from parkade.core.workloads.spec import Resize
 from parkade.core.workloads.workload import Rank, Stop, Workload
-from parkade.sim.check.live import all_left
-from parkade.sim.check.scenarios import GUEST, Asks, Scenario, fleet, submission
+from parkade.sim.check.live import all_begun, all_left
+from parkade.sim.check.scenarios import GUEST, TICK_US, Asks, Scenario, fleet, submission
 from tests.sim.check.faults import Fault
 
 OUTBID = Scenario(
@@ -36,6 +36,19 @@ BROKEN = replace(
     submissions=OUTBID.submissions[:1],
     most_live=1,
     asks=Asks.FAILS,
+)
+
+SLOW = replace(
+    OUTBID,
+    name="ranks that begin late",
+    says="2 nodes, one of them cordoned, and live work of cedar for one or both",
+    setup=(
+        *fleet({"a": 2}, gpus=1, orgs=("birch", GUEST), start_limit_us=2 * TICK_US),
+        commands.CordonNode(by=None, node="a2", reason="slow"),
+    ),
+    submissions=OUTBID.submissions[:1],
+    most_live=1,
+    asks=Asks.CORDONS,
 )
 
 
@@ -76,7 +89,7 @@ def _goes_on_without_rank_0(patch: pytest.MonkeyPatch) -> None:
             at_us=now_us,
             workload=workload.workload,
             attempt=attempt.attempt,
-            ranks=lost(ranks_of(attempt), node, stop, now_us),
+            ranks=without_price(ranks_of(attempt), (node,), stop, now_us),
             resizes=attempt.resizes + 1,
         )
 
@@ -95,7 +108,30 @@ def _frees_a_rank_with_its_notice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(observed, "seen_left", left)
 
 
+def _begins_with_any_report(patch: pytest.MonkeyPatch) -> None:
+    """A rank has begun once its attempt is reported again."""
+    seen_begun = unbegun.seen_begun
+
+    def begun(workload: Workload, seen: Any, now_us: int) -> Any:
+        assert workload.attempt is not None
+        every = all_begun(workload.attempt, now_us)
+        return seen_begun(workload, replace(seen, begun=every), now_us)
+
+    patch.setattr(observed, "seen_begun", begun)
+
+
+def _is_late_at_once(patch: pytest.MonkeyPatch) -> None:
+    """A rank that joined is to leave before its time to begin is over."""
+
+    by_us = unbegun._begins_by_us
+    patch.setattr(unbegun, "_begins_by_us", lambda rank, us: by_us(rank, us) - TICK_US)
+
+
 IN_LIVE_WORK = (
+    Fault(name="a rank has begun with a report that does not say so",
+          plant=_begins_with_any_report, scenario=SLOW, invariants=(7,)),
+    Fault(name="a rank that joined has less than its time to begin",
+          plant=_is_late_at_once, scenario=SLOW, invariants=(21,)),
     Fault(name="a rank that had a number before is taken for the one that has it",
           plant=_takes_any_rank_as_left, scenario=OUTBID, invariants=(7,)),
     Fault(name="a rank is gone with the report of another",

@@ -16,7 +16,7 @@ from parkade.api.views import explanations, plans
 from parkade.api.views import workloads as views
 from parkade.control.answers import Decided, Planned
 from parkade.core.clearing.plan import Plan
-from parkade.core.fleet.market import MarketTerms
+from parkade.core.fleet.market import Market
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units import indexes
@@ -59,20 +59,20 @@ async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
     """What the next clearing would do with it; nothing is submitted."""
     command, health = _command(body, context), context.plane.health()
 
-    def view(world: World, now_us: int) -> tuple[Plan, Planned, MarketTerms, str | None] | Refusal:
+    def view(world: World, now_us: int) -> tuple[Plan, Planned, Market, str | None] | Refusal:
         made = context.plane.plan(world, command, now_us)
         if isinstance(made, Refusal):
             return made
         market = made[0].workload.market
         still = explanations.standstill(world, market, health)
-        return *made, world.records.markets[market].terms, still
+        return *made, world.records.markets[market], still
 
-    plan, planned, terms, standstill = await context.see(view)
+    plan, planned, market, standstill = await context.see(view)
     try:
         rendered = await context.plane.rendered(planned)
     except EngineError as error:
         raise problem("unsupported", str(error)) from None
-    return plans.plan(plan, terms, rendered=rendered, standstill=standstill)
+    return plans.plan(plan, market, rendered=rendered, standstill=standstill)
 
 
 @router.get("/workloads")

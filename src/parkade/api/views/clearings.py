@@ -1,5 +1,6 @@
 """A clearing as shown: its public part to all, its lines to those whose they are."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from parkade.api.translate import instant
@@ -10,6 +11,7 @@ from parkade.core.state.events import Cleared
 from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Resized, Waiting, Won
 from parkade.core.units.money import format_amount
 from parkade.core.units.phrases import some_of
+from parkade.core.workloads.life import Cause
 from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.workload import Rank, Stop
 from parkade.wire.scalars import format_instant
@@ -172,7 +174,7 @@ def seat_details(seats: tuple[Seat, ...]) -> list[Detail]:
 def rank_details(ranks: tuple[Rank, ...]) -> list[Detail]:
     """The ranks of a live attempt, those that leave with their notice."""
     return [
-        {"rank": it.rank, "node": it.seat.node, "gpus": it.seat.gpus}
+        {"rank": it.rank, "node": it.seat.node, "gpus": it.seat.gpus, "begun": it.has_begun}
         | ({} if it.leaving is None else stop_details(it.leaving.stop))
         for it in ranks
     ]
@@ -180,9 +182,20 @@ def rank_details(ranks: tuple[Rank, ...]) -> list[Detail]:
 
 def has_ranks(ranks: tuple[Rank, ...]) -> str:
     """The same in words."""
-    stays = some_of((f"{it.rank} on {it.seat.node}" for it in ranks if it.leaving is None), most=6)
-    going = some_of((f"{it.rank} on {it.seat.node}" for it in ranks if it.leaving), most=6)
-    return f"has the ranks {stays}" + (f"; {going} leave" if going else "")
+    says = f"has the ranks {rank_names(it for it in ranks if it.leaving is None)}"
+    late = [it for it in ranks if it.leaving and it.leaving.stop.cause is Cause.NOT_STARTED]
+    going = rank_names(it for it in ranks if it.leaving and it not in late)
+    says += f"; {going} leave" if going else ""
+    return says + (f"; {rank_names(late)} did not begin in time and leave" if late else "")
+
+
+def rank_names(ranks: Iterable[Rank]) -> str:
+    """Ranks by number and node, those that have not begun marked; the first few of many."""
+    names = (
+        f"{it.rank} on {it.seat.node}{'' if it.has_begun or it.leaving else ' (joining)'}"
+        for it in ranks
+    )
+    return some_of(names, most=6)
 
 
 def node_names(seats: tuple[Seat, ...]) -> str:

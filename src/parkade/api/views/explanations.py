@@ -11,14 +11,16 @@ from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
 from parkade.api.views.workloads import Known, array_members, cheapest_winning_limit, moved_words
 from parkade.control.answers import Health
 from parkade.core.billing.commitments import available_micros, needed_micros
-from parkade.core.fleet.market import MarketTerms
+from parkade.core.fleet.market import Market
 from parkade.core.fleet.pool import Pool
+from parkade.core.running.unbegun import begins_by_us
 from parkade.core.state.world import World
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, format_amount
 from parkade.core.units.phrases import some_of
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.entries import may_buy
 from parkade.core.workloads.life import Phase, Why
+from parkade.core.workloads.ranks import kept_by
 from parkade.core.workloads.workload import Workload
 from parkade.ports import Trouble
 from parkade.wire import workloads as wire
@@ -63,10 +65,10 @@ def why(
     workload = known.workload
     moved = moved_words(workload, None if sees_all else workload.org)
     markets = market_answers(workload)
-    says = _says_members(known) or _says(workload, known.terms)
+    says = _says_members(known) or _says(workload, known.market)
     if standstill is not None and _lacks_room(workload):
         says, standstill = f"{workload.workload} waits: {standstill}", None
-    says = f"{says}{_debt(known)}"
+    says = f"{says}{_starts(known)}{_debt(known)}"
     if not workload.phase.is_ended:
         says += markets_words(markets)
     if funds is not None:
@@ -169,7 +171,7 @@ def _one(known: Known) -> int:
     return terms.members[0][0]
 
 
-def _says(workload: Workload, terms: MarketTerms | None) -> str:
+def _says(workload: Workload, market: Market | None) -> str:
     name, attempt = workload.workload, workload.attempt
     if workload.phase.is_ended:
         reasons = (SENTENCES.get(workload.why, workload.why), workload.exit_summary)
@@ -202,7 +204,29 @@ def _says(workload: Workload, terms: MarketTerms | None) -> str:
         sentence += f"; the last time: {workload.exit_summary}" if workload.exit_summary else ""
     # Of several markets each says what would win.
     price = None if workload.spec.choices else workload.price_to_win_micros
-    return f"{name} waits: {sentence}{advice(price, terms)}"
+    return f"{name} waits: {sentence}{advice(price, market, workload.spec.gpus)}"
+
+
+def _starts(known: Known) -> str:
+    """What is to be said of ranks that joined and have not begun, or did not in time."""
+    attempt = known.workload.attempt
+    if attempt is None or attempt.stop is not None:
+        return ""
+    says, waits = "", [it for it in kept_by(attempt.ranks) if not it.has_begun]
+    if waits:
+        limit_us = None if known.market is None else known.market.terms.start_limit_us
+        by_us = None if limit_us is None else begins_by_us(attempt, limit_us)
+        ends = "" if by_us is None else f"; what has not by {_clock(by_us)} leaves again"
+        names = some_of((f"{it.rank} on {it.seat.node}" for it in waits), most=6)
+        says = f"; it waits for ranks that join and cost nothing yet: {names}{ends}"
+    if attempt.grows_from_us > known.now_us:
+        from_us = _clock(attempt.grows_from_us)
+        says += f"; a rank that joined did not begin in time, so none joins before {from_us}"
+    return says
+
+
+def _clock(at_us: int) -> str:
+    return f"{instant(at_us):%H:%M:%S} UTC"
 
 
 def _debt(known: Known) -> str:

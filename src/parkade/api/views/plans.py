@@ -7,7 +7,7 @@ from parkade.api.views.costs import workload_cost
 from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
 from parkade.api.views.workloads import seats
 from parkade.core.clearing.plan import Plan
-from parkade.core.fleet.market import MarketTerms
+from parkade.core.fleet.market import Market
 from parkade.core.units.indexes import count
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.life import Why
@@ -15,9 +15,7 @@ from parkade.core.workloads.spec import Spec
 from parkade.wire import workloads as wire
 
 
-def plan(
-    plan: Plan, terms: MarketTerms, *, rendered: str | None, standstill: str | None
-) -> wire.Plan:
+def plan(plan: Plan, market: Market, *, rendered: str | None, standstill: str | None) -> wire.Plan:
     """What the next clearing would do; `standstill`: why nothing starts now."""
     wins = bool(plan.seats)
     markets = market_answers(plan.workload, won=plan.workload.market if wins else None)
@@ -31,7 +29,8 @@ def plan(
     else:
         sentence = SENTENCES.get(plan.why, SENTENCES[Why.NO_ROOM])
         price_to_win = None if markets else plan.price_to_win_micros
-        says = f"would wait: {standstill or sentence}{advice(price_to_win, terms)}"
+        told = advice(price_to_win, market, plan.workload.spec.gpus)
+        says = f"would wait: {standstill or sentence}{told}"
     says += markets_words([it for it in markets if not it.has_seats])
     says += _of_array(plan.workload.spec)
     if plan.falls_back_us is not None:
@@ -50,7 +49,7 @@ def plan(
         says=says,
         markets=markets,
         rendered=rendered,
-        cost=workload_cost(plan.workload.spec, terms, plan.workload.on_demand_price_micros),
+        cost=workload_cost(plan.workload.spec, market.terms, plan.workload.on_demand_price_micros),
     )
 
 

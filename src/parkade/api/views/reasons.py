@@ -1,7 +1,7 @@
 """Why a workload waits, ended or left, in words: one sentence for each reason."""
 
 from parkade.api.translate import instant
-from parkade.core.fleet.market import MarketTerms
+from parkade.core.fleet.market import Market
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.life import Cause, Why
 
@@ -16,7 +16,7 @@ SENTENCES: dict[str, str] = {
     Why.NOT_ADMITTED: "the engine there takes no job of its user until an administrator lets it in;"
     " it is tried again now and then, and costs nothing meanwhile",
     Why.NO_ROOM: "no fabric has room for its whole shape",
-    Why.OUTBID: "others bid more for the room that there is",
+    Why.OUTBID: "others bid more for the room that there is, or as much and come first",
     Why.BELOW_FLOOR: "its limit is below what the capacity goes for at least",
     Why.PROTECTED: "the room is held by workloads that may run for the market's min_runtime first",
     Why.RESERVATION_FULL: "its org uses all of the reservation already",
@@ -34,7 +34,7 @@ SENTENCES: dict[str, str] = {
     Why.CANCELLED: "it was cancelled",
     Why.FAILED: "it failed",
     Why.SUCCEEDED: "it is done",
-    Cause.OUTBID: "others bid more for the room that there is",
+    Cause.OUTBID: "others bid more for the room that there is, or as much and come first",
     Cause.BELOW_FLOOR: "its limit is below what the capacity goes for at least",
     Cause.RECLAIMED: "the owner of its seats came back",
     Cause.MOVED: "it is moved to other seats",
@@ -48,15 +48,18 @@ SENTENCES: dict[str, str] = {
 }
 
 
-def advice(price_micros: int | None, terms: MarketTerms | None) -> str:
-    """The limit that would win, as the end of a sentence, and what on-demand costs where that is
-    less; empty where none is known."""
+def advice(price_micros: int | None, market: Market | None, gpus: int) -> str:
+    """The limit that would win `gpus` GPUs a node, as the end of a sentence. Where on-demand costs
+    less: what it costs, and why a part of a node may cost so much. Empty where none is known."""
     if price_micros is None:
         return ""
     says = f"; a limit of {format_amount(price_micros)} would win"
-    if terms is None or price_micros <= terms.pay_as_you_go_micros:
+    if market is None or price_micros <= market.terms.pay_as_you_go_micros:
         return says
-    return f"{says}, and on-demand costs {format_amount(terms.pay_as_you_go_micros)}"
+    whole = market.instance_type.gpus_per_node
+    if gpus < whole and not market.terms.shared_nodes:
+        says += f" (orgs do not share a node here: it must outbid all {whole} GPUs of one)"
+    return f"{says}, and on-demand costs {format_amount(market.terms.pay_as_you_go_micros)}"
 
 
 def falls_back_words(at_us: int) -> str:

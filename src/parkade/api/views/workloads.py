@@ -11,7 +11,7 @@ from parkade.api.views.moves import says_move
 from parkade.core.billing.metering import accrued_with_members_micros
 from parkade.core.billing.minimum import debt_micros
 from parkade.core.billing.slow_starts import promised_wait_micros
-from parkade.core.fleet.market import MarketTerms
+from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.running.falling_back import fallback_due_us
@@ -30,7 +30,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """A workload with what its answer needs beside it, as of an instant; all of it frozen."""
 
     workload: Workload
-    terms: MarketTerms | None
+    market: Market | None
     is_reachable: bool
 
     pool: str | None
@@ -62,7 +62,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
     pool = world.pool_of(held.seats) if held is not None else None
     return Known(
         workload=workload,
-        terms=market.terms if market else None,
+        market=market,
         is_reachable=pool is None or pool.is_reachable,
         accrued_micros=accrued_with_members_micros(world, workload, now_us),
         pool=None if pool is None else pool.pool,
@@ -104,6 +104,7 @@ def workload(known: Known) -> wire.Workload:
     """Everything shown of a workload."""
     workload, spec = known.workload, known.workload.spec
     rate = _rate(workload, known.now_us)
+    terms = None if known.market is None else known.market.terms
     return wire.Workload(
         workload=workload.workload,
         name=spec.name,
@@ -144,7 +145,7 @@ def workload(known: Known) -> wire.Workload:
         markets=market_answers(workload),
         cost=ended_cost(spec, workload.spent_micros + known.accrued_micros)
         if workload.ended_us is not None
-        else workload_cost(spec, known.terms, workload.on_demand_price_micros),
+        else workload_cost(spec, terms, workload.on_demand_price_micros),
         spec=_spec(workload),
     )
 
@@ -207,6 +208,7 @@ def _rank(rank: Rank) -> wire.AttemptRank:
         node=rank.seat.node,
         gpus=rank.seat.gpus,
         joined=instant(rank.joined_us),
+        begun=instant_or_none(rank.begun_us),
         leaves=None if rank.leaving is None else _stop(rank.leaving.stop),
     )
 

@@ -6,11 +6,11 @@ from starlette.responses import RedirectResponse, Response
 from parkade.api.problems import problem
 from parkade.api.routes import people, reservations, workloads
 from parkade.console.context import Page, PageContext, router
+from parkade.console.pages import money
 from parkade.core.state.people import Role
 from parkade.core.steps.permissions import Read
 from parkade.core.units.phrases import counted
 from parkade.wire import people as wire
-from parkade.wire.scalars import format_amount
 
 routes = router()
 ACTIONS = ("disable", "enable", "delete")
@@ -69,7 +69,7 @@ async def _of_org(context: PageContext, org: wire.Org) -> list[str]:
         says.append("it runs nothing and claims nothing")
     if any(each.org == org.org for each in rights):
         says.append("what it reserved stays its own and is lent as before")
-    return [*says, f"its account keeps {format_amount(org.balance)}"]
+    return [*says, f"its account keeps {money(org.balance)}"]
 
 
 @routes.post("/orgs/{org}/{action}")

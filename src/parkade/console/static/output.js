@@ -19,6 +19,10 @@ async function follow() {
   const chosen = new URLSearchParams({ rank: Number(rank.value) || 0, since: since.value });
   if (attempt.value) chosen.set("attempt", `${own}.${attempt.value}`);
   plain.href = `${place.dataset.url}?${chosen}`;
+  if (place.dataset.attempt === "0") {
+    place.textContent = "It has not begun.";
+    return;
+  }
   let response;
   try {
     response = await fetch(`${plain.href}&follow=true`);
@@ -58,6 +62,9 @@ function show(text) {
 for (const each of [attempt, rank, since]) each.addEventListener("change", follow);
 live.addEventListener("event", (event) => {
   if (attempt.value) return;
-  if (event.detail.some((each) => each.workload === own && each.type === "Launched")) follow();
+  if (event.detail.some((each) => each.workload === own && each.type === "Launched")) {
+    place.dataset.attempt = "";
+    follow();
+  }
 });
 follow();

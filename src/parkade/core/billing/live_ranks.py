@@ -3,16 +3,18 @@
 Theory of operation
 -------------------
 An attempt with `resize: live` has *ranks*. Each has a number, a seat, and the count of changes with
-which it came. Three things happen to them, each raises `Attempt.resizes` by one:
+which it came. Four things happen to them, each raises `Attempt.resizes` by one:
 
     told to leave   a rank has its notice; it stays in `seats`, is paid for, and is `leaving`
     left            it was seen gone: it is no more, and its number is free
     joined          promised seats were free: each has the lowest free number
+    begun           its agent saw it run, and from then on it is paid for
 
-`Attempt.rates` say what all its seats cost, those that leave included, each rate with its number of
-GPUs. A clearing prices the ranks that stay; the dearest prices that the attempt had are those of
-the ranks that it loses, until they have left. What these earn is what each account earns less than
-before, so that an owner whose node is given back has its floor until then.
+`Attempt.rates` say what all its seats cost, those that leave included and those that have not begun
+left out, each rate with its number of GPUs. A clearing prices the ranks that stay; those of them
+that have begun cost what the cheapest of these nodes do. The dearest prices that the attempt had
+are those of the ranks that it loses, until they have left. What these earn is what each account
+earns less than before, so that an owner whose node is given back has its floor until then.
 
 Example (`tests/core/billing/test_live_ranks.py`). Nodes of 8 GPUs cost 1 and 7; of 64 an hour
 acme, which lends the dear one, earns 40. It takes that one back: the other one costs 8 an hour,
@@ -29,7 +31,7 @@ from msgspec.structs import replace
 from parkade.core.billing.minimum import minimum_rate
 from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.units.money import ceil_div
-from parkade.core.workloads.ranks import kept_by, ranks_of
+from parkade.core.workloads.ranks import begun_of, kept_by, ranks_of
 from parkade.core.workloads.workload import (
     Attempt,
     Promise,
@@ -51,14 +53,14 @@ def with_notice(
     ranks, leave = ranks_of(attempt), set(nodes)
     going = [it for it in ranks if it.leaving is None and it.seat.node in leave]
     assert len(going) == len(leave), "a rank that leaves is there and stays so far"
-    prices = _dearest(attempt, len(going))
-    shares = _shared(attempt, rate, going, prices)
-    given = {
-        it.rank: RankLeaving(
-            stop=stop, price_micros=price, priced_us=rate.from_us, shares=earned, is_due=is_due
-        )
-        for it, price, earned in zip(going, prices, shares, strict=True)
-    }
+    stays = tuple(it for it in ranks if it.leaving is None and it not in going)
+    begun = [it for it in going if it.has_begun]
+    prices = _dearest(attempt, len(begun))
+    shares = _shared(attempt, begun_part(rate, stays), begun, prices)
+    none = RankLeaving(stop=stop, price_micros=0, priced_us=rate.from_us, shares=(), is_due=is_due)
+    given = {it.rank: none for it in going}
+    for it, price, earned in zip(begun, prices, shares, strict=True):
+        given[it.rank] = replace(none, price_micros=price, shares=earned)
     return tuple(replace(it, leaving=given[it.rank]) if it in going else it for it in ranks)
 
 
@@ -69,16 +71,33 @@ def by_node(rate: Rate, nodes: int) -> Rate:
     return replace(rate, node_prices=(rate.price_micros,) * nodes)
 
 
+def begun_part(rate: Rate, stays: tuple[Rank, ...]) -> Rate:
+    """Of the rate of ranks that stay what those cost that have begun: the cheapest nodes."""
+    rate, begun = by_node(rate, len(stays)), begun_of(stays)
+    return rate if len(begun) == len(stays) else lowest_part(rate, len(begun), stays[0].seat.gpus)
+
+
+def full_of(rate: Rate, ranks: Iterable[Rank]) -> Rate | None:
+    """The rate of ranks that stay, as it is kept until all have begun; None: they have."""
+    stays = kept_by(ranks)
+    if all(it.has_begun for it in stays):
+        return None
+    return replace(by_node(rate, len(stays)), gpus=sum(it.seat.gpus for it in stays))
+
+
 def with_leaving(rate: Rate, ranks: Iterable[Rank], from_us: int) -> Rate:
-    """What all its seats cost together: the rate of those that stay, and those that leave."""
+    """What all its seats cost together: the rate of those that stay, as far as these have begun,
+    and those that leave."""
     found = tuple(ranks)
-    rate = by_node(rate, len(kept_by(found)))
+    rate = begun_part(rate, kept_by(found))
     prices, shares = list(rate.node_prices), Counter(dict(rate.shares))
+    gpus = sum(it.seat.gpus for it in begun_of(found))
     for it in found:
         if it.leaving is not None:
+            gpus += it.seat.gpus
             prices.append(it.leaving.price_micros)
             shares.update(dict(it.leaving.shares))
-    return _rate(rate, prices, shares, gpus=sum(it.seat.gpus for it in found), from_us=from_us)
+    return _rate(rate, prices, shares, gpus=gpus, from_us=from_us)
 
 
 def without(rate: Rate, gone: Iterable[Rank], gpus: int) -> Rate:
@@ -94,7 +113,11 @@ def without(rate: Rate, gone: Iterable[Rank], gpus: int) -> Rate:
 
 
 def kept_rate(attempt: Attempt) -> Rate:
-    """What its ranks that stay cost."""
+    """What its ranks that stay cost, once all of them have begun."""
+    return _begun_rate(attempt) if attempt.full_rate is None else attempt.full_rate
+
+
+def _begun_rate(attempt: Attempt) -> Rate:
     leaving = [it for it in attempt.ranks if it.leaving is not None]
     return without(by_node(attempt.rates[-1], len(attempt.seats)), leaving, attempt.gpus)
 
@@ -120,8 +143,27 @@ def with_ranks(
     whole = with_leaving(base, ranks, from_us)
     rates = tuple(it for it in bounded(attempt) if it.from_us < from_us)
     return replace(
-        attempt, ranks=ranks, seats=tuple(it.seat for it in ranks), rates=(*rates, whole)
+        attempt,
+        ranks=ranks,
+        seats=tuple(it.seat for it in ranks),
+        rates=(*rates, whole),
+        full_rate=full_of(base, ranks),
     )
+
+
+def with_price(attempt: Attempt, rate: Rate) -> Attempt:
+    """The attempt with another rate of the ranks that stay."""
+    ranks = ranks_of(attempt)
+    whole = with_leaving(rate, ranks, rate.from_us)
+    return replace(attempt, rates=(*attempt.rates, whole), full_rate=full_of(rate, ranks))
+
+
+def costs_now(attempt: Attempt, rate: Rate) -> tuple[Rate, Rate]:
+    """Two rates that say the same where this one of the ranks that stay changes nothing."""
+    ranks = ranks_of(attempt)
+    if (full := full_of(rate, ranks)) is not None:
+        return full, kept_rate(attempt)
+    return with_leaving(rate, ranks, rate.from_us), attempt.rates[-1]
 
 
 def left(attempt: Attempt, gone: Iterable[Rank], at_us: int) -> Attempt:
@@ -198,13 +240,12 @@ def missing_of(attempt: Attempt, rank: Rank, minimum_us: int, at_us: int) -> int
         return 0
     least = min(kept_rate(attempt).node_prices, default=0)
     paid = least if rank.leaving is None else rank.leaving.price_micros
-    used_us = max(0, at_us - rank.joined_us)
     owed = rank.owed.price_micros
-    return max(0, minimum_us - used_us * min(paid, owed) // owed)
+    return max(0, minimum_us - rank.used_us(at_us) * min(paid, owed) // owed)
 
 
 def _dearest(attempt: Attempt, count: int) -> tuple[int, ...]:
-    prices = kept_rate(attempt).node_prices
+    prices = _begun_rate(attempt).node_prices
     assert len(prices) >= count, "each node has a price"
     return prices[len(prices) - count :]
 
@@ -214,7 +255,7 @@ def _shared(
 ) -> list[Shares]:
     """What each rank that leaves earns for whom: in all what accounts earn less by what stays, to
     the price of those that leave."""
-    before, now = dict(kept_rate(attempt).shares), dict(rate.shares)
+    before, now = dict(_begun_rate(attempt).shares), dict(rate.shares)
     less = {name: max(0, micros - now.get(name, 0)) for name, micros in before.items()}
     total = sum(less.values())
     found: list[Shares] = []

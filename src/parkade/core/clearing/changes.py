@@ -43,7 +43,7 @@ import msgspec
 
 from parkade.core.accounts.caps import caps_near
 from parkade.core.billing.charges import Postings
-from parkade.core.billing.live_ranks import with_leaving
+from parkade.core.billing.live_ranks import costs_now
 from parkade.core.clearing.claims import (
     claim_named,
     parts_of,
@@ -321,7 +321,7 @@ class _Changes:
         rate = own = self._rates.of(line)
         present = present_rate(workload)
         if workload.promise is None and workload.attempt is not None and workload.spec.is_live:
-            own = with_leaving(rate, ranks_of(workload.attempt), rate.from_us)
+            own, present = costs_now(workload.attempt, rate)
         has_same_terms = (
             present is not None
             and present.price_micros == own.price_micros

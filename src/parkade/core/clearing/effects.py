@@ -6,7 +6,7 @@ price stands until the next clearing: only here do both belong to one instant.
 
 from msgspec.structs import replace
 
-from parkade.core.billing.live_ranks import with_leaving, with_ranks
+from parkade.core.billing.live_ranks import with_price, with_ranks
 from parkade.core.market.outcome import WaitReason
 from parkade.core.reservations.reservation import Claim
 from parkade.core.state import events, lines
@@ -14,7 +14,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.changes import put_market, step, vacate
 from parkade.core.workloads.choices import limit_in, settled
 from parkade.core.workloads.life import NO_REAL_BID, Phase, Why
-from parkade.core.workloads.ranks import kept_by, ranks_of
+from parkade.core.workloads.ranks import kept_by
 from parkade.core.workloads.workload import Rate, Workload
 
 LOST = frozenset(WaitReason)
@@ -160,10 +160,10 @@ def _reprice(world: World, repriced: lines.Repriced) -> None:
         promise = replace(promise, rates=(repriced.rate,))
     else:
         assert attempt is not None and attempt.stop is None
-        rate = repriced.rate
         if workload.spec.is_live:
-            rate = with_leaving(rate, ranks_of(attempt), rate.from_us)
-        attempt = replace(attempt, rates=(*attempt.rates, rate))
+            attempt = with_price(attempt, repriced.rate)
+        else:
+            attempt = replace(attempt, rates=(*attempt.rates, repriced.rate))
     world.put_workload(
         replace(workload, attempt=attempt, promise=promise, price_set_by=repriced.price_set_by)
     )

@@ -19,6 +19,7 @@ A workload that asks for 2 to 16 nodes is started again where their number chang
 
 With `resize: live` it grows at once, by as many nodes of its fabric as are free now. Where none is,
 it grows as above, by a restart: a promise that waits for others to leave is never beside what runs.
+After a rank that joined did not begin it does not grow for a while (`running.unbegun`).
 
 Money bounds its size before the market does: it takes part with as many nodes as its org can set
 the earmark aside for. What all bids of an org have now comes first, growth after it.
@@ -63,6 +64,8 @@ def sizes_now(
     grows_by = 0
     if workload.promise is not None:
         grows_by = 1 if len(seats) < len(workload.promise.seats) else 0
+    elif attempt is not None and now_us < attempt.grows_from_us:
+        pass
     elif workload.changes_live and (free := _free_beside(world, workload, open_nodes, now_us)):
         return spec.nodes, max(spec.nodes, min(spec.most_nodes, len(seats) + free)), 1
     elif attempt is not None and attempt.stop is None:

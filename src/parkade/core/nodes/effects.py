@@ -9,6 +9,7 @@ from parkade.core.state import events
 from parkade.core.state.agenda import Entry
 from parkade.core.state.world import World
 from parkade.core.steps.changes import put_market, put_node
+from parkade.core.workloads.ranks import with_silence
 
 
 def open_pool(world: World, event: events.PoolOpened) -> None:
@@ -187,10 +188,14 @@ def _note_silence(world: World, pool: str, since_us: int, until_us: int) -> None
         # Storing a record looks at its deadlines again.
         workload = world.records.workloads[name]
         attempt = workload.attempt
-        if attempt is None or attempt.started_us is not None or workload.pool != pool:
+        if attempt is None or workload.pool != pool:
             continue
-        silent_us = attempt.silent_us + until_us - max(since_us, attempt.ordered_us)
-        world.put_workload(replace(workload, attempt=replace(attempt, silent_us=silent_us)))
+        if attempt.started_us is None:
+            silent_us = attempt.silent_us + until_us - max(since_us, attempt.ordered_us)
+            world.put_workload(replace(workload, attempt=replace(attempt, silent_us=silent_us)))
+        elif not all(it.has_begun for it in attempt.ranks):
+            ranks = tuple(with_silence(it, since_us, until_us) for it in attempt.ranks)
+            world.put_workload(replace(workload, attempt=replace(attempt, ranks=ranks)))
 
 
 def set_prices(world: World, event: events.PricesSet) -> None:

@@ -10,6 +10,7 @@ from parkade.core.running.member_effects import (
     with_bounds,
 )
 from parkade.core.running.unadmitted import note_admitted, note_unadmitted
+from parkade.core.running.unbegun import with_unbegun
 from parkade.core.running.unstarted import note_slow_start
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -200,6 +201,8 @@ def change_ranks(world: World, event: events.RanksChanged) -> None:
         changed = with_ranks(attempt, event.ranks, event.rate, event.at_us)
         occupy(world, workload.org, new)
     changed = replace(changed, resizes=event.resizes, admission=_admitted(changed, attempt))
+    terms = world.records.markets[workload.market].terms
+    changed = with_unbegun(changed, attempt, terms, event.at_us)
     promise = None if event.rate is not None else workload.promise
     world.put_workload(replace(workload, attempt=changed, promise=promise))
     if gone:

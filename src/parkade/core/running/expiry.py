@@ -4,6 +4,7 @@ first process, and the end of its record."""
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.settlements import settle_end
 from parkade.core.running.promises import withdrawal_charge
+from parkade.core.running.unbegun import begins_by_us, stop_unbegun
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.notices import FINAL_CAUSES, order_stop
@@ -40,16 +41,18 @@ def expire(world: World, workload: Workload, at_us: int) -> tuple[events.AnyEven
 
 
 def start_limit_due_us(world: World, workload: Workload) -> int | None:
-    """When an attempt without a first process has failed; None while its agent is not heard, or
-    where the market has no limit."""
+    """When an attempt without a first process has failed, or a rank that joined has not begun in
+    time; None while its agent is not heard, or where the market has no limit."""
     attempt = workload.attempt
     limit_us = world.records.markets[workload.market].terms.start_limit_us
-    if attempt is None or attempt.started_us is not None or attempt.stop is not None:
+    if attempt is None or attempt.stop is not None:
         return None
     pool = world.pool_of(attempt.seats)
     if limit_us is None or attempt.broken_us is not None or pool is None or not pool.is_reachable:
         return None
-    return attempt.ordered_us + attempt.silent_us + limit_us
+    if attempt.started_us is None:
+        return attempt.ordered_us + attempt.silent_us + limit_us
+    return begins_by_us(attempt, limit_us)
 
 
 def has_unstarted(world: World) -> bool:
@@ -58,9 +61,12 @@ def has_unstarted(world: World) -> bool:
     return any(one is not None and one.started_us is None for one in attempts)
 
 
-def stop_unstarted(world: World, workload: Workload, at_us: int) -> tuple[events.StopOrdered, ...]:
-    """It is stopped at once: there is nothing that could be saved. Its end is a failure."""
-    assert workload.attempt is not None and workload.attempt.started_us is None
+def stop_unstarted(world: World, workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:
+    """It is stopped at once: there is nothing that could be saved. Its end is a failure. Ranks that
+    joined and did not begin leave alone."""
+    assert workload.attempt is not None
+    if workload.attempt.started_us is not None:
+        return (stop_unbegun(world, workload, at_us),)
     stop = order_stop(
         world,
         workload,

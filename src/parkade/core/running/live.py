@@ -21,6 +21,9 @@ from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.ranks import joined
 from parkade.core.workloads.workload import Attempt, Rank, Workload
 
+EXCUSING = BLAMELESS | {Cause.NOT_STARTED}
+"""Causes for which a rank that leaves owes nothing for those that left for it."""
+
 
 def joining(workload: Workload) -> tuple[Seat, ...]:
     """The seats that a live attempt is promised and has not."""
@@ -149,7 +152,7 @@ def minimum_of(
     for rank in ranks:
         why = cause if rank.leaving is None else rank.leaving.stop.cause
         is_due = rank.leaving is not None and rank.leaving.is_due
-        if rank.owed is None or (why in BLAMELESS and not is_due):
+        if rank.owed is None or (why in EXCUSING and not is_due):
             continue
         charge = postings.post_rank(
             workload,

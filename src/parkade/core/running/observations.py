@@ -17,6 +17,7 @@ from parkade.core.running.live import minimum_of, ranks_end, seen_left
 from parkade.core.running.overdue import seen_free, strangers_there
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.running.unadmitted import until_us
+from parkade.core.running.unbegun import seen_begun
 from parkade.core.running.unstarted import SlowStarts, is_unstarted, slow_start_at_end
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -109,6 +110,10 @@ def _observed(
             )
         )
     workload = replace(workload, attempt=attempt)
+    if attempt.ranks:
+        begun, attempt = seen_begun(workload, seen, now_us)
+        workload = replace(workload, attempt=attempt)
+        found.extend(begun)
     if seen.phase is EnginePhase.RUNNING and seen.left and attempt.ranks:
         gone, workload = seen_left(deciding.world, deciding.postings, workload, seen, now_us)
         found.extend(gone)

@@ -16,7 +16,8 @@ def wake_workload(agenda: Agenda, workload: Workload) -> None:
     if workload.attempt is not None:
         if workload.attempt.lease_us is not None:
             add(Entry.LAPSE, name)
-        if workload.attempt.started_us is None:
+        starts = (it.has_begun for it in workload.attempt.ranks)
+        if workload.attempt.started_us is None or not all(starts):
             add(Entry.START_LIMIT, name)
     if workload.promise is not None:
         add(Entry.LAUNCH, name)

@@ -6,7 +6,7 @@ from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.notices import notice
 from parkade.core.workloads.life import Cause
-from parkade.core.workloads.ranks import kept_by, lost, ranks_of
+from parkade.core.workloads.ranks import kept_by, ranks_of, without_price
 from parkade.core.workloads.workload import Workload
 
 
@@ -38,6 +38,6 @@ def loses_node(
         at_us=now_us,
         workload=workload.workload,
         attempt=attempt.attempt,
-        ranks=lost(ranks, node, stop, now_us),
+        ranks=without_price(ranks, (node,), stop, now_us),
         resizes=attempt.resizes + 1,
     )

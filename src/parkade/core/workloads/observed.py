@@ -51,6 +51,15 @@ class RankLeft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     left_us: Instant
 
 
+class RankBegun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A rank that joined a live attempt and runs its command, or did: `since` is the count of
+    changes with which it came."""
+
+    rank: RankNumber
+    since: Count
+    begun_us: Instant
+
+
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A checkpoint that the program reported as finished."""
 
@@ -82,7 +91,9 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `launch_error` says how. False where an engine of before this field says nothing.
 
     `resizes`: of a live attempt, the count of changes of its ranks that the engine has taken in.
-    `left`: those of its ranks that were told to leave alone and are gone.
+    `left`: those of its ranks that were told to leave alone and are gone. `begun`: those that
+    joined and have begun; None where an engine of before this field says nothing, and what it has
+    taken in is thought to have begun.
     """
 
     attempt: AttemptName
@@ -104,6 +115,9 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_unadmitted: bool = False
     resizes: Count = 0
     left: Annotated[tuple[RankLeft, ...], msgspec.Meta(max_length=bounds.NODES.most)] = ()
+    begun: Annotated[tuple[RankBegun, ...], msgspec.Meta(max_length=bounds.NODES.most)] | None = (
+        None
+    )
 
     def is_of(self, attempt: str, generation: int, ordered_us: int | None) -> bool:
         """Whether it was seen of this launch, and not of another one of the same name. A date that

@@ -88,6 +88,16 @@ class RankLeaving(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether its org's own doing takes its seat, so that no cause excuses what it owes."""
 
 
+class RankStart(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The start of a rank that joined an attempt."""
+
+    begun_us: int | None
+    """When it was seen to have begun; until then it costs nothing. None: it was not yet."""
+
+    silent_us: int = 0
+    """How long its agent was not heard between its joining and that."""
+
+
 class Rank(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A rank of an attempt whose ranks come and go. Number and `since` name it: a number is given
     again once its rank has left."""
@@ -106,6 +116,24 @@ class Rank(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     owed: Rate | None = None
     """The rate at which `minimum_charge` is owed from `joined_us` on, because others were told to
     leave for it; None: it owes none."""
+
+    start: RankStart | None = None
+    """Of one that joined; None: it began with its attempt, and in journals of before the start of
+    those that join was waited for."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it was seen to run, or nothing waits for that."""
+        return self.begun_us is not None
+
+    @property
+    def begun_us(self) -> int | None:
+        """Since when it runs and is paid for; None: it has not begun."""
+        return self.joined_us if self.start is None else self.start.begun_us
+
+    def used_us(self, at_us: int) -> int:
+        """For how long it has run at an instant."""
+        return 0 if self.begun_us is None else max(0, at_us - self.begun_us)
 
 
 class Debt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -307,6 +335,15 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     resizes: int = 0
     """How often its ranks changed, or one of them was told to leave."""
+
+    full_rate: Rate | None = None
+    """What all its ranks that stay cost once all have begun; None: they have."""
+
+    unbegun: int = 0
+    """How many of its ranks were told to leave because they did not begin in time."""
+
+    grows_from_us: int = 0
+    """Until then no rank joins it, because one did not begin; 0: all did."""
 
     @property
     def kept_seats(self) -> tuple[Seat, ...]:

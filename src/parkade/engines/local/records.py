@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from parkade.engines.local import spares
-from parkade.ports import Checkpoint, DesiredAttempt, Phase, RankLeft, Seat, Stop
+from parkade.ports import Checkpoint, DesiredAttempt, Phase, RankBegun, RankLeft, Seat, Stop
 
 LAUNCH = "launch.json"
 ORDER = "order.json"
@@ -106,13 +106,15 @@ class Ranks(msgspec.Struct, frozen=True, kw_only=True):
 
 class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     """Which rank of a live attempt the process at this place of `State.ranks` is, or was. It has
-    `begun` once it was let through to its command; `left_us`: when nothing of it was left after it
-    was told to leave alone, and `is_noticed` once its save command was run for that."""
+    `begun` once it was let through to its command, at `begun_us`; `left_us`: when nothing of it was
+    left after it was told to leave alone, and `is_noticed` once its save command was run for that.
+    """
 
     since: int
     has_begun: bool
     left_us: int | None = None
     is_noticed: bool = False
+    begun_us: int | None = None
 
 
 class RankState(msgspec.Struct, frozen=True, kw_only=True):
@@ -332,6 +334,19 @@ def left_ranks(state: State) -> tuple[RankLeft, ...]:
         RankLeft(rank=number, since=one.since, left_us=one.left_us)
         for number, one in enumerate(state.members)
         if one is not None and one.left_us is not None
+    )
+
+
+def begun_ranks(state: State) -> tuple[RankBegun, ...]:
+    """The ranks that joined and run their command, or did. A keeper of before kept no date."""
+    return tuple(
+        RankBegun(
+            rank=number,
+            since=one.since,
+            begun_us=state.written_us if one.begun_us is None else one.begun_us,
+        )
+        for number, one in enumerate(state.members)
+        if one is not None and one.since and one.has_begun and state.ranks[number].pid
     )
 
 

@@ -311,4 +311,4 @@ class Resizing:
 
 def _begun(member: MemberState | None) -> MemberState:
     assert member is not None, "what begins is on record"
-    return msgspec.structs.replace(member, has_begun=True)
+    return msgspec.structs.replace(member, has_begun=True, begun_us=wall_us())

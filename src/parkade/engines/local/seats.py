@@ -54,6 +54,9 @@ def choose_ranks(
     ranks = []
     for wanted in attempt.members:
         chosen = devices.get((wanted.rank, wanted.since))
+        if chosen is None and wanted.stop is not None:
+            # It was to leave before it had any, so it waits for none and is gone at once.
+            chosen = ()
         if chosen is None:
             free = [it for it in carved.get(wanted.seat.node, ()) if it not in held]
             if len(free) < wanted.seat.gpus:

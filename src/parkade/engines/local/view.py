@@ -159,6 +159,7 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
         report_problem=reading.problem,
         resizes=state.resizes,
         left=records.left_ranks(state),
+        begun=records.begun_ranks(state),
     )
 
 

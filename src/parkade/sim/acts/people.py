@@ -18,7 +18,7 @@ from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Mo
 from parkade.sim.acts.lists import after_a_reservation, before_on_demand
 from parkade.sim.acts.stage import Stage
 from parkade.sim.fleet import OPERATOR, member_of, owner_of
-from parkade.sim.program import Program
+from parkade.sim.program import Program, program_of
 
 
 def bid(stage: Stage, chance: random.Random) -> None:
@@ -336,14 +336,17 @@ def _spec(
     )
     if not is_elastic:
         return made
+    number = int(made.name.removeprefix("job-"), 16)
+    program = replace(program_of(made.command), never_begins=(0, 0, 2, 3)[number // 2 % 4])
     return replace(
         made,
+        command=program.command(),
         nodes=nodes,
         gpus=gpus,
         most_nodes=nodes + chance.choice((1, 2, most + 1)),
         interconnect=Interconnect.FABRIC,
         moves=Moves.NEEDED,
-        resize=Resize.LIVE if int(made.name.removeprefix("job-"), 16) % 2 else Resize.RESTART,
+        resize=Resize.LIVE if number % 2 else Resize.RESTART,
     )
 
 

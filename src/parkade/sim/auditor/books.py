@@ -55,6 +55,9 @@ class Run:
     ranks: dict[tuple[int, int], Record] = field(default_factory=dict)
     """Of a live one, its ranks by number and since when (`live`)."""
 
+    full: Record | None = None
+    """Of a live one, what all ranks that stay cost together, once each of them has begun."""
+
     leaves: dict[tuple[int, int], Record] = field(default_factory=dict)
     """Of a live one, what ranks cost that were told to leave, from when to when."""
 

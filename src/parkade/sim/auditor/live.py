@@ -3,11 +3,14 @@
 A rate of the events is of the ranks that stay. A rank that was told to leave costs the dearest
 price that the attempt had, from then until it has left, at most to its kill; what its node's
 failure ended costs nothing. What it earns is what each account earns less than before. Ranks that
-join begin with the rate that was promised. A rank for which others left owes the minimum from then
-on, unless others' right or a broken node ends it.
+join begin with the rate that was promised, and cost nothing before they are seen to have begun: the
+others cost what the cheapest nodes do. A rank for which others left owes the minimum from then on,
+unless others' right or a broken node ends it, or it does not begin.
 """
 
 from parkade.sim.auditor.books import BLAMELESS, HOUR_US, Books, Record, Run, gpus_by_node, require
+
+EXCUSING = BLAMELESS | {"not_started"}
 
 Name = tuple[int, int]
 """A rank's number, and the count of changes with which it came."""
@@ -32,38 +35,45 @@ def is_live(books: Books, workload: str) -> bool:
 
 def begin(run: Run, seats: list[Record]) -> None:
     """The ranks that an attempt begins with, all of which stay."""
-    run.rates = [{**rate, "gpus": run.gpus} for rate in run.rates]
     run.ranks = {
         (number, 0): {"rank": number, "since": 0, "seat": seat, "leaving": None}
         for number, seat in enumerate(seats)
     }
+    run.rates = [{**rate, "gpus": run.gpus} for rate in run.rates]
+    run.full = _by_node(run, run.rates[-1])
 
 
 def reprice(run: Run, rate: Record) -> None:
     """Another rate of the ranks that stay."""
-    run.rates.append(_by_node(run, {**rate, "gpus": _kept_gpus(run)}))
+    run.full = _by_node(run, {**rate, "gpus": _gpus(_kept(run))})
+    begun = [it for it in _kept(run) if _has_begun(it)]
+    more = len(run.full["node_prices"]) - len(begun)
+    run.rates.append(_without_dearest(run.full, more, rate["from_us"], _gpus(begun)))
 
 
 def resize(books: Books, line: Record, at_us: int) -> None:
     """A clearing told ranks to leave, or withdrew what they would have joined."""
     run = books.runs[books.live[line["workload"]]]
     require(run.kill_us is None, f"{line['workload']} leaves and is resized")
-    before = run.rates[-1]
+    before = _by_node(run, run.rates[-1], stays=[it for it in _kept(run) if _has_begun(it)])
     after = {_name(it): it for it in line["ranks"]}
     require(after.keys() == run.ranks.keys(), "a clearing tells ranks to leave, and no more")
     going = [it for name, it in after.items() if it["leaving"] and not run.ranks[name]["leaving"]]
-    prices = sorted(before["node_prices"])[len(before["node_prices"]) - len(going) :]
+    begun = [it for it in going if _has_begun(it)]
+    prices = sorted(before["node_prices"])[len(before["node_prices"]) - len(begun) :]
     require(
-        sorted(it["leaving"]["price_micros"] for it in going) == prices,
+        sorted(it["leaving"]["price_micros"] for it in begun) == prices,
         f"the ranks that leave cost {prices}, as the dearest did",
     )
+    is_free = all(it["leaving"]["price_micros"] == 0 for it in going if not _has_begun(it))
+    require(is_free, f"a rank of {line['workload']} costs before it has begun")
     for rank in going:
         leaving, gpus = rank["leaving"], rank["seat"]["gpus"]
         earned = sum(micros for _, micros in leaving["shares"])
         require(earned == leaving["price_micros"] * gpus, "a rank that leaves earns its price")
         run.leaves[_name(rank)] = {**leaving, "gpus": gpus, "from_us": at_us, "to_us": None}
     run.ranks = after
-    run.rates.append(_by_node(run, {**line["rate"], "from_us": at_us, "gpus": _kept_gpus(run)}))
+    reprice(run, {**line["rate"], "from_us": at_us})
     least = books.workloads[line["workload"]]["spec"]["nodes"]
     stays = [it for it in run.ranks.values() if not it["leaving"]]
     require(len(stays) >= least, f"{line['workload']} keeps {len(stays)} ranks of {least}")
@@ -101,15 +111,35 @@ def change(books: Books, event: Record) -> None:
     else:
         require(not new, f"{name} got ranks that it was not promised")
     run.owing = {each: us for each, us in run.owing.items() if after.get(each, {}).get("owed")}
+    _check_unbegun(books, name, run, lost, at_us)
+    begins = [
+        it for each, it in after.items() if each not in new and _has_begun(it) and each in run.ranks
+    ]
+    has_begun = any(not _has_begun(run.ranks[_name(it)]) for it in begins)
     run.ranks = after
     if event.get("rate") is not None:
-        run.rates.append({**event["rate"], "from_us": at_us, "gpus": _kept_gpus(run)})
+        reprice(run, {**event["rate"], "from_us": at_us})
     elif lost:
         for rank in lost:
             closed = {**rank["leaving"], "gpus": 0, "from_us": at_us, "to_us": at_us}
             run.leaves[_name(rank)] = closed
-        run.rates.append(_without_dearest(run.rates[-1], len(lost), at_us, _kept_gpus(run)))
+        assert run.full is not None
+        reprice(run, _without_dearest(run.full, len(lost), at_us, _gpus(_kept(run))))
+    elif has_begun:
+        assert run.full is not None
+        reprice(run, {**run.full, "from_us": at_us})
     require(_has_first(run), f"{name} lost rank 0 alone")
+
+
+def _check_unbegun(books: Books, name: str, run: Run, lost: list[Record], at_us: int) -> None:
+    """A rank that is to leave because it did not begin had the time for it."""
+    limit_us = books.terms[run.market].get("start_limit_us")
+    for rank in lost:
+        if rank["leaving"]["stop"]["cause"] == "not_started":
+            says = f"rank {rank['rank']} of {name} leaves as not begun"
+            require(not _has_begun(run.ranks[_name(rank)]), f"{says}, and has begun")
+            is_late = limit_us is not None and at_us >= rank["joined_us"] + limit_us
+            require(is_late, f"{says}, before its time is over")
 
 
 def end(run: Run, at_us: int) -> None:
@@ -140,7 +170,7 @@ def check_rank(books: Books, event: Record) -> bool:
     for each, joined_us in run.owing.items():
         rank = run.ranks[each]
         cause = (rank["leaving"] or {}).get("stop", {}).get("cause")
-        is_excused = cause in BLAMELESS and not rank["leaving"].get("is_due", False)
+        is_excused = cause in EXCUSING and not rank["leaving"].get("is_due", False)
         rate = rank["owed"]["price_micros"] * rank["seat"]["gpus"]
         most = rate * max(0, minimum_us) // HOUR_US
         if not is_excused and 0 < paid <= most and event["at_us"] >= joined_us:
@@ -158,6 +188,8 @@ def _close_lost(run: Run, name: Name, rank: Record, at_us: int) -> None:
 
 def _without_dearest(rate: Record, count: int, at_us: int, gpus: int) -> Record:
     prices = list(rate["node_prices"])[: len(rate["node_prices"]) - count]
+    if not count:
+        return {**rate, "from_us": at_us, "gpus": gpus}
     each = gpus // len(prices)
     part, total = sum(prices), max(1, sum(rate["node_prices"]))
     shares = {name: micros * part // total for name, micros in rate["shares"]}
@@ -172,18 +204,28 @@ def _without_dearest(rate: Record, count: int, at_us: int, gpus: int) -> Record:
     }
 
 
-def _by_node(run: Run, rate: Record) -> Record:
+def _by_node(run: Run, rate: Record, *, stays: list[Record] | None = None) -> Record:
     """With a price for each node, also where all cost the same."""
-    stays = sum(not it["leaving"] for it in run.ranks.values())
-    return {**rate, "node_prices": rate.get("node_prices") or [rate["price_micros"]] * stays}
+    nodes = len(_kept(run) if stays is None else stays)
+    return {**rate, "node_prices": rate.get("node_prices") or [rate["price_micros"]] * nodes}
 
 
 def _has_first(run: Run) -> bool:
     return any(it["rank"] == 0 for it in run.ranks.values())
 
 
-def _kept_gpus(run: Run) -> int:
-    return gpus_of([it["seat"] for it in run.ranks.values() if not it["leaving"]])
+def _kept(run: Run) -> list[Record]:
+    return [it for it in run.ranks.values() if not it["leaving"]]
+
+
+def _gpus(ranks: list[Record]) -> int:
+    return gpus_of([it["seat"] for it in ranks])
+
+
+def _has_begun(rank: Record) -> bool:
+    """Whether it was seen to run; nothing waits for that of those that it began with."""
+    start = rank.get("start")
+    return start is None or start["begun_us"] is not None
 
 
 def _name(rank: Record) -> Name:

@@ -477,6 +477,7 @@ class SeatAuditor:
         free = [it for it in range(len(taken) + len(new)) if it not in taken][: len(new)]
         numbers = sorted(it.rank for it in new)
         require(numbers == free, 26, f"{name} got the ranks {numbers}, free were {free}")
+        held.waits_us |= {it.seat.node: at_us for it in new if not it.has_begun}
         self.held.pop(name)
         self._seat(name, Held(seats=tuple(it.seat for it in new)), at_us)
         held.seats = (*held.seats, *(it.seat for it in new))
@@ -505,15 +506,27 @@ class SeatAuditor:
         for node, stop in held.leaving.items():
             known = before.get(node)
             is_well = self.nodes[node].is_in_play
-            if known is None and is_well:
+            if stop.cause is Cause.NOT_STARTED:
+                self._check_unbegun(name, held, node, at_us)
+            elif known is None and is_well:
                 self._check_notice(name, stop)
             if known is not None:
                 is_kept = stop.deadline_us <= known.deadline_us and stop.kill_us <= known.kill_us
                 require(is_kept, 8, f"the notice of {name} on {node} was put off")
+        waits = {it.seat.node for it in ranks if not it.has_begun}
+        held.waits_us = {node: us for node, us in held.waits_us.items() if node in waits}
+        require(waits <= held.waits_us.keys(), 26, f"{name} has begun on {sorted(waits)} before")
         require(before.keys() <= {*held.leaving, *(it.node for it in gone)}, 8, f"{name} stays")
         numbers = {now[it.node][0] for it in held.kept}
         says = f"{name} goes on with the ranks {sorted(numbers)}, its least is {demand.nodes}"
         require(0 in numbers and len(numbers) >= demand.nodes, 26, says)
+
+    def _check_unbegun(self, name: str, held: Held, node: str, at_us: int) -> None:
+        """A rank that leaves at once had not begun within the market's limit."""
+        limit_us = self._terms[self.demands[name].market].start_limit_us
+        joined_us = held.waits_us.get(node)
+        is_late = limit_us is not None and joined_us is not None and at_us >= joined_us + limit_us
+        require(is_late, 26, f"the rank of {name} on {node} is said not to have begun in time")
 
     def _seat(self, name: str, held: Held, at_us: int) -> None:
         """No other org is there, and what another org left was turned around."""

@@ -238,6 +238,8 @@ def _seen(attempt: Attempt, now_us: int, *, saves_late: bool) -> Iterator[comman
         yield report(seen(attempt, now_us, 1))
         for left in live.may_have_left(attempt, now_us):
             yield report(replace(seen(attempt, now_us, None), left=left))
+        for begun in live.may_have_begun(attempt, now_us):
+            yield report(replace(seen(attempt, now_us, None), begun=begun))
         if attempt.checkpoint_us is None:
             yield report(seen(attempt, now_us, None, saved_us=now_us))
         else:
@@ -307,6 +309,7 @@ def seen(
         launch_error=None,
         engine_state="seen",
         ordered_us=attempt.ordered_us,
+        begun=(),
     )
 
 

@@ -86,7 +86,8 @@ def is_growth_due(
     """Whether an attempt may grow to so many nodes: (more - s) x regrow > s x start grace, once it
     has run for `regrow`; at once where its ranks join while it runs."""
     if workload.spec.is_live:
-        return workload.changes_live and workload.promise is None
+        is_able = workload.changes_live and workload.promise is None
+        return is_able and at_us >= attempt.grows_from_us
     terms = world.records.markets[workload.market].terms
     regrow_us, started_us, has = terms.regrow_us, attempt.started_us, len(attempt.seats)
     if attempt.stop is not None or regrow_us is None or started_us is None:
@@ -194,9 +195,9 @@ def _nodes_at(
 
 def grows_from_us(world: World, workload: Workload) -> int:
     """When an elastic workload that runs may grow; 0 where it does not. Live work grows by what is
-    free: once the next turnaround is over."""
-    if workload.changes_live:
-        return _next_clean_us(world)
+    free: once the next turnaround is over, and its wait after a rank that did not begin."""
+    if workload.changes_live and workload.attempt is not None:
+        return max(_next_clean_us(world), workload.attempt.grows_from_us)
     attempt, regrow_us = workload.attempt, world.records.markets[workload.market].terms.regrow_us
     if attempt is None or attempt.started_us is None or regrow_us is None:
         return 0

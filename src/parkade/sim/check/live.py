@@ -16,10 +16,12 @@ from itertools import count
 from typing import Any
 
 from parkade.core.billing.live_ranks import missing_of
+from parkade.core.fleet.market import MarketTerms
+from parkade.core.running.backoff import MOST_BACKOFF_DOUBLINGS
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Cause
-from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankLeft
+from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankBegun, RankLeft
 from parkade.core.workloads.ranks import ranks_of
 from parkade.core.workloads.workload import Attempt, Rank, RankLeaving, Workload
 from parkade.sim.check import elastic
@@ -30,6 +32,7 @@ RANKS = 26
 """The number of what holds of ranks, as of a resize."""
 
 Left = tuple[RankLeft, ...]
+Begun = tuple[RankBegun, ...]
 
 
 def may_have_left(attempt: Attempt, now_us: int) -> Iterator[Left]:
@@ -52,6 +55,33 @@ def all_left(attempt: Attempt, now_us: int) -> Left:
     return tuple(left(it, now_us) for it in attempt.ranks if it.leaving is not None)
 
 
+def may_have_begun(attempt: Attempt, now_us: int) -> Iterator[Begun]:
+    """What a report may have begun: of those that joined one, and all; and, from which nothing may
+    follow, one that had the number before. A rank of which no report has it never begins."""
+    waits = [it for it in attempt.ranks if not it.has_begun and it.leaving is None]
+    for rank in waits:
+        yield (begun(rank, now_us),)
+    if len(waits) > 1:
+        yield all_begun(attempt, now_us)
+    if waits:
+        yield (RankBegun(rank=waits[0].rank, since=waits[0].since - 1, begun_us=now_us),)
+
+
+def all_begun(attempt: Attempt, now_us: int) -> Begun:
+    """All that joined."""
+    return tuple(begun(it, now_us) for it in attempt.ranks if not it.has_begun)
+
+
+def is_changing(attempt: Attempt) -> bool:
+    """Whether a rank is to leave, or has not begun."""
+    return any(it.leaving is not None or not it.has_begun for it in attempt.ranks)
+
+
+def begun(rank: Rank, now_us: int) -> RankBegun:
+    """A rank as running since now."""
+    return RankBegun(rank=rank.rank, since=rank.since, begun_us=now_us)
+
+
 def left(rank: Rank, now_us: int) -> RankLeft:
     """A rank as gone now."""
     return RankLeft(rank=rank.rank, since=rank.since, left_us=now_us)
@@ -60,8 +90,9 @@ def left(rank: Rank, now_us: int) -> RankLeft:
 def form_of_ranks(
     world: World, workload: Workload, attempt: Attempt, now_us: int
 ) -> list[Any] | None:
-    """Of each rank its number, until when it leaves and what it owes. When it came is no part: that
-    names it, and a clearing asks for no more."""
+    """Of each rank its number, until when it leaves, by when it must have begun, and what it owes;
+    and how long no other joins. When it came is no part: that names it, and a clearing asks for no
+    more."""
     if not workload.spec.is_live:
         return None
     terms = world.records.markets[workload.market].terms
@@ -78,14 +109,24 @@ def form_of_ranks(
                 rank.leaving.is_due,
             )
         owes_us = missing_of(attempt, rank, terms.minimum_charge_us, now_us)
-        found.append((rank.rank, leaving, owes_us, rank.owed is not None))
-    return found
+        limit_us = None if rank.has_begun else _begins_by_us(rank, terms)
+        by_us = None if limit_us is None else max(0, limit_us - now_us)
+        found.append((rank.rank, leaving, owes_us, rank.owed is not None, rank.has_begun, by_us))
+    waits_us = max(0, attempt.grows_from_us - now_us)
+    return [*found, waits_us, min(attempt.unbegun, MOST_BACKOFF_DOUBLINGS)]
+
+
+def _begins_by_us(rank: Rank, terms: MarketTerms) -> int | None:
+    """By when a rank that joined must have begun, as far as its agent was heard."""
+    if terms.start_limit_us is None or rank.start is None:
+        return None
+    return rank.joined_us + terms.start_limit_us + rank.start.silent_us
 
 
 def look_at_decision(
     command: commands.ReportAttempts, decided: Sequence[events.AnyEvent], world: World
 ) -> None:
-    """What has left was reported so."""
+    """What has left, or begun, was reported so."""
     seen = {it.attempt: it for it in command.attempts}
     for event in decided:
         if isinstance(event, events.RanksChanged):
@@ -98,9 +139,13 @@ def _look_at_reported(
     attempt = world.records.workloads[event.workload].attempt
     assert attempt is not None
     reported = set() if seen is None else {(it.rank, it.since) for it in seen.left}
-    after = {(it.rank, it.since) for it in event.ranks}
+    runs = set() if seen is None else {(it.rank, it.since) for it in seen.begun or ()}
+    after = {(it.rank, it.since): it for it in event.ranks}
     for rank in ranks_of(attempt):
         is_gone = (rank.rank, rank.since) not in after
+        begins = not rank.has_begun and not is_gone and after[rank.rank, rank.since].has_begun
+        says = f"rank {rank.rank} of {event.attempt} has begun and no report says so"
+        require(not begins or (rank.rank, rank.since) in runs, 7, says)
         says = f"rank {rank.rank} of {event.attempt} left and no report says so"
         is_over = seen is not None and seen.phase is EnginePhase.RELEASED
         require(not is_gone or is_over or (rank.rank, rank.since) in reported, 7, says)
@@ -201,20 +246,28 @@ def look_at_changed(world: World, event: events.RanksChanged) -> None:
         says = f"rank {key[0]} of {name} is gone, and was never told to leave"
         require(before[key].leaving is not None, 8, says)
     for key in before.keys() & after.keys():
-        _look_at_lost(world, name, before[key], after[key].leaving)
+        _look_at_lost(world, workload, before[key], after[key].leaving, event.at_us)
     _look_at_joined(workload, [after[key] for key in sorted(after.keys() - before.keys())], before)
     if attempt.stop is None and attempt.broken_us is None:
         _look_at_stays(workload, event.ranks)
 
 
-def _look_at_lost(world: World, name: str, rank: Rank, leaving: RankLeaving | None) -> None:
-    """Outside a clearing a rank is told to leave where its node left play, and costs nothing."""
+def _look_at_lost(
+    world: World, workload: Workload, rank: Rank, leaving: RankLeaving | None, at_us: int
+) -> None:
+    """Outside a clearing a rank is told to leave where its node left play, or it did not begin in
+    time, and costs nothing."""
     if leaving == rank.leaving:
         return
+    name, terms = workload.workload, world.records.markets[workload.market].terms
     says = f"rank {rank.rank} of {name} is to leave {rank.seat.node}, and no clearing says so"
     is_lost = leaving is not None and not is_open(world, rank.seat.node)
-    require(is_lost, 21, says)
+    by_us = _begins_by_us(rank, terms)
+    is_late = not rank.has_begun and by_us is not None and by_us <= at_us
+    require(is_lost or is_late, 21, says)
     assert leaving is not None
+    has_cause = is_lost or leaving.stop.cause is Cause.NOT_STARTED
+    require(has_cause, 21, f"rank {rank.rank} of {name} begins late and leaves for another cause")
     says = f"rank {rank.rank} of {name} lost its node and is still paid for"
     require(leaving.price_micros == 0, 13, says)
     if rank.leaving is not None:
@@ -254,3 +307,5 @@ def look_at_rest(workload: Workload) -> None:
     attempt = workload.attempt
     leaving = [] if attempt is None else [it.rank for it in attempt.ranks if it.leaving]
     require(not leaving, 8, f"ranks {leaving} of {workload.workload} leave for ever")
+    waits = [] if attempt is None else [it.rank for it in attempt.ranks if not it.has_begun]
+    require(not waits, 26, f"ranks {waits} of {workload.workload} begin never")

@@ -19,7 +19,7 @@ from parkade.core.ledger.accounts import org_account
 from parkade.core.state import commands
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import EnginePhase
-from parkade.core.workloads.workload import Workload
+from parkade.core.workloads.workload import Attempt, Workload
 from parkade.sim.check import arrays, elastic, jobs, live, span_rules
 from parkade.sim.check.acts import CLEAR, DEADLINE, KILLED, Act, Kind, report, seen
 from parkade.sim.check.agents import AgentSide
@@ -74,10 +74,11 @@ class Liveness:
     def _round(self, state: State) -> State:
         """The state after a round."""
         after = state
-        for act in round_of(state):
-            made = self._stepper.step(after, act)
-            if made is not None:
-                after, _ = made
+        for part in ROUND:
+            for act in part(after):
+                made = self._stepper.step(after, act)
+                if made is not None:
+                    after, _ = made
         waits_us = _wakes_us(after)
         if waits_us is not None:
             after = after.copy()
@@ -113,14 +114,13 @@ class Liveness:
             require(free == balance, 13, f"{org} runs nothing and {balance - free} is set aside")
 
 
-def round_of(state: State) -> Iterator[Act]:
-    """What obedient machines report, then a clearing, then time to the next deadline."""
+def _reports(state: State) -> Iterator[Act]:
+    """What obedient machines report, then a clearing."""
     if state.agent is not None:
         yield from _round_of_agent(state.agent)
         yield CLEAR
         yield Act(Kind.HEARS)
         yield Act(Kind.REPORTS)
-        yield DEADLINE
         return
     for name in list(state.world.live):
         workload = state.world.records.workloads[name]
@@ -131,13 +131,37 @@ def round_of(state: State) -> Iterator[Act]:
             yield _reported(workload, state.now_us, KILLED)
         elif attempt.started_us is None:
             yield _reported(workload, state.now_us, None)
-        elif left := live.all_left(attempt, state.now_us):
-            yield Act(Kind.COMMAND, report(replace(seen(attempt, state.now_us, None), left=left)))
+        elif live.is_changing(attempt):
+            yield _changed(attempt, state.now_us)
     known = jobs.known_jobs(state.world)
     if known:
         yield Act(Kind.COMMAND, jobs.reported(known))
     yield CLEAR
+
+
+def _starts(state: State) -> Iterator[Act]:
+    """What the machines report to have begun of what was launched, then time to the next
+    deadline."""
+    for name in () if state.agent is not None else list(state.world.live):
+        workload = state.world.records.workloads[name]
+        attempt = workload.attempt
+        if attempt is None or attempt.stop is not None or attempt.broken_us is not None:
+            continue
+        if attempt.started_us is None:
+            yield _reported(workload, state.now_us, None)
+        elif any(not it.has_begun for it in attempt.ranks):
+            yield _changed(attempt, state.now_us)
     yield DEADLINE
+
+
+ROUND = (_reports, _starts)
+"""Of one round, each part once the part before it has happened."""
+
+
+def _changed(attempt: Attempt, now_us: int) -> Act:
+    """All that is to leave has left, and what joined has begun."""
+    left, begun = live.all_left(attempt, now_us), live.all_begun(attempt, now_us)
+    return Act(Kind.COMMAND, report(replace(seen(attempt, now_us, None), left=left, begun=begun)))
 
 
 def _round_of_agent(agent: AgentSide) -> Iterator[Act]:

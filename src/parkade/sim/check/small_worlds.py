@@ -162,9 +162,10 @@ def _live() -> Scenario:
     return Scenario(
         name="live",
         says="3 nodes of a fabric, one of them reserved and lent by acme; cedar asks for 1 to 3"
-        " nodes, and its ranks come and go while it runs; birch bids for one and for two",
+        " nodes, and its ranks come and go while it runs, of which some never begin; birch bids for"
+        " one and for two",
         setup=(
-            *fleet({"a": 3}, gpus=1, orgs=("acme", "birch", GUEST)),
+            *fleet({"a": 3}, gpus=1, orgs=("acme", "birch", GUEST), start_limit_us=2 * TICK_US),
             reserved("acme", 1),
             lent("acme", 2),
         ),

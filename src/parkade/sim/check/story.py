@@ -15,7 +15,7 @@ from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
 from parkade.sim.check.acts import Act, Kind, acts
 from parkade.sim.check.breach import Violation
-from parkade.sim.check.liveness import MOST_ROUNDS, round_of
+from parkade.sim.check.liveness import MOST_ROUNDS, ROUND
 from parkade.sim.check.root import root_of
 from parkade.sim.check.scenarios import START_US, Scenario
 from parkade.sim.check.search import Found
@@ -89,7 +89,7 @@ class _Telling:
     def rest(self) -> None:
         """Rounds until nothing follows."""
         for _ in range(MOST_ROUNDS):
-            followed = [self.act(act, is_quiet=True) for act in round_of(self.state)]
+            followed = [self.act(act, is_quiet=True) for part in ROUND for act in part(self.state)]
             if not any(followed):
                 return
 
@@ -238,4 +238,6 @@ def _seen(seen: ObservedAttempt) -> str:
     saved = "" if seen.checkpoint is None else f" and has saved step {seen.checkpoint.step}"
     ranks = ", ".join(str(it.rank) for it in seen.left)
     left = f", and rank {ranks} has left" if ranks else ""
-    return f"{seen.attempt} runs{saved}{left}"
+    begun = ", ".join(str(it.rank) for it in seen.begun or ())
+    new = f", and rank {begun} has begun" if begun else ""
+    return f"{seen.attempt} runs{saved}{left}{new}"

@@ -161,7 +161,8 @@ class Broken(AboutWorkloads, frozen=True, kw_only=True):
 
 
 class RanksChanged(AboutWorkloads, frozen=True, kw_only=True):
-    """Ranks joined a live attempt, left it, or were told to leave outside a clearing.
+    """Ranks joined a live attempt, were seen to have begun, left it, or were told to leave outside
+    a clearing.
 
     `ranks` are all that it has from `at_us` on, `resizes` counts the change. `rate`: where ranks
     joined, what those that stay cost from then on; the promise that it had is kept by it."""
