@@ -8,13 +8,13 @@ from msgspec.structs import replace
 from parkade.core.reservations.reservation import Reservation
 from parkade.core.state.world import World
 from parkade.core.units.money import MICROS
-from parkade.core.units.time import HOUR_US, MINUTE_US
+from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US
 from parkade.core.workloads.spec import Capacity, CapacityKind, Moves, Spec
 
 SPOT, ON_DEMAND = Capacity(kind=CapacityKind.SPOT), Capacity(kind=CapacityKind.ON_DEMAND)
 LASTS_US = (5 * MINUTE_US, 20 * MINUTE_US, HOUR_US, 3 * HOUR_US)
 """What work with on-demand in its list may run, where nothing else was drawn."""
-MOST_LASTS_US = 12 * HOUR_US
+MOST_LASTS_US = 60 * DAY_US
 
 
 def after_a_reservation(world: World, spec: Spec, right: Reservation) -> Spec:
@@ -47,12 +47,12 @@ def before_on_demand(world: World | None, spec: Spec, org: str, market: str) -> 
 
 
 def _with_end(world: World, spec: Spec, org: str, market: str) -> Spec:
-    """Every second window costs nearly all that its org has, so that nothing else may spend it."""
+    """Every third window costs nearly all that its org has, so that nothing else may spend it."""
     number = _number(spec)
     lasts_us = spec.max_duration_us or random.Random(number).choice(LASTS_US)
     terms = world.records.markets[market].terms
     balance = world.records.balances.get(f"org/{org}", 0)
-    if number // 96 % 2:
+    if number // 96 % 3 == 1:
         rate = max(1, terms.pay_as_you_go_micros) * spec.total_gpus
         lasts_us = min(max(balance * 9 // 10 * HOUR_US // rate, MINUTE_US), MOST_LASTS_US)
     return replace(spec, max_duration_us=lasts_us, max_spend_micros=None)
