@@ -134,6 +134,25 @@ def test_a_bid_that_loses_everywhere_is_told_what_each_market_says() -> None:
     ]
 
 
+@pytest.mark.parametrize("is_silent", [True, False], ids=["silent", "without a node"])
+@pytest.mark.parametrize("gone", ["pool", "other"])
+def test_a_market_whose_pool_is_gone_lets_the_others_clear(gone: str, is_silent: bool) -> None:
+    parkade = one_node_each()
+    there, node = ("other", "a1") if gone == "pool" else ("pool", "b1-other")
+    both = parkade.bid_in("both", {gone: 5, there: 6})
+    if is_silent:
+        parkade.do(commands.ReportReachability(by=None, pool=gone, is_reachable=False))
+    else:
+        parkade.fail(node)
+    parkade.run(60)
+    assert (parkade.stands(both), parkade.phase(both)) == (there, Phase.RUNNING)
+    alone = parkade.in_market("alone", there, 9)
+    parkade.clear()
+    assert parkade.stands(alone) == there and parkade.stop(both).cause is Cause.OUTBID
+    parkade.do(commands.DrainNode(by=None, node=node, reason="sold"))
+    assert both in parkade.refused(commands.ClosePool(by=None, pool=gone)).detail
+
+
 def test_one_org_sets_its_money_aside_once_for_all_linked_markets() -> None:
     parkade = one_node_each()
     market = parkade.world.records.markets["pool"]
