@@ -158,11 +158,11 @@ def test_a_clearing_that_nothing_changed_moves_no_rank(acts: list[Act]) -> None:
 @FEW
 @given(ACTS, st.sampled_from(LIMITS), st.sampled_from(LIMITS))
 def test_a_higher_limit_has_no_fewer_ranks_and_no_lie_gains(
-    acts: list[Act], true: float, said: float
+    acts: list[Act], true: float, other_limit: float
 ) -> None:
     """The work is worth its true limit on each node. Both bids meet the same market."""
     found = []
-    for limit in (true, said):
+    for limit in (true, other_limit):
         parkade = given_a_day(acts)
         workload = parkade.workload(NAME)
         if workload.phase.is_ended or workload.promise is not None or workload.attempt is None:
@@ -175,6 +175,6 @@ def test_a_higher_limit_has_no_fewer_ranks_and_no_lie_gains(
         parkade.clear()
         found.append(outcome(parkade))
     (honest, prices), (other, paid) = found
-    assert honest >= other if true >= said else honest <= other
+    assert honest >= other if true >= other_limit else honest <= other
     worth = Fraction(round(true * MICROS))
     assert sum(worth - it for it in prices) >= sum(worth - it for it in paid)
