@@ -42,6 +42,7 @@ from parkade.cli.flags import (
     Nodes,
     Org,
     Priority,
+    Resize,
     Spread,
     Storage,
     Workdir,
@@ -60,6 +61,7 @@ def submit(
     file: File = None,
     name: Name = None,
     nodes: Nodes = None,
+    resize: Resize = None,
     gpus: Gpus = None,
     array: Array = None,
     spread: Spread = None,
@@ -103,7 +105,8 @@ def submit(
     flags = {
         "name": name,
         "command": _command(command),
-        "nodes": nodes,
+        "nodes": _nodes(nodes),
+        "resize": resize,
         "gpus": gpus,
         "array": array,
         "spread": spread,
@@ -169,6 +172,16 @@ def _run(client: "Client", answer: "wire.Workload", *, as_json: bool) -> NoRetur
 def folder_from_here(written: str) -> str:
     """A relative path from where the command runs; an absolute one is the node's, and stays."""
     return os.path.abspath(written)  # noqa: PTH100 - `..` goes away as a shell's `cd` has it
+
+
+def _nodes(written: str | None) -> int | dict[str, int] | str | None:
+    """A number, or the least and the most; what is neither is told by the form."""
+    if written is None or written.isdecimal():
+        return None if written is None else int(written)
+    least, _, most = written.partition("-")
+    if least.isdecimal() and most.isdecimal():
+        return {"min": int(least), "max": int(most)}
+    return written
 
 
 def _command(words: list[str] | None) -> str | None:
