@@ -342,7 +342,7 @@ def message_of(event: events.AnyEvent, name: str) -> Message | None:
             subject = f"automatic action {state}: {automation.reason}"
             body = {"is_on": automation.is_on, "by": by, "reason": automation.reason}
             return _message(name, "automation_set", subject, body, event.at_us)
-        case events.ReachabilityChanged(pool=pool, is_reachable=is_reachable):
+        case events.ReachabilityChanged(pool=pool, is_reachable=is_reachable, resizes_live=None):
             subject = f"pool {pool} {'is heard again' if is_reachable else 'fell silent'}"
             body = {"pool": pool, "is_reachable": is_reachable}
             return _message(name, "pool_reachability", subject, body, event.at_us)

@@ -320,7 +320,7 @@ class _Changes:
             return
         rate = own = self._rates.of(line)
         present = present_rate(workload)
-        if workload.promise is None and workload.attempt is not None and workload.spec.is_live:
+        if workload.promise is None and workload.attempt is not None and workload.is_live:
             own, present = costs_now(workload.attempt, rate)
         has_same_terms = (
             present is not None

@@ -160,7 +160,7 @@ def _reprice(world: World, repriced: lines.Repriced) -> None:
         promise = replace(promise, rates=(repriced.rate,))
     else:
         assert attempt is not None and attempt.stop is None
-        if workload.spec.is_live:
+        if workload.is_live:
             attempt = with_price(attempt, repriced.rate)
         else:
             attempt = replace(attempt, rates=(*attempt.rates, repriced.rate))

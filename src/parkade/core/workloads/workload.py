@@ -342,6 +342,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     unbegun: int = 0
     """How many of its ranks were told to leave because they did not begin in time."""
 
+    can_resize: bool = True
+    """Of live work: whether its engine starts and ends single ranks while it runs. Else it restarts
+    where its number of nodes changes. True in journals of before this was kept."""
+
     grows_from_us: int = 0
     """Until then no rank joins it, because one did not begin; 0: all did."""
 
@@ -577,10 +581,15 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return len(self.attempt.kept_seats) if self.attempt is not None else self.spec.nodes
 
     @property
+    def is_live(self) -> bool:
+        """Whether the ranks of its attempt may come and go while it runs."""
+        return self.spec.is_live and self.attempt is not None and self.attempt.can_resize
+
+    @property
     def changes_live(self) -> bool:
         """Whether ranks may join and leave its attempt now: it is live, runs, and nothing of it
         but single ranks is to leave."""
         attempt = self.attempt
-        if attempt is None or not self.spec.is_live or attempt.started_us is None:
+        if attempt is None or not self.is_live or attempt.started_us is None:
             return False
         return attempt.stop is None and attempt.broken_us is None

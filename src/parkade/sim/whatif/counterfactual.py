@@ -209,6 +209,8 @@ class Counterfactual:
         runner.resize(len(kept_by(ranks)), self.core.now_us)
         if runner.stop is None:
             self._run_on(name, generation)
+        if not all(it.has_begun for it in kept_by(ranks)):
+            self.core.at(self.core.now_us, partial(self._ranks_begin, name, generation))
         for it in ranks:
             if it.leaving is not None and (it.rank, it.since) not in runner.leaving:
                 runner.leaving.add((it.rank, it.since))
@@ -216,6 +218,11 @@ class Counterfactual:
                 leaves_us = min(stop.noticed_us + self._programs.leaving_us, stop.kill_us)
                 gone = partial(self._rank_gone, name, generation, it.rank, it.since)
                 self.core.at(max(self.core.now_us, leaves_us), gone)
+
+    def _ranks_begin(self, name: str, generation: int) -> None:
+        """What joined runs: a report has taken it in."""
+        if self._is_at(name, generation):
+            self._report(name, EnginePhase.RUNNING)
 
     def _rank_gone(self, name: str, generation: int, rank: int, since: int) -> None:
         if self._is_at(name, generation):

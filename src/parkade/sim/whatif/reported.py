@@ -1,9 +1,9 @@
 """Which report of an agent an event may come from, in its smallest part.
 
-A first process, a checkpoint, an hour to be charged, a rank that left, an end: each is guessed as a
-report of its own. Taken one after another these give the events of the whole report. How a program
-ended is read from the summary that the journal keeps; what the summary does not say is tried both
-ways.
+A first process, a checkpoint, an hour to be charged, a rank that began or left, an end: each is
+guessed as a report of its own. Taken one after another these give the events of the whole report.
+How a program ended is read from the summary that the journal keeps; what the summary does not say
+is tried both ways.
 """
 
 import re
@@ -18,6 +18,7 @@ from parkade.core.workloads.observed import (
     Checkpoint,
     EnginePhase,
     ObservedAttempt,
+    RankBegun,
     RankExit,
     RankLeft,
 )
@@ -58,7 +59,13 @@ def reports(
                 for it in attempt.ranks
                 if (it.rank, it.since) not in there
             )
-            seen = [replace(_seen(attempt, EnginePhase.RUNNING), left=left)]
+            waits = {(it.rank, it.since) for it in attempt.ranks if not it.has_begun}
+            begun = tuple(
+                RankBegun(rank=it.rank, since=it.since, begun_us=it.begun_us)
+                for it in ranks
+                if it.begun_us is not None and (it.rank, it.since) in waits
+            )
+            seen = [replace(_seen(attempt, EnginePhase.RUNNING), left=left, begun=begun)]
         case events.Ended():
             seen = list(_ends(attempt, event))
     for one in seen:
@@ -85,6 +92,7 @@ def _seen(
         launch_error=None,
         engine_state=phase.value,
         lapsed_us=lapsed_us,
+        begun=(),
     )
 
 
