@@ -90,8 +90,14 @@ class RequestContext:
     ) -> T:
         """Carries out a command, once for each idempotency key; raises what was refused.
 
-        `look` finds what it is about before, `show` makes the answer after; all is one turn.
+        `look` finds what it is about before, `show` makes the answer after; all is one turn. The
+        answer has the new `ETag` of what it shows.
         """
+
+        def tagged(world: World, now_us: int, decided: Decided, found: B) -> tuple[T, str | None]:
+            shown = show(world, now_us, decided, found)
+            return shown, etags.after(world, command, decided.events, found)
+
         outcome = await self.plane.ask(
             Asked(
                 command=command,
@@ -99,13 +105,16 @@ class RequestContext:
                 token=self.viewer.token,
                 look=look,
                 check=self._check,
-                show=show,
+                show=tagged,
             ),
             org=self.viewer.org,
         )
         if isinstance(outcome, Refusal):
             raise refused(outcome)
-        return cast(T, outcome.shown)
+        shown, tag = cast(tuple[T, str | None], outcome.shown)
+        if tag is not None:
+            self.tag(tag)
+        return shown
 
     def _check(self, world: World, found: object) -> Refusal | None:
         """Refuses where what was found is not as the asker saw it."""

@@ -43,13 +43,8 @@ from parkade.core.state.world import World
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import AlertError, incident_alert, post_alerts
 from parkade.messages.addresses import AddressRules
-from parkade.messages.queue import (
-    Message,
-    MessageQueue,
-    QueueUnreachable,
-    Sender,
-    queue_file,
-)
+from parkade.messages.queue import Message, MessageQueue, Sender
+from parkade.messages.queue_file import QueueUnreachable, queue_file
 from parkade.messages.receivers import Directory, MailServer, PeopleRules
 from parkade.messages.senders import Mail, Webhook
 from parkade.service.personal import Personal

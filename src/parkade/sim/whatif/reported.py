@@ -54,16 +54,15 @@ def reports(
             seen = [_seen(attempt, EnginePhase.RUNNING)]
         case events.RanksChanged(ranks=ranks):
             there = {(it.rank, it.since) for it in ranks}
+            begun = tuple(
+                RankBegun(rank=it.rank, since=it.since, begun_us=it.start.begun_us)
+                for it in ranks
+                if it.start is not None and it.start.begun_us is not None
+            )
             left = tuple(
                 RankLeft(rank=it.rank, since=it.since, left_us=event.at_us)
                 for it in attempt.ranks
                 if (it.rank, it.since) not in there
-            )
-            waits = {(it.rank, it.since) for it in attempt.ranks if not it.has_begun}
-            begun = tuple(
-                RankBegun(rank=it.rank, since=it.since, begun_us=it.begun_us)
-                for it in ranks
-                if it.begun_us is not None and (it.rank, it.since) in waits
             )
             seen = [replace(_seen(attempt, EnginePhase.RUNNING), left=left, begun=begun)]
         case events.Ended():
@@ -92,7 +91,6 @@ def _seen(
         launch_error=None,
         engine_state=phase.value,
         lapsed_us=lapsed_us,
-        begun=(),
     )
 
 
