@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from parkade.wire import people as wire
 
 CapAmount = Annotated[
-    str | None, typer.Argument(help="The most they may cost, like 500; left out or none: no cap on money.")
+    str | None,
+    typer.Argument(help="The most they may cost, like 500; left out or none: no cap on money."),
 ]
 Per = Annotated[str, typer.Option(help="total, or month: each calendar month anew (UTC).")]
 CapGpus = Annotated[
