@@ -126,6 +126,9 @@ class Rank(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Whether it was seen to run, or nothing waits for that."""
         return self.begun_us is not None
 
+    is_due: bool = False
+    """Whether all of it leaves for its org's own doing, so that no cause excuses what it owes."""
+
     @property
     def begun_us(self) -> int | None:
         """Since when it runs and is paid for; None: it has not begun."""
