@@ -25,7 +25,7 @@ from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 from parkade.core.workloads.workload import Stop
-from parkade.ports import DesiredAttempt, DesiredState, Leadership, SaveRequest, Store
+from parkade.ports import Capabilities, DesiredAttempt, DesiredState, Leadership, SaveRequest, Store
 
 
 def terms(**changes: Any) -> MarketTerms:
@@ -216,6 +216,19 @@ def observed(attempt: str = "w1.1", **changes: Any) -> ObservedAttempt:
         devices=(),
         launch_error=None,
         engine_state="running",
+    )
+    return replace(made, **changes)
+
+
+def capabilities(**changes: Any) -> Capabilities:
+    """What an engine can: to run commands, and what is said besides."""
+    made = Capabilities(
+        engine="tiny",
+        version="1",
+        isolates_users=False,
+        has_containers=False,
+        keeps_memory_limits=False,
+        unsupported_keys=(),
     )
     return replace(made, **changes)
 

@@ -40,7 +40,9 @@ def test_a_secret_is_shown_once_and_the_rest_to_its_own(town: Town) -> None:
         for verb in ("remove", "test"):
             answer = town.post(f"/receivers/{made['receiver']}/{verb}", {}, token)
             assert answer.status_code == 404
-    assert town.post(f"/receivers/{made['receiver']}/test", {}, member).is_success
+    tested = town.post(f"/receivers/{made['receiver']}/test", {}, member)
+    shown_again = town.get(f"/receivers/{made['receiver']}", member)
+    assert tested.is_success and tested.headers["ETag"] == shown_again.headers["ETag"]
     assert town.done(town.post(f"/receivers/{made['receiver']}/remove", {}, member)) == {
         "receivers": []
     }

@@ -22,7 +22,7 @@ from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
 from parkade.identity.door import Provider
 from parkade.messages.receivers import Directory, PeopleRules
-from parkade.ports import DesiredState, Observation, ObservedAttempt
+from parkade.ports import Capabilities, DesiredState, Observation, ObservedAttempt
 from parkade.service.connections import listening_config
 from parkade.service.first import make_operator
 from parkade.service.wiring import verify_program, what_if_program
@@ -129,10 +129,19 @@ class Town:
                         return attempt.attempt
         raise AssertionError(f"{workload} was not launched in {pool}")
 
-    def observe(self, pool: str, *attempts: ObservedAttempt) -> httpx.Response:
-        """What the pool's agent says that it sees."""
+    def observe(
+        self,
+        pool: str,
+        *attempts: ObservedAttempt,
+        capabilities: Capabilities | None = None,
+    ) -> httpx.Response:
+        """What the pool's agent says that it sees, and that its engine can."""
         observation = Observation(
-            pool=pool, at_us=SystemClock().now_us(), is_complete=True, attempts=attempts
+            pool=pool,
+            at_us=SystemClock().now_us(),
+            is_complete=True,
+            attempts=attempts,
+            capabilities=capabilities,
         )
         return self.http.post(
             f"/v1/pools/{pool}/observation",

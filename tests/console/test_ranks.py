@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from parkade.console.words import reason
+from tests import builders
 from tests.api.town import town as running
 from tests.console.visitor import visitor
 from tests.waits import until
@@ -27,6 +28,7 @@ def test_the_page_shows_each_rank_and_until_when_those_that_are_outbid_leave(
         _, rival = town.org()
         person = visitor(town.url, owner)
         size = {"nodes": {"min": 1, "max": 4}, "gpus": 2, "resize": "live"}
+        assert town.observe(pool, capabilities=builders.capabilities(resizes_live=True)).is_success
         name = town.submit(pool, owner, **size)
         attempt = town.wait_for_attempt(pool, name)
         assert town.observe(pool, town.running(attempt)).is_success

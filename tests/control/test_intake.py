@@ -13,7 +13,7 @@ from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.saving import CheckpointTerms
 from parkade.core.workloads.spec import Capacity, CapacityKind
-from parkade.ports import Capabilities, Observation
+from parkade.ports import Observation
 from tests import builders
 
 RUNNING = builders.observed("w.1")
@@ -109,17 +109,6 @@ def test_an_observation_that_the_core_refused_is_passed_on_again() -> None:
     assert found.take(same, desired=1, now_us=10**9, steady_us=101).command is not None
 
 
-def engine(*unsupported: str) -> Capabilities:
-    return Capabilities(
-        engine="tiny",
-        version="1",
-        isolates_users=False,
-        has_containers=False,
-        keeps_memory_limits=False,
-        unsupported_keys=unsupported,
-    )
-
-
 @pytest.mark.parametrize(
     ("key", "changes"),
     [
@@ -138,7 +127,12 @@ def test_a_key_that_the_engine_cannot_honour_is_refused_by_name(
     assert found.unsupported(asks, ["m"], has_unix_name=True) is None, (
         "the engine was not heard yet"
     )
-    found.take(observation(5, capabilities=engine(key)), desired=1, now_us=10**9, steady_us=100)
+    found.take(
+        observation(5, capabilities=builders.capabilities(unsupported_keys=(key,))),
+        desired=1,
+        now_us=10**9,
+        steady_us=100,
+    )
     refusal = found.unsupported(asks, ["m"], has_unix_name=True)
     assert refusal is not None
     assert (refusal.reason, refusal.field) == (Reason.UNSUPPORTED, f"spec.{key}")
@@ -148,7 +142,12 @@ def test_a_key_that_the_engine_cannot_honour_is_refused_by_name(
 
 def test_an_image_that_is_refused_names_the_option_that_a_pool_lacks() -> None:
     found = intake()
-    found.take(observation(5, capabilities=engine("image")), desired=1, now_us=10**9, steady_us=100)
+    found.take(
+        observation(5, capabilities=builders.capabilities(unsupported_keys=("image",))),
+        desired=1,
+        now_us=10**9,
+        steady_us=100,
+    )
     asks = msgspec.structs.replace(SPEC, image="torch.sif")
     refusal = found.unsupported(asks, ["m"], has_unix_name=True)
     assert refusal is not None and "the option `container`" in refusal.detail
@@ -157,8 +156,13 @@ def test_an_image_that_is_refused_names_the_option_that_a_pool_lacks() -> None:
 def test_one_able_engine_is_enough() -> None:
     found = intake()
     asks = msgspec.structs.replace(SPEC, nodes=2)
-    found.take(observation(5, capabilities=engine("nodes")), desired=1, now_us=10**9, steady_us=100)
-    able = observation(5, capabilities=engine(), pool="n")
+    found.take(
+        observation(5, capabilities=builders.capabilities(unsupported_keys=("nodes",))),
+        desired=1,
+        now_us=10**9,
+        steady_us=100,
+    )
+    able = observation(5, capabilities=builders.capabilities(), pool="n")
     found.take(able, desired=1, now_us=10**9, steady_us=100)
     assert found.unsupported(asks, ["m", "n"], has_unix_name=True) is None
     assert found.unsupported(asks, ["m"], has_unix_name=True) is not None
@@ -174,9 +178,24 @@ def test_one_dated_in_the_future_makes_no_straggler_of_the_next() -> None:
 
 def test_an_agent_that_is_root_takes_no_workload_of_a_user_without_a_unix_name() -> None:
     found = intake()
-    as_root = msgspec.structs.replace(engine(), needs_unix_names=True)
+    as_root = builders.capabilities(needs_unix_names=True)
     found.take(observation(1, capabilities=as_root), desired=1, now_us=10, steady_us=1)
     assert found.unsupported(SPEC, ["m"], has_unix_name=True) is None
     refusal = found.unsupported(SPEC, ["m"], has_unix_name=False)
     assert refusal is not None and refusal.reason is Reason.UNSUPPORTED
     assert "parkade user unix-name" in refusal.detail
+
+
+def test_what_the_engine_can_is_said_where_the_world_does_not_know_it() -> None:
+    found = intake()
+    able = builders.capabilities(resizes_live=True)
+    pool = builders.pool("m", first_heard_us=1)
+    found.take(observation(5), desired=1, now_us=10**9, steady_us=101)
+    assert list(found.reachability([pool], 102)) == [], "it did not say"
+    found.take(observation(6, capabilities=able), desired=1, now_us=10**9, steady_us=103)
+    (told,) = found.reachability([pool], 104)
+    assert (told.is_reachable, told.resizes_live) == (True, True)
+    known = msgspec.structs.replace(pool, resizes_live=True)
+    assert list(found.reachability([known], 105)) == []
+    (silent,) = found.reachability([known], 200)
+    assert (silent.is_reachable, silent.resizes_live) == (False, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from parkade.messages.queue import queue_file
+from parkade.messages.queue_file import queue_file
 from parkade.store import postgresql_engine
 from tests.store import postgres
 

@@ -15,16 +15,8 @@ import pytest
 
 from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
 from parkade.messages import queue
-from parkade.messages.queue import (
-    FIRST_US,
-    Message,
-    MessageQueue,
-    NotHeard,
-    QueueUnreachable,
-    Waiting,
-    queue_file,
-    waiting_in,
-)
+from parkade.messages.queue import FIRST_US, Message, MessageQueue, NotHeard, Waiting
+from parkade.messages.queue_file import QueueUnreachable, queue_file, waiting_in
 from parkade.messages.senders import Mail, Webhook, is_signed
 from tests.messages.conftest import Place
 from tests.waits import PATIENCE_S, until
@@ -296,6 +288,42 @@ def test_what_is_not_heard_is_told_with_the_error_until_it_is_heard(place: Place
     receiver.trouble = None
     messages.put(message("m3", at_us=S + FIRST_US))
     messages.send_due(S + 2 * FIRST_US)
+    assert messages.waiting_of_each() == {}
+    messages.close()
+
+
+def test_why_a_receiver_failed_outlives_the_server_until_it_hears_or_is_removed(
+    place: Place,
+) -> None:
+    receiver = Receiver()
+    receiver.trouble = NotHeard("HTTP 500")
+    messages = MessageQueue(place(), {"one": receiver})
+    messages.put(message("m1"))
+    messages.send_due(S)
+    before = messages.waiting_of_each()
+    messages.close()
+    messages = MessageQueue(place(), {"one": receiver})
+    assert messages.waiting_of_each() == before
+    assert before["one"].says == "HTTP 500" and before["one"].again_us == S + FIRST_US
+    receiver.trouble = NotHeard("HTTP 410", is_final=True)
+    messages.send_due(S + FIRST_US)
+    messages.close()
+    messages = MessageQueue(place(), {"one": receiver})
+    given_up = Waiting(messages=0, says="HTTP 410", failed_us=S + FIRST_US)
+    assert messages.waiting_of_each() == {"one": given_up}
+    receiver.trouble = None
+    messages.put(message("m2", at_us=S + FIRST_US))
+    messages.send_due(S + 2 * FIRST_US)
+    messages.close()
+    messages = MessageQueue(place(), {"one": receiver})
+    assert messages.waiting_of_each() == {}
+    receiver.trouble = NotHeard("gone", is_final=True)
+    messages.put(message("m3", at_us=S + 2 * FIRST_US))
+    messages.send_due(S + 3 * FIRST_US)
+    messages.send_by({})
+    messages.send_due(S + 4 * FIRST_US)
+    messages.close()
+    messages = MessageQueue(place(), {"one": receiver})
     assert messages.waiting_of_each() == {}
     messages.close()
 

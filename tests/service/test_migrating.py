@@ -11,7 +11,8 @@ from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
 from parkade.control.rules import RULES
 from parkade.core.state.commands import CreateOrg
-from parkade.messages.queue import Message, MessageQueue, queue_file
+from parkade.messages.queue import Message, MessageQueue
+from parkade.messages.queue_file import queue_file
 from parkade.ports import AlreadyLed, StoreError
 from parkade.service.backups import put_back, take_backup
 from parkade.service.journal import check_database

@@ -16,7 +16,7 @@ from parkade.control.plane import Plane
 from parkade.control.rules import RULES
 from parkade.core.state import commands
 from parkade.core.state.people import Role
-from parkade.messages.queue import QueueUnreachable
+from parkade.messages.queue_file import QueueUnreachable
 from parkade.service import telling
 from parkade.service.message_metrics import MessageCollector
 from parkade.service.settings import BadSettings

@@ -15,7 +15,6 @@ from parkade.api import etags
 from parkade.api.problems import problem, refused
 from parkade.api.settings import ApiSettings
 from parkade.api.streams import Place, Streams
-from parkade.api.strict import StrictRoute
 from parkade.control.answers import Decided, Idempotency
 from parkade.control.cycle import Asked
 from parkade.control.plane import Plane
@@ -66,6 +65,12 @@ class OfAnOrg(Protocol):
         ...
 
 
+class TakesQuery(Protocol):
+    """A route that knows which query parameters it takes."""
+
+    query_names: frozenset[str]
+
+
 class RequestContext:
     """One authenticated request: its viewer, and the plane as that viewer may use it."""
 
@@ -90,8 +95,14 @@ class RequestContext:
     ) -> T:
         """Carries out a command, once for each idempotency key; raises what was refused.
 
-        `look` finds what it is about before, `show` makes the answer after; all is one turn.
+        `look` finds what it is about before, `show` makes the answer after; all is one turn. The
+        answer has the new `ETag` of what it shows.
         """
+
+        def tagged(world: World, now_us: int, decided: Decided, found: B) -> tuple[T, str | None]:
+            shown = show(world, now_us, decided, found)
+            return shown, etags.after(world, command, decided.events, found)
+
         outcome = await self.plane.ask(
             Asked(
                 command=command,
@@ -99,13 +110,16 @@ class RequestContext:
                 token=self.viewer.token,
                 look=look,
                 check=self._check,
-                show=show,
+                show=tagged,
             ),
             org=self.viewer.org,
         )
         if isinstance(outcome, Refusal):
             raise refused(outcome)
-        return cast(T, outcome.shown)
+        shown, tag = cast(tuple[T, str | None], outcome.shown)
+        if tag is not None:
+            self.tag(tag)
+        return shown
 
     def _check(self, world: World, found: object) -> Refusal | None:
         """Refuses where what was found is not as the asker saw it."""
@@ -235,9 +249,16 @@ async def agent_context(
     response: Response,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> RequestContext:
-    """Authenticates; the idempotency key is bound to the user and to all of the request."""
+    """Authenticates whom FastAPI brings."""
+    return await authenticated(
+        request, credentials.credentials if credentials else "", response.headers
+    )
+
+
+async def authenticated(request: Request, token: str, headers: MutableHeaders) -> RequestContext:
+    """Authenticates; the idempotency key is bound to the user and to all of the request. `headers`:
+    those of the answer."""
     plane = cast(Plane, request.app.state.plane)
-    token = credentials.credentials if credentials else ""
     if not token or len(token) > LONGEST_TOKEN:
         raise problem("unauthenticated", "send a token: Authorization: Bearer pk_…")
     digest = digest_of(token)
@@ -250,7 +271,7 @@ async def agent_context(
     if request.method != "GET" and not _is_plan(request):
         refuse_if_it_only_looks(viewer)
     _refuse_unknown_parameters(request)
-    made = RequestContext(request.app.state, digest, viewer, response.headers)
+    made = RequestContext(request.app.state, digest, viewer, headers)
     made.key = await _idempotency(request, viewer)
     made.if_match = _if_match(request)
     return made
@@ -264,7 +285,7 @@ def _is_plan(request: Request) -> bool:
 def _refuse_unknown_parameters(request: Request) -> None:
     """A misspelt parameter is refused, never taken for one that was not given; so is one that
     stands twice."""
-    known = cast(StrictRoute, request.scope["route"]).query_names
+    known = cast(TakesQuery, request.scope["route"]).query_names
     names = [name for name, _ in request.query_params.multi_items()]
     twice = next((name for name in known if names.count(name) > 1), None)
     if twice is not None:
@@ -302,14 +323,20 @@ def _if_match(request: Request) -> str | None:
 
 async def context(
     request: Request,
-    authenticated: Annotated[RequestContext, Depends(agent_context)],
+    made: Annotated[RequestContext, Depends(agent_context)],
 ) -> RequestContext:
-    """Authenticates a person or a program; the token of an agent is refused."""
-    pool = authenticated.viewer.pool
+    """Authenticates a person or a program."""
+    return of_person(request, made)
+
+
+def of_person(request: Request, made: RequestContext) -> RequestContext:
+    """The same context; the token of an agent is refused, and a partner who asks for more than is
+    its to see."""
+    pool = made.viewer.pool
     if pool is not None:
         raise problem("denied", f"this token is for the agent of pool {pool} and nothing else")
-    refuse_partner(authenticated.viewer, request.url.path)
-    return authenticated
+    refuse_partner(made.viewer, request.url.path)
+    return made
 
 
 Authenticated = Annotated[RequestContext, Depends(context)]

@@ -6,6 +6,8 @@ compared within the turn that decides the change, so nothing comes between.
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping
+from typing import TypeGuard
 
 import msgspec
 
@@ -15,6 +17,7 @@ from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool
 from parkade.core.healing.incident import Automation
 from parkade.core.reservations.reservation import Claim, Reservation
+from parkade.core.state import commands, events
 from parkade.core.state.people import Cap, Org, Token, User
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
@@ -62,6 +65,19 @@ Tagged = (
     | Automation
 )
 
+_MAKES: Mapping[type[commands.AnyCommand], tuple[type[events.AnyEvent], str]] = {
+    commands.Submit: (events.Submitted, "workload"),
+    commands.Reserve: (events.Reserved, "reservation"),
+    commands.SplitReservation: (events.ReservationDivided, "part"),
+    commands.MakeClaim: (events.Claimed, "claim"),
+    commands.CreateOrg: (events.OrgCreated, "org"),
+    commands.CreateUser: (events.UserCreated, "user"),
+    commands.AddToken: (events.TokenAdded, "token"),
+    commands.OpenPool: (events.PoolOpened, "pool"),
+    commands.ScheduleMaintenance: (events.MaintenanceScheduled, "maintenance"),
+}
+"""Commands that make a thing, with the event that tells of it, and its field there."""
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -76,6 +92,50 @@ def takes_tag(path: str) -> bool:
 def etag(world: World, record: Tagged) -> str:
     """As it stands in the header `ETag`. It is the same on every server of the journal."""
     return digest(_seen(world, record))
+
+
+def after(
+    world: World, command: commands.AnyCommand, made: Iterable[events.AnyEvent], found: object
+) -> str | None:
+    """The tag of what the answer to a command shows, in the world after it: the thing that it made,
+    else what was `found` before it. None where that is gone, or has no tag."""
+    kind, field = _MAKES.get(type(command), (None, ""))
+    if kind is not None:
+        found = next((getattr(event, field) for event in made if isinstance(event, kind)), None)
+    present = _now(world, found) if _is_tagged(found) else None
+    return None if present is None else etag(world, present)
+
+
+def _is_tagged(found: object) -> TypeGuard[Tagged]:
+    return isinstance(found, Tagged)
+
+
+def _now(world: World, record: Tagged) -> Tagged | None:
+    """The record of the same thing as it stands; None: it is gone."""
+    records = world.records
+    match record:
+        case Workload():
+            return records.workloads.get(record.workload)
+        case Reservation():
+            return records.reservations.get(record.reservation)
+        case Claim():
+            return records.claims.get(record.claim)
+        case Org():
+            return records.orgs.get(record.org)
+        case User():
+            return records.users.get(record.user)
+        case Token():
+            return records.tokens.get(record.token)
+        case Pool():
+            return records.pools.get(record.pool)
+        case Node():
+            return world.node(record.node)
+        case Maintenance():
+            return records.maintenance.get(record.maintenance)
+        case Market():
+            return records.markets.get(record.market)
+        case Automation():
+            return records.automation
 
 
 def digest(seen: object) -> str:

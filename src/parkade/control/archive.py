@@ -55,14 +55,18 @@ class Archive:
         self._threads.shutdown()
 
     async def statement(
-        self, account: str, *, from_us: int | None, to_us: int | None
+        self, account: str, *, from_us: int | None, to_us: int | None, until: int | None = None
     ) -> AccountStatement:
-        """Every transfer of an account in [from_us, to_us), in order, and its balances."""
-        return await self._in_thread(lambda: self._statement(account, from_us, to_us))
+        """Every transfer of an account in [from_us, to_us), in order, and its balances, as of a
+        commit: that of the entry `until`, None: the last one."""
+        return await self._in_thread(lambda: self._statement(account, from_us, to_us, until))
 
-    def _statement(self, account: str, from_us: int | None, to_us: int | None) -> AccountStatement:
+    def _statement(
+        self, account: str, from_us: int | None, to_us: int | None, until: int | None
+    ) -> AccountStatement:
         store = self._store
-        until = store.last_sequence()  # So that all that is read is of one commit.
+        if until is None:
+            until = store.last_sequence()  # So that all that is read is of one commit.
         lines = store.statement(account, from_us=from_us, to_us=to_us, until=until)
         earned = [it.sequence for it in lines if it.transfer.kind is TransferKind.PAYOUT]
         return AccountStatement(

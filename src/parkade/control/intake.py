@@ -138,14 +138,23 @@ class Intake:
 
     def reachability(self, pools: Iterable[Pool], steady_us: int) -> Iterator[ReportReachability]:
         """A command for each pool that is otherwise than the world has it, and for an agent's first
-        word. One that was not heard since the start is not yet said to be reachable."""
+        word. One that was not heard since the start is not yet said to be reachable. What its
+        engine can is said where the world does not know it."""
         for pool in pools:
             is_heard = pool.pool in self._heard_us
             is_reachable = not self.is_silent(pool.pool, steady_us)
             is_first = is_heard and pool.first_heard_us is None
             has_changed = is_reachable is not pool.is_reachable and (is_heard or not is_reachable)
-            if is_first or has_changed:
-                yield ReportReachability(by=None, pool=pool.pool, is_reachable=is_reachable)
+            says = self._capabilities.get(pool.pool)
+            resizes_live = None if says is None or not is_reachable else says.resizes_live
+            is_news = resizes_live not in (None, pool.resizes_live)
+            if is_first or has_changed or is_news:
+                yield ReportReachability(
+                    by=None,
+                    pool=pool.pool,
+                    is_reachable=is_reachable,
+                    resizes_live=resizes_live,
+                )
 
     def opens_execs(self, pool: str) -> bool:
         """Whether its engine says so; one that was not heard yet is taken to."""

@@ -349,7 +349,7 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         array_count=_array_count(world, workload),
         image=spec.image,
         heal_notice_us=_heal_notice_us(world, workload, attempt),
-        is_live=spec.is_live,
+        is_live=spec.is_live and attempt.can_resize,
         resizes=attempt.resizes,
         members=tuple(_desired_rank(it) for it in attempt.ranks),
     )
@@ -369,7 +369,7 @@ def _order(stop: Stop | None) -> Stop | None:
 
 
 def _heal_notice_us(world: World, workload: Workload, attempt: Attempt) -> int | None:
-    if len(attempt.seats) == 1 and not workload.spec.is_live:
+    if len(attempt.seats) == 1 and not (workload.spec.is_live and attempt.can_resize):
         return None
     terms = world.records.markets[workload.market].terms
     return min(terms.heal_notice_us, terms.notice_us)

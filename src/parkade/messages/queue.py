@@ -20,22 +20,19 @@ answer raises `QueueUnreachable`; what was asked may be asked again.
 """
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
-from parkade.messages.tables import messages, metadata, passed
+from parkade.messages.queue_file import QueueUnreachable, queue_file
+from parkade.messages.tables import failures, messages, metadata, passed
 
 FIRST_US = 5 * SECOND_US
 LONGEST_PAUSE_US = 10 * MINUTE_US
@@ -60,8 +57,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """What a receiver has not heard: so many messages, none where it heard all. `says`: why the
-    last try failed, at `failed_us`, and it is tried again at `again_us`; None: it did not fail
-    since the start, or was heard since."""
+    last try failed, at `failed_us`, and it is tried again at `again_us`; None: it did not fail, or
+    was heard since."""
 
     messages: int
     says: str | None = None
@@ -83,49 +80,6 @@ class Sender(Protocol):
     def send(self, message: Message, now_us: int) -> None:
         """Within its own time-out; it may be repeated."""
         ...
-
-
-class QueueUnreachable(Exception):
-    """The database of the queue does not answer, or refuses; look at it, the queue tries again."""
-
-
-def queue_file(path: Path) -> sa.Engine:
-    """An SQLite file for a queue, made where it is missing: its messages are of all orgs, and only
-    the server's own user reads them."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        for suffix in ("", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).chmod(0o600)
-    except OSError as error:
-        raise QueueUnreachable(f"{path}: {error.strerror}") from error
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-    sa.event.listen(engine, "connect", _write_ahead)
-    return engine
-
-
-def waiting_in(path: Path) -> int:
-    """How many messages wait in a queue's file that no server has open; 0 where there is none."""
-    if not path.exists():
-        return 0
-    engine = queue_file(path)
-    try:
-        metadata.create_all(engine)
-        query = (
-            sa.select(sa.func.count()).select_from(messages).where(messages.c.ended_us.is_(None))
-        )
-        with engine.connect() as connection:
-            return int(connection.execute(query).scalar_one())
-    except sa.exc.DatabaseError as error:
-        raise QueueUnreachable(f"{path}: {error.orig}") from error
-    finally:
-        engine.dispose()
-
-
-def _write_ahead(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.close()
 
 
 _T = TypeVar("_T")
@@ -160,6 +114,7 @@ class MessageQueue:
         self._slow_lane = ThreadPoolExecutor(SLOW_AT_ONCE, "parkade-messages-slow")
         self._engine = engine
         self._do(metadata.create_all)
+        self._read_failures()
 
     def send_by(self, senders: Mapping[str, Sender]) -> None:
         """These are the receivers from now on."""
@@ -194,7 +149,7 @@ class MessageQueue:
             with engine.connect() as connection:
                 found = [
                     (table, [dict(row) for row in connection.execute(sa.select(table)).mappings()])
-                    for table in (messages, passed)
+                    for table in (messages, passed, failures)
                 ]
         except sa.exc.DatabaseError as error:
             raise QueueUnreachable(f"{path}: {error.orig}") from error
@@ -203,6 +158,7 @@ class MessageQueue:
         for table, rows in found:
             for row in rows:
                 self._do(lambda it, table=table, row=row: _insert(it, table, row))  # type: ignore[misc]
+        self._read_failures()
         path.replace(path.with_name(f"{path.name}.moved"))
 
     def positions(self) -> list[tuple[int, str | None]]:
@@ -318,17 +274,46 @@ class MessageQueue:
                 sender.send(message, now_us)
             except NotHeard as error:
                 self.failed += 1
-                self._failures[receiver] = (str(error), now_us)
                 self._failed(receiver, message, row.tries, now_us, error)
+                self._note_failure(receiver, str(error), now_us)
                 if not error.is_final:
                     # The others would wait for the same time-out.
                     return
             else:
                 self.sent += 1
-                self._failures.pop(receiver, None)
+                self._forget_failure(receiver)
                 self._end(receiver, row.name, now_us)
             finally:
                 self._note_pace(receiver, time.monotonic() - began_s)
+
+    def _read_failures(self) -> None:
+        """What the server before knew of receivers that failed, so that its successor says it too,
+        and leaves them alone for as long."""
+        for row in self._rows(sa.select(failures)):
+            self._failures[row.receiver] = (row.says, int(row.failed_us))
+            if row.resumes_us is not None:
+                self._resumes_us[row.receiver] = int(row.resumes_us)
+
+    def _note_failure(self, receiver: str, says: str, now_us: int) -> None:
+        resumes_us = self._resumes_us.get(receiver)
+        row = {
+            "receiver": receiver,
+            "says": says,
+            "failed_us": now_us,
+            "resumes_us": resumes_us,
+        }
+
+        def do(connection: sa.Connection) -> None:
+            connection.execute(failures.delete().where(failures.c.receiver == receiver))
+            connection.execute(failures.insert().values(**row))
+
+        self._failures[receiver] = (says, now_us)
+        self._do(do)
+
+    def _forget_failure(self, receiver: str) -> None:
+        if self._failures.pop(receiver, None) is not None:
+            which = failures.c.receiver == receiver
+            self._do(lambda it: it.execute(failures.delete().where(which)))
 
     def _note_pace(self, receiver: str, took_s: float) -> None:
         if took_s >= TURN_S:
@@ -343,6 +328,8 @@ class MessageQueue:
             left = sa.select(messages.c.name).where(messages.c.receiver == receiver, _WAITS)
             for (name,) in self._rows(left):
                 self._give_up(receiver, name, now_us, why="the receiver was removed")
+        for receiver in self._failures.keys() - self._senders.keys():
+            self._forget_failure(receiver)
 
     def _make_room(self, receiver: str, now_us: int) -> None:
         where = (messages.c.receiver == receiver, _WAITS)

@@ -1,5 +1,5 @@
-"""The tables of a queue, as they stood in its file from the first version on. Each queue makes what
-is missing: they are no part of the journal, and none of its steps makes them."""
+"""The tables of a queue, as they stand in its file; earlier versions had no `failures`. Each queue
+makes what is missing: they are no part of the journal, and none of its steps makes them."""
 
 import sqlalchemy as sa
 
@@ -24,4 +24,13 @@ passed = sa.Table(
     metadata,
     sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("digest", sa.String),
+)
+
+failures = sa.Table(
+    "failures",
+    metadata,
+    sa.Column("receiver", sa.String, primary_key=True),
+    sa.Column("says", sa.String, nullable=False),
+    sa.Column("failed_us", sa.BigInteger, nullable=False),
+    sa.Column("resumes_us", sa.BigInteger),
 )

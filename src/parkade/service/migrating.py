@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from parkade.control.rules import RULES
 from parkade.control.whole import WholeJournal, check_whole
-from parkade.messages.queue import waiting_in
+from parkade.messages.queue_file import waiting_in
 from parkade.ports import JournalEntry, Store, StoreError
 from parkade.service.backups import copy_file, move_aside
 from parkade.service.damage import damage_told

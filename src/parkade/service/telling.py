@@ -43,13 +43,8 @@ from parkade.core.state.world import World
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import AlertError, incident_alert, post_alerts
 from parkade.messages.addresses import AddressRules
-from parkade.messages.queue import (
-    Message,
-    MessageQueue,
-    QueueUnreachable,
-    Sender,
-    queue_file,
-)
+from parkade.messages.queue import Message, MessageQueue, Sender
+from parkade.messages.queue_file import QueueUnreachable, queue_file
 from parkade.messages.receivers import Directory, MailServer, PeopleRules
 from parkade.messages.senders import Mail, Webhook
 from parkade.service.personal import Personal
@@ -342,7 +337,7 @@ def message_of(event: events.AnyEvent, name: str) -> Message | None:
             subject = f"automatic action {state}: {automation.reason}"
             body = {"is_on": automation.is_on, "by": by, "reason": automation.reason}
             return _message(name, "automation_set", subject, body, event.at_us)
-        case events.ReachabilityChanged(pool=pool, is_reachable=is_reachable):
+        case events.ReachabilityChanged(pool=pool, is_reachable=is_reachable, resizes_live=None):
             subject = f"pool {pool} {'is heard again' if is_reachable else 'fell silent'}"
             body = {"pool": pool, "is_reachable": is_reachable}
             return _message(name, "pool_reachability", subject, body, event.at_us)

@@ -48,6 +48,7 @@ class Parkade:
         **terms: Any,
     ) -> None:
         engine = terms.pop("engine", "local")
+        self.is_engine_known = terms.pop("is_engine_known", True)
         self.world = World(Records())
         self.journal: list[events.AnyEvent] = []
         self.now_us = START_US
@@ -119,10 +120,18 @@ class Parkade:
         """A workload's id; fails the test where it is refused."""
         if org not in self.world.records.orgs:
             self.org(org)
+        if shape.get("resize") is Resize.LIVE and self.is_engine_known:
+            self.engine_changes_what_runs()
         spec = replace(self.spec(**shape), capacity=capacity)
         command = commands.Submit(by=None, org=org, market=None, spec=spec, is_held=False)
         made = self.do(command)
         return next(e.workload.workload for e in made if isinstance(e, events.Submitted))
+
+    def engine_changes_what_runs(self) -> None:
+        """The agent has said so."""
+        self._do(
+            commands.ReportReachability(by=None, pool="pool", is_reachable=True, resizes_live=True)
+        )
 
     def spec(
         self,

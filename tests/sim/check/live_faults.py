@@ -15,13 +15,21 @@ from parkade.core.workloads.ranks import joined, ranks_of, without_price
 from parkade.core.workloads.spec import Resize
 from parkade.core.workloads.workload import Rank, Stop, Workload
 from parkade.sim.check.live import all_begun, all_left
-from parkade.sim.check.scenarios import GUEST, TICK_US, Asks, Scenario, fleet, submission
+from parkade.sim.check.scenarios import (
+    GUEST,
+    RESIZES_LIVE,
+    TICK_US,
+    Asks,
+    Scenario,
+    fleet,
+    submission,
+)
 from tests.sim.check.faults import Fault
 
 OUTBID = Scenario(
     name="ranks that are outbid",
     says="2 nodes, live work of cedar for one or both, and a bid of birch for one",
-    setup=fleet({"a": 2}, gpus=1, orgs=("birch", GUEST)),
+    setup=(*fleet({"a": 2}, gpus=1, orgs=("birch", GUEST)), RESIZES_LIVE),
     submissions=(
         submission(GUEST, limit=4, most_nodes=2, resize=Resize.LIVE),
         submission("birch", limit=6),
@@ -44,6 +52,7 @@ SLOW = replace(
     says="2 nodes, one of them cordoned, and live work of cedar for one or both",
     setup=(
         *fleet({"a": 2}, gpus=1, orgs=("birch", GUEST), start_limit_us=2 * TICK_US),
+        RESIZES_LIVE,
         commands.CordonNode(by=None, node="a2", reason="slow"),
     ),
     submissions=OUTBID.submissions[:1],

@@ -5,7 +5,7 @@ from typing import cast
 
 from fastapi import Request
 
-from parkade.api import etags, strict
+from parkade.api import etags, routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem, refused
 from parkade.api.translate import instant, instant_or_none
@@ -16,7 +16,7 @@ from parkade.messages.queue import Waiting
 from parkade.messages.receivers import Directory
 from parkade.wire import people as wire
 
-router = strict.router("receivers")
+router = routing.router("receivers")
 
 
 @router.get("/receivers")
@@ -57,6 +57,7 @@ async def add_receiver(
         )
     except messages.Refused as refusal:
         raise problem("unsupported", str(refusal)) from None
+    context.tag(_tag(made))
     return _shown(made, _directory(request), secret=made.secret or None)
 
 
@@ -75,6 +76,7 @@ async def test_receiver(receiver: str, request: Request, context: Authenticated)
     """It is sent a message, to see whether it comes."""
     found = _unchanged(request, context, receiver)
     _directory(request).ask_test(found.receiver)
+    context.tag(_tag(found))
     return _shown(found, _directory(request))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from parkade import __version__
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated
 from parkade.api.pages import WHOLE, Paged, natural, page_of
 from parkade.api.problems import problem
@@ -28,7 +28,7 @@ from parkade.wire.feed import Confirmed, Standing
 from parkade.wire.money import Account, Accounts, Statement
 from parkade.wire.scalars import Instant
 
-router = strict.router("money")
+router = routing.router("money")
 MILLISECOND_US = 1_000
 KINDS = "external", "operator", "org", "clearing", "prepaid"
 
@@ -92,12 +92,14 @@ async def statement(
     else:
         context.require(Read.STATEMENT, org=viewer.org)
 
-    # First, so that the store is asked about accounts that there are.
-    def look(world: World, now_us: int) -> tuple[bool, tuple[int, int] | None]:
+    # First, so that the store is asked about accounts that there are, and as they were then: what
+    # is posted meanwhile has accrued here, and would stand in the lines too.
+    def look(world: World, now_us: int) -> tuple[bool, int, tuple[int, int] | None]:
         is_over = end is not None and microseconds(end) <= now_us
-        return _exists(world, named), None if is_over else _accrued(world, named, now_us)
+        accrued = None if is_over else _accrued(world, named, now_us)
+        return _exists(world, named), world.records.sequence, accrued
 
-    exists, accrued = await context.plane.read(look, org=viewer.org)
+    exists, until, accrued = await context.plane.read(look, org=viewer.org)
     if not exists:
         raise problem(
             "not_found", f"there is no account {named!r}; an org's is org/NAME, see `accounts`"
@@ -108,6 +110,7 @@ async def statement(
         named,
         from_us=None if start is None else microseconds(start),
         to_us=None if end is None else microseconds(end),
+        until=until,
     )
     missing = await context.plane.archive.evidence(stated.transfers)
     shown = view_of(named, stated, is_operator=viewer.is_operator, missing=missing)

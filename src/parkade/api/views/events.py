@@ -159,6 +159,9 @@ def _fleet(event: events.FleetEvent) -> Shown:
         case events.NodeUncordoned(node=node, holder=holder):
             return f"node {node} uncordoned by {holder}", {"holder": holder}
         case events.ReachabilityChanged(pool=pool_name, is_reachable=is_reachable):
+            if (changes := event.resizes_live) is not None:
+                says = f"changes {'work' if changes else 'nothing'} that runs"
+                return f"the engine of pool {pool_name} {says}", {"resizes_live": changes}
             says = "is heard" if is_reachable else "fell silent"
             return f"the agent of pool {pool_name} {says}", {"is_reachable": is_reachable}
         case events.FenceSet(pool=pool_name, fence=fence):

@@ -68,7 +68,7 @@ def why(
     says = _says_members(known) or _says(workload, known.market)
     if standstill is not None and _lacks_room(workload):
         says, standstill = f"{workload.workload} waits: {standstill}", None
-    says = f"{says}{_starts(known)}{_debt(known)}"
+    says = f"{says}{_engine_words(known)}{_starts(known)}{_debt(known)}"
     if not workload.phase.is_ended:
         says += markets_words(markets)
     if funds is not None:
@@ -205,6 +205,26 @@ def _says(workload: Workload, market: Market | None) -> str:
     # Of several markets each says what would win.
     price = None if workload.spec.choices else workload.price_to_win_micros
     return f"{name} waits: {sentence}{advice(price, market, workload.spec.gpus)}"
+
+
+def _engine_words(known: Known) -> str:
+    """What is to be said of an engine that cannot change live work, or of which that is not
+    known."""
+    workload = known.workload
+    attempt = workload.attempt
+    if not workload.spec.is_live or workload.phase.is_ended:
+        return ""
+    if attempt is None:
+        is_waiting = workload.promise is not None and known.is_untold
+        return (
+            "; the agent there has not said whether its engine changes work that runs, and it waits"
+            " for that (resize: restart does not)"
+            if is_waiting
+            else ""
+        )
+    if attempt.can_resize:
+        return ""
+    return "; its engine changes nothing that runs, so it restarts where its nodes change"
 
 
 def _starts(known: Known) -> str:

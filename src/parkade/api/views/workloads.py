@@ -8,6 +8,7 @@ from parkade.api.translate import amount, amount_or_none, instant, instant_or_no
 from parkade.api.views.choices import market_answers
 from parkade.api.views.costs import ended_cost, workload_cost
 from parkade.api.views.moves import says_move
+from parkade.core.billing.live_ranks import ending_debts_micros
 from parkade.core.billing.metering import accrued_with_members_micros
 from parkade.core.billing.minimum import debt_micros
 from parkade.core.billing.slow_starts import promised_wait_micros
@@ -15,6 +16,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.running.falling_back import fallback_due_us
+from parkade.core.running.promises import is_untold
 from parkade.core.state.world import World
 from parkade.core.units.indexes import count, written
 from parkade.core.workloads.life import Phase
@@ -51,6 +53,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     open_members: tuple[tuple[Phase, int], ...] = ()
     """Of an array: how many open ones are in which phase."""
 
+    is_untold: bool = False
+    """Whether it is live and the agent of its seats has not said whether the engine can do that."""
+
     protected_until_us: int | None = None
     """Until when no bid takes its seats; None where any higher one does."""
 
@@ -66,6 +71,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         is_reachable=pool is None or pool.is_reachable,
         accrued_micros=accrued_with_members_micros(world, workload, now_us),
         pool=None if pool is None else pool.pool,
+        is_untold=pool is not None and is_untold(workload, pool),
         debt_micros=_debt_micros(world, workload, now_us) if market else 0,
         folder_until_us=folder_due_us(world, workload),
         falls_back_us=fallback_due_us(world, workload) if market else None,
@@ -89,7 +95,11 @@ def _protected_until_us(world: World, workload: Workload, now_us: int) -> int | 
 def _debt_micros(world: World, workload: Workload, now_us: int) -> int:
     """What giving its seats up costs now: for others that had to leave, or for idle seats."""
     idle = promised_wait_micros(workload, now_us)
-    return debt_micros(world, workload, now_us) + idle
+    attempt, terms = workload.attempt, world.records.markets[workload.market].terms
+    ranks = 0
+    if attempt is not None:
+        ranks = ending_debts_micros(attempt, terms.minimum_charge_us, now_us)
+    return debt_micros(world, workload, now_us) + idle + ranks
 
 
 def shown_phase(world: World, workload: Workload) -> Phase:

@@ -70,6 +70,9 @@ def _leave(world: World, leaving: lines.Leaving, at_us: int) -> None:
         debt = attempt.debt
         if leaving.is_due and debt is not None:
             debt = replace(debt, is_due=True)
+        if leaving.is_due:
+            ranks = tuple(replace(it, is_due=it.owed is not None) for it in attempt.ranks)
+            attempt = replace(attempt, ranks=ranks)
         is_own = leaving.is_due or leaving.is_own_choice
         attempt = replace(attempt, stop=leaving.stop, debt=debt, is_lost_to_own=is_own)
     left = replace(
@@ -160,7 +163,7 @@ def _reprice(world: World, repriced: lines.Repriced) -> None:
         promise = replace(promise, rates=(repriced.rate,))
     else:
         assert attempt is not None and attempt.stop is None
-        if workload.spec.is_live:
+        if workload.is_live:
             attempt = with_price(attempt, repriced.rate)
         else:
             attempt = replace(attempt, rates=(*attempt.rates, repriced.rate))

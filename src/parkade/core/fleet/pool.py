@@ -55,6 +55,9 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     silent_since_us: int | None = None
     """Since when it is known to be silent; None while it is reachable, and in older journals."""
 
+    resizes_live: bool | None = None
+    """Whether its engine starts and ends single ranks of what runs; None: its agent did not say."""
+
     fence: Fence = Fence.UNNEEDED
     """UNNEEDED in journals of before fences."""
 

@@ -75,6 +75,7 @@ def close_pool(world: World, event: events.PoolClosed) -> None:
         del world.records.markets[market]
         world.records.buffers.pop(market, None)
         world.sizes.pop(market, None)
+        world.pools_of.pop(market, None)
     del world.records.pools[event.pool]
     world.records.repair_kinds.pop(event.pool, None)
 
@@ -138,6 +139,10 @@ def change_reachability(world: World, event: events.ReachabilityChanged) -> None
     """Cost grows with all nodes and what the pool's hold. How long the agent was silent counts for
     attempts that have not started: it is no late start of theirs."""
     pool = world.records.pools[event.pool]
+    if event.resizes_live is not None:
+        world.records.pools[event.pool] = replace(pool, resizes_live=event.resizes_live)
+        _wake_promises(world, event.pool)
+        return
     if event.is_reachable and pool.silent_since_us is not None:
         _note_silence(world, event.pool, pool.silent_since_us, event.at_us)
     first_heard_us = pool.first_heard_us
@@ -151,8 +156,12 @@ def change_reachability(world: World, event: events.ReachabilityChanged) -> None
         leapt_us=0,
     )
     _wake_lapses(world, event.pool)
+    _wake_promises(world, event.pool)
+
+
+def _wake_promises(world: World, pool: str) -> None:
     for node, promised in world.promised_on.items():
-        if promised and world.records.nodes[node].pool == event.pool:
+        if promised and world.records.nodes[node].pool == pool:
             world.wake_promises(node)
 
 

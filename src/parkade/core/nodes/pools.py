@@ -237,13 +237,18 @@ def _forgotten_with(
 def report_reachability(
     world: World, command: commands.ReportReachability, now_us: int
 ) -> Decision:
-    """Unreachable is not failed: nothing is stopped, moved or healed for it."""
+    """Unreachable is not failed: nothing is stopped, moved or healed for it. What its engine can is
+    an event of its own, after that it is heard."""
     pool = world.records.pools.get(command.pool)
     if pool is None:
         return not_found("pool", command.pool)
     is_first = command.is_reachable and pool.first_heard_us is None
-    if pool.is_reachable == command.is_reachable and not is_first:
-        return ()
-    return (
-        events.ReachabilityChanged(at_us=now_us, pool=pool.pool, is_reachable=command.is_reachable),
+    has_changed = pool.is_reachable != command.is_reachable or is_first
+    change = events.ReachabilityChanged(
+        at_us=now_us, pool=pool.pool, is_reachable=command.is_reachable
     )
+    says = command.resizes_live
+    if says in (None, pool.resizes_live):
+        return (change,) if has_changed else ()
+    able = replace(change, resizes_live=says)
+    return (change, able) if has_changed else (able,)

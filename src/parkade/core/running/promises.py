@@ -6,6 +6,7 @@ from parkade.core.billing.charges import Postings
 from parkade.core.billing.live_ranks import growth_of
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.node import Health, Node
+from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.reservations.reservation import Claim, Replacement
 from parkade.core.running.live import join, joining
@@ -35,6 +36,8 @@ def launch_due_us(world: World, holder: str) -> int | None:
     is_over = must_end_us is not None and must_end_us <= world.records.now_us
     if pool is None or not pool.is_reachable or is_over:
         return None
+    if workload.attempt is None and is_untold(workload, pool):
+        return None
     seats = workload.promise.seats if workload.attempt is None else joining(workload)
     return _seats_free_us(
         world,
@@ -44,6 +47,11 @@ def launch_due_us(world: World, holder: str) -> int | None:
         workload.spec.capacity.reservation,
         is_spot=bids(world, holder),
     )
+
+
+def is_untold(workload: Workload, pool: Pool) -> bool:
+    """Whether live work waits for its agent to say whether the engine can change what runs."""
+    return workload.spec.is_live and pool.resizes_live is None
 
 
 def _claim_due_us(world: World, claim: Claim) -> int | None:
@@ -153,6 +161,9 @@ def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]
         terms = world.records.markets[workload.market].terms
         admission = _admission(terms, workload.promise, attempt.rates[-1])
         attempt = replace(attempt, lease_us=terms.agent_lease_us, admission=admission)
+    if workload.spec.is_live:
+        pool = world.pool_of(attempt.seats)
+        attempt = replace(attempt, can_resize=pool is not None and pool.resizes_live is True)
     return (events.Launched(at_us=at_us, workload=holder, attempt=attempt),)
 
 

@@ -126,6 +126,9 @@ class Rank(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Whether it was seen to run, or nothing waits for that."""
         return self.begun_us is not None
 
+    is_due: bool = False
+    """Whether all of it leaves for its org's own doing, so that no cause excuses what it owes."""
+
     @property
     def begun_us(self) -> int | None:
         """Since when it runs and is paid for; None: it has not begun."""
@@ -341,6 +344,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     unbegun: int = 0
     """How many of its ranks were told to leave because they did not begin in time."""
+
+    can_resize: bool = True
+    """Of live work: whether its engine starts and ends single ranks while it runs. Else it restarts
+    where its number of nodes changes. True in journals of before this was kept."""
 
     grows_from_us: int = 0
     """Until then no rank joins it, because one did not begin; 0: all did."""
@@ -577,10 +584,15 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return len(self.attempt.kept_seats) if self.attempt is not None else self.spec.nodes
 
     @property
+    def is_live(self) -> bool:
+        """Whether the ranks of its attempt may come and go while it runs."""
+        return self.spec.is_live and self.attempt is not None and self.attempt.can_resize
+
+    @property
     def changes_live(self) -> bool:
         """Whether ranks may join and leave its attempt now: it is live, runs, and nothing of it
         but single ranks is to leave."""
         attempt = self.attempt
-        if attempt is None or not self.spec.is_live or attempt.started_us is None:
+        if attempt is None or not self.is_live or attempt.started_us is None:
             return False
         return attempt.stop is None and attempt.broken_us is None

@@ -238,7 +238,7 @@ def _launch(books: Books, event: Record) -> None:
     )
     promise = books.promises.pop(event["workload"], None)
     run = books.runs[attempt["attempt"]]
-    if live.is_live(books, event["workload"]):
+    if live.is_live(books, event["workload"]) and attempt.get("can_resize", True):
         live.begin(run, attempt["seats"])
     if promise is not None:
         run.waited_us = own_waits.waited_us(books, event["workload"], promise, event["at_us"])

@@ -48,6 +48,9 @@ class Held:
     ranks: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Of a live attempt, by node, the number of its rank and the count with which it came."""
 
+    can_resize: bool = True
+    """Of live work: whether its engine changes it while it runs."""
+
     waits_us: dict[str, int] = field(default_factory=dict)
     """Of a live attempt, by node, when a rank joined that was not seen to have begun."""
 

@@ -282,7 +282,7 @@ class SeatAuditor:
         if demand.most_nodes and before and is_subset and all(map(self._is_open, had)):
             terms = self._terms[demand.market]
             runs = name in self.held and self.held[name].stop is None
-            if demand.is_live and runs:
+            if demand.is_live and runs and self.held[name].can_resize:
                 # It grows at once, and a shrink is told rank by rank.
                 require(had <= has, 26, f"{name} has {before} and is promised {after}")
                 return
@@ -461,7 +461,8 @@ class SeatAuditor:
             terms = self._terms[demand.market]
             held.min_runtime_us = None if demand.follows_protected else terms.min_runtime_us
             held.agreed_micros = max((rate.price_micros, *rate.node_prices))
-        if demand.is_live:
+        held.can_resize = attempt.can_resize
+        if demand.is_live and held.can_resize:
             held.ranks = {it.node: (number, 0) for number, it in enumerate(held.seats)}
         self._seat(name, held, event.at_us)
 
@@ -488,7 +489,7 @@ class SeatAuditor:
         """Each rank that stays keeps its number and its seat; what goes was told to, and rank 0
         and the least stay."""
         held, demand = self.held[name], self.demands[name]
-        require(demand.is_live, 26, f"{name} restarts where its ranks change")
+        require(demand.is_live and held.can_resize, 26, f"{name} restarts where its ranks change")
         require(
             resizes == held.resizes + 1, 26, f"{name} had {held.resizes} changes, now {resizes}"
         )

@@ -150,6 +150,10 @@ def fleet(
     return (epoch, pool, *funded)
 
 
+RESIZES_LIVE = commands.ReportReachability(by=None, pool=POOL, is_reachable=True, resizes_live=True)
+"""The agent is heard, and its engine starts and ends single ranks."""
+
+
 def another_market(fabrics: dict[str, int], *, gpus: int) -> commands.AddNodes:
     """A second market of the same pool."""
     kind = InstanceType(name="small", gpu_model="A100", gpus_per_node=gpus, memory_gib=8, cpus=8)

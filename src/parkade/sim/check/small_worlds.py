@@ -14,6 +14,7 @@ from parkade.sim.check.scenarios import (
     MARKET,
     OTHER,
     PERIOD_US,
+    RESIZES_LIVE,
     SHORT_TERMS,
     TICK_US,
     Asks,
@@ -166,6 +167,7 @@ def _live() -> Scenario:
         " one and for two",
         setup=(
             *fleet({"a": 3}, gpus=1, orgs=("acme", "birch", GUEST), start_limit_us=2 * TICK_US),
+            RESIZES_LIVE,
             reserved("acme", 1),
             lent("acme", 2),
         ),

@@ -19,8 +19,14 @@ from parkade.core.state import commands, events, lines
 from parkade.core.units import indexes
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.array import member_name
-from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit, RankLeft
-from parkade.core.workloads.ranks import kept_by
+from parkade.core.workloads.observed import (
+    EnginePhase,
+    ObservedAttempt,
+    RankBegun,
+    RankExit,
+    RankLeft,
+)
+from parkade.core.workloads.ranks import begun_of
 from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.workload import Attempt, Rank, Workload
 from parkade.sim.replay.core_run import CoreRun
@@ -202,20 +208,31 @@ class Counterfactual:
             self.core.at(runner.since_us + to_run_us, done)
 
     def _ranks_changed(self, name: str, ranks: tuple[Rank, ...]) -> None:
-        """It goes on with those that stay; those that were told to leave do so in a while."""
+        """It goes on with those that stay and have begun. Those that joined begin in a while; those
+        that were told to leave do so."""
         runner = self._runners[name]
         generation = runner.generation
         assert generation is not None, "what has ranks has an attempt"
-        runner.resize(len(kept_by(ranks)), self.core.now_us)
+        runner.resize(len(begun_of(ranks)), self.core.now_us)
         if runner.stop is None:
             self._run_on(name, generation)
         for it in ranks:
+            if not it.has_begun and (it.rank, it.since) not in runner.joined:
+                runner.joined[it.rank, it.since] = False
+                begins_us = self.core.now_us + self._programs.starting_us
+                begin = partial(self._rank_begins, name, generation, it.rank, it.since)
+                self.core.at(begins_us, begin)
             if it.leaving is not None and (it.rank, it.since) not in runner.leaving:
                 runner.leaving.add((it.rank, it.since))
                 stop = it.leaving.stop
                 leaves_us = min(stop.noticed_us + self._programs.leaving_us, stop.kill_us)
                 gone = partial(self._rank_gone, name, generation, it.rank, it.since)
                 self.core.at(max(self.core.now_us, leaves_us), gone)
+
+    def _rank_begins(self, name: str, generation: int, rank: int, since: int) -> None:
+        if self._is_at(name, generation):
+            self._runners[name].joined[rank, since] = True
+            self._report(name, EnginePhase.RUNNING)
 
     def _rank_gone(self, name: str, generation: int, rank: int, since: int) -> None:
         if self._is_at(name, generation):
@@ -320,6 +337,11 @@ class Counterfactual:
             engine_state=phase.value,
             resizes=attempt.resizes,
             left=left,
+            begun=tuple(
+                RankBegun(rank=rank, since=since, begun_us=self.core.now_us)
+                for (rank, since), has_begun in runner.joined.items()
+                if has_begun
+            ),
         )
         pool = self.core.world.pool_of(attempt.seats)
         assert pool is not None

@@ -426,7 +426,9 @@ def _of_operators(world: World, event: events.AnyEvent) -> Guesses:
         case events.NodeUncordoned(node=node):
             yield commands.UncordonNode(by=by, node=node)
         case events.ReachabilityChanged(pool=pool, is_reachable=is_reachable):
-            yield commands.ReportReachability(by=by, pool=pool, is_reachable=is_reachable)
+            yield commands.ReportReachability(
+                by=by, pool=pool, is_reachable=is_reachable, resizes_live=event.resizes_live
+            )
         case events.PricesSet():
             yield commands.SetPrices(
                 by=by,

@@ -52,10 +52,11 @@ class OfWorkload(msgspec.Struct, kw_only=True):
 
 
 class _Seat(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rank holds since an instant; `is_leaving`: it was told to leave alone."""
+    """What a rank holds, and since when it runs there, None: not yet; `is_leaving`: it was told to
+    leave alone."""
 
     gpus: int
-    since_us: int
+    since_us: int | None
     is_leaving: bool
 
 
@@ -209,7 +210,7 @@ class Lives:
         noticed: dict[Cause, int] = {}
         for it in ranks:
             seat = before.pop((it.rank, it.since), None)
-            since_us = at_us if seat is None else seat.since_us
+            since_us = it.begun_us if seat is None or seat.since_us is None else seat.since_us
             if it.leaving is not None and (seat is None or not seat.is_leaving):
                 cause = it.leaving.stop.cause
                 noticed[cause] = noticed.get(cause, 0) + it.seat.gpus
@@ -225,7 +226,10 @@ class Lives:
         name = workload.workload
         if name in self._held:
             _, seats = self._held[name]
-            anew = {it: msgspec.structs.replace(seat, since_us=at_us) for it, seat in seats.items()}
+            anew = {
+                it: seat if seat.since_us is None else msgspec.structs.replace(seat, since_us=at_us)
+                for it, seat in seats.items()
+            }
             self._hold(name, (workload.spec.capacity.kind.value, anew), at_us)
 
     def _hold(self, name: str, held: tuple[str, _Seats] | None, at_us: int) -> None:
@@ -239,6 +243,8 @@ class Lives:
     def _ran(self, name: str, kind: str, seats: _Seats, at_us: int) -> None:
         ran_us = self.workloads[name].ran_us
         for seat in seats.values():
+            if seat.since_us is None:
+                continue
             span_us = max(0, at_us - seat.since_us)
             ran_us[kind] = ran_us.get(kind, 0) + seat.gpus * span_us
             self._timeline.fill(self.running, seat.gpus, seat.since_us, at_us)

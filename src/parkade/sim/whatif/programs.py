@@ -9,7 +9,7 @@ median length of those that ended by themselves, and is counted (`assumed`).
 
 The work of an elastic program is measured in node-time: what ran 50 min on 2 nodes and 20 min on 5
 has done 200 node-min, and would have been done after 100 min on 2. That it gains by each node what
-the first gave it is a bound: programs gain less. Ranks of a live one count from when they join
+the first gave it is a bound: programs gain less. Ranks of a live one count from when they begin
 until they are told to leave.
 
 One that was submitted again, or a member that was retried, has a *life* for each time: it begins
@@ -29,7 +29,7 @@ from parkade.core.units import indexes
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.array import member_name
 from parkade.core.workloads.life import Phase
-from parkade.core.workloads.ranks import kept_by
+from parkade.core.workloads.ranks import begun_of
 from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Rank
 
@@ -182,7 +182,7 @@ class _Reader:
     def _ranks_changed(self, name: str, ranks: tuple[Rank, ...], at_us: int) -> None:
         run = self._runs[name]
         run.before_us, run.since_us = run.done_us(at_us), max(at_us, run.since_us)
-        run.nodes = self._program(name).nodes_counted(len(kept_by(ranks)))
+        run.nodes = self._program(name).nodes_counted(len(begun_of(ranks)))
         there = {(it.rank, it.since): it.leaving for it in ranks}
         for key, leave_from_us in tuple(run.leave_from_us.items()):
             if key not in there:

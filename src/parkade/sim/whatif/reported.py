@@ -1,9 +1,9 @@
 """Which report of an agent an event may come from, in its smallest part.
 
-A first process, a checkpoint, an hour to be charged, a rank that left, an end: each is guessed as a
-report of its own. Taken one after another these give the events of the whole report. How a program
-ended is read from the summary that the journal keeps; what the summary does not say is tried both
-ways.
+A first process, a checkpoint, an hour to be charged, a rank that began or left, an end: each is
+guessed as a report of its own. Taken one after another these give the events of the whole report.
+How a program ended is read from the summary that the journal keeps; what the summary does not say
+is tried both ways.
 """
 
 import re
@@ -18,6 +18,7 @@ from parkade.core.workloads.observed import (
     Checkpoint,
     EnginePhase,
     ObservedAttempt,
+    RankBegun,
     RankExit,
     RankLeft,
 )
@@ -53,12 +54,17 @@ def reports(
             seen = [_seen(attempt, EnginePhase.RUNNING)]
         case events.RanksChanged(ranks=ranks):
             there = {(it.rank, it.since) for it in ranks}
+            begun = tuple(
+                RankBegun(rank=it.rank, since=it.since, begun_us=it.start.begun_us)
+                for it in ranks
+                if it.start is not None and it.start.begun_us is not None
+            )
             left = tuple(
                 RankLeft(rank=it.rank, since=it.since, left_us=event.at_us)
                 for it in attempt.ranks
                 if (it.rank, it.since) not in there
             )
-            seen = [replace(_seen(attempt, EnginePhase.RUNNING), left=left)]
+            seen = [replace(_seen(attempt, EnginePhase.RUNNING), left=left, begun=begun)]
         case events.Ended():
             seen = list(_ends(attempt, event))
     for one in seen:

@@ -41,6 +41,9 @@ class Runner(msgspec.Struct, kw_only=True):
     leaving: set[tuple[int, int]] = msgspec.field(default_factory=set)
     """Ranks that were told to leave alone."""
 
+    joined: dict[tuple[int, int], bool] = msgspec.field(default_factory=dict)
+    """Ranks that joined, and whether they have begun."""
+
     stop: Stop | None = None
     leaves_us: int | None = None
     saves_now: bool = False
@@ -51,7 +54,7 @@ class Runner(msgspec.Struct, kw_only=True):
         self.generation, self.nodes = generation, self.program.nodes_counted(nodes)
         self.started_us, self.since_us, self.done_us = None, 0, 0
         self.stop, self.leaves_us, self.saves_now = None, None, False
-        self.leaving = set()
+        self.leaving, self.joined = set(), {}
 
     def start(self, now_us: int) -> None:
         """Its first process runs."""

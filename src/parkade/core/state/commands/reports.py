@@ -18,10 +18,12 @@ class ReportAttempts(AboutReports, frozen=True, kw_only=True):
 
 
 class ReportReachability(AboutReports, frozen=True, kw_only=True):
-    """An agent was not heard for a while, or is heard again."""
+    """An agent was not heard for a while, or is heard again. `resizes_live`: it says whether its
+    engine starts and ends single ranks of what runs; None: it says nothing of that."""
 
     pool: str
     is_reachable: bool
+    resizes_live: bool | None = None
 
 
 class ReportFence(AboutReports, frozen=True, kw_only=True):

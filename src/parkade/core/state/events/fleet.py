@@ -99,10 +99,12 @@ class NodeUncordoned(AboutFleet, frozen=True, kw_only=True):
 
 
 class ReachabilityChanged(AboutFleet, frozen=True, kw_only=True):
-    """A pool's agent fell silent, or is heard (again)."""
+    """A pool's agent fell silent, or is heard (again). `resizes_live`: nothing of that changed, but
+    it said that its engine starts and ends single ranks of what runs, or that it does not."""
 
     pool: str
     is_reachable: bool
+    resizes_live: bool | None = None
 
 
 class FenceSet(AboutFleet, frozen=True, kw_only=True):
