@@ -91,6 +91,16 @@ def test_each_kind_of_thing_is_completed_for_those_who_may_see_it(
     assert asked("node") == []
 
 
+def test_labels_are_completed_as_pairs(
+    town: Town, shell: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, (_, owner) = town.pool(), town.org()
+    as_user(monkeypatch, town, owner)
+    for labels in ({"team": "vision"}, {"team": "vision", "stage": "eval"}):
+        town.submit(pool, owner, labels=labels, limit_price="0.10")
+    assert sorted(asked("labels")) == ["stage=eval", "team=vision"]
+
+
 def test_an_answer_is_kept_for_a_moment_where_only_its_user_reads_it(
     town: Town, shell: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +142,48 @@ def test_bash_offers_fixed_words_and_what_the_server_has(
     assert in_bash("submit", "--checkpoint", "light") == ["lightning"]
     # On a loaded machine the answer may come too late for the first key.
     until(lambda: in_bash("why", name) == [name])
+
+
+@pytest.mark.system
+def test_what_takes_several_is_completed_behind_a_comma(
+    town: Town, shell: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, (_, owner) = town.pool(), town.org()
+    body = {"market": pool, "nodes": 1, "name": "mine"}
+    right = town.done(town.post("/reservations", body, owner))["reservation"]
+    mine = f"reservation/{right}"
+    town.submit(pool, owner, labels={"team": "vision"}, limit_price="0.10")
+    (market,) = town.done(town.get("/pools", owner))["markets"]
+    kind = market["instance_type"]["name"]
+    as_user(monkeypatch, town, owner)
+    assert in_bash("submit", "--capacity", "spot,") == ["spot,on-demand"]
+    until(lambda: in_bash("submit", "--capacity", "r") == [mine])
+    assert in_bash("submit", "--capacity", f"{mine},s") == [f"{mine},spot"]
+    assert in_bash("submit", "--instance-type", "other=2.50,") == [f"other=2.50,{kind}"]
+    assert in_bash("submit", "--instance-type", f"{kind},") == []
+    until(lambda: in_bash("ps", "--label", "te") == ["team=vision"])
+    assert in_bash("bid", "w1", "--instance-type", "other,") == [], "it takes one"
+    for other in ("fish", "zsh"):
+        if shutil.which(other) is not None:
+            assert "spot,on-demand" in _offered(other, "submit --capacity spot,"), other
+
+
+def _offered(shell: str, words: str) -> str:
+    """What another shell is given for these words, the last of them begun."""
+    if shell == "fish":
+        script = f"parkade --show-completion fish | source; complete -C 'parkade {words}'"
+    else:
+        line = f'export _TYPER_COMPLETE_ARGS="parkade {words}"; eval $(parkade)'
+        script = f"_arguments() {{ print -r -- $1 }}; {line}"
+    given = {} if shell == "fish" else {"_PARKADE_COMPLETE": "complete_zsh"}
+    done = subprocess.run(
+        [shell, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env={**os.environ, **given},
+    )
+    return done.stdout
 
 
 @pytest.mark.system

@@ -123,6 +123,28 @@ def test_a_cordon_is_set_with_its_reason_and_lifted(scene) -> None:  # type: ign
     assert "a cable" not in operator.text("/operate")
 
 
+def test_a_cordon_of_another_is_named_and_not_offered_to_be_lifted(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    operator = people["operator"]
+    (org,) = {
+        it["org"] for it in town.done(town.get("/users"))["users"] if it["user"] == "operator"
+    }
+    town.done(town.post("/users", {"user": "night", "org": org, "role": "operator"}))
+    other = town.done(town.post("/tokens", {"user": "night"}))["secret"]
+    town.done(town.post("/nodes/lab-2/cordon", {"reason": "a fan"}, other))
+    row = operator.text("/operate").partition('id="node-lab-2"')[2].partition("</tr>")[0]
+    assert "night: a fan" in row
+    assert "/nodes/lab-2/cordon" in row and "/nodes/lab-2/uncordon" not in row
+    refused = operator.get("/nodes/lab-2/uncordon")
+    assert refused.status_code == 409 and "cordoned by night; only the holder" in refused.text
+    page = operator.text("/nodes/lab-2/cordon")
+    assert operator.submit("/nodes/lab-2/cordon", page, reason="a cable").status_code == 303
+    page = operator.text("/nodes/lab-2/uncordon")
+    assert "That of night stays" in page
+    assert operator.submit("/nodes/lab-2/uncordon", page).status_code == 303
+    town.done(town.post("/nodes/lab-2/uncordon", {}, other))
+
+
 def test_new_prices_are_shown_beside_the_old_ones_first(scene) -> None:  # type: ignore[no-untyped-def]
     town, people = scene
     operator = people["operator"]

@@ -46,6 +46,7 @@ SOURCES = {
     "claim": Source("/claims", "claims", ("claim",), ("reservation",)),
     "incident": Source("/mars/incidents", "incidents", ("incident",), ("node", "signal")),
     "instance_type": Source(*_MARKETS, ("instance_type.name",), ("market",)),
+    "labels": Source("/workloads", "workloads", ("spec.labels",), chosen=(("all", "true"),)),
     "market": Source(*_MARKETS, ("market",), ("site",)),
     "node": Source("/nodes", "nodes", ("node",), ("health",)),
     "org": Source("/orgs", "orgs", ("org",), ("balance",)),
@@ -62,6 +63,9 @@ SOURCES = {
 }
 SAME = dict.fromkeys(("workloads", "after_ok", "after_not_ok", "after_any"), "workload")
 """Other names of arguments and options whose values these are."""
+
+LISTS = dict.fromkeys(("submit", "run", "plan"), ("capacity", "instance_type"))
+"""By command, options that take several values with commas between."""
 
 OF_COMMANDS: dict[str, dict[str, str]] = {
     **{it: {"workload": "ended_workload"} for it in ("status", "why", "logs", "resubmit")},
@@ -84,13 +88,15 @@ def attach(program: Any) -> None:
     """Gives each argument and option of the program that has known values its completion."""
     fixed = _fixed()
     for words, command in _commands(program, ()):
-        others = OF_COMMANDS.get(" ".join(words), {})
+        whole = " ".join(words)
+        others, lists = OF_COMMANDS.get(whole, {}), LISTS.get(whole, ())
         for parameter in command.params:
             name = parameter.name
             source = SOURCES.get(others.get(name, SAME.get(name, name)))
             words_of_it = fixed.get(name, ())
             if words_of_it or source is not None:
-                parameter.shell_complete = _completion(source, words_of_it)
+                is_list = name in lists
+                parameter.shell_complete = _completion(source, words_of_it, is_list=is_list)
 
 
 def _commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -122,8 +128,19 @@ def _fixed() -> dict[str, tuple[str, ...]]:
     }
 
 
-def _completion(source: Source | None, fixed: tuple[str, ...]) -> Callable[[Any, str], list[Item]]:
+def _completion(
+    source: Source | None, fixed: tuple[str, ...], *, is_list: bool
+) -> Callable[[Any, str], list[Item]]:
     def complete(_context: Any, begun: str) -> list[Item]:
+        before, comma, last = begun.rpartition(",") if is_list else ("", "", begun)
+        named = {it.partition("=")[0] for it in before.split(",")}
+        return [
+            it._replace(value=f"{before}{comma}{it.value}")
+            for it in values(last)
+            if it.value.startswith(last) and it.value not in named
+        ]
+
+    def values(begun: str) -> list[Item]:
         items = [Item(it) for it in fixed]
         if source is not None:
             items += _named(source, _asked(source))
@@ -132,7 +149,7 @@ def _completion(source: Source | None, fixed: tuple[str, ...]) -> Callable[[Any,
             items += [
                 Item(f"reservation/{it.value}", it.help) for it in _named(rights, _asked(rights))
             ]
-        return [it for it in items if it.value.startswith(begun)]
+        return items
 
     return complete
 
@@ -144,15 +161,19 @@ def _named(source: Source, answer: Any) -> list[Item]:
     several = set()
     for record in records:
         says = " ".join(str(_of(record, it)) for it in source.says if _of(record, it) is not None)
-        for value in source.values:
-            name = _of(record, value)
-            if not isinstance(name, str) or not name:
-                continue
+        for name in (it for value in source.values for it in _texts(_of(record, value))):
             if name in found:
                 several.add(name)
             found[name] = Item(name, says or None)
     is_by_name = len(source.values) > 1
     return [it for name, it in found.items() if not (is_by_name and name in several)]
+
+
+def _texts(value: Any) -> list[str]:
+    """A name, or the pairs of labels."""
+    if isinstance(value, dict):
+        return [f"{key}={it}" for key, it in value.items()]
+    return [value] if isinstance(value, str) and value else []
 
 
 def _of(record: Any, field: str) -> Any:

@@ -22,7 +22,7 @@ LANE = {"week": 46, "month": 26}
 GAP = 4
 FOOT = 22
 LETTER_PX = 7.0
-NARROWEST_PX = {"week": 704, "month": 320}
+NARROWEST_PX = {"week": 704, "month": 312}
 """The width of a week on a phone; `console.css` has it too."""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 
 from starlette.responses import RedirectResponse, Response
 
@@ -28,7 +29,7 @@ LABELS = {
 PRICES = tuple(LABELS)
 SAYS = {
     "cordon": "No newcomer is seated there; who sits there stays.",
-    "uncordon": "Your cordon is lifted; newcomers may come, unless another holds one.",
+    "uncordon": "Your cordon is lifted; newcomers may come.",
     "drain": "Its workloads get the market's notice and are moved. It is drained once it is empty.",
     "undrain": "It takes work again.",
     "fail": "It is out of play at once: its workloads are healed elsewhere, and charged to their"
@@ -37,11 +38,12 @@ SAYS = {
 }
 
 
-def node_actions(node: wire.Node) -> tuple[str, ...]:
-    """What a person may do with a node as it is now."""
+def node_actions(node: wire.Node, user: str) -> tuple[str, ...]:
+    """What a user may do with a node as it is now: of cordons, only its own is lifted."""
     if node.health != "healthy":
         return ("restore",)
-    cordon = "uncordon" if node.cordons else "cordon"
+    is_own = any(it.holder == user for it in node.cordons)
+    cordon = "uncordon" if is_own else "cordon"
     return cordon, "undrain" if node.drain else "drain", "fail"
 
 
@@ -60,7 +62,7 @@ async def index(context: Page) -> Response:
         count=len(nodes),
         orgs=(await people.list_orgs(context.api)).orgs,
         users=(await people.list_users(context.api)).users,
-        node_actions=node_actions,
+        node_actions=partial(node_actions, user=context.viewer.user),
         troubles=needs.troubles(await statements.server(context.api)),
     )
 
@@ -72,16 +74,32 @@ async def ask(node: str, action: str, context: Page) -> Response:
     if action not in NODE_ACTIONS:
         raise problem("not_found", "there is no such action")
     found = await _node(context, node)
+    others = ", ".join(_holders_beside(found, context.viewer.user))
+    if action == "uncordon" and others and "uncordon" not in _actions(context, found):
+        says = f"{node} is cordoned by {others}; only the holder lifts its own"
+        raise problem("cordoned_by_another", says)
     return _node_page(context, found, action, {})
 
 
+def _actions(context: Page, node: wire.Node) -> tuple[str, ...]:
+    return node_actions(node, context.viewer.user)
+
+
+def _holders_beside(node: wire.Node, user: str) -> list[str]:
+    """Of the cordons that the user does not lift."""
+    return [it.holder for it in node.cordons if it.holder != user]
+
+
 def _node_page(context: Page, found: wire.Node, action: str, marked: Faults) -> Response:
+    says, others = SAYS[action], ", ".join(_holders_beside(found, context.viewer.user))
+    if action == "uncordon" and others:
+        says = f"Your cordon is lifted. That of {others} stays, and only its holder lifts it."
     return context.page(
         "node_action.html",
         422 if marked else 200,
         it=found,
         action=action,
-        says=SAYS[action],
+        says=says,
         faults=marked,
     )
 

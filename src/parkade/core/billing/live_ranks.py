@@ -213,8 +213,7 @@ def growth_of(workload: Workload) -> Promise | None:
     promise, attempt = workload.promise, workload.attempt
     if promise is None or attempt is None or not workload.changes_live:
         return promise
-    has = {seat.node for seat in attempt.kept_seats}
-    seats = tuple(it for it in promise.seats if it.node not in has)
+    seats = attempt.new_of(promise.seats)
     if not seats:
         return promise
     whole = by_node(promise.rates[-1], len(promise.seats))

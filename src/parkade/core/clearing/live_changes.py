@@ -58,7 +58,6 @@ def live_change(
     if attempt is None or not workload.changes_live:
         return None
     target = {seat.node for seat in given}
-    has = {seat.node for seat in attempt.kept_seats}
     first = next(it for it in ranks_of(attempt) if it.rank == 0)
     if first.leaving is not None or first.seat.node not in target:
         return None
@@ -66,7 +65,7 @@ def live_change(
     terms = world.records.markets[workload.market].terms
     if leaving and owed_us(workload, terms, now_us) > 0:
         return None
-    joining = tuple(it for it in given if it.node not in has)
+    joining = attempt.new_of(given)
     if not all(is_free_now(world, workload, it, now_us) for it in joining):
         return None
     kept = tuple(it for it in attempt.kept_seats if it.node in target)

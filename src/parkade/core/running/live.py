@@ -27,8 +27,7 @@ def joining(workload: Workload) -> tuple[Seat, ...]:
     attempt, promise = workload.attempt, workload.promise
     if attempt is None or promise is None:
         return ()
-    has = {seat.node for seat in attempt.kept_seats}
-    return tuple(it for it in promise.seats if it.node not in has)
+    return attempt.new_of(promise.seats)
 
 
 def join(workload: Workload, at_us: int) -> events.RanksChanged:
