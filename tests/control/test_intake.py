@@ -193,8 +193,8 @@ def test_what_the_engine_can_is_said_where_the_world_does_not_know_it() -> None:
     found.take(observation(5), desired=1, now_us=10**9, steady_us=101)
     assert list(found.reachability([pool], 102)) == [], "it did not say"
     found.take(observation(6, capabilities=able), desired=1, now_us=10**9, steady_us=103)
-    (told,) = found.reachability([pool], 104)
-    assert (told.is_reachable, told.resizes_live) == (True, True)
+    (able_now,) = found.reachability([pool], 104)
+    assert (able_now.is_reachable, able_now.resizes_live) == (True, True)
     known = msgspec.structs.replace(pool, resizes_live=True)
     assert list(found.reachability([known], 105)) == []
     (silent,) = found.reachability([known], 200)

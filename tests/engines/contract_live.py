@@ -54,6 +54,20 @@ while not (home / "done").exists():
     time.sleep(0.02)
 """
 
+LAUNCHER = """
+import os, signal, time
+from pathlib import Path
+home = Path(os.environ["PARKADE_CHECKPOINT_DIR"])
+up = home / f"up.{os.environ['PARKADE_NODE_RANK']}"
+def note(*_):
+    with up.with_name(up.name + ".terms").open("a") as file:
+        file.write("TERM ")
+signal.signal(signal.SIGTERM, note)
+up.write_text(str(os.getpid()))
+while not (home / "done").exists():
+    time.sleep(0.02)
+"""
+
 
 def live_attempt(tmp_path: Path, *, nodes: int = 1, **changes: Any) -> DesiredAttempt:
     script = tmp_path / "live.py"
@@ -138,6 +152,30 @@ class LiveContract:
             (place.checkpoints(attempt) / "done").touch()
             seen = await released(engine, attempt)
             assert [(it.rank, it.code) for it in seen.exits] == [(0, 0), (1, 0)]
+
+        run(body())
+
+    def test_a_launcher_of_a_rank_that_leaves_gets_term_once(
+        self, place: Place, tmp_path: Path
+    ) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            resizing(engine)
+            launcher = tmp_path / "torchrun"
+            launcher.write_text(LAUNCHER)
+            command = f"exec python3 {launcher}"
+            attempt = attempt_of(command, nodes=2, save=AUTO, is_live=True)
+            await engine.launch(attempt)
+            await is_up(place, attempt, 0, 1)
+            order = order_in(0, 3)
+            fewer = with_members(attempt, 1, (0, 0, "n0", None), (1, 0, "n1", order))
+            await resizing(engine).resize(fewer)
+            await until_seen(engine, attempt, lambda it: bool(it.left))
+            terms = place.checkpoints(attempt) / "up.1.terms"
+            assert terms.read_text().split() == ["TERM"]
+            assert not (place.checkpoints(attempt) / "up.0.terms").exists()
+            (place.checkpoints(attempt) / "done").touch()
+            await released(engine, attempt)
 
         run(body())
 

@@ -19,7 +19,13 @@ import msgspec
 from parkade.engines.local import processes, programs, records, report
 from parkade.engines.local.clocks import wall_us
 from parkade.engines.local.gang import Gang, is_living, number_of
-from parkade.engines.local.leaving import ASK_AGAIN_US, LAUNCHER_GRACE_US, TERM_AGAIN_US, Leaving
+from parkade.engines.local.leaving import (
+    ASK_AGAIN_US,
+    KILL_AGAIN_US,
+    LAUNCHER_GRACE_US,
+    TERM_AGAIN_US,
+    Leaving,
+)
 from parkade.engines.local.processes import Process
 from parkade.engines.local.records import Launch, MemberState, OrderedRank, Ranks, RankState
 from parkade.engines.local.state_file import StateFile, never_started
@@ -51,6 +57,8 @@ class Resizing:
         self._seen: tuple[int, int] | None = None
         self._due_us: dict[tuple[int, int], int] = {}
         self._saving: dict[tuple[int, int], int] = {}
+        self._termed: set[tuple[int, int]] = set()
+        self._look_us: dict[tuple[int, int], int] = {}
         self._shown: object = None
         self._is_starting = False
         self._note_alone()
@@ -164,13 +172,19 @@ class Resizing:
         assert member is not None
         self._tell()
         key, rank = (one.rank, one.since), self.gang.ranks[one.rank]
+        is_killed = at_us >= stop.kill_us
+        if rank.has_ended or is_killed:
+            # Each look is at all processes of the machine.
+            if now_us < self._look_us.get(key, 0):
+                return
+            self._look_us[key] = now_us + (KILL_AGAIN_US if is_killed else ASK_AGAIN_US)
         if rank.has_ended and not self._remains(one.rank):
             self.gang.beside.pop(self._saving.pop(key, 0), None)
             self._put(one.rank, rank, msgspec.structs.replace(member, left_us=at_us))
             self._tell()
             self.state.write("a rank left")
             return
-        if at_us >= stop.kill_us:
+        if is_killed:
             for process in self._remains(one.rank):
                 processes.send(process.pid, process.start_ticks, signal.SIGKILL)
             return
@@ -218,8 +232,10 @@ class Resizing:
         own = {it.pid for it in self._remains(number)}
         saving = any(it.rank == number and is_living(it) for it in self.state.now.signalled)
         for process in others:
-            if process.pid in own and not saving:
-                processes.send(process.pid, process.start_ticks, signal.SIGTERM)
+            name = (process.pid, process.start_ticks)
+            if process.pid in own and not saving and name not in self._termed:
+                self._termed.add(name)
+                processes.send(*name, signal.SIGTERM)
 
     def _remains(self, number: int) -> list[Process]:
         """What lives of a rank: it is marked by its number."""

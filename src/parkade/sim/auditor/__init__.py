@@ -46,7 +46,7 @@ from parkade.sim.auditor.books import (
 )
 from parkade.sim.auditor.choices import settle
 from parkade.sim.auditor.debts import check_withdrawal, give_up, lose, rebid
-from parkade.sim.auditor.dues import due_of
+from parkade.sim.auditor.dues import due_of, is_lost
 from parkade.sim.auditor.slow_starts import note_slow_start
 
 __all__ = ["Auditor", "Books", "Discrepancy", "audit"]
@@ -304,7 +304,7 @@ def _order_stop(books: Books, workload: str, stop: Record | None, *, is_own: boo
         return
     run = books.runs[attempt]
     require(run.kill_us is None or stop["kill_us"] <= run.kill_us, "a notice was withdrawn")
-    run.kill_us = stop["kill_us"]
+    run.kill_us, run.cause = stop["kill_us"], stop["cause"]
     own_waits.note_stop(run, stop["cause"], is_own=is_own)
 
 
@@ -356,10 +356,10 @@ def _end(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
     require(run.end is None, f"{event['attempt']} ended twice")
     run.end = event
-    live.end(run, event["at_us"])
     if event["summary"].startswith("lost:"):
         run.unseen_us = books.silent_since.get(run.pool)
     run.has_failed = event.get("failures", 0) > books.failures.get(event["workload"], 0)
+    live.end(books, run, event["at_us"], is_lost=is_lost(run))
     note_slow_start(books, run, event)
     books.failures[event["workload"]] = event.get("failures", 0)
     if event.get("phase") != "placed":

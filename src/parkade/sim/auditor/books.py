@@ -64,6 +64,12 @@ class Run:
     owing: dict[tuple[int, int], int] = field(default_factory=dict)
     """Of a live one, ranks for which others had to leave, and since when they owe for that."""
 
+    unpaid: list[tuple[int, int]] = field(default_factory=list)
+    """Of a live one, the numbers of ranks that are gone and did not pay what they owed, with it."""
+
+    cause: str | None = None
+    """Of its notice; None: it has none."""
+
     is_held_again: bool = False
     held_us: int = 0
     """How much of the time before its first process is billed."""
@@ -136,6 +142,15 @@ class Books:
     deleted: set[Capped] = field(default_factory=set)
     own_waits: dict[str, Any] = field(default_factory=dict)
     """By workload, what its promise waits for (`own_waits.Wait`)."""
+
+
+def has_no_more(books: Books, name: str) -> bool:
+    """Whether its org, or its `max_spend`, has nothing left."""
+    workload = books.workloads[name]
+    budget = workload.get("member_of") or name
+    most = books.workloads[budget].get("spec", {}).get("max_spend_micros")
+    has_none = books.balances[f"org/{workload['org']}"] == 0
+    return has_none or (most is not None and books.spent[budget] >= most)
 
 
 def require(claim: bool, text: str) -> None:

@@ -6,6 +6,7 @@ from parkade.sim.auditor.books import (
     Books,
     Record,
     gpus_by_node,
+    has_no_more,
     late_from_us,
     minimum_of,
     outbid_per_hour,
@@ -33,6 +34,8 @@ def check_withdrawal(books: Books, event: Record) -> None:
     if attempt is None and live.check_rank(books, event):
         return
     if attempt is None:
+        says = f"{name} was charged {paid}, which no rank of it owes, and it has no promise"
+        require(name in books.promises, says)
         promise = _growth(books, name, books.promises[name])
         waited_us = own_waits.waited_us(books, name, promise, at_us)
         if not promise["displaces"] or is_settled(promise):
@@ -48,7 +51,7 @@ def check_withdrawal(books: Books, event: Record) -> None:
         set_aside = rate * min(missing_us, books.terms[event["market"]]["minimum_charge_us"])
         if set_aside // HOUR_US <= paid < rate * missing_us // HOUR_US:
             # Idle seats cost more than the minimum that was set aside for it.
-            require(_has_no_more(books, name), f"{name} was charged {paid} and could pay more")
+            require(has_no_more(books, name), f"{name} was charged {paid} and could pay more")
             return
     else:
         run = books.runs[attempt]
@@ -90,7 +93,7 @@ def _check_idle(books: Books, name: str, promise: Record, waited_us: int, paid: 
     """What a promise owes that is given up and made none leave: its idle seats, as far as its org
     and its `max_spend` have it."""
     due = _idle_due(promise, waited_us)
-    is_right = waited_us > 0 and (paid == due or (paid < due and _has_no_more(books, name)))
+    is_right = waited_us > 0 and (paid == due or (paid < due and has_no_more(books, name)))
     require(is_right, f"{name} was charged {paid} and owed {due} for idle seats")
 
 
@@ -98,15 +101,6 @@ def _idle_due(promise: Record, waited_us: int) -> int:
     gpus = sum(gpus_by_node(promise["seats"]).values())
     due: int = per_hour(promise["rates"][-1], gpus) * waited_us // HOUR_US
     return due
-
-
-def _has_no_more(books: Books, name: str) -> bool:
-    """Whether its org, or its `max_spend`, has nothing left."""
-    workload = books.workloads[name]
-    budget = workload.get("member_of") or name
-    most = books.workloads[budget].get("spec", {}).get("max_spend_micros")
-    has_none = books.balances[f"org/{workload['org']}"] == 0
-    return has_none or (most is not None and books.spent[budget] >= most)
 
 
 def is_settled(promise: Record) -> bool:

@@ -1,7 +1,8 @@
 """The audit of evictions: those told to leave for a bid are owed for, by the event alone.
 
-What is judged is each node of whole-node work that was outbid, and the bid that takes it, where
-that comes before it beyond doubt: at a limit above the other's with the switching credit.
+What is judged is each node of whole-node work that was outbid, or of a rank of it that leaves
+alone, and the bid that takes it, where that comes before it beyond doubt: at a limit above the
+other's with the switching credit.
 
 - It owes for the node where it did not run on others: it arrives, or grows.
 - It owes as well where it runs and its own org moves it, or it leaves for a cheaper floor.
@@ -13,6 +14,7 @@ followed on. Where the event names none (floors, the fall-back), or one that doe
 what it moved beyond doubt, nothing is judged.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 from parkade.sim.auditor.books import Books, Record, gpus_by_node, require
@@ -21,6 +23,10 @@ from parkade.sim.auditor.live import held_by_node
 from parkade.sim.auditor.orders import comes_before
 
 OWN_CHOICE = "cheaper"
+OUTBID = "outbid"
+
+Eviction = tuple[str, str, int]
+"""What is outbid, where, and with how many GPUs there."""
 
 
 def judge(books: Books, event: Record) -> None:
@@ -31,19 +37,36 @@ def judge(books: Books, event: Record) -> None:
         for node in gpus_by_node(each["promise"]["seats"]):
             takers.setdefault(node, []).append(name)
     pushed: dict[str, Fraction] = {}
-    for leaving in event["left"]:
-        name, stop = leaving["demand"].get("workload"), leaving["stop"]
-        if name is None or stop is None or stop["cause"] != "outbid":
+    for name, node, gpus in (*_whole(books, event), *_ranks(books, event)):
+        if gpus != books.node_gpus.get(books.places[node]):
             continue
-        for node, gpus in held_by_node(books.runs[books.live[name]]).items():
-            if gpus != books.node_gpus.get(books.places[node]):
-                continue
-            for taker in takers.get(node, ()):
-                arrival = _judge(books, won, taker, name, node)
-                if arrival is not None and books.workloads[name]["org"] != _org(books, arrival):
-                    pushed[arrival] = pushed.get(arrival, Fraction()) + _bid(books, name, gpus)
+        for taker in takers.get(node, ()):
+            arrival = _judge(books, won, taker, name, node)
+            if arrival is not None and books.workloads[name]["org"] != _org(books, arrival):
+                pushed[arrival] = pushed.get(arrival, Fraction()) + _bid(books, name, gpus)
     for arrival, least in pushed.items():
         _check_pushed(won[arrival]["promise"], arrival, least)
+
+
+def _whole(books: Books, event: Record) -> Iterator[Eviction]:
+    """What leaves whole because it is outbid."""
+    for leaving in event["left"]:
+        name, stop = leaving["demand"].get("workload"), leaving["stop"]
+        if name is not None and stop is not None and stop["cause"] == OUTBID:
+            for node, gpus in held_by_node(books.runs[books.live[name]]).items():
+                yield name, node, gpus
+
+
+def _ranks(books: Books, event: Record) -> Iterator[Eviction]:
+    """Single ranks that are told so now."""
+    for line in event.get("resized") or ():
+        name = line["workload"]
+        before = books.runs[books.live[name]].ranks
+        for rank in line["ranks"]:
+            leaving = rank["leaving"]
+            is_new = not before[rank["rank"], rank["since"]]["leaving"]
+            if leaving and is_new and leaving["stop"]["cause"] == OUTBID:
+                yield name, rank["seat"]["node"], rank["seat"]["gpus"]
 
 
 def _judge(books: Books, won: dict[str, Record], taker: str, name: str, node: str) -> str | None:

@@ -8,7 +8,16 @@ others cost what the cheapest nodes do. A rank for which others left owes the mi
 unless others' right or a broken node ends it, or it does not begin.
 """
 
-from parkade.sim.auditor.books import BLAMELESS, HOUR_US, Books, Record, Run, gpus_by_node, require
+from parkade.sim.auditor.books import (
+    BLAMELESS,
+    HOUR_US,
+    Books,
+    Record,
+    Run,
+    gpus_by_node,
+    has_no_more,
+    require,
+)
 
 EXCUSING = BLAMELESS | {"not_started"}
 
@@ -91,7 +100,8 @@ def change(books: Books, event: Record) -> None:
         left = run.leaves[each]
         if left["to_us"] is None:
             left["to_us"] = min(at_us, left["stop"]["kill_us"])
-        run.owing.pop(each, None)
+        if run.owing.pop(each, None) is not None:
+            note_unpaid(books, run, each, at_us)
     lost = [
         it
         for each, it in after.items()
@@ -110,6 +120,9 @@ def change(books: Books, event: Record) -> None:
                 run.owing[each] = at_us
     else:
         require(not new, f"{name} got ranks that it was not promised")
+    for each in run.owing.keys() & after.keys():
+        if not after[each].get("owed"):
+            note_unpaid(books, run, each, at_us)
     run.owing = {each: us for each, us in run.owing.items() if after.get(each, {}).get("owed")}
     _check_unbegun(books, name, run, lost, at_us)
     begins = [
@@ -142,8 +155,12 @@ def _check_unbegun(books: Books, name: str, run: Run, lost: list[Record], at_us:
             require(is_late, f"{says}, before its time is over")
 
 
-def end(run: Run, at_us: int) -> None:
-    """What leaves is there until its attempt has ended."""
+def end(books: Books, run: Run, at_us: int, *, is_lost: bool) -> None:
+    """What leaves is there until its attempt has ended, and what its ranks owe was paid, where it
+    is not the platform that ended it."""
+    for each in run.owing:
+        note_unpaid(books, run, each, at_us)
+    require(is_lost or not run.unpaid, f"{run.workload}: unpaid are (rank, micros) {run.unpaid}")
     for left in run.leaves.values():
         if left["to_us"] is None:
             left["to_us"] = min(at_us, left["stop"]["kill_us"])
@@ -161,22 +178,52 @@ def pieces(run: Run, from_us: int, to_us: int) -> list[tuple[Record, int]]:
 
 
 def check_rank(books: Books, event: Record) -> bool:
-    """Whether a charge is of ranks that joined, for which others had left; each owes it once."""
+    """Whether a charge is what is missing to the minimum of a rank that joined, for which others
+    had left; each owes it once."""
     run = books.runs.get(books.live.get(event["workload"], ""))
     if run is None or not run.owing:
         return False
     minimum_us = books.terms[event["market"]]["minimum_charge_us"]
     paid = sum(it["micros"] for it in event["transfers"] if it["kind"] == "minimum_charge")
-    for each, joined_us in run.owing.items():
-        rank = run.ranks[each]
-        cause = (rank["leaving"] or {}).get("stop", {}).get("cause")
-        is_excused = cause in EXCUSING and not rank["leaving"].get("is_due", False)
-        rate = rank["owed"]["price_micros"] * rank["seat"]["gpus"]
-        most = rate * max(0, minimum_us) // HOUR_US
-        if not is_excused and 0 < paid <= most and event["at_us"] >= joined_us:
+    for each in run.owing:
+        due = missing_micros(run, run.ranks[each], minimum_us, event["at_us"])
+        is_short = paid < due and has_no_more(books, event["workload"])
+        if due and (paid == due or is_short) and not _is_excused(run, run.ranks[each]):
             del run.owing[each]
             return True
     return False
+
+
+def missing_micros(run: Run, rank: Record, minimum_us: int, at_us: int) -> int:
+    """What a rank has not used of its minimum at an instant: its use pays at its own price, at most
+    at what it owes."""
+    owed, start = rank["owed"]["price_micros"], rank.get("start")
+    begun_us = rank["joined_us"] if start is None else start["begun_us"]
+    used_us = 0 if begun_us is None else max(0, at_us - begun_us)
+    if rank["leaving"]:
+        price = rank["leaving"]["price_micros"]
+    else:
+        price = min((run.full or run.rates[-1])["node_prices"], default=0)
+    missing_us = max(0, minimum_us - used_us * min(price, owed) // owed)
+    return int(owed * rank["seat"]["gpus"] * missing_us // HOUR_US)
+
+
+def note_unpaid(books: Books, run: Run, name: Name, at_us: int) -> None:
+    """A rank is gone that did not pay what it owed; whether it had to is known once all has
+    ended."""
+    rank = run.ranks[name]
+    minimum_us = books.terms[run.market]["minimum_charge_us"]
+    due = missing_micros(run, rank, minimum_us, at_us)
+    if due and not _is_excused(run, rank) and not has_no_more(books, run.workload):
+        run.unpaid.append((rank["rank"], due))
+
+
+def _is_excused(run: Run, rank: Record) -> bool:
+    """Whether others' right or a broken node took it, or it did not begin."""
+    leaving = rank["leaving"]
+    if leaving:
+        return leaving["stop"]["cause"] in EXCUSING and not leaving.get("is_due", False)
+    return run.cause in EXCUSING and not run.is_due
 
 
 def _close_lost(run: Run, name: Name, rank: Record, at_us: int) -> None:
