@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from parkade.cli import screen
-from parkade.cli.submit import number_of_nodes, document_of, folder_from_here, saving
+from parkade.cli.submit import document_of, folder_from_here, number_of_nodes, saving
 from parkade.wire.spec import CheckpointTerms
 from parkade.wire.workloads import Seat
 
