@@ -17,9 +17,9 @@ from parkade.ports import AlreadyLed, StoreError
 from parkade.service import archiving
 from parkade.service.backups import put_back, take_backup
 from parkade.service.journal import check_database
+from parkade.service.journal_place import file_leadership, journal_path, open_store, open_to_read
 from parkade.service.migrating import migrate
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import file_leadership, journal_path, open_store, open_to_read
 from parkade.store import open_sqlite
 from tests import builders
 from tests.control.journals import keep_snapshot

@@ -18,8 +18,8 @@ from parkade.core.units.refusal import Refusal
 from parkade.ports import AlreadyLed, StoreError
 from parkade.service.backups import put_back, take_backup
 from parkade.service.journal import check_database
+from parkade.service.journal_place import file_leadership, journal_path, open_store
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import file_leadership, journal_path, open_store
 from parkade.service.withdrawn import Withdrawn
 from parkade.store import open_sqlite
 from tests import builders

@@ -10,8 +10,8 @@ from parkade.agent import memory
 from parkade.ports import AlreadyLed, Obeyed, StoreError
 from parkade.service.backups import put_back, take_backup
 from parkade.service.foreign import accept, look, stopped
+from parkade.service.journal_place import MARK, accepted, file_leadership, journal_path
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import MARK, accepted, file_leadership, journal_path
 from parkade.store import open_sqlite
 from tests.control.journals import a_journal
 

@@ -16,10 +16,10 @@ from parkade.messages.queue_file import queue_file
 from parkade.ports import AlreadyLed, StoreError
 from parkade.service.backups import put_back, take_backup
 from parkade.service.journal import check_database
+from parkade.service.journal_place import file_leadership, journal_path, open_store, open_to_read
 from parkade.service.migrating import look_ahead, migrate
 from parkade.service.settings import ServiceSettings
 from parkade.service.telling import OUTBOX
-from parkade.service.wiring import file_leadership, journal_path, open_store, open_to_read
 from parkade.store import open_sqlite, postgresql_engine, schema_of_file
 from tests import builders
 from tests.control.journals import a_journal, keep_snapshot

@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from parkade.ports import AlreadyLed
+from parkade.service.journal_place import file_leadership, whole_leadership
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import EXIT_SOFTWARE, file_leadership, whole_leadership
+from parkade.service.wiring import EXIT_SOFTWARE
 from tests.service.served import Served, serving
 from tests.store import postgres
 from tests.waits import PATIENCE_S

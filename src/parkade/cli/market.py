@@ -35,8 +35,8 @@ def verify(
     with server_extra():
         import msgspec
 
+        from parkade.service.journal_place import open_to_read
         from parkade.service.settings import read_settings
-        from parkade.service.wiring import open_to_read
         from parkade.sim.whatif.one_clearing import NotAClearing, check_record
     with explained():
         store = open_to_read(read_settings({"data_folder": data_folder, "database": database}))

@@ -13,8 +13,8 @@ import msgspec
 from parkade.ports import Segment, StoreError
 from parkade.service.damage import damage_told
 from parkade.service.foreign import stopped
+from parkade.service.journal_place import file_journal, open_store, open_to_read
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import file_journal, open_store, open_to_read
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,8 +19,7 @@ from parkade.control.whole import WholeJournal, check_whole
 from parkade.ports import JournalEntry, StoreError
 from parkade.service.damage import damage_told
 from parkade.service.folders import write_owner_only
-from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import (
+from parkade.service.journal_place import (
     MARK,
     RESTORED,
     file_journal,
@@ -29,6 +28,7 @@ from parkade.service.wiring import (
     journal_path,
     whole_leadership,
 )
+from parkade.service.settings import ServiceSettings
 from parkade.service.withdrawn import Withdrawn, withdrawn_after
 from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
 from parkade.store.head import Head, HeadFile

@@ -20,8 +20,7 @@ from parkade.core.state.events import Launched
 from parkade.engines.local import records
 from parkade.ports import DesiredAttempt, Obeyed, Store, StoreError
 from parkade.service.folders import write_owner_only
-from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import (
+from parkade.service.journal_place import (
     MARK,
     RESTORED,
     Acceptance,
@@ -30,6 +29,7 @@ from parkade.service.wiring import (
     open_to_read,
     whole_leadership,
 )
+from parkade.service.settings import ServiceSettings
 
 
 class ForeignAttempt(msgspec.Struct, frozen=True, kw_only=True):

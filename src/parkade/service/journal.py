@@ -7,8 +7,8 @@ from parkade.control.rules import RULES
 from parkade.control.whole import WholeJournal, check_whole
 from parkade.service import logs
 from parkade.service.damage import damage_told
+from parkade.service.journal_place import file_journal, open_to_read
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import file_journal, open_to_read
 from parkade.store import open_sqlite_read_only
 
 

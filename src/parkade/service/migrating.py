@@ -18,9 +18,9 @@ from parkade.messages.queue_file import waiting_in
 from parkade.ports import JournalEntry, Store, StoreError
 from parkade.service.backups import copy_file, move_aside
 from parkade.service.damage import damage_told
+from parkade.service.journal_place import file_journal, file_leadership, head_path, whole_leadership
 from parkade.service.settings import ServiceSettings
 from parkade.service.telling import OUTBOX
-from parkade.service.wiring import file_journal, file_leadership, head_path, whole_leadership
 from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only, schema_of_file
 from parkade.store.head import Head, HeadFile
 

@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parkade.control.following import Follower
 from parkade.ports import AlreadyLed, StoreError
+from parkade.service.journal_place import head_path
 from parkade.service.owner import join
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import head_path
 from parkade.store import Holder, LockWatch, PostgresqlLeadership, SqlStore, open_postgresql
 from parkade.wire.problems import PROBLEM_JSON, problem
 

@@ -27,12 +27,13 @@ from parkade.service import logs
 from parkade.service.connections import listening_config
 from parkade.service.first import ShowSecret, make_operator, write_token
 from parkade.service.folders import make_passage, write_owner_only
+from parkade.service.journal_place import database_leadership, whole_leadership
 from parkade.service.place import settle
 from parkade.service.settings import BadSettings, ServiceSettings
 from parkade.service.shielding import shield
 from parkade.service.standby import Standby, Switch
 from parkade.service.systemd import inherited_socket, tell
-from parkade.service.wiring import Server, Wires, build, database_leadership, whole_leadership
+from parkade.service.wiring import Server, Wires, build
 
 _log = structlog.get_logger(__name__)
 

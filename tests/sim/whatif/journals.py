@@ -12,7 +12,7 @@ from parkade.core.state import events
 from parkade.core.state.codec import decode_event, encode_event
 from parkade.core.state.world import Records, World
 from parkade.ports import Batch, JournalEntry
-from parkade.service.wiring import journal_path
+from parkade.service.journal_place import journal_path
 from parkade.sim.store import Disk
 from parkade.sim.story import Story, StoryPlan
 from parkade.sim.whatif.again import Chain

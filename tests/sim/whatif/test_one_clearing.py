@@ -17,7 +17,7 @@ from parkade.core.state import events
 from parkade.core.state.chain import GENESIS
 from parkade.core.state.codec import decode_event, encode_event
 from parkade.ports import JournalEntry, Store, StoreError
-from parkade.service.wiring import journal_path
+from parkade.service.journal_place import journal_path
 from parkade.sim.whatif.one_clearing import CheckedRecord, NotAClearing, check_record
 from parkade.store import open_sqlite
 from tests.sim.whatif.journals import data_folder, disk_of

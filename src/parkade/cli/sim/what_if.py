@@ -32,8 +32,8 @@ def what_if(
     with server_extra():
         import msgspec
 
+        from parkade.service.journal_place import open_to_read
         from parkade.service.settings import read_settings
-        from parkade.service.wiring import open_to_read
         from parkade.sim.whatif.change import BadChange, parse_change
         from parkade.sim.whatif.comparing import compare
         from parkade.sim.whatif.reading import read_journal
