@@ -6,8 +6,8 @@
 against a real Slurm controller on this machine, in turn. Left out where Slurm is missing.
 
 `latency`: 200 submissions a second, sent at their times, into a market of 1,000 nodes with 1,000
-open workloads and into one of 12,500 with 10,000, while it clears. Also the server's memory, and
-what its journal grew by.
+open workloads and into one of 12,500 with 10,000, while it clears every 2 s. Also the server's
+memory, and what its journal grew by.
 """
 
 import argparse
@@ -39,6 +39,7 @@ SENDERS = 64
 FLEETS = ((1_000, 1_000), (12_500, 10_000))
 FABRIC_NODES = 125
 GPUS = 8
+CLEARS_EVERY = "2s"
 HELD = ("--hold", "--output=/dev/null", "--chdir=/", "--parsable", "--wrap=true")
 
 
@@ -91,7 +92,7 @@ class Door:
 
 
 @contextmanager
-def market(nodes: int) -> Iterator[tuple[Stage, Door]]:
+def market(nodes: int, **terms: str) -> Iterator[tuple[Stage, Door]]:
     """A server whose agent is elsewhere, so nothing is launched here."""
     with served() as stage:
         fabrics = {
@@ -100,7 +101,7 @@ def market(nodes: int) -> Iterator[tuple[Stage, Door]]:
             ]
             for first in range(0, nodes, FABRIC_NODES)
         }
-        stage.operator.open_pool(pool(site="elsewhere", fabrics=fabrics, gpus=GPUS))
+        stage.operator.open_pool(pool(site="elsewhere", fabrics=fabrics, gpus=GPUS, **terms))
         stage.admit(deposit="1000000000")
         yield stage, Door(stage)
 
@@ -143,7 +144,7 @@ def rates(cluster: Slurm | None, *, clients: tuple[int, ...], rounds: int, secon
 
 def latencies(nodes: int, workloads: int, *, seconds: float, rate: float) -> None:
     """One line: single submissions while a market of this size clears."""
-    with market(nodes) as (stage, door):
+    with market(nodes, clearing_interval=CLEARS_EVERY) as (stage, door):
         before = size_of(stage.folder)
         sent = 0
         while sent < workloads:

@@ -32,6 +32,7 @@ BENCHMARKS = {
     "compound_verify": "benchmarks.compound_verify",
     "console": "benchmarks.console",
     "simulation": "benchmarks.simulation",
+    "kueue_mix": "benchmarks.kueue_mix",
     "mars": "benchmarks.mars_judge",
     "mars_quarantine": "benchmarks.mars_quarantine",
 }

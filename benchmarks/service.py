@@ -29,8 +29,8 @@ def served() -> Iterator[Stage]:
         yield it
 
 
-def pool(*, site: str, fabrics: dict[str, list[str]], gpus: int) -> OpenPool:
-    """A pool with the terms above; the site `local` is run by the server's own agent."""
+def pool(*, site: str, fabrics: dict[str, list[str]], gpus: int, **terms: Any) -> OpenPool:
+    """A pool with the terms above and these; the site `local` is run by the server's own agent."""
     kind: dict[str, Any] = {
         "name": "slots",
         "gpu_model": "slot",
@@ -43,6 +43,6 @@ def pool(*, site: str, fabrics: dict[str, list[str]], gpus: int) -> OpenPool:
         "site": site,
         "instance_type": kind,
         "fabrics": fabrics,
-        "terms": TERMS,
+        "terms": {**TERMS, **terms},
     }
     return OpenPool.model_validate(opened)

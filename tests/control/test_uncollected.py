@@ -5,7 +5,7 @@ import gc
 import pytest
 
 from benchmarks.clearing import draw_market, replaced, seated
-from parkade.control.uncollected import uncollected
+from parkade.control.uncollected import set_apart, uncollected
 from parkade.core.market.clear import clear
 from parkade.core.units.time import HOUR_US
 from parkade.sim.dynamics.day import Day
@@ -49,3 +49,18 @@ def test_the_collector_is_as_it_was_also_after_an_error() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_was_set_apart_is_walked_no_more() -> None:
+    before = gc.get_freeze_count()
+    kept: list[list[object]] = [[]]
+    set_apart()
+    try:
+        assert gc.get_freeze_count() > before
+        assert not any(it is kept for it in gc.get_objects())
+        later: list[object] = []
+        later.append(later)
+        del later
+        assert gc.collect() > 0
+    finally:
+        gc.unfreeze()

@@ -7,10 +7,11 @@ from tests.sim.apart import apart
 from tests.sim.array_faults import ARRAY_FAULTS
 from tests.sim.elastic_faults import ELASTIC_FAULTS
 from tests.sim.faults import FAULTS
+from tests.sim.list_faults import LIST_FAULTS
 from tests.sim.mars_faults import MARS_FAULTS
 from tests.sim.slurm_faults import SLURM_FAULTS
 
-ALL_FAULTS = FAULTS | ELASTIC_FAULTS | ARRAY_FAULTS | MARS_FAULTS | SLURM_FAULTS
+ALL_FAULTS = FAULTS | ELASTIC_FAULTS | ARRAY_FAULTS | LIST_FAULTS | MARS_FAULTS | SLURM_FAULTS
 SEEDS = range(50, 58)
 """At most so many stories are played for each fault."""
 
@@ -20,6 +21,7 @@ QUICK = frozenset(
         *("notes_a_fatal_fault_only", "suspects_no_parent"),
         *("pays_the_last_node_twice", "opens_one_member_too_many"),
         *("leaves_work_out_of_the_fence", "waits_no_longer_each_time"),
+        "buys_though_it_won",
     }
 )
 """These are tried in every run of the tests, the others in the long one."""

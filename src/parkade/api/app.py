@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from prometheus_client.registry import Collector
 
 from parkade import __version__
-from parkade.api import problems, strict
+from parkade.api import problems, routing
 from parkade.api.bounds import RequestBounds
 from parkade.api.described import describe_headers
 from parkade.api.docs_page import POLICY, docs_page
@@ -61,6 +61,8 @@ NOUNS = (
     logins,
     receivers,
 )
+NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI would look for OpenTelemetry's settings at each request, and send what it is asked."""
 
 
 def create_app(
@@ -81,6 +83,7 @@ def create_app(
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
     )
     app.state.plane = plane
     app.state.settings = settings
@@ -107,7 +110,7 @@ def create_app(
 def _describe_problems(app: FastAPI) -> None:
     """Puts the body of every refusal into the description, where each route refers to it."""
     describe = app.openapi
-    schema = Problem.model_json_schema(ref_template=strict.SCHEMA_OF)
+    schema = Problem.model_json_schema(ref_template=routing.SCHEMA_OF)
     parts = schema.pop("$defs")
     schema["properties"]["code"]["enum"] = sorted(CODES)
 

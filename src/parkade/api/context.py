@@ -15,7 +15,6 @@ from parkade.api import etags
 from parkade.api.problems import problem, refused
 from parkade.api.settings import ApiSettings
 from parkade.api.streams import Place, Streams
-from parkade.api.strict import StrictRoute
 from parkade.control.answers import Decided, Idempotency
 from parkade.control.cycle import Asked
 from parkade.control.plane import Plane
@@ -64,6 +63,12 @@ class OfAnOrg(Protocol):
     def org(self) -> str:
         """The org's name."""
         ...
+
+
+class TakesQuery(Protocol):
+    """A route that knows which query parameters it takes."""
+
+    query_names: frozenset[str]
 
 
 class RequestContext:
@@ -244,9 +249,16 @@ async def agent_context(
     response: Response,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> RequestContext:
-    """Authenticates; the idempotency key is bound to the user and to all of the request."""
+    """Authenticates whom FastAPI brings."""
+    return await authenticated(
+        request, credentials.credentials if credentials else "", response.headers
+    )
+
+
+async def authenticated(request: Request, token: str, headers: MutableHeaders) -> RequestContext:
+    """Authenticates; the idempotency key is bound to the user and to all of the request. `headers`:
+    those of the answer."""
     plane = cast(Plane, request.app.state.plane)
-    token = credentials.credentials if credentials else ""
     if not token or len(token) > LONGEST_TOKEN:
         raise problem("unauthenticated", "send a token: Authorization: Bearer pk_…")
     digest = digest_of(token)
@@ -259,7 +271,7 @@ async def agent_context(
     if request.method != "GET" and not _is_plan(request):
         refuse_if_it_only_looks(viewer)
     _refuse_unknown_parameters(request)
-    made = RequestContext(request.app.state, digest, viewer, response.headers)
+    made = RequestContext(request.app.state, digest, viewer, headers)
     made.key = await _idempotency(request, viewer)
     made.if_match = _if_match(request)
     return made
@@ -273,7 +285,7 @@ def _is_plan(request: Request) -> bool:
 def _refuse_unknown_parameters(request: Request) -> None:
     """A misspelt parameter is refused, never taken for one that was not given; so is one that
     stands twice."""
-    known = cast(StrictRoute, request.scope["route"]).query_names
+    known = cast(TakesQuery, request.scope["route"]).query_names
     names = [name for name, _ in request.query_params.multi_items()]
     twice = next((name for name in known if names.count(name) > 1), None)
     if twice is not None:
@@ -311,14 +323,20 @@ def _if_match(request: Request) -> str | None:
 
 async def context(
     request: Request,
-    authenticated: Annotated[RequestContext, Depends(agent_context)],
+    made: Annotated[RequestContext, Depends(agent_context)],
 ) -> RequestContext:
-    """Authenticates a person or a program; the token of an agent is refused."""
-    pool = authenticated.viewer.pool
+    """Authenticates a person or a program."""
+    return of_person(request, made)
+
+
+def of_person(request: Request, made: RequestContext) -> RequestContext:
+    """The same context; the token of an agent is refused, and a partner who asks for more than is
+    its to see."""
+    pool = made.viewer.pool
     if pool is not None:
         raise problem("denied", f"this token is for the agent of pool {pool} and nothing else")
-    refuse_partner(authenticated.viewer, request.url.path)
-    return authenticated
+    refuse_partner(made.viewer, request.url.path)
+    return made
 
 
 Authenticated = Annotated[RequestContext, Depends(context)]

@@ -6,21 +6,13 @@ space.
 """
 
 import json
-from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NoReturn
 
-from fastapi import APIRouter, Request
-from fastapi.dependencies.models import Dependant
-from fastapi.responses import Response
-from fastapi.routing import APIRoute
+from fastapi import Request
 
 from parkade.core.units.bounds import MOST_DOCUMENT_VALUES
-from parkade.wire.problems import PROBLEM_JSON
 
 LONGEST_NUMBER = 40
-REFUSED = {401, 402, 403, 404, 408, 409, 412, 413, 421, 422, 429, 500, 503}
-SCHEMA_OF = "#/components/schemas/{model}"
-"""Where the API's description has a model."""
 
 
 class Unfit(json.JSONDecodeError):
@@ -38,41 +30,6 @@ class StrictRequest(Request):
         if not hasattr(self, "_json"):
             self._json = load(await self.body())
         return self._json
-
-
-class StrictRoute(APIRoute):
-    """A route that reads bodies strictly, and knows the `query_names` that it takes."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.query_names = frozenset(_query_names(self.dependant))
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """See `APIRoute`."""
-        handle = super().get_route_handler()
-
-        async def strict(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
-
-        return strict
-
-
-def _query_names(dependant: Dependant) -> Iterator[str]:
-    yield from (field.alias for field in dependant.query_params)
-    for each in dependant.dependencies:
-        yield from _query_names(each)
-
-
-def router(tag: str) -> APIRouter:
-    """A router of strict routes below `/v1`, each with the refusals that it may answer."""
-    refused: dict[int | str, dict[str, object]] = {
-        status: {
-            "description": "Refused; `code` says why",
-            "content": {PROBLEM_JSON: {"schema": {"$ref": SCHEMA_OF.format(model="Problem")}}},
-        }
-        for status in sorted(REFUSED)
-    }
-    return APIRouter(prefix="/v1", tags=[tag], route_class=StrictRoute, responses=refused)
 
 
 def load(body: bytes) -> Any:

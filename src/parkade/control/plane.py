@@ -347,8 +347,7 @@ class Plane:
         return able_first
 
     def _unsupported(self, world: World, command: Submit) -> Refusal | None:
-        """The refusal of a spec that no engine of the market can carry out. Cost grows with
-        the nodes of the marketplace."""
+        """The refusal of a spec that no engine of the market can carry out."""
         user = None if command.by is None else world.records.users[command.by]
         has_unix_name = user is None or user.unix_name is not None
         spec = with_markets(world, command)
@@ -356,11 +355,8 @@ class Plane:
             return None
         markets = tuple(it.market for it in spec.choices) or (command.market,)
         for market in markets:
-            pools = {
-                node.pool: None
-                for node in world.records.nodes.values()
-                if market in (None, node.market)
-            }
+            meant = world.pools_of.values() if market is None else [world.pools_of.get(market, {})]
+            pools = {pool: None for pools in meant for pool in pools}
             refusal = self._intake.unsupported(command.spec, pools, has_unix_name=has_unix_name)
             if refusal is not None and spec.choices:
                 return replace(refusal, detail=f"in {market}: {refusal.detail}")

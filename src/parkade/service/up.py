@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 
 from parkade.control.leadership import JointLeadership
 from parkade.control.plane import Plane
+from parkade.control.uncollected import set_apart
 from parkade.loops import fast_loop
 from parkade.service import logs
 from parkade.service.connections import listening_config
@@ -216,6 +217,7 @@ async def _run(
         show_secret = write_token(
             options.token_file, written=settings.data_folder / "token-file.digest"
         )
+    set_apart()
     server.plane.start()
     server.console.history.start()
     stop = asyncio.Event()

@@ -26,9 +26,11 @@ from parkade.sim.auditor.maintenance import MaintenanceAuditor
 from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
 from parkade.sim.auditor.seats import SeatAuditor
+from parkade.sim.auditor.set_aside import SetAsideAuditor
 from parkade.sim.auditor.windows import WindowAuditor
 from parkade.sim.clocks import START_US
 from parkade.sim.findings import Breach, Finding, require
+from parkade.sim.lists import check_lists
 from parkade.sim.machines import Run
 from parkade.sim.pool import SimulatedPool
 from parkade.sim.server import Server
@@ -74,6 +76,7 @@ class Judge:
         self.maintenance = MaintenanceAuditor()
         self.fallbacks = FallbackAuditor()
         self.windows = WindowAuditor()
+        self.set_aside = SetAsideAuditor(self.windows)
         self.arrays = ArrayAuditor()
         self.jobs = JobAuditor()
         self._orders: dict[str, int] = {}
@@ -88,6 +91,7 @@ class Judge:
             if isinstance(event, events.EpochOpened):
                 self._check_recovered(world, event)
             check_touched(world, event)
+            check_lists(world, event)
             if world.records.sequence % WHOLE_EVERY == 0:
                 self._within(0, lambda: check(world))
 
@@ -255,6 +259,7 @@ class Judge:
             self.maintenance.read(one)
             self.fallbacks.read(one)
             self.windows.read(one)
+            self.set_aside.read(one)
             self.jobs.read(one)
         for one in expanded.chains:
             self.chains.read(one)

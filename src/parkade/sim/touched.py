@@ -97,7 +97,8 @@ def _check_workload(workload: Workload) -> None:
         )
         is_newest = attempt.generation == workload.generation
         require(is_newest, 6, f"{attempt.attempt} is not of generation {workload.generation}")
-    for seats in (attempt.seats if attempt else None, promise.seats if promise else None):
+    # Of a live attempt a rank that leaves alone may still be there beside one that joined for it.
+    for seats in (attempt.kept_seats if attempt else None, promise.seats if promise else None):
         if seats is not None:
             is_whole = workload.spec.holds(len(seats))
             require(is_whole, 6, f"{name} has {len(seats)} of {workload.spec.nodes} seats")

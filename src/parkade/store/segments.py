@@ -31,6 +31,10 @@ _ROW_BYTES = 32 + len(GENESIS)
 # A row of `segments` beside its kinds and body: six numbers, and two digests.
 _SEGMENT_BYTES = 48 + 2 * len(GENESIS)
 
+# Of each commit, so they are put together once.
+_LAST_ROW = sa.select(sa.func.max(journal.c.sequence))
+_LAST_SEGMENT = sa.select(sa.func.max(segments.c.last))
+
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
     """A segment that is packed and checked, not kept yet: its row, and what is told of it."""
@@ -147,13 +151,12 @@ class Folded:
 
 def last_sequence(connection: sa.Connection) -> int:
     """The journal's end, 0 when it is empty."""
-    found = connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar()
-    return found or folded_until(connection)
+    return connection.execute(_LAST_ROW).scalar() or folded_until(connection)
 
 
 def folded_until(connection: sa.Connection) -> int:
     """The last entry that lies in a segment; 0 where there is none."""
-    return connection.execute(sa.select(sa.func.max(segments.c.last))).scalar() or 0
+    return connection.execute(_LAST_SEGMENT).scalar() or 0
 
 
 def add(connection: sa.Connection, packed: Packed) -> None:

@@ -29,6 +29,7 @@ from parkade.store import receivers, segments, statements, terms
 from parkade.store.copying import copy_tables
 from parkade.store.driver_error import line_of
 from parkade.store.head import Head, HeadFile, refuse_broken
+from parkade.store.many_rows import add_rows
 from parkade.store.migrations import migrate, require_newest
 from parkade.store.rows import answer_of, row_of, row_of_answer, row_of_transfer, stated_of
 from parkade.store.tables import OWNER, answers, journal, meta, snapshots, transfers
@@ -135,15 +136,9 @@ class SqlStore:
         last = segments.last_sequence(connection)
         if last != batch.after:
             raise _fenced(batch.after, last)
-        if batch.entries:
-            connection.execute(journal.insert(), [row_of(entry) for entry in batch.entries])
-        if batch.transfers:
-            rows = [row_of_transfer(stated) for stated in batch.transfers]
-            connection.execute(transfers.insert(), rows)
-        if batch.answers:
-            connection.execute(
-                answers.insert(), [row_of_answer(answer) for answer in batch.answers]
-            )
+        add_rows(connection, journal, [row_of(entry) for entry in batch.entries])
+        add_rows(connection, transfers, [row_of_transfer(stated) for stated in batch.transfers])
+        add_rows(connection, answers, [row_of_answer(answer) for answer in batch.answers])
 
     def begin_term(self, address: str) -> None:
         """Only this store commits from now on: a writer of an earlier term is `Fenced`. `address`:

@@ -15,6 +15,10 @@ import sqlalchemy as sa
 from parkade.ports import Fenced, StoreError
 from parkade.store.tables import LEADER, meta
 
+# SQLite, which has one writer at a time, knows no `FOR UPDATE` and is not told it.
+_NEWEST = sa.select(meta.c.value).where(meta.c.name == LEADER)
+_NEWEST_SHARED = _NEWEST.with_for_update(read=True)
+
 
 class Term(msgspec.Struct, frozen=True, kw_only=True):
     """The row, as JSON. `address` is where this writer is reached; empty: it told nothing."""
@@ -26,7 +30,7 @@ class Term(msgspec.Struct, frozen=True, kw_only=True):
 
 def begin(connection: sa.Connection, address: str) -> int:
     """The number of a new term, which is the newest once the transaction is committed."""
-    before = _read(connection, sa.select(meta.c.value).with_for_update())
+    before = _read(connection, _NEWEST.with_for_update())
     number = 1 if before is None else before.term + 1
     value = msgspec.json.encode(Term(term=number, address=address)).decode()
     if before is None:
@@ -38,7 +42,7 @@ def begin(connection: sa.Connection, address: str) -> int:
 
 def require(connection: sa.Connection, term: int) -> None:
     """Fenced where a newer term has begun; until the transaction ends none begins."""
-    found = _read(connection, sa.select(meta.c.value).with_for_update(read=True))
+    found = _read(connection, _NEWEST_SHARED)
     if found is None or found.term != term:
         newest = "none" if found is None else str(found.term)
         raise Fenced(
@@ -49,13 +53,12 @@ def require(connection: sa.Connection, term: int) -> None:
 
 def address(connection: sa.Connection) -> str | None:
     """Where the writer of the newest term is reached."""
-    found = _read(connection, sa.select(meta.c.value))
+    found = _read(connection, _NEWEST)
     return None if found is None or not found.address else found.address
 
 
 def _read(connection: sa.Connection, query: "sa.Select[Any]") -> Term | None:
-    # SQLite, which has one writer at a time, knows no `FOR UPDATE` and is not told it.
-    found: str | None = connection.execute(query.where(meta.c.name == LEADER)).scalar()
+    found: str | None = connection.execute(query).scalar()
     if found is None:
         return None
     try:

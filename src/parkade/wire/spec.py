@@ -26,6 +26,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from parkade.core.units import bounds
+from parkade.core.units.capacity_lists import LIST_WORDS, ON_DEMAND, SPOT, is_list
 from parkade.core.units.indexes import MOST_CHARACTERS, SPANS, parse_indexes
 from parkade.core.units.names import ENV_KEY, ENV_PREFIX, NAME, REFERENCE, WORKLOAD_NAME
 from parkade.wire.model import Request
@@ -47,10 +48,7 @@ from parkade.wire.scalars import (
     written,
 )
 
-SPOT, ON_DEMAND = "spot", "on-demand"
 AFTER = ("after", "after_ok", "after_not_ok", "after_any")
-LAST_ENTRIES = ((SPOT, ON_DEMAND), (SPOT,), (ON_DEMAND,))
-"""What stands in a list of capacity after its reservations."""
 ELASTIC_ONLY = {"interconnect": "fabric", "capacity": SPOT, "moves": "needed"}
 """What a workload with an elastic number of nodes says under these keys."""
 DEADLINE_ONLY: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -124,14 +122,8 @@ def _entries(capacity: str | list[str] | None) -> tuple[str, ...]:
 
 def _capacities(values: list[Any]) -> list[str]:
     entries = [_capacity(it) for it in values]
-    most = bounds.MOST_ENTRIES - len(LAST_ENTRIES[0])
-    rights = [it for it in entries if it not in LAST_ENTRIES[0]]
-    is_known = len(set(rights)) == len(rights) <= most
-    if not is_known or tuple(entries[len(rights) :]) not in LAST_ENTRIES:
-        raise ValueError(
-            f"in a list write up to {most} reservations, each once, and then spot, on-demand, or"
-            " spot and on-demand"
-        )
+    if not is_list(entries):
+        raise ValueError(f"in a list write {LIST_WORDS}")
     return entries
 
 

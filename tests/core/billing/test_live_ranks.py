@@ -37,7 +37,8 @@ def earned(rate: Rate) -> Counter[str]:
 
 
 def told_to_leave(before: Attempt, nodes: list[str], stays: Rate, at_us: int) -> Attempt:
-    ranks = live_ranks.with_notice(before, nodes, stop(Cause.RECLAIMED, at_us=at_us), stays)
+    stops = dict.fromkeys(nodes, stop(Cause.RECLAIMED, at_us=at_us))
+    ranks = live_ranks.with_notice(before, stops, stays)
     return live_ranks.with_ranks(before, ranks, stays, at_us)
 
 

@@ -90,6 +90,26 @@ def test_what_the_same_clearing_promises_seats_elsewhere_waits_for_no_back_off()
     assert waits.not_before_us > parkade.now_us
 
 
+def test_what_its_lost_promise_held_idle_is_not_carried_to_another_market() -> None:
+    """It was charged for where the promise was lost to its own org, and is free where not."""
+    parkade = TwoMarkets(
+        here={"a": 2}, there={"b": 2}, buffer_nodes=0, public_floor_micros=MICROS, notice_us=10**9
+    )
+    own = parkade.in_market("both", "other", 3)
+    parkade.run(60)
+    both = parkade.bid_in("both", {"other": 4, "pool": 6}, nodes=2)
+    parkade.do(commands.Cancel(by=None, workload=own, now=False))
+    parkade.clear()
+    promise = parkade.workload(both).promise
+    assert parkade.stands(both) == "other"
+    assert promise is not None and promise.own_wait is not None and promise.own_wait.names == (own,)
+    parkade.tick(20)
+    parkade.in_market("rich", "other", 9, nodes=2)
+    parkade.clear()
+    assert parkade.stands(both) == "pool"
+    assert parkade.attempt(both).waited_us == 0
+
+
 def test_it_stays_where_it_runs_though_its_first_wish_has_room() -> None:
     parkade = one_node_each()
     first = parkade.in_market("first", "pool", 9)
@@ -112,6 +132,25 @@ def test_a_bid_that_loses_everywhere_is_told_what_each_market_says() -> None:
         ("pool", 9 * MICROS + 1),
         ("other", 8 * MICROS + 1),
     ]
+
+
+@pytest.mark.parametrize("is_silent", [True, False], ids=["silent", "without a node"])
+@pytest.mark.parametrize("gone", ["pool", "other"])
+def test_a_market_whose_pool_is_gone_lets_the_others_clear(gone: str, is_silent: bool) -> None:
+    parkade = one_node_each()
+    there, node = ("other", "a1") if gone == "pool" else ("pool", "b1-other")
+    both = parkade.bid_in("both", {gone: 5, there: 6})
+    if is_silent:
+        parkade.do(commands.ReportReachability(by=None, pool=gone, is_reachable=False))
+    else:
+        parkade.fail(node)
+    parkade.run(60)
+    assert (parkade.stands(both), parkade.phase(both)) == (there, Phase.RUNNING)
+    alone = parkade.in_market("alone", there, 9)
+    parkade.clear()
+    assert parkade.stands(alone) == there and parkade.stop(both).cause is Cause.OUTBID
+    parkade.do(commands.DrainNode(by=None, node=node, reason="sold"))
+    assert both in parkade.refused(commands.ClosePool(by=None, pool=gone)).detail
 
 
 def test_one_org_sets_its_money_aside_once_for_all_linked_markets() -> None:

@@ -262,20 +262,52 @@ def test_what_its_org_or_its_bounds_cannot_pay_is_refused() -> None:
     assert isinstance(plan(parkade.world, asked(parkade, SPOT, ON_DEMAND), parkade.now_us), Plan)
 
 
-def test_a_cap_on_gpus_bounds_what_it_buys() -> None:
+def capped(parkade: Parkade, gpus: int | None) -> None:
+    """What acme may hold at once, as its owner says."""
+    parkade.do(commands.SetOrgCap(by=None, org="acme", cap_micros=None, most_gpus=gpus))
+
+
+def test_what_its_caps_on_gpus_do_not_leave_is_refused_with_the_submission() -> None:
     parkade = market(nodes=3)
     parkade.org("acme")
-    parkade.do(commands.SetOrgCap(by=None, org="acme", cap_micros=None, most_gpus=2))
+    capped(parkade, 2)
     parkade.bid("rival", 5, nodes=2)
     own = parkade.bid("acme", 5)
     parkade.run(60)
-    name = submit(parkade, SPOT, ON_DEMAND)
-    parkade.run(60)
-    assert parkade.phase(own) is Phase.RUNNING
-    assert parkade.phase(name) is Phase.QUEUED and windows(parkade) == 0
-    parkade.bid("rival", 5)
+    assert parkade.refused(asked(parkade, SPOT, ON_DEMAND)).reason is Reason.OVER_CAP
     cancel(parkade, own)
     parkade.run(60)
+    name = submit(parkade, SPOT, ON_DEMAND)
+    parkade.run(60)
+    assert parkade.phase(name) is Phase.RUNNING
+
+
+def test_its_gpus_are_set_aside_of_its_caps_from_the_submission_on() -> None:
+    """Where on-demand is sold out it waits with them, and still bids itself."""
+    parkade = market(nodes=1)
+    parkade.org("acme")
+    capped(parkade, 2)
+    parkade.on_demand("rival", hours=1)
+    name = submit(parkade, SPOT, ON_DEMAND)
+    beside = parkade.bid("acme", 50)
+    parkade.run(60)
+    assert parkade.workload(name).why == "no_room"
+    assert parkade.workload(beside).why == Why.ORG_GPUS
+    assert parkade.refused(asked(parkade, SPOT, ON_DEMAND)).reason is Reason.OVER_CAP
+    parkade.run(3700)
+    assert asks(parkade, name) == "spot" and parkade.phase(name) is Phase.RUNNING
+
+
+def test_a_cap_that_is_lowered_later_is_no_option_on_the_price_of_today() -> None:
+    """Its org kept it from buying, and had the old price when on-demand was dearer."""
+    parkade = market(nodes=1)
+    parkade.bid("rival", 5)
+    parkade.run(60)
+    parkade.org("acme")
+    parkade._do(asked(parkade, SPOT, ON_DEMAND))
+    capped(parkade, 0)
+    parkade.run(60)
+    (name,) = parkade.world.live_of_org["acme"]
     assert asks(parkade, name) == "on-demand" and parkade.phase(name) is Phase.RUNNING
 
 
@@ -430,3 +462,18 @@ def test_plan_is_what_the_next_clearing_gives(
     sequence = parkade.world.records.sequence
     parkade.clear()
     assert parkade.world.records.sequence == sequence >= before_us, "it comes to rest"
+
+
+def test_what_loses_its_window_and_buys_another_at_one_instant_says_its_fabric() -> None:
+    parkade = market(fabrics={"a": 1, "b": 1})
+    name = submit(parkade, SPOT, ON_DEMAND, limit=0.5)
+    parkade._do(commands.RunClearing(by=None, market="pool"))
+    first = parkade.workload(name)
+    (lost,) = parkade.nodes_of(name)
+    parkade._do(commands.FailNode(by=None, node=lost, reason="broken"))
+    for _ in range(2):
+        parkade._do(commands.RunClearing(by=None, market="pool"))
+    second = parkade.workload(name)
+    assert first.window_from_us == second.window_from_us
+    (node,) = parkade.nodes_of(name)
+    assert second.fabric == parkade.world.records.nodes[node].fabric != first.fabric

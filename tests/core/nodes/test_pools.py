@@ -10,6 +10,7 @@ from parkade.core.kernel.check import check
 from parkade.core.state import commands, events
 from parkade.core.state.codec import decode_snapshot, encode_snapshot
 from parkade.core.state.commands import NewMarket, Supply, TermsChange
+from parkade.core.state.world import World
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import Interconnect
@@ -193,8 +194,10 @@ def test_a_drained_pool_closes_and_its_market_with_it_unless_another_supplies_it
     parkade.do(close)
     assert set(parkade.world.records.pools) == {"pool"}
     assert set(parkade.world.records.markets) == {"pool"}
+    assert parkade.world.pools_of == World(parkade.world.records).pools_of == {"pool": {"pool": 1}}
     parkade.do(commands.ClosePool(by=None, pool="pool"))
     assert parkade.world.records.markets == {} and parkade.world.records.nodes == {}
+    assert parkade.world.pools_of == {}
 
 
 def test_a_market_closes_with_its_last_pool_once_its_workloads_are_over() -> None:

@@ -51,6 +51,7 @@ def test_a_copy_has_all_that_the_world_has() -> None:
     assert made.held_on == world.held_on
     assert made.promised_on == world.promised_on
     assert made.live_of_org == world.live_of_org
+    assert (made.sizes, made.pools_of) == (world.sizes, world.pools_of)
     assert next_deadline_us(made) == next_deadline_us(world)
 
 

@@ -77,7 +77,7 @@ def _buys_what_is_not_for_sale(patch: pytest.MonkeyPatch) -> None:
 
 def _buys_without_seats(patch: pytest.MonkeyPatch) -> None:
     """A window that wins nothing is kept."""
-    patch.setattr(rounds, "_buys", lambda *args: False)
+    patch.setattr(rounds, "is_on_demand", lambda *args: False)
 
 
 def _buys_for_the_whole_time_again(patch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from fastapi import Depends, Path, Query, Request
 from fastapi.responses import Response
 
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import (
     Authenticated,
     RequestContext,
@@ -33,7 +33,7 @@ from parkade.core.units.names import NAME
 from parkade.ports import FolderReport, HealthReport, Obeyed, Observation
 from parkade.wire.people import NewToken
 
-router = strict.router("agents")
+router = routing.router("agents")
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds")]
 Digest = Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")]
 Number = Annotated[int | None, Query(ge=0, le=2**62)]

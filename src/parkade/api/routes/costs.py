@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.exports import Export
 from parkade.api.problems import problem
@@ -23,7 +23,7 @@ from parkade.wire.csv_text import csv_head, csv_lines
 from parkade.wire.scalars import Instant
 from parkade.wire.spec import LabelKey
 
-router = strict.router("money")
+router = routing.router("money")
 MOST_MONTHS = 36
 LONGEST_MONTH_US = 31 * DAY_US
 MOST_SUMS = 200_000

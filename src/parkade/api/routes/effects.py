@@ -1,6 +1,6 @@
 """What a change of a limit, of bounds, an offer or a price sheet would do; none is made."""
 
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.routes.pools import prices_command
 from parkade.api.routes.workloads import bounds_command
@@ -18,7 +18,7 @@ from parkade.wire.pools import SetPrices
 from parkade.wire.reservations import Lend
 from parkade.wire.workloads import Bid, Bounds
 
-router = strict.router("effects")
+router = routing.router("effects")
 
 
 @router.post("/workloads/{workload}/bid/plan")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Header, Query, Request
 
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.streams import PlacedStream
@@ -15,7 +15,7 @@ from parkade.api.views.audience import Owners, Reader, look_up
 from parkade.core.state.events import AnyEvent
 from parkade.core.steps.permissions import Read
 
-router = strict.router("events")
+router = routing.router("events")
 Number = Annotated[int | None, Query(ge=0, le=2**62)]
 
 

@@ -14,7 +14,7 @@ from fastapi import Path, Query, Request
 from fastapi.responses import Response
 
 from parkade.api import context as contexts
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext, refuse_if_it_only_looks
 from parkade.api.problems import problem, refused
 from parkade.api.routes.agents import Agent, Pool, Wait
@@ -29,7 +29,7 @@ from parkade.core.workloads.workload import Workload
 from parkade.ports import ExecOutput, ExecRequest, Window
 from parkade.wire import execs as wire
 
-router = strict.router("execs")
+router = routing.router("execs")
 ROOM_S = 10.0
 Session = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$")]
 Number = Annotated[int, Query(ge=0, le=2**62)]

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from fastapi import Request, Response
 
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.logins import NewLogin, logins_of
 from parkade.api.translate import instant_or_none
 from parkade.wire import people as wire
 
-router = strict.router("logins")
+router = routing.router("logins")
 
 
 @router.post("/logins", status_code=201)

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Query
 from fastapi.responses import StreamingResponse
 
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem, refused
 from parkade.api.routes.workloads import looking_for
@@ -22,7 +22,7 @@ from parkade.core.workloads.workload import Workload
 from parkade.wire import workloads as wire
 from parkade.wire.scalars import Instant
 
-router = strict.router("workloads")
+router = routing.router("workloads")
 PATIENCE_S = 1.0
 Rank = Annotated[int, Query(ge=0, le=100_000)]
 

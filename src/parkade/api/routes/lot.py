@@ -5,12 +5,12 @@ from typing import cast
 from fastapi import Request
 from fastapi.responses import Response
 
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated
 from parkade.api.lot_book import LotBook
 from parkade.wire import lot as wire
 
-router = strict.router("lot")
+router = routing.router("lot")
 
 
 @router.get("/lot", response_model=wire.Lot)

@@ -1,7 +1,7 @@
 """Maintenance windows: scheduled, listed, changed, cancelled."""
 
 from parkade.api import context as contexts
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.translate import when
@@ -14,7 +14,7 @@ from parkade.core.steps.permissions import Read
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.wire import maintenance as wire
 
-router = strict.router("maintenance")
+router = routing.router("maintenance")
 
 
 @router.post("/maintenance", status_code=201)

@@ -2,7 +2,7 @@
 
 from fastapi import Path, Query
 
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated
 from parkade.api.etags import etag
 from parkade.api.pages import WHOLE, Paged, page_of
@@ -15,7 +15,7 @@ from parkade.core.steps.permissions import Read
 from parkade.core.units.fraction import parse_fraction
 from parkade.wire import mars as wire
 
-router = strict.router("mars")
+router = routing.router("mars")
 
 
 @router.get("/mars")

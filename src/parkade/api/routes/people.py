@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable
 
 from parkade.api import context as contexts
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.problems import problem
@@ -19,7 +19,7 @@ from parkade.core.units.refusal import Reason, Refusal
 from parkade.wire import people as wire
 from parkade.wire.feed import Caller
 
-router = strict.router("people")
+router = routing.router("people")
 
 
 @router.get("/whoami")

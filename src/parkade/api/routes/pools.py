@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.etags import etag
 from parkade.api.pages import WHOLE, Paged, page_of
@@ -21,7 +21,7 @@ from parkade.core.units.refusal import Reason, Refusal
 from parkade.wire import pools as wire
 from parkade.wire.nodes import NodeInFull
 
-router = strict.router("pools")
+router = routing.router("pools")
 
 
 @router.post("/pools", status_code=201)

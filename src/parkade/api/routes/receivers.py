@@ -5,7 +5,7 @@ from typing import cast
 
 from fastapi import Request
 
-from parkade.api import etags, strict
+from parkade.api import etags, routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem, refused
 from parkade.api.translate import instant, instant_or_none
@@ -16,7 +16,7 @@ from parkade.messages.queue import Waiting
 from parkade.messages.receivers import Directory
 from parkade.wire import people as wire
 
-router = strict.router("receivers")
+router = routing.router("receivers")
 
 
 @router.get("/receivers")

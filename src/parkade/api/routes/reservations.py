@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from parkade.api import context as contexts
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.translate import micros_or_none, when
@@ -18,7 +18,7 @@ from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.wire import reservations as wire
 
-router = strict.router("reservations")
+router = routing.router("reservations")
 
 
 @router.post("/reservations", status_code=201)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from parkade import __version__
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated
 from parkade.api.pages import WHOLE, Paged, natural, page_of
 from parkade.api.problems import problem
@@ -28,7 +28,7 @@ from parkade.wire.feed import Confirmed, Standing
 from parkade.wire.money import Account, Accounts, Statement
 from parkade.wire.scalars import Instant
 
-router = strict.router("money")
+router = routing.router("money")
 MILLISECOND_US = 1_000
 KINDS = "external", "operator", "org", "clearing", "prepaid"
 

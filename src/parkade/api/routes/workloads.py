@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Query
 
 from parkade.api import context as contexts
-from parkade.api import strict
+from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.selection import Labels, Phases, selection
@@ -28,7 +28,7 @@ from parkade.ports import EngineError
 from parkade.wire import workloads as wire
 from parkade.wire.scalars import Instant
 
-router = strict.router("workloads")
+router = routing.router("workloads")
 Place = Annotated[str | None, Query(pattern="^w[0-9]{1,18}(_[0-9]{1,6})?$")]
 
 

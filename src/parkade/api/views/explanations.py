@@ -15,10 +15,10 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.pool import Pool
 from parkade.core.running.unbegun import begins_by_us
 from parkade.core.state.world import World
-from parkade.core.steps.windows import may_buy
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, format_amount
 from parkade.core.units.phrases import some_of
 from parkade.core.units.time import SECOND_US
+from parkade.core.workloads.entries import may_buy
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.ranks import kept_by
 from parkade.core.workloads.workload import Workload

@@ -8,6 +8,7 @@ from parkade.api.translate import amount, amount_or_none, instant, instant_or_no
 from parkade.api.views.choices import market_answers
 from parkade.api.views.costs import ended_cost, workload_cost
 from parkade.api.views.moves import says_move
+from parkade.core.billing.live_ranks import ending_debts_micros
 from parkade.core.billing.metering import accrued_with_members_micros
 from parkade.core.billing.minimum import debt_micros
 from parkade.core.billing.slow_starts import promised_wait_micros
@@ -94,7 +95,11 @@ def _protected_until_us(world: World, workload: Workload, now_us: int) -> int | 
 def _debt_micros(world: World, workload: Workload, now_us: int) -> int:
     """What giving its seats up costs now: for others that had to leave, or for idle seats."""
     idle = promised_wait_micros(workload, now_us)
-    return debt_micros(world, workload, now_us) + idle
+    attempt, terms = workload.attempt, world.records.markets[workload.market].terms
+    ranks = 0
+    if attempt is not None:
+        ranks = ending_debts_micros(attempt, terms.minimum_charge_us, now_us)
+    return debt_micros(world, workload, now_us) + idle + ranks
 
 
 def shown_phase(world: World, workload: Workload) -> Phase:

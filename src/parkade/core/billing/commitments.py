@@ -20,7 +20,12 @@ started.
 
 from collections.abc import Callable
 
-from parkade.core.billing.live_ranks import kept_rate
+from parkade.core.billing.live_ranks import (
+    ending_debts_micros,
+    exit_debts_micros,
+    kept_rate,
+    leaving_ranks_micros,
+)
 from parkade.core.billing.metering import accrued_micros
 from parkade.core.billing.minimum import debt_micros, minimum_rate, owed_us
 from parkade.core.billing.slow_starts import owed_slow_start_micros
@@ -34,7 +39,7 @@ from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
 from parkade.core.units.time import month_of
 from parkade.core.workloads.choices import as_bid_in
 from parkade.core.workloads.spec import CapacityKind
-from parkade.core.workloads.workload import Rank, Workload
+from parkade.core.workloads.workload import Attempt, Workload
 
 UNCAPPED_MICROS = 2**62
 """What work without a cap may still cost: more than any balance."""
@@ -92,7 +97,15 @@ def exit_micros(world: World, workload: Workload, now_us: int) -> int:
         present = kept_rate(attempt) if attempt.ranks else attempt.rates[-1]
         rate = present.per_hour_micros(attempt.gpus)
         use = ceil_div(rate * market.terms.leave_us, MICROSECONDS_PER_HOUR)
-    return max(use, debt_micros(world, workload, now_us))
+    return max(use, debt_micros(world, workload, now_us)) + _of_ranks(market, attempt, now_us)
+
+
+def _of_ranks(market: Market, attempt: Attempt | None, now_us: int) -> int:
+    """What ranks that took over a debt owe beyond their use until they could be gone."""
+    if attempt is None or attempt.stop is not None:
+        return 0
+    terms = market.terms
+    return exit_debts_micros(attempt, terms.minimum_charge_us, terms.leave_us, now_us)
 
 
 def committed_micros(world: World, workload: Workload, now_us: int) -> int:
@@ -128,24 +141,19 @@ def leaving_micros(world: World, workload: Workload, now_us: int) -> int:
     attempt = workload.attempt
     if attempt is None or not attempt.rates:
         return 0
+    terms = world.records.markets[workload.market].terms
     if attempt.stop is None:
-        return sum(_rank_leaving_micros(it, now_us) for it in attempt.ranks)
+        return leaving_ranks_micros(attempt, terms.minimum_charge_us, now_us)
+    owed = ending_debts_micros(attempt, terms.minimum_charge_us, now_us)
     assert attempt.stop.kill_us >= attempt.stop.deadline_us
     rate = attempt.rates[-1].per_hour_micros(attempt.gpus)
     use = ceil_div(rate * max(0, attempt.stop.kill_us - now_us), MICROSECONDS_PER_HOUR)
-    terms = world.records.markets[workload.market].terms
     missing_us = owed_us(workload, terms, now_us)
     if missing_us == 0:
-        return use
+        return use + owed
     gpus, least = minimum_rate(workload, attempt)
-    return max(use, ceil_div(least.per_hour_micros(gpus) * missing_us, MICROSECONDS_PER_HOUR))
-
-
-def _rank_leaving_micros(rank: Rank, now_us: int) -> int:
-    if rank.leaving is None:
-        return 0
-    rest_us = max(0, rank.leaving.stop.kill_us - now_us)
-    return ceil_div(rank.leaving.price_micros * rank.seat.gpus * rest_us, MICROSECONDS_PER_HOUR)
+    missing = ceil_div(least.per_hour_micros(gpus) * missing_us, MICROSECONDS_PER_HOUR)
+    return max(use, missing) + owed
 
 
 def _rest_of_window(market: Market, workload: Workload, now_us: int) -> int:

@@ -24,13 +24,14 @@ Decision record 217.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
 from parkade.core.billing.minimum import minimum_rate
 from parkade.core.ledger.accounts import OPERATOR
-from parkade.core.units.money import ceil_div
+from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
+from parkade.core.workloads.life import BLAMELESS, Cause
 from parkade.core.workloads.ranks import begun_of, kept_by, ranks_of
 from parkade.core.workloads.workload import (
     Attempt,
@@ -44,23 +45,35 @@ from parkade.core.workloads.workload import (
 
 Shares = tuple[tuple[str, int], ...]
 
+EXCUSING = BLAMELESS | {Cause.NOT_STARTED}
+"""Causes for which a rank that leaves owes nothing for those that left for it."""
+
 
 def with_notice(
-    attempt: Attempt, nodes: Iterable[str], stop: Stop, rate: Rate, *, is_due: bool = False
+    attempt: Attempt, stops: Mapping[str, Stop], rate: Rate, *, is_due: bool = False
 ) -> tuple[Rank, ...]:
-    """Its ranks, those on these nodes with their notice. `rate`: what those that stay pay from now
+    """Its ranks, those on these nodes with their notices. `rate`: what those that stay pay from now
     on."""
-    ranks, leave = ranks_of(attempt), set(nodes)
-    going = [it for it in ranks if it.leaving is None and it.seat.node in leave]
-    assert len(going) == len(leave), "a rank that leaves is there and stays so far"
+    ranks = ranks_of(attempt)
+    going = [it for it in ranks if it.leaving is None and it.seat.node in stops]
+    assert len(going) == len(stops), "a rank that leaves is there and stays so far"
     stays = tuple(it for it in ranks if it.leaving is None and it not in going)
     begun = [it for it in going if it.has_begun]
     prices = _dearest(attempt, len(begun))
     shares = _shared(attempt, begun_part(rate, stays), begun, prices)
-    none = RankLeaving(stop=stop, price_micros=0, priced_us=rate.from_us, shares=(), is_due=is_due)
-    given = {it.rank: none for it in going}
-    for it, price, earned in zip(begun, prices, shares, strict=True):
-        given[it.rank] = replace(none, price_micros=price, shares=earned)
+    costs = {
+        it.rank: each for it, each in zip(begun, zip(prices, shares, strict=True), strict=True)
+    }
+    given = {}
+    for it in going:
+        price, earned = costs.get(it.rank, (0, ()))
+        given[it.rank] = RankLeaving(
+            stop=stops[it.seat.node],
+            price_micros=price,
+            priced_us=rate.from_us,
+            shares=earned,
+            is_due=is_due,
+        )
     return tuple(replace(it, leaving=given[it.rank]) if it in going else it for it in ranks)
 
 
@@ -200,8 +213,7 @@ def growth_of(workload: Workload) -> Promise | None:
     promise, attempt = workload.promise, workload.attempt
     if promise is None or attempt is None or not workload.changes_live:
         return promise
-    has = {seat.node for seat in attempt.kept_seats}
-    seats = tuple(it for it in promise.seats if it.node not in has)
+    seats = attempt.new_of(promise.seats)
     if not seats:
         return promise
     whole = by_node(promise.rates[-1], len(promise.seats))
@@ -242,6 +254,61 @@ def missing_of(attempt: Attempt, rank: Rank, minimum_us: int, at_us: int) -> int
     paid = least if rank.leaving is None else rank.leaving.price_micros
     owed = rank.owed.price_micros
     return max(0, minimum_us - rank.used_us(at_us) * min(paid, owed) // owed)
+
+
+def is_excused(rank: Rank, cause: Cause | None) -> bool:
+    """Whether a rank owes nothing for those that left for it: others' right or a broken node takes
+    it, or it did not begin. `cause`: for which all of its attempt leaves."""
+    if rank.leaving is None:
+        return cause in EXCUSING and not rank.is_due
+    return rank.leaving.stop.cause in EXCUSING and not rank.leaving.is_due
+
+
+def rank_debt_micros(attempt: Attempt, rank: Rank, minimum_us: int, at_us: int) -> int:
+    """What is missing to its minimum at an instant, rounded up."""
+    if rank.owed is None:
+        return 0
+    missing_us = missing_of(attempt, rank, minimum_us, at_us)
+    rate = rank.owed.price_micros * rank.seat.gpus
+    return ceil_div(rate * missing_us, MICROSECONDS_PER_HOUR)
+
+
+def exit_debts_micros(attempt: Attempt, minimum_us: int, leave_us: int, now_us: int) -> int:
+    """What the ranks of an attempt still owe beyond what they cost until they could be gone, were
+    all told now to leave."""
+    price = min(kept_rate(attempt).node_prices, default=0) if attempt.ranks else 0
+    found = 0
+    for rank in kept_by(attempt.ranks):
+        debt = rank_debt_micros(attempt, rank, minimum_us, now_us)
+        use = price * rank.seat.gpus * leave_us // MICROSECONDS_PER_HOUR if rank.has_begun else 0
+        found += max(0, debt - use)
+    return found
+
+
+def leaving_ranks_micros(attempt: Attempt, minimum_us: int, now_us: int) -> int:
+    """What ranks that were told to leave alone may still cost until they are killed, and at least
+    what they owe."""
+    found = 0
+    for rank in attempt.ranks:
+        if rank.leaving is None:
+            continue
+        rest_us = max(0, rank.leaving.stop.kill_us - now_us)
+        rate = rank.leaving.price_micros * rank.seat.gpus
+        use = ceil_div(rate * rest_us, MICROSECONDS_PER_HOUR)
+        is_free = is_excused(rank, None)
+        debt = 0 if is_free else rank_debt_micros(attempt, rank, minimum_us, now_us)
+        found += max(use, debt)
+    return found
+
+
+def ending_debts_micros(attempt: Attempt, minimum_us: int, now_us: int) -> int:
+    """What the ranks of an attempt owe that leaves as a whole."""
+    cause = None if attempt.stop is None else attempt.stop.cause
+    return sum(
+        rank_debt_micros(attempt, it, minimum_us, now_us)
+        for it in attempt.ranks
+        if not is_excused(it, cause)
+    )
 
 
 def _dearest(attempt: Attempt, count: int) -> tuple[int, ...]:

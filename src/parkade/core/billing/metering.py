@@ -102,9 +102,21 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
     if starts_us is None:
         return 0
     assert 0 <= attempt.charged_numerator < MICROSECONDS_PER_HOUR
-    start_us = max(attempt.charged_until_us, starts_us)
-    owed = owed_numerator(attempt, start_us, billed_to_us(attempt, now_us))
+    start_us, end_us = max(attempt.charged_until_us, starts_us), billed_to_us(attempt, now_us)
+    owed = owed_numerator(attempt, start_us, end_us) - _beyond_kills(attempt, start_us, end_us)
     return ceil_div(attempt.charged_numerator + owed, MICROSECONDS_PER_HOUR)
+
+
+def _beyond_kills(attempt: Attempt, start_us: int, end_us: int) -> int:
+    """Of its use in [start, end) that of ranks which leave alone after their kill: they are still
+    among its seats until they are seen gone, and billed no longer."""
+    return sum(
+        rank.leaving.price_micros
+        * rank.seat.gpus
+        * max(0, end_us - max(start_us, rank.leaving.stop.kill_us))
+        for rank in attempt.ranks
+        if rank.leaving is not None
+    )
 
 
 def _start_grace_us(world: World, workload: Workload) -> int:

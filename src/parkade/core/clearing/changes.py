@@ -55,9 +55,9 @@ from parkade.core.clearing.entries import Chosen, Extra, cleared_by_entries, ent
 from parkade.core.clearing.linking import Part, Together, clear_together, linked_with
 from parkade.core.clearing.live_changes import (
     LiveChange,
-    after_notice,
-    as_leaving,
     live_change,
+    resized_by,
+    stops_of,
 )
 from parkade.core.clearing.move_causes import moved
 from parkade.core.clearing.own_waits import with_own_waits
@@ -79,8 +79,7 @@ from parkade.core.workloads.choice import Answer
 from parkade.core.workloads.choices import stands_in
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.moves import OtherMarket
-from parkade.core.workloads.ranks import ranks_of
-from parkade.core.workloads.workload import Attempt, Promise, Rank, Rate, Stop, Workload
+from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
 
 
 def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> Decision:
@@ -364,61 +363,19 @@ class _Changes:
 
     def _change_live(self, workload: Workload, line: ClearingLine, change: LiveChange) -> None:
         """Single ranks leave with their notice, or others join once their seats are free."""
-        attempt, promise, rate = workload.attempt, workload.promise, self._rates.of(line)
-        assert attempt is not None and attempt.stop is None
-        falls = promise is not None and not change.joining
-        if change.leaving:
-            part = as_leaving(attempt, change.leaving)
-            cause = self._cause_of_leaving(workload, part, line, change)
-            stop = self._displacement.notice(part, cause)
-            is_due = self._debts.is_due(workload)
-            ranks, stays = after_notice(attempt, change, stop, rate, is_due=is_due)
-            self._resize(workload, line, ranks, stays, falls=falls)
-        elif falls:
-            self._resize(workload, line, ranks_of(attempt), rate, falls=True)
+        rate, is_own = self._rates.of(line), line.demand in self._given.unpaid
+        falls = workload.promise is not None and not change.joining
+        is_due = self._debts.is_due(workload)
+        if falls and (is_own or is_due):
+            self._charge_withdrawal(workload)
+        if change.leaving or falls:
+            stops = stops_of(workload, line, change, self._displacement, self._given)
+            why = Why.INSUFFICIENT_FUNDS.value if is_own else WaitReason.OUTBID.value
+            resized = resized_by(workload, line, change, rate, stops, is_due=is_due)
+            self._resized.append(msgspec.structs.replace(resized, why=why if falls else ""))
         if change.joining:
             line = msgspec.structs.replace(line, seats=change.target)
             self._won.append(self._win(line, rate))
-
-    def _resize(
-        self,
-        workload: Workload,
-        line: ClearingLine,
-        ranks: tuple[Rank, ...],
-        rate: Rate,
-        *,
-        falls: bool,
-    ) -> None:
-        assert workload.attempt is not None
-        why = ""
-        if falls:
-            is_own = line.demand in self._given.unpaid
-            why = (Why.INSUFFICIENT_FUNDS if is_own else WaitReason.OUTBID).value
-            if is_own or self._debts.is_due(workload):
-                self._charge_withdrawal(workload)
-        self._resized.append(
-            lines.Resized(
-                workload=workload.workload,
-                ranks=ranks,
-                rate=rate,
-                price_set_by=line.price_set_by,
-                resizes=workload.attempt.resizes + 1,
-                why=why,
-            )
-        )
-
-    def _cause_of_leaving(
-        self, workload: Workload, part: Attempt, line: ClearingLine, change: LiveChange
-    ) -> Cause:
-        """Why single ranks of a live attempt leave."""
-        if line.demand in self._given.evacuees:
-            return Cause.HEALED
-        if line.demand in self._given.unpaid:
-            return Cause.BUDGET
-        if change.joining:
-            return Cause.MOVED
-        is_below_floor = line.reason is WaitReason.BELOW_FLOOR
-        return self._displacement.cause_of(workload, part, is_below_floor=is_below_floor)
 
     def _cause_of_size(self, workload: Workload, line: ClearingLine) -> Cause:
         """Why an elastic workload restarts on fewer nodes, or on more."""
@@ -446,6 +403,7 @@ class _Changes:
             if workload.promise is not None and self._debts.is_due(workload):
                 self._charge_withdrawal(workload)
             may_owe = attempt.displaced or attempt.started_us is None
+            may_owe = may_owe or any(it.owed is not None for it in attempt.ranks)
             is_own = self._debts.is_due(workload)
             self._left.append(
                 msgspec.structs.replace(

@@ -247,12 +247,12 @@ class Debts:
 
     def _carried(self, workload: Workload, promise: Promise) -> Iterable[Debt]:
         """What it owes already; what breaks is excused."""
-        nodes = tuple(seat.node for seat in by_node(promise.seats))
+        seats = by_node(promise.seats)
         before, attempt = workload.promise, workload.attempt
         goes_on = self._goes_on(workload, promise)
         if goes_on and attempt is not None:
-            has = {seat.node for seat in attempt.kept_seats}
-            nodes = tuple(it for it in nodes if it not in has)
+            seats = attempt.new_of(seats)
+        nodes = tuple(it.node for it in seats)
         if before is not None and before.displaces:
             yield _moved_to(nodes, debt_of(before))
         if goes_on or attempt is None or attempt.stop is not None or attempt.broken_us is not None:

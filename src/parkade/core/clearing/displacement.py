@@ -63,6 +63,10 @@ class Displacement:
         has_right = any(demand.tier is not PriorityTier.SPOT for demand, _ in takers)
         return Cause.BELOW_FLOOR if is_below_floor and not has_right else Cause.RECLAIMED
 
+    def is_taken(self, seat: Seat) -> bool:
+        """Whether a demand gets its node that did not have it."""
+        return seat.node in self._takers
+
     def notice(self, attempt: Attempt, cause: Cause) -> Stop:
         """The market's notice; the heal notice, if that is shorter, where a broken gang of higher
         priority needs the seats, and for an attempt that is broken itself, so that its surviving

@@ -345,12 +345,12 @@ def _room_nodes(account: Account, workload: Workload) -> int:
 
 
 def _more_gpus(workload: Workload, nodes: int) -> int:
-    """What so many nodes add to what counts already: the seats that it is told to leave do."""
+    """What so many nodes add to what counts already: the seats that it is told to leave do, and
+    those of an on-demand window that it may have instead."""
     gpus = nodes * workload.spec.gpus
-    attempt = workload.attempt
     if is_standing(workload):
         return max(gpus, held_gpus(workload)) if workload.promise is not None else gpus
-    return gpus if attempt is None else max(0, gpus - attempt.gpus)
+    return max(0, gpus - held_gpus(workload))
 
 
 def _owed(world: World, workload: Workload, now_us: int) -> int:

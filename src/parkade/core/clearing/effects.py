@@ -70,6 +70,9 @@ def _leave(world: World, leaving: lines.Leaving, at_us: int) -> None:
         debt = attempt.debt
         if leaving.is_due and debt is not None:
             debt = replace(debt, is_due=True)
+        if leaving.is_due:
+            ranks = tuple(replace(it, is_due=it.owed is not None) for it in attempt.ranks)
+            attempt = replace(attempt, ranks=ranks)
         is_own = leaving.is_due or leaving.is_own_choice
         attempt = replace(attempt, stop=leaving.stop, debt=debt, is_lost_to_own=is_own)
     left = replace(

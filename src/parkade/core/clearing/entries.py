@@ -94,10 +94,21 @@ def entries_taken(
     found: list[events.ReservationSettled | events.EntryTaken] = []
     for it in _in(world, markets):
         asked = then.records.workloads[it.workload]
-        if asked.spec.capacity != it.spec.capacity or asked.window_from_us != it.window_from_us:
+        if not _is_same(asked, it):
             found.extend(settle_end(world, postings, it, now_us))
             found.append(_taken(asked, now_us))
     return tuple(found)
+
+
+def _is_same(asked: Workload, before: Workload) -> bool:
+    """Whether it asks for what it asked for before: of on-demand, for the same window."""
+    if asked.spec.capacity != before.spec.capacity:
+        return False
+    return not is_on_demand(asked) or _window_of(asked) == _window_of(before)
+
+
+def _window_of(workload: Workload) -> tuple[str | None, int | None, int | None]:
+    return workload.fabric, workload.window_from_us, workload.must_end_us
 
 
 def _taken(asked: Workload, now_us: int) -> events.EntryTaken:

@@ -20,11 +20,16 @@ from msgspec.structs import replace
 
 from parkade.core.billing.live_ranks import kept_rate, lowest_part, with_notice
 from parkade.core.billing.minimum import owed_us
+from parkade.core.clearing.displacement import Displacement
+from parkade.core.clearing.input import ClearingInput
 from parkade.core.fleet.seat import Seat
+from parkade.core.market.outcome import ClearingLine, WaitReason
 from parkade.core.running.promises import is_free_now
+from parkade.core.state.lines import Resized
 from parkade.core.state.world import World
+from parkade.core.workloads.life import Cause
 from parkade.core.workloads.ranks import ranks_of
-from parkade.core.workloads.workload import Attempt, Rank, Rate, Stop, Workload
+from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
 
 
 class LiveChange(NamedTuple):
@@ -53,7 +58,6 @@ def live_change(
     if attempt is None or not workload.changes_live:
         return None
     target = {seat.node for seat in given}
-    has = {seat.node for seat in attempt.kept_seats}
     first = next(it for it in ranks_of(attempt) if it.rank == 0)
     if first.leaving is not None or first.seat.node not in target:
         return None
@@ -61,26 +65,87 @@ def live_change(
     terms = world.records.markets[workload.market].terms
     if leaving and owed_us(workload, terms, now_us) > 0:
         return None
-    joining = tuple(it for it in given if it.node not in has)
+    joining = attempt.new_of(given)
     if not all(is_free_now(world, workload, it, now_us) for it in joining):
         return None
     kept = tuple(it for it in attempt.kept_seats if it.node in target)
     return LiveChange(kept, leaving, joining)
 
 
-def as_leaving(attempt: Attempt, seats: tuple[Seat, ...]) -> Attempt:
-    """What leaves of an attempt, as an attempt: for the notice and its cause."""
+def stops_of(
+    workload: Workload,
+    line: ClearingLine,
+    change: LiveChange,
+    displacement: Displacement,
+    given: ClearingInput,
+) -> dict[str, Stop]:
+    """By node, the notice of the rank that leaves there, each with its own cause."""
+    attempt = workload.attempt
+    assert attempt is not None
+    causes = _causes_of_leaving(workload, line, change, displacement, given)
+    return {
+        seat.node: displacement.notice(_part(attempt, seat), cause)
+        for seat, cause in zip(change.leaving, causes, strict=True)
+    }
+
+
+def _causes_of_leaving(
+    workload: Workload,
+    line: ClearingLine,
+    change: LiveChange,
+    displacement: Displacement,
+    given: ClearingInput,
+) -> list[Cause]:
+    """Why each leaves: as the whole would say that had its seat alone. A seat that is given to none
+    is lost to the floors where these are above the limit, else to what takes the others."""
+    attempt, count = workload.attempt, len(change.leaving)
+    assert attempt is not None
+    if line.demand in given.evacuees:
+        return [Cause.HEALED] * count
+    if line.demand in given.unpaid:
+        return [Cause.BUDGET] * count
+    if change.joining:
+        return [Cause.MOVED] * count
+    is_below_floor = line.reason is WaitReason.BELOW_FLOOR
+
+    def cause_of(*seats: Seat) -> Cause:
+        part = _part(attempt, *seats)
+        return displacement.cause_of(workload, part, is_below_floor=is_below_floor)
+
+    of_all = [] if is_below_floor else [cause_of(*change.leaving)]
+    return [
+        cause_of(seat) if not of_all or displacement.is_taken(seat) else of_all[0]
+        for seat in change.leaving
+    ]
+
+
+def _part(attempt: Attempt, *seats: Seat) -> Attempt:
+    """Some seats of an attempt, as an attempt: for a notice and its cause."""
     return replace(attempt, seats=seats, ranks=())
 
 
-def after_notice(
-    attempt: Attempt, change: LiveChange, stop: Stop, rate: Rate, *, is_due: bool
-) -> tuple[tuple[Rank, ...], Rate]:
+def resized_by(
+    workload: Workload,
+    line: ClearingLine,
+    change: LiveChange,
+    rate: Rate,
+    stops: dict[str, Stop],
+    *,
+    is_due: bool,
+) -> Resized:
     """Its ranks, those that leave with their notice, and what the others cost. `rate`: the
     clearing's, of all that it is given."""
-    stays = rate
+    attempt = workload.attempt
+    assert attempt is not None and attempt.stop is None
     if change.joining:
         stays = lowest_part(kept_rate(attempt), len(change.kept), change.kept[0].gpus)
-        stays = replace(stays, from_us=rate.from_us)
-    nodes = [seat.node for seat in change.leaving]
-    return with_notice(attempt, nodes, stop, stays, is_due=is_due), stays
+        rate = replace(stays, from_us=rate.from_us)
+    ranks = with_notice(attempt, stops, rate, is_due=is_due) if stops else ranks_of(attempt)
+    return Resized(
+        workload=workload.workload,
+        ranks=ranks,
+        rate=rate,
+        price_set_by=line.price_set_by,
+        resizes=attempt.resizes + 1,
+        why="",
+    )

@@ -11,15 +11,16 @@ nothing. So that time counts as held (`billing.slow_starts`):
     until    the last of that work, and of what leaves the nodes of its debt, is gone; not for
              others that leave there as well
 
-What it held before is carried along where it is promised other seats. A workload that others move
-and that finds work of its own org at its new place waits for nothing of its own.
+What it held before is carried along where it is promised other seats; not where it lost the promise
+and found others in another of its markets: what was due for that is charged by then. A workload
+that others move and that finds work of its own org at its new place waits for nothing of its own.
 
 Example (computed by `tests/core/clearing/test_own_waits.py`). w1 runs on a1 and is cancelled with a
 notice of 10 minutes. w2 of the same org is promised a1 to a8: 7 nodes are idle for it until w1 is
 gone. Were w1 of another org and outbid, it would be the same. Decision records 160 and 183.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -32,24 +33,29 @@ from parkade.core.workloads.workload import OwnWait, Promise, Workload
 
 
 def with_own_waits(
-    world: World, won: Iterable[lines.Won], left: Iterable[lines.Leaving], now_us: int
+    world: World, won: Iterable[lines.Won], left: Sequence[lines.Leaving], now_us: int
 ) -> tuple[lines.Won, ...]:
     """The winners of a clearing, each with what it waits for. Cost grows with their seats times
     what is held on these nodes."""
+    lost = {lines.name_of(it.demand) for it in left if it.stop is None}
     by_own = {
         lines.name_of(it.demand): it.is_due or it.is_own_choice or it.stop.cause in OWN_DOING
         for it in left
         if it.stop is not None
     }
-    return tuple(_with_own_wait(world, it, by_own, now_us) for it in won)
+    return tuple(_with_own_wait(world, it, by_own, lost, now_us) for it in won)
 
 
-def _with_own_wait(world: World, won: lines.Won, by_own: dict[str, bool], now_us: int) -> lines.Won:
+def _with_own_wait(
+    world: World, won: lines.Won, by_own: dict[str, bool], lost: set[str], now_us: int
+) -> lines.Won:
+    """`lost`: what lost its promise in this clearing, be it for another one."""
     if isinstance(won.demand, lines.ClaimDemand) or not won.promise.rates[-1].price_micros:
         return won
     workload = world.records.workloads[won.demand.workload]
     names = tuple(_awaited(world, workload, won.promise, by_own))
-    before = None if workload.promise is None else workload.promise.own_wait
+    promised = None if workload.workload in lost else workload.promise
+    before = None if promised is None else promised.own_wait
     carried = 0 if before is None else before.held_gpu_us(now_us)
     if not names and not carried:
         return won

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from parkade.core.running.buying import Lack, bought, wanted
 from parkade.core.state.world import World
-from parkade.core.workloads.entries import asking
+from parkade.core.workloads.entries import asking, is_on_demand
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Workload
 
@@ -54,7 +54,7 @@ class Rounds:
         before = dict(self._asks)
         lost = [it for it in self._waiting if it.workload not in won]
         for it in lost:
-            if self._position(it) == len(it.spec.entries) - 1 and _buys(it):
+            if is_on_demand(self._asks[it.workload]):
                 self._barred.add(it.workload)
                 self._unseated.append(self._wanted(it)._replace(end_us=0))
                 # Its room is free again.
@@ -98,7 +98,3 @@ def with_records(world: World, changed: Records) -> World:
     then = copy.copy(world)
     then.records = replace(world.records, workloads={**world.records.workloads, **changed})
     return then
-
-
-def _buys(workload: Workload) -> bool:
-    return workload.spec.entries[-1].kind is CapacityKind.ON_DEMAND

@@ -75,6 +75,7 @@ def close_pool(world: World, event: events.PoolClosed) -> None:
         del world.records.markets[market]
         world.records.buffers.pop(market, None)
         world.sizes.pop(market, None)
+        world.pools_of.pop(market, None)
     del world.records.pools[event.pool]
     world.records.repair_kinds.pop(event.pool, None)
 

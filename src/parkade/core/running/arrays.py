@@ -15,7 +15,7 @@ from parkade.core.units import bounds, indexes
 from parkade.core.units.indexes import Spans
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.array import LEAST_WAITING, ArrayState
-from parkade.core.workloads.entries import lists_on_demand
+from parkade.core.workloads.entries import needs_window
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Workload
@@ -26,7 +26,7 @@ def bad_array(spec: Spec) -> Refusal | None:
     terms = spec.array
     if terms is None:
         return None
-    if lists_on_demand(spec):
+    if needs_window(spec):
         return Refusal(
             reason=Reason.UNSUPPORTED,
             detail="an array opens its members one after the other, and on-demand takes its window"

@@ -19,8 +19,8 @@ deadline has no time to wait.
 
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.state.world import World
+from parkade.core.workloads.entries import is_on_demand
 from parkade.core.workloads.life import Cause
-from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Workload
 
 QUICK_RUNS = 10
@@ -36,7 +36,7 @@ def not_before_us(
     attempt = workload.attempt
     assert attempt is not None
     is_own = cause in (None, Cause.NOT_STARTED)
-    if cause in PREEMPTED and workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
+    if cause in PREEMPTED and is_on_demand(workload):
         return 0
     terms = world.records.markets[workload.market].terms
     if not _is_early(attempt, terms, at_us):

@@ -35,7 +35,6 @@ from parkade.core.steps.notices import FINAL_CAUSES
 from parkade.core.steps.refusals import Decision, conflict, invalid
 from parkade.core.steps.windows import (
     kept_micros,
-    may_buy,
     unbought_micros,
     window_end_us,
     window_micros,
@@ -44,6 +43,7 @@ from parkade.core.units import bounds, indexes
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
+from parkade.core.workloads.entries import is_on_demand, may_buy, needs_window
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Workload
 
@@ -141,7 +141,7 @@ def _with_duration(
         )
     spec = replace(workload.spec, max_duration_us=duration_us)
     changed = replace(workload, spec=spec, must_end_us=end_us)
-    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
+    if is_on_demand(workload):
         return _bad_window(world, workload, changed, now_us) or changed
     if may_buy(workload):
         return _bad_unbought(world, workload, changed, now_us) or changed
@@ -240,7 +240,7 @@ def _bad_spend(world: World, before: Workload, changed: Workload, now_us: int) -
     most = changed.spec.max_spend_micros
     kept = before.spec.max_spend_micros
     is_safe = most is None or (kept is not None and most >= kept)
-    has_window = changed.spec.capacity.kind is CapacityKind.ON_DEMAND or may_buy(changed)
+    has_window = needs_window(changed.spec)
     if is_safe and not has_window:
         return None
     least = before.spent_micros + _may_cost_micros(world, changed, now_us)

@@ -15,7 +15,6 @@ from parkade.core.steps.capacity import not_owned, refuse_unfenced, sellable
 from parkade.core.steps.refusals import invalid
 from parkade.core.steps.windows import (
     kept_micros,
-    may_buy,
     unbought_micros,
     window_end_us,
     window_micros,
@@ -23,7 +22,7 @@ from parkade.core.steps.windows import (
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
-from parkade.core.workloads.entries import buying
+from parkade.core.workloads.entries import buying, may_buy
 from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Workload
 
@@ -77,17 +76,13 @@ def bad_list_cost(world: World, market: Market, workload: Workload, now_us: int)
             " or leave on-demand out",
             field="nodes",
         )
+    org, user = workload.org, workload.user
+    if (refusal := over_gpus(world, org=org, user=user, gpus=spec.total_gpus)) is not None:
+        return refusal
     cost = unbought_micros(market, workload, now_us)
     if spec.spot_limit_micros is not None:
         cost += bid_earmark_micros(market, spec.spot_limit_micros, spec.total_gpus)
-    return bad_cost(
-        world,
-        spec,
-        org=workload.org,
-        user=workload.user,
-        cost_micros=cost,
-        now_us=now_us,
-    )
+    return bad_cost(world, spec, org=org, user=user, cost_micros=cost, now_us=now_us)
 
 
 class Lack(NamedTuple):
@@ -112,8 +107,8 @@ def wanted(world: World, workload: Workload, now_us: int) -> Lack:
 
 def bought(world: World, workload: Workload, now_us: int) -> Workload | Lack | None:
     """The record of a list that waits, with the window that it buys now; a Lack where there is no
-    room for one; None: its caps leave none, or it has less time left than others take to leave.
-    Cost grows with what is sold, and with its org's live workloads."""
+    room for one; None: it cannot be paid, or has less time left than others take to leave. Cost
+    grows with what is sold, and with its org's live workloads."""
     market = world.records.markets[workload.market]
     if not may_buy(workload) or refuse_unfenced(world, market) is not None:
         return None
@@ -129,10 +124,8 @@ def bought(world: World, workload: Workload, now_us: int) -> Workload | Lack | N
 
 
 def _is_paid(world: World, market: Market, before: Workload, then: Workload, now_us: int) -> bool:
-    """Whether what it costs beyond what is set aside for it can be had, and its GPUs be held."""
+    """Whether what it costs beyond what is set aside for it can be had."""
     assert then.agreed_price_micros is not None and then.must_end_us is not None
-    if over_gpus(world, org=then.org, user=then.user, gpus=then.spec.total_gpus) is not None:
-        return False
     rate = then.agreed_price_micros * then.spec.total_gpus
     cost = window_micros(market, rate, now_us=now_us, must_end_us=then.must_end_us)
     is_known = before.workload in world.records.workloads

@@ -36,7 +36,7 @@ from parkade.core.steps.windows import window_micros
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.dependency import Dependency
-from parkade.core.workloads.entries import at_first_entry, lists_on_demand
+from parkade.core.workloads.entries import at_first_entry, ends_on_demand, needs_window
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves, Spec
 from parkade.core.workloads.workload import Workload
@@ -77,7 +77,7 @@ def accept(
     if not spec.choices:
         refusal = refusal or _bad_shape(world, market, spec) or _bad_terms(market, spec)
     refusal = refusal or bad_list(world, market, spec, command.org)
-    if refusal is None and lists_on_demand(spec) and command.is_held:
+    if refusal is None and needs_window(spec) and command.is_held:
         refusal = _on_demand_is_not_held("hold")
     refusal = refusal or bad_deadline(spec, is_held=command.is_held)
     if refusal is not None:
@@ -130,7 +130,7 @@ def accept(
         array=waiting_at_first(spec, now_us),
         saved_us=saved_us,
     )
-    if lists_on_demand(spec) and spec.entries:
+    if ends_on_demand(spec):
         price_micros = market.terms.pay_as_you_go_micros
         accepted = replace(accepted, window_price_micros=price_micros)
         return bad_list_cost(world, market, accepted, now_us) or accepted
@@ -264,7 +264,7 @@ def _bad_terms(market: Market, spec: Spec) -> Refusal | None:
         )
     if spec.limit_price_micros is not None and spec.capacity.kind is not CapacityKind.SPOT:
         return invalid("limit_price", "a limit is for spot; this capacity has a fixed price")
-    if spec.max_duration_us is None and lists_on_demand(spec):
+    if spec.max_duration_us is None and needs_window(spec):
         return invalid("max_duration", "on-demand is a window: say how long at most, such as 2h")
     return None
 
@@ -315,7 +315,7 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
         return Refusal(
             reason=Reason.CONFLICT, detail=f"{workload.workload} runs; cancel it or let it end"
         )
-    if workload.window_price_micros is not None:
+    if needs_window(workload.spec):
         return _on_demand_is_not_held(None)
     if workload.fallback is not None:
         return Refusal(
@@ -323,8 +323,6 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
             detail="its on-demand window is kept for its deadline, so it is not held; cancel it and"
             " submit it when it may start",
         )
-    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
-        return _on_demand_is_not_held(None)
     return held(world, Postings(world), workload, now_us)
 
 

@@ -15,7 +15,7 @@ from parkade.core.steps.members import may_open
 from parkade.core.steps.refusals import invalid, not_found
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.dependency import Dependency, Settled, settled
-from parkade.core.workloads.entries import lists_on_demand
+from parkade.core.workloads.entries import needs_window
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Workload
@@ -23,7 +23,7 @@ from parkade.core.workloads.workload import Workload
 
 def with_ids(world: World, spec: Spec, org: str) -> Spec | Refusal:
     """The spec with the id of each workload that it names."""
-    if spec.after and lists_on_demand(spec):
+    if spec.after and needs_window(spec):
         return Refusal(
             reason=Reason.UNSUPPORTED,
             detail="on-demand does not wait: its window and price run from now on; submit it when"

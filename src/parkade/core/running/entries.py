@@ -8,17 +8,9 @@ from parkade.core.fleet.market import Market
 from parkade.core.running.bidding import bad_bid
 from parkade.core.state.world import World
 from parkade.core.steps.refusals import invalid, not_found
-from parkade.core.units import bounds
+from parkade.core.units.capacity_lists import LIST_WORDS, is_list
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Spec
-
-LAST_ENTRIES = (
-    (CapacityKind.SPOT,),
-    (CapacityKind.ON_DEMAND,),
-    (CapacityKind.SPOT, CapacityKind.ON_DEMAND),
-)
-"""What stands after the reservations of a list."""
-LIST_WORDS = "reservations, each once, and then spot, on-demand, or spot and on-demand"
 
 
 def bad_list(world: World, market: Market, spec: Spec, org: str) -> Refusal | None:
@@ -37,11 +29,8 @@ def bad_list(world: World, market: Market, spec: Spec, org: str) -> Refusal | No
     if spec.moves is not Moves.NEEDED:
         return invalid("moves", "only spot alone draws floors; leave moves out with a list")
     rights = [it for it in spec.entries if it.kind is CapacityKind.RESERVATION]
-    others = tuple(it.kind for it in spec.entries[len(rights) :])
-    is_long = len(rights) > bounds.MOST_ENTRIES - 2
-    has_twice = len(set(map(str, spec.entries))) < len(spec.entries)
-    if is_long or has_twice or len(spec.entries) < 2 or others not in LAST_ENTRIES:
-        return invalid("capacity", f"a list has up to {bounds.MOST_ENTRIES - 2} {LIST_WORDS}")
+    if len(spec.entries) < 2 or not is_list([str(it) for it in spec.entries]):
+        return invalid("capacity", f"a list has {LIST_WORDS}")
     for right in rights:
         name = right.reservation or ""
         reservation = world.records.reservations.get(name)
@@ -54,7 +43,7 @@ def bad_list(world: World, market: Market, spec: Spec, org: str) -> Refusal | No
             return invalid("capacity", there)
         if (refusal := bad_right(world, spec, right)) is not None:
             return refusal
-    if CapacityKind.SPOT in others:
+    if any(it.kind is CapacityKind.SPOT for it in spec.entries):
         return bad_bid(market, spec, spec.spot_limit_micros)
     if spec.spot_limit_micros is not None:
         return invalid("limit_price", "a limit is for spot; leave it out")

@@ -16,11 +16,12 @@ from msgspec.structs import replace
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import available_micros
 from parkade.core.fleet.market import Market
+from parkade.core.running.buying import window_fabric
 from parkade.core.running.capping import over_caps
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import not_owned, refuse_unfenced, sellable
+from parkade.core.steps.capacity import refuse_unfenced, sellable
 from parkade.core.steps.fallbacks import fallback_micros, falls_back_us, must_end_us, terms_now
 from parkade.core.steps.notices import order_stop
 from parkade.core.steps.refusals import invalid
@@ -74,18 +75,15 @@ def kept_window(
             f"a deadline is at most {days} days and its duration ahead: give an earlier one, or"
             " submit it later",
         )
-    nodes = workload.spec.nodes_alone(market.instance_type.gpus_per_node)
     window = Window(start_us=begins_us, end_us=must_end_us(market, workload))
-    fitting = [(n, f) for f, n in sellable(world, market, window).items() if n >= nodes]
-    if not fitting:
+    fabric = window_fabric(world, market, workload.spec, window)
+    if fabric is None:
         return Refusal(
             reason=Reason.NO_CAPACITY,
             detail="no fabric has that many unsold nodes from the moment at which it would need"
             " on-demand until its deadline; give another deadline, or ask for fewer",
             field="deadline",
         )
-    room_now = not_owned(world, market)
-    fabric = min((room_now.get(f, 0) < nodes, n, f) for n, f in fitting)[2]
     price = market.terms.pay_as_you_go_micros
     kept = Fallback(fabric=fabric, price_micros=price, terms=terms_now(market))
     return _bad_money(world, market, workload, kept, now_us) or kept

@@ -11,18 +11,15 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings, with_spent
-from parkade.core.billing.live_ranks import left, missing_of, owed_by_node
+from parkade.core.billing.live_ranks import is_excused, left, missing_of, owed_by_node
 from parkade.core.fleet.seat import Seat
 from parkade.core.running.overdue import seen_free
 from parkade.core.state import events
 from parkade.core.state.world import World
-from parkade.core.workloads.life import BLAMELESS, Cause
+from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.ranks import joined
 from parkade.core.workloads.workload import Attempt, Rank, Workload
-
-EXCUSING = BLAMELESS | {Cause.NOT_STARTED}
-"""Causes for which a rank that leaves owes nothing for those that left for it."""
 
 
 def joining(workload: Workload) -> tuple[Seat, ...]:
@@ -30,8 +27,7 @@ def joining(workload: Workload) -> tuple[Seat, ...]:
     attempt, promise = workload.attempt, workload.promise
     if attempt is None or promise is None:
         return ()
-    has = {seat.node for seat in attempt.kept_seats}
-    return tuple(it for it in promise.seats if it.node not in has)
+    return attempt.new_of(promise.seats)
 
 
 def join(workload: Workload, at_us: int) -> events.RanksChanged:
@@ -150,9 +146,7 @@ def minimum_of(
     minimum_us = world.records.markets[workload.market].terms.minimum_charge_us
     found: list[events.WithdrawalCharged] = []
     for rank in ranks:
-        why = cause if rank.leaving is None else rank.leaving.stop.cause
-        is_due = rank.leaving is not None and rank.leaving.is_due
-        if rank.owed is None or (why in EXCUSING and not is_due):
+        if rank.owed is None or is_excused(rank, cause):
             continue
         charge = postings.post_rank(
             workload,

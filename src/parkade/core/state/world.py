@@ -116,10 +116,10 @@ class World:
     """Records and the indexes that follow from them. Only `evolve` may change either.
 
     `held_on` and `promised_on`: by node, GPUs by holder (a workload's or claim's id); `live`:
-    workloads that have not ended, by org and in all, in order of submission; `sizes`: by market,
-    nodes of each fabric. `waiters`: by workload, those that wait for its start or end. `counts`: by
-    market/fabric, nodes with spot work and nodes out of play. `members`: by array, those that are
-    open.
+    workloads that have not ended, by org and in all, in order of submission; `sizes` and
+    `pools_of`: by market, nodes of each fabric and of each pool. `waiters`: by workload, those that
+    wait for its start or end. `counts`: by market/fabric, nodes with spot work and nodes out of
+    play. `members`: by array, those that are open.
 
     `memories`: by market, what its last clearings came to. They are no part of the world: a
     clearing keeps them, and its outcome is the same with and without.
@@ -130,6 +130,7 @@ class World:
         self.ledger = Ledger(records.balances)
         self.tokens_by_digest = {token.digest: token.token for token in records.tokens.values()}
         self.sizes: dict[str, dict[str, int]] = {}
+        self.pools_of: dict[str, dict[str, int]] = {}
         self.counts = FabricCounts()
         for node in records.nodes.values():
             self._count_node(node)
@@ -179,6 +180,7 @@ class World:
         made.ledger = Ledger(records.balances)
         made.tokens_by_digest = self.tokens_by_digest.copy()
         made.sizes = {key: value.copy() for key, value in self.sizes.items()}
+        made.pools_of = {key: value.copy() for key, value in self.pools_of.items()}
         made.counts = self.counts.copy()
         made.live = self.live.copy()
         made.live_of_org = {key: value.copy() for key, value in self.live_of_org.items()}
@@ -218,10 +220,10 @@ class World:
         self.records.wear.pop(name, None)
         del self.held_on[name], self.promised_on[name]
         self.counts.note_play(node, -1)
-        sizes = self.sizes[node.market]
-        sizes[node.fabric] -= 1
-        if not sizes[node.fabric]:
-            del sizes[node.fabric]
+        for counts, key in self._counts_of(node):
+            counts[key] -= 1
+            if not counts[key]:
+                del counts[key]
 
     def pool_of(self, seats: tuple[Seat, ...]) -> Pool | None:
         """The pool of an attempt's or a promise's seats, which are all in one; None without."""
@@ -233,9 +235,14 @@ class World:
     def _count_node(self, node: Node) -> None:
         """A node of a market's fabric, whatever its state."""
         assert node.market in self.records.markets and node.pool in self.records.pools
-        fabrics = self.sizes.setdefault(node.market, {})
-        fabrics[node.fabric] = fabrics.get(node.fabric, 0) + 1
+        for counts, key in self._counts_of(node):
+            counts[key] = counts.get(key, 0) + 1
         self.counts.note_play(node, 1)
+
+    def _counts_of(self, node: Node) -> tuple[tuple[dict[str, int], str], ...]:
+        """The counts that a node is in, and its key in each."""
+        fabrics = self.sizes.setdefault(node.market, {})
+        return (fabrics, node.fabric), (self.pools_of.setdefault(node.market, {}), node.pool)
 
     def replace_node(self, node: Node) -> None:
         """Stores a record in place of the node's last."""

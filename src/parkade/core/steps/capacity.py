@@ -91,21 +91,19 @@ def without_storage(market: Market, storage: Iterable[str]) -> Refusal | None:
 
 
 def has_one_pool(world: World, market: str) -> bool:
-    """Whether all nodes of a market are one pool's. Cost grows with the nodes."""
-    return len({node.pool for node in world.records.nodes.values() if node.market == market}) <= 1
+    """Whether all nodes of a market are one pool's."""
+    return len(world.pools_of.get(market, {})) <= 1
 
 
 def refuse_unfenced(
     world: World, market: Market, *, field: str = "market", so: str = "only spot is sold"
 ) -> Refusal | None:
     """Nothing that must be delivered is sold where jobs of others can take the nodes. `so`: what
-    follows, as the refusal says it of `field`. Cost grows with the nodes where there is such a
-    pool."""
+    follows, as the refusal says it of `field`. Cost grows with the pools."""
     unfenced = {pool.pool for pool in world.records.pools.values() if not pool.is_fenced}
     if not unfenced:
         return None
-    of_market = (it.pool for it in world.records.nodes.values() if it.market == market.market)
-    names = sorted(unfenced.intersection(of_market))
+    names = sorted(unfenced.intersection(world.pools_of.get(market.market, {})))
     if not names:
         return None
     pool = world.records.pools[names[0]]

@@ -1,7 +1,8 @@
 """GPUs of a workload as caps count them."""
 
 from parkade.core.state.world import World
-from parkade.core.workloads.spec import CapacityKind
+from parkade.core.steps.windows import keeps_window
+from parkade.core.workloads.entries import is_on_demand
 from parkade.core.workloads.workload import Workload
 
 
@@ -13,11 +14,10 @@ def is_standing(workload: Workload) -> bool:
 
 def held_gpus(workload: Workload) -> int:
     """The GPUs it holds or is promised, whichever are more; those of an on-demand window from its
-    sale on."""
+    sale on, and of one that is kept for it, or that its list may buy, from the submission on."""
     attempt, promise = workload.attempt, workload.promise
-    sold = 0
-    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
-        sold = workload.spec.total_gpus
+    has_window = is_on_demand(workload) or keeps_window(workload)
+    sold = workload.spec.total_gpus if has_window else 0
     return max(attempt.gpus if attempt else 0, promise.gpus if promise else 0, sold)
 
 

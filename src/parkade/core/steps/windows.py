@@ -21,14 +21,8 @@ leave in 35 s: 8.155556 is set aside (8.00 x 3670 / 3600, rounded up). Decision 
 from parkade.core.fleet.market import Market
 from parkade.core.steps.fallbacks import fallback_micros
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
-from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.entries import may_buy
 from parkade.core.workloads.workload import Workload
-
-
-def may_buy(workload: Workload) -> bool:
-    """Whether it has a window to buy, and has not bought it."""
-    is_bought = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
-    return workload.window_price_micros is not None and not is_bought
 
 
 def window_end_us(market: Market, workload: Workload, now_us: int) -> int:

@@ -52,9 +52,19 @@ def is_on_demand(workload: Workload) -> bool:
     return workload.spec.capacity.kind is CapacityKind.ON_DEMAND
 
 
-def lists_on_demand(spec: Spec) -> bool:
-    """Whether it is on-demand, or has it in its list."""
-    return any(it.kind is CapacityKind.ON_DEMAND for it in spec.entries or (spec.capacity,))
+def ends_on_demand(spec: Spec) -> bool:
+    """Whether it has a list at the end of which it buys on-demand."""
+    return bool(spec.entries) and spec.entries[-1].kind is CapacityKind.ON_DEMAND
+
+
+def needs_window(spec: Spec) -> bool:
+    """Whether it is on-demand from its submission on, or may be by its list."""
+    return ends_on_demand(spec) or spec.capacity.kind is CapacityKind.ON_DEMAND
+
+
+def may_buy(workload: Workload) -> bool:
+    """Whether its list ends with a window that it has not bought."""
+    return ends_on_demand(workload.spec) and not is_on_demand(workload)
 
 
 def _at(workload: Workload, entry: Capacity) -> Workload:

@@ -1,5 +1,7 @@
 """A workload, its attempts and promises, as frozen records that `evolve` replaces."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from parkade.core.fleet.seat import Seat
@@ -125,6 +127,9 @@ class Rank(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def has_begun(self) -> bool:
         """Whether it was seen to run, or nothing waits for that."""
         return self.begun_us is not None
+
+    is_due: bool = False
+    """Whether all of it leaves for its org's own doing, so that no cause excuses what it owes."""
 
     @property
     def begun_us(self) -> int | None:
@@ -355,6 +360,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if not self.ranks:
             return self.seats
         return tuple(it.seat for it in self.ranks if it.leaving is None)
+
+    def new_of(self, seats: Iterable[Seat]) -> tuple[Seat, ...]:
+        """Those of these seats that are on nodes which it has not, or is leaving."""
+        kept = {seat.node for seat in self.kept_seats}
+        return tuple(it for it in seats if it.node not in kept)
 
     def stop_on(self, node: str) -> Stop | None:
         """The notice for what it has on a node; None: that stays."""

@@ -30,7 +30,7 @@ def bid(stage: Stage, chance: random.Random) -> None:
     spec = replace(spec, after=_after(stage, spec, org), array=_array(spec))
     spec = _with_deadline(stage, spec)
     by, market = chance.choice((owner_of(org), member_of(org))), _market(stage, chance)
-    spec = before_on_demand(_in_markets(stage, spec))
+    spec = before_on_demand(stage.world, _in_markets(stage, spec), org, market)
     stage.ask(
         commands.Submit(
             by=by,
@@ -61,7 +61,7 @@ def own_work(stage: Stage, chance: random.Random) -> None:
     capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation.reservation)
     spec = _spec(stage, chance, capacity, priority=chance.choice((0, 0, 5)))
     spec = replace(spec, after=_after(stage, spec, reservation.org), array=_array(spec))
-    spec = after_a_reservation(spec)
+    spec = after_a_reservation(world, spec, reservation)
     stage.ask(
         commands.Submit(
             by=owner_of(reservation.org),

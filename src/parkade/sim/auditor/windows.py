@@ -64,6 +64,19 @@ class WindowAuditor:
             case _:
                 pass
 
+    def may_buy(self, name: str) -> bool:
+        """Whether a window is or was for sale to a list."""
+        return name in self._windows
+
+    def rest_us(self, name: str, now_us: int) -> int:
+        """How long the window of a list lasts still, or would, were it bought now."""
+        window = self._windows[name]
+        return window.lasts_us if window.ends_us is None else max(0, window.ends_us - now_us)
+
+    def price_micros(self, name: str) -> int:
+        """Of its window, per GPU-hour."""
+        return self._windows[name].price_micros
+
     def _submit(self, workload: Workload) -> None:
         spec, name = workload.spec, workload.workload
         self._windows.pop(name, None)

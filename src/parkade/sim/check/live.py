@@ -161,7 +161,7 @@ def look_at_clearing(world: World, event: events.Cleared) -> None:
     for name, line in resized.items():
         workload = world.records.workloads[name]
         _look_at_notices(world, workload, line, event.at_us)
-        # Those told together have one cause: a lower limit may lose other nodes as well.
+        # One that is given to none may have made room elsewhere.
         outbid = [it.seat.node for it in _newly_leaving(workload, line.ranks) if _is_outbid(it)]
         has_taker = any(taken.get(node) not in (None, name) for node in outbid)
         says = f"{name} is outbid on {', '.join(outbid)}, which none is given"
