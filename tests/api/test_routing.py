@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from parkade.api.app import NOUNS
-from parkade.api.routing import StrictRoute
+from parkade.api.context import Authenticated
+from parkade.api.routing import StrictRoute, router
+from parkade.wire.people import Org
 from tests.api.town import Town
 
 WAYS = ("application/json", "application/json; charset=utf-8")
@@ -21,6 +23,30 @@ def test_what_is_asked_most_is_plain() -> None:
         ("/v1/workloads/{workload}/cancel", "POST"),
         ("/v1/whoami", "GET"),
     }
+
+
+def test_what_wants_more_than_a_viewer_and_a_body_is_not_plain() -> None:
+    made = router("test")
+
+    @made.get("/waits")
+    def waits(context: Authenticated) -> Org:
+        raise NotImplementedError
+
+    @made.get("/asks")
+    async def asks(context: Authenticated, name: str = "") -> Org:
+        raise NotImplementedError
+
+    @made.get("/open")
+    async def is_open() -> Org:
+        raise NotImplementedError
+
+    @made.get("/plain/{name}")
+    async def plain(name: str, context: Authenticated) -> Org:
+        raise NotImplementedError
+
+    routes = [it for it in made.routes if isinstance(it, StrictRoute)]
+    assert [it.path for it in routes if it.is_plain] == ["/v1/plain/{name}"]
+    assert len(routes) == 4
 
 
 def ask(town: Town, way: str, path: str, body: str, token: str | None = None) -> Any:

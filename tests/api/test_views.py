@@ -1,5 +1,6 @@
 """Views are pure: whatever a record holds, it can be told, and told to those it concerns only."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta, timezone
 from typing import get_args
@@ -20,9 +21,13 @@ from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state import events
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROSECONDS_PER_HOUR
+from parkade.core.units.time import HOUR_US
+from parkade.core.workloads.deadline import DeadlineTerms
 from parkade.core.workloads.life import Cause, Why
+from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Workload
 from parkade.ports import Trouble
+from parkade.wire import workloads as wire
 from parkade.wire.spec import WorkloadSpec
 from tests import builders
 from tests.core import records
@@ -257,3 +262,24 @@ def test_part_of_a_node_that_costs_more_than_on_demand_says_why(shared: bool) ->
     assert (alone in reasons.advice(dear, market, 1)) is not shared
     assert alone not in reasons.advice(dear, market, whole)
     assert alone not in reasons.advice(market.terms.pay_as_you_go_micros, market, 1)
+
+
+def test_a_workload_of_a_newer_server_is_read_as_far_as_it_is_known() -> None:
+    known = workloads.known(records.world(), records.workload(), 0)
+    answer = json.loads(workloads.workload(known).model_dump_json())
+    for more in ({"colour": "red"}, {"deadline": "not one", "colour": "red"}):
+        read = wire.Workload.model_validate(answer | {"spec": answer["spec"] | more})
+        assert read.spec.name == answer["name"] and not hasattr(read.spec, "colour")
+
+
+@pytest.mark.parametrize("longest_us", [None, 3 * HOUR_US])
+def test_what_its_deadline_made_on_demand_is_told_as_on_demand(longest_us: int | None) -> None:
+    spec = builders.spec(
+        capacity=Capacity(kind=CapacityKind.ON_DEMAND),
+        limit_price_micros=None,
+        max_duration_us=longest_us,
+        deadline=DeadlineTerms(by_us=5 * HOUR_US, duration_us=HOUR_US),
+    )
+    read = WorkloadSpec.model_validate_json(wire_spec(spec).model_dump_json())
+    assert (read.capacity, read.limit_price, read.deadline) == ("on-demand", None, None)
+    assert read.max_duration == timedelta(microseconds=longest_us or HOUR_US)

@@ -73,6 +73,15 @@ def test_a_pattern_or_a_label_means_all_that_live(four: tuple[Town, list[str]], 
     )
 
 
+def test_a_word_that_means_none_hides_no_other(four: tuple[Town, list[str]], run: Run) -> None:
+    _, (first, second, third, fourth) = four
+    assert "there is no workload nosuch" in run("cancel", "nosuch", first, exit_code=4).stderr
+    assert "no living workload is zz*" in run("cancel", "zz*", second, exit_code=4).stderr
+    assert "a pattern is one of names" in run("cancel", "w*", exit_code=4).stderr
+    assert "an attempt beside" in run("logs", "w4.7", exit_code=4).stderr
+    assert listed(run, "ps") == [fourth, third]
+
+
 def test_one_refusal_of_many_stops_no_other_and_is_the_exit_code(
     four: tuple[Town, list[str]], run: Run
 ) -> None:

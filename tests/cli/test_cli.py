@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from parkade.cli import config, screen
 from parkade.cli.app import app
+from parkade.wire.pools import Terms
 from tests import builders
 from tests.api.town import Town
 from tests.waits import PATIENCE_S
@@ -175,7 +176,10 @@ def test_a_market_is_run_from_the_command_line(
     (tmp_path / "pool.yaml").write_text(json.dumps(POOL))
     assert "n1 n2 n3" in run("pool", "create", "-f", str(tmp_path / "pool.yaml")).output
     assert "elsewhere" in run("pool", "list").output
-    assert "notice" in run("pool", "show", "lab").output
+    shown = run("pool", "show", "lab").output
+    terms = {name.replace("_", " ") for name in Terms.model_fields}
+    missing = {term for term in terms if not any(it.startswith(term) for it in shown.splitlines())}
+    assert missing == set(), "a term that is not set is shown too"
     run("pool", "show", "nowhere", exit_code=4)
     run("org", "create", "acme")
     assert "balance 1010.00" in run("deposit", "acme", "1010").output

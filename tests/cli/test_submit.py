@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from parkade.cli import screen
-from parkade.cli.submit import document_of, folder_from_here, saving
+from parkade.cli.submit import document_of, folder_from_here, number_of_nodes, saving
 from parkade.wire.spec import CheckpointTerms
 from parkade.wire.workloads import Seat
 
@@ -86,3 +86,22 @@ def test_seats_of_ranks_that_share_a_node_are_shown_once_with_their_number() -> 
     many = [Seat(node=f"a{n}", gpus=8) for n in range(9)]
     assert screen.seats(many).endswith("a5:8 +3")
     assert screen.nodes(many) == "a0 a1 a2 a3 +5"
+
+
+def test_a_script_that_is_no_command_is_told_how_to_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hello.sh").write_text("echo hello\n")
+    with pytest.raises(typer.Exit):
+        document_of(None, ["hello.sh"])
+    assert "write -- ./hello.sh, or -- bash hello.sh" in capsys.readouterr().err
+    assert document_of(None, ["./hello.sh"])["name"] == "hello"
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [("4", 4), ("2-16", {"min": 2, "max": 16}), ("many", "many"), (None, None)],
+)
+def test_nodes_are_a_number_or_the_least_and_the_most(written: str | None, found: object) -> None:
+    assert number_of_nodes(written) == found

@@ -10,7 +10,7 @@ from typing import Any, assert_type
 import httpx
 import pytest
 
-from parkade.client import AsyncClient, Client, NotFound, Unauthenticated, calls
+from parkade.client import AsyncClient, Client, Invalid, NotFound, Unauthenticated, calls
 from parkade.client.call import Call
 from parkade.client.calls import people
 from parkade.client.methods import Method, Methods
@@ -80,6 +80,18 @@ def test_the_two_clients_speak_alike(town: Town) -> None:
             assert {"Submitted"} <= {event.type for event in events}
 
     asyncio.run(same())
+
+
+def test_a_workload_is_given_as_a_dict_of_its_keys_as_well(town: Town) -> None:
+    pool, (_, owner) = town.pool(), town.org()
+    keys = {"name": "job", "command": "python a.py", "limit_price": "0.10"}
+    with Client(town.url, token=owner) as client:
+        first = client.submit(keys, market=pool, hold=True)
+        second = client.submit(WorkloadSpec.model_validate(keys), market=pool, hold=True)
+        assert first.spec == second.spec and first.workload != second.workload
+        assert client.plan(keys, market=pool).says
+        with pytest.raises(Invalid, match="limit: no such key; did you mean `limit_price`"):
+            client.submit(keys | {"limit": 3}, market=pool)
 
 
 def test_a_wrong_token_is_told_apart(town: Town) -> None:

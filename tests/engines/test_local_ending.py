@@ -4,6 +4,7 @@ import asyncio
 import errno
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from subprocess import PIPE
 
@@ -13,12 +14,12 @@ from typer.testing import CliRunner
 from parkade.cli.app import app
 from parkade.control.leadership import FileLeadership
 from parkade.engines.local import overdue, processes, records, spawn
-from parkade.engines.local.ending import end_everything
+from parkade.engines.local.ending import EndedAttempt, end_everything
 from parkade.engines.local.gang import Gang
 from parkade.engines.local.leases import Silence
 from parkade.engines.local.leaving import Leaving
 from parkade.engines.local.state_file import StateFile
-from parkade.ports import Phase
+from parkade.ports import DesiredAttempt
 from tests.engines import standins
 from tests.engines.conftest import LocalPlace, kill_keeper, up
 from tests.engines.trial import (
@@ -27,6 +28,7 @@ from tests.engines.trial import (
     ask,
     attempt_of,
     launched,
+    now_us,
     order_in,
     released,
     run,
@@ -57,11 +59,17 @@ def test_everything_ends_when_the_engine_is_removed_also_what_lost_its_keeper(
             await up(place, attempt)
         kill_keeper(place, stays)
         await engine.close()
-        left = await asyncio.to_thread(end_everything, place.data, notice_s=2, timeout_s=60)
-        assert left == []
+        began_us = now_us()
+        found, lines = await end(place, notice_s=2, timeout_s=60)
+        assert lines == ["2 attempts have 2 s to save, then TERM, and KILL 5 s later"]
+        hows = {one.attempt: one.how for one in found}
+        assert hows.keys() == {saves.attempt, stays.attempt}
+        assert (hows[saves.attempt] or "").startswith("saved step ")
         ended = place.engine()
-        assert (await released(ended, saves)).checkpoint is not None
-        assert (await released(ended, stays)).phase is Phase.RELEASED
+        seen = await released(ended, saves)
+        assert seen.checkpoint is not None
+        assert seen.operator_ended_us is not None and began_us <= seen.operator_ended_us
+        assert (await released(ended, stays)).operator_ended_us == seen.operator_ended_us
 
     run(body())
 
@@ -71,11 +79,37 @@ def test_what_does_not_end_in_time_is_named(place: LocalPlace) -> None:
         engine, attempt = place.engine(), attempt_of(NEVER_LEAVES + FOR_EVER)
         await engine.launch(attempt)
         await up(place, attempt)
-        left = await asyncio.to_thread(end_everything, place.data, notice_s=0, timeout_s=0)
-        assert left == [attempt.attempt]
-        await released(engine, attempt)
+        ((one,), _) = await end(place, notice_s=0, timeout_s=0)
+        assert (one.attempt, one.how) == (attempt.attempt, None)
+        first = await released(engine, attempt)
+        ((again,), _) = await end(place, notice_s=0, timeout_s=0)
+        assert (again.was_over, again.how) == (True, "by KILL")
+        assert (await released(engine, attempt)).operator_ended_us == first.operator_ended_us
 
     run(body())
+
+
+def test_what_had_ended_by_itself_is_told_apart_and_was_ended_by_no_person(
+    place: LocalPlace,
+) -> None:
+    async def body() -> None:
+        engine, failed = place.engine(), attempt_of("exit 3")
+        await engine.launch(failed)
+        await released(engine, failed)
+        ((one,), lines) = await end(place, notice_s=1, timeout_s=60)
+        assert (one.was_over, one.how, lines) == (True, "exit 3", [])
+        assert (await released(place.engine(), failed)).operator_ended_us is None
+
+    run(body())
+
+
+async def end(
+    place: LocalPlace, *, notice_s: float, timeout_s: float
+) -> tuple[tuple[EndedAttempt, ...], list[str]]:
+    """What was found, and the lines that were told."""
+    lines: list[str] = []
+    how = partial(end_everything, notice_s=notice_s, timeout_s=timeout_s, tell=lines.append)
+    return await asyncio.to_thread(how, place.data), lines
 
 
 @pytest.fixture
@@ -89,6 +123,7 @@ def test_parkade_agent_end_leaves_nothing_running_once_no_agent_runs(
 ) -> None:
     place = agents_place
     folder = place.data.parent
+    begun: list[DesiredAttempt] = []
     words = ["agent", "end", "--data-folder", str(folder), "--notice", "0.3"]
 
     async def begin() -> None:
@@ -98,6 +133,7 @@ def test_parkade_agent_end_leaves_nothing_running_once_no_agent_runs(
             attempt = attempt_of(command)
             await engine.launch(attempt)
             await up(place, attempt)
+            begun.append(attempt)
 
     async def gone() -> None:
         await until(lambda: place.ours() == [])
@@ -111,7 +147,14 @@ def test_parkade_agent_end_leaves_nothing_running_once_no_agent_runs(
     agent.release()
     told = CliRunner().invoke(app, words)
     assert told.exit_code == 0, told.output
-    assert "nothing is running" in told.output
+    lines = told.output.splitlines()
+    assert lines[0] == "2 attempts have 0.3 s to save, then TERM, and KILL 5 s later"
+    assert {line.rpartition(": ")[0] for line in lines[1:-1]} == {
+        f"ended {it.attempt} ({it.org}'s {it.name})" for it in begun
+    }
+    assert lines[1].endswith(": by KILL") and lines[-1] == "nothing is running now"
+    again = CliRunner().invoke(app, words)
+    assert again.output.count("had ended: ") == 2 and "nothing is running now" in again.output
     run(gone())
     place.close()
 

@@ -65,6 +65,7 @@ def test_a_restored_server_is_refused_by_agents_until_an_operator_looked_and_acc
     assert "entries more, is in" in printed
     assert "Agents have obeyed orders that this journal lacks: box" in printed
     assert f"{forgotten}.1" in printed and "lab" in printed
+    assert f"until `parkade admin restore --accept-agents --data-folder {served.data}`" in printed
 
     served.start()
     assert submit(served, "acme", "echo I am acme") == forgotten

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from parkade.cli.app import app
 from parkade.core.state.chain import link
 from parkade.core.state.events import EVENT_VERSION
 from parkade.service.first import write_token
@@ -114,6 +116,31 @@ def test_what_runs_goes_on_while_the_server_is_stopped_and_is_adopted(
     until(lambda: served.ask("GET", f"/workloads/{workload}")["phase"] == "succeeded")
     shown = served.ask("GET", f"/workloads/{workload}")
     assert (shown["failures"], shown["preemptions"]) == (0, 0)
+    served.stop()
+
+
+def test_what_its_operator_ended_at_the_machine_was_preempted_and_runs_again(
+    served: Served,
+) -> None:
+    served.start("--token-file", str(served.folder / "token"))
+    served.token = (served.folder / "token").read_text().strip()
+    served.ask("POST", "/pools", POOL)
+    served.ask("POST", "/orgs", {"org": "acme"})
+    served.ask("POST", "/orgs/acme/deposits", {"amount": "100"})
+    script = "echo process $$; while [ ! -e go ]; do sleep 0.05; done; echo done"
+    spec = {"name": "w", "command": script, "workdir": str(served.folder), "limit_price": "2"}
+    workload = served.ask("POST", "/workloads", {"org": "acme", "spec": spec})["workload"]
+    wait_for_process(served, workload)
+    served.stop(signal.SIGINT)
+    agents = served.data / "pools" / POOL["pool"]
+    words = ["agent", "end", "--data-folder", str(agents), "--notice", "0"]
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code == 0 and f"ended {workload}.1 (acme's w): by TERM" in ended.output
+    (served.folder / "go").touch()
+    served.start()
+    until(lambda: served.ask("GET", f"/workloads/{workload}")["phase"] == "succeeded")
+    shown = served.ask("GET", f"/workloads/{workload}")
+    assert (shown["failures"], shown["preemptions"], shown["attempts"]) == (0, 1, 2)
     served.stop()
 
 

@@ -241,7 +241,7 @@ def refuse_partner(viewer: Viewer, path: str) -> None:
     to every other user."""
     is_theirs = path in OF_PARTNERS or A_NODE.fullmatch(path) is not None
     if viewer.role is Role.PARTNER and not is_theirs:
-        raise problem("denied", f"a partner sees {', '.join(sorted(OF_PARTNERS))} and nothing else")
+        raise problem("denied", "a partner sees its nodes and its statement, and nothing else")
 
 
 async def agent_context(

@@ -62,6 +62,9 @@ def _response(problem: Problem) -> JSONResponse:
     )
 
 
+NOT_JSON = "send JSON, keys and values, with the header `Content-Type: application/json`"
+
+
 def install(app: FastAPI, refusals: Refusals) -> None:
     """Every exception that may leave a route gets its problem."""
     answer = refusals.answer
@@ -79,6 +82,8 @@ def install(app: FastAPI, refusals: Refusals) -> None:
                 why = str(each.get("ctx", {}).get("error", ""))[:200]
                 each = {**each, "msg": f"the body is not JSON as it is taken here: {why}"}
                 rest = []
+            elif where == "body" and not rest and isinstance(each.get("input"), (str, bytes)):
+                each = {**each, "type": "not_json", "msg": NOT_JSON}
             prefix = "" if where in ("body", "query", "path") else str(where)
             listed += faults([{**each, "loc": tuple(rest)}], prefix=prefix)
         return answer(invalid(listed, more=len(found) - len(listed)))

@@ -7,6 +7,7 @@ fit: how its faults are told stands there. Who may ask stands in `context`, for 
 """
 
 from collections.abc import Callable, Coroutine, Iterator
+from inspect import iscoroutinefunction
 from json import JSONDecodeError
 from typing import Any
 
@@ -121,6 +122,8 @@ def _plain(route: APIRoute) -> Plain | None:
         or wants.http_connection_param_name
         or wants.request_param_name
         or wants.response_param_name
+        or wants.background_tasks_param_name
+        or not iscoroutinefunction(wants.call)
         or any(it.field_info.annotation is not str for it in wants.path_params)
         or any(it.field_info.metadata for it in wants.path_params)
     )

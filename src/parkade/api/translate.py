@@ -212,7 +212,11 @@ def _refuse_control_characters(spec: WorkloadSpec) -> None:
 
 
 def wire_spec(spec: Spec) -> WorkloadSpec:
-    """The wire's spec of the core's; it was checked when it came in."""
+    """The wire's spec of the core's; it was checked when it came in. What its deadline made
+    on-demand is told as on-demand that runs as long as was said: a deadline is of spot alone."""
+    deadline, longest_us = spec.deadline, spec.max_duration_us
+    if deadline is not None and spec.capacity.kind is CapacityKind.ON_DEMAND:
+        longest_us, deadline = longest_us or deadline.duration_us, None
     return WorkloadSpec.model_construct(
         name=spec.name,
         command=spec.command,
@@ -240,8 +244,8 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         checkpoint=_wire_checkpoint(spec.checkpoint),
         priority=spec.priority,
         retry=Retry.model_construct(failures=spec.retry_failures),
-        max_duration=None if spec.max_duration_us is None else span(spec.max_duration_us),
-        **_wire_deadline(spec.deadline),
+        max_duration=None if longest_us is None else span(longest_us),
+        **_wire_deadline(deadline),
         **_wire_types(spec),
     )
 

@@ -100,7 +100,8 @@ def restore(
             found = look(settings)
             _tell(found)
             if found.refusing or found.foreign:
-                print("Agents refuse this journal until `parkade admin restore --accept-agents`.")
+                command = _as_typed("restore --accept-agents", data_folder, database)
+                print(f"Agents refuse this journal until `{command}`.")
             return
         with stopped(settings):
             found = look(settings)
@@ -132,7 +133,8 @@ def migrate(
 
         waits = counted(done.waiting, "message")
         print(f"{waits} not sent yet: the start below takes what waits into the database.")
-    print(f"Start the server with --data-folder {settings.data_folder} --database {to}")
+    place = shlex.quote(str(settings.data_folder))
+    print(f"Start the server with --data-folder {place} --database {shlex.quote(to)}")
 
 
 @admin.command()
@@ -319,6 +321,13 @@ def _settings(data_folder: Path | None, database: str | None) -> "ServiceSetting
     from parkade.service.settings import read_settings
 
     return read_settings({"data_folder": data_folder, "database": database})
+
+
+def _as_typed(words: str, data_folder: Path | None, database: str | None) -> str:
+    """A command on the place that this one was given; what the environment says holds for both."""
+    options = [("--data-folder", data_folder), ("--database", database)]
+    given = [f"{key} {shlex.quote(str(value))}" for key, value in options if value is not None]
+    return " ".join(["parkade admin", words, *given])
 
 
 def _counted(found: "WholeJournal") -> str:

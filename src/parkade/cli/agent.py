@@ -69,7 +69,8 @@ def end(
     notice: Annotated[float, typer.Option(help="Seconds to save in, before TERM.", min=0)] = 30.0,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until all are gone.")] = 120.0,
 ) -> None:
-    """End whatever the local engine still runs, as when Parkade is removed from a machine."""
+    """End whatever the local engine still runs, as when Parkade is removed from a machine. To its
+    users it was preempted: it waits, and starts again where there is room."""
     with server_extra():
         from parkade.ports import AlreadyLed
         from parkade.service.agent import end as end_all
@@ -77,9 +78,15 @@ def end(
     if not place.is_dir():
         fail(f"{place} is no engine's folder; give the data folder of an agent", exit_code=2)
     try:
-        left = end_all(data_folder, notice_s=notice, timeout_s=timeout)
+        found = end_all(data_folder, notice_s=notice, timeout_s=timeout, tell=typer.echo)
     except AlreadyLed as error:
         fail(str(error), exit_code=2)
+    for one in found:
+        named = f"{one.attempt} ({one.org}'s {one.name})"
+        if one.how is not None:
+            typer.echo(f"{named} had ended" if one.was_over else f"ended {named}", nl=False)
+            typer.echo(f": {one.how}")
+    left = [one.attempt for one in found if one.how is None]
     if left:
         fail(f"still running: {', '.join(left[:10])}; look into {place}/live", exit_code=1)
-    typer.echo("nothing is running")
+    typer.echo("nothing is running now" if found else "nothing was running")

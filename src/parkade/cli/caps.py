@@ -8,11 +8,12 @@ if TYPE_CHECKING:
     from parkade.wire import people as wire
 
 CapAmount = Annotated[
-    str | None, typer.Argument(help="The most they may cost, like 500; none: no cap on money.")
+    str | None,
+    typer.Argument(help="The most they may cost, like 500; left out or none: no cap on money."),
 ]
 Per = Annotated[str, typer.Option(help="total, or month: each calendar month anew (UTC).")]
 CapGpus = Annotated[
-    int | None, typer.Option(help="The most GPUs they may hold at once; none: no cap on GPUs.")
+    int | None, typer.Option(help="The most GPUs they may hold at once; left out: no cap on GPUs.")
 ]
 MOST_NAMED = 10
 
@@ -28,6 +29,7 @@ def asked_cap(amount: str | None, per: str, gpus: int | None) -> "wire.SetCap":
     from parkade.wire.people import SetCap
     from parkade.wire.yaml import check
 
+    amount = None if amount == "none" else amount
     return check({"cap": amount, "period": per, "most_gpus": gpus}, SetCap)
 
 

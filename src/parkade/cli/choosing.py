@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from parkade.client import Client
     from parkade.core.units.indexes import Spans
     from parkade.wire import workloads as wire
+    from parkade.wire.problems import Problem
 
 IDS = re.compile("w[0-9]+(_[0-9]+)?")
+LIKE_AN_ID = re.compile("w[0-9*?[]")
 ATTEMPT = re.compile(r"(w[0-9]+(?:_[0-9]+)?)\.([0-9]+)")
 SOME = re.compile(r"(?P<array>[^][]+)\[(?P<members>[0-9][0-9,:-]*)\]")
 PATTERN = re.compile(r"[*?[]")
@@ -94,19 +96,23 @@ def _named(client: "Client", name: str) -> "tuple[wire.Workload, ...]":
 
 
 def chosen_members(
-    client: "Client", names: list[str] | None, labels: list[str] | None
+    client: "Client", names: list[str] | None, labels: list[str] | None, refusals: "list[Problem]"
 ) -> list[tuple[str, str | None]]:
-    """(id, members) of all that are meant: those of an array that a word names, None: all of it."""
+    """(id, members) of all that are meant: those of an array that a word names, None: all of it. A
+    word that means none is one of `refusals`, and hides no other."""
+    from parkade.client.errors import Invalid, NotFound
+
     found: dict[tuple[str, str | None], None] = {}
-    others: list[str] = []
-    for text in names or ():
-        some = None if labels else members_meant(client, text)
-        if some is None:
-            others.append(text)
+    words: list[str | None] = [*names] if names else [None]
+    for text in words:
+        some = None if labels or text is None else members_meant(client, text)
+        try:
+            one = None if text is None else [text]
+            several = [some] if some else [(it, None) for it in chosen(client, one, labels)]
+        except (Invalid, NotFound) as error:
+            refusals.append(error.problem)
         else:
-            found[some] = None
-    if others or not names:
-        found |= dict.fromkeys((name, None) for name in chosen(client, others, labels))
+            found |= dict.fromkeys(several)
     return list(found)
 
 
@@ -133,6 +139,7 @@ def chosen(
             words = (f"is {text}" if names else "", f"has {', '.join(labels)}" if labels else "")
             what = "workload" if ended else "living workload"
             says = f"no {what} {' and '.join(filter(None, words))}"
+            says += "; a pattern is one of names" if LIKE_AN_ID.match(text) else ""
             raise NotFound(problem("not_found", says))
         found |= dict.fromkeys(several)
     return list(found)

@@ -13,7 +13,14 @@ Command = Annotated[
 ]
 File = Annotated[Path | None, typer.Option("-f", "--file", help="A workload in YAML; - is stdin.")]
 Name = Annotated[str | None, typer.Option(help="Default: from the command.")]
-Nodes = Annotated[int | None, typer.Option(help="Ranks.", rich_help_panel=SHAPE)]
+Nodes = Annotated[
+    str | None,
+    typer.Option(help="Ranks, or least-most: 2-16.", metavar="N", rich_help_panel=SHAPE),
+]
+Resize = Annotated[
+    str | None,
+    typer.Option(help="Of least-most: restart or live.", rich_help_panel=SHAPE),
+]
 Gpus = Annotated[int | None, typer.Option(help="Of each rank.", rich_help_panel=SHAPE)]
 Array = Annotated[
     str | None,

@@ -295,7 +295,9 @@ def _market(market: "wire.Market") -> None:
 
 
 def _flat(value: object) -> object:
-    """A term that has parts, in one line."""
+    """A term in one line; one that is not set is shown too."""
+    if value is None:
+        return "none"
     if not isinstance(value, dict):
         return value
     return ", ".join(f"{name} {part}" for name, part in value.items())

@@ -3,6 +3,7 @@
 import os
 import shlex
 from pathlib import Path, PurePath
+from shutil import which
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -42,6 +43,7 @@ from parkade.cli.flags import (
     Nodes,
     Org,
     Priority,
+    Resize,
     Spread,
     Storage,
     Workdir,
@@ -60,6 +62,7 @@ def submit(
     file: File = None,
     name: Name = None,
     nodes: Nodes = None,
+    resize: Resize = None,
     gpus: Gpus = None,
     array: Array = None,
     spread: Spread = None,
@@ -103,7 +106,8 @@ def submit(
     flags = {
         "name": name,
         "command": _command(command),
-        "nodes": nodes,
+        "nodes": number_of_nodes(nodes),
+        "resize": resize,
         "gpus": gpus,
         "array": array,
         "spread": spread,
@@ -171,6 +175,16 @@ def folder_from_here(written: str) -> str:
     return os.path.abspath(written)  # noqa: PTH100 - `..` goes away as a shell's `cd` has it
 
 
+def number_of_nodes(written: str | None) -> int | dict[str, int] | str | None:
+    """A number, or the least and the most; what is neither is told by the form."""
+    if written is None or written.isdecimal():
+        return None if written is None else int(written)
+    least, _, most = written.partition("-")
+    if least.isdecimal() and most.isdecimal():
+        return {"min": int(least), "max": int(most)}
+    return written
+
+
 def _command(words: list[str] | None) -> str | None:
     """One word is a shell line as it stands; several are quoted as they were given."""
     if not words:
@@ -189,6 +203,12 @@ def document_of(file: Path | None, command: list[str] | None) -> dict[str, Any]:
         fail("nothing to run; give -f FILE or -- COMMAND", exit_code=2)
     if len(command) == 1 and command[0].endswith(SPEC_ENDINGS) and Path(command[0]).is_file():
         fail(f"{command[0]} is a file, not a command; write -f {command[0]}", exit_code=2)
+    if "/" not in command[0] and Path(command[0]).is_file() and which(command[0]) is None:
+        fail(
+            f"{command[0]} is a file here, not a command; write -- ./{command[0]}, or"
+            f" -- bash {command[0]}; `parkade sbatch {command[0]}` runs a script of Slurm",
+            exit_code=2,
+        )
     return {"name": _name(command)}
 
 

@@ -13,6 +13,7 @@ from parkade.cli.evicting import Yes, agree, confirm
 if TYPE_CHECKING:
     from parkade.client import Client
     from parkade.wire import workloads as wire
+    from parkade.wire.problems import Problem
 
 
 NO_BOUND = "none"
@@ -248,8 +249,8 @@ def _for_each(
     from parkade.client.errors import ParkadeError
 
     with calling(as_json=as_json) as client:
-        found = chosen_members(client, names, labels)
-        refusals = []
+        refusals: list[Problem] = []
+        found = chosen_members(client, names, labels, refusals)
         for workload, members in found:
             try:
                 once(client, workload, members)

@@ -22,6 +22,7 @@ from parkade.client.errors import (
     Unreachable,
 )
 from parkade.client.synchronous import Client
+from parkade.wire.spec import WorkloadSpec
 
 __all__ = [
     "AsyncClient",
@@ -35,4 +36,5 @@ __all__ = [
     "TryAgain",
     "Unauthenticated",
     "Unreachable",
+    "WorkloadSpec",
 ]

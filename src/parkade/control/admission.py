@@ -73,7 +73,8 @@ class Admission:
             f"this server's journal lacks entry {asking.obeyed.position} that the agent has obeyed:"
             " it was restored from an older backup, or it is a copy or another marketplace. What"
             " runs in the pool goes on, and nothing is started or stopped. On the server's machine"
-            " `parkade admin restore --accept-agents` shows what runs and lets you decide"
+            " `parkade admin restore --accept-agents`, with the server's --data-folder or"
+            " --database, shows what runs and lets you decide"
         )
         self._lacking[asking.pool] = (why, steady_us)
         return _conflict(why)

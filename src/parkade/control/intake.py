@@ -147,8 +147,8 @@ class Intake:
             has_changed = is_reachable is not pool.is_reachable and (is_heard or not is_reachable)
             says = self._capabilities.get(pool.pool)
             resizes_live = None if says is None or not is_reachable else says.resizes_live
-            is_news = resizes_live not in (None, pool.resizes_live)
-            if is_first or has_changed or is_news:
+            is_other = resizes_live not in (None, pool.resizes_live)
+            if is_first or has_changed or is_other:
                 yield ReportReachability(
                     by=None,
                     pool=pool.pool,

@@ -35,7 +35,7 @@ from parkade.agent.place import Pace, Place, Time
 from parkade.agent.timer import LoopTimer
 from parkade.control.clock import SystemClock
 from parkade.control.leadership import FileLeadership
-from parkade.engines.local.ending import end_everything
+from parkade.engines.local.ending import EndedAttempt, end_everything
 from parkade.ports import AlreadyLed, Leadership, NodeShape, Timer
 from parkade.sensors.clock import HeardClock
 from parkade.service import logs
@@ -95,13 +95,17 @@ def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
         leadership.release()
 
 
-def end(data_folder: Path, *, notice_s: float, timeout_s: float) -> list[str]:
-    """Ends all that the local engine runs below an agent's data folder, and names what is left.
-    AlreadyLed where an agent runs there, which would start it again."""
+def end(
+    data_folder: Path, *, notice_s: float, timeout_s: float, tell: Callable[[str], None]
+) -> tuple[EndedAttempt, ...]:
+    """Ends all that the local engine runs below an agent's data folder; what that was. `tell` is
+    called with a line as the wait begins. AlreadyLed where an agent runs there, which would start
+    it again."""
     leadership = _leadership(data_folder, holder="agent")
     leadership.acquire()
     try:
-        return end_everything(data_folder / "engine", notice_s=notice_s, timeout_s=timeout_s)
+        place = data_folder / "engine"
+        return end_everything(place, notice_s=notice_s, timeout_s=timeout_s, tell=tell)
     finally:
         leadership.release()
 

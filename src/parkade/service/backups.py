@@ -78,12 +78,13 @@ def put_back(backup: Path, settings: ServiceSettings) -> Restored:
     folder = settings.data_folder
     if not settings.database:
         file_journal(folder)
+    # Before the lock: a backup that is refused makes no folder.
+    with damage_told(), contextlib.closing(open_sqlite_read_only(backup)) as store:
+        whole = check_whole(store, RULES)
+        last = store.entries(after=whole.entries - 1, limit=1)[0]
     leadership = whole_leadership(settings, file_leadership)
     leadership.acquire()
     try:
-        with damage_told(), contextlib.closing(open_sqlite_read_only(backup)) as store:
-            whole = check_whole(store, RULES)
-            last = store.entries(after=whole.entries - 1, limit=1)[0]
         (folder / MARK).unlink(missing_ok=True)
         write_owner_only(folder / RESTORED, str(last.sequence))
         fill = _fill_database if settings.database else _fill_folder

@@ -78,7 +78,9 @@ def look(settings: ServiceSettings) -> AgentsFound:
 
 @contextlib.contextmanager
 def stopped(settings: ServiceSettings) -> Iterator[None]:
-    """While no server runs, and none starts. AlreadyLed where one does."""
+    """While no server runs, and none starts. AlreadyLed where one does; StoreError where there is
+    no journal, and then no lock is made in a folder that was named by mistake."""
+    open_to_read(settings).close()
     leadership = whole_leadership(settings, file_leadership)
     leadership.acquire()
     try:

@@ -55,6 +55,7 @@ def migrate(settings: ServiceSettings, database: str) -> Migrated:
         )
     source = file_journal(settings.data_folder)
     to = replace(settings, database=database)
+    open_sqlite_read_only(source).close()  # Before a lock is made beside what is not there.
     leadership = whole_leadership(to, file_leadership)
     leadership.acquire()
     try:
@@ -87,7 +88,9 @@ def look_ahead(place: Path) -> Upgrade:
     StoreError where this program cannot go on with it."""
     source = file_journal(place) if place.is_dir() else place
     if not source.is_file():
-        raise StoreError(f"{source} is not there: name a server's data folder, or a backup")
+        raise StoreError(
+            f"{source} is not there: name a server's data folder (--data-folder), or a backup"
+        )
     from_schema = schema_of_file(source)
     with tempfile.TemporaryDirectory(prefix=".parkade-upgrade-", dir=source.parent) as folder:
         copy = Path(folder) / "journal.sqlite3"

@@ -59,7 +59,7 @@ def settle(folder: Path, *, is_original_gone: bool = False) -> None:
         raise BadSettings(
             f"{folder} was moved from {kept.path} while attempts in it run ({names}); their"
             f" keepers still write there. Move it back to {kept.path}, wait until nothing runs or"
-            " end it with `parkade agent end`, and move it then"
+            " end it with `parkade agent end` and that agent's --data-folder, and move it then"
         )
     if kept != found:
         write_owner_only(folder / FILE, msgspec.json.encode(found).decode())

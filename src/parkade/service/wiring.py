@@ -193,8 +193,9 @@ def refuse_new_beside_pools(store: Store, data_folder: Path) -> None:
         raise StoreError(
             f"{journal_path(data_folder)} is empty or missing, but {data_folder / 'pools'} holds"
             f" what agents of an earlier marketplace run ({', '.join(pools[:5])}); a new one would"
-            " know nothing of it. Put the journal back with `parkade admin restore BACKUP`. To"
-            " begin anew, end what runs with `parkade agent end`, and move that folder away"
+            " know nothing of it. Put the journal back with `parkade admin restore BACKUP"
+            f" --data-folder {data_folder}`. To begin anew, end what runs with `parkade agent end"
+            f" --data-folder {data_folder / 'pools'}/POOL`, and move that folder away"
         )
 
 

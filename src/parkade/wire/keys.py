@@ -180,9 +180,10 @@ _HEAD = """# Keys of a workload
 
 A workload is a YAML file (`parkade submit -f train.yaml`), a JSON body ([API](api.md)) or flags: a
 flag is its key with dashes, `--limit-price 2.50`. Only `name` and `command` have no default; spot
-needs a `limit_price` as well. A key or value that is not known is refused with its place and, where
-one is close, the right spelling; `parkade plan -f FILE` checks a file, says what would happen, and
-changes nothing. The same as JSON Schema: [workload-v1.json](schema/workload-v1.json).
+needs a `limit_price` as well, and a JSON body a `workdir`. A key or value that is not known is
+refused with its place and, where one is close, the right spelling; `parkade plan -f FILE` checks a
+file, says what would happen, and changes nothing. The same as JSON Schema:
+[workload-v1.json](schema/workload-v1.json).
 
 Spans are written `90s`, `30m`, `24h`, `7d`; money in the installation's unit with at most six
 decimals, per GPU-hour where it is a price. [Names and limits](limits.md) has every bound.

@@ -1,8 +1,17 @@
 """Workloads on the wire: requests and answers."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, Strict, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from parkade.core.units.indexes import MOST_CHARACTERS, SPANS, parse_indexes
 from parkade.wire.model import Answer, Request
@@ -28,6 +37,30 @@ class Submit(Request):
         if market is not None and written not in (None, market):
             raise ValueError(f"the spec names {written}; leave one of the two out")
         return market or written
+
+
+def _as_answered(value: Any, handler: ValidatorFunctionWrapHandler) -> WorkloadSpec:
+    """A spec in an answer is read as far as this version knows it: a newer server may have keys and
+    values of which this one knows nothing, and one workload never hides the others of a list."""
+    try:
+        return handler(value)  # type: ignore[no-any-return]
+    except ValidationError:
+        if not isinstance(value, dict):
+            raise
+    known = {key: value[key] for key in value.keys() & WorkloadSpec.model_fields.keys()}
+    while True:
+        try:
+            return handler(known)  # type: ignore[no-any-return]
+        except ValidationError as error:
+            wrong = known.keys() & {each["loc"][0] for each in error.errors() if each["loc"]}
+            if not wrong - REQUIRED:
+                kept = {key: known[key] for key in known.keys() & REQUIRED}
+                return WorkloadSpec.model_construct(**kept)
+            known = {key: known[key] for key in known.keys() - (wrong - REQUIRED)}
+
+
+REQUIRED = frozenset({"name", "command"})
+AnsweredSpec = Annotated[WorkloadSpec, WrapValidator(_as_answered)]
 
 
 def _indexes(text: str) -> str:
@@ -235,7 +268,7 @@ class Workload(Answer):
     attempt: Attempt | None
     promised: tuple[Seat, ...]
     cost: Cost
-    spec: WorkloadSpec
+    spec: AnsweredSpec
 
 
 class Workloads(Answer):

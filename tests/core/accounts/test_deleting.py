@@ -82,14 +82,21 @@ def test_a_user_is_deleted_once_it_is_disabled_and_runs_nothing(parkade: Parkade
         by="eve", org="lab", market=None, spec=parkade.spec(limit=9), is_held=False
     )
     parkade.do(submit)
+    parkade.do(submit)
     parkade.run(120)
     first = refused(parkade, delete())
     assert first.reason is Reason.CONFLICT and "parkade user disable eve" in first.detail
     disable(parkade, "eve")
     second = refused(parkade, delete())
     assert second.reason is Reason.CONFLICT
-    assert "1 open workload" in second.detail and "parkade cancel" in second.detail
-    (name,) = parkade.world.records.workloads
+    name, other = parkade.world.records.workloads
+    assert second.detail.endswith(
+        f"2 open workloads, {name}, {other}: parkade cancel {name} {other}"
+    )
+    parkade.do(commands.Cancel(by=None, workload=other, now=False))
+    parkade.run(600)
+    third = refused(parkade, delete())
+    assert third.detail.endswith(f"1 open workload, {name}: parkade cancel {name}")
     parkade.do(commands.Cancel(by=None, workload=name, now=False))
     parkade.run(600)
     parkade.do(delete())
@@ -112,6 +119,7 @@ def test_the_maker_of_an_agents_token_is_deleted_once_the_agent_has_another(
     disable(parkade, "root")
     found = refused(parkade, delete("root"))
     assert found.reason is Reason.CONFLICT and "pool pool" in found.detail and "a" in found.detail
+    assert found.detail.endswith("(parkade pool agent-token pool), then parkade token revoke a")
     parkade.do(commands.RevokeToken(by=None, token="a"))
     parkade.do(delete("root", by="second"))
     assert parkade.world.records.users["root"].deleted_us is not None

@@ -33,6 +33,11 @@ def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | No
         limits = (it.limit_price_micros for it in spec.choices)
         limit = spec.bid_limit_micros or 0
         price = max(price, max(limits, default=limit))
+    late = ""
+    if spec.deadline is not None and terms is not None:
+        on_demand = agreed_micros or terms.pay_as_you_go_micros
+        late = f"; {format_amount(on_demand)} per GPU-hour once its deadline makes it on-demand"
+        price = max(price, on_demand)
     bounds = []
     if spec.max_duration_us is not None and terms is not None:
         # Who makes others leave pays the minimum charge however short its run is.
@@ -43,9 +48,9 @@ def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | No
         bounds.append((spec.max_spend_micros, "max_spend"))
     if not bounds:
         says = "no bound: set max_spend or max_duration for one"
-        return _cost(price, gpus, None, says + _of_members(members, at_once))
+        return _cost(price, gpus, None, says + late + _of_members(members, at_once))
     most, by = min(bounds)
-    return _cost(price, gpus, most, f"bounded by {by}" + _of_members(members, at_once))
+    return _cost(price, gpus, most, f"bounded by {by}{late}" + _of_members(members, at_once))
 
 
 def ended_cost(spec: Spec, spent_micros: int) -> Cost:

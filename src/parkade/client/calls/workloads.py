@@ -1,9 +1,10 @@
 """Calls about workloads and arrays: submit, look, change, end."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from parkade.client.call import Call, checked, get, get_list, path_id, post
 from parkade.wire import effects, workloads
@@ -12,23 +13,30 @@ from parkade.wire.spec import WorkloadSpec
 MOST_ON_A_PAGE = 1000
 
 
+SpecOrKeys = WorkloadSpec | Mapping[str, Any]
+"""A spec, or the keys and values of one as a file has them; Invalid tells each fault of them."""
+
+
 def submit(
-    spec: WorkloadSpec, *, market: str | None = None, org: str | None = None, hold: bool = False
+    spec: SpecOrKeys, *, market: str | None = None, org: str | None = None, hold: bool = False
 ) -> Call[workloads.Workload]:
-    """A workload to be run; its folder is the present one where the spec names none."""
+    """A workload to be run: a WorkloadSpec, or a dict of its keys. Its folder is the present one
+    where it names none."""
     return post("/workloads", workloads.Workload, _submit(spec, market, org, hold=hold))
 
 
 def plan(
-    spec: WorkloadSpec, *, market: str | None = None, org: str | None = None
+    spec: SpecOrKeys, *, market: str | None = None, org: str | None = None
 ) -> Call[workloads.Plan]:
     """What the next clearing would do with it; nothing is submitted."""
     return post("/workloads/plan", workloads.Plan, _submit(spec, market, org, hold=False))
 
 
 def _submit(
-    spec: WorkloadSpec, market: str | None, org: str | None, *, hold: bool
+    spec: SpecOrKeys, market: str | None, org: str | None, *, hold: bool
 ) -> workloads.Submit:
+    if isinstance(spec, Mapping):
+        spec = checked(WorkloadSpec, **{str(key): value for key, value in spec.items()})
     if spec.workdir is None:
         spec = spec.model_copy(update={"workdir": os.getcwd()})  # noqa: PTH109
     return checked(workloads.Submit, spec=spec, market=market, org=org, hold=hold)

@@ -4,7 +4,8 @@ Both must be disabled first, so that nothing begins meanwhile, and hold nothing:
 work and moves no money. All that is in the way is said at once, with the command that clears it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from parkade.core.billing.metering import accrued_spans
 from parkade.core.ledger.accounts import lending_of, org_account, org_of
@@ -14,7 +15,10 @@ from parkade.core.state.world import World
 from parkade.core.steps.permissions import is_operator
 from parkade.core.steps.refusals import Decision, conflict, denied, not_found
 from parkade.core.units.money import format_amount
-from parkade.core.units.phrases import counted, some_of
+from parkade.core.units.phrases import MOST_NAMED, counted, some_of
+
+MOST_CANCELLED = 50
+"""Workloads that one command is to cancel; the rest wait for the next."""
 
 
 def delete_user(world: World, command: commands.DeleteUser, now_us: int) -> Decision:
@@ -43,13 +47,14 @@ def _of_user(world: World, user: User, tokens: list[Token], now_us: int) -> Iter
     live = world.live_of_org.get(user.org, {})
     own = [it for it in live if world.records.workloads[it].user == user.user]
     if own:
-        yield f"has {counted(len(own), 'open workload')}, {some_of(own)}: parkade cancel them"
+        yield f"has {counted(len(own), 'open workload')}, {some_of(own)}: {_cancel(own)}"
     agents = [it for it in tokens if it.pool is not None and it.is_good(user, org, now_us)]
     if agents:
         named = some_of(f"{it.token} of pool {it.pool}" for it in agents)
         yield (
-            f"made the tokens of agents, {named}: give these others (parkade agent token) and"
-            " parkade token revoke them"
+            f"made the tokens of agents, {named}: give each agent another"
+            f" ({_each('pool agent-token', (it.pool or '' for it in agents))}), then"
+            f" {_each('token revoke', (it.token for it in agents))}"
         )
 
 
@@ -73,23 +78,34 @@ def _of_org(world: World, org: str) -> Iterator[str]:
     if records.orgs[org].disabled_us is None:
         yield f"is not disabled: parkade org disable {org}"
     if live := world.live_of_org.get(org, {}):
-        yield f"has {counted(len(live), 'open workload')}, {some_of(live)}: parkade cancel them"
+        yield f"has {counted(len(live), 'open workload')}, {some_of(live)}: {_cancel(live)}"
     claims = [it.claim for it in records.claims.values() if it.org == org]
     if claims:
-        yield f"claims nodes, {some_of(claims)}: parkade unclaim {claims[0]}"
+        yield f"claims nodes, {some_of(claims)}: {_each('unclaim', claims)}"
     rights = [
         it.reservation
         for it in records.reservations.values()
         if it.org == org and not it.state.is_over
     ]
     if rights:
-        yield f"has reserved {some_of(rights)}: parkade end {rights[0]}, or wait for its end"
+        yield f"has reserved {some_of(rights)}: {_each('end', rights)}, or wait for the end"
     pools = [it.pool for it in records.pools.values() if it.supplier == org]
     if pools:
-        yield f"supplies {some_of(pools)}: parkade pool close {pools[0]}"
+        yield f"supplies {some_of(pools)}: {_each('pool close', pools)}"
     users = [it.user for it in records.users.values() if it.org == org and it.deleted_us is None]
     if users:
-        yield f"has users, {some_of(users)}: parkade user delete {users[0]}"
+        yield f"has users, {some_of(users)}: {_each('user delete', users)}"
+
+
+def _cancel(workloads: Iterable[str]) -> str:
+    """The command that ends these, or the first of very many."""
+    return " ".join(["parkade cancel", *islice(workloads, MOST_CANCELLED)])
+
+
+def _each(words: str, names: Iterable[str]) -> str:
+    """A command for each of the names that are told, as one line for a shell."""
+    typed = (f"parkade {words} {name}" for name in dict.fromkeys(names))
+    return " && ".join(islice(typed, MOST_NAMED))
 
 
 def _money_of_org(world: World, org: str, now_us: int) -> Iterator[str]:

@@ -206,7 +206,7 @@ class _Turns:
         self._staying.setdefault(_kind(jobs[0]), deque()).append(jobs)
 
     def take(self, room: Room) -> list[Bid]:
-        """Whose turn is at the first place, which goes."""
+        """The demand whose turn is at the first place, which goes."""
         kind = _kind(self.places.popleft()[1][0])
         staying, moving = self._staying[kind], self._moving.setdefault(kind, deque())
         while staying:
@@ -241,10 +241,10 @@ def _equals_round_by_org(equals: list[Bid], taken_by: dict[str, int], room: Room
     heapify(heads)
     while heads:
         _, _, org = heappop(heads)
-        turns = waiting[org]
-        yield from turns.take(room)
-        if turns.places:
-            heappush(heads, (taken_by.get(org, 0), turns.places[0][0], org))
+        own = waiting[org]
+        yield from own.take(room)
+        if own.places:
+            heappush(heads, (taken_by.get(org, 0), own.places[0][0], org))
 
 
 def choose(

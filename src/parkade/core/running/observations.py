@@ -21,7 +21,7 @@ from parkade.core.running.unbegun import seen_begun
 from parkade.core.running.unstarted import SlowStarts, is_unstarted, slow_start_at_end
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.notices import lapsed_stop
+from parkade.core.steps.notices import reported_notice, reported_stop
 from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import BLAMELESS, Cause, Phase, Why
@@ -96,8 +96,9 @@ def _observed(
         started_us = min(max(seen.started_us, attempt.ordered_us), now_us)
         attempt = replace(attempt, started_us=started_us)
         found.append(events.Started(at_us=started_us, workload=name, attempt=seen.attempt))
-    if seen.lapsed_us is not None and attempt.lease_us is not None and attempt.stop is None:
-        left = lapsed_stop(deciding.world, workload, min(seen.lapsed_us, now_us))
+    if attempt.stop is None and (given := reported_notice(attempt, seen)) is not None:
+        cause, noticed_us = given
+        left = reported_stop(deciding.world, workload, cause, min(noticed_us, now_us))
         attempt = replace(attempt, stop=left.stop)
         found.append(left)
     saved = seen.checkpoint

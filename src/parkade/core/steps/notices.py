@@ -3,6 +3,7 @@
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.workload import Attempt, Stop, Workload
 
 FINAL_CAUSES = frozenset({Cause.EXPIRED, Cause.CANCELLED})
@@ -25,14 +26,27 @@ def notice(attempt: Attempt, cause: Cause, *, at_us: int, notice_us: int, kill_u
     )
 
 
-def lapsed_stop(world: World, workload: Workload, lapsed_us: int) -> events.StopOrdered:
-    """The notice that the engine gave by itself, when the control plane was silent for the lease of
-    a guest; dated then, but no earlier than what it was seen to run and charged for: a node's clock
-    may have been set back."""
+def reported_notice(attempt: Attempt, seen: ObservedAttempt) -> tuple[Cause, int] | None:
+    """Why and when it had a notice that the control plane did not give; the earliest one counts."""
+    given = []
+    if seen.lapsed_us is not None and attempt.lease_us is not None:
+        given.append((Cause.LAPSED, seen.lapsed_us))
+    if seen.operator_ended_us is not None:
+        given.append((Cause.OPERATOR, seen.operator_ended_us))
+    return min(given, key=lambda it: it[1], default=None)
+
+
+def reported_stop(
+    world: World, workload: Workload, cause: Cause, noticed_us: int
+) -> events.StopOrdered:
+    """A notice that was given without the control plane: by the engine, which did not hear it for
+    the lease of a guest, or by a person at the machine. It is dated then, but no earlier than what
+    was seen to run and charged for: a node's clock may have been set back."""
     attempt = workload.attempt
-    assert attempt is not None and attempt.stop is None and attempt.lease_us is not None
-    lapsed_us = max(lapsed_us, attempt.ordered_us, attempt.charged_until_us)
-    return order_stop(world, workload, Cause.LAPSED, at_us=lapsed_us, becomes=Phase.PREEMPTING)
+    assert attempt is not None and attempt.stop is None
+    assert cause is Cause.OPERATOR or attempt.lease_us is not None, "only a guest has a lease"
+    at_us = max(noticed_us, attempt.ordered_us, attempt.charged_until_us)
+    return order_stop(world, workload, cause, at_us=at_us, becomes=Phase.PREEMPTING)
 
 
 def order_stop(

@@ -85,8 +85,12 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `report_problem`: why the checkpoint report that is there is not believed; None: it is, or there
     is none. `lapsed_us`: the engine itself gave it the notice then, because the control plane was
-    silent for its lease. `is_refused`: the engine did not start it, for a reason that neither its
-    spec nor its user can bring about; false where an engine of before this field says nothing.
+    silent for its lease. `operator_ended_us`: a person gave it the notice then, at its machine and
+    without the control plane (`parkade agent end`); never what its own user could say. None where
+    an engine of before this field says nothing.
+
+    `is_refused`: the engine did not start it, for a reason that neither its spec nor its user can
+    bring about; false where an engine of before this field says nothing.
     `is_unadmitted`: the engine takes no job of its user until an administrator lets that user in;
     `launch_error` says how. False where an engine of before this field says nothing.
 
@@ -110,6 +114,7 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_signalled: bool = False
     is_keeper_lost: bool = False
     lapsed_us: Instant | None = None
+    operator_ended_us: Instant | None = None
     report_problem: Words | None = None
     is_refused: bool = False
     is_unadmitted: bool = False

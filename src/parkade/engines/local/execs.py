@@ -227,7 +227,9 @@ def _become(launch: Launch, folder: Path, order: ExecOrder, ends: list[int]) -> 
             os.execvpe(words[0], words, variables)
     except OSError as error:
         code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUN
-        about = f": {error.filename}" if error.filename else ""
+        about = f": {order.words[0]}" if error.filename else ""
+        if isinstance(error, FileNotFoundError) and " " in order.words[0]:
+            about += "; for a shell line: -- bash -c '...'"
         os.write(2, f"parkade: not run: {error.strerror}{about}\r\n".encode())
     except (environment.BadEnvFile, ValueError) as error:
         # A ValueError's text may quote a value; only our own message is safe to pass on.

@@ -1,9 +1,9 @@
 """What lies in an attempt's folder and how it is written: whole or not at all.
 
 `launch.json` is written once, before the folder appears; `order.json` and `ranks.json` by the
-engine; `state.json`, `notice.json` and `members.json` by the keeper. No record ever holds a value
-of the user's `env_file`. Keepers of an older version live on across an upgrade: a field added later
-has a default.
+engine; `operator_end.json` by `parkade agent end`, before its order; `state.json`, `notice.json`
+and `members.json` by the keeper. No record ever holds a value of the user's `env_file`. Keepers of
+an older version live on across an upgrade: a field added later has a default.
 """
 
 import errno
@@ -22,6 +22,7 @@ STATE = "state.json"
 NOTICE = "notice.json"
 RANKS = "ranks.json"
 MEMBERS = "members.json"
+OPERATOR_END = "operator_end.json"
 LOCK = "lock"
 KEEPER_LOG = "keeper.log"
 CHANGES = "changes"
@@ -182,6 +183,14 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     members_files: int = 0
 
 
+class OperatorEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """A person ended the attempt at its machine, without the control plane: the notice began at
+    `at_us`. The next agent reports it."""
+
+    version: int
+    at_us: int
+
+
 def keepers_umask(launch: Launch) -> int:
     """What the rights of a keeper's files lack: all but its own user's, and the agent's to read."""
     return 0o027 if launch.agent_reads else 0o077
@@ -274,6 +283,16 @@ def read_order(folder: Path) -> Stop | None:
     content = read_bounded(folder / ORDER)
     try:
         return None if content is None else msgspec.json.decode(content, type=Stop)
+    except msgspec.DecodeError:
+        return None
+
+
+def read_operator_end(folder: Path) -> int | None:
+    """When a person ended the attempt at its machine; None where no person did."""
+    content = read_bounded(folder / OPERATOR_END)
+    try:
+        kind = OperatorEnd
+        return None if content is None else msgspec.json.decode(content, type=kind).at_us
     except msgspec.DecodeError:
         return None
 

@@ -156,11 +156,21 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
         # A keeper of another user cannot be ended by the workload.
         is_keeper_lost=state.is_keeper_lost and not launch.is_other_user,
         lapsed_us=state.lapsed_us,
+        operator_ended_us=_operator_ended_us(seen.folder, state),
         report_problem=reading.problem,
         resizes=state.resizes,
         left=records.left_ranks(state),
         begun=records.begun_ranks(state),
     )
+
+
+def _operator_ended_us(folder: Path, state: State) -> int | None:
+    """When a person ended it. What was gone before that order was written ended by itself."""
+    if not state.is_noticed and state.phase is not Phase.RELEASED:
+        return None
+    at_us = records.read_operator_end(folder)
+    is_late = at_us is not None and state.released_us is not None and state.released_us < at_us
+    return None if is_late else at_us
 
 
 def _now(folder: Path, launch: Launch, state: State | None) -> Launch:

@@ -334,6 +334,8 @@ def _spec(
         moves=chance.choice((Moves.NEEDED, Moves.NEEDED, Moves.CHEAPER)),
         spread=chance.random() < 0.6,
     )
+    if capacity.kind is not CapacityKind.SPOT:
+        return replace(made, moves=Moves.NEEDED)
     if not is_elastic:
         return made
     number = int(made.name.removeprefix("job-"), 16)

@@ -78,6 +78,7 @@ def _seen(
     started_us: int | None = None,
     checkpoint: Checkpoint | None = None,
     lapsed_us: int | None = None,
+    operator_ended_us: int | None = None,
 ) -> ObservedAttempt:
     return ObservedAttempt(
         attempt=attempt.attempt,
@@ -91,6 +92,7 @@ def _seen(
         launch_error=None,
         engine_state=phase.value,
         lapsed_us=lapsed_us,
+        operator_ended_us=operator_ended_us,
     )
 
 
@@ -122,15 +124,21 @@ def _ends(attempt: Attempt, event: events.Ended) -> Iterator[ObservedAttempt]:
 
 
 def stops(world: World, event: events.StopOrdered) -> Guesses:
-    """A cancel with or without its notice, or a lapse that the engine reported."""
+    """A cancel with or without its notice, or a notice that the pool's agent reported."""
     workload = world.records.workloads.get(event.workload)
     if workload is None or workload.attempt is None:
         return
-    if event.stop.cause is Cause.CANCELLED:
-        for now in (False, True):
-            yield commands.Cancel(by=event.by, workload=event.workload, now=now)
-    elif event.stop.cause is Cause.LAPSED:
-        pool = world.pool_of(workload.attempt.seats)
-        seen = _seen(workload.attempt, EnginePhase.STARTING, lapsed_us=event.at_us)
-        if pool is not None:
-            yield commands.ReportAttempts(by=event.by, pool=pool.pool, attempts=(seen,))
+    starting, at_us = EnginePhase.STARTING, event.at_us
+    match event.stop.cause:
+        case Cause.CANCELLED:
+            for now in (False, True):
+                yield commands.Cancel(by=event.by, workload=event.workload, now=now)
+            return
+        case Cause.LAPSED:
+            seen = _seen(workload.attempt, starting, lapsed_us=at_us)
+        case Cause.OPERATOR:
+            seen = _seen(workload.attempt, starting, operator_ended_us=at_us)
+        case _:
+            return
+    if (pool := world.pool_of(workload.attempt.seats)) is not None:
+        yield commands.ReportAttempts(by=event.by, pool=pool.pool, attempts=(seen,))
