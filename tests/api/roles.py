@@ -32,6 +32,7 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/orgs/{org}/grant": OPERATOR,
     "POST /v1/orgs/{org}/cap": OWNER,
     "POST /v1/orgs/{org}/bounds": OPERATOR,
+    "POST /v1/orgs/{org}/description": OWNER,
     "POST /v1/orgs/{org}/disabled": OPERATOR,
     "POST /v1/users": OWNER,
     "GET /v1/users": ANYONE,

@@ -91,6 +91,7 @@ CHANGES: list[tuple[str, str, dict[str, object], bool]] = [
     ("/orgs/{org}", "/cap", {"cap": "5"}, False),
     ("/orgs/{org}", "/grant", {"amount": "1", "every": "24h"}, True),
     ("/orgs/{org}", "/bounds", {"open_workloads": 7}, True),
+    ("/orgs/{org}", "/description", {"title": "The lab"}, False),
     ("/orgs/{org}", "/disabled", {"is_disabled": True}, True),
     ("/users/{user}", "/cap", {"cap": "5"}, False),
     ("/users/{user}", "/unix-name", {"unix_name": "lin"}, True),

@@ -97,3 +97,18 @@ def test_of_much_work_that_a_cap_stops_the_first_is_named_and_the_rest_counted(
     assert said.endswith("gives notice to w0, w1, w2, w3, w4, w5, w6, w7, w8, w9 and 240 more")
     capped("lab", Capped(cap=Decimal(5), spent=Decimal(5)))
     assert "gives notice" not in capsys.readouterr().out, "an older server says nothing of it"
+
+
+def test_an_org_is_described_and_shown_so_where_there_is_room(
+    run: Run, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org, _ = town.org()
+    as_user(monkeypatch, town, town.operator)
+    said = run("org", "set", org, "--title", "The lab", "--contact", "lab@example.com").output
+    assert "title The lab, contact lab@example.com" in " ".join(said.split())
+    wide = " ".join(run("org", "list", "--wide").output.split())
+    assert "The lab lab@example.com" in wide
+    assert "lab@example.com" not in run("org", "list").output
+    run("org", "set", org, "--title", "")
+    assert town.done(town.get(f"/orgs/{org}"))["title"] is None
+    assert "--title" in run("org", "set", org, exit_code=2).stderr

@@ -46,6 +46,8 @@ UNCAPPED = {
     "stops": None,
     "is_cap_of_operator": False,
     "bounds": None,
+    "title": None,
+    "contact": None,
 }
 """What a server of before there were caps of orgs does not say."""
 

@@ -168,7 +168,7 @@ def _seen(world: World, record: Tagged) -> tuple[object, ...]:
             grant = record.grant and (record.grant.micros, record.grant.every_us)
             return (
                 *(record.org, grant, record.disabled_us, record.deleted_us),
-                *(_cap(record.cap), record.bounds),
+                *(_cap(record.cap), record.bounds, record.title, record.contact),
             )
         case User():
             return (

@@ -32,9 +32,34 @@ def create_org(org: str, as_json: AsJson = False) -> None:
 
 
 @orgs.command("list")
-def list_orgs(deleted: AlsoDeleted = False, as_json: AsJson = False) -> None:
+def list_orgs(
+    deleted: AlsoDeleted = False,
+    wide: Annotated[bool, typer.Option("--wide", help="With titles and contacts.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """The orgs you may see and what they hold."""
-    call(lambda client: client.orgs(deleted=deleted), _orgs, as_json=as_json)
+    call(
+        lambda client: client.orgs(deleted=deleted),
+        lambda answer: _orgs(answer, wide=wide),
+        as_json=as_json,
+    )
+
+
+@orgs.command("set")
+def set_org(
+    org: str,
+    title: Annotated[str | None, typer.Option(help="What it is called; '' for none.")] = None,
+    contact: Annotated[str | None, typer.Option(help="Whom to ask; '' for none.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what an org is called and whom to ask about it; what is left out stays."""
+    if title is None and contact is None:
+        raise typer.BadParameter("name --title, --contact or both", param_hint="org set")
+    call(
+        lambda client: client.describe_org(org, title=title, contact=contact),
+        _described,
+        as_json=as_json,
+    )
 
 
 @orgs.command("disable")
@@ -289,7 +314,14 @@ def _bounds(org: "wire.Org") -> None:
         say(f"{org.org}: {says} and {may.starts_per_minute:,} starts a minute")
 
 
-def _orgs(answer: "wire.Orgs") -> None:
+def _described(org: "wire.Org") -> None:
+    from parkade.cli.screen import say
+
+    says = f"title {org.title or 'none'}, contact {org.contact or 'none'}"
+    say(f"{org.org}: {says}")
+
+
+def _orgs(answer: "wire.Orgs", *, wide: bool) -> None:
     from parkade.cli.screen import say, table
     from parkade.wire.scalars import format_amount
 
@@ -301,11 +333,13 @@ def _orgs(answer: "wire.Orgs") -> None:
             *_kept(org.kept),
             org.created,
             state_of(org.deleted, is_disabled=org.disabled is not None),
+            *((org.title, org.contact) if wide else ()),
         )
         for org in answer.orgs
     ]
+    more = ("TITLE", "CONTACT") if wide else ()
     table(
-        ("ORG", "BALANCE", "CAP", "FOLDERS", "HOLD", "CREATED", ""),
+        ("ORG", "BALANCE", "CAP", "FOLDERS", "HOLD", "CREATED", "", *more),
         rows,
         empty="No orgs yet.",
         right="BALANCE FOLDERS HOLD",

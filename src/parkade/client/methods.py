@@ -95,6 +95,7 @@ class Methods:
     set_cap = Method(people.set_cap)
     set_org_cap = Method(people.set_org_cap)
     set_org_bounds = Method(people.set_org_bounds)
+    describe_org = Method(people.describe_org)
     set_unix_name = Method(people.set_unix_name)
     disable_org = Method(people.disable_org)
     enable_org = Method(people.enable_org)

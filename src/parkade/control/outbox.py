@@ -305,7 +305,9 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             pass
         case events.TokenRevoked() | events.GrantSet() | events.CapSet():
             pass
-        case events.OrgCapSet() | events.OrgBoundsSet() | events.CapNoted():
+        case events.OrgCapSet() | events.OrgBoundsSet() | events.OrgDescribed():
+            pass
+        case events.CapNoted():
             pass
         case events.MoneyMoved() | events.UsePosted() | events.WithdrawalCharged():
             pass

@@ -129,7 +129,7 @@ def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
             return ()
         case events.UnixNameSet() | events.OrgCapSet() | events.CapNoted():
             return ()
-        case events.OrgBoundsSet() | events.OrgDeleted():
+        case events.OrgBoundsSet() | events.OrgDescribed() | events.OrgDeleted():
             return ()
         case _:
             assert_never(event)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, Strict
 
-from parkade.core.units.bounds import CAP_GPUS, ORG_BOUND
+from parkade.core.units.bounds import CAP_GPUS, DESCRIPTION_CHARACTERS, ORG_BOUND, Range
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
 from parkade.wire.model import Answer, Paged, Request
 from parkade.wire.scalars import (
@@ -21,6 +21,7 @@ from parkade.wire.scalars import (
     TokenLife,
     bounded,
     named,
+    written,
 )
 
 Role = Literal["operator", "owner", "member", "partner"]
@@ -104,6 +105,9 @@ class SetGrant(Request):
     every: GrantInterval
 
 
+Description = Annotated[
+    str, Strict(), written(Range(least=0, most=DESCRIPTION_CHARACTERS.most), r"^[^\x00-\x1f\x7f]*$")
+]
 OrgBound = Annotated[int, Strict(), bounded(ORG_BOUND)]
 
 
@@ -113,6 +117,13 @@ class SetOrgBounds(Request):
     open_workloads: OrgBound | None = None
     submits_per_minute: OrgBound | None = None
     starts_per_minute: OrgBound | None = None
+
+
+class DescribeOrg(Request):
+    """What an org is called, and whom to ask about it; one that is left out stays, empty: none."""
+
+    title: Description | None = None
+    contact: Description | None = None
 
 
 class OrgBounds(Answer):
@@ -190,7 +201,8 @@ class Org(Capped):
     no agent has told that yet. `disabled`: since when its tokens are refused; null: never.
     `is_cap_of_operator`: an operator set its cap, and only an operator changes it. `house`: of the
     operators' org alone, what the account `operator` holds: fees, rates, what unreserved capacity
-    earned. `deleted`: since when it is gone for good; null: it is not."""
+    earned. `deleted`: since when it is gone for good; null: it is not.
+    `title`: what it is called, `contact`: whom to ask about its work; null: none was set."""
 
     org: str
     created: Instant
@@ -202,6 +214,8 @@ class Org(Capped):
     kept: KeptFolders | None = None
     is_cap_of_operator: bool = False
     bounds: OrgBounds | None = None
+    title: str | None = None
+    contact: str | None = None
 
 
 class Orgs(Paged):

@@ -700,6 +700,16 @@ def reservations_that_change() -> Parkade:
     return parkade
 
 
+def an_org_that_is_described() -> Parkade:
+    """An owner gives its org a title and a contact, and takes the title away."""
+    parkade = Parkade(fabrics={"a": 1})
+    parkade.org("lab")
+    parkade.do(builders.create_user("eve", "lab", role=Role.OWNER))
+    for title, contact in (("The lab", "eve@example.com"), ("", None)):
+        parkade.do(commands.DescribeOrg(by="eve", org="lab", title=title, contact=contact))
+    return parkade
+
+
 def nodes_in_maintenance() -> Parkade:
     """One window is moved and carried out under work, one is cancelled, one is still ahead."""
     parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0)
@@ -1145,6 +1155,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-again": what_ended_goes_on,
         f"journal-v{EVENT_VERSION}-caps": caps_of_users_and_orgs,
         f"journal-v{EVENT_VERSION}-divided": reservations_that_change,
+        f"journal-v{EVENT_VERSION}-described": an_org_that_is_described,
         f"journal-v{EVENT_VERSION}-maintenance": nodes_in_maintenance,
         f"journal-v{EVENT_VERSION}-deadlines": work_with_a_deadline,
         f"journal-v{EVENT_VERSION}-shortest-run": a_shortest_run,

@@ -55,6 +55,7 @@ def example(kind: type[commands.AnyCommand], by: str) -> commands.AnyCommand:
         "supply": builders.open_pool("pool").supply, "spec": builders.spec(),
         "change": commands.TermsChange(), "role": Role.MEMBER, "attempts": (),
         "unix_name": None, "reason": "r", "site": "site", "name": "n",
+        "title": "t", "contact": "c",
     }  # fmt: skip
     fields = kind.__struct_fields__
     given = {name: values.get(name, 1) for name in fields if name != "by"}

@@ -145,6 +145,15 @@ async def set_org_bounds(org: str, body: wire.SetOrgBounds, context: Authenticat
     return await _on_org(context, command, org)
 
 
+@router.post("/orgs/{org}/description")
+async def describe_org(org: str, body: wire.DescribeOrg, context: Authenticated) -> wire.Org:
+    """What an org is called, and whom to ask about it; operators, and owners of the org."""
+    command = commands.DescribeOrg(
+        by=context.viewer.user, org=org, title=body.title, contact=body.contact
+    )
+    return await _on_org(context, command, org)
+
+
 @router.post("/orgs/{org}/disabled")
 async def set_org_disabled(org: str, body: wire.SetOrgDisabled, context: Authenticated) -> wire.Org:
     """Whether an org's tokens are refused; where they are, its workloads get their notice and end,

@@ -216,6 +216,8 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             pass
         case events.OrgCapSet() | events.OrgBoundsSet() | events.CapNoted():
             pass
+        case events.OrgDescribed():
+            pass
         case events.EpochOpened() | events.ClockJumped():
             pass
         case events.ClockConfirmed() | events.ClockAdvanced():
@@ -256,6 +258,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.OrgDeleted(org=concerned)
             | events.OrgCapSet(org=concerned)
             | events.OrgBoundsSet(org=concerned)
+            | events.OrgDescribed(org=concerned)
             | events.CapNoted(org=concerned)
         ):
             return _of(concerned)

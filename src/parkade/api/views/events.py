@@ -264,6 +264,9 @@ def _account(event: events.AccountEvent) -> Shown:
             told = {name: None if bounds is None else getattr(bounds, name) for name in names}
             parts = (f"{name} {told[name] or 'default'}" for name in names)
             return f"org {org_name}: {', '.join(parts)}".replace("_", " "), told
+        case events.OrgDescribed(org=org_name, title=title, contact=contact):
+            says = f"title {title or 'none'}, contact {contact or 'none'}"
+            return f"org {org_name}: {says}", {"title": title, "contact": contact}
         case events.CapNoted(org=org_name, user=user_name, spent_micros=spent, cap_micros=most):
             whose = f"org {org_name}" if user_name is None else f"user {user_name}"
             told = {"user": user_name, "spent": money(spent), "cap": money(most)}

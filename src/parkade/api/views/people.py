@@ -46,6 +46,8 @@ def org(world: World, org: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org
         and wire.KeptFolders(folders=kept.folders, bytes=kept.bytes, is_counted=kept.is_counted),
         is_cap_of_operator=org.cap is not None and org.cap.by_operator,
         bounds=_bounds(world, org.org),
+        title=org.title,
+        contact=org.contact,
         **spent,
         **_capped(world, org.cap, org.org, None),
     )

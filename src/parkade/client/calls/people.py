@@ -84,6 +84,19 @@ def set_org_bounds(
     return post(f"/orgs/{path_id(org)}/bounds", people.Org, body, if_match=if_match)
 
 
+def describe_org(
+    org: str,
+    *,
+    title: str | None = None,
+    contact: str | None = None,
+    if_match: str | None = None,
+) -> Call[people.Org]:
+    """What an org is called, and whom to ask about it; None: as it is, empty: none."""
+    given = {"title": title, "contact": contact}
+    body = checked(people.DescribeOrg, **{name: it for name, it in given.items() if it is not None})
+    return post(f"/orgs/{path_id(org)}/description", people.Org, body, if_match=if_match)
+
+
 def disable_org(org: str, *, if_match: str | None = None) -> Call[people.Org]:
     """All tokens of an org are refused, and its work ends with the market's notice."""
     body = checked(people.SetOrgDisabled, is_disabled=True)

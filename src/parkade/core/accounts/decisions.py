@@ -286,3 +286,18 @@ def pay_grant(world: World, org: str, at_us: int) -> tuple[events.AnyEvent, ...]
         kind=TransferKind.GRANT, debit=EXTERNAL, credit=org_account(org), micros=micros
     )
     return events.MoneyMoved(at_us=at_us, transfers=(transfer,)), goes_on
+
+
+def describe_org(world: World, command: commands.DescribeOrg, now_us: int) -> Decision:
+    """Another title or contact; what the command leaves out stays."""
+    org = world.records.orgs[command.org]
+    title = org.title if command.title is None else command.title or None
+    contact = org.contact if command.contact is None else command.contact or None
+    for name, text in (("title", title), ("contact", contact)):
+        within = bounds.DESCRIPTION_CHARACTERS
+        if text is not None and not (within.holds(len(text)) and text.isprintable()):
+            return invalid(name, f"one line of at most {within.most} characters")
+    if (title, contact) == (org.title, org.contact):
+        return ()
+    described = events.OrgDescribed(at_us=now_us, org=command.org, title=title, contact=contact)
+    return (described,)

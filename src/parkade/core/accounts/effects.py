@@ -119,6 +119,12 @@ def set_org_bounds(world: World, event: events.OrgBoundsSet) -> None:
     world.records.orgs[event.org] = replace(org, bounds=event.bounds)
 
 
+def describe_org(world: World, event: events.OrgDescribed) -> None:
+    """Nothing follows from it; it is for people to read."""
+    org = world.records.orgs[event.org]
+    world.records.orgs[event.org] = replace(org, title=event.title, contact=event.contact)
+
+
 def note_cap(world: World, event: events.CapNoted) -> None:
     """It is told once, or once in each month that it counts anew."""
     month = month_of(event.at_us)

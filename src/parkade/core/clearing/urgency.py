@@ -110,6 +110,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.CapSet()
             | events.OrgCapSet()
             | events.OrgBoundsSet()
+            | events.OrgDescribed()
             | events.CapNoted()
             | events.UnixNameSet()
             | events.OrgDisabled()

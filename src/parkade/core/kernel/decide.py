@@ -206,6 +206,8 @@ def _about_accounts(world: World, command: commands.AccountCommand, now_us: int)
             return caps.set_org_cap(world, command, now_us)
         case commands.SetOrgBounds():
             return caps.set_org_bounds(command, now_us)
+        case commands.DescribeOrg():
+            return accounts.describe_org(world, command, now_us)
         case commands.SetOrgDisabled():
             return accounts.set_org_disabled(world, command, now_us)
         case commands.SetUserDisabled():

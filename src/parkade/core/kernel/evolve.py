@@ -247,6 +247,8 @@ def _about_accounts(world: World, event: events.AccountEvent) -> None:
             accounts.set_org_cap(world, event)
         case events.OrgBoundsSet():
             accounts.set_org_bounds(world, event)
+        case events.OrgDescribed():
+            accounts.describe_org(world, event)
         case events.CapNoted():
             accounts.note_cap(world, event)
         case events.OrgDisabled():

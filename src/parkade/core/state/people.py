@@ -106,6 +106,12 @@ class Org(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bounds: OrgBounds | None = None
     """How much it may have open and begin; None: the defaults."""
 
+    title: str | None = None
+    """What it is called where its name is too short for people; None: its name alone."""
+
+    contact: str | None = None
+    """Whom to write or call about its work; None: it has not said."""
+
 
 class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A person or program of an org; it has tokens."""

@@ -80,6 +80,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.CreateUser: Permission.OWNER,
     commands.SetCap: Permission.OWNER,
     commands.SetOrgCap: Permission.OWNER,
+    commands.DescribeOrg: Permission.OWNER,
     commands.SetOrgDisabled: Permission.OPERATOR,
     commands.SetUserDisabled: Permission.OWNER,
     commands.SetUserRole: Permission.OWNER,
@@ -270,6 +271,7 @@ def _of_account(world: World, command: commands.AccountCommand) -> Subject | Ref
             | commands.SetGrant(org=org)
             | commands.SetOrgCap(org=org)
             | commands.SetOrgBounds(org=org)
+            | commands.DescribeOrg(org=org)
         ):
             return _of_org(world, org, command.by)
         case (

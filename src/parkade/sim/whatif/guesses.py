@@ -70,6 +70,7 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             | events.CapSet()
             | events.OrgCapSet()
             | events.OrgBoundsSet()
+            | events.OrgDescribed()
             | events.UnixNameSet()
             | events.OrgDisabled()
             | events.UserDisabled()
@@ -229,6 +230,7 @@ def _of_accounts(
     | events.CapSet
     | events.OrgCapSet
     | events.OrgBoundsSet
+    | events.OrgDescribed
     | events.UnixNameSet
     | events.OrgDisabled
     | events.UserDisabled
@@ -273,6 +275,8 @@ def _of_accounts(
                 submits_per_minute=own.submits_per_minute,
                 starts_per_minute=own.starts_per_minute,
             )
+        case events.OrgDescribed(org=org, title=title, contact=contact):
+            yield commands.DescribeOrg(by=by, org=org, title=title or "", contact=contact or "")
         case events.OrgCapSet(org=org, cap=whole):
             yield commands.SetOrgCap(
                 by=by,

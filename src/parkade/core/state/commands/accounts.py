@@ -98,6 +98,14 @@ class SetOrgBounds(AboutAccounts, frozen=True, kw_only=True):
     starts_per_minute: int | None
 
 
+class DescribeOrg(AboutAccounts, frozen=True, kw_only=True):
+    """What an org is called and whom to ask about it; None: as it is, empty: none."""
+
+    org: str
+    title: str | None
+    contact: str | None
+
+
 class SetOrgDisabled(AboutAccounts, frozen=True, kw_only=True):
     """An org's tokens are refused and its work ends with notice, or its tokens are taken again."""
 
@@ -150,6 +158,7 @@ AccountCommand = (
     | SetCap
     | SetOrgCap
     | SetOrgBounds
+    | DescribeOrg
     | SetOrgDisabled
     | SetUserDisabled
     | DeleteUser

@@ -62,6 +62,14 @@ class OrgBoundsSet(AboutAccounts, frozen=True, kw_only=True):
     bounds: OrgBounds | None
 
 
+class OrgDescribed(AboutAccounts, frozen=True, kw_only=True):
+    """What an org is called and whom to ask about it; None: none."""
+
+    org: str
+    title: str | None
+    contact: str | None
+
+
 class CapNoted(AboutAccounts, frozen=True, kw_only=True):
     """Four fifths of what a cap allows are spent, or spent and owed; `user` None: the cap is the
     org's."""
@@ -129,6 +137,7 @@ AccountEvent = (
     | CapSet
     | OrgCapSet
     | OrgBoundsSet
+    | OrgDescribed
     | CapNoted
     | UnixNameSet
 )
