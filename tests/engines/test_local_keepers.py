@@ -169,8 +169,12 @@ def test_a_program_that_stops_its_keeper_is_ended_in_time_and_pays_as_one_that_k
         if is_agent_there:
             await engine.stop(attempt.attempt, order_in(0, 0.5))
         else:
-            ends = asyncio.to_thread(end_everything, place.data, notice_s=0, timeout_s=60)
-            assert await ends == []
+            told: list[str] = []
+            ends = asyncio.to_thread(
+                end_everything, place.data, notice_s=0, timeout_s=60, tell=told.append
+            )
+            (ended,) = await ends
+            assert ended.attempt == attempt.attempt and ended.how is not None
         seen = await released(engine, attempt)
         assert seen.is_keeper_lost
         assert processes.look(keeper) is None
