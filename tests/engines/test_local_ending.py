@@ -232,3 +232,13 @@ def test_a_program_that_left_no_room_for_a_process_saves_nothing_and_leaves_as_a
     leaving = Leaving(state, gang, orders=tmp_path, silence=Silence("", 0))
     leaving._run_beside("save")
     assert gang.beside == {} and not state.now.is_signalled
+
+
+def test_parkade_agent_end_leaves_jobs_of_slurm_alone(agents_place: LocalPlace) -> None:
+    home = agents_place.data / "live" / "w1.1"
+    home.mkdir(parents=True)
+    (home / "signals.json").touch()
+    words = ["agent", "end", "--data-folder", str(agents_place.data.parent), "--notice", "0"]
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2 and "jobs of Slurm: `parkade cancel` them" in refused.output
+    assert [it.name for it in home.iterdir()] == ["signals.json"]

@@ -74,9 +74,13 @@ def end(
     with server_extra():
         from parkade.ports import AlreadyLed
         from parkade.service.agent import end as end_all
+        from parkade.service.agent import is_of_slurm
     place = data_folder / "engine"
     if not place.is_dir():
         fail(f"{place} is no engine's folder; give the data folder of an agent", exit_code=2)
+    if is_of_slurm(data_folder):
+        says = "what runs there are jobs of Slurm: `parkade cancel` them, or drain the pool first"
+        fail(f"{place}: {says}", exit_code=2)
     try:
         found = end_all(data_folder, notice_s=notice, timeout_s=timeout, tell=typer.echo)
     except AlreadyLed as error:

@@ -36,6 +36,7 @@ from parkade.agent.timer import LoopTimer
 from parkade.control.clock import SystemClock
 from parkade.control.leadership import FileLeadership
 from parkade.engines.local.ending import EndedAttempt, end_everything
+from parkade.engines.slurm import signals
 from parkade.ports import AlreadyLed, Leadership, NodeShape, Timer
 from parkade.sensors.clock import HeardClock
 from parkade.service import logs
@@ -108,6 +109,11 @@ def end(
         return end_everything(place, notice_s=notice_s, timeout_s=timeout_s, tell=tell)
     finally:
         leadership.release()
+
+
+def is_of_slurm(data_folder: Path) -> bool:
+    """Whether an agent's data folder has attempts on Slurm, whose jobs Slurm ends."""
+    return any((data_folder / "engine" / "live").glob(f"*/{signals.FILE}"))
 
 
 def _leadership(data_folder: Path, *, holder: str) -> FileLeadership:

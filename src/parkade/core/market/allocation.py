@@ -39,6 +39,8 @@ if no winner loses or draws a higher floor by it.
 The same holds for a newcomer that is counted in a fabric in which running work then finds too few
 nodes, although it fits into idle nodes of another: it takes those first (`stepping_aside`).
 
+**Alike bids of an org do not move each other**: at last they exchange turns (`alike`).
+
 Invariants: what is taken in a fabric never exceeds its nodes; a demand wins whole or not at all; a
 demand takes its turn once, on room that only shrinks; the order of the input does not matter.
 
@@ -67,6 +69,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from parkade.core.market.alike import exchanged
 from parkade.core.market.beside import lost_nodes, pins_to_try, take_pinned
 from parkade.core.market.consolidation import consolidations
 from parkade.core.market.layout import Layout, Parts, build_layout, check_seats, floors_drawn
@@ -136,7 +139,8 @@ def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
     either way), and the turns of spot `MOST_CONSOLIDATIONS` times more where idle GPUs are
     scattered, `MOST_PINNINGS` and `MOST_ASIDE` where running bids lost nodes.
     """
-    return _step_aside(_pin_beside(_allocate_for_waiting(state, layout or build_layout(state))))
+    found = _step_aside(_pin_beside(_allocate_for_waiting(state, layout or build_layout(state))))
+    return _exchange(found)
 
 
 def _allocate_for_waiting(state: MarketState, layout: Layout) -> Allocation:
@@ -216,6 +220,20 @@ def _step_aside(allocation: Allocation) -> Allocation:
         if _no_worse(best, other):
             best = other._replace(plain=allocation)
     return best
+
+
+def _exchange(allocation: Allocation) -> Allocation:
+    """The same room and turns, in which alike bids of an org stay where they can."""
+    plain = None if allocation.plain is None else _exchange(allocation.plain)
+    bids = exchanged(allocation.bids, allocation.bid_parts)
+    if bids is None:
+        return allocation._replace(plain=plain)
+    names = {bid.name for bid in bids}
+    parts = {name: taken for name, taken in allocation.parts.items() if name not in names}
+    answered = zip(bids, allocation.bid_parts, strict=True)
+    parts |= {bid.name: taken for bid, taken in answered if taken is not None}
+    ordered = _in_order_of_turns(allocation.ordered, [bid.name for bid in bids])
+    return allocation._replace(bids=bids, parts=parts, ordered=ordered, plain=plain)
 
 
 def _floors_of_winners(allocation: Allocation) -> dict[str, int]:

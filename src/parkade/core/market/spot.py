@@ -120,8 +120,7 @@ def allocate_spot(
     loses or draws a higher one.
 
     Changes `room`. Bids come in priority order; those of equal key go round by org: the org whose
-    bids have taken the fewest GPUs so far is next, and of its alike ones those that need not move
-    (`_Turns`). Grows with the winners, and with fabrics for
+    bids have taken the fewest GPUs so far is next. Grows with the winners, and with fabrics for
     each that shares nodes, keeps closed ones, or may use any fabrics.
     Rooms only shrink and floors only rise, so the least floor at which a shape was last seen to fit
     is a bound for all bids of that shape later: after the first of a shape is refused, the others
@@ -133,7 +132,7 @@ def allocate_spot(
     by_offer = FabricsByOffer(room)
     found: list[tuple[Bid, Parts | None]] = []
     taken_by: dict[str, int] = {}
-    for bid in _round_by_org(bids, taken_by, room):
+    for bid in _round_by_org(bids, taken_by):
         division = None
         if bound.get(bid.shape, 0) <= bid.limit:
             division = choose(room, bid, lowest_floor, by_offer)
@@ -165,8 +164,8 @@ def are_equals(bid: Bid, other: Bid) -> bool:
     return _are_of_one_rank(bid, other) and takers[0] != takers[1]
 
 
-def _round_by_org(bids: list[Bid], taken_by: dict[str, int], room: Room) -> Iterator[Bid]:
-    """The bids in the order of their turns; reads `taken_by`, GPUs by org, and `room` before each.
+def _round_by_org(bids: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:
+    """The bids in the order of their turns; reads `taken_by`, GPUs by org, before each turn.
 
     Bids of one key, all running or all newcomers, go round by org; the jobs of a shared node take
     one turn after the other. Of orgs that hold as much the first stays first: it used less in the
@@ -179,7 +178,7 @@ def _round_by_org(bids: list[Bid], taken_by: dict[str, int], room: Room) -> Iter
         if end == begin + 1:
             yield bids[begin]
         else:
-            yield from _equals_round_by_org(bids[begin:end], taken_by, room)
+            yield from _equals_round_by_org(bids[begin:end], taken_by)
         begin = end
 
 
@@ -187,64 +186,19 @@ def _are_of_one_rank(bid: Bid, other: Bid) -> bool:
     return bid.key == other.key and bool(bid.own) == bool(other.own)
 
 
-class _Turns:
-    """The turns of one org's bids of one key, oldest first; the jobs of a shared node take one.
-
-    Alike bids, of one shape and priority, exchange their places: those go first that their own
-    fabric holds. Else the older would be moved and push out the younger, where the org is served as
-    well by letting the older go. A room only shrinks, so each is looked at twice at most.
-    """
-
-    def __init__(self) -> None:
-        self.places: deque[tuple[int, list[Bid]]] = deque()
-        self._moving: dict[tuple[Shape, int], deque[list[Bid]]] = {}
-        self._staying: dict[tuple[Shape, int], deque[list[Bid]]] = {}
-
-    def add(self, at: int, jobs: list[Bid]) -> None:
-        """A turn at the next place."""
-        self.places.append((at, jobs))
-        self._staying.setdefault(_kind(jobs[0]), deque()).append(jobs)
-
-    def take(self, room: Room) -> list[Bid]:
-        """The demand whose turn is at the first place, which goes."""
-        kind = _kind(self.places.popleft()[1][0])
-        staying, moving = self._staying[kind], self._moving.setdefault(kind, deque())
-        while staying:
-            jobs = staying.popleft()
-            if _may_stay(jobs[0], room):
-                return jobs
-            moving.append(jobs)
-        return moving.popleft()
-
-
-def _kind(bid: Bid) -> tuple[Shape, int]:
-    return bid.shape, bid.priority
-
-
-def _may_stay(bid: Bid, room: Room) -> bool:
-    """Whether its own fabric holds it now; True where that is no question: newcomers, gangs of any
-    fabrics, elastic bids and jobs of a shared node take their places as they stand."""
-    if len(bid.own) != 1 or bid.shape.any_fabric or bid.sizes is not None or bid.shared_node:
-        return True
-    (fabric,) = bid.own
-    offer = room.offer(fabric, bid.shape)
-    return offer is not None and offer.level <= bid.limit
-
-
-def _equals_round_by_org(equals: list[Bid], taken_by: dict[str, int], room: Room) -> Iterator[Bid]:
+def _equals_round_by_org(equals: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:
     """As `_round_by_org`, for bids of one key."""
-    waiting: dict[str, _Turns] = {}
+    waiting: dict[str, deque[tuple[int, list[Bid]]]] = {}
     for at, (_, jobs) in enumerate(groupby(equals, key=lambda it: it.shared_node or it.name)):
         turn = list(jobs)
-        waiting.setdefault(turn[0].org, _Turns()).add(at, turn)
-    heads = [(taken_by.get(org, 0), it.places[0][0], org) for org, it in waiting.items()]
+        waiting.setdefault(turn[0].org, deque()).append((at, turn))
+    heads = [(taken_by.get(org, 0), queue[0][0], org) for org, queue in waiting.items()]
     heapify(heads)
     while heads:
         _, _, org = heappop(heads)
-        own = waiting[org]
-        yield from own.take(room)
-        if own.places:
-            heappush(heads, (taken_by.get(org, 0), own.places[0][0], org))
+        yield from waiting[org].popleft()[1]
+        if waiting[org]:
+            heappush(heads, (taken_by.get(org, 0), waiting[org][0][0], org))
 
 
 def choose(
