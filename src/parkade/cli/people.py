@@ -49,7 +49,7 @@ def list_orgs(
 def set_org(
     org: str,
     title: Annotated[str | None, typer.Option(help="What it is called; '' for none.")] = None,
-    contact: Annotated[str | None, typer.Option(help="The address of its contact; '' for none.")] = None,
+    contact: Annotated[str | None, typer.Option(help="Its contact's address; '' for none.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what an org is called and whom to ask about it; what is left out stays."""
