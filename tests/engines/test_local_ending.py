@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import subprocess
 import sys
 from functools import partial
@@ -99,6 +100,24 @@ def test_what_had_ended_by_itself_is_told_apart_and_was_ended_by_no_person(
         ((one,), lines) = await end(place, notice_s=1, timeout_s=60)
         assert (one.was_over, one.how, lines) == (True, "exit 3", [])
         assert (await released(place.engine(), failed)).operator_ended_us is None
+
+    run(body())
+
+
+@pytest.mark.parametrize("at_us", [-(2**63), 0, 2**62])
+def test_a_record_that_no_person_wrote_is_none(tmp_path: Path, at_us: int) -> None:
+    (tmp_path / "operator_end.json").write_text(json.dumps({"version": 1, "at_us": at_us}))
+    assert records.read_operator_end(tmp_path) is None
+
+
+def test_a_record_that_cannot_be_written_keeps_no_order_from_any(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(NEVER_LEAVES + FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        (place.data / "live" / attempt.attempt / "operator_end.json").mkdir()
+        ((one,), _) = await end(place, notice_s=0, timeout_s=60)
+        assert one.how == "by KILL"
 
     run(body())
 

@@ -91,3 +91,14 @@ def test_the_journal_says_what_was_reported() -> None:
     made = running()
     (order,) = report(running(), 700 * S, phase=EnginePhase.RUNNING, operator_ended_us=ENDED_US)
     assert any(decide(made, guess, ENDED_US) == (order,) for guess in guesses(made, order))
+
+
+def test_a_date_long_before_it_was_gone_makes_nothing_that_it_used_free() -> None:
+    made = running()
+    at = {"phase": EnginePhase.RELEASED, "released_us": 3000 * S, "operator_ended_us": 1}
+    orders = [
+        event
+        for event in report(made, 9000 * S, exits=(BY_TERM,), **at)
+        if isinstance(event, events.StopOrdered)
+    ]
+    assert [it.stop.kill_us for it in orders] == [3000 * S]

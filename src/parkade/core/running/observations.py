@@ -98,7 +98,9 @@ def _observed(
         found.append(events.Started(at_us=started_us, workload=name, attempt=seen.attempt))
     if attempt.stop is None and (given := reported_notice(attempt, seen)) is not None:
         cause, noticed_us = given
-        left = reported_stop(deciding.world, workload, cause, min(noticed_us, now_us))
+        gone_us = None if seen.released_us is None else min(seen.released_us, now_us)
+        noticed_us = min(noticed_us, now_us)
+        left = reported_stop(deciding.world, workload, cause, noticed_us, gone_us=gone_us)
         attempt = replace(attempt, stop=left.stop)
         found.append(left)
     saved = seen.checkpoint

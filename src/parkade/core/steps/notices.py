@@ -37,15 +37,20 @@ def reported_notice(attempt: Attempt, seen: ObservedAttempt) -> tuple[Cause, int
 
 
 def reported_stop(
-    world: World, workload: Workload, cause: Cause, noticed_us: int
+    world: World, workload: Workload, cause: Cause, noticed_us: int, *, gone_us: int | None
 ) -> events.StopOrdered:
     """A notice that was given without the control plane: by the engine, which did not hear it for
     the lease of a guest, or by a person at the machine. It is dated then, but no earlier than what
-    was seen to run and charged for: a node's clock may have been set back."""
+    was seen to run and charged for: a node's clock may have been set back. A person's notice is not
+    dated so that it was over before the work was gone: so nothing that was used is free, whatever
+    wrote the date."""
     attempt = workload.attempt
     assert attempt is not None and attempt.stop is None
     assert cause is Cause.OPERATOR or attempt.lease_us is not None, "only a guest has a lease"
     at_us = max(noticed_us, attempt.ordered_us, attempt.charged_until_us)
+    if cause is Cause.OPERATOR and gone_us is not None:
+        terms = world.records.markets[workload.market].terms
+        at_us = max(at_us, gone_us - terms.notice_us - terms.kill_us)
     return order_stop(world, workload, cause, at_us=at_us, becomes=Phase.PREEMPTING)
 
 

@@ -9,6 +9,7 @@ start.
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -49,7 +50,10 @@ def end_everything(
     now_us = time.time_ns() // 1000
     order = _order(now_us, notice_s)
     for folder in live:
-        _end(folder, order)
+        try:
+            _end(folder, order)
+        except OSError as error:
+            tell(f"{folder.name} gets no order: {error.strerror} ({error.filename})")
     if live:
         count = "1 attempt has" if len(live) == 1 else f"{len(live)} attempts have"
         tell(f"{count} {notice_s:g} s to save, then TERM, and KILL {KILL_AFTER_S:g} s later")
@@ -95,10 +99,12 @@ def _order(now_us: int, notice_s: float) -> Stop:
 
 
 def _end(folder: Path, order: Stop) -> None:
-    """An earlier try's instant stands: its notice may have been taken in."""
+    """An earlier try's instant stands: its notice may have been taken in. The order is written also
+    where the record cannot be, as on a full disk."""
     if records.read_operator_end(folder) is None:
         end = records.OperatorEnd(version=records.VERSION, at_us=order.noticed_us)
-        records.write(folder / records.OPERATOR_END, end)
+        with suppress(OSError):
+            records.write(folder / records.OPERATOR_END, end)
     records.write(folder / records.ORDER, merge(records.read_order(folder), order))
 
 

@@ -9,6 +9,7 @@ an older version live on across an upgrade: a field added later has a default.
 import errno
 import os
 import stat
+import time
 from pathlib import Path
 
 import msgspec
@@ -289,12 +290,14 @@ def read_order(folder: Path) -> Stop | None:
 
 def read_operator_end(folder: Path) -> int | None:
     """When a person ended the attempt at its machine; None where no person did."""
-    content = read_bounded(folder / OPERATOR_END)
     try:
+        content = read_bounded(folder / OPERATOR_END)
         kind = OperatorEnd
-        return None if content is None else msgspec.json.decode(content, type=kind).at_us
-    except msgspec.DecodeError:
+        at_us = None if content is None else msgspec.json.decode(content, type=kind).at_us
+    except (msgspec.DecodeError, OSError):
         return None
+    is_past = at_us is not None and 0 < at_us <= time.time_ns() // 1000
+    return at_us if is_past else None
 
 
 def read_ranks(folder: Path) -> Ranks | None:
