@@ -16,6 +16,8 @@ from parkade.api.views import pools as pool_views
 from parkade.api.views.audience import Owners, Reader, audience, named_in
 from parkade.api.views.costs import ended_cost, workload_cost
 from parkade.api.views.reasons import SENTENCES
+from parkade.client import Invalid
+from parkade.client.calls.workloads import submit
 from parkade.core.fleet.market import Market, MarketTerms
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state import events
@@ -270,6 +272,9 @@ def test_a_workload_of_a_newer_server_is_read_as_far_as_it_is_known() -> None:
     for more in ({"colour": "red"}, {"deadline": "not one", "colour": "red"}):
         read = wire.Workload.model_validate(answer | {"spec": answer["spec"] | more})
         assert read.spec.name == answer["name"] and not hasattr(read.spec, "colour")
+        assert "colour" in wire.unread_of(read.spec)
+        with pytest.raises(Invalid, match=r"colour.*which this program does not know"):
+            submit(read.spec)
 
 
 @pytest.mark.parametrize("longest_us", [None, 3 * HOUR_US])

@@ -184,6 +184,8 @@ def resubmit(
             made = client.resubmit(name, checked(wire.Resubmit, **asked))
         else:
             before = client.workload(name)
+            if unread := wire.unread_of(before.spec):
+                fail(f"{', '.join(unread)}: not known to this program; update it", exit_code=2)
             spec = checked(type(before.spec), **{**before.spec.model_dump(mode="json"), **asked})
             made = client.submit(spec, market=before.market, org=before.org)
         show(made, _line, as_json=as_json)

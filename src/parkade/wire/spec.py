@@ -15,6 +15,7 @@ from pydantic import (
     Discriminator,
     Field,
     GetJsonSchemaHandler,
+    PrivateAttr,
     Strict,
     Tag,
     ValidationInfo,
@@ -332,6 +333,8 @@ class WorkloadSpec(Request):
     ELSEWHERE: ClassVar[Mapping[str, str]] = {
         "min_runtime": "is a term of a market, which its operator sets for all that runs there"
     }
+
+    _unread: tuple[str, ...] = PrivateAttr(())
 
     name: Annotated[str, Strict(), named(WORKLOAD_NAME)]
     command: CommandText

@@ -41,7 +41,8 @@ class Submit(Request):
 
 def _as_answered(value: Any, handler: ValidatorFunctionWrapHandler) -> WorkloadSpec:
     """A spec in an answer is read as far as this version knows it: a newer server may have keys and
-    values of which this one knows nothing, and one workload never hides the others of a list."""
+    values of which this one knows nothing, and one workload never hides the others of a list. What
+    was left out is kept beside it, so that nobody submits the rest (`unread_of`)."""
     try:
         return handler(value)  # type: ignore[no-any-return]
     except ValidationError:
@@ -50,13 +51,22 @@ def _as_answered(value: Any, handler: ValidatorFunctionWrapHandler) -> WorkloadS
     known = {key: value[key] for key in value.keys() & WorkloadSpec.model_fields.keys()}
     while True:
         try:
-            return handler(known)  # type: ignore[no-any-return]
+            found: WorkloadSpec = handler(known)
+            break
         except ValidationError as error:
             wrong = known.keys() & {each["loc"][0] for each in error.errors() if each["loc"]}
             if not wrong - REQUIRED:
-                kept = {key: known[key] for key in known.keys() & REQUIRED}
-                return WorkloadSpec.model_construct(**kept)
+                texts: dict[str, Any] = {key: str(known.get(key, "")) for key in REQUIRED}
+                found, known = WorkloadSpec.model_construct(**texts), texts
+                break
             known = {key: known[key] for key in known.keys() - (wrong - REQUIRED)}
+    found._unread = tuple(sorted(value.keys() - known.keys()))
+    return found
+
+
+def unread_of(spec: WorkloadSpec) -> tuple[str, ...]:
+    """The keys of a spec in an answer that this version could not read; empty for all others."""
+    return spec._unread
 
 
 REQUIRED = frozenset({"name", "command"})

@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from parkade.client.call import Call, checked, get, get_list, path_id, post
+from parkade.client.errors import Invalid
 from parkade.wire import effects, workloads
+from parkade.wire.problems import problem
 from parkade.wire.spec import WorkloadSpec
 
 MOST_ON_A_PAGE = 1000
@@ -37,6 +39,10 @@ def _submit(
 ) -> workloads.Submit:
     if isinstance(spec, Mapping):
         spec = checked(WorkloadSpec, **{str(key): value for key, value in spec.items()})
+    if unread := workloads.unread_of(spec):
+        keys = ", ".join(unread)
+        says = f"a newer server wrote {keys}, which this program does not know: update it"
+        raise Invalid(problem("not_yet", says))
     if spec.workdir is None:
         spec = spec.model_copy(update={"workdir": os.getcwd()})  # noqa: PTH109
     return checked(workloads.Submit, spec=spec, market=market, org=org, hold=hold)
