@@ -103,7 +103,7 @@ class Plain:
                 values[name] = model.model_validate(load(body))
             except (JSONDecodeError, ValidationError):
                 return None
-        encoded = self._encode(await self._call(**values))
+        encoded = self._encode(await self._call(**values), by_alias=True)
         response = Response(encoded, self._status, media_type=JSON)
         response.raw_headers.extend(headers.raw)
         return response
