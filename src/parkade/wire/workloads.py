@@ -40,9 +40,9 @@ class Submit(Request):
 
 
 def _as_answered(value: Any, handler: ValidatorFunctionWrapHandler) -> WorkloadSpec:
-    """A spec in an answer is read as far as this version knows it: a newer server may have keys and
-    values of which this one knows nothing, and one workload never hides the others of a list. What
-    was left out is kept beside it, so that nobody submits the rest (`unread_of`)."""
+    """The spec of an answer, as far as this version knows it: a newer server may have keys and
+    values of which this one knows nothing, and one workload never hides the others of a list. Keys
+    that were left out are kept beside it, so that the rest is not submitted (`unread_of`)."""
     try:
         return handler(value)  # type: ignore[no-any-return]
     except ValidationError:
