@@ -119,7 +119,8 @@ def mates_of(state: MarketState) -> dict[str, tuple[str, Mates]]:
 def in_priority_order(
     state: MarketState, sharing: Mapping[str, tuple[str, Mates]] | None = None
 ) -> tuple[Demand, ...]:
-    """All demands, strongest first; `sharing`: as `mates_of`, where it is known. Grows with N log N of the demands.
+    """All demands, strongest first; `sharing`: as `mates_of`, where it is known.
+    Grows with N log N of the demands.
 
     Tier by tier. RESERVED: what runs, or makes whole what runs, before what is idle, then the older
     reservation, then priority: an org's priority never bears on another org. ON_DEMAND: running
@@ -144,17 +145,17 @@ def in_priority_order(
     keys: dict[tuple[int, int, int, int | None], int] = {}
 
     def rank(demand: Demand) -> tuple[int, Place, str]:
+        place: Place
         if demand.tier is PriorityTier.SPOT and not demand.seats:
             limit, since_us = demand.limit_micros, demand.submitted_us
             kind = (demand.nodes, demand.gpus, demand.ranks_per_node, limit)
             key = keys.get(kind)
             if key is None:
                 key = keys[kind] = -key_of(demand, state.terms)
-            waits = not demand.completes
-            place = (key, waits, demand.use_7_days, since_us, "", -(limit or 0), since_us)
+            waits, use = not demand.completes, demand.use_7_days
+            place = (key, waits, use, since_us, "", -(limit or 0), since_us)
             return (demand.tier, place, demand.demand)
         newcomer = not demand.seats and not demand.completes
-        place: Place
         if demand.tier is PriorityTier.RESERVED:
             reservation = demand.reservation or ""
             since = created.get(reservation, 0)
