@@ -97,7 +97,7 @@ def replace_some(town: Town, workloads: int) -> None:
     ended = [attempt for attempt in town.attempts() if attempt.stop is None][::100]
     for pool in MARKETS:
         seen = tuple(
-            town._observed(it, EnginePhase.RELEASED, 0)  # noqa: SLF001 - a benchmark's own town
+            town._observed(it, EnginePhase.RELEASED, 0)
             for it in ended
             if records.nodes[it.seats[0].node].pool == pool
         )
