@@ -10,8 +10,9 @@ of more than `MOST_WAITING` of its receiver, and when its receiver was removed. 
 counted and told to `say`.
 
 No receiver delays another, nor ends what others are sent, however its sender fails. One that
-fails is left alone for its pause, whatever waits for it. One that takes its time has a turn of a second, or of one message, and then the others have theirs; once
-it took so long for a message it is *slow*, and has its turns in threads that only slow ones share.
+fails is left alone for its pause, whatever waits for it. One that takes its time has a turn of a
+second, or of one message, and then the others have theirs; once it took so long for a message it is
+*slow*, and has its turns in threads that only slow ones share.
 
 It stands in a database: an SQLite file of its own, or, where two servers have one journal in
 PostgreSQL, in tables beside the journal, so that the one that leads next sends what waits. It is no
