@@ -85,7 +85,8 @@ class Memory:
 
     def allocated(self, state: MarketState) -> Allocation | None:
         """The allocation of a state, where one was counted alike; None where none is known."""
-        for known in reversed((*self._last, *self._allocated)):
+        kept: tuple[Remembered | Allocated, ...] = (*self._last, *self._allocated)
+        for known in reversed(kept):
             if known.state is state:
                 return known.allocation
             asks_instants = known.allocation.reserved.asks_instants
