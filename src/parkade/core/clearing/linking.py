@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from parkade.core.clearing.claims import clear_with_claims
+from parkade.core.clearing.claims import clear_with_claims, parts_of
 from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import ClearingInput, Seen, build_inputs, reported_in
 from parkade.core.market.clear import clear as market_clear
+from parkade.core.market.clear import winners
 from parkade.core.market.linked import LinkedClearing, clear_linked
 from parkade.core.market.market_state import MarketState
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, WaitReason
@@ -94,23 +95,37 @@ def clear_together(
     seen = build_inputs(world, markets, now_us, extra=extra, too_many=too_many)
     lists = _lists(world, seen, extra)
     given: dict[str, ClearingInput] = {}
+    asked: dict[tuple[str, frozenset[str]], ClearingInput] = {}
+    memories: dict[str, Memory] = {} if is_rehearsal else world.memories
+
+    def asked_in(market: str, asking: frozenset[str]) -> ClearingInput:
+        if (market, asking) not in asked:
+            view, whole = seen[market]
+            here = _asked_by(whole, lists, asking)
+            if not is_rehearsal:
+                turn = now_us // world.records.markets[market].terms.clearing_interval_us
+                here = with_evacuees(view, here, turn=turn)
+            asked[market, asking] = here
+        return asked[market, asking]
 
     def cleared(market: str, asking: frozenset[str]) -> Clearing:
-        view, whole = seen[market]
-        here = _asked_by(whole, lists, asking)
+        here = asked_in(market, asking)
+        known = clear or partial(market_clear, memory=memories.setdefault(market, Memory()))
         if is_rehearsal:
             given[market] = here
-            return (clear or market_clear)(here.state)
-        turn = now_us // world.records.markets[market].terms.clearing_interval_us
-        here = with_evacuees(view, here, turn=turn)
-        memory = world.memories.setdefault(market, Memory())
-        known = clear or partial(market_clear, memory=memory)
-        state, outcome = clear_with_claims(view, here.state, known)
+            return known(here.state)
+        state, outcome = clear_with_claims(seen[market].world, here.state, known)
         given[market] = replace(here, state=state)
         return outcome
 
+    def winning(market: str, asking: frozenset[str]) -> frozenset[str] | None:
+        here = asked_in(market, asking)
+        if clear is not None or parts_of(seen[market].world, here.state.demands):
+            return None
+        return winners(here.state, memories.setdefault(market, Memory()))
+
     orders = _orders(seen, lists)
-    found = clear_linked(markets, orders, cleared)
+    found = clear_linked(markets, orders, cleared, winning)
     parts = {name: _part(seen[name], given[name], name, found, lists) for name in markets}
     if not lists:
         return Together(parts, {})
