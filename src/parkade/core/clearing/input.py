@@ -157,8 +157,12 @@ def reported_in(workload: Workload) -> str:
 
 
 def _is_elsewhere(workload: Workload, markets: tuple[str, ...]) -> bool:
+    """Whether no market of a clearing hears of it. Where linked markets are cleared apart, that is
+    so of what stands in another."""
     if not workload.spec.choices:
         return workload.market not in markets
+    if (home := stands_in(workload)) is not None and home not in markets:
+        return True
     return all(it.market not in markets for it in workload.spec.choices)
 
 
