@@ -30,7 +30,7 @@ def bad_array(spec: Spec) -> Refusal | None:
         return Refusal(
             reason=Reason.UNSUPPORTED,
             detail="an array opens its members one after the other, and on-demand takes its window"
-            " when it is submitted; bid for spot, or use a reservation",
+            " when it is submitted; leave on-demand out, and use a reservation, spot, or both",
             field="array",
         )
     if terms.members != indexes.joined(terms.members):

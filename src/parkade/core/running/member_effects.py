@@ -11,6 +11,7 @@ from parkade.core.steps.members import may_open, settled, with_ended
 from parkade.core.units import indexes
 from parkade.core.units.indexes import Spans
 from parkade.core.workloads.array import ArrayState, member_name
+from parkade.core.workloads.entries import with_limit
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Workload
@@ -38,13 +39,10 @@ def open_members(world: World, event: events.MembersOpened) -> None:
     specs: dict[tuple[int | None, int | None], Spec] = {}
     for index in indexes.indexes(event.members):
         limit = state.limit_micros(index) if state.limits else None
-        if limit is None:
-            limit = own.limit_price_micros
         duration_us = state.duration_us(index, own.max_duration_us)
         if (limit, duration_us) not in specs:
-            specs[limit, duration_us] = replace(
-                own, limit_price_micros=limit, max_duration_us=duration_us
-            )
+            spec = own if limit is None else with_limit(own, limit)
+            specs[limit, duration_us] = replace(spec, max_duration_us=duration_us)
         _open(world, array, specs[limit, duration_us], index, event)
 
 
@@ -123,7 +121,7 @@ def change_bid_of_waiting(world: World, array: Workload, event: events.BidChange
     state = array.array
     assert state is not None and not array.phase.is_ended
     if not event.members:
-        spec = replace(array.spec, limit_price_micros=event.limit_price_micros)
+        spec = with_limit(array.spec, event.limit_price_micros)
         world.put_workload(replace(array, spec=spec, array=replace(state, limits=())))
         return
     others = _besides(state, state.limits, event.members)

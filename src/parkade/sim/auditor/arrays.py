@@ -104,7 +104,7 @@ class ArrayAuditor:
         assert terms is not None
         self._arrays[workload.workload] = ArrayBook(
             submitted=workload,
-            limit_micros=workload.spec.limit_price_micros,
+            limit_micros=workload.spec.bid_limit_micros,
             max_duration_us=workload.spec.max_duration_us,
             place=dict.fromkeys(_each(terms.members), "waiting"),
             is_held=workload.phase is Phase.HELD,
@@ -154,11 +154,13 @@ class ArrayAuditor:
         is_waiting = book.place.get(index) == "waiting"
         require(is_waiting and not book.is_held, INVARIANT, f"{name}_{index} is opened")
         book.place[index] = "open"
+        spec, limit = book.submitted.spec, book.limits.get(index, book.limit_micros)
         spec = replace(
-            book.submitted.spec,
+            spec,
             array=None,
             after=(),
-            limit_price_micros=book.limits.get(index, book.limit_micros),
+            limit_price_micros=None if spec.entries else limit,
+            spot_limit_micros=limit if spec.entries else None,
             max_duration_us=book.durations.get(index, book.max_duration_us),
         )
         member = replace(
