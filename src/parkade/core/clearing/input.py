@@ -154,6 +154,10 @@ def _candidates(
 
 
 def _is_among(workload: Workload, markets: tuple[str, ...]) -> bool:
+    """Whether one of these hears of it. Where linked markets are cleared apart, none does of what
+    stands in another."""
+    if workload.spec.choices and (home := stands_in(workload)) is not None:
+        return home in markets
     return any(it in markets for it in markets_of(workload))
 
 
