@@ -15,25 +15,6 @@ wrong = pytest.mark.xfail(strict=True)
 
 
 @wrong
-def test_a_free_node_that_it_may_not_have_makes_nothing_restart() -> None:
-    """The node of a reservation that lends nothing is free, so the work may grow at once; it then
-    gets a weaker bid's node by a restart, without `regrow`, and again at each clearing."""
-    parkade = given_parkade(6, regrow_us=3600 * SECOND_US)
-    parkade.reserve("owner", 1)
-    for _ in range(4):
-        parkade.bid("acme", 2, nodes=1)
-    parkade.run(30)
-    name = live(parkade, 1.5)
-    parkade.run(60)
-    parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=9 * MICROS))
-    parkade.run(300)
-    left = [
-        it for event in parkade.journal if isinstance(event, events.Cleared) for it in event.left
-    ]
-    assert [it for it in left if it.stop is not None] == []
-
-
-@wrong
 def test_a_rank_that_has_not_begun_lets_no_other_pay_below_the_floor_it_stands_on() -> None:
     """Two ranks run on nodes that are lent at 5; two more joined public nodes, at a floor of 1, and
     have not begun. Those that run are billed as the cheapest of the four."""

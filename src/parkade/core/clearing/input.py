@@ -8,7 +8,8 @@ Cost grows with nodes, live workloads and reservations: each is looked at once.
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -53,6 +54,8 @@ CHEAPER_AFTER_US = 10 * MINUTE_US
 
 MOST_DOUBLINGS = 6
 """Of that time, for later attempts: more than ten hours at last."""
+
+NO_BOUNDS: Mapping[str, int] = MappingProxyType({})
 
 
 class ClearingInput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -109,8 +112,10 @@ def build_inputs(
     *,
     extra: tuple[Workload, ...] = (),
     too_many: frozenset[str] = frozenset(),
+    joins: Mapping[str, int] = NO_BOUNDS,
 ) -> dict[str, Seen]:
-    """The same of markets that are cleared together: a bid with several takes part in each."""
+    """The same of markets that are cleared together: a bid with several takes part in each.
+    `joins`: how many ranks join live attempts at most (`joining`)."""
     live = (world.records.workloads[name] for name in world.live)
     candidates = [it for it in live if it.array is None and not _is_elsewhere(it, markets)]
     candidates.extend(extra)
@@ -131,7 +136,9 @@ def build_inputs(
         ]
         view = seen_from(world, name, lists)
         market = world.records.markets[name]
-        given = _input(view, market, taking, now_us, excluded=out, affordable=affordable)
+        given = _input(
+            view, market, taking, now_us, excluded=out, affordable=affordable, joins=joins
+        )
         found[name] = Seen(view, msgspec.structs.replace(given, confined=confined))
     return found
 
@@ -170,6 +177,7 @@ def _input(
     *,
     excluded: dict[str, str],
     affordable: dict[str, int],
+    joins: Mapping[str, int],
 ) -> ClearingInput:
     open_nodes: dict[str, bool] = {}
     nodes = []
@@ -190,7 +198,7 @@ def _input(
         for demand in demands_of(world, claim, open_nodes)
     ]
     demands.extend(
-        _demand(world, workload, open_nodes, now_us, is_one_pool=is_one_pool)
+        _demand(world, workload, open_nodes, now_us, joins, is_one_pool=is_one_pool)
         for workload in candidates
     )
     if affordable:
@@ -307,12 +315,15 @@ def _demand(
     workload: Workload,
     open_nodes: dict[str, bool],
     now_us: int,
+    joins: Mapping[str, int],
     *,
     is_one_pool: bool,
 ) -> Demand:
     seats = _standing(world, workload, open_nodes)
     market = world.records.markets[workload.market]
-    nodes, most_nodes, grows_by = sizes_now(world, workload, seats, open_nodes, now_us)
+    nodes, most_nodes, grows_by = sizes_now(
+        world, workload, seats, open_nodes, now_us, joins.get(workload.workload)
+    )
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
     assert is_on_demand == (workload.fabric is not None)
     return Demand(
