@@ -11,10 +11,8 @@ from parkade.core.units.time import SECOND_US
 from tests.core.kernel.test_live import given_parkade, gpu_seconds, leaving, live
 from tests.core.kernel.test_live_starts import given_one_that_joins, silent
 
-wrong = pytest.mark.xfail(strict=True)
 
 
-@wrong
 def test_a_rank_that_has_not_begun_lets_no_other_pay_below_the_floor_it_stands_on() -> None:
     """Two ranks run on nodes that are lent at 5; two more joined public nodes, at a floor of 1, and
     have not begun. Those that run are billed as the cheapest of the four."""
@@ -31,7 +29,6 @@ def test_a_rank_that_has_not_begun_lets_no_other_pay_below_the_floor_it_stands_o
     assert min(parkade.attempt(name).rates[-1].node_prices) >= 5 * MICROS
 
 
-@wrong
 def test_a_rank_that_began_before_its_notice_is_paid_for_though_that_is_heard_later() -> None:
     parkade, name = given_one_that_joins(notice_us=7200 * SECOND_US)
     began_us = parkade.now_us + 2 * SECOND_US
@@ -48,7 +45,6 @@ def test_a_rank_that_began_before_its_notice_is_paid_for_though_that_is_heard_la
     assert gpu_seconds(parkade, name) > 3 * 2 * ran_s + ran_s
 
 
-@wrong
 def test_what_a_rank_used_while_its_agent_was_not_heard_is_billed() -> None:
     """What is charged for or priced already bounds the beginning that is reported."""
     parkade, name = given_one_that_joins()

@@ -9,14 +9,17 @@ anew, as if there were no `regrow`. What it may have is known by the clearing al
 asked:
 
     1. clear; live work may grow by as many nodes as are free in its fabric
-    2. where some grew and any other lost seats, or some were given nodes that are not free: clear
-       with no rank joining, to see what would stay
+    2. where some grew and any other that runs lost seats, or some were given nodes that are not
+       free: clear with no rank joining, to see what would stay
     3. in each fabric let join as many as before, less one for each that would have stayed and for
        each node that is not free, the first in the order of the market first; clear again, until
        none leaves for them
 
 What may grow by none grows as with `resize: restart`, once it has run for `regrow`. Its price is
 that of the last clearing: the least limit with which it still wins that size.
+
+What is only promised to a weaker bid may be joined: nothing leaves for that, and the rank takes over
+what is owed for its node.
 
 Invariants. What joins falls from round to round, so they end; after MOST_ROUNDS none joins. Where
 no live work grows, or all others keep their seats, the market is cleared once.
@@ -77,7 +80,7 @@ def without_harm(
         return found
     none = dict.fromkeys(_growing(world), 0)
     unchanged = clears(none)
-    stays = _kept(lines_of(unchanged))
+    stays = _kept(world, lines_of(unchanged))
     for _ in range(MOST_ROUNDS):
         joins = _bounds(world, lines, stays, now_us)
         if joins is None:
@@ -122,15 +125,30 @@ def _is_in_doubt(world: World, lines: list[Line], now_us: int) -> bool:
     if not grown:
         return False
     is_lost = any(
-        it.demand.seats and it.line.change is not Change.KEEP and it.line.demand not in grown
+        it.demand.seats
+        and it.line.change is not Change.KEEP
+        and it.line.demand not in grown
+        and _runs(world, it.line.demand)
         for it in lines
     )
     return is_lost or any(it.busy for it in grown.values())
 
 
-def _kept(lines: list[Line]) -> set[str]:
-    """What keeps the seats that it has."""
-    return {it.line.demand for it in lines if it.line.change is Change.KEEP}
+def _kept(world: World, lines: list[Line]) -> set[str]:
+    """What runs and keeps its seats."""
+    return {
+        it.line.demand
+        for it in lines
+        if it.line.change is Change.KEEP and _runs(world, it.line.demand)
+    }
+
+
+def _runs(world: World, demand: str) -> bool:
+    """Whether it is there, so that it would have to leave: it has no promise alone."""
+    workload = world.records.workloads.get(demand)
+    if workload is None:
+        return True
+    return workload.attempt is not None and workload.attempt.stop is None
 
 
 def _bounds(world: World, lines: list[Line], stays: set[str], now_us: int) -> Bounds | None:
