@@ -12,8 +12,8 @@ which it came. Four things happen to them, each raises `Attempt.resizes` by one:
 
 `Attempt.rates` say what all its seats cost, those that leave included and those that have not begun
 left out, each rate with its number of GPUs. A clearing prices the ranks that stay; which of these
-prices are of those that have begun is told in `unbegun_prices`. The dearest prices that the attempt had
-are those of the ranks that it loses, until they have left. What these earn is what each account
+prices are of those that have begun is told in `unbegun_prices`. The dearest prices that the attempt
+had are those of the ranks that it loses, until they have left. What these earn is what each account
 earns less than before, so that an owner whose node is given back has its floor until then.
 
 Example (`tests/core/billing/test_live_ranks.py`). Nodes of 8 GPUs cost 1 and 7; of 64 an hour

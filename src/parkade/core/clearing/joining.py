@@ -18,8 +18,8 @@ asked:
 What may grow by none grows as with `resize: restart`, once it has run for `regrow`. Its price is
 that of the last clearing: the least limit with which it still wins that size.
 
-What is only promised to a weaker bid may be joined: nothing leaves for that, and the rank takes over
-what is owed for its node.
+What is only promised to a weaker bid may be joined: nothing leaves for that, and the rank takes
+over what is owed for its node.
 
 Invariants. What joins falls from round to round, so they end; after MOST_ROUNDS none joins. Where
 no live work grows, or all others keep their seats, the market is cleared once.

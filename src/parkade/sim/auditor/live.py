@@ -155,7 +155,10 @@ def _begin_rank(run: Run, rank: Record, before: Record, at_us: int) -> None:
     until_us = None if not leaving else leaving["priced_us"]
     waiting.begin(run.rates, gpus, at_us, until_us)
     if leaving:
-        known = (before["leaving"].get("begun_micros", 0), before["leaving"].get("begun_shares", []))
+        known = (
+            before["leaving"].get("begun_micros", 0),
+            before["leaving"].get("begun_shares", []),
+        )
         is_same = (leaving["price_micros"], leaving["shares"]) == known
         require(is_same, f"rank {rank['rank']} of {run.workload} costs what was noted")
         from_us = max(at_us, leaving["priced_us"])

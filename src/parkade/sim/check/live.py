@@ -254,9 +254,7 @@ def look_at_changed(world: World, event: events.RanksChanged) -> None:
         _look_at_stays(workload, event.ranks)
 
 
-def _look_at_lost(
-    world: World, workload: Workload, rank: Rank, after: Rank, at_us: int
-) -> None:
+def _look_at_lost(world: World, workload: Workload, rank: Rank, after: Rank, at_us: int) -> None:
     """Outside a clearing a rank is told to leave where its node left play, or it did not begin in
     time, and costs nothing. One that leaves and had begun before costs what was noted for that."""
     leaving = after.leaving
