@@ -66,7 +66,7 @@ def begin(rates: list[Record], gpus: int, at_us: int, until_us: int | None) -> N
 
 
 def _earned(due: int, whole: dict[str, int], first: dict[str, int]) -> dict[str, int]:
-    """Who earns a part of what all earn: as before, as far as that goes, then pro rata of what is
+    """By account, its part of what all earn: as before, as far as that goes, then pro rata of what is
     left; what does not divide is the operator's first, then by account."""
     found = {name: min(micros, whole.get(name, 0)) for name, micros in first.items()}
     if (known := sum(found.values())) > due:
