@@ -239,6 +239,16 @@ def left(attempt: Attempt, gone: Iterable[Rank], at_us: int) -> Attempt:
     )
 
 
+def without_killed(attempt: Attempt, now_us: int) -> Attempt:
+    """The attempt as it is billed up to an instant: what leaves alone is not after its kill."""
+    gone = [it for it in attempt.ranks if it.leaving and it.leaving.stop.kill_us < now_us]
+    for rank in gone:
+        assert rank.leaving is not None
+        least_us = max(rank.leaving.priced_us, attempt.charged_until_us)
+        attempt = left(attempt, (rank,), max(least_us, rank.leaving.stop.kill_us))
+    return attempt
+
+
 def lowest_part(rate: Rate, nodes: int, gpus: int) -> Rate:
     """The rate of the cheapest nodes of one, each account with its part of what all earn."""
     return _part(rate, rate.node_prices[:nodes], gpus)
