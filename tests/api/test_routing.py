@@ -1,5 +1,7 @@
 """The short way of plain requests gives what FastAPI's way gives."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -107,28 +109,31 @@ def test_every_plain_route_answers_as_it_does_on_fastapis_way(
     async def answer(self: Plain, *given: Any, **named: Any) -> Any:
         return await short(self, *given, **named) if way["is_short"] else None
 
-    def ask_once(route: str, names: dict[str, str], key: str) -> httpx.Response:
+    def asked(route: str) -> Callable[[], httpx.Response]:
+        """One request, to be sent once or twice."""
         method, path = route.split()
+        names = named(route)
         body = None if method == "GET" else cast.body(route, names) or {}
-        headers = {**fresh.headers(None), "Idempotency-Key": key}
-        return fresh.http.request(method, path.format(**names), headers=headers, json=body)
+        headers = {**fresh.headers(None), "Idempotency-Key": fresh.name("key")}
+        return partial(fresh.http.request, method, path.format(**names), headers=headers, json=body)
 
     def named(route: str) -> dict[str, str]:
         names = cast.names(route)
         if "{claim}" in route:
-            made = fresh.post("/reservations/quietly/claims", {"nodes": 1}, cast.tokens["owner"])
-            names["claim"] = fresh.done(made)["claim"]
+            right, owner = fresh.name("right"), cast.tokens["owner"]
+            fresh.done(fresh.post("/reservations", {"nodes": 1, "name": right}, owner))
+            made = fresh.done(fresh.post(f"/reservations/{right}/claims", {"nodes": 1}, owner))
+            names["claim"] = made["claim"]
         return names
 
     monkeypatch.setattr(Plain, "answer", answer)
     found: dict[str, tuple[Any, Any]] = {}
     for route in plain_routes():
-        names, key = named(route), fresh.name("key")
-        one = ask_once(route, names, key)
-        if route in ANEW:
-            names, key = named(route), fresh.name("key")
+        first = asked(route)
+        again = asked(route) if route in ANEW else first
+        one = first()
         way["is_short"] = False
-        other = ask_once(route, names, key)
+        other = again()
         way["is_short"] = True
         show = keys if route in ANEW else shown
         found[route] = (show(one), show(other))

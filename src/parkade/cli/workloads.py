@@ -356,7 +356,7 @@ def one(answer: "wire.Workload") -> None:
     checkpoint = None if answer.checkpoint_step is None else f"step {answer.checkpoint_step}"
     if attempt is not None and attempt.checkpoint is not None:
         checkpoint = f"step {attempt.checkpoint_step} at {attempt.checkpoint:%Y-%m-%d %H:%M:%S}"
-    files = f"orgs/{answer.org}/workloads/{answer.workload} of its pool's data folder"
+    files = f"engine/orgs/{answer.org}/workloads/{answer.workload} of its pool's data folder"
     fields(
         [
             ("workload", f"{answer.workload} {answer.name}"),
