@@ -141,7 +141,7 @@ def migrate(
         settings = _settings(data_folder, None)
         done = move(settings, to)
     print(f"{to}: {_counted(done.whole)}; verified, digest {done.digest[:16]}")
-    print(f"The file of before is in {done.aside}.")
+    print(f"The replaced file is in {done.aside}.")
     if done.waiting:
         from parkade.core.units.phrases import counted
 
@@ -155,7 +155,9 @@ def migrate(
 def archive(
     before: Annotated[
         str | None,
-        typer.Option(help="Entries of before; default: as `archive_after`.", metavar="DATE"),
+        typer.Option(
+            help="Fold entries older than this; default: `archive_after`.", metavar="DATE"
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would save; the server may run.")
@@ -292,7 +294,7 @@ def _program() -> Path:
 
 
 def verify_place(place: Path | None, database: str | None = None) -> None:
-    """Of `admin verify`, and of `journal check`, its name of before."""
+    """Of `admin verify`, and of `journal check`, its old name."""
     started = time.monotonic()
     with explained():
         from parkade.ports import StoreError

@@ -69,8 +69,9 @@ def end(
     notice: Annotated[str, typer.Option(help="To save in, before TERM: 30s, 2m.")] = "30s",
     timeout: Annotated[str, typer.Option(help="How long to wait after KILL.")] = "30s",
 ) -> None:
-    """End whatever the local engine still runs, as when Parkade is removed from a machine. To its
-    users it was preempted: it waits, and starts again where there is room."""
+    """End whatever the local engine still runs, as when Parkade is removed from a machine.
+
+    The work counts as preempted by its operator: it waits and starts again."""
     with server_extra():
         from parkade.ports import AlreadyLed
         from parkade.service.agent import end as end_all

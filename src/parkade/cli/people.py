@@ -192,7 +192,7 @@ def create_token(
     name: Annotated[str | None, typer.Option(help="The token's public name.")] = None,
     lasts: Annotated[
         str | None,
-        typer.Option(help="Refused after that: like 90d; else with the token that you use."),
+        typer.Option(help="How long it is good, like 90d. Default: until your own token ends."),
     ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="It may only look, and change nothing.")

@@ -35,6 +35,11 @@ MOST_PLANNED = 16
 """Waiting workloads whose bids are planned first: each plan is a clearing."""
 
 
+def show_workload(workload: Id, as_json: AsJson = False) -> None:
+    """Show one workload in full."""
+    call(lambda client: client.workload(meant(client, workload)), one, as_json=as_json)
+
+
 def why(workload: Id, as_json: AsJson = False) -> None:
     """Show why a workload is in its state, and what would win."""
     from parkade.cli.screen import say

@@ -185,7 +185,7 @@ class StoppedByCap(Answer):
 class Capped(Answer):
     """What workloads of a user, or of an org, may cost and have cost. `cap`: the most in
     `cap_period`, null: no cap on money. `most_gpus`: the most GPUs at once, of which they hold
-    `gpus_held`; null: no cap on GPUs. Servers of before there were caps of orgs say none of it.
+    `gpus_held`; null: no cap on GPUs. Servers older than caps of orgs say none of it.
     `stops`: what a cap stops that was set just now; null in other answers, and from servers of
     before it was said."""
 
