@@ -98,9 +98,9 @@ def restore(
             with stopped(settings):
                 found = look(settings)
                 tell_agents(found)
-                if found.foreign:
+                if found.foreign and not yes:
                     says = "these end when the server starts, and agents obey it"
-                    confirm_for_good(says, yes=yes)
+                    confirm_for_good(says, yes=False)
                 accept(settings, found)
             print("Agents obey the server again from its next start on.")
         else:
