@@ -84,7 +84,8 @@ class PageContext:
         fields = fields_of(body)
         if is_change:
             refuse_if_it_only_looks(self.viewer)
-        if not is_own_form(self.request, self.session, fields.pop("form_secret", "")):
+        given, url = fields.pop("form_secret", ""), self.console.settings.url
+        if not is_own_form(self.request, self.session, given, url=url):
             raise problem("denied", "this form was not sent by a page of your session; try again")
         key = fields.pop("form_key", "")
         if key:
