@@ -9,6 +9,7 @@ from parkade.cli.calling import fail, server_extra
 
 agent = typer.Typer(help="Agents, which run a pool's engine.", no_args_is_help=True)
 LogFormat = Literal["console", "json"]
+LONGEST_S = 604_800
 
 
 @agent.command()
@@ -61,13 +62,23 @@ def run(
         fail(f"{error.filename}: {error.strerror}; choose another path", exit_code=2)
 
 
+def _seconds(given: float) -> float:
+    if not 0 <= given <= LONGEST_S:
+        raise typer.BadParameter(f"give seconds, from 0 to {LONGEST_S} (7 days)")
+    return given
+
+
 @agent.command()
 def end(
     data_folder: Annotated[
         Path, typer.Option(help="The agent's: DATA/pools/POOL of a server's own pools.")
     ],
-    notice: Annotated[float, typer.Option(help="Seconds to save in, before TERM.", min=0)] = 30.0,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait until all are gone.")] = 120.0,
+    notice: Annotated[
+        float, typer.Option(help="Seconds to save in, before TERM.", callback=_seconds)
+    ] = 30.0,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds to wait until all are gone.", callback=_seconds)
+    ] = 120.0,
 ) -> None:
     """End whatever the local engine still runs, as when Parkade is removed from a machine. To its
     users it was preempted: it waits, and starts again where there is room."""

@@ -132,7 +132,7 @@ async def page_context(request: Request) -> PageContext:
     """Finds the session; `LoginNeeded` where there is none, or its token was revoked. The problem
     `denied` where a partner asks for more than is its to see."""
     found = session_of(request)
-    if found.is_partner and request.url.path not in OF_PARTNERS:
+    if found.is_partner and request.scope["path"] not in OF_PARTNERS:
         raise problem("denied", "a partner sees its nodes and its statement, and nothing else")
     return found
 
