@@ -23,6 +23,7 @@ SETTINGS = PlaneSettings()
         ("snapshots of the world", f"newest {SETTINGS.snapshots_kept},"),
         ("answers kept for repeated requests", f"{SETTINGS.answers_kept_us // DAY_US} days"),
         ("people's own receivers", f"{receivers.MOST_OF_ONE} of a user"),
+        ("people's own receivers", f"{receivers.MOST_OF_AN_ORG} of an org"),
         (
             "people's own receivers",
             f"{receivers.MOST_RECEIVERS} in all",
