@@ -184,7 +184,9 @@ def _troubles(standing: "feed.Standing") -> list[tuple[str, str]]:
         )
     if standing.frozen_markets:
         frozen = ", ".join(standing.frozen_markets)
-        found.append(("frozen", f"{frozen}: not cleared until the server is started again"))
+        found.append(
+            ("frozen", f"{frozen}: the last clearing failed (see the server's log); tried again")
+        )
     return found
 
 

@@ -63,7 +63,6 @@ DEADLINE_ONLY: dict[str, tuple[Callable[[Any], bool], str]] = {
 """What a workload with a deadline says under these keys, in words too."""
 ONE_GANG = {
     "nodes": "one number of nodes",
-    "array": "no array",
     "market": "no market: each has its own",
     "capacity": "capacity: spot",
     "deadline": "no deadline",
@@ -415,8 +414,6 @@ class WorkloadSpec(Request):
             raise ValueError("name each instance type once")
         if len(names) > 1 and isinstance(info.data.get("nodes"), ElasticNodes):
             raise ValueError(f"several instance types need {ONE_GANG['nodes']}")
-        if len(names) > 1 and info.data.get("array") is not None:
-            raise ValueError(f"several instance types need {ONE_GANG['array']}")
         return types
 
     @field_validator("market", "capacity", "deadline")

@@ -13,10 +13,11 @@ from parkade.core.billing.metering import accrued_with_members_micros
 from parkade.core.billing.minimum import debt_micros
 from parkade.core.billing.slow_starts import promised_wait_micros
 from parkade.core.fleet.market import Market
+from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.running.falling_back import fallback_due_us
-from parkade.core.running.promises import is_untold
+from parkade.core.running.promises import is_untold, untold_until_us
 from parkade.core.state.world import World
 from parkade.core.units.indexes import count, written
 from parkade.core.workloads.life import Phase
@@ -53,8 +54,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     open_members: tuple[tuple[Phase, int], ...] = ()
     """Of an array: how many open ones are in which phase."""
 
-    is_untold: bool = False
-    """Whether it is live and the agent of its seats has not said whether the engine can do that."""
+    untold_until_us: int | None = None
+    """Until when live work waits for its agent to say what the engine can; None: it does not."""
 
     protected_until_us: int | None = None
     """Until when no bid takes its seats; None where any higher one does."""
@@ -71,7 +72,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         is_reachable=pool is None or pool.is_reachable,
         accrued_micros=accrued_with_members_micros(world, workload, now_us),
         pool=None if pool is None else pool.pool,
-        is_untold=pool is not None and is_untold(workload, pool),
+        untold_until_us=_untold_until_us(world, workload, pool),
         debt_micros=_debt_micros(world, workload, now_us) if market else 0,
         folder_until_us=folder_due_us(world, workload),
         falls_back_us=fallback_due_us(world, workload) if market else None,
@@ -80,6 +81,12 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         open_members=tuple(world.members.of(workload.workload).phases.items()),
         protected_until_us=_protected_until_us(world, workload, now_us),
     )
+
+
+def _untold_until_us(world: World, workload: Workload, pool: Pool | None) -> int | None:
+    if pool is None or workload.attempt is not None or not is_untold(workload, pool):
+        return None
+    return untold_until_us(world, workload)
 
 
 def _protected_until_us(world: World, workload: Workload, now_us: int) -> int | None:
