@@ -32,11 +32,21 @@ class Token:
 
 
 def opened(
-    made: Execs, session: str = "aa", *, user: str = "ann", token: Token | None = None
+    made: Execs,
+    session: str = "aa",
+    *,
+    org: str = "acme",
+    user: str = "ann",
+    token: Token | None = None,
 ) -> Exec:
     held = token or Token()
     one = Exec(
-        request(session), pool="m", token=f"t-{user}", user=user, is_good=lambda: held.is_good
+        request(session),
+        pool="m",
+        token=f"t-{user}",
+        org=org,
+        user=user,
+        is_good=lambda: held.is_good,
     )
     made.open(one)
     return one
@@ -142,6 +152,7 @@ async def test_an_operator_chooses_how_many_bytes_wait_and_may_allow_no_session(
         request("aa"),
         pool="m",
         token="t",
+        org="acme",
         user="ann",
         is_good=lambda: True,
         most_held=small.most_held,
@@ -149,7 +160,7 @@ async def test_an_operator_chooses_how_many_bytes_wait_and_may_allow_no_session(
     small.open(held)
     assert await held.put_input(0, b"abcd", is_last=False, wait_s=0) == 4
     assert await held.put_input(4, b"e", is_last=False, wait_s=0.01) == 4
-    refused = exchange(most=0).refuse_more("ann")
+    refused = exchange(most=0).refuse_more("acme", "ann")
     assert refused is not None and "exec_sessions" in refused.detail
 
 
@@ -178,23 +189,37 @@ async def test_each_user_has_so_many_and_all_together_so_many() -> None:
     made = exchange(most=3, most_per_user=2)
     first = opened(made, "a1")
     opened(made, "a2")
-    with made.asking("bob"):
-        refusal = made.refuse_more("cat")
+    with made.asking("acme", "bob"):
+        refusal = made.refuse_more("acme", "cat")
         assert refusal is not None and refusal.reason is Reason.BUSY, "one is being let in"
         made.let_go(first)
-        assert made.refuse_more("bob") is None
-        with made.asking("bob"):
-            refusal = made.refuse_more("bob")
+        assert made.refuse_more("acme", "bob") is None
+        with made.asking("acme", "bob"):
+            refusal = made.refuse_more("acme", "bob")
             assert refusal is not None and refusal.reason is Reason.TOO_MANY
     first = opened(made, "a3")
-    refusal = made.refuse_more("ann")
+    refusal = made.refuse_more("acme", "ann")
     assert refusal is not None and refusal.reason is Reason.TOO_MANY
-    assert made.refuse_more("bob") is None
+    assert made.refuse_more("acme", "bob") is None
     opened(made, "b1", user="bob")
-    refusal = made.refuse_more("bob")
+    refusal = made.refuse_more("acme", "bob")
     assert refusal is not None and refusal.reason is Reason.BUSY
     made.let_go(first)
-    assert made.refuse_more("ann") is None
+    assert made.refuse_more("acme", "ann") is None
+
+
+async def test_no_org_keeps_the_others_out_however_many_users_it_has() -> None:
+    made = exchange(most=4, most_per_user=2)
+    first, *rest = [opened(made, f"a{at}", user=f"u{at}") for at in range(4)]
+    assert made.refuse_more("acme", "u9") is not None
+    assert made.refuse_more("lab", "bob") is None
+    opened(made, "b1", org="lab", user="bob")
+    assert first.end is not None and "another org needs its place" in str(first.end.why)
+    assert [it.end for it in rest] == [None] * 3
+    opened(made, "b2", org="lab", user="bob")
+    assert rest[0].end is not None
+    refusal = made.refuse_more("lab", "cid")
+    assert refusal is not None and refusal.reason is Reason.BUSY, "both have as many"
 
 
 async def test_who_asked_for_it_and_is_not_heard_has_let_go(hasty: None) -> None:
@@ -251,5 +276,5 @@ async def test_a_server_that_stops_says_so_and_takes_no_more() -> None:
     assert await asking == []
     _, end = await one.take_output(0, wait_s=0)
     assert end == ExecEnd(why="the server stopped")
-    refusal = made.refuse_more("bob")
+    refusal = made.refuse_more("acme", "bob")
     assert refusal is not None and refusal.reason is Reason.BUSY

@@ -120,3 +120,37 @@ async def test_thousands_of_commands_of_one_org_delay_another_by_a_batch(tmp_pat
         await asyncio.gather(few, *many)
         # One batch may be under way before it comes, and one is its own.
         assert done.index("few") <= 20 + 10
+
+
+async def test_slow_views_of_one_org_delay_others_and_commands_by_one_of_them(
+    tmp_path: Path,
+) -> None:
+    """It is time that is shared: a plan may run whole clearings."""
+    async with bench(tmp_path) as made:
+        done: list[str] = []
+
+        async def look(of: str, took_us: int) -> None:
+            await made.plane.read(lambda _, __: made.clock.pass_us(took_us), org=of)
+            done.append(of)
+
+        many = [asyncio.create_task(look("many", 250_000)) for _ in range(64)]
+        await asyncio.sleep(0)
+        few = [asyncio.create_task(look("few", 100)) for _ in range(40)]
+
+        async def ask() -> None:
+            await made.plane.ask(Asked(command=org("y")), org="other")
+            done.append("command")
+
+        await asyncio.gather(ask(), *few, *many)
+        last = max(at for at, of in enumerate(done) if of == "few")
+        assert done[: done.index("command")].count("many") <= 2
+        assert done[:last].count("many") <= 3
+
+
+async def test_an_org_that_looks_alone_waits_for_no_other(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+
+        async def look() -> None:
+            await made.plane.read(lambda _, __: made.clock.pass_us(10_000_000), org="one")
+
+        await asyncio.gather(*(look() for _ in range(20)))

@@ -45,6 +45,11 @@ NONE, LAB = AddressRules(), AddressRules(private=("127.0.0.0/8", "10.1.0.0/16"))
         "https://[::127.0.0.1]/",
         "https://[::ffff:0:7f00:1]/",
         "https://[64:ff9b:1::7f00:1]/",
+        "https://a..b/",
+        "https://.../",
+        f"https://{'a' * 64}.org/",
+        f"https://{'a.' * 127}org/",
+        "https://%41/",
     ],
 )
 def test_an_address_that_leads_inside_or_is_none_is_refused(url: str) -> None:

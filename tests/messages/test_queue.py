@@ -55,6 +55,23 @@ def test_a_message_is_sent_once_to_each_receiver_also_if_it_is_put_in_again(plac
     messages.close()
 
 
+def test_a_sender_that_breaks_fails_alone_and_what_waits_there_is_tried_again(
+    place: Place,
+) -> None:
+    class Breaks(Receiver):
+        def send(self, message: Message, now_us: int) -> None:
+            "https://a..b/".encode("idna")
+
+    good = Receiver()
+    messages = MessageQueue(place(), {"bad": Breaks(), "good": good})
+    messages.put(message())
+    again_us = messages.send_due(S)
+    assert good.heard == ["incident-1/opened"] and again_us is not None
+    failed = messages.waiting_of_each()["bad"]
+    assert failed.messages == 1 and "UnicodeError" in (failed.says or "")
+    messages.close()
+
+
 class Holding(Receiver):
     """Takes its time for each message: as long as the test likes."""
 

@@ -24,7 +24,7 @@ from parkade.core.workloads.workload import Rate, Workload
 from parkade.messages import personal as messages_personal
 from parkade.messages.addresses import AddressRules
 from parkade.messages.personal import HEARD, hears, is_at_risk, notifications_of
-from parkade.messages.receivers import KINDS, Directory, MailServer, PeopleRules, Refused
+from parkade.messages.receivers import KINDS, Directory, MailServer, PeopleRules, Receiver, Refused
 from parkade.messages.senders import is_signed
 from parkade.ports import Observation, ObservedAttempt
 from parkade.service import personal
@@ -462,6 +462,13 @@ def test_receivers_are_found_by_their_org_also_after_a_restart(store: SqlStore) 
         ("ann@x.org, bob@x.org", "no address"),
         ("@x.org", "no address"),
         ("a@b@x.org", "no address"),
+        ("=?utf-8?b?dkBldmlsLm9yZyw=?=x@x.org", "no address"),
+        ("root]@x.org", "no address"),
+        ("root:@x.org", "no address"),
+        ("=?.:-Qz-@x.org", "no address"),
+        ("v%evil.org@x.org", "no address"),
+        ("evil.org!v@x.org", "no address"),
+        ("a..b@x.org", "no address"),
     ],
 )
 def test_mail_goes_to_the_operators_domains_alone(store: SqlStore, address: str, says: str) -> None:
@@ -470,6 +477,26 @@ def test_mail_goes_to_the_operators_domains_alone(store: SqlStore, address: str,
         directory.add(org="acme", user="ann", address=address, about=("ended",), now_us=1)
     made = directory.add(org="acme", user="ann", address="ann@X.org", about=("ended",), now_us=1)
     assert (made.kind, made.secret) == ("mail", "")
+
+
+def test_an_org_leaves_receivers_and_tests_to_others(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parkade.messages.receivers.MOST_OF_ORG", 3)
+    directory = Directory(store, RULES_OF_PEOPLE)
+
+    def add(org: str, user: str) -> Receiver:
+        return directory.add(org=org, user=user, address=WEB, about=("ended",), now_us=1)
+
+    made = [add("acme", f"u{number}") for number in range(3)]
+    with pytest.raises(Refused, match="acme and its users have 3 already"):
+        add("acme", "u3")
+    other = add("lab", "ann")
+    directory.ask_test(other.receiver)
+    for _ in range(200):
+        directory.ask_test(made[0].receiver)
+    assert directory.take_tests() == [other.receiver, made[0].receiver]
+    assert directory.take_tests() == []
 
 
 def test_a_person_is_told_by_mail(tmp_path: Path) -> None:

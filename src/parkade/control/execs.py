@@ -48,8 +48,8 @@ class Lost(Exception):
 
 
 class Exec:
-    """One session. `token`: whose it is; `is_good`: whether that token may go on. `most_held`: the
-    bytes that wait each way."""
+    """One session. `token`: whose it is, of `user` in `org`; `is_good`: whether that token may go
+    on. `most_held`: the bytes that wait each way."""
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class Exec:
         *,
         pool: str,
         token: str,
+        org: str,
         user: str,
         is_good: Callable[[], bool],
         most_held: int = MOST_HELD_BYTES,
@@ -66,6 +67,7 @@ class Exec:
         self.request = request
         self.pool = pool
         self.token = token
+        self.org = org
         self.user = user
         self.is_good = is_good
         self.is_taken = False
@@ -217,41 +219,61 @@ class Execs:
         self._most_per_user = most_per_user
         self._idle_s = idle_s
         self._open: dict[str, Exec] = {}
-        self._asked: Counter[str] = Counter()
+        self._asked: Counter[tuple[str, str]] = Counter()
         self._bell = Bell()
         self._is_closed = False
         self._watching: asyncio.Task[None] | None = None
 
-    def refuse_more(self, user: str) -> Refusal | None:
-        """Why one more of that user has no place now."""
+    def refuse_more(self, org: str, user: str) -> Refusal | None:
+        """Why one more of that user has no place now. Where all places are taken, an org with fewer
+        takes the oldest of the org with the most, as of open answers (`api/streams.py`)."""
         if self._most == 0:
             says = "this server runs no commands beside workloads: its operator set exec_sessions=0"
             return Refusal(reason=Reason.UNSUPPORTED, detail=says)
-        live = [it for it in self._open.values() if it.end is None]
-        if sum(it.user == user for it in live) + self._asked[user] >= self._most_per_user:
+        live = self._live()
+        own = sum(it.user == user for it in live) + self._asked[org, user]
+        if own >= self._most_per_user:
             says = f"{user} has {self._most_per_user} sessions open already; end one first"
             return Refusal(reason=Reason.TOO_MANY, detail=says)
-        if len(live) + self._asked.total() >= self._most or self._is_closed:
+        is_full = len(live) + self._asked.total() >= self._most
+        if self._is_closed or (is_full and self._longest_of_most(org) is None):
             says = f"{len(live)} sessions are open already; try again later"
             return Refusal(reason=Reason.BUSY, detail=says)
         return None
 
     @contextmanager
-    def asking(self, user: str) -> Iterator[None]:
+    def asking(self, org: str, user: str) -> Iterator[None]:
         """While it is decided whether one is let in, which counts as open meanwhile."""
-        self._asked[user] += 1
+        self._asked[org, user] += 1
         try:
             yield
         finally:
-            self._asked[user] -= 1
+            self._asked[org, user] -= 1
+            self._asked = +self._asked
 
     def open(self, made: Exec) -> None:
         """From here on its agent finds it."""
         assert made.request.session not in self._open, "its name is random"
+        if len(self._live()) >= self._most and (oldest := self._longest_of_most(made.org)):
+            _log.info("exec_taken_away", session=oldest.request.session, user=oldest.user)
+            oldest.finish(f"another org needs its place: {oldest.org} has the most sessions")
         self._open[made.request.session] = made
         self._bell.ring()
         if self._watching is None or self._watching.done():
             self._watching = asyncio.ensure_future(self._watch())
+
+    def _live(self) -> list[Exec]:
+        return [it for it in self._open.values() if it.end is None]
+
+    def _longest_of_most(self, org: str) -> Exec | None:
+        """The oldest session of the org with the most; None where `org` with one more would have as
+        many."""
+        counts: Counter[str] = Counter(it.org for it in self._live())
+        most = max(counts, key=lambda name: counts[name], default=org)
+        own = counts[org] + sum(number for (of, _), number in self._asked.items() if of == org)
+        if counts[most] <= own + 1:
+            return None
+        return next(it for it in self._live() if it.org == most)
 
     def of_token(self, session: str, token: str) -> Exec | None:
         """The session, where that token opened it."""

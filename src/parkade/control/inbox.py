@@ -13,6 +13,9 @@ from parkade.control.cycle import Asked
 from parkade.core.state.world import World
 
 _W = TypeVar("_W", bound="Waiting")
+ROUND_US = 5_000
+"""What a view may take in its turn without its org letting others go first for it."""
+MOST_OWED_US = 2_000_000
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -43,6 +46,7 @@ class _Queues(Generic[_W]):
         self._limit = limit
         self._org_limit = org_limit
         self._by_org: OrderedDict[str | None, deque[_W]] = OrderedDict()
+        self._owed_us: dict[str | None, int] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -66,6 +70,7 @@ class _Queues(Generic[_W]):
         newest = queue.pop()
         if not queue:
             del self._by_org[org]
+            self._owed_us.pop(org, None)
         self._count -= 1
         return newest
 
@@ -80,13 +85,38 @@ class _Queues(Generic[_W]):
         self._count -= len(taken)
         return taken
 
+    def take_next(self) -> _W | None:
+        """The one whose turn it is. An org that owes time is passed over where others wait, and
+        owes ROUND_US less each time. Cost grows with the orgs that owe and with what they owe."""
+        while self._by_org:
+            org, queue = self._by_org.popitem(last=False)
+            owed_us = self._owed_us.get(org, 0)
+            if owed_us > 0 and self._by_org:
+                self._owed_us[org] = owed_us - ROUND_US
+                self._by_org[org] = queue
+                continue
+            taken = queue.popleft()
+            if queue:
+                self._by_org[org] = queue
+            else:
+                self._owed_us.pop(org, None)
+            self._count -= 1
+            return taken
+        return None
+
+    def charge(self, org: str | None, took_us: int) -> None:
+        """What was taken last took so long: what is beyond a round is owed, while more waits."""
+        if org is not None and org in self._by_org and took_us > ROUND_US:
+            self._owed_us[org] = min(MOST_OWED_US, self._owed_us.get(org, 0) + took_us)
+
 
 class Inbox:
     """`limit` bounds commands and views each, `org_limit` those of one org.
 
     What waits is taken in turn, one of each org that has something waiting, and an org's own in the
     order in which it came. So however many commands an org has sent, another org's next is taken
-    within one of each org's. Where `limit` is reached, the org with the most gives up its newest
+    within one of each org's. An org whose views take long is passed over for as long, while others
+    wait. Where `limit` is reached, the org with the most gives up its newest
     for one with fewer. The server's own, of no org, wait in a queue of their own that has no bound
     but `limit`.
     """
@@ -140,11 +170,17 @@ class Inbox:
             taken = self._commands.take(limit)
         return [one for one in taken if not one.future.cancelled()]
 
-    def take_views(self, limit: int) -> list[WaitingView]:
-        """Those whose turn it is, less those whose asker has gone."""
+    def take_view(self) -> WaitingView | None:
+        """The one whose turn it is, whose asker has not gone; None: none waits."""
         with self._changed:
-            taken = self._views.take(limit)
-        return [one for one in taken if not one.future.cancelled()]
+            while (taken := self._views.take_next()) is not None and taken.future.cancelled():
+                pass
+        return taken
+
+    def charge_view(self, org: str | None, took_us: int) -> None:
+        """A view of that org took so long."""
+        with self._changed:
+            self._views.charge(org, took_us)
 
     def nudge(self) -> None:
         """Ends the writer's present wait."""

@@ -164,7 +164,7 @@ class Writer:
         while committed := cycle.take_deadlines(now_us, limit=settings.deadlines_limit):
             self._publish(committed)
         outcomes = self._take_commands(now_us, asked)
-        self._show(self.inbox.take_views(settings.batch_limit))
+        self._show()
         if is_sure:
             self._clear_one(now_us)
         self._snapshots.follow(cycle.world, cycle.sequence, now_us)
@@ -262,14 +262,26 @@ class Writer:
         resolve(zip(waiting, outcomes[last:], strict=True))
         return outcomes[first:last]
 
-    def _show(self, views: list[WaitingView]) -> None:
+    def _show(self) -> None:
+        """At least one of the views that wait, and as many as the turn has time for."""
         answers: list[tuple[Waiting, object]] = []
-        for waiting in views:
-            try:
-                answers.append((waiting, waiting.view(self._cycle.world, self._now_us)))
-            except Exception as error:  # noqa: BLE001 - it is the asker's, who gets it
-                answers.append((waiting, error))
+        began_us = ended_us = self._clock.steady_us()
+        settings = self._settings
+        while len(answers) < settings.batch_limit and ended_us - began_us <= settings.views_us:
+            waiting = self.inbox.take_view()
+            if waiting is None:
+                break
+            started_us, answer = ended_us, self._seen(waiting)
+            ended_us = self._clock.steady_us()
+            self.inbox.charge_view(waiting.org, ended_us - started_us)
+            answers.append((waiting, answer))
         resolve(answers)
+
+    def _seen(self, waiting: WaitingView) -> object:
+        try:
+            return waiting.view(self._cycle.world, self._now_us)
+        except Exception as error:  # noqa: BLE001 - it is the asker's, who gets it
+            return error
 
     def _clear_one(self, now_us: int) -> None:
         started_us = self._clock.steady_us()

@@ -7,6 +7,7 @@ later (`guarded.py`).
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ import msgspec
 
 LONGEST_URL = 2_000
 LEAST_PORT = 1_024
+LONGEST_NAME = 253
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # What is given out of IPv6 (IANA's registry of global unicast addresses). Python's own table is as
@@ -55,7 +58,9 @@ def refusal_of(url: str, rules: AddressRules) -> str | None:
     try:
         literal = ipaddress.ip_address(host)
     except ValueError:
-        return None
+        if len(host) <= LONGEST_NAME and _NAME.fullmatch(host):
+            return None
+        return f"{host[:80]} is no name of a machine; write it like https://hooks.example.org/"
     return None if may_be_named(literal, rules, scheme=parts.scheme) else _denied(host)
 
 

@@ -271,7 +271,7 @@ class MessageQueue:
             )
             began_s = time.monotonic()
             try:
-                sender.send(message, now_us)
+                _send(sender, message, now_us)
             except NotHeard as error:
                 self.failed += 1
                 self._failed(receiver, message, row.tries, now_us, error)
@@ -392,6 +392,17 @@ class MessageQueue:
     def _change(self, receiver: str, name: str, **values: int) -> None:
         which = (messages.c.receiver == receiver, messages.c.name == name)
         self._do(lambda it: it.execute(messages.update().where(*which).values(**values)))
+
+
+def _send(sender: Sender, message: Message, now_us: int) -> None:
+    """What a sender raises beside NotHeard, as for an address that a library cannot encode, fails
+    for its receiver alone: raised further it would end the messages of all."""
+    try:
+        sender.send(message, now_us)
+    except NotHeard:
+        raise
+    except Exception as error:
+        raise NotHeard(f"it cannot be sent there ({type(error).__name__})") from error
 
 
 def _insert(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:

@@ -5,9 +5,9 @@ secret that signs is one. The operator's file says whether people may have any, 
 Bounded for each owner of receivers, and in all.
 """
 
+import re
 import secrets
 import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
@@ -21,11 +21,13 @@ from parkade.messages.senders import Mail
 from parkade.wire.people import About
 
 MOST_OF_ONE = 5
+MOST_OF_ORG = 100
 MOST_RECEIVERS = 2_000
-MOST_TESTS = 100
 KINDS: tuple[str, ...] = get_args(About)
 """What a receiver may hear of; `incident` is for operators."""
-_NOT_IN_MAIL = frozenset(' ,;<>"()')
+_MAIL_NAME = re.compile(r"[A-Za-z0-9_'&~+-]+(\.[A-Za-z0-9_'&~+-]+)*")
+"""What may stand before the @: nothing that a header or a mail server reads as anything else, as an
+encoded word, a group, or a way through another server (`user%host`, `host!user`)."""
 Kind = Literal["webhook", "mail"]
 
 
@@ -87,7 +89,7 @@ class Directory:
         self._store = store
         self._rules = rules if store is not None else None
         self._lock = threading.Lock()
-        self._tests: deque[str] = deque(maxlen=MOST_TESTS)
+        self._tests: dict[str, None] = {}
         self._waiting: Mapping[str, Waiting] = {}
         rows = store.receivers() if store is not None and rules is not None else ()
         kept = map(_decoded, rows)
@@ -142,6 +144,8 @@ class Directory:
         with self._lock:
             if len(self.of(org, user)) >= MOST_OF_ONE:
                 raise Refused(f"there are {MOST_OF_ONE} already: remove one first")
+            if len(self._of_orgs.get(org, ())) >= MOST_OF_ORG:
+                raise Refused(f"{org} and its users have {MOST_OF_ORG} already: remove one first")
             if len(self._all) >= MOST_RECEIVERS:
                 raise Refused("this server has as many receivers as it may: ask its operator")
             self._store.keep_receiver(made.receiver, msgspec.json.encode(made))
@@ -168,12 +172,15 @@ class Directory:
         return {name: it for name, it in self._waiting.items() if name not in self._all}
 
     def ask_test(self, receiver: str) -> None:
-        """It is sent a message soon; of too many at once the newest."""
-        self._tests.append(receiver)
+        """It is sent a message soon, and one only where it is asked again until then."""
+        with self._lock:
+            self._tests[receiver] = None
 
     def take_tests(self) -> list[str]:
         """The receivers that wait for one."""
-        return [self._tests.popleft() for _ in range(len(self._tests))]
+        with self._lock:
+            taken, self._tests = list(self._tests), {}
+        return taken
 
     def senders(self) -> Mapping[str, Sender]:
         """The way to each."""
@@ -199,8 +206,7 @@ class Directory:
         if mail is None:
             return "this server sends people no mail; name a webhook, like https://…"
         name, at, domain = address.rpartition("@")
-        is_plain = address.isascii() and address.isprintable() and not set(address) & _NOT_IN_MAIL
-        if not at or not name or not is_plain or len(address) > 254 or "@" in name:
+        if not at or not _MAIL_NAME.fullmatch(name) or len(name) > 64 or len(address) > 254:
             return f"{address[:80]!r} is no address of mail"
         if domain.lower() not in mail.domains:
             return f"mail goes to {', '.join(mail.domains)} alone"
