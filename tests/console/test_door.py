@@ -204,6 +204,19 @@ def test_the_login_form_of_another_site_is_refused(town: Town) -> None:
     assert person.login(town.operator).status_code == 403
 
 
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
+def test_a_form_of_another_site_is_refused_where_the_browser_says_its_origin_alone(
+    town: Town, origin: str
+) -> None:
+    """As over plain HTTP: no `Sec-Fetch-Site` goes to such a server."""
+    person = Visitor(town.url)
+    del person.http.headers["Sec-Fetch-Site"]
+    person.http.headers["Origin"] = origin
+    assert person.login(town.operator).status_code == 403
+    person.http.headers["Origin"] = town.url
+    assert person.login(town.operator).status_code == 303
+
+
 def test_the_console_answers_only_under_the_servers_own_names(town: Town) -> None:
     response = httpx.get(f"{town.url}/login", headers={"Host": "evil.example"})
     assert response.status_code == 421

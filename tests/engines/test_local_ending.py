@@ -122,11 +122,9 @@ def test_a_record_that_appears_while_an_agent_runs_is_not_believed(
         wait = f"until [ -e {go} ]; do sleep 0.02; done; exit 3"
         before, later = attempt_of(wait), attempt_of(wait)
         await engine.launch(before)
-        await up(place, before)
         engine = place.engine()
         await engine.observe()
         await engine.launch(later)
-        await up(place, later)
         for attempt in (before, later):
             forged = {"version": 1, "at_us": now_us()}
             (place.folder(attempt) / records.OPERATOR_END).write_text(json.dumps(forged))

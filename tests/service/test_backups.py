@@ -222,6 +222,8 @@ def test_a_journal_goes_from_a_file_to_postgresql_and_back(data: Path, tmp_path:
     ("address", "says"),
     [
         ("postgresql://parkade:secret@db/parkade", "leave the password out"),
+        ("postgresql://db/parkade?user=a&password=secret", "leave the password out"),
+        ("postgresql://db/parkade?sslpassword=secret", "leave the password out"),
         ("mysql://db/parkade", "mysql is not known"),
         ("nonsense", "write postgresql://"),
     ],

@@ -109,7 +109,7 @@ def url_of(address: str) -> sa.URL:
         raise StoreError("database: write postgresql://USER@SERVER/NAME") from None
     if url.get_backend_name() != "postgresql":
         raise StoreError(f"database: {url.get_backend_name()} is not known; write postgresql://…")
-    if url.password is not None:
+    if url.password is not None or any("password" in key.lower() for key in url.query):
         raise StoreError(
             "database: leave the password out, process lists would show it; put it into ~/.pgpass"
         )

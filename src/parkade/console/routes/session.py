@@ -18,7 +18,7 @@ from parkade.console.context import (
     router,
     state_of,
 )
-from parkade.console.security import give_cookie, take_cookie
+from parkade.console.security import give_cookie, is_same_site, take_cookie
 
 routes = router()
 FOREVER = "public, max-age=31536000, immutable"
@@ -38,7 +38,7 @@ async def login_page(request: Request, after: str = "/") -> Response:
 async def login(request: Request) -> Response:
     """A session of a token that is known; the token is kept nowhere and logged nowhere."""
     console = state_of(request)
-    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+    if not is_same_site(request):
         raise problem("denied", "this form was sent by another site")
     fields = fields_of(await request.body())
     after = own_path(fields.get("after", "/"))
