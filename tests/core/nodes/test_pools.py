@@ -331,7 +331,15 @@ def test_the_indexes_of_a_snapshot_are_those_of_the_world_it_was_made_of() -> No
     parkade.start_all()
     parkade.do(commands.DrainNode(by=None, node="x2", reason="sold"))
     world, again = parkade.world, decode_snapshot(encode_snapshot(parkade.world))
-    for index in ("sizes", "held_on", "promised_on", "live", "live_of_org", "tokens_by_digest"):
+    for index in (
+        "sizes",
+        "held_on",
+        "promised_on",
+        "live",
+        "live_of_org",
+        "listed",
+        "tokens_by_digest",
+    ):
         assert getattr(again, index) == getattr(world, index), index
 
 
