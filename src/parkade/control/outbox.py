@@ -287,8 +287,9 @@ def fence_of(world: World, pool: str) -> int | None:
 
 def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
     """The workloads whose attempt an event may have changed. None of the fleet's does."""
-    if isinstance(event, events.WorkloadStep):
-        yield event.workload
+    if isinstance(event, events.AboutWorkloads):
+        named = event.workload
+        yield named if isinstance(named, str) else named.workload
         return
     match event:
         case events.Cleared(left=left, won=won, resized=resized):
@@ -297,8 +298,6 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             yield from (lines.name_of(winner.demand) for winner in won)
         case events.Forgotten(workloads=names):
             yield from names
-        case events.Submitted(workload=workload) | events.Resubmitted(workload=workload):
-            yield workload.workload
         case events.EpochOpened() | events.ClockJumped():
             pass
         case events.ClockConfirmed() | events.ClockAdvanced():
