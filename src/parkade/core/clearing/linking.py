@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from parkade.core.clearing.claims import clear_with_claims, parts_of
 from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import ClearingInput, Seen, build_inputs, reported_in
+from parkade.core.clearing.joining import Bounds, Line, without_harm
 from parkade.core.market.clear import clear as market_clear
 from parkade.core.market.clear import winners
 from parkade.core.market.linked import LinkedClearing, clear_linked
@@ -92,7 +93,39 @@ def clear_together(
     """The outcome of these markets now. `is_rehearsal`: a dry run, which moves nothing away from
     degraded nodes and takes no claim apart, and remembers nothing. `clear`: answers in place of the
     market's own code and memory."""
-    seen = build_inputs(world, markets, now_us, extra=extra, too_many=too_many)
+
+    def clears(joins: Bounds) -> Together:
+        seen = build_inputs(world, markets, now_us, extra=extra, too_many=too_many, joins=joins)
+        return _cleared(
+            world, markets, now_us, seen, extra=extra, is_rehearsal=is_rehearsal, clear=clear
+        )
+
+    return without_harm(world, clears, _with_demands, now_us)
+
+
+def _with_demands(together: Together) -> list[Line]:
+    """Each line that counts, with its demand."""
+    demands = {
+        market: {it.demand: it for it in part.given.state.demands}
+        for market, part in together.parts.items()
+    }
+    return [
+        Line(market, demands[market][line.demand], line)
+        for market, line in together.lines_by_market()
+    ]
+
+
+def _cleared(
+    world: World,
+    markets: tuple[str, ...],
+    now_us: int,
+    seen: dict[str, Seen],
+    *,
+    extra: tuple[Workload, ...],
+    is_rehearsal: bool,
+    clear: Clear | None,
+) -> Together:
+    """The outcome for what takes part."""
     lists = _lists(world, seen, extra)
     given: dict[str, ClearingInput] = {}
     asked: dict[tuple[str, frozenset[str]], ClearingInput] = {}
