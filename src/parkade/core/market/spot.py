@@ -225,12 +225,12 @@ def _equals_round_by_org(equals: list[Bid], taken_by: dict[str, int]) -> Iterato
         yield from equals
         return
     # Only what runs shares nodes.
-    turns = [[bid] for bid in equals]
+    in_turn = [[bid] for bid in equals]
     if equals[0].own:
         shared = groupby(equals, key=lambda it: it.shared_node or it.name)
-        turns = [list(jobs) for _, jobs in shared]
+        in_turn = [list(jobs) for _, jobs in shared]
     waiting: dict[str, deque[tuple[int, list[Bid]]]] = {}
-    for at, turn in enumerate(turns):
+    for at, turn in enumerate(in_turn):
         waiting.setdefault(turn[0].org, deque()).append((at, turn))
     heads = [(taken_by.get(org, 0), queue[0][0], org) for org, queue in waiting.items()]
     heapify(heads)
