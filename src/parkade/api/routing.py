@@ -2,9 +2,8 @@
 
 FastAPI finds what a route wants anew for each request, which costs more than a submission itself. A
 route that wants a viewer, a body and names in its path, and answers with the one model that it
-declares, is *plain*: it is called at once. Everything else goes FastAPI's way, and so does each
-request whose body does not fit: how its faults are told stands there. Who may ask stands in
-`context`, for both.
+declares, is *plain*: it is called at once. Everything else goes FastAPI's way. Who may ask stands
+in `context`, for both.
 
 The short way knows none of FastAPI's options for answers (`response_class`, `response_model` and
 all that begins so). A route that has one is not plain.
@@ -18,9 +17,11 @@ from typing import Any, get_type_hints
 from fastapi import APIRouter, Request
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -76,14 +77,13 @@ class StrictRoute(APIRoute):
             return
         request = Request(scope, receive)
         try:
-            body = await request.body()
+            answer = await self._plain.answer(request)
+            if answer is None:
+                await super().handle(scope, _again(await request.body()), send)
+                return
         except ClientDisconnect:
             return
-        answer = await self._plain.answer(request, body)
-        if answer is None:
-            await super().handle(scope, _again(body), send)
-        else:
-            await answer(scope, receive, send)
+        await answer(scope, receive, send)
 
 
 class Plain:
@@ -104,8 +104,9 @@ class Plain:
         self._encode = answers.__pydantic_serializer__.to_json
         self._status = status
 
-    async def answer(self, request: Request, body: bytes) -> Response | None:
-        """None where the body does not fit. Raises what was refused."""
+    async def answer(self, request: Request) -> Response | None:
+        """None where there is no JSON. Raises what was refused, and what does not fit. Nothing of a
+        body is waited for before the token is known, nor where the route takes none."""
         headers = MutableHeaders()
         context = contexts.of_person(
             request, await contexts.authenticated(request, _token(request), headers)
@@ -113,16 +114,36 @@ class Plain:
         values = {**request.path_params, self._context: context}
         if self._body is not None:
             name, model = self._body
-            if request.headers.get("content-type") != JSON:
+            body = await request.body()
+            if request.headers.get("content-type") != JSON or not body:
                 return None
             try:
                 values[name] = model.model_validate(load(body))
-            except (JSONDecodeError, ValidationError):
-                return None
+            except JSONDecodeError as error:
+                raise _no_json(error) from error
+            except ValidationError as error:
+                faults = error.errors(include_url=False)
+                raise RequestValidationError([_in_body(it) for it in faults]) from error
         encoded = self._encode(await self._call(**values), by_alias=True)
         response = Response(encoded, self._status, media_type=JSON)
         response.raw_headers.extend(headers.raw)
         return response
+
+
+def _no_json(error: JSONDecodeError) -> RequestValidationError:
+    """As FastAPI says it."""
+    says = {
+        "type": "json_invalid",
+        "loc": ("body", error.pos),
+        "msg": "JSON decode error",
+        "input": {},
+        "ctx": {"error": error.msg},
+    }
+    return RequestValidationError([says])
+
+
+def _in_body(fault: ErrorDetails) -> dict[str, Any]:
+    return {**fault, "loc": ("body", *fault["loc"])}
 
 
 def _plain(route: APIRoute) -> Plain | None:
