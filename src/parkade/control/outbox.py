@@ -35,6 +35,9 @@ OF_OWNERS = (
 )
 """Events that may change what owners are given, or how long a fence stands."""
 
+_FREQUENT = (events.AboutWorkloads, events.UsePosted)
+"""Events that change no node, no repair and nothing that owners are given, and are most of all."""
+
 
 class Outbox:
     """Desired states by pool. Built from the world once, then kept up with each commit.
@@ -79,8 +82,9 @@ class Outbox:
             has_changed = self._follow_owners(world, committed) or has_changed
             has_changed = self._follow_observing(world, committed) or has_changed
             for sequence, event in committed:
-                has_changed = self._follow_nodes(world, event, sequence) or has_changed
-                has_changed = self._follow_repairs(world, event, sequence) or has_changed
+                if not isinstance(event, _FREQUENT):
+                    has_changed = self._follow_nodes(world, event, sequence) or has_changed
+                    has_changed = self._follow_repairs(world, event, sequence) or has_changed
                 for name in touched_workloads(event):
                     has_changed = self._look_at(world, name, sequence) or has_changed
             return has_changed
@@ -161,7 +165,7 @@ class Outbox:
     def _follow_owners(self, world: World, committed: Committed) -> bool:
         """Owners were given nodes for their jobs, or a fence is wanted. Looked at once a batch, and
         only where an event of it may change that; grows with the claims, and the nodes."""
-        if not any(isinstance(event, OF_OWNERS) for _, event in committed):
+        if not any(isinstance(event, OF_OWNERS) for event in _rare(committed)):
             return False
         has_changed = False
         for pool in self._sequences:
@@ -176,7 +180,7 @@ class Outbox:
     def _follow_observing(self, world: World, committed: Committed) -> bool:
         """Nodes left a fence, or came back to it. Looked at once a batch; grows with the nodes
         where the fleet changed, and while a pool observes."""
-        if any(isinstance(event, events.FleetEvent) for _, event in committed):
+        if any(isinstance(event, events.FleetEvent) for event in _rare(committed)):
             self._observing = observing(world)
         has_changed = False
         for pool in self._sequences:
@@ -237,6 +241,10 @@ class Outbox:
         return True
 
 
+def _rare(committed: Committed) -> list[events.AnyEvent]:
+    return [event for _, event in committed if not isinstance(event, _FREQUENT)]
+
+
 def nodes_of(world: World, pool: str) -> tuple[NodeShape, ...]:
     """The nodes of a pool, in order of their creation. Cost grows with all nodes."""
     return tuple(
@@ -279,8 +287,9 @@ def fence_of(world: World, pool: str) -> int | None:
 
 def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
     """The workloads whose attempt an event may have changed. None of the fleet's does."""
-    if isinstance(event, events.WorkloadStep):
-        yield event.workload
+    if isinstance(event, events.AboutWorkloads):
+        named = event.workload
+        yield named if isinstance(named, str) else named.workload
         return
     match event:
         case events.Cleared(left=left, won=won, resized=resized):
@@ -289,8 +298,6 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             yield from (lines.name_of(winner.demand) for winner in won)
         case events.Forgotten(workloads=names):
             yield from names
-        case events.Submitted(workload=workload) | events.Resubmitted(workload=workload):
-            yield workload.workload
         case events.EpochOpened() | events.ClockJumped():
             pass
         case events.ClockConfirmed() | events.ClockAdvanced():

@@ -108,7 +108,7 @@ class Viewers:
 def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
     """The tokens that an event may have changed. Only events of accounts do; one that disables a
     user or an org, or sets a role, costs a pass over all tokens."""
-    if not isinstance(event, events.AccountEvent):
+    if not isinstance(event, events.AboutAccounts):
         return ()
     tokens = world.records.tokens
     match event:

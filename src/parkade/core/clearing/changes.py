@@ -212,12 +212,14 @@ class _Changes:
         self._charges.extend(
             settle_shortages(self._world, self._postings, self._market, short, self._now_us)
         )
-        by_demand = {line.demand: line for line in self._outcome.lines}
         parts = parts_of(self._world, self._given.state.demands)
+        by_demand = {line.demand: line for line in self._outcome.lines} if parts else {}
         for name, demands in parts.items():
             self._compare_standing(name, [by_demand[it.demand] for it in demands])
         for line in self._outcome.lines:
-            if line.demand in self._passed_over or claim_named(line.demand) in parts:
+            if line.demand in self._passed_over:
+                continue
+            if parts and claim_named(line.demand) in parts:
                 continue
             self._compare(line)
         for name, why in self._given.excluded.items():

@@ -3,8 +3,8 @@
 A demand follows from its workload's record and few other things. Of a workload that has and is
 promised no seats these are the terms, the use of its org, whether it has waited for long, and its
 user's standing with the engine. So the demand that the last clearing was given is given again while
-the record is the very same: most bids of a full market wait, and most that wait do not change.
-Cost grows with the workloads; with what changed where these wait, beside a look at each.
+the workload stands as it stood: most bids of a full market wait, and of most only the answer
+changes. Cost grows with the workloads; with what changed where these wait, beside a look at each.
 """
 
 from collections.abc import Iterable, Mapping
@@ -76,7 +76,7 @@ class Demands:
                 found.append(self._of(it))
                 continue
             before = known.get(it.workload)
-            if before is not None and before[0] is it:
+            if before is not None and _stands_as(before[0], it):
                 demand = self._at_present(it, before[1])
             else:
                 demand = self._of(it)
@@ -86,9 +86,9 @@ class Demands:
         return found
 
     def _at_present(self, workload: Workload, demand: Demand) -> Demand:
-        """The demand of a workload without seats whose record did not change."""
+        """The demand of a workload without seats that stands as it stood."""
         use = self._use(workload.org)
-        has_waited = demand.has_waited or _has_waited(self._world, workload, self._now_us)
+        has_waited = demand.nodes > 1 and _has_waited(self._world, workload, self._now_us)
         if use == demand.use_7_days and has_waited == demand.has_waited:
             return demand
         return replace(demand, use_7_days=use, has_waited=has_waited)
@@ -136,6 +136,19 @@ class Demands:
             first = self._now_us // DAY_US - 7
             known = self._uses[org] = sum(use for day, use in days.items() if day > first)
         return known
+
+
+def _stands_as(before: object, now: Workload) -> bool:
+    """Whether two records of a workload without seats ask for the same: all that a demand takes
+    from such a record, but for whether it has waited."""
+    return before is now or (
+        isinstance(before, Workload)
+        and before.spec is now.spec
+        and before.attempts == now.attempts
+        and before.fabric == now.fabric
+        and before.submitted_us == now.submitted_us
+        and before.market == now.market
+    )
 
 
 def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> tuple[Seat, ...]:

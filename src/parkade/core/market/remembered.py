@@ -55,7 +55,7 @@ class Asked(NamedTuple):
     """Those of the market that bear on demands."""
 
     by_name: dict[str, tuple[object, Demand]]
-    """The very record that each follows from, and it."""
+    """The record that each follows from, and it."""
 
 
 class Allocated(NamedTuple):

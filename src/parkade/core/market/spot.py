@@ -16,7 +16,7 @@ by a lie only what it could have had by moving for a lower floor.
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
-from itertools import chain, groupby, pairwise
+from itertools import chain, groupby
 from typing import NamedTuple
 
 from parkade.core.market.fabrics_by_offer import FabricsByOffer
@@ -157,7 +157,8 @@ def allocate_spot(
     is a bound for all bids of that shape later: after the first of a shape is refused, the others
     cost one look.
     """
-    assert all(a.key >= b.key for a, b in pairwise(bids)), "bids are not in priority order"
+    keys = [bid.key for bid in bids]
+    assert keys == sorted(keys, reverse=True), "bids are not in priority order"
     bound: dict[Shape, int] = {}
     lowest_floor = min((levels[0] for levels in room.levels if levels), default=FITS_NOWHERE)
     by_offer = FabricsByOffer(room)
@@ -219,9 +220,17 @@ def _are_of_one_rank(bid: Bid, other: Bid) -> bool:
 
 def _equals_round_by_org(equals: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:
     """As `_round_by_org`, for bids of one key."""
+    first = equals[0].org
+    if all(bid.org == first for bid in equals):
+        yield from equals
+        return
+    # Only what runs shares nodes.
+    in_turn = [[bid] for bid in equals]
+    if equals[0].own:
+        shared = groupby(equals, key=lambda it: it.shared_node or it.name)
+        in_turn = [list(jobs) for _, jobs in shared]
     waiting: dict[str, deque[tuple[int, list[Bid]]]] = {}
-    for at, (_, jobs) in enumerate(groupby(equals, key=lambda it: it.shared_node or it.name)):
-        turn = list(jobs)
+    for at, turn in enumerate(in_turn):
         waiting.setdefault(turn[0].org, deque()).append((at, turn))
     heads = [(taken_by.get(org, 0), queue[0][0], org) for org, queue in waiting.items()]
     heapify(heads)

@@ -50,7 +50,8 @@ class Shape(NamedTuple):
 
     def ranks_in(self, gpus: int) -> int:
         """How many of its ranks fit in so many free GPUs of one node."""
-        return min(self.ranks_per_node, gpus // self.gpus)
+        most = gpus // self.gpus
+        return most if most < self.ranks_per_node else self.ranks_per_node
 
     def nodes_for(self, ranks: int) -> int:
         """How many empty nodes so many of its ranks need."""

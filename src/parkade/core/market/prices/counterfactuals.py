@@ -10,7 +10,7 @@ that took a node of fabric 0 in the base takes one of fabric 1 there: then it di
 {1: -1, 0: -1}.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 
@@ -237,15 +237,15 @@ class Counterfactual:
         assert needed <= room.free[fabric], "an offer that does not stand now"
         return needed
 
-    def _gaps(self, room: Room, fabric: int, tenant: Tenant) -> Iterator[tuple[int, int]]:
+    def _gaps(self, room: Room, fabric: int, tenant: Tenant) -> list[tuple[int, int]]:
         base = room.gaps.get((fabric, tenant), ())
         changed = self.gaps.get((fabric, tenant))
         if changed is None:
-            return ((level, gap) for level, gap, _ in base)
+            return [(level, gap) for level, gap, _ in base]
         counts = dict(changed)
         for level, gap, _ in base:
             counts[level, gap] = counts.get((level, gap), 0) + 1
-        return (it for it in sorted(counts) for _ in range(counts[it]))
+        return [it for it in sorted(counts) for _ in range(counts[it])]
 
 
 def shifted(difference: Difference, there: Difference, base: Difference) -> Difference:

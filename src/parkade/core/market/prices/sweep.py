@@ -159,7 +159,7 @@ class CounterfactualSweep:
         preferences = Preferences(room, bid, parts, self._by_offer)
         changed = []
         is_loser = parts is None and bid.array != ""
-        for counterfactual in self._candidates(bid, parts, preferences):
+        for counterfactual in self._candidates(bid, parts, base, preferences):
             if is_loser and counterfactual.array == bid.array:
                 continue
             there = self._choice(counterfactual, bid, preferences)
@@ -194,9 +194,10 @@ class CounterfactualSweep:
         return self.answers
 
     def _candidates(
-        self, bid: Bid, parts: Parts | None, preferences: Preferences
+        self, bid: Bid, parts: Parts | None, base: Difference, preferences: Preferences
     ) -> list[Counterfactual]:
-        """Counterfactuals in which this rival could choose otherwise than in the base."""
+        """Counterfactuals in which this rival could choose otherwise than in the base, where it
+        changed that much."""
         if bid.shape.any_fabric:
             return list(self._counterfactuals.values())
         found: dict[Counterfactual, None] = {}
@@ -209,12 +210,33 @@ class CounterfactualSweep:
         stays = chosen in bid.own and len(bid.own) == 1 and bid.leaves < 0
         # A whole-node bid that keeps its own fabric keeps it too where that has more room.
         for drawn, counterfactuals in self._by_drawn[chosen].items():
-            if drawn > 0 or not stays or bid.shape.tenant is not None:
+            if not stays or bid.shape.held is not None:
+                if drawn > 0 or not stays or bid.shape.tenant is not None:
+                    found.update(counterfactuals)
+            elif bid.shape.tenant is None:
+                if drawn > 0 and not self._takes_alike(chosen, base, drawn):
+                    found.update(counterfactuals)
+            elif self._takes_alike(chosen, base, drawn):
+                there = (chosen, bid.shape.tenant)
+                found.update((it, None) for it in counterfactuals if there in it.gaps)
+            else:
                 found.update(counterfactuals)
         # It leaves its own fabric only for a lower floor, if at all, and there may be none.
         if not stays or (bid.moves_if_cheaper and self._lowest_floor < preferences.best[1]):
             self._add_better(found, bid, preferences.best, chosen)
         return list(found)
+
+    def _takes_alike(self, fabric: int, base: Difference, drawn: int) -> bool:
+        """Whether a bid that keeps its own fabric takes nodes of the same levels there where so
+        many more are drawn, and its gaps are those of the base."""
+        opened, levels = base.get(fabric, 0), self._room.levels[fabric]
+        if not opened:
+            return True
+        now = len(levels) - self._room.free[fabric]
+        there = now + drawn
+        if there + opened > len(levels):
+            return False
+        return levels[there : there + opened] == levels[now : now + opened]
 
     def _candidates_for_sizes(self, bid: Bid, sizes: Sizes, part: Part) -> list[Counterfactual]:
         """As `_candidates`, for an elastic bid that won: all of them, but where it keeps what it
