@@ -35,8 +35,8 @@ def opened(
     made: Execs,
     session: str = "aa",
     *,
-    org: str = "acme",
     user: str = "ann",
+    org: str = "acme",
     token: Token | None = None,
 ) -> Exec:
     held = token or Token()
@@ -44,8 +44,8 @@ def opened(
         request(session),
         pool="m",
         token=f"t-{user}",
-        org=org,
         user=user,
+        org=org,
         is_good=lambda: held.is_good,
     )
     made.open(one)
@@ -152,15 +152,15 @@ async def test_an_operator_chooses_how_many_bytes_wait_and_may_allow_no_session(
         request("aa"),
         pool="m",
         token="t",
-        org="acme",
         user="ann",
+        org="acme",
         is_good=lambda: True,
         most_held=small.most_held,
     )
     small.open(held)
     assert await held.put_input(0, b"abcd", is_last=False, wait_s=0) == 4
     assert await held.put_input(4, b"e", is_last=False, wait_s=0.01) == 4
-    refused = exchange(most=0).refuse_more("acme", "ann")
+    refused = exchange(most=0).refuse_more("ann", "acme")
     assert refused is not None and "exec_sessions" in refused.detail
 
 
@@ -189,37 +189,44 @@ async def test_each_user_has_so_many_and_all_together_so_many() -> None:
     made = exchange(most=3, most_per_user=2)
     first = opened(made, "a1")
     opened(made, "a2")
-    with made.asking("acme", "bob"):
-        refusal = made.refuse_more("acme", "cat")
+    with made.asking("bob", "acme"):
+        refusal = made.refuse_more("cat", "acme")
         assert refusal is not None and refusal.reason is Reason.BUSY, "one is being let in"
         made.let_go(first)
-        assert made.refuse_more("acme", "bob") is None
-        with made.asking("acme", "bob"):
-            refusal = made.refuse_more("acme", "bob")
+        assert made.refuse_more("bob", "acme") is None
+        with made.asking("bob", "acme"):
+            refusal = made.refuse_more("bob", "acme")
             assert refusal is not None and refusal.reason is Reason.TOO_MANY
     first = opened(made, "a3")
-    refusal = made.refuse_more("acme", "ann")
+    refusal = made.refuse_more("ann", "acme")
     assert refusal is not None and refusal.reason is Reason.TOO_MANY
-    assert made.refuse_more("acme", "bob") is None
+    assert made.refuse_more("bob", "acme") is None
     opened(made, "b1", user="bob")
-    refusal = made.refuse_more("acme", "bob")
+    refusal = made.refuse_more("bob", "acme")
     assert refusal is not None and refusal.reason is Reason.BUSY
     made.let_go(first)
-    assert made.refuse_more("acme", "ann") is None
+    assert made.refuse_more("ann", "acme") is None
 
 
-async def test_no_org_keeps_the_others_out_however_many_users_it_has() -> None:
-    made = exchange(most=4, most_per_user=2)
-    first, *rest = [opened(made, f"a{at}", user=f"u{at}") for at in range(4)]
-    assert made.refuse_more("acme", "u9") is not None
-    assert made.refuse_more("lab", "bob") is None
-    opened(made, "b1", org="lab", user="bob")
-    assert first.end is not None and "another org needs its place" in str(first.end.why)
-    assert [it.end for it in rest] == [None] * 3
-    opened(made, "b2", org="lab", user="bob")
-    assert rest[0].end is not None
-    refusal = made.refuse_more("lab", "cid")
-    assert refusal is not None and refusal.reason is Reason.BUSY, "both have as many"
+async def test_no_org_keeps_another_from_its_sessions() -> None:
+    made = exchange(most=6, most_per_user=2)
+    for number in range(6):
+        opened(made, f"m{number}", user=f"u{number // 2}", org="many")
+    refusal = made.refuse_more("u9", "many")
+    assert refusal is not None and refusal.reason is Reason.BUSY
+    for number in range(3):
+        user = f"f{number}"
+        assert made.refuse_more(user, "few") is None
+        with made.asking(user, "few"):
+            pass
+        opened(made, f"f{number}", user=user, org="few")
+    ended = [name for name in ("m0", "m1", "m2", "m3") if made.of_pool(name, "m") is None]
+    assert ended == ["m0", "m1", "m2"], "the oldest of the org with the most, to half"
+    refusal = made.refuse_more("f9", "few")
+    assert refusal is not None and refusal.reason is Reason.BUSY, "an equal takes none"
+    taken = made.of_token("m0", "t-u0")
+    assert taken is not None and taken.end is not None
+    assert "another org needed its place" in (taken.end.why or "")
 
 
 async def test_who_asked_for_it_and_is_not_heard_has_let_go(hasty: None) -> None:
@@ -276,5 +283,5 @@ async def test_a_server_that_stops_says_so_and_takes_no_more() -> None:
     assert await asking == []
     _, end = await one.take_output(0, wait_s=0)
     assert end == ExecEnd(why="the server stopped")
-    refusal = made.refuse_more("acme", "bob")
+    refusal = made.refuse_more("bob", "acme")
     assert refusal is not None and refusal.reason is Reason.BUSY

@@ -1,16 +1,21 @@
 """The routes below `/v1`: bodies are read strictly, and a plain request takes a short way.
 
 FastAPI finds what a route wants anew for each request, which costs more than a submission itself. A
-route that wants a viewer, a body and names in its path, and answers with one model, is *plain*: it
-is called at once. Everything else goes FastAPI's way. Who may ask stands in `context`, for both.
+route that wants a viewer, a body and names in its path, and answers with the one model that it
+declares, is *plain*: it is called at once. Everything else goes FastAPI's way. Who may ask stands in
+`context`, for both.
+
+The short way knows none of FastAPI's options for answers (`response_class`, `response_model` and
+all that begins so). A route that has one is not plain.
 """
 
 from collections.abc import Callable, Coroutine, Iterator
 from inspect import iscoroutinefunction
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, get_type_hints
 
 from fastapi import APIRouter, Request
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -29,6 +34,17 @@ JSON = "application/json"
 REFUSED = {401, 402, 403, 404, 408, 409, 412, 413, 421, 422, 429, 500, 503}
 SCHEMA_OF = "#/components/schemas/{model}"
 """Where the API's description has a model."""
+
+
+OPTIONS: dict[str, object] = {
+    "response_model_include": None,
+    "response_model_exclude": None,
+    "response_model_by_alias": True,
+    "response_model_exclude_unset": False,
+    "response_model_exclude_defaults": False,
+    "response_model_exclude_none": False,
+}
+"""What FastAPI takes for an answer where a route does not say."""
 
 
 class StrictRoute(APIRoute):
@@ -150,12 +166,15 @@ def _plain(route: APIRoute) -> Plain | None:
     )
     if wants_more or len(viewers) != 1 or len(bodies) > 1 or answers is None:
         return None
+    assert wants.call is not None
+    is_as_declared = get_type_hints(wants.call).get("return") is answers
+    if _has_options(route) or not is_as_declared:
+        return None
     body = None
     for name, model in bodies:
         if model is None:
             return None
         body = (name, model)
-    assert wants.call is not None
     return Plain(
         wants.call,
         context=viewers[0],
@@ -163,6 +182,12 @@ def _plain(route: APIRoute) -> Plain | None:
         answers=answers,
         status=route.status_code or 200,
     )
+
+
+def _has_options(route: APIRoute) -> bool:
+    """Whether its answer is made otherwise than FastAPI makes one that says nothing."""
+    given = any(getattr(route, name) != default for name, default in OPTIONS.items())
+    return given or not isinstance(route.response_class, DefaultPlaceholder)
 
 
 def _model(kind: object) -> type[BaseModel] | None:

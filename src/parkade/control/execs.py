@@ -19,6 +19,10 @@ where its token is good no more, where either side was not heard for GONE_S or n
 way for the idle time, and with the server. Then it is forgotten: the agent, which asks for input
 all the time, hears that it is gone, and ends what runs there. All is kept in memory, for a session
 outlives no server.
+
+Where all places are taken, an org with fewer sessions than another takes the oldest of the org with
+the most, as for streams: that one ends with a word. So no org keeps the others out, however many
+users it has.
 """
 
 import asyncio
@@ -48,8 +52,8 @@ class Lost(Exception):
 
 
 class Exec:
-    """One session. `token`: whose it is, of `user` in `org`; `is_good`: whether that token may go
-    on. `most_held`: the bytes that wait each way."""
+    """One session. `token`: whose it is, of that user and org; `is_good`: whether that token may
+    go on. `most_held`: the bytes that wait each way."""
 
     def __init__(
         self,
@@ -57,8 +61,8 @@ class Exec:
         *,
         pool: str,
         token: str,
-        org: str,
         user: str,
+        org: str,
         is_good: Callable[[], bool],
         most_held: int = MOST_HELD_BYTES,
     ) -> None:
@@ -67,8 +71,8 @@ class Exec:
         self.request = request
         self.pool = pool
         self.token = token
-        self.org = org
         self.user = user
+        self.org = org
         self.is_good = is_good
         self.is_taken = False
         self.end: ExecEnd | None = None
@@ -224,39 +228,36 @@ class Execs:
         self._is_closed = False
         self._watching: asyncio.Task[None] | None = None
 
-    def refuse_more(self, org: str, user: str) -> Refusal | None:
-        """Why one more of that user has no place now. Where all places are taken, an org with fewer
-        takes the oldest of the org with the most, as of open answers (`api/streams.py`)."""
+    def refuse_more(self, user: str, org: str) -> Refusal | None:
+        """Why one more of that user, of that org, has no place now."""
         if self._most == 0:
             says = "this server runs no commands beside workloads: its operator set exec_sessions=0"
             return Refusal(reason=Reason.UNSUPPORTED, detail=says)
         live = self._live()
-        own = sum(it.user == user for it in live) + self._asked[org, user]
-        if own >= self._most_per_user:
+        if sum(it.user == user for it in live) + self._asked[user, org] >= self._most_per_user:
             says = f"{user} has {self._most_per_user} sessions open already; end one first"
             return Refusal(reason=Reason.TOO_MANY, detail=says)
         is_full = len(live) + self._asked.total() >= self._most
-        if self._is_closed or (is_full and self._longest_of_most(org) is None):
+        if self._is_closed or (is_full and self._oldest_of_most(org) is None):
             says = f"{len(live)} sessions are open already; try again later"
             return Refusal(reason=Reason.BUSY, detail=says)
         return None
 
     @contextmanager
-    def asking(self, org: str, user: str) -> Iterator[None]:
+    def asking(self, user: str, org: str) -> Iterator[None]:
         """While it is decided whether one is let in, which counts as open meanwhile."""
-        self._asked[org, user] += 1
+        self._asked[user, org] += 1
         try:
             yield
         finally:
-            self._asked[org, user] -= 1
-            self._asked = +self._asked
+            self._asked[user, org] -= 1
 
     def open(self, made: Exec) -> None:
         """From here on its agent finds it."""
         assert made.request.session not in self._open, "its name is random"
-        if len(self._live()) >= self._most and (oldest := self._longest_of_most(made.org)):
-            _log.info("exec_taken_away", session=oldest.request.session, user=oldest.user)
-            oldest.finish(f"another org needs its place: {oldest.org} has the most sessions")
+        if len(self._live()) >= self._most and (taken := self._oldest_of_most(made.org)):
+            _log.info("exec_taken_away", session=taken.request.session, user=taken.user)
+            taken.finish("another org needed its place: the server runs no more commands at once")
         self._open[made.request.session] = made
         self._bell.ring()
         if self._watching is None or self._watching.done():
@@ -265,15 +266,16 @@ class Execs:
     def _live(self) -> list[Exec]:
         return [it for it in self._open.values() if it.end is None]
 
-    def _longest_of_most(self, org: str) -> Exec | None:
-        """The oldest session of the org with the most; None where `org` with one more would have as
-        many."""
-        counts: Counter[str] = Counter(it.org for it in self._live())
+    def _oldest_of_most(self, org: str) -> Exec | None:
+        """The session that ends for one of that org; None where no org has two more than it, so
+        that two orgs do not take places from each other in turn."""
+        live = self._live()
+        counts = Counter(it.org for it in live)
+        own = counts[org] + sum(number for (_, of), number in self._asked.items() if of == org)
         most = max(counts, key=lambda name: counts[name], default=org)
-        own = counts[org] + sum(number for (of, _), number in self._asked.items() if of == org)
         if counts[most] <= own + 1:
             return None
-        return next(it for it in self._live() if it.org == most)
+        return next(it for it in live if it.org == most)
 
     def of_token(self, session: str, token: str) -> Exec | None:
         """The session, where that token opened it."""

@@ -13,9 +13,6 @@ from parkade.control.cycle import Asked
 from parkade.core.state.world import World
 
 _W = TypeVar("_W", bound="Waiting")
-ROUND_US = 5_000
-"""What a view may take in its turn without its org letting others go first for it."""
-MOST_OWED_US = 2_000_000
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -34,9 +31,10 @@ class WaitingCommand(Waiting, frozen=True, kw_only=True, eq=False):
 
 
 class WaitingView(Waiting, frozen=True, kw_only=True, eq=False):
-    """Waits for what a view sees."""
+    """Waits for what a view sees. `is_plan`: it may take as long as a clearing."""
 
     view: Callable[[World, int], Any]
+    is_plan: bool = False
 
 
 class _Queues(Generic[_W]):
@@ -46,7 +44,6 @@ class _Queues(Generic[_W]):
         self._limit = limit
         self._org_limit = org_limit
         self._by_org: OrderedDict[str | None, deque[_W]] = OrderedDict()
-        self._owed_us: dict[str | None, int] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -70,7 +67,6 @@ class _Queues(Generic[_W]):
         newest = queue.pop()
         if not queue:
             del self._by_org[org]
-            self._owed_us.pop(org, None)
         self._count -= 1
         return newest
 
@@ -85,45 +81,24 @@ class _Queues(Generic[_W]):
         self._count -= len(taken)
         return taken
 
-    def take_next(self) -> _W | None:
-        """The one whose turn it is. An org that owes time is passed over where others wait, and
-        owes ROUND_US less each time. Cost grows with the orgs that owe and with what they owe."""
-        while self._by_org:
-            org, queue = self._by_org.popitem(last=False)
-            owed_us = self._owed_us.get(org, 0)
-            if owed_us > 0 and self._by_org:
-                self._owed_us[org] = owed_us - ROUND_US
-                self._by_org[org] = queue
-                continue
-            taken = queue.popleft()
-            if queue:
-                self._by_org[org] = queue
-            else:
-                self._owed_us.pop(org, None)
-            self._count -= 1
-            return taken
-        return None
-
-    def charge(self, org: str | None, took_us: int) -> None:
-        """What was taken last took so long: what is beyond a round is owed, while more waits."""
-        if org is not None and org in self._by_org and took_us > ROUND_US:
-            self._owed_us[org] = min(MOST_OWED_US, self._owed_us.get(org, 0) + took_us)
-
 
 class Inbox:
-    """`limit` bounds commands and views each, `org_limit` those of one org.
+    """`limit` bounds commands and views each, `org_limit` those of one org; `plans_limit` and
+    `org_plans_limit` the plans, which wait in a queue of their own.
 
     What waits is taken in turn, one of each org that has something waiting, and an org's own in the
     order in which it came. So however many commands an org has sent, another org's next is taken
-    within one of each org's. An org whose views take long is passed over for as long, while others
-    wait. Where `limit` is reached, the org with the most gives up its newest
+    within one of each org's. Where `limit` is reached, the org with the most gives up its newest
     for one with fewer. The server's own, of no org, wait in a queue of their own that has no bound
     but `limit`.
     """
 
-    def __init__(self, *, limit: int, org_limit: int) -> None:
+    def __init__(
+        self, *, limit: int, org_limit: int, plans_limit: int, org_plans_limit: int
+    ) -> None:
         self._commands: _Queues[WaitingCommand] = _Queues(limit, org_limit)
         self._views: _Queues[WaitingView] = _Queues(limit, org_limit)
+        self._plans: _Queues[WaitingView] = _Queues(plans_limit, org_plans_limit)
         self._changed = threading.Condition()
         self._is_nudged = False
         self._is_closed = False
@@ -144,6 +119,11 @@ class Inbox:
         return len(self._commands)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits for the next turn."""
+        return not (len(self._commands) or len(self._views) or len(self._plans))
+
+    @property
     def is_closed(self) -> bool:
         """Whether nothing is taken in any more."""
         return self._is_closed
@@ -157,7 +137,7 @@ class Inbox:
             if isinstance(waiting, WaitingCommand):
                 away = self._commands.put(waiting)
             else:
-                away = self._views.put(waiting)
+                away = (self._plans if waiting.is_plan else self._views).put(waiting)
             if away is not waiting:
                 self._entered += 1
                 self._changed.notify()
@@ -171,16 +151,20 @@ class Inbox:
         return [one for one in taken if not one.future.cancelled()]
 
     def take_view(self) -> WaitingView | None:
-        """The one whose turn it is, whose asker has not gone; None: none waits."""
-        with self._changed:
-            while (taken := self._views.take_next()) is not None and taken.future.cancelled():
-                pass
-        return taken
+        """The next view that is no plan; None where none waits."""
+        return self._next(self._views)
 
-    def charge_view(self, org: str | None, took_us: int) -> None:
-        """A view of that org took so long."""
+    def take_plan(self) -> WaitingView | None:
+        """The next plan; None where none waits."""
+        return self._next(self._plans)
+
+    def _next(self, queues: _Queues[WaitingView]) -> WaitingView | None:
+        """The one whose turn it is; those whose asker has gone lose theirs."""
         with self._changed:
-            self._views.charge(org, took_us)
+            while taken := queues.take(1):
+                if not taken[0].future.cancelled():
+                    return taken[0]
+        return None
 
     def nudge(self) -> None:
         """Ends the writer's present wait."""
@@ -196,7 +180,7 @@ class Inbox:
     def wait(self, timeout_us: int) -> None:
         """Returns at once when something waits, or was nudged, and after the timeout."""
         with self._changed:
-            if not (len(self._commands) or len(self._views) or self._is_nudged or self._is_closed):
+            if self.is_empty and not self._is_nudged and not self._is_closed:
                 self._changed.wait(max(timeout_us, 0) / 1e6)
             self._is_nudged = False
 
@@ -207,6 +191,7 @@ class Inbox:
             left: list[Waiting] = [
                 *self._commands.take(len(self._commands)),
                 *self._views.take(len(self._views)),
+                *self._plans.take(len(self._plans)),
             ]
             self._changed.notify()
             return left

@@ -7,12 +7,12 @@ from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`batch_limit` commands share a commit, `inbox_limit` may wait, of one org
-    `org_inbox_limit`; `check_every`: the world's
+    `org_inbox_limit`; `plans_limit` plans may wait, of one org `org_plans_limit`, and a turn makes
+    one; its other views take `views_us`, or one view. `check_every`: the world's
     invariants are checked after every n-th event, 0 for never. `jump_us` and `restart_jump_us`:
     how far the clock may be ahead of what a pause explains. `clearing_part`: a clearing that took
     t is followed by (part - 1) x t without one. `longest_turn_us`: a writer whose turn lasts longer
-    counts as one that does not run; of a turn views get `views_us`, and the one that is looked at
-    then. `exec_sessions`: commands beside ranks at
+    counts as one that does not run. `exec_sessions`: commands beside ranks at
     once; in each at most `exec_held_bytes` wait either way, and it ends where no byte came either
     way for `exec_idle_us`. `archive_after_us`: entries of the journal older
     than this are folded; None: none."""
@@ -20,6 +20,9 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_limit: int = 256
     inbox_limit: int = 10_000
     org_inbox_limit: int = 1_000
+    plans_limit: int = 256
+    org_plans_limit: int = 16
+    views_us: int = 50_000
     deadlines_limit: int = 500
     feed_length: int = 10_000
     unreachable_after_us: int = 15 * SECOND_US
@@ -34,7 +37,6 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     clearing_part: int = 4
     longest_wait_us: int = SECOND_US
     longest_turn_us: int = MINUTE_US
-    views_us: int = SECOND_US // 20
     observation_repeat_us: int = 10 * SECOND_US
     log_answer_timeout_us: int = 10 * SECOND_US
     log_chunks_held: int = 16

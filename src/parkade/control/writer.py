@@ -1,4 +1,5 @@
-"""The one writer: a turn is deadlines, commands, answers, views, and at most one clearing.
+"""The one writer: a turn is deadlines, commands, answers, views for a bounded time, and at most one
+plan and one clearing, so that none of them keeps the others waiting for long.
 
 Runs turns in a thread of its own, or is driven turn by turn by a simulator. What escapes from a
 turn is not cured: `on_fatal` ends the process, and a restart rebuilds the world from the journal.
@@ -109,7 +110,12 @@ class Writer:
         )
         self._cycle.note_unheard(now_us=self._now_us, unheard_us=self._now_us - recorded_us)
         sequence = self._cycle.sequence
-        self.inbox = Inbox(limit=settings.inbox_limit, org_limit=settings.org_inbox_limit)
+        self.inbox = Inbox(
+            limit=settings.inbox_limit,
+            org_limit=settings.org_inbox_limit,
+            plans_limit=settings.plans_limit,
+            org_plans_limit=settings.org_plans_limit,
+        )
         self.feed = Feed(store, sequence=sequence, length=settings.feed_length)
         self.outbox = Outbox(world, sequence=sequence, digest=self._cycle.digest)
         self.viewers = Viewers(world)
@@ -164,7 +170,8 @@ class Writer:
         while committed := cycle.take_deadlines(now_us, limit=settings.deadlines_limit):
             self._publish(committed)
         outcomes = self._take_commands(now_us, asked)
-        self._show()
+        self._show_views()
+        self._show_plan()
         if is_sure:
             self._clear_one(now_us)
         self._snapshots.follow(cycle.world, cycle.sequence, now_us)
@@ -262,20 +269,22 @@ class Writer:
         resolve(zip(waiting, outcomes[last:], strict=True))
         return outcomes[first:last]
 
-    def _show(self) -> None:
-        """At least one of the views that wait, and as many as the turn has time for."""
+    def _show_views(self) -> None:
+        """Views in turn between orgs until the time for them is over; the others wait for the next
+        turn."""
+        ends_us = self._clock.steady_us() + self._settings.views_us
         answers: list[tuple[Waiting, object]] = []
-        began_us = ended_us = self._clock.steady_us()
-        settings = self._settings
-        while len(answers) < settings.batch_limit and ended_us - began_us <= settings.views_us:
-            waiting = self.inbox.take_view()
-            if waiting is None:
+        while (waiting := self.inbox.take_view()) is not None:
+            answers.append((waiting, self._seen(waiting)))
+            if len(answers) >= self._settings.batch_limit or self._clock.steady_us() >= ends_us:
                 break
-            started_us, answer = ended_us, self._seen(waiting)
-            ended_us = self._clock.steady_us()
-            self.inbox.charge_view(waiting.org, ended_us - started_us)
-            answers.append((waiting, answer))
         resolve(answers)
+
+    def _show_plan(self) -> None:
+        """One plan: it may take as long as a clearing."""
+        waiting = self.inbox.take_plan()
+        if waiting is not None:
+            resolve([(waiting, self._seen(waiting))])
 
     def _seen(self, waiting: WaitingView) -> object:
         try:
@@ -289,15 +298,18 @@ class Writer:
         market, _ = self._schedule.next(markets, now_us=now_us, steady_us=started_us)
         if market is None:
             return
-        committed, is_sound = self._cycle.clear(market, now_us)
-        if not is_sound:
-            self._schedule.freeze(market)
+        is_apart = self._schedule.is_apart(market, steady_us=started_us)
+        linked = self._dependencies.rules.linked_with(self._cycle.world, market)
+        group = (market,) if is_apart else linked
+        committed, is_sound = self._cycle.clear(market, now_us, is_apart=is_apart)
         ended_us = self._clock.steady_us()
         self._clearing_us = ended_us - started_us
         self.market.clearings.note(self._clearing_us)
-        linked = self._dependencies.rules.linked_with(self._cycle.world, market)
-        for each in linked if is_sound else (market,):
-            self._schedule.cleared(each, now_us=now_us, started_us=started_us, ended_us=ended_us)
+        if is_sound:
+            self._schedule.cleared(group, now_us=now_us, is_apart=is_apart)
+        else:
+            self._schedule.failed(group, steady_us=ended_us)
+        self._schedule.rest(started_us=started_us, ended_us=ended_us)
         self._publish(committed)
 
     def _publish(self, committed: Committed) -> None:
@@ -313,6 +325,8 @@ class Writer:
         self.feed.publish(committed)
 
     def _idle_us(self, now_us: int) -> int:
+        if not self.inbox.is_empty:
+            return 0
         idle_us = self._settings.longest_wait_us
         due_us = self._dependencies.rules.next_deadline_us(self._cycle.world)
         if due_us is not None:

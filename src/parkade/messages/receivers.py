@@ -2,7 +2,8 @@
 
 They are kept in the store beside the journal, and never in it: an address may be a secret, and the
 secret that signs is one. The operator's file says whether people may have any, and which addresses.
-Bounded for each owner of receivers, and in all.
+Bounded for each owner of receivers, for each org, and in all; tests are bounded in an hour, for an
+org and for an address.
 """
 
 import re
@@ -17,17 +18,18 @@ from msgspec.structs import replace
 from parkade.messages.addresses import AddressRules, refusal_of
 from parkade.messages.guarded import GuardedWebhook
 from parkade.messages.queue import Sender, Waiting
+from parkade.messages.rates import Rates
 from parkade.messages.senders import Mail
 from parkade.wire.people import About
 
 MOST_OF_ONE = 5
-MOST_OF_ORG = 100
+MOST_OF_AN_ORG = 200
 MOST_RECEIVERS = 2_000
 KINDS: tuple[str, ...] = get_args(About)
 """What a receiver may hear of; `incident` is for operators."""
-_MAIL_NAME = re.compile(r"[A-Za-z0-9_'&~+-]+(\.[A-Za-z0-9_'&~+-]+)*")
-"""What may stand before the @: nothing that a header or a mail server reads as anything else, as an
-encoded word, a group, or a way through another server (`user%host`, `host!user`)."""
+# Narrower than RFC 5322: `=?` would be decoded, `%` and `!` lead mail servers to another domain,
+# brackets and colons are read as groups, and `-` in front as an option.
+_MAIL_NAME = re.compile(r"\w[\w+'-]*(\.[\w+'-]+)*", re.ASCII)
 Kind = Literal["webhook", "mail"]
 
 
@@ -90,6 +92,7 @@ class Directory:
         self._rules = rules if store is not None else None
         self._lock = threading.Lock()
         self._tests: dict[str, None] = {}
+        self._rates = Rates()
         self._waiting: Mapping[str, Waiting] = {}
         rows = store.receivers() if store is not None and rules is not None else ()
         kept = map(_decoded, rows)
@@ -144,8 +147,8 @@ class Directory:
         with self._lock:
             if len(self.of(org, user)) >= MOST_OF_ONE:
                 raise Refused(f"there are {MOST_OF_ONE} already: remove one first")
-            if len(self._of_orgs.get(org, ())) >= MOST_OF_ORG:
-                raise Refused(f"{org} and its users have {MOST_OF_ORG} already: remove one first")
+            if len(self._of_orgs.get(org, ())) >= MOST_OF_AN_ORG:
+                raise Refused(f"{org} has {MOST_OF_AN_ORG} receivers already: remove one first")
             if len(self._all) >= MOST_RECEIVERS:
                 raise Refused("this server has as many receivers as it may: ask its operator")
             self._store.keep_receiver(made.receiver, msgspec.json.encode(made))
@@ -171,10 +174,14 @@ class Directory:
         """The same of those that the operator's file names."""
         return {name: it for name, it in self._waiting.items() if name not in self._all}
 
-    def ask_test(self, receiver: str) -> None:
-        """It is sent a message soon, and one only where it is asked again until then."""
+    def ask_test(self, receiver: Receiver, now_us: int) -> None:
+        """It is sent a message soon. Refused in words where it, or its org, was sent as many in the
+        last hour as may be."""
         with self._lock:
-            self._tests[receiver] = None
+            why = self._rates.refuse(receiver.org, receiver.address, now_us)
+            if why is not None:
+                raise Refused(why)
+            self._tests[receiver.receiver] = None
 
     def take_tests(self) -> list[str]:
         """The receivers that wait for one."""
@@ -196,7 +203,7 @@ class Directory:
             return GuardedWebhook(url=receiver.address, secret=secret, rules=rules.addresses)
         assert rules.mail is not None, "mail was refused without a server"
         mail = rules.mail
-        return Mail(host=mail.host, port=mail.port, sender=mail.sender, to=receiver.address)
+        return Mail(host=mail.host, port=mail.port, sender=mail.sender, to=(receiver.address,))
 
     def _refusal(self, kind: Kind, address: str) -> str | None:
         assert self._rules is not None
@@ -205,9 +212,12 @@ class Directory:
         mail = self._rules.mail
         if mail is None:
             return "this server sends people no mail; name a webhook, like https://…"
-        name, at, domain = address.rpartition("@")
-        if not at or not _MAIL_NAME.fullmatch(name) or len(name) > 64 or len(address) > 254:
-            return f"{address[:80]!r} is no address of mail"
+        name, _, domain = address.rpartition("@")
+        if _MAIL_NAME.fullmatch(name) is None or len(name) > 64 or len(address) > 254:
+            return (
+                f"{address[:80]!r} is no address of mail: before its @ stand at most 64 letters,"
+                " digits, and . _ + - ' between them"
+            )
         if domain.lower() not in mail.domains:
             return f"mail goes to {', '.join(mail.domains)} alone"
         return None

@@ -101,6 +101,15 @@ def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> Non
         cursor.close()
 
 
+def shown(address: str) -> str:
+    """The address for people, also one that `url_of` refuses: without a password, and without what
+    stands behind a question mark."""
+    try:
+        return sa.make_url(address).set(query={}).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        return "the database"
+
+
 def url_of(address: str) -> sa.URL:
     """The address for SQLAlchemy. StoreError where it is none, or holds a password."""
     try:

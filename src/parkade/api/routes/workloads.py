@@ -75,7 +75,7 @@ async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
         lacks = shortage(world, made[0].workload, now_us)
         return *made, world.records.markets[market], still, lacks
 
-    plan, planned, market, standstill, lacks = await context.see(view)
+    plan, planned, market, standstill, lacks = await context.see(view, is_plan=True)
     try:
         rendered = await context.plane.rendered(planned)
     except EngineError as error:
@@ -110,7 +110,7 @@ async def list_workloads(
     if org is not None:
         context.own_org(org)
     if cursor is not None and after is not None:
-        raise problem("invalid", "after: is the name of before for cursor; send one of them")
+        raise problem("invalid", "send cursor or after, not both; after is its old name")
     after = cursor or after
     seen = org or (None if context.viewer.is_operator else context.viewer.org)
     chosen = selection(name=name, user=user, phases=phase, labels=label, since=since)
