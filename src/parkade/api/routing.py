@@ -2,8 +2,8 @@
 
 FastAPI finds what a route wants anew for each request, which costs more than a submission itself. A
 route that wants a viewer, a body and names in its path, and answers with the one model that it
-declares, is *plain*: it is called at once. Everything else goes FastAPI's way. Who may ask stands in
-`context`, for both.
+declares, is *plain*: it is called at once. Everything else goes FastAPI's way. Who may ask stands
+in `context`, for both.
 
 The short way knows none of FastAPI's options for answers (`response_class`, `response_model` and
 all that begins so). A route that has one is not plain.

@@ -299,10 +299,11 @@ def verify_place(place: Path | None, database: str | None = None) -> None:
     with explained():
         from parkade.ports import StoreError
         from parkade.service.journal import check_database, check_journal
+        from parkade.store.postgresql import shown
 
         settings = _settings(place, database)
         is_database = database is not None or (bool(settings.database) and place is None)
-        where = settings.database if is_database else str(settings.data_folder)
+        where = shown(settings.database) if is_database else str(settings.data_folder)
         try:
             found = check_database(settings) if is_database else check_journal(settings.data_folder)
         except StoreError as error:

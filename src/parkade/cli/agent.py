@@ -1,5 +1,6 @@
 """`parkade agent run`: the agent of one pool, beside its engine."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from parkade.cli.calling import fail, server_extra
 
 agent = typer.Typer(help="Agents, which run a pool's engine.", no_args_is_help=True)
 LogFormat = Literal["console", "json"]
+LONGEST = timedelta(days=7)
 
 
 @agent.command()
@@ -103,6 +105,9 @@ def _seconds(text: str, option: str) -> float:
     from parkade.wire.scalars import parse_span
 
     try:
-        return parse_span(f"{text}s" if text.isdecimal() else text).total_seconds()
+        span = parse_span(f"{text}s" if text.isdecimal() else text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+    if span > LONGEST:
+        raise typer.BadParameter(f"{text}: give at most 7d", param_hint=option)
+    return span.total_seconds()
