@@ -15,4 +15,4 @@ def test_an_end_with_no_span_of_time_is_refused_with_a_bound(
 ) -> None:
     (tmp_path / "engine").mkdir()
     done = CliRunner().invoke(app, ["agent", "end", "--data-folder", str(tmp_path), option, given])
-    assert done.exit_code == 2 and "from 0 to 604800 (7 days)" in done.output
+    assert done.exit_code == 2 and option in done.output and given in done.output

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from parkade.cli.app import app
 from parkade.control.leadership import FileLeadership
 from parkade.engines.local import overdue, processes, records, spawn
-from parkade.engines.local.ending import EndedAttempt, end_everything
+from parkade.engines.local.ending import KILL_AFTER_S, EndedAttempt, end_everything
 from parkade.engines.local.gang import Gang
 from parkade.engines.local.leases import Silence
 from parkade.engines.local.leaving import Leaving
@@ -80,14 +80,38 @@ def test_what_does_not_end_in_time_is_named(place: LocalPlace) -> None:
         engine, attempt = place.engine(), attempt_of(NEVER_LEAVES + FOR_EVER)
         await engine.launch(attempt)
         await up(place, attempt)
-        ((one,), _) = await end(place, notice_s=0, timeout_s=0)
+        ((one,), _) = await end(place, notice_s=0, timeout_s=-KILL_AFTER_S)
         assert (one.attempt, one.how) == (attempt.attempt, None)
-        first = await released(engine, attempt)
+        first = await released(place.engine(), attempt)
+        assert first.operator_ended_us is not None
         ((again,), _) = await end(place, notice_s=0, timeout_s=0)
         assert (again.was_over, again.how) == (True, "by KILL")
-        assert (await released(engine, attempt)).operator_ended_us == first.operator_ended_us
+        last = await released(place.engine(), attempt)
+        assert last.operator_ended_us == first.operator_ended_us
 
     run(body())
+
+
+def test_the_wait_outlasts_the_notice_that_was_given(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(NEVER_LEAVES + FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        ((one,), _) = await end(place, notice_s=8, timeout_s=12)
+        assert one.how == "by KILL", "KILL comes 13 s after the order"
+
+    run(body())
+
+
+@pytest.mark.parametrize("notice", ["soon", "2 m", "-1"])
+def test_a_notice_is_a_span_like_every_other(agents_place: LocalPlace, notice: str) -> None:
+    words = ["agent", "end", "--data-folder", str(agents_place.data.parent), "--notice", notice]
+    refused = CliRunner().invoke(app, words)
+    assert (
+        refused.exit_code == 2
+        and "--notice" in refused.output
+        and "is not a span" in refused.output
+    )
 
 
 def test_what_had_ended_by_itself_is_told_apart_and_was_ended_by_no_person(
@@ -108,6 +132,31 @@ def test_what_had_ended_by_itself_is_told_apart_and_was_ended_by_no_person(
 def test_a_record_that_no_person_wrote_is_none(tmp_path: Path, at_us: int) -> None:
     (tmp_path / "operator_end.json").write_text(json.dumps({"version": 1, "at_us": at_us}))
     assert records.read_operator_end(tmp_path) is None
+
+
+def test_a_record_that_appears_while_an_agent_runs_is_not_believed(
+    place: LocalPlace, tmp_path: Path
+) -> None:
+    """`parkade agent end` runs while no agent does: the workload wrote it, to fail for free."""
+
+    async def body() -> None:
+        engine, go = place.engine(), tmp_path / "go"
+        wait = f"until [ -e {go} ]; do sleep 0.02; done; exit 3"
+        before, later = attempt_of(wait), attempt_of(wait)
+        await engine.launch(before)
+        engine = place.engine()
+        await engine.observe()
+        await engine.launch(later)
+        for attempt in (before, later):
+            forged = {"version": 1, "at_us": now_us()}
+            (place.folder(attempt) / records.OPERATOR_END).write_text(json.dumps(forged))
+        go.touch()
+        for attempt in (before, later):
+            seen = await released(engine, attempt)
+            assert [it.code for it in seen.exits] == [3]
+            assert seen.operator_ended_us is None
+
+    run(body())
 
 
 def test_a_record_that_cannot_be_written_keeps_no_order_from_any(place: LocalPlace) -> None:
@@ -143,7 +192,7 @@ def test_parkade_agent_end_leaves_nothing_running_once_no_agent_runs(
     place = agents_place
     folder = place.data.parent
     begun: list[DesiredAttempt] = []
-    words = ["agent", "end", "--data-folder", str(folder), "--notice", "0.3"]
+    words = ["agent", "end", "--data-folder", str(folder), "--notice", "300ms"]
 
     async def begin() -> None:
         engine = place.engine()

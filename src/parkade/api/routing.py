@@ -1,21 +1,27 @@
 """The routes below `/v1`: bodies are read strictly, and a plain request takes a short way.
 
 FastAPI finds what a route wants anew for each request, which costs more than a submission itself. A
-route that wants a viewer, a body and names in its path, and answers with one model, is *plain*: it
-is called at once. Everything else goes FastAPI's way, and so does each request whose body does not
-fit: how its faults are told stands there. Who may ask stands in `context`, for both.
+route that wants a viewer, a body and names in its path, and answers with the one model that it
+declares, is *plain*: it is called at once. Everything else goes FastAPI's way. Who may ask stands
+in `context`, for both.
+
+The short way knows none of FastAPI's options for answers (`response_class`, `response_model` and
+all that begins so). A route that has one is not plain.
 """
 
 from collections.abc import Callable, Coroutine, Iterator
 from inspect import iscoroutinefunction
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, get_type_hints
 
 from fastapi import APIRouter, Request
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -28,6 +34,17 @@ JSON = "application/json"
 REFUSED = {401, 402, 403, 404, 408, 409, 412, 413, 421, 422, 429, 500, 503}
 SCHEMA_OF = "#/components/schemas/{model}"
 """Where the API's description has a model."""
+
+
+OPTIONS: dict[str, object] = {
+    "response_model_include": None,
+    "response_model_exclude": None,
+    "response_model_by_alias": True,
+    "response_model_exclude_unset": False,
+    "response_model_exclude_defaults": False,
+    "response_model_exclude_none": False,
+}
+"""What FastAPI takes for an answer where a route does not say."""
 
 
 class StrictRoute(APIRoute):
@@ -60,14 +77,13 @@ class StrictRoute(APIRoute):
             return
         request = Request(scope, receive)
         try:
-            body = await request.body()
+            answer = await self._plain.answer(request)
+            if answer is None:
+                await super().handle(scope, _again(await request.body()), send)
+                return
         except ClientDisconnect:
             return
-        answer = await self._plain.answer(request, body)
-        if answer is None:
-            await super().handle(scope, _again(body), send)
-        else:
-            await answer(scope, receive, send)
+        await answer(scope, receive, send)
 
 
 class Plain:
@@ -88,8 +104,9 @@ class Plain:
         self._encode = answers.__pydantic_serializer__.to_json
         self._status = status
 
-    async def answer(self, request: Request, body: bytes) -> Response | None:
-        """None where the body does not fit. Raises what was refused."""
+    async def answer(self, request: Request) -> Response | None:
+        """None where there is no JSON. Raises what was refused, and what does not fit. Nothing of a
+        body is waited for before the token is known, nor where the route takes none."""
         headers = MutableHeaders()
         context = contexts.of_person(
             request, await contexts.authenticated(request, _token(request), headers)
@@ -97,16 +114,36 @@ class Plain:
         values = {**request.path_params, self._context: context}
         if self._body is not None:
             name, model = self._body
-            if request.headers.get("content-type") != JSON:
+            body = await request.body()
+            if request.headers.get("content-type") != JSON or not body:
                 return None
             try:
                 values[name] = model.model_validate(load(body))
-            except (JSONDecodeError, ValidationError):
-                return None
+            except JSONDecodeError as error:
+                raise _no_json(error) from error
+            except ValidationError as error:
+                faults = error.errors(include_url=False)
+                raise RequestValidationError([_in_body(it) for it in faults]) from error
         encoded = self._encode(await self._call(**values), by_alias=True)
         response = Response(encoded, self._status, media_type=JSON)
         response.raw_headers.extend(headers.raw)
         return response
+
+
+def _no_json(error: JSONDecodeError) -> RequestValidationError:
+    """As FastAPI says it."""
+    says = {
+        "type": "json_invalid",
+        "loc": ("body", error.pos),
+        "msg": "JSON decode error",
+        "input": {},
+        "ctx": {"error": error.msg},
+    }
+    return RequestValidationError([says])
+
+
+def _in_body(fault: ErrorDetails) -> dict[str, Any]:
+    return {**fault, "loc": ("body", *fault["loc"])}
 
 
 def _plain(route: APIRoute) -> Plain | None:
@@ -129,12 +166,15 @@ def _plain(route: APIRoute) -> Plain | None:
     )
     if wants_more or len(viewers) != 1 or len(bodies) > 1 or answers is None:
         return None
+    assert wants.call is not None
+    is_as_declared = get_type_hints(wants.call).get("return") is answers
+    if _has_options(route) or not is_as_declared:
+        return None
     body = None
     for name, model in bodies:
         if model is None:
             return None
         body = (name, model)
-    assert wants.call is not None
     return Plain(
         wants.call,
         context=viewers[0],
@@ -142,6 +182,12 @@ def _plain(route: APIRoute) -> Plain | None:
         answers=answers,
         status=route.status_code or 200,
     )
+
+
+def _has_options(route: APIRoute) -> bool:
+    """Whether its answer is made otherwise than FastAPI makes one that says nothing."""
+    given = any(getattr(route, name) != default for name, default in OPTIONS.items())
+    return given or not isinstance(route.response_class, DefaultPlaceholder)
 
 
 def _model(kind: object) -> type[BaseModel] | None:

@@ -24,6 +24,6 @@ def uncollected() -> Iterator[None]:
 
 
 def set_apart() -> None:
-    """The collector never walks what lives now again; what comes later it collects as ever."""
+    """The collector ignores what exists now; later values are collected as before."""
     gc.collect()
     gc.freeze()

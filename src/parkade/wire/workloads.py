@@ -240,6 +240,10 @@ class Workload(Answer):
     """When it becomes on-demand, unless it is done by then or saves more; null: it has no deadline,
     or is on-demand already."""
 
+    became_on_demand: Instant | None = None
+    """When it became on-demand for its deadline: its spec is shown as on-demand from then on,
+    without limit and deadline; null: it did not."""
+
     protected_until: Instant | None = None
     """No bid takes its seats before that, by its market's `min_runtime`; null: any higher one
     does."""
@@ -256,6 +260,10 @@ class Workload(Answer):
 
     attempts: int = 0
     """How many it has had, the present one among them."""
+
+    shortage: str | None = None
+    """In the answer to a submission: how much money is missing for it to take part, and what to
+    do; null: nothing is. Later `why` says it."""
 
     exit_code: int | None = None
     """Of its last ended attempt, as a shell has it: 128 + the signal where one ended it; null

@@ -20,6 +20,7 @@ from parkade.core.running.falling_back import fallback_due_us
 from parkade.core.running.promises import is_untold, untold_until_us
 from parkade.core.state.world import World
 from parkade.core.units.indexes import count, written
+from parkade.core.workloads.entries import is_on_demand
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.workload import Attempt, Rank, Rate, Stop, Workload
 from parkade.wire import workloads as wire
@@ -59,6 +60,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
     protected_until_us: int | None = None
     """Until when no bid takes its seats; None where any higher one does."""
+
+    shortage: str | None = None
+    """Of one that was just submitted: what money it lacks."""
 
 
 def known(world: World, workload: Workload, now_us: int) -> Known:
@@ -141,6 +145,7 @@ def workload(known: Known) -> wire.Workload:
         price_to_win=cheapest_winning_limit(workload),
         spent=amount(workload.spent_micros + known.accrued_micros),
         falls_back=instant_or_none(known.falls_back_us),
+        became_on_demand=instant_or_none(fell_back_us(workload)),
         protected_until=instant_or_none(known.protected_until_us),
         debt=amount_or_none(known.debt_micros or None),
         submitted=instant(workload.submitted_us),
@@ -152,6 +157,7 @@ def workload(known: Known) -> wire.Workload:
         checkpoint_step=workload.checkpoint_step,
         exit=workload.exit_summary,
         attempts=workload.generation,
+        shortage=known.shortage,
         exit_code=workload.exit_code,
         moved=moved_words(workload, workload.org),
         attempt=workload.attempt and _attempt(workload.attempt),
@@ -165,6 +171,12 @@ def workload(known: Known) -> wire.Workload:
         else workload_cost(spec, terms, workload.on_demand_price_micros),
         spec=_spec(workload),
     )
+
+
+def fell_back_us(workload: Workload) -> int | None:
+    """When one with a deadline became on-demand; its deadline is kept in its record."""
+    is_due = workload.spec.deadline is not None
+    return workload.window_from_us if is_due and is_on_demand(workload) else None
 
 
 def _spec(workload: Workload) -> WorkloadSpec:

@@ -159,6 +159,7 @@ def change_array_bid(
     postings = Postings(world)
     waiting = () if command.members is None else indexes.both(array.array.waiting, chosen)
     found: list[events.AnyEvent] = []
+    markets: list[str | None] = [it.market for it in types]
     if waiting or command.members is None:
         found.extend(
             events.BidChanged(
@@ -168,7 +169,7 @@ def change_array_bid(
                 members=waiting,
                 market=market_name,
             )
-            for market_name in [it.market for it in types] or [None]
+            for market_name in markets or [None]
         )
     for member in open_of(world, array, chosen):
         for each in types:
