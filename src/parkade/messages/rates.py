@@ -1,7 +1,7 @@
 """How often a person may have something sent by a word: tests, and codes that confirm an address.
 
-An address gets so many in an hour, of all users together, however many receivers name it, and so
-many are sent for an org. So no member fills another person's mail, nor the queue.
+An address gets so many in an hour, of all users and receivers that name it together, and so many
+are sent for an org. So no member fills another person's mail, nor the queue.
 """
 
 from collections import OrderedDict, deque
