@@ -16,7 +16,7 @@ WAYS = ("application/json", "application/json; charset=utf-8")
 
 def test_what_is_asked_most_is_plain() -> None:
     routes = [it for noun in NOUNS for it in noun.router.routes if isinstance(it, StrictRoute)]
-    plain = {(it.path, method) for it in routes if it.is_plain for method in it.methods or ()}
+    plain = {(it.path, method) for it in routes if it.plain for method in it.methods or ()}
     assert plain >= {
         ("/v1/workloads", "POST"),
         ("/v1/workloads/{workload}", "GET"),
@@ -45,7 +45,7 @@ def test_what_wants_more_than_a_viewer_and_a_body_is_not_plain() -> None:
         raise NotImplementedError
 
     routes = [it for it in made.routes if isinstance(it, StrictRoute)]
-    assert [it.path for it in routes if it.is_plain] == ["/v1/plain/{name}"]
+    assert [it.path for it in routes if it.plain] == ["/v1/plain/{name}"]
     assert len(routes) == 4
 
 

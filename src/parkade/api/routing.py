@@ -1,47 +1,31 @@
-"""The routes below `/v1`: bodies are read strictly, and a plain request takes a short way.
-
-FastAPI finds what a route wants anew for each request, which costs more than a submission itself. A
-route that wants a viewer, a body and names in its path, and answers with one model, is *plain*: it
-is called at once. Everything else goes FastAPI's way, and so does each request whose body does not
-fit: how its faults are told stands there. Who may ask stands in `context`, for both.
-"""
+"""The routes below `/v1`, as FastAPI has them: bodies are read strictly."""
 
 from collections.abc import Callable, Coroutine, Iterator
-from inspect import iscoroutinefunction
-from json import JSONDecodeError
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ValidationError
-from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from parkade.api import context as contexts
-from parkade.api.strict import StrictRequest, load
+from parkade.api import plain
+from parkade.api.strict import StrictRequest
 from parkade.wire.problems import PROBLEM_JSON
 
-JSON = "application/json"
 REFUSED = {401, 402, 403, 404, 408, 409, 412, 413, 421, 422, 429, 500, 503}
 SCHEMA_OF = "#/components/schemas/{model}"
 """Where the API's description has a model."""
 
 
 class StrictRoute(APIRoute):
-    """A route that reads bodies strictly, and knows the `query_names` that it takes."""
+    """A route that reads bodies strictly, and knows the `query_names` that it takes. `plain`: how
+    plain requests call it; None where they do not."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.query_names = frozenset(_query_names(self.dependant))
-        self._plain = _plain(self)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether requests may take the short way."""
-        return self._plain is not None
+        self.plain = plain.plain_of(self)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """See `APIRoute`."""
@@ -53,113 +37,10 @@ class StrictRoute(APIRoute):
         return strict
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See `APIRoute`: what is asked, once the path fits."""
-        assert self.methods is not None
-        if self._plain is None or scope["method"] not in self.methods:
-            await super().handle(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        try:
-            body = await request.body()
-        except ClientDisconnect:
-            return
-        answer = await self._plain.answer(request, body)
-        if answer is None:
-            await super().handle(scope, _again(body), send)
-        else:
-            await answer(scope, receive, send)
-
-
-class Plain:
-    """How a plain route is called. `context` and `body`: the names of its parameters."""
-
-    def __init__(
-        self,
-        call: Callable[..., Coroutine[Any, Any, BaseModel]],
-        *,
-        context: str,
-        body: tuple[str, type[BaseModel]] | None,
-        answers: type[BaseModel],
-        status: int,
-    ) -> None:
-        self._call = call
-        self._context = context
-        self._body = body
-        self._encode = answers.__pydantic_serializer__.to_json
-        self._status = status
-
-    async def answer(self, request: Request, body: bytes) -> Response | None:
-        """None where the body does not fit. Raises what was refused."""
-        headers = MutableHeaders()
-        context = contexts.of_person(
-            request, await contexts.authenticated(request, _token(request), headers)
-        )
-        values = {**request.path_params, self._context: context}
-        if self._body is not None:
-            name, model = self._body
-            if request.headers.get("content-type") != JSON:
-                return None
-            try:
-                values[name] = model.model_validate(load(body))
-            except (JSONDecodeError, ValidationError):
-                return None
-        encoded = self._encode(await self._call(**values), by_alias=True)
-        response = Response(encoded, self._status, media_type=JSON)
-        response.raw_headers.extend(headers.raw)
-        return response
-
-
-def _plain(route: APIRoute) -> Plain | None:
-    """None for a route that wants or answers anything else."""
-    wants, answers = route.dependant, _model(route.response_model)
-    viewers = [it.name or "" for it in wants.dependencies if it.call is contexts.context]
-    bodies = [(it.name, _model(it.field_info.annotation)) for it in wants.body_params]
-    wants_more = (
-        len(viewers) != len(wants.dependencies)
-        or wants.query_params
-        or wants.header_params
-        or wants.cookie_params
-        or wants.http_connection_param_name
-        or wants.request_param_name
-        or wants.response_param_name
-        or wants.background_tasks_param_name
-        or not iscoroutinefunction(wants.call)
-        or any(it.field_info.annotation is not str for it in wants.path_params)
-        or any(it.field_info.metadata for it in wants.path_params)
-    )
-    if wants_more or len(viewers) != 1 or len(bodies) > 1 or answers is None:
-        return None
-    body = None
-    for name, model in bodies:
-        if model is None:
-            return None
-        body = (name, model)
-    assert wants.call is not None
-    return Plain(
-        wants.call,
-        context=viewers[0],
-        body=body,
-        answers=answers,
-        status=route.status_code or 200,
-    )
-
-
-def _model(kind: object) -> type[BaseModel] | None:
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-
-
-def _token(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def _again(body: bytes) -> Receive:
-    """The body for another reader."""
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
+        """See `APIRoute`: what is asked, once the path fits. Raises what the short way raised."""
+        if plain.REFUSED in scope:
+            raise scope.pop(plain.REFUSED)
+        await super().handle(scope, receive, send)
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:
