@@ -15,7 +15,6 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -93,11 +92,11 @@ class PlainFirst:
         if plain is None:
             await self._app(scope, receive, send)
             return
-        request = Request(scope, receive)
-        try:
-            body = await request.body()
-        except ClientDisconnect:
+        body = await _whole(receive)
+        if body is None:
             return
+        request = Request(scope)
+        request._body = body
         has_begun = False
 
         async def watched(message: Message) -> None:
@@ -164,6 +163,18 @@ def plain_of(route: APIRoute) -> Plain | None:
 
 def _model(kind: object) -> type[BaseModel] | None:
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """The body; None where the client went before it was there."""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _again(body: bytes) -> Receive:
