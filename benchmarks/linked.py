@@ -76,13 +76,13 @@ def two_markets(nodes: int, workloads: int, *, part: int | None) -> Town:
     for number in range(2 * workloads):
         command, first = town.submission(), MARKETS[number % 2]
         if part is not None and number // 2 % part == 0:
-            town.do(replace(command, spec=replace(command.spec, choices=_both(command, first))))
+            town.do(replace(command, spec=replace(command.spec, choices=both(command, first))))
         else:
             town.do(replace(command, market=first))
     return town
 
 
-def _both(command: commands.Submit, first: str) -> tuple[Choice, ...]:
+def both(command: commands.Submit, first: str) -> tuple[Choice, ...]:
     limit = command.spec.limit_price_micros or 0
     second = next(it for it in MARKETS if it != first)
     return tuple(Choice(instance_type=it, limit_price_micros=limit) for it in (first, second))

@@ -54,6 +54,8 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/pools/{pool}/close": OPERATOR,
     "POST /v1/pools/{pool}/fence": OPERATOR,
     "POST /v1/pools/{pool}/unfence": OPERATOR,
+    "POST /v1/pools/{pool}/observe": OPERATOR,
+    "POST /v1/pools/{pool}/lend": OPERATOR,
     "GET /v1/markets/{market}": ANYONE,
     "POST /v1/markets/{market}/terms": OPERATOR,
     "GET /v1/prices": ANYONE,

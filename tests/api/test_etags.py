@@ -252,6 +252,8 @@ def test_each_change_answers_with_the_new_tag_of_what_it_shows(fresh: Town) -> N
     for verb in ("cordon", "uncordon", "drain", "undrain", "fail", "restore"):
         reason = {"reason": "fan"} if verb in ("cordon", "drain", "fail") else None
         walk.change(f"/nodes/{pool}-8/{verb}", dict(reason or {}))
+    for verb in ("observe", "lend"):
+        walk.change(f"/pools/{pool}/{verb}")
     window: dict[str, object] = {
         "nodes": [f"{pool}-8"],
         "start": "+20d",

@@ -75,6 +75,8 @@ ENTRIES = {
     "POST /v1/pools/{pool}/close": 1,
     "POST /v1/pools/{pool}/fence": 1,
     "POST /v1/pools/{pool}/unfence": 1,
+    "POST /v1/pools/{pool}/observe": 1,
+    "POST /v1/pools/{pool}/lend": 1,
     "GET /v1/markets/{market}": 1,
     "POST /v1/markets/{market}/terms": 1,
     "GET /v1/prices": 1,

@@ -246,7 +246,9 @@ def test_a_pool_that_only_observes_lends_and_leaves_drains_of_others(
     assert drained() == ["n1", "n2", "n3"]
     run("pool", "lend", "lab")
     assert drained() == ["n1"]
-    run("pool", "lend", "nowhere", exit_code=4)
+    refused = run("pool", "lend", "nowhere", exit_code=4)
+    assert "nowhere" in refused.stderr
+    run("pool", "lend", "nowhere", "--observe", exit_code=4)
 
 
 def test_a_workload_is_led_through_its_life(

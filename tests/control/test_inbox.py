@@ -14,9 +14,14 @@ from parkade.control.answers import Decided, TooMany
 from parkade.control.cycle import Asked
 from parkade.control.inbox import Inbox, Waiting, WaitingCommand
 from parkade.core.state.commands import Deposit
+from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from tests.control.small import SMALL
 from tests.control.test_plane import SETTINGS, Bench, bench, org
+
+
+def sized(*, limit: int, org_limit: int) -> Inbox:
+    return Inbox(limit=limit, org_limit=org_limit, plans_limit=limit, org_plans_limit=org_limit)
 
 
 def deposit(number: int) -> Asked:
@@ -41,7 +46,7 @@ def test_orgs_take_turns_and_each_keeps_its_own_order(
     senders: list[str | None], batch: int
 ) -> None:
     loop = asyncio.new_event_loop()
-    inbox = Inbox(limit=100, org_limit=100)
+    inbox = sized(limit=100, org_limit=100)
     for number, of in enumerate(senders):
         assert inbox.put(command(loop, of, number)) is None
     taken: list[tuple[str | None, int]] = []
@@ -60,7 +65,7 @@ def test_orgs_take_turns_and_each_keeps_its_own_order(
 
 def test_an_org_has_a_bound_and_a_full_inbox_takes_from_the_org_with_the_most() -> None:
     loop = asyncio.new_event_loop()
-    inbox = Inbox(limit=4, org_limit=3)
+    inbox = sized(limit=4, org_limit=3)
     for number in range(3):
         assert inbox.put(command(loop, "many", number)) is None
     fourth = command(loop, "many", 3)
@@ -120,3 +125,90 @@ async def test_thousands_of_commands_of_one_org_delay_another_by_a_batch(tmp_pat
         await asyncio.gather(few, *many)
         # One batch may be under way before it comes, and one is its own.
         assert done.index("few") <= 20 + 10
+
+
+class Driven:
+    """A plane whose turns a test takes, and what was seen in each."""
+
+    def __init__(self, folder: Path, **settings: int) -> None:
+        self.made = Bench(folder, SMALL, msgspec.structs.replace(SETTINGS, **settings))
+        self.turn = self.made.plane.drive(lambda: None)
+        self.seen: list[str] = []
+        self.idle_us = 0
+        self._asked: list[asyncio.Task[None]] = []
+
+    def ask(self, of: str | None, name: str, *, takes_us: int, is_plan: bool = False) -> None:
+        """A view that takes so long."""
+
+        def view(_world: World, _now_us: int) -> None:
+            self.made.clock.pass_us(takes_us)
+            self.seen.append(name)
+
+        reading = self.made.plane.read(view, org=of, is_plan=is_plan)
+        self._asked.append(asyncio.create_task(reading))
+
+    async def seen_in_turn(self) -> list[str]:
+        """What the next turn shows."""
+        await asyncio.sleep(0)
+        self.seen.clear()
+        self.idle_us = self.turn().idle_us
+        return list(self.seen)
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._asked)
+        await self.made.plane.close()
+        self.made.store.close()
+
+
+async def test_a_turn_shows_views_for_a_bounded_time_and_orgs_take_turns(tmp_path: Path) -> None:
+    driven = Driven(tmp_path, views_us=50_000)
+    for number in range(4):
+        driven.ask("many", f"m{number}", takes_us=30_000)
+    driven.ask("few", "f", takes_us=1_000)
+    assert await driven.seen_in_turn() == ["m0", "f", "m1"]
+    deciding = asyncio.create_task(driven.made.plane.execute(org("x")))
+    assert await driven.seen_in_turn() == ["m2", "m3"]
+    assert isinstance(await deciding, Decided)
+    await driven.close()
+
+
+async def test_a_view_that_takes_longer_than_a_turn_has_still_its_turn(tmp_path: Path) -> None:
+    driven = Driven(tmp_path, views_us=50_000)
+    for name in ("a", "b"):
+        driven.ask("many", name, takes_us=500_000)
+    assert await driven.seen_in_turn() == ["a"]
+    assert driven.idle_us == 0, "the next turn follows at once"
+    assert await driven.seen_in_turn() == ["b"]
+    assert driven.idle_us > 0
+    await driven.close()
+
+
+async def test_a_turn_makes_one_plan_after_what_is_quick_and_orgs_take_turns(
+    tmp_path: Path,
+) -> None:
+    driven = Driven(tmp_path)
+    for number in range(3):
+        driven.ask("many", f"plan-m{number}", takes_us=250_000, is_plan=True)
+    driven.ask("few", "plan-f", takes_us=250_000, is_plan=True)
+    driven.ask("few", "read", takes_us=1_000)
+    driven.ask(None, "report", takes_us=1_000)
+    assert await driven.seen_in_turn() == ["read", "report", "plan-m0"]
+    driven.ask("few", "next", takes_us=1_000)
+    assert await driven.seen_in_turn() == ["next", "plan-f"]
+    assert [await driven.seen_in_turn() for _ in range(3)] == [["plan-m1"], ["plan-m2"], []]
+    await driven.close()
+
+
+async def test_an_org_has_so_many_plans_waiting_and_its_reads_go_on(tmp_path: Path) -> None:
+    driven = Driven(tmp_path, org_plans_limit=2)
+    for number in range(2):
+        driven.ask("many", f"plan-{number}", takes_us=0, is_plan=True)
+    await asyncio.sleep(0)
+    with pytest.raises(TooMany, match="too many plans of many wait already; ask for a few") as told:
+        await driven.made.plane.read(lambda _, now_us: now_us, org="many", is_plan=True)
+    assert told.value.refusal.reason is Reason.TOO_MANY
+    driven.ask("many", "read", takes_us=0)
+    driven.ask("few", "plan-f", takes_us=0, is_plan=True)
+    assert await driven.seen_in_turn() == ["read", "plan-0"]
+    assert [await driven.seen_in_turn() for _ in range(2)] == [["plan-f"], ["plan-1"]]
+    await driven.close()

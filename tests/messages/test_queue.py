@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
-from parkade.messages import queue
+from parkade.messages import queue, tables
 from parkade.messages.queue import FIRST_US, Message, MessageQueue, NotHeard, Waiting
 from parkade.messages.queue_file import QueueUnreachable, queue_file, waiting_in
-from parkade.messages.senders import Mail, Webhook, is_signed
+from parkade.messages.senders import Mail, Webhook, addresses_in, is_signed
 from tests.messages.conftest import Place
 from tests.waits import PATIENCE_S, until
 
@@ -272,6 +273,42 @@ def test_a_receiver_that_is_silent_is_asked_once_a_round(place: Place) -> None:
     messages.close()
 
 
+class Failing(Receiver):
+    """Its sender has a fault, as one had that was given `https://a..b/`."""
+
+    def send(self, message: Message, now_us: int) -> None:
+        raise UnicodeError("label empty or too long")
+
+
+def test_a_sender_that_fails_in_a_way_it_should_not_is_its_receivers_trouble_alone(
+    place: Place,
+) -> None:
+    heard = Receiver()
+    messages = MessageQueue(place(), {"bad": Failing(), "good": heard})
+    for number in range(3):
+        messages.put(message(f"m{number}", number * S))
+        messages.send_due(number * S)
+    assert heard.heard == ["m0", "m1", "m2"]
+    waiting = messages.waiting_of_each()["bad"]
+    assert (waiting.messages, waiting.says) == (3, "it could not be sent: UnicodeError")
+    messages.close()
+
+
+def test_what_stands_broken_in_the_queue_is_its_receivers_trouble_alone(place: Place) -> None:
+    heard = Receiver()
+    messages = MessageQueue(place(), {"bad": Receiver(), "good": heard})
+    messages.put(message(), ("bad",))
+    engine = place()
+    with engine.begin() as connection:
+        connection.execute(sa.update(tables.messages).values(body="{"))
+    engine.dispose()
+    messages.put(message())
+    messages.send_due(S)
+    assert heard.heard == ["incident-1/opened"]
+    assert messages.waiting_of_each()["bad"].says == "it could not be sent: JSONDecodeError"
+    messages.close()
+
+
 def test_what_is_not_heard_is_told_with_the_error_until_it_is_heard(place: Place) -> None:
     receiver, other = Receiver(), Receiver()
     receiver.trouble = NotHeard("HTTP 500")
@@ -427,7 +464,7 @@ def test_a_webhook_that_drips_its_body_is_heard_by_its_status_alone() -> None:
 
 def test_a_mail_server_that_drips_is_not_heard_after_the_time_out() -> None:
     with dripping(b"220-") as port:
-        mail = Mail(host="127.0.0.1", port=port, sender="a@x", to="b@x", timeout_s=0.5)
+        mail = Mail(host="127.0.0.1", port=port, sender="a@x", to=("b@x.org",), timeout_s=0.5)
         assert isinstance(ends(lambda: mail.send(message(), S)), NotHeard)
 
 
@@ -504,7 +541,7 @@ def test_a_webhook_that_no_server_answers_is_tried_again() -> None:
 
 
 class Post(socketserver.StreamRequestHandler):
-    """As little of SMTP as a client needs; keeps the mail's lines."""
+    """As little of SMTP as a client needs; keeps the lines of RCPT and of the mail."""
 
     def handle(self) -> None:
         self.wfile.write(b"220 here\r\n")
@@ -518,6 +555,8 @@ class Post(socketserver.StreamRequestHandler):
                 self.wfile.write(b"250 kept\r\n")
                 continue
             word = line[:4].upper().strip()
+            if word == b"RCPT":
+                self.server.lines.append(line.decode())  # type: ignore[attr-defined]
             is_data = word == b"DATA"
             answer = {b"DATA": b"354 go on\r\n", b"QUIT": b"221 bye\r\n"}
             self.wfile.write(answer.get(word, b"250 fine\r\n"))
@@ -527,7 +566,7 @@ class Post(socketserver.StreamRequestHandler):
 
 @contextmanager
 def post() -> Iterator[tuple[int, list[str]]]:
-    """A mail server: its port, and the lines of what it took."""
+    """A mail server: its port, and the lines of what it took, after whom it is for."""
     lines: list[str] = []
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Post) as server:
         server.lines = lines  # type: ignore[attr-defined]
@@ -542,20 +581,39 @@ def post() -> Iterator[tuple[int, list[str]]]:
 
 def test_a_mail_arrives_with_one_line_of_subject_and_a_name_that_stays() -> None:
     with post() as (port, lines):
-        mail = Mail(host="127.0.0.1", port=port, sender="parkade@x.org", to="ops@x.org")
+        mail = Mail(host="127.0.0.1", port=port, sender="parkade@x.org", to=("ops@x.org",))
         evil = Message(name="n", kind="k", subject="a\nBcc: all@x.org", body={"é": 1}, at_us=S)
         mail.send(evil, S)
         text = "".join(lines)
+    assert lines[0] == "rcpt TO:<ops@x.org>\r\n"
     assert "Subject: a Bcc: all@x.org" in text and "\nBcc:" not in text
     assert "Message-ID: <" in text and "To: ops@x.org" in text
+
+
+def test_no_subject_is_decoded_into_lines_of_the_header() -> None:
+    with post() as (port, lines):
+        mail = Mail(host="127.0.0.1", port=port, sender="parkade@x.org", to=("ops@x.org",))
+        hidden = "=?utf-8?q?x=0D=0ABcc:_all=40evil.org=0D=0A=0D=0Abody?="
+        mail.send(Message(name="n", kind="k", subject=hidden, body={}, at_us=S), S)
+    assert [line for line in lines if line.startswith("rcpt")] == ["rcpt TO:<ops@x.org>\r\n"]
+    assert not any(line.startswith(("Bcc", "body")) for line in lines)
+    assert "Subject: = ?utf-8" in "".join(lines)
+
+
+def test_a_mail_of_an_operator_goes_to_each_address_that_it_names() -> None:
+    to = tuple(addresses_in("Hall <hall@x.org>, ops@x.org"))
+    with post() as (port, lines):
+        Mail(host="127.0.0.1", port=port, sender="p@x.org", to=to).send(message(), S)
+    assert lines[:2] == ["rcpt TO:<hall@x.org>\r\n", "rcpt TO:<ops@x.org>\r\n"]
+    assert "To: hall@x.org, ops@x.org\r\n" in lines
 
 
 def test_a_mail_says_its_facts_a_line_each_and_one_that_fails_is_tried_again(
     place: Place,
 ) -> None:
     with post() as (port, lines):
-        here = Mail(host="127.0.0.1", port=port, sender="parkade@x.org", to="ops@x.org")
-        away = Mail(host="127.0.0.1", port=9, sender="parkade@x.org", to="ops@x.org")
+        here = Mail(host="127.0.0.1", port=port, sender="parkade@x.org", to=("ops@x.org",))
+        away = Mail(host="127.0.0.1", port=9, sender="parkade@x.org", to=("ops@x.org",))
         outbox = MessageQueue(place(), {"mail/hall": away})
         facts = {"node": "n1", "held": None, "jobs": ["w1", "w2"], "evil": "a\r\n.\r\nQUIT"}
         outbox.put(Message(name="n", kind="k", subject="n1 is sick", body=facts, at_us=S))

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from parkade.core.fleet.node import OBSERVED
 from tests import builders
 from tests.service.served import Served, serving
 from tests.slurm_cluster import Slurm
@@ -97,13 +96,11 @@ class SlurmMarket:
 
     def observe(self) -> None:
         """As `parkade pool lend --observe`."""
-        for node in self.cluster.nodes:
-            self.served.ask("POST", f"/nodes/{node}/drain", {"reason": OBSERVED})
+        self.served.ask("POST", f"/pools/{self.pool}/observe")
 
     def lend_again(self) -> None:
         """As `parkade pool lend`."""
-        for node in self.cluster.nodes:
-            self.served.ask("POST", f"/nodes/{node}/undrain")
+        self.served.ask("POST", f"/pools/{self.pool}/lend")
 
     def guest(self, command: str = SAVES, **keys: Any) -> str:
         """A bid of `lab`."""

@@ -2,15 +2,20 @@
 
 import ast
 import asyncio
+import contextlib
 import inspect
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from email.message import EmailMessage
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from parkade.control.answers import Decided
@@ -462,14 +467,27 @@ def test_receivers_are_found_by_their_org_also_after_a_restart(store: SqlStore) 
         ("ann@x.org, bob@x.org", "no address"),
         ("@x.org", "no address"),
         ("a@b@x.org", "no address"),
+        ("=?utf-8?b?dkBldmlsLm9yZyw=?=x@x.org", "no address"),
+        ("root]@x.org", "no address"),
+        ("root:@x.org", "no address"),
+        ("=?.:-Qz-@x.org", "no address"),
+        ("ann%evil.org@x.org", "no address"),
+        ("evil.org!ann@x.org", "no address"),
+        ("-oQ/tmp@x.org", "no address"),
+        ("|sh@x.org", "no address"),
+        ("a..b@x.org", "no address"),
+        ("a" * 65 + "@x.org", "no address"),
+        ("ann@x.org.", "alone"),
+        ("ann@=?x?=", "alone"),
     ],
 )
 def test_mail_goes_to_the_operators_domains_alone(store: SqlStore, address: str, says: str) -> None:
     directory = Directory(store, replace(RULES_OF_PEOPLE, mail=MAIL))
     with pytest.raises(Refused, match=says):
         directory.add(org="acme", user="ann", address=address, about=("ended",), now_us=1)
-    made = directory.add(org="acme", user="ann", address="ann@X.org", about=("ended",), now_us=1)
-    assert (made.kind, made.secret) == ("mail", "")
+    for taken in ("ann@X.org", "ann.o'neil+runs@x.org"):
+        made = directory.add(org="acme", user="ann", address=taken, about=("ended",), now_us=1)
+        assert (made.kind, made.secret) == ("mail", "")
 
 
 def test_a_person_is_told_by_mail(tmp_path: Path) -> None:
@@ -481,6 +499,29 @@ def test_a_person_is_told_by_mail(tmp_path: Path) -> None:
         directory.senders()[made.receiver].send(message("a"), 10**15)
         opened.close()
         assert any(line.startswith("To: b@x.org") for line in sent)
+        assert [line for line in sent if line.startswith("rcpt")] == ["rcpt TO:<b@x.org>\r\n"]
+
+
+@given(st.text("abz=?:.,;<>[]()@!%|`'\"\\/-+_ \n", max_size=20))
+def test_an_address_that_is_taken_is_the_only_one_in_the_header(name: str) -> None:
+    directory = Directory(_Nowhere(), replace(RULES_OF_PEOPLE, mail=MAIL))
+    address = f"{name}@x.org"
+    with contextlib.suppress(Refused):
+        directory.add(org="a", user="b", address=address, about=("ended",), now_us=1)
+        mail = EmailMessage()
+        mail["To"] = address
+        assert [each for _, each in getaddresses([str(mail["To"])])] == [address]
+
+
+class _Nowhere:
+    """A store that keeps nothing."""
+
+    def receivers(self) -> Sequence[bytes]:
+        return ()
+
+    def keep_receiver(self, receiver: str, body: bytes) -> None: ...
+
+    def forget_receiver(self, receiver: str) -> None: ...
 
 
 def test_what_an_operator_allowed_and_takes_back_is_sent_no_more(store: SqlStore) -> None:

@@ -57,7 +57,8 @@ def test_an_owners_job_starts_while_the_pool_observes_and_counts_when_it_lends_a
     second = market.owner_job("--nodes=1", f"--gres=gpu:{GPUS}")
     market.cluster.run("scancel", job)
     market.wait_for_job(second, "RUNNING")
-    assert market.seen(guest)["preemptions"] == 1, "once, as the pool began to observe"
+    seen = market.seen(guest)
+    assert seen["preemptions"] == 1, ("once, as the pool began to observe", seen, market.said())
 
 
 def test_owners_jobs_start_where_a_pool_was_fenced_before_it_lent_first(

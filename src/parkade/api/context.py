@@ -150,9 +150,10 @@ class RequestContext:
         value = await self.plane.read(view, org=self.viewer.org)
         return self.not_found(what) if value is None else value
 
-    async def see(self, view: Callable[[World, int], T | Refusal]) -> T:
-        """A view that may refuse; raises what was refused."""
-        seen = await self.plane.read(view, org=self.viewer.org)
+    async def see(self, view: Callable[[World, int], T | Refusal], *, is_plan: bool = False) -> T:
+        """A view that may refuse; raises what was refused. `is_plan`: it may take as long as a
+        clearing."""
+        seen = await self.plane.read(view, org=self.viewer.org, is_plan=is_plan)
         if isinstance(seen, Refusal):
             raise refused(seen)
         return seen

@@ -121,18 +121,9 @@ def lend(
 ) -> None:
     """Let guests onto a pool's nodes, or, with --observe, onto none of them."""
     from parkade.cli.screen import show
-    from parkade.core.fleet.node import OBSERVED
 
     with calling(as_json=as_json) as client:
-        if all(each.pool != pool for each in client.list_pools().pools):
-            fail(f"there is no pool {pool}", exit_code=4)
-        for node in client.nodes().nodes:
-            if node.pool != pool:
-                continue
-            if observe and node.drain is None:
-                client.drain(node.node, reason=OBSERVED)
-            if not observe and node.drain_reason == OBSERVED:
-                client.undrain(node.node)
+        client.observe_pool(pool) if observe else client.lend_pool(pool)
         show(client.list_pools(), overview, as_json=as_json)
 
 

@@ -119,6 +119,8 @@ class Methods:
     close_pool = Method(pools.close_pool)
     fence = Method(pools.fence)
     unfence = Method(pools.unfence)
+    observe_pool = Method(pools.observe_pool)
+    lend_pool = Method(pools.lend_pool)
     change_terms = Method(pools.change_terms)
     drain = Method(pools.drain)
     undrain = Method(pools.undrain)

@@ -31,9 +31,10 @@ class WaitingCommand(Waiting, frozen=True, kw_only=True, eq=False):
 
 
 class WaitingView(Waiting, frozen=True, kw_only=True, eq=False):
-    """Waits for what a view sees."""
+    """Waits for what a view sees. `is_plan`: it may take as long as a clearing."""
 
     view: Callable[[World, int], Any]
+    is_plan: bool = False
 
 
 class _Queues(Generic[_W]):
@@ -82,7 +83,8 @@ class _Queues(Generic[_W]):
 
 
 class Inbox:
-    """`limit` bounds commands and views each, `org_limit` those of one org.
+    """`limit` bounds commands and views each, `org_limit` those of one org; `plans_limit` and
+    `org_plans_limit` the plans, which wait in a queue of their own.
 
     What waits is taken in turn, one of each org that has something waiting, and an org's own in the
     order in which it came. So however many commands an org has sent, another org's next is taken
@@ -91,9 +93,12 @@ class Inbox:
     but `limit`.
     """
 
-    def __init__(self, *, limit: int, org_limit: int) -> None:
+    def __init__(
+        self, *, limit: int, org_limit: int, plans_limit: int, org_plans_limit: int
+    ) -> None:
         self._commands: _Queues[WaitingCommand] = _Queues(limit, org_limit)
         self._views: _Queues[WaitingView] = _Queues(limit, org_limit)
+        self._plans: _Queues[WaitingView] = _Queues(plans_limit, org_plans_limit)
         self._changed = threading.Condition()
         self._is_nudged = False
         self._is_closed = False
@@ -114,6 +119,11 @@ class Inbox:
         return len(self._commands)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits for the next turn."""
+        return not (len(self._commands) or len(self._views) or len(self._plans))
+
+    @property
     def is_closed(self) -> bool:
         """Whether nothing is taken in any more."""
         return self._is_closed
@@ -127,7 +137,7 @@ class Inbox:
             if isinstance(waiting, WaitingCommand):
                 away = self._commands.put(waiting)
             else:
-                away = self._views.put(waiting)
+                away = (self._plans if waiting.is_plan else self._views).put(waiting)
             if away is not waiting:
                 self._entered += 1
                 self._changed.notify()
@@ -140,11 +150,21 @@ class Inbox:
             taken = self._commands.take(limit)
         return [one for one in taken if not one.future.cancelled()]
 
-    def take_views(self, limit: int) -> list[WaitingView]:
-        """Those whose turn it is, less those whose asker has gone."""
+    def take_view(self) -> WaitingView | None:
+        """The next view that is no plan; None where none waits."""
+        return self._next(self._views)
+
+    def take_plan(self) -> WaitingView | None:
+        """The next plan; None where none waits."""
+        return self._next(self._plans)
+
+    def _next(self, queues: _Queues[WaitingView]) -> WaitingView | None:
+        """The one whose turn it is; those whose asker has gone lose theirs."""
         with self._changed:
-            taken = self._views.take(limit)
-        return [one for one in taken if not one.future.cancelled()]
+            while taken := queues.take(1):
+                if not taken[0].future.cancelled():
+                    return taken[0]
+        return None
 
     def nudge(self) -> None:
         """Ends the writer's present wait."""
@@ -160,7 +180,7 @@ class Inbox:
     def wait(self, timeout_us: int) -> None:
         """Returns at once when something waits, or was nudged, and after the timeout."""
         with self._changed:
-            if not (len(self._commands) or len(self._views) or self._is_nudged or self._is_closed):
+            if self.is_empty and not self._is_nudged and not self._is_closed:
                 self._changed.wait(max(timeout_us, 0) / 1e6)
             self._is_nudged = False
 
@@ -171,6 +191,7 @@ class Inbox:
             left: list[Waiting] = [
                 *self._commands.take(len(self._commands)),
                 *self._views.take(len(self._views)),
+                *self._plans.take(len(self._plans)),
             ]
             self._changed.notify()
             return left

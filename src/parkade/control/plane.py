@@ -183,12 +183,15 @@ class Plane:
             raise outcome.shown
         return outcome
 
-    async def read(self, view: Callable[[World, int], _T], *, org: str | None = None) -> _T:
+    async def read(
+        self, view: Callable[[World, int], _T], *, org: str | None = None, is_plan: bool = False
+    ) -> _T:
         """What a view sees of committed state and the present; it runs in the writer's thread and
-        must be short and take nothing mutable along. TooMany where too many wait."""
+        must be short and take nothing mutable along. One that is a plan may take as long as a
+        clearing: a turn makes one. TooMany where too many wait."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_T] = loop.create_future()
-        self._enter(WaitingView(loop=loop, future=future, view=view, org=org))
+        self._enter(WaitingView(loop=loop, future=future, view=view, org=org, is_plan=is_plan))
         return await future
 
     def _enter(self, waiting: WaitingCommand | WaitingView) -> None:
@@ -426,7 +429,10 @@ class Plane:
 
 def _turned_away(waiting: Waiting) -> Refusal | TooMany:
     """What is told where there is no room: to a command's asker a refusal, to a view's an error."""
-    if waiting.org is None:
+    if isinstance(waiting, WaitingView) and waiting.is_plan:
+        reason = Reason.TOO_MANY
+        detail = f"too many plans of {waiting.org} wait already; ask for a few at a time"
+    elif waiting.org is None:
         reason, detail = Reason.BUSY, "too much waits already; try again in a moment"
     else:
         reason = Reason.TOO_MANY

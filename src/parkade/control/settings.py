@@ -7,7 +7,8 @@ from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`batch_limit` commands share a commit, `inbox_limit` may wait, of one org
-    `org_inbox_limit`; `check_every`: the world's
+    `org_inbox_limit`; `plans_limit` plans may wait, of one org `org_plans_limit`, and a turn makes
+    one; its other views take `views_us`, or one view. `check_every`: the world's
     invariants are checked after every n-th event, 0 for never. `jump_us` and `restart_jump_us`:
     how far the clock may be ahead of what a pause explains. `clearing_part`: a clearing that took
     t is followed by (part - 1) x t without one. `longest_turn_us`: a writer whose turn lasts longer
@@ -19,6 +20,9 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_limit: int = 256
     inbox_limit: int = 10_000
     org_inbox_limit: int = 1_000
+    plans_limit: int = 256
+    org_plans_limit: int = 16
+    views_us: int = 50_000
     deadlines_limit: int = 500
     feed_length: int = 10_000
     unreachable_after_us: int = 15 * SECOND_US

@@ -1,4 +1,5 @@
-"""The one writer: a turn is deadlines, commands, answers, views, and at most one clearing.
+"""The one writer: a turn is deadlines, commands, answers, views for a bounded time, and at most one
+plan and one clearing, so that none of them keeps the others waiting for long.
 
 Runs turns in a thread of its own, or is driven turn by turn by a simulator. What escapes from a
 turn is not cured: `on_fatal` ends the process, and a restart rebuilds the world from the journal.
@@ -109,7 +110,12 @@ class Writer:
         )
         self._cycle.note_unheard(now_us=self._now_us, unheard_us=self._now_us - recorded_us)
         sequence = self._cycle.sequence
-        self.inbox = Inbox(limit=settings.inbox_limit, org_limit=settings.org_inbox_limit)
+        self.inbox = Inbox(
+            limit=settings.inbox_limit,
+            org_limit=settings.org_inbox_limit,
+            plans_limit=settings.plans_limit,
+            org_plans_limit=settings.org_plans_limit,
+        )
         self.feed = Feed(store, sequence=sequence, length=settings.feed_length)
         self.outbox = Outbox(world, sequence=sequence, digest=self._cycle.digest)
         self.viewers = Viewers(world)
@@ -164,7 +170,8 @@ class Writer:
         while committed := cycle.take_deadlines(now_us, limit=settings.deadlines_limit):
             self._publish(committed)
         outcomes = self._take_commands(now_us, asked)
-        self._show(self.inbox.take_views(settings.batch_limit))
+        self._show_views()
+        self._show_plan()
         if is_sure:
             self._clear_one(now_us)
         self._snapshots.follow(cycle.world, cycle.sequence, now_us)
@@ -262,14 +269,28 @@ class Writer:
         resolve(zip(waiting, outcomes[last:], strict=True))
         return outcomes[first:last]
 
-    def _show(self, views: list[WaitingView]) -> None:
+    def _show_views(self) -> None:
+        """Views in turn between orgs until the time for them is over; the others wait for the next
+        turn."""
+        ends_us = self._clock.steady_us() + self._settings.views_us
         answers: list[tuple[Waiting, object]] = []
-        for waiting in views:
-            try:
-                answers.append((waiting, waiting.view(self._cycle.world, self._now_us)))
-            except Exception as error:  # noqa: BLE001 - it is the asker's, who gets it
-                answers.append((waiting, error))
+        while (waiting := self.inbox.take_view()) is not None:
+            answers.append((waiting, self._seen(waiting)))
+            if len(answers) >= self._settings.batch_limit or self._clock.steady_us() >= ends_us:
+                break
         resolve(answers)
+
+    def _show_plan(self) -> None:
+        """One plan: it may take as long as a clearing."""
+        waiting = self.inbox.take_plan()
+        if waiting is not None:
+            resolve([(waiting, self._seen(waiting))])
+
+    def _seen(self, waiting: WaitingView) -> object:
+        try:
+            return waiting.view(self._cycle.world, self._now_us)
+        except Exception as error:  # noqa: BLE001 - it is the asker's, who gets it
+            return error
 
     def _clear_one(self, now_us: int) -> None:
         started_us = self._clock.steady_us()
@@ -301,6 +322,8 @@ class Writer:
         self.feed.publish(committed)
 
     def _idle_us(self, now_us: int) -> int:
+        if not self.inbox.is_empty:
+            return 0
         idle_us = self._settings.longest_wait_us
         due_us = self._dependencies.rules.next_deadline_us(self._cycle.world)
         if due_us is not None:

@@ -7,6 +7,7 @@ later (`guarded.py`).
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -14,6 +15,11 @@ import msgspec
 
 LONGEST_URL = 2_000
 LEAST_PORT = 1_024
+LONGEST_NAME = 253
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+# What a look-up takes: `a..b` and a label of 64 letters make it raise what no caller expects.
+_NAME = re.compile(rf"({_LABEL}\.)*{_LABEL}\.?", re.IGNORECASE)
+_NO_ADDRESS = "this is no address; write it like https://hooks.example.org/parkade"
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # What is given out of IPv6 (IANA's registry of global unicast addresses). Python's own table is as
@@ -40,12 +46,12 @@ def refusal_of(url: str, rules: AddressRules) -> str | None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return "this is no address; write it like https://hooks.example.org/parkade"
+        return _NO_ADDRESS
     host = parts.hostname
     if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
         return f"an address has at most {LONGEST_URL} plain characters"
     if parts.scheme not in ("https", "http") or not host:
-        return "this is no address; write it like https://hooks.example.org/parkade"
+        return _NO_ADDRESS
     if parts.username is not None or parts.password is not None or parts.fragment:
         return "an address has no user, password or fragment; what is secret belongs into its path"
     if port is not None and port not in (80, 443) and port < LEAST_PORT:
@@ -55,7 +61,7 @@ def refusal_of(url: str, rules: AddressRules) -> str | None:
     try:
         literal = ipaddress.ip_address(host)
     except ValueError:
-        return None
+        return None if _NAME.fullmatch(host) and len(host) <= LONGEST_NAME else _NO_ADDRESS
     return None if may_be_named(literal, rules, scheme=parts.scheme) else _denied(host)
 
 

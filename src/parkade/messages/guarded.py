@@ -15,6 +15,8 @@ from parkade.messages.addresses import AddressRules, allowed
 from parkade.messages.queue import NotHeard
 from parkade.messages.senders import Webhook
 
+_UNREACHABLE = "this host cannot be reached from here"
+
 
 class GuardedWebhook(Webhook, frozen=True, kw_only=True):
     """A webhook that goes nowhere but where the rules allow it."""
@@ -22,7 +24,10 @@ class GuardedWebhook(Webhook, frozen=True, kw_only=True):
     rules: AddressRules
 
     def _in_words(self, error: Exception) -> str:
-        """What came back may tell of machines that the user cannot reach."""
+        """What came back may tell of machines that the user cannot reach, and so may the difference
+        between a name that is not there and one that is and may not be named."""
+        if isinstance(error, socket.gaierror | httpx.ConnectError | UnicodeError):
+            return _UNREACHABLE
         return type(error).__name__
 
     async def _post(self, body: bytes, headers: dict[str, str]) -> int:
@@ -35,7 +40,7 @@ class GuardedWebhook(Webhook, frozen=True, kw_only=True):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             address = allowed([str(each[4][0]) for each in found], self.rules, scheme=parts.scheme)
             if address is None:
-                raise NotHeard(f"{host} may not be named", is_final=True)
+                raise NotHeard(_UNREACHABLE)
             place = f"[{address}]" if ":" in address else address
             url = urlunsplit((parts.scheme, f"{place}:{port}", parts.path, parts.query, ""))
             async with (

@@ -9,9 +9,10 @@ up when it is a day old, when its receiver answers that it will never take it, w
 of more than `MOST_WAITING` of its receiver, and when its receiver was removed. What is given up is
 counted and told to `say`.
 
-No receiver delays another. One that fails is left alone for its pause, whatever waits for it. One
-that takes its time has a turn of a second, or of one message, and then the others have theirs; once
-it took so long for a message it is *slow*, and has its turns in threads that only slow ones share.
+No receiver delays another, nor ends what others are sent, however its sender fails. One that
+fails is left alone for its pause, whatever waits for it. One that takes its time has a turn of a
+second, or of one message, and then the others have theirs; once it took so long for a message it is
+*slow*, and has its turns in threads that only slow ones share.
 
 It stands in a database: an SQLite file of its own, or, where two servers have one journal in
 PostgreSQL, in tables beside the journal, so that the one that leads next sends what waits. It is no
@@ -262,19 +263,12 @@ class MessageQueue:
         for row in due:
             if is_over():
                 return
-            message = Message(
-                name=row.name,
-                kind=row.kind,
-                subject=row.subject,
-                body=json.loads(row.body),
-                at_us=row.at_us,
-            )
             began_s = time.monotonic()
             try:
-                sender.send(message, now_us)
+                _send(sender, row, now_us)
             except NotHeard as error:
                 self.failed += 1
-                self._failed(receiver, message, row.tries, now_us, error)
+                self._failed(receiver, row.name, row.tries, now_us, error)
                 self._note_failure(receiver, str(error), now_us)
                 if not error.is_final:
                     # The others would wait for the same time-out.
@@ -363,23 +357,21 @@ class MessageQueue:
         query = sa.select(sa.func.count()).select_from(messages).where(*where)
         return int(self._rows(query)[0][0])
 
-    def _failed(
-        self, receiver: str, message: Message, tries: int, now_us: int, error: NotHeard
-    ) -> None:
+    def _failed(self, receiver: str, name: str, tries: int, now_us: int, error: NotHeard) -> None:
         if error.is_final:
-            self._give_up(receiver, message.name, now_us, why=str(error))
+            self._give_up(receiver, name, now_us, why=str(error))
             return
         is_old = messages.c.at_us <= now_us - LONGEST_AGE_US
         old = self._rows(
             sa.select(messages.c.name).where(messages.c.receiver == receiver, is_old, _WAITS)
         )
-        for (name,) in old:
-            self._give_up(receiver, name, now_us, why=str(error))
+        for (old_name,) in old:
+            self._give_up(receiver, old_name, now_us, why=str(error))
         if not old:
             self._say(receiver, str(error))
         pause_us = min(LONGEST_PAUSE_US, FIRST_US << min(tries, 16))
         self._resumes_us[receiver] = now_us + pause_us
-        self._change(receiver, message.name, due_us=now_us + pause_us, tries=tries + 1)
+        self._change(receiver, name, due_us=now_us + pause_us, tries=tries + 1)
 
     def _give_up(self, receiver: str, name: str, now_us: int, *, why: str) -> None:
         self.given_up += 1
@@ -392,6 +384,24 @@ class MessageQueue:
     def _change(self, receiver: str, name: str, **values: int) -> None:
         which = (messages.c.receiver == receiver, messages.c.name == name)
         self._do(lambda it: it.execute(messages.update().where(*which).values(**values)))
+
+
+def _send(sender: Sender, row: sa.Row[Any], now_us: int) -> None:
+    """Sends what stands in a row. NotHeard for any failure: what a receiver's address or message
+    does to its sender is that receiver's alone."""
+    try:
+        message = Message(
+            name=row.name,
+            kind=row.kind,
+            subject=row.subject,
+            body=json.loads(row.body),
+            at_us=row.at_us,
+        )
+        sender.send(message, now_us)
+    except NotHeard:
+        raise
+    except Exception as error:
+        raise NotHeard(f"it could not be sent: {type(error).__name__}") from error
 
 
 def _insert(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:

@@ -16,8 +16,9 @@ import json
 import smtplib
 import socket
 import threading
+from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import formatdate
+from email.utils import formatdate, getaddresses
 
 import httpx
 import msgspec
@@ -77,7 +78,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
             code = asyncio.run(self._post(body, headers))
         except TimeoutError as error:
             raise NotHeard(f"no answer within {self.timeout_s:g} s") from error
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             raise NotHeard(self._in_words(error)) from error
         if not 200 <= code < 300:
             is_final = 300 <= code < 500 and code not in _AGAIN
@@ -96,22 +97,29 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
             return answer.status_code
 
 
+def addresses_in(text: str) -> list[str]:
+    """The plain addresses in what an operator wrote, as `Hall <hall@x.org>, ops@x.org`."""
+    return [address for _, address in getaddresses([text])]
+
+
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
     """Implements `Sender`, by the mail server at host and port; `name` is the Message-ID's, so that
-    a mail that came twice is shown once."""
+    a mail that came twice is shown once. It goes to exactly the addresses in `to`: none is read
+    out of the header."""
 
     host: str
     port: int
     sender: str
-    to: str
+    to: tuple[str, ...]
     timeout_s: float = TIMEOUT_S
 
     def send(self, message: Message, now_us: int) -> None:
         """See `Sender`."""
         mail = EmailMessage()
-        mail["From"], mail["To"] = self.sender, self.to
+        mail["From"] = self.sender
+        mail["To"] = [Address(addr_spec=address) for address in self.to]
         mail["Date"] = formatdate(now_us / SECOND_US)
-        mail["Subject"] = " ".join(message.subject.split())[:200]
+        mail["Subject"] = _one_line(message.subject)[:200]
         mail["Message-ID"] = f"<{hashlib.sha256(message.name.encode()).hexdigest()[:32]}@parkade>"
         mail.set_content(_letter(message))
         try:
@@ -130,7 +138,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
         try:
             server.connect(self.host, self.port)
             with server:
-                server.send_message(mail)
+                server.send_message(mail, to_addrs=self.to)
         finally:
             bound.cancel()
             server.close()
@@ -139,7 +147,13 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 def _letter(message: Message) -> str:
     """For people: the subject, and below it each fact that there is on a line of its own."""
     facts = [f"{key}: {_plain(value)}" for key, value in message.body.items() if value is not None]
-    return "\n".join([" ".join(message.subject.split()), "", *facts, ""])
+    return "\n".join([_one_line(message.subject), "", *facts, ""])
+
+
+def _one_line(text: str) -> str:
+    """Printable, and nothing that a header would decode (RFC 2047), which could begin a line."""
+    printable = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(printable.replace("=?", "= ?").split())
 
 
 def _plain(value: object) -> str:

@@ -46,7 +46,7 @@ from parkade.messages.addresses import AddressRules
 from parkade.messages.queue import Message, MessageQueue, Sender
 from parkade.messages.queue_file import QueueUnreachable, queue_file
 from parkade.messages.receivers import Directory, MailServer, PeopleRules
-from parkade.messages.senders import Mail, Webhook
+from parkade.messages.senders import Mail, Webhook, addresses_in
 from parkade.service.personal import Personal
 from parkade.service.secrets import read_secret
 from parkade.service.settings import BadSettings
@@ -74,6 +74,12 @@ def _host(text: str) -> str:
     return text
 
 
+def _recipients(text: str) -> str:
+    if not all("@" in address for address in addresses_in(text) or ("",)):
+        raise ValueError("name an address of mail, or several with commas")
+    return text
+
+
 Host = Annotated[str, AfterValidator(_host)]
 
 
@@ -94,7 +100,7 @@ class MailEntry(_Model):
     server: Host
     port: Annotated[int, Field(ge=1, le=65_535)] = 25
     sender: Annotated[str, Field(alias="from")]
-    to: str
+    to: Annotated[str, AfterValidator(_recipients)]
 
 
 class PeopleMail(_Model):
@@ -257,6 +263,8 @@ class Telling:
                 self._directory.note_waiting(await in_thread(queue.waiting_of_each))
             except QueueUnreachable as error:
                 _unreachable(error)
+            except Exception as error:  # noqa: BLE001 - it may not end the messages of all
+                _log.error("messages_round_failed", exc_info=error, done="the next round goes on")
             await _pause(stop, ROUND_S)
 
     async def _alert(self, url: str) -> None:
@@ -289,7 +297,9 @@ def read_messages_file(folder: Path) -> MessagesFile | None:
 def senders_of(file: MessagesFile) -> dict[str, Sender]:
     """Each receiver by its name. BadSettings where a secret cannot be used."""
     found: dict[str, Sender] = {
-        f"mail/{name}": Mail(host=it.server, port=it.port, sender=it.sender, to=it.to)
+        f"mail/{name}": Mail(
+            host=it.server, port=it.port, sender=it.sender, to=tuple(addresses_in(it.to))
+        )
         for name, it in file.mail.items()
     }
     for name, hook in file.webhooks.items():

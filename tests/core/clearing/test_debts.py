@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from parkade.core.clearing.debts import Debts, debt_of
-from parkade.core.clearing.input import TIERS
+from parkade.core.clearing.demands import TIERS
 from parkade.core.market.market_state import Demand
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
 from parkade.core.reservations.reservation import Lending

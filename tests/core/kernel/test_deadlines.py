@@ -41,7 +41,7 @@ def test_of_two_deadlines_at_one_instant_the_kind_decides(first: Entry, second: 
     agenda = Agenda()
     agenda.add(second, "x")
     agenda.add(first, "y")
-    assert agenda.first(lambda kind, key: 5) == (5, first, "y")
+    assert agenda.first(lambda kind, key: 5, 1) == (5, first, "y")
 
 
 def test_the_order_of_kinds_ends_before_it_begins_and_launches_last_of_the_work() -> None:
@@ -56,7 +56,7 @@ def test_of_one_kind_at_one_instant_the_key_decides() -> None:
     agenda = Agenda()
     for key in ("w2", "w1"):
         agenda.add(Entry.LAUNCH, key)
-    assert agenda.first(lambda kind, key: 5) == (5, Entry.LAUNCH, "w1")
+    assert agenda.first(lambda kind, key: 5, 1) == (5, Entry.LAUNCH, "w1")
 
 
 def test_a_deadline_that_moved_or_fell_away_is_passed_over() -> None:
@@ -64,13 +64,29 @@ def test_a_deadline_that_moved_or_fell_away_is_passed_over() -> None:
     agenda = Agenda()
     for key in due:
         agenda.add(Entry.LAUNCH, key)
-    assert agenda.first(lambda kind, key: due[key]) == (1, Entry.LAUNCH, "a")
+    assert agenda.first(lambda kind, key: due[key], 1) == (1, Entry.LAUNCH, "a")
     due["a"] = None
     due["b"] = 9
     agenda.add(Entry.LAUNCH, "b")
-    assert agenda.first(lambda kind, key: due[key]) == (3, Entry.LAUNCH, "c")
+    assert agenda.first(lambda kind, key: due[key], 2) == (3, Entry.LAUNCH, "c")
     due["c"] = None
-    assert agenda.first(lambda kind, key: due[key]) == (9, Entry.LAUNCH, "b")
+    assert agenda.first(lambda kind, key: due[key], 3) == (9, Entry.LAUNCH, "b")
+
+
+def test_a_world_that_stands_where_it_stood_is_not_looked_at_again() -> None:
+    looks: list[str] = []
+
+    def due_us(_kind: Entry, key: str) -> int:
+        looks.append(key)
+        return 5
+
+    agenda = Agenda()
+    agenda.add(Entry.LAUNCH, "a")
+    first = agenda.first(due_us, 1)
+    seen = len(looks)
+    assert agenda.first(due_us, 1) == first and len(looks) == seen
+    agenda.add(Entry.LAUNCH, "b")
+    assert agenda.first(due_us, 1) == first and len(looks) > seen
 
 
 def test_deadlines_are_taken_by_their_own_time_whatever_the_kind() -> None:

@@ -161,6 +161,29 @@ def test_a_draining_node_takes_no_work_until_it_is_undrained() -> None:
     assert parkade.workload(job).phase is not Phase.QUEUED
 
 
+def test_a_pool_stops_to_lend_in_one_step_with_one_notice_for_each_guest() -> None:
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0)
+    gang = parkade.bid("lab", 20, nodes=2)
+    parkade.clear()
+    parkade.tick()
+    parkade.do(commands.DrainNode(by=None, node="a3", reason="fan"))
+    done = parkade.do(commands.ObservePool(by=None, pool="pool", is_on=True))
+    assert [it.node for it in done if isinstance(it, events.NodeDraining)] == ["a1", "a2"]
+    assert [type(it) for it in done[2:]] == [events.StopOrdered]
+    assert parkade.do(commands.ObservePool(by=None, pool="pool", is_on=True)) == ()
+    parkade.clear()
+    parkade.ended(gang, code=85)
+    parkade.clear()
+    assert parkade.workload(gang).phase is Phase.QUEUED
+    assert parkade.workload(gang).preemptions == 1
+    lent = parkade.do(commands.ObservePool(by=None, pool="pool", is_on=False))
+    assert [it.node for it in lent if isinstance(it, events.NodeUndrained)] == ["a1", "a2"]
+    parkade.clear()
+    assert set(parkade.nodes_of(gang)) == {"a1", "a2"}, "a3 is drained for another reason"
+    nowhere = commands.ObservePool(by=None, pool="nowhere", is_on=True)
+    assert parkade.refused(nowhere).reason == "not_found"
+
+
 def test_a_claim_keeps_a_draining_node_until_its_owner_gives_it_up() -> None:
     parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
     parkade.reserve("acme", 1, hours=2)
@@ -308,7 +331,15 @@ def test_the_indexes_of_a_snapshot_are_those_of_the_world_it_was_made_of() -> No
     parkade.start_all()
     parkade.do(commands.DrainNode(by=None, node="x2", reason="sold"))
     world, again = parkade.world, decode_snapshot(encode_snapshot(parkade.world))
-    for index in ("sizes", "held_on", "promised_on", "live", "live_of_org", "tokens_by_digest"):
+    for index in (
+        "sizes",
+        "held_on",
+        "promised_on",
+        "live",
+        "live_of_org",
+        "listed",
+        "tokens_by_digest",
+    ):
         assert getattr(again, index) == getattr(world, index), index
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from parkade.control import outbox
 from parkade.core.billing import effects as billing
-from parkade.core.clearing import arrivals, claims, debts, displacement, rates, taking_part
+from parkade.core.clearing import arrivals, claims, debts, demands, displacement, rates, taking_part
 from parkade.core.clearing import input as clearing_input
 from parkade.core.clearing import sizes as clearing_sizes
 from parkade.core.fleet.node import Health, Node
@@ -287,8 +287,8 @@ def _takes_absence_for_an_exit(patch: pytest.MonkeyPatch) -> None:
 def _keeps_earmark(patch: pytest.MonkeyPatch) -> None:
     index = worlds_of.World._index_workload
 
-    def hoarding(self: Any, workload: Any) -> None:
-        index(self, workload)
+    def hoarding(self: Any, workload: Any, before: Any = None) -> None:
+        index(self, workload, before)
         if workload.phase.is_ended:
             self.live_of_org.setdefault(workload.org, {})[workload.workload] = None
 
@@ -406,7 +406,7 @@ def _believes_strangers(patch: pytest.MonkeyPatch) -> None:
 
 
 def _keeps_seats_of_what_ended(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(worlds_of.World, "_unindex_workload", lambda self, workload: None)
+    patch.setattr(worlds_of.World, "_unindex_workload", lambda self, workload, after: None)
 
 
 def _forgets_a_deadline(patch: pytest.MonkeyPatch) -> None:
@@ -452,14 +452,14 @@ def _waits_for_whole_markets(patch: pytest.MonkeyPatch) -> None:
 
 
 def _hands_back_and_forth(patch: pytest.MonkeyPatch) -> None:
-    demand = clearing_input._demand
+    demand = demands.Demands._of
 
-    def restless(world: Any, workload: Any, open_nodes: Any, now_us: int, **named: Any) -> Any:
-        made = demand(world, workload, open_nodes, now_us, **named)
-        is_even = world.records.markets[workload.market].clearings % 2 == 0
+    def restless(self: Any, workload: Any) -> Any:
+        made = demand(self, workload)
+        is_even = self._world.records.markets[workload.market].clearings % 2 == 0
         return replace(made, seats=(), limit_micros=1) if is_even and made.seats else made
 
-    patch.setattr(clearing_input, "_demand", restless)
+    patch.setattr(demands.Demands, "_of", restless)
 
 
 def _concludes_before_the_lease(patch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ async def plan_bid(workload: str, body: Bid, context: Authenticated) -> wire.Eff
             outcome[0], world.records.markets[found.market].terms, org=_org(context)
         )
 
-    return await context.see(view)
+    return await context.see(view, is_plan=True)
 
 
 @router.post("/workloads/{workload}/bounds/plan")
@@ -58,7 +58,7 @@ async def plan_bounds(workload: str, body: Bounds, context: Authenticated) -> wi
         decided = decide(world, command, now_us)
         return decided if isinstance(decided, Refusal) else bounds.planned(world, found, decided)
 
-    return await context.see(view)
+    return await context.see(view, is_plan=True)
 
 
 @router.post("/reservations/{reservation}/lend/plan")
@@ -84,7 +84,7 @@ async def plan_lend(reservation: str, body: Lend, context: Authenticated) -> wir
         assert isinstance(change, events.LendingSet)
         return views.effect_of_lending(outcome[0], terms, found, change.lending, org=_org(context))
 
-    return await context.see(view)
+    return await context.see(view, is_plan=True)
 
 
 @router.post("/prices/{market}/plan")
@@ -98,7 +98,7 @@ async def plan_prices(market: str, body: SetPrices, context: Authenticated) -> w
             return outcome
         return views.effect(outcome[0], world.records.markets[market].terms, org=_org(context))
 
-    return await context.see(view)
+    return await context.see(view, is_plan=True)
 
 
 def _effect(

@@ -90,6 +90,20 @@ async def unfence(pool: str, context: Authenticated) -> wire.Pool:
     return await _changed_pool(context, command, pool)
 
 
+@router.post("/pools/{pool}/observe")
+async def observe_pool(pool: str, context: Authenticated) -> wire.Pool:
+    """Guests get their notice and leave all nodes of a pool at once; operators only."""
+    command = commands.ObservePool(by=context.viewer.user, pool=pool, is_on=True)
+    return await _changed_pool(context, command, pool)
+
+
+@router.post("/pools/{pool}/lend")
+async def lend_pool(pool: str, context: Authenticated) -> wire.Pool:
+    """Guests may run there again, but on nodes drained for another reason; operators only."""
+    command = commands.ObservePool(by=context.viewer.user, pool=pool, is_on=False)
+    return await _changed_pool(context, command, pool)
+
+
 @router.post("/markets/{market}/terms")
 async def change_market_terms(
     market: str, body: wire.ChangeTerms, context: Authenticated

@@ -49,7 +49,7 @@ async def plan(body: wire.Reserve, context: Authenticated) -> wire.ReservationPl
         assert isinstance(reserved, events.Reserved)
         return views.plan(world, reserved.reservation)
 
-    return await context.see(view)
+    return await context.see(view, is_plan=True)
 
 
 def _command(body: wire.Reserve, context: RequestContext) -> commands.Reserve:

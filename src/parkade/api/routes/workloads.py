@@ -67,7 +67,7 @@ async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
         still = explanations.standstill(world, market, health)
         return *made, world.records.markets[market], still
 
-    plan, planned, market, standstill = await context.see(view)
+    plan, planned, market, standstill = await context.see(view, is_plan=True)
     try:
         rendered = await context.plane.rendered(planned)
     except EngineError as error:

@@ -45,6 +45,16 @@ def unfence(pool: str, *, if_match: str | None = None) -> Call[pools.Pool]:
     return post(f"/pools/{path_id(pool)}/unfence", pools.Pool, if_match=if_match)
 
 
+def observe_pool(pool: str, *, if_match: str | None = None) -> Call[pools.Pool]:
+    """Guests get their notice and leave all nodes of a pool at once."""
+    return post(f"/pools/{path_id(pool)}/observe", pools.Pool, if_match=if_match)
+
+
+def lend_pool(pool: str, *, if_match: str | None = None) -> Call[pools.Pool]:
+    """Guests may run there again, but on nodes that were drained for another reason."""
+    return post(f"/pools/{path_id(pool)}/lend", pools.Pool, if_match=if_match)
+
+
 def change_terms(
     market: str, change: pools.ChangeTerms, *, if_match: str | None = None
 ) -> Call[pools.Market]:

@@ -84,7 +84,10 @@ def owed_micros(world: World, workload: Workload, now_us: int) -> int:
 def needed_micros(world: World, market: Market, workload: Workload, now_us: int) -> int:
     """What a bid needs beyond what it owes to take part in a clearing as it stands: its earmark, at
     its present price if that is above its limit, and at least what is missing to its minimum."""
-    return max(earmark_micros(market, workload), exit_micros(world, workload, now_us))
+    earmark = earmark_micros(market, workload)
+    if workload.attempt is None and workload.promise is None:
+        return earmark
+    return max(earmark, exit_micros(world, workload, now_us))
 
 
 def exit_micros(world: World, workload: Workload, now_us: int) -> int:

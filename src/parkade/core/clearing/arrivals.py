@@ -14,7 +14,7 @@ A bid that runs and is moved arrives as well where its own org, or its own choic
 Else it had no choice. Decision records 47 and 113.
 """
 
-from functools import partial
+from functools import cached_property, partial
 
 from parkade.core.clearing.move_roots import MoveRoots, Root
 from parkade.core.market.market_state import Demand, PriorityTier
@@ -33,23 +33,30 @@ class Arrivals:
     def __init__(self, world: World, demands: dict[str, Demand], outcome: Clearing) -> None:
         self._world = world
         self._demands = demands
+        self._outcome = outcome
         self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
+        seated = [line for line in outcome.lines if line.seats]
         self._growing = {
             line.demand
-            for line in outcome.lines
+            for line in seated
             if line.change is Change.RESIZE and len(line.seats) > len(demands[line.demand].seats)
         }
-        self._roots = MoveRoots(outcome.lines, demands, partial(_org_of_reservation, world))
-        self._reclaims = [line for line in outcome.lines if self._reclaimed_by(line)]
-        self._drawn = self._drawn_by_owners(outcome)
+        self._reclaims = [line for line in seated if self._reclaimed_by(line)]
+        self._drawn = self._drawn_by_owners(seated)
         self._moved_by_own: frozenset[str] = frozenset()
-        self._arriving = [line for line in outcome.lines if self._arrives(line)]
+        self._arriving = [line for line in seated if self._arrives(line)]
         self._moved_by_own = frozenset(
-            line.demand for line in outcome.lines if self._is_moved_by_own(line)
+            line.demand for line in seated if self._is_moved_by_own(line)
         )
-        self._arriving = [line for line in outcome.lines if self._arrives(line)]
+        self._arriving = [line for line in seated if self._arrives(line)]
         self._orgs_that_take = {demands[it.demand].org for it in (*self._arriving, *self._reclaims)}
         self._orgs_that_take.update(it.org for it in world.records.reservations.values())
+
+    @cached_property
+    def _roots(self) -> MoveRoots:
+        """Found when one is asked for: few clearings move what runs."""
+        of_reservation = partial(_org_of_reservation, self._world)
+        return MoveRoots(self._outcome.lines, self._demands, of_reservation)
 
     def owes(self, workload: Workload) -> bool:
         """Whether a winner owes for those that it makes leave."""
@@ -153,10 +160,10 @@ class Arrivals:
         """Whether an owner takes seats by its right."""
         return line.change in TAKES_SEATS and self.is_reserved(line.demand) and bool(line.seats)
 
-    def _drawn_by_owners(self, outcome: Clearing) -> dict[str, int]:
+    def _drawn_by_owners(self, seated: list[ClearingLine]) -> dict[str, int]:
         """By reservation, the nodes on which its owner sits after this clearing."""
         nodes: dict[str, set[str]] = {}
-        for line in outcome.lines:
+        for line in seated:
             demand = self._demands.get(line.demand)
             if demand is not None and demand.reservation is not None:
                 seats = line.seats

@@ -129,8 +129,8 @@ def clear_with_claims(
 def taken_apart(world: World, state: MarketState, outcome: Clearing) -> MarketState | None:
     """The state in which claims that would lose what stands are asked for node by node, or as new
     ones where no node would stay; None where each keeps something."""
-    lines = {line.demand: line for line in outcome.lines}
     parts = parts_of(world, state.demands)
+    lines = {line.demand: line for line in outcome.lines} if parts else {}
     changed: dict[str, list[Demand]] = {}
     for name, demands in parts.items():
         claim = world.records.claims[name]

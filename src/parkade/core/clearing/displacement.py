@@ -94,8 +94,10 @@ class Displacement:
         """By node, the demands that get seats there which they do not have now."""
         takers: dict[str, list[tuple[Demand, ClearingLine]]] = {}
         for line in outcome.lines:
+            if line.change in (Change.WAIT, Change.KEEP, Change.PREEMPT):
+                continue
             demand = self._demands.get(line.demand)
-            if demand is None or line.change in (Change.KEEP, Change.WAIT, Change.PREEMPT):
+            if demand is None:
                 continue
             had = {seat.node: seat.gpus for seat in by_node(demand.seats)}
             for seat in by_node(line.seats):

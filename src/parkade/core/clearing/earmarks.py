@@ -102,6 +102,7 @@ class _Turns:
         self._excluded: dict[str, str] = {}
         self._affordable: dict[str, int] = {}
         self._confined: dict[str, Why] = {}
+        self._earmarks: dict[tuple[str, int, int], int] = {}
         self._free_holds: dict[str, tuple[str, int]] = {}
         """By org, the user and the amount of a hold that is free while no other gets seats."""
 
@@ -192,6 +193,9 @@ class _Turns:
     def _ask(self, workload: Workload) -> None:
         name, nodes = workload.workload, workload.ranks
         account = self._accounts[workload.org, workload.user]
+        if _is_plain(workload):
+            self._ask_plain(workload, account)
+            return
         if not is_standing(workload):
             self._set_free_hold_aside(workload.org)
         there = as_bid_in(workload, workload.bids_in)
@@ -225,6 +229,23 @@ class _Turns:
         self._budgets[workload.member_of or name] -= leaving
         for _, room in account.rooms:
             room.leaving += held_gpus(workload)
+
+    def _ask_plain(self, workload: Workload, account: Account) -> None:
+        """As `_ask`, of a bid of one size for one market that has and is promised no seats."""
+        spec, limit = workload.spec, workload.spec.limit_price_micros
+        assert limit is not None, "every bid has a limit"
+        if self._free_holds:
+            self._set_free_hold_aside(workload.org)
+        kind = (workload.market, limit, spec.nodes * spec.gpus)
+        needed = self._earmarks.get(kind)
+        if needed is None:
+            market = self._world.records.markets[workload.market]
+            needed = self._earmarks[kind] = bid_earmark_micros(market, limit, kind[2])
+        why = self._why_not(account, workload, needed, spec.nodes)
+        if why is None:
+            self._take(workload, account, needed, spec.nodes)
+        else:
+            self._excluded[workload.workload] = why
 
     def _dearest(self, workload: Workload, needed: int) -> int:
         """What the dearest of its markets asks for; `needed`: that in which it stands. One that
@@ -362,6 +383,11 @@ def _owed(world: World, workload: Workload, now_us: int) -> int:
         committed_without_earmark(world, world.records.workloads[name], now_us)
         for name in world.members.of(workload.member_of).names
     )
+
+
+def _is_plain(workload: Workload) -> bool:
+    has_seats = workload.attempt is not None or workload.promise is not None
+    return not (has_seats or workload.spec.choices or workload.spec.is_elastic)
 
 
 def _runs(workload: Workload) -> bool:

@@ -124,8 +124,7 @@ def _taken(asked: Workload, now_us: int) -> events.EntryTaken:
 
 def _in(world: World, markets: tuple[str, ...]) -> list[Workload]:
     """Their live workloads that have a list."""
-    live = (world.records.workloads[name] for name in world.live)
-    return [it for it in live if it.spec.entries and it.market in markets]
+    return [it for it in world.with_lists() if it.spec.entries and it.market in markets]
 
 
 def _may_choose(workload: Workload) -> bool:

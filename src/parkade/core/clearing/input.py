@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from parkade.core.clearing.claims import demands_of, promised_still
+from parkade.core.clearing.claims import demands_of
+from parkade.core.clearing.demands import Demands
 from parkade.core.clearing.entering import shapes_now
-from parkade.core.clearing.sizes import sizes_now, within_means
+from parkade.core.clearing.sizes import within_means
 from parkade.core.clearing.taking_part import taking_part
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
-from parkade.core.fleet.seat import Seat
 from parkade.core.healing.incident import RepairKind
 from parkade.core.ledger.accounts import OPERATOR, lending_account, org_account
 from parkade.core.market.market_state import (
@@ -27,32 +27,15 @@ from parkade.core.market.market_state import (
     Demand,
     MarketState,
     NodeInPlay,
-    PriorityTier,
-    Protection,
     ReservationInForce,
 )
 from parkade.core.reservations.reservation import Claim, Reservation
-from parkade.core.running.unadmitted import counted_limit_micros, is_cautious
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import has_one_pool
 from parkade.core.steps.incidents import can
 from parkade.core.steps.rights import started_nodes
-from parkade.core.units.time import DAY_US, MINUTE_US
 from parkade.core.workloads.choices import as_bid_in, markets_of, stands_in
-from parkade.core.workloads.life import NO_REAL_BID, Why
-from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves
+from parkade.core.workloads.life import Why
 from parkade.core.workloads.workload import Workload
-
-TIERS = {
-    CapacityKind.RESERVATION: PriorityTier.RESERVED,
-    CapacityKind.ON_DEMAND: PriorityTier.ON_DEMAND,
-    CapacityKind.SPOT: PriorityTier.SPOT,
-}
-CHEAPER_AFTER_US = 10 * MINUTE_US
-"""How long a second attempt runs before it is moved for a lower floor."""
-
-MOST_DOUBLINGS = 6
-"""Of that time, for later attempts: more than ten hours at last."""
 
 
 class ClearingInput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -111,14 +94,13 @@ def build_inputs(
     too_many: frozenset[str] = frozenset(),
 ) -> dict[str, Seen]:
     """The same of markets that are cleared together: a bid with several takes part in each."""
-    live = (world.records.workloads[name] for name in world.live)
-    candidates = [it for it in live if it.array is None and not _is_elsewhere(it, markets)]
-    candidates.extend(extra)
+    candidates = _candidates(world, markets, extra)
     excluded, affordable, confined = taking_part(world, candidates, now_us, too_many)
     lists = [it for it in candidates if it.spec.choices]
+    is_alone = len(markets) == 1 and not lists
     found: dict[str, Seen] = {}
     for name in markets:
-        asking = [it for it in candidates if name in markets_of(it)]
+        asking = candidates if is_alone else [it for it in candidates if name in markets_of(it)]
         out = {it.workload: excluded[it.workload] for it in asking if it.workload in excluded}
         for it in lists:
             if it.workload in out and name != reported_in(it):
@@ -156,10 +138,23 @@ def reported_in(workload: Workload) -> str:
     return stands_in(workload) or markets_of(workload)[0]
 
 
-def _is_elsewhere(workload: Workload, markets: tuple[str, ...]) -> bool:
-    if not workload.spec.choices:
-        return workload.market not in markets
-    return all(it.market not in markets for it in workload.spec.choices)
+def _candidates(
+    world: World, markets: tuple[str, ...], extra: tuple[Workload, ...]
+) -> list[Workload]:
+    """Live workloads that may stand in one of these markets, and `extra`."""
+    workloads, listed = world.records.workloads, world.listed
+    live = [workloads[name] for name in world.live]
+    found = [
+        it
+        for it in live
+        if (it.market in markets if it.workload not in listed else _is_among(it, markets))
+        and it.array is None
+    ]
+    return [*found, *extra]
+
+
+def _is_among(workload: Workload, markets: tuple[str, ...]) -> bool:
+    return any(it in markets for it in markets_of(workload))
 
 
 def _input(
@@ -183,16 +178,12 @@ def _input(
             is_open = is_open and is_heard[node.pool]
             open_nodes[node.node] = is_open
             nodes.append(_in_play(world, market, node, now_us, is_open=is_open))
-    is_one_pool = has_one_pool(world, market.market)
     demands = [
         demand
         for claim in _claims(world, market)
         for demand in demands_of(world, claim, open_nodes)
     ]
-    demands.extend(
-        _demand(world, workload, open_nodes, now_us, is_one_pool=is_one_pool)
-        for workload in candidates
-    )
+    demands.extend(Demands(world, market, open_nodes, now_us).of_all(candidates))
     if affordable:
         demands = [within_means(it, affordable.get(it.demand)) for it in demands]
     state = MarketState(
@@ -300,115 +291,3 @@ def _claims(world: World, market: Market) -> list[Claim]:
         and world.records.reservations[claim.reservation].market == market.market
         and world.records.reservations[claim.reservation].state.takes_part
     ]
-
-
-def _demand(
-    world: World,
-    workload: Workload,
-    open_nodes: dict[str, bool],
-    now_us: int,
-    *,
-    is_one_pool: bool,
-) -> Demand:
-    seats = _standing(world, workload, open_nodes)
-    market = world.records.markets[workload.market]
-    nodes, most_nodes, grows_by = sizes_now(world, workload, seats, open_nodes, now_us)
-    is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
-    assert is_on_demand == (workload.fabric is not None)
-    return Demand(
-        demand=workload.workload,
-        org=workload.org,
-        tier=TIERS[workload.spec.capacity.kind],
-        nodes=nodes,
-        gpus=workload.spec.gpus,
-        any_fabric=workload.spec.interconnect is Interconnect.ANY
-        and not is_on_demand
-        and is_one_pool,
-        reservation=workload.spec.capacity.reservation,
-        priority=workload.spec.priority,
-        limit_micros=counted_limit_micros(world, workload, now_us),
-        use_7_days=_use(world, workload.org, now_us),
-        submitted_us=workload.submitted_us,
-        seats=seats,
-        floor_micros=_floor(workload, market),
-        only_fabric=workload.fabric,
-        has_waited=not seats and _has_waited(world, workload, now_us),
-        ranks_per_node=workload.spec.ranks_per_node(market.instance_type.gpus_per_node),
-        moves_if_cheaper=_moves_if_cheaper(workload, now_us),
-        most_nodes=most_nodes,
-        grows_by=grows_by,
-        array=workload.member_of,
-        protection=_protection(workload, open_nodes, now_us),
-        is_cautious=is_cautious(world, workload, now_us),
-    )
-
-
-def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> tuple[Seat, ...]:
-    """The seats a workload holds and keeps, or is promised.
-
-    A broken gang is started anew, which no closed node allows, so those do not count as its seats.
-    """
-    attempt, promise = workload.attempt, workload.promise
-    is_next = promise is None or attempt is None or attempt.stop is not None
-    assert is_next or workload.changes_live, f"{workload.workload} is promised what it has"
-    if promise is not None:
-        return promised_still(world, promise.seats, open_nodes)
-    if attempt is None or attempt.stop is not None:
-        return ()
-    if attempt.broken_us is None:
-        return attempt.kept_seats
-    return tuple(seat for seat in attempt.kept_seats if open_nodes.get(seat.node) is not False)
-
-
-def _protection(workload: Workload, open_nodes: dict[str, bool], now_us: int) -> Protection | None:
-    """What protects the seats of a bid on open nodes (`Attempt.keeps_seats_until_us`)."""
-    attempt, limit = workload.attempt, workload.spec.limit_price_micros
-    if attempt is None or attempt.keeps_seats_until_us(limit, now_us) is None:
-        return None
-    if not all(open_nodes.get(seat.node, False) for seat in attempt.kept_seats):
-        return None
-    agreed = attempt.admission
-    assert agreed is not None, "seats are kept on no terms"
-    return Protection(price_micros=agreed.price_micros, node_prices=agreed.node_prices)
-
-
-def _moves_if_cheaper(workload: Workload, now_us: int) -> bool:
-    """Whether it leaves its seats for a lower floor. After its first attempt only what has run for
-    a while does, twice as long after each attempt: two jobs that share nodes could else send each
-    other away in every clearing."""
-    attempt = workload.attempt
-    if workload.spec.moves is not Moves.CHEAPER:
-        return False
-    if workload.attempts <= 1:
-        return True
-    ran_us = 0
-    if workload.promise is None and attempt is not None and attempt.started_us is not None:
-        ran_us = now_us - attempt.started_us
-    return ran_us >= CHEAPER_AFTER_US << min(workload.attempts - 2, MOST_DOUBLINGS)
-
-
-def _has_waited(world: World, workload: Workload, now_us: int) -> bool:
-    """Whether it is a gang of whole nodes that was submitted, or last released, `assemble` ago,
-    however it fared since: one that ran and was outbid need not wait again. While it was held, was
-    below every floor or had no money, it did not wait for room."""
-    market = world.records.markets[workload.market]
-    spec, assemble_us = workload.spec, market.terms.assemble_us
-    is_gang = spec.nodes > 1 and spec.gpus == market.instance_type.gpus_per_node
-    if assemble_us is None or not is_gang or workload.why in NO_REAL_BID:
-        return False
-    since_us = max(workload.submitted_us, workload.released_us or 0, workload.bids_since_us or 0)
-    return since_us + assemble_us <= now_us
-
-
-def _floor(workload: Workload, market: Market) -> int:
-    """What its closed nodes cost: the floor of its last rate."""
-    if workload.spec.capacity.kind is not CapacityKind.SPOT:
-        return 0
-    holds = workload.promise or workload.attempt
-    known = holds.rates[-1].floor_micros if holds is not None and holds.rates else None
-    return market.terms.public_floor_micros if known is None else known
-
-
-def _use(world: World, org: str, now_us: int) -> int:
-    days = world.records.use_by_day.get(org, {})
-    return sum(use for day, use in days.items() if day > now_us // DAY_US - 7)

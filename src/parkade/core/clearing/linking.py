@@ -62,12 +62,11 @@ class Together(NamedTuple):
 
 
 def linked_with(world: World, market: str, *, extra: tuple[Workload, ...] = ()) -> tuple[str, ...]:
-    """A market, and those that open bids link with it, by name. Cost grows with the live workloads,
-    and with the length of the chain that links them."""
-    live = (world.records.workloads[name] for name in world.live)
+    """A market, and those that open bids link with it, by name. Cost grows with the live workloads
+    where one has a list, and with the length of the chain that links them."""
     links = dict.fromkeys(
         frozenset(name for name in markets_of(it) if name in world.records.markets)
-        for it in (*live, *extra)
+        for it in (*world.with_lists(), *extra)
         if it.spec.choices and it.phase is not Phase.HELD
     )
     found, size = {market}, 0
@@ -110,10 +109,11 @@ def clear_together(
         given[market] = replace(here, state=state)
         return outcome
 
-    asked = {name: {it.demand for it in each.given.state.demands} for name, each in seen.items()}
-    orders = {it.workload: _order(it, asked) for it in lists.values()}
+    orders = _orders(seen, lists)
     found = clear_linked(markets, orders, cleared)
     parts = {name: _part(seen[name], given[name], name, found, lists) for name in markets}
+    if not lists:
+        return Together(parts, {})
     lines_of = {
         market: {line.demand: line for line in part.outcome.lines if line.demand in lists}
         for market, part in parts.items()
@@ -124,9 +124,19 @@ def clear_together(
 
 def _lists(world: World, seen: dict[str, Seen], extra: tuple[Workload, ...]) -> dict[str, Workload]:
     """The bids with several markets that take part, by name."""
+    several = [it for it in (*world.with_lists(), *extra) if it.spec.choices]
+    if not several:
+        return {}
     asking = {it.demand for _, given in seen.values() for it in given.state.demands}
-    live = (world.records.workloads[name] for name in world.live)
-    return {it.workload: it for it in (*live, *extra) if it.spec.choices and it.workload in asking}
+    return {it.workload: it for it in several if it.workload in asking}
+
+
+def _orders(seen: dict[str, Seen], lists: dict[str, Workload]) -> dict[str, tuple[str, ...]]:
+    """As `_order`, of each bid with several markets."""
+    if not lists:
+        return {}
+    asked = {name: {it.demand for it in each.given.state.demands} for name, each in seen.items()}
+    return {it.workload: _order(it, asked) for it in lists.values()}
 
 
 def _order(workload: Workload, asked: dict[str, set[str]]) -> tuple[str, ...]:

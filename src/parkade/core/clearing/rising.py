@@ -54,8 +54,7 @@ def rises(world: World, markets: tuple[str, ...], now_us: int) -> list[Rise]:
     live workloads, and with those of an org that has a list to move up."""
     unused: dict[str, int] = {}
     found: list[Rise] = []
-    for name in world.live:
-        workload = world.records.workloads[name]
+    for workload in world.with_lists():
         if workload.market not in markets or not workload.spec.entries:
             continue
         market = world.records.markets[workload.market]

@@ -111,4 +111,6 @@ def within_means(demand: Demand, nodes: int | None) -> Demand:
     if nodes is None or demand.most_nodes == 0:
         return demand
     assert nodes >= demand.nodes, f"{demand.demand} cannot pay for its least"
+    if nodes >= demand.most_nodes:
+        return demand
     return replace(demand, most_nodes=min(demand.most_nodes, nodes))

@@ -35,8 +35,10 @@ def taking_part(
     excluded: dict[str, str] = {}
     bidders: list[Workload] = []
     whys = {it.workload: _why_not(world, it, now_us) for it in candidates}
-    ready = [it for it in candidates if whys[it.workload] is None or it.attempt or it.promise]
-    kept_out = unadmitted.kept_out(world, ready, now_us)
+    kept_out: frozenset[str] = frozenset()
+    if world.records.unadmitted:
+        ready = [it for it in candidates if whys[it.workload] is None or it.attempt or it.promise]
+        kept_out = unadmitted.kept_out(world, ready, now_us)
     for workload in candidates:
         why = whys[workload.workload]
         if why is None and workload.workload in kept_out:
@@ -60,7 +62,7 @@ def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
     if stop is not None and stop.cause not in REQUEUED:
         return stop.cause.value
     is_promised = workload.promise is not None
-    if not is_promised and will_back_off(world, workload):
+    if stop is not None and not is_promised and will_back_off(world, workload):
         return Why.BACK_OFF
     if workload.not_before_us > now_us and not is_promised and attempt is None:
         is_unadmitted = workload.why == Why.NOT_ADMITTED

@@ -22,6 +22,9 @@ def urgent_markets(world: World, committed: tuple[events.AnyEvent, ...]) -> tupl
 
 def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
     match event:
+        # The frequent ones first, because a match tries its cases in turn.
+        case events.Launched() | events.Started() | events.UsePosted() | events.Cleared():
+            return ()
         case events.Submitted(workload=workload) | events.Resubmitted(workload=workload):
             is_spot = workload.spec.capacity.kind is CapacityKind.SPOT
             return () if is_spot else (workload.market,)
@@ -89,15 +92,11 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.MembersEnded()
             | events.MembersRetried()
             | events.DependenciesMet()
-            | events.Launched()
-            | events.Started()
             | events.Checkpointed()
             | events.Broken()
             | events.BudgetNoted()
             | events.ExecOpened()
-            | events.Cleared()
             | events.Forgotten()
-            | events.UsePosted()
             | events.WithdrawalCharged()
             | events.MoneyMoved()
             | events.ReservationPaid()

@@ -12,6 +12,8 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True, order=True, gc=False):
 
 def by_node(seats: tuple[Seat, ...]) -> tuple[Seat, ...]:
     """The GPUs of each node together, in the order in which the nodes first come."""
+    if len(seats) <= 1:
+        return seats
     held: dict[str, int] = {}
     for seat in seats:
         held[seat.node] = held.get(seat.node, 0) + seat.gpus

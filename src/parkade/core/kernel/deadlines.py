@@ -4,6 +4,7 @@ Contract times, not decision times, set money: every event here carries the inst
 was due, however late it is taken.
 """
 
+from functools import partial
 from typing import assert_never
 
 from parkade.core.accounts.caps import cap_due_us, note_cap
@@ -43,13 +44,13 @@ from parkade.core.steps.disabling import disabled_us
 
 def next_deadline_us(world: World) -> int | None:
     """When the next deadline is due; None where there is none."""
-    first = world.agenda.first(lambda kind, key: _due_us(world, kind, key))
+    first = _first(world)
     return None if first is None else first[0]
 
 
 def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
     """The events of the earliest deadline, at its own time. Evolving them removes it."""
-    first = world.agenda.first(lambda kind, key: _due_us(world, kind, key))
+    first = _first(world)
     assert first is not None
     at_us, kind, key = first
     match kind:
@@ -95,6 +96,10 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
         case Entry.FALLBACK:
             return fall_back(world, world.records.workloads[key], at_us)
     assert_never(kind)
+
+
+def _first(world: World) -> tuple[int, Entry, str] | None:
+    return world.agenda.first(partial(_due_us, world), world.records.sequence)
 
 
 def _due_us(world: World, kind: Entry, key: str) -> int | None:

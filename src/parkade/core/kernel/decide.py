@@ -162,6 +162,8 @@ def _about_fleet(world: World, command: commands.FleetCommand, now_us: int) -> D
             return nodes.cordon_node(world, command, now_us)
         case commands.UncordonNode():
             return nodes.uncordon_node(world, command, now_us)
+        case commands.ObservePool():
+            return nodes.observe_pool(world, command, now_us)
         case commands.SetFence():
             return fencing.set_fence(world, command, now_us)
         case _:

@@ -83,7 +83,7 @@ from parkade.core.market.priority import in_priority_order, key_of, mates_of
 from parkade.core.market.protected import Protected, take_protected
 from parkade.core.market.reserved import allocate_reserved
 from parkade.core.market.reserved_room import ReservedStage
-from parkade.core.market.spot import Bid, allocate_spot, are_equals, bid_of
+from parkade.core.market.spot import Bid, allocate_spot, are_equals, bids_of
 from parkade.core.market.stepping_aside import MOST_ASIDE, asides
 from parkade.core.market.supply import Supply, stack_supply
 from parkade.core.placement.room import Room
@@ -372,7 +372,8 @@ def _allocate(state: MarketState, layout: Layout, before: Allocation | None = No
     Grows with N log N of the demands, and with fabrics x the demands that do not stay where they
     are. Asserts on a state that contradicts itself.
     """
-    ordered = in_priority_order(state)
+    sharing = mates_of(state)
+    ordered = in_priority_order(state, sharing)
     possible = tuple(demand for demand in ordered if demand.gpus <= layout.node_gpus)
     if before is None:
         check_seats(ordered, layout)
@@ -384,10 +385,7 @@ def _allocate(state: MarketState, layout: Layout, before: Allocation | None = No
     start = Room(supply.floors, state.gpus_per_node)
     start.tokens = reserved.room.tokens
     parts = dict(reserved.parts)
-    sharing = mates_of(state)
-    bids = [
-        bid_of(demand, layout, state.terms, sharing.get(demand.demand, ("", ()))) for demand in spot
-    ]
+    bids = bids_of(spot, layout, state.terms, sharing)
     protected = take_protected(start, bids, {it.demand: it for it in spot}, layout)
     names = protected.names
     room = start.copy()

@@ -34,6 +34,9 @@ from parkade.core.units.money import ceil_div
 LeastFloors = tuple[int, int]
 """At which a shape fits where no bid is, and where those are that no bid pushes out."""
 
+Kind = tuple[int, int, int, bool, str, int | None]
+"""What bids without seats have in common that lose for the same reason."""
+
 
 def clear(state: MarketState, memory: Memory | None = None) -> Clearing:
     """The outcome of one clearing; changes nothing but the memory, which changes no outcome.
@@ -68,7 +71,7 @@ def _outcome(state: MarketState, allocation: Allocation, prices: Prices) -> Clea
     allocation, prices, seating = found
     revenue = RevenueShares(state, allocation.supply.offered)
     lines = []
-    floors: dict[Shape, LeastFloors] = {}
+    losers = _Losers(allocation, prices)
     is_room_awaited = False
     for demand in allocation.ordered:
         if demand.demand in allocation.parts:
@@ -76,7 +79,7 @@ def _outcome(state: MarketState, allocation: Allocation, prices: Prices) -> Clea
             if is_room_awaited:
                 line = structs.replace(line, follows_protected=True)
         else:
-            line = _lost(demand, allocation, prices, floors)
+            line = losers.line(demand)
             is_awaiting = line.reason is WaitReason.PROTECTED and not demand.is_cautious
             is_room_awaited = is_room_awaited or is_awaiting
         lines.append(line)
@@ -232,50 +235,66 @@ def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:
     return Change.HEAL if is_healed else Change.MOVE
 
 
-def _lost(
-    demand: Demand, allocation: Allocation, prices: Prices, floors: dict[Shape, LeastFloors]
-) -> ClearingLine:
-    """The line of a loser. `floors`: those of each shape that was asked for."""
-    reason = allocation.reserved.refused.get(demand.demand)
-    if reason is None and is_too_large(demand, allocation.layout):
-        reason = WaitReason.TOO_LARGE
-    elif reason is None:
-        reason = _why_outbid(demand, allocation, floors)
-    return ClearingLine(
-        demand=demand.demand,
-        change=Change.PREEMPT if demand.seats else Change.WAIT,
-        seats=(),
-        price_micros=0,
-        floor_micros=0,
-        price_set_by=None,
-        shares=(),
-        reason=reason,
-        moved=None,
-        price_to_win_micros=prices.to_win.get(demand.demand),
-    )
+class _Losers:
+    """The lines of losers. Grows with fabrics once for each shape, and with the kinds of losers;
+    there are few of both and many losers."""
 
+    def __init__(self, allocation: Allocation, prices: Prices) -> None:
+        self._allocation = allocation
+        self._prices = prices
+        self._floors: dict[Shape, LeastFloors] = {}
+        self._whys: dict[Kind, WaitReason] = {}
 
-def _why_outbid(
-    demand: Demand, allocation: Allocation, floors: dict[Shape, LeastFloors]
-) -> WaitReason:
-    """Why a bid lost: NO_ROOM or BELOW_FLOOR if it would have lost as the only bid, PROTECTED as
-    the only one beside those that no bid pushes out, else OUTBID.
+    def line(self, demand: Demand) -> ClearingLine:
+        """The line of one of them."""
+        reason = self._allocation.reserved.refused.get(demand.demand)
+        return ClearingLine(
+            demand=demand.demand,
+            change=Change.PREEMPT if demand.seats else Change.WAIT,
+            seats=(),
+            price_micros=0,
+            floor_micros=0,
+            price_set_by=None,
+            shares=(),
+            reason=self._why(demand) if reason is None else reason,
+            moved=None,
+            price_to_win_micros=self._prices.to_win.get(demand.demand),
+        )
 
-    Grows with fabrics once for each shape; there are few shapes and many losers.
-    """
-    assert demand.limit_micros is not None, "a spot demand without a limit"
-    shape = shape_of(demand, allocation.layout)
-    found = floors.get(shape)
-    if found is None:
-        supply = Room(allocation.supply.floors, allocation.layout.node_gpus)
-        start = (allocation.plain or allocation).start
-        found = floors[shape] = (least_floor(supply, shape), least_floor(start, shape))
-    alone, beside_protected = found
-    if alone >= FITS_NOWHERE:
-        return WaitReason.NO_ROOM
-    if alone > demand.limit_micros:
-        return WaitReason.BELOW_FLOOR
-    return WaitReason.PROTECTED if beside_protected > demand.limit_micros else WaitReason.OUTBID
+    def _why(self, demand: Demand) -> WaitReason:
+        """As `_why_lost`, once for all newcomers of a kind."""
+        if demand.seats or demand.tier is not PriorityTier.SPOT:
+            return self._why_lost(demand)
+        each, limit = demand.ranks_per_node, demand.limit_micros
+        kind = (demand.nodes, demand.gpus, each, demand.any_fabric, demand.org, limit)
+        why = self._whys.get(kind)
+        if why is None:
+            why = self._whys[kind] = self._why_lost(demand)
+        return why
+
+    def _why_lost(self, demand: Demand) -> WaitReason:
+        """TOO_LARGE where no set of fabrics could ever hold it, NO_ROOM or BELOW_FLOOR if it would
+        have lost as the only bid, PROTECTED as the only one beside those that no bid pushes out,
+        else OUTBID."""
+        if is_too_large(demand, self._allocation.layout):
+            return WaitReason.TOO_LARGE
+        assert demand.limit_micros is not None, "a spot demand without a limit"
+        alone, beside_protected = self._least_floors(shape_of(demand, self._allocation.layout))
+        if alone >= FITS_NOWHERE:
+            return WaitReason.NO_ROOM
+        if alone > demand.limit_micros:
+            return WaitReason.BELOW_FLOOR
+        is_protected = beside_protected > demand.limit_micros
+        return WaitReason.PROTECTED if is_protected else WaitReason.OUTBID
+
+    def _least_floors(self, shape: Shape) -> LeastFloors:
+        found = self._floors.get(shape)
+        if found is None:
+            allocation = self._allocation
+            supply = Room(allocation.supply.floors, allocation.layout.node_gpus)
+            start = (allocation.plain or allocation).start
+            found = self._floors[shape] = (least_floor(supply, shape), least_floor(start, shape))
+        return found
 
 
 def _reservation_use(state: MarketState, allocation: Allocation) -> tuple[ReservationUse, ...]:

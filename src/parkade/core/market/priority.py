@@ -95,7 +95,9 @@ def mates_of(state: MarketState) -> dict[str, tuple[str, Mates]]:
     open_nodes = {node.node for node in state.nodes if node.is_open}
     on_node: dict[str, list[Demand]] = {}
     for demand in state.demands:
-        if demand.gpus == state.gpus_per_node or demand.tier is not PriorityTier.SPOT:
+        if not demand.seats or demand.gpus == state.gpus_per_node:
+            continue
+        if demand.tier is not PriorityTier.SPOT:
             continue
         if demand.protection is not None:
             continue
@@ -114,8 +116,11 @@ def mates_of(state: MarketState) -> dict[str, tuple[str, Mates]]:
     return found
 
 
-def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
-    """All demands, strongest first. Grows with N log N of the demands.
+def in_priority_order(
+    state: MarketState, sharing: Mapping[str, tuple[str, Mates]] | None = None
+) -> tuple[Demand, ...]:
+    """All demands, strongest first; `sharing`: as `mates_of`, where it is known.
+    Grows with N log N of the demands.
 
     Tier by tier. RESERVED: what runs, or makes whole what runs, before what is idle, then the older
     reservation, then priority: an org's priority never bears on another org. ON_DEMAND: running
@@ -129,17 +134,28 @@ def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
     assert credit.numerator >= 0, "a running demand would count less than a newcomer"
     in_play = {node.node for node in state.nodes}
     created = {room.reservation: room.created_us for room in state.reservations}
-    sharing = mates_of(state)
+    sharing = mates_of(state) if sharing is None else sharing
     oldest: dict[str, tuple[int, int]] = {}
-    for demand in state.demands:
+    for demand in state.demands if sharing else ():
         if demand.demand in sharing:
             node = sharing[demand.demand][0]
             age = (demand.use_7_days, demand.submitted_us)
             oldest[node] = min(oldest.get(node, age), age)
 
+    keys: dict[tuple[int, int, int, int | None], int] = {}
+
     def rank(demand: Demand) -> tuple[int, Place, str]:
-        newcomer = not demand.seats and not demand.completes
         place: Place
+        if demand.tier is PriorityTier.SPOT and not demand.seats:
+            limit, since_us = demand.limit_micros, demand.submitted_us
+            kind = (demand.nodes, demand.gpus, demand.ranks_per_node, limit)
+            key = keys.get(kind)
+            if key is None:
+                key = keys[kind] = -key_of(demand, state.terms)
+            waits, use = not demand.completes, demand.use_7_days
+            place = (key, waits, use, since_us, "", -(limit or 0), since_us)
+            return (demand.tier, place, demand.demand)
+        newcomer = not demand.seats and not demand.completes
         if demand.tier is PriorityTier.RESERVED:
             reservation = demand.reservation or ""
             since = created.get(reservation, 0)

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
 from parkade.core.market.layout import build_layout
-from parkade.core.market.market_state import MarketState, NodeInPlay
+from parkade.core.market.market_state import Demand, MarketState, NodeInPlay
 from parkade.core.market.outcome import Clearing
 from parkade.core.market.prices.critical_values import Prices
 
@@ -48,12 +48,23 @@ class Remembered(NamedTuple):
     outcome: Clearing
 
 
-class Memory:
-    """The last clearings of one market; it changes no answer."""
+class Asked(NamedTuple):
+    """The demands of bids without seats, as a clearing was given them."""
 
-    __slots__ = ("_last",)
+    terms: object
+    """Those of the market that bear on demands."""
+
+    by_name: dict[str, tuple[object, Demand]]
+    """The very record that each follows from, and it."""
+
+
+class Memory:
+    """The last clearings of one market; it changes no answer. `asked`: what waited in the last."""
+
+    __slots__ = ("_last", "asked")
 
     def __init__(self) -> None:
+        self.asked = Asked(None, {})
         self._last: tuple[Remembered, ...] = ()
 
     def counted_alike(self, state: MarketState) -> Remembered | None:

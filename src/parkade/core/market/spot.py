@@ -111,6 +111,37 @@ def bid_of(
     )
 
 
+def bids_of(
+    demands: Iterable[Demand],
+    layout: Layout,
+    terms: ClearingTerms,
+    sharing: Mapping[str, tuple[str, Mates]],
+) -> list[Bid]:
+    """Spot demands in numbers. Newcomers of one kind have these in common, and are many."""
+    known: dict[tuple[int, int, int, bool, str, int | None], tuple[Shape, int, int]] = {}
+    found: list[Bid] = []
+    for it in demands:
+        if it.seats or it.most_nodes:
+            found.append(bid_of(it, layout, terms, sharing.get(it.demand, ("", ()))))
+            continue
+        limit, org = it.limit_micros, it.org
+        assert limit is not None, "a spot demand without a limit"
+        kind = (it.nodes, it.gpus, it.ranks_per_node, it.any_fabric, org, limit)
+        numbers = known.get(kind)
+        if numbers is None:
+            key, factor = key_of(it, terms), factor_of(it, terms)
+            numbers = known[kind] = (shape_of(it, layout), key, factor)
+        shape, key, factor = numbers
+        name, cheaper, array = it.demand, it.moves_if_cheaper, it.array or ""
+        own: dict[int, int] = {}
+        bid = Bid(
+            name, org, shape, limit, key, factor, own, cheaper, -1, "", (), None, -1, array,
+            it.priority,
+        )  # fmt: skip
+        found.append(bid)
+    return found
+
+
 def allocate_spot(
     room: Room, bids: list[Bid], bounds: Mapping[str, int] | None = None
 ) -> list[tuple[Bid, Parts | None]]:

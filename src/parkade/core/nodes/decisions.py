@@ -1,6 +1,8 @@
 """Nodes: drained, removed, cordoned, broken, restored."""
 
-from parkade.core.fleet.node import MARS, Cordon, Health, Node, is_step
+from collections.abc import Iterable
+
+from parkade.core.fleet.node import MARS, OBSERVED, Cordon, Health, Node, is_step
 from parkade.core.healing.incident import IncidentOutcome, Next, RepairKind, is_validated
 from parkade.core.reservations.calendar import peak_nodes
 from parkade.core.state import commands, events
@@ -35,12 +37,32 @@ def drain_node(world: World, command: commands.DrainNode, now_us: int) -> Decisi
     node = world.node(command.node)
     if node is None:
         return not_found("node", command.node)
-    if node.draining_us is not None:
-        return ()
+    return _drained(world, [node], command.reason, now_us)
+
+
+def observe_pool(world: World, command: commands.ObservePool, now_us: int) -> Decision:
+    """Drain all nodes of a pool in one step, so that no guest is moved to one that is next, or end
+    those drains; drains for another reason stay. Cost grows with the marketplace's nodes."""
+    if command.pool not in world.records.pools:
+        return not_found("pool", command.pool)
+    nodes = [node for node in world.records.nodes.values() if node.pool == command.pool]
+    if command.is_on:
+        return _drained(world, nodes, OBSERVED, now_us)
+    return tuple(
+        events.NodeUndrained(at_us=now_us, node=node.node)
+        for node in nodes
+        if node.drain_reason == OBSERVED
+    )
+
+
+def _drained(world: World, nodes: Iterable[Node], reason: str, now_us: int) -> Decision:
+    """The nodes that are not draining yet, and then a notice for each workload there."""
+    drained = [node for node in nodes if node.draining_us is None]
+    holders = dict.fromkeys(holder for node in drained for holder in world.held_on[node.node])
     found: list[events.AnyEvent] = [
-        events.NodeDraining(at_us=now_us, node=node.node, reason=command.reason)
+        events.NodeDraining(at_us=now_us, node=node.node, reason=reason) for node in drained
     ]
-    for holder in world.held_on[node.node]:
+    for holder in holders:
         workload = world.records.workloads.get(holder)
         if workload is None:
             continue

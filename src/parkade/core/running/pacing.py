@@ -93,8 +93,8 @@ def beyond_starts(world: World, lines: Iterable[ClearingLine], now_us: int) -> f
     org set aside may be theirs now. Empty where no org is beyond."""
     winners: dict[str, list[Workload]] = {}
     for line in lines:
-        workload = world.records.workloads.get(line.demand)
-        if workload is not None and line.seats and is_new_bid(workload):
+        workload = world.records.workloads.get(line.demand) if line.seats else None
+        if workload is not None and is_new_bid(workload):
             winners.setdefault(workload.org, []).append(workload)
     starting: dict[str, frozenset[str]] = {}
     for org, found in winners.items():

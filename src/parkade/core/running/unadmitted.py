@@ -105,6 +105,8 @@ def counted_limit_micros(world: World, workload: Workload, now_us: int) -> int |
 
 def is_cautious(world: World, workload: Workload, now_us: int) -> bool:
     """Whether it is work of a refused user, for which nothing leaves yet."""
+    if not world.records.unadmitted:
+        return False
     known = world.records.unadmitted.get(_key(workload))
     if known is None or known.has_started:
         return False

@@ -39,6 +39,7 @@ class Agenda:
     def __init__(self) -> None:
         self._heap: list[tuple[int, Entry, str]] = []
         self._changed: dict[tuple[Entry, str], None] = {}
+        self._known_at = -1
 
     def copy(self) -> "Agenda":
         """One of its own with the same entries. Cost grows with them."""
@@ -51,8 +52,14 @@ class Agenda:
         """A record's deadline of this kind may have changed."""
         self._changed[(kind, key)] = None
 
-    def first(self, due_us: Callable[[Entry, str], int | None]) -> tuple[int, Entry, str] | None:
-        """The earliest deadline that still holds; stale entries are dropped on the way."""
+    def first(
+        self, due_us: Callable[[Entry, str], int | None], sequence: int
+    ) -> tuple[int, Entry, str] | None:
+        """The earliest deadline that still holds; stale entries are dropped on the way. `sequence`:
+        where the world stands; asked again there, nothing is looked at."""
+        if sequence == self._known_at and not self._changed:
+            return self._heap[0] if self._heap else None
+        self._known_at = sequence
         for kind, key in self._changed:
             at_us = due_us(kind, key)
             if at_us is not None:

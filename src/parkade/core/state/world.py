@@ -118,8 +118,9 @@ class World:
     `held_on` and `promised_on`: by node, GPUs by holder (a workload's or claim's id); `live`:
     workloads that have not ended, by org and in all, in order of submission; `sizes` and
     `pools_of`: by market, nodes of each fabric and of each pool. `waiters`: by workload, those that
-    wait for its start or end. `counts`: by market/fabric, nodes with spot work and nodes out of
-    play. `members`: by array, those that are open.
+    wait for its start or end. `listed`: live workloads that name several capacities or markets.
+    `counts`: by market/fabric, nodes with spot work and nodes out of play. `members`: by array,
+    those that are open.
 
     `memories`: by market, what its last clearings came to. They are no part of the world: a
     clearing keeps them, and its outcome is the same with and without.
@@ -136,6 +137,7 @@ class World:
             self._count_node(node)
         self.live: dict[str, None] = {}
         self.live_of_org: dict[str, dict[str, None]] = {}
+        self.listed: dict[str, None] = {}
         self.held_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
         self.promised_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
         self.waiters: dict[str, dict[str, None]] = {}
@@ -184,6 +186,7 @@ class World:
         made.counts = self.counts.copy()
         made.live = self.live.copy()
         made.live_of_org = {key: value.copy() for key, value in self.live_of_org.items()}
+        made.listed = self.listed.copy()
         made.held_on = {key: value.copy() for key, value in self.held_on.items()}
         made.promised_on = {key: value.copy() for key, value in self.promised_on.items()}
         made.waiters = {key: value.copy() for key, value in self.waiters.items()}
@@ -251,14 +254,19 @@ class World:
         self.counts.note_play(node, 1)
 
     def put_workload(self, workload: Workload) -> None:
-        """Stores a record. Cost grows with its seats and those it had."""
+        """Stores a record. Cost grows with its seats and those it had, where these changed."""
         assert not workload.phase.is_ended or workload.attempt is None
         before = self.records.workloads.get(workload.workload)
         if before is not None:
-            self._unindex_workload(before)
+            self._unindex_workload(before, workload)
         self.records.workloads[workload.workload] = workload
         self.members.put(before, workload)
-        self._index_workload(workload)
+        self._index_workload(workload, before)
+
+    def with_lists(self) -> list[Workload]:
+        """Live workloads that name several capacities or markets, in the order of `live`."""
+        listed, workloads = self.listed, self.records.workloads
+        return [workloads[name] for name in self.live if name in listed] if listed else []
 
     def forget_workload(self, workload: str) -> None:
         """Drops the record of a workload that ended."""
@@ -332,7 +340,8 @@ class World:
         if RepairKind.SANITISE in self.records.repair_kinds.get(pool, ()):
             self.agenda.add(Entry.SANITISE, node)
 
-    def _index_workload(self, workload: Workload) -> None:
+    def _index_workload(self, workload: Workload, before: Workload | None = None) -> None:
+        """`before`: the record in its place, unindexed."""
         name = workload.workload
         for waiter in self.waiters.get(name, ()):
             self.agenda.add(Entry.DEPENDENCY, waiter)
@@ -341,18 +350,24 @@ class World:
         wake_workload(self.agenda, workload)
         if workload.phase.is_ended:
             self.live.pop(name, None)
+            self.listed.pop(name, None)
             self.live_of_org.get(workload.org, {}).pop(name, None)
             return
         self.live[name] = None
         self.live_of_org.setdefault(workload.org, {})[name] = None
-        if workload.attempt is not None:
+        if workload.spec.choices or workload.spec.entries:
+            self.listed[name] = None
+        else:
+            self.listed.pop(name, None)
+        if workload.attempt is not None and not _keeps_attempt(before, workload):
             self._give_seats(self.held_on, name, workload.attempt.seats)
-        if workload.promise is not None:
+        if workload.promise is not None and not _keeps_promise(before, workload):
             self._give_seats(self.promised_on, name, workload.promise.seats)
         for each in workload.waits_for:
             self.waiters.setdefault(each.workload, {})[name] = None
 
-    def _unindex_workload(self, workload: Workload) -> None:
+    def _unindex_workload(self, workload: Workload, after: Workload) -> None:
+        """`after`: the record that takes its place."""
         if workload.phase.is_ended:
             return
         name = workload.workload
@@ -360,9 +375,9 @@ class World:
             self.waiters[other].pop(name, None)
             if not self.waiters[other]:
                 del self.waiters[other]
-        if workload.attempt is not None:
+        if workload.attempt is not None and not _keeps_attempt(workload, after):
             self._take_seats(self.held_on, name, workload.attempt.seats)
-        if workload.promise is not None:
+        if workload.promise is not None and not _keeps_promise(workload, after):
             self._take_seats(self.promised_on, name, workload.promise.seats)
 
     def _index_claim(self, claim: Claim) -> None:
@@ -395,3 +410,14 @@ class World:
         workload = self.records.workloads.get(holder)
         if workload is not None and workload.spec.capacity.kind is CapacityKind.SPOT:
             self.counts.note_spot(self.records.nodes[node], by)
+
+
+def _keeps_attempt(before: Workload | None, after: Workload) -> bool:
+    """Whether the attempt is the very same, so that nothing that waits for its seats wakes."""
+    return before is not None and before.attempt is after.attempt and before.spec is after.spec
+
+
+def _keeps_promise(before: Workload | None, after: Workload) -> bool:
+    """As `_keeps_attempt`, of its promise."""
+    is_same = before is not None and before.promise is after.promise and before.spec is after.spec
+    return is_same and not after.phase.is_ended

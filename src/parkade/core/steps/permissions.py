@@ -57,6 +57,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.OpenPool: Permission.OPERATOR,
     commands.ClosePool: Permission.OPERATOR,
     commands.SetFence: Permission.OPERATOR,
+    commands.ObservePool: Permission.OPERATOR,
     commands.ChangeTerms: Permission.OPERATOR,
     commands.SetPrices: Permission.OPERATOR,
     commands.AddNodes: Permission.OPERATOR,

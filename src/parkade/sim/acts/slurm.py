@@ -54,12 +54,16 @@ def fence_falls(stage: Stage, chance: random.Random) -> None:
 def pool_observes(stage: Stage, chance: random.Random) -> None:
     """Some nodes of a pool, or all, are lent no more and left out of its fence for a while."""
     pool = chance.choice(stage.pools)
-    nodes = [node.node for node in pool.nodes]
-    some = nodes if chance.random() < 0.3 else nodes[: chance.choice((1, 2, 3))]
+    is_whole = chance.random() < 0.3
+    some = () if is_whole else pool.nodes[: chance.choice((1, 2, 3))]
     span_s = chance.choice((300, 1800, 7200))
-    for node in some:
-        stage.ask(commands.DrainNode(by=OPERATOR, node=node, reason=OBSERVED))
-        back = commands.UndrainNode(by=OPERATOR, node=node)
+    if is_whole:
+        stage.ask(commands.ObservePool(by=OPERATOR, pool=pool.pool, is_on=True))
+        lent = commands.ObservePool(by=OPERATOR, pool=pool.pool, is_on=False)
+        stage.later(span_s, partial(stage.ask, lent))
+    for it in some:
+        stage.ask(commands.DrainNode(by=OPERATOR, node=it.node, reason=OBSERVED))
+        back = commands.UndrainNode(by=OPERATOR, node=it.node)
         stage.later(span_s, partial(stage.ask, back))
 
 

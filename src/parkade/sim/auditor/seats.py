@@ -251,9 +251,22 @@ class SeatAuditor:
         demand.follows_protected = winner.promise.follows_protected
         if demand.follows_protected:
             market = self.nodes[winner.promise.seats[0].node].market
-            awaited = any(market in it.awaits_protected for it in self.demands.values())
+            awaited = any(self._may_await(it, market) for it in self.demands)
             says = f"{name} follows a bid that waits for protected room, and none does"
             require(awaited, 41, says)
+
+    def _may_await(self, name: str, market: str) -> bool:
+        """Whether it lost to protected seats there. What has to leave lost as well, and is told the
+        cause alone."""
+        demand, held = self.demands[name], self.held.get(name)
+        if demand.is_over or name in self.promised:
+            return False
+        bids_there = demand.limit_in(market) is not None and market in (
+            demand.market,
+            *demand.limits,
+        )
+        leaves = held is not None and held.stop is not None
+        return market in demand.awaits_protected or (leaves and bids_there)
 
     def _seats_of(self, name: str) -> tuple[Seat, ...]:
         """What it is promised, else what it holds and was not told to leave."""

@@ -55,6 +55,9 @@ def _look_at_indexes(world: World) -> None:
     if promised != world.promised_on:
         raise Violation(3, f"promised are {promised}, indexed {world.promised_on}")
     indexed = {org: set(names) for org, names in world.live_of_org.items() if names}
+    records = world.records.workloads
+    listed = {it for it in world.live if records[it].spec.choices or records[it].spec.entries}
+    require(listed == world.listed.keys(), 13, f"{listed} have lists, indexed {world.listed}")
     if len(world.live) != alive or indexed != of_org:
         raise Violation(13, f"earmarks are set aside for {indexed}, alive are {of_org}")
 

@@ -24,6 +24,9 @@ day in a large market. The sweep runs all of them side by side and computes only
 6. Members of an array that lost take no turn in the counterfactuals of its winners (decision
    record 136).
 7. A query that is left at the end pays the floor at which its shape fits then (`finish`).
+8. A loser that no counterfactual had room for is remembered by its shape and limit. Rooms only
+   shrink, and the one without a later winner is no larger than the base was at this turn. So the
+   next losers of that shape that bid no more take no turn at all.
 
 Invariants: base difference + counterfactual = the room that a re-run would have; the floor of a
 fit never falls; each query is answered once. The tests compare every answer with an oracle that
@@ -89,7 +92,8 @@ class CounterfactualSweep:
 
     `_by_drawn[f][n]`: counterfactuals that differ by n drawn nodes in fabric f. `_thresholds[f]`: a
     heap of fits to compute anew once fewer nodes are free in fabric f. `_serial` breaks its ties.
-    `_lowest_floor`: a lower bound of every floor.
+    `_lowest_floor`: a lower bound of every floor. `_refused`: by shape and array of losers, the
+    highest limit for which no counterfactual has room.
     """
 
     __slots__ = (
@@ -99,6 +103,7 @@ class CounterfactualSweep:
         "_counterfactuals",
         "_floor_index",
         "_lowest_floor",
+        "_refused",
         "_room",
         "_serial",
         "_thresholds",
@@ -116,6 +121,7 @@ class CounterfactualSweep:
         self._by_drawn: list[dict[int, dict[Counterfactual, None]]] = [{} for _ in start.free]
         self._thresholds: list[list[tuple[int, int, ShapeFit]]] = [[] for _ in start.free]
         self._by_tenant: dict[Tenant, dict[ShapeFit, None]] = {}
+        self._refused: dict[tuple[Shape, str], int] = {}
         self._serial = 0
         self.answers: dict[Name, Answer] = {}
 
@@ -144,6 +150,8 @@ class CounterfactualSweep:
         assert not parts or len(parts) == 1 or bid.shape.any_fabric, (
             "a gang of one fabric is divided"
         )
+        if parts is None and self._is_refused(bid):
+            return {}
         room = self._room
         base: Difference = {}
         for part in parts or ():
@@ -166,7 +174,15 @@ class CounterfactualSweep:
             self._merge(counterfactual, self._at(difference, counterfactual.array), bid)
         if parts is not None:
             self._recheck(bid, [part.fabric for part in parts])
+        elif not changed and bid.sizes is None and not bid.shared_node:
+            # Winners of its own shared node would be taken out from before its turn on.
+            self._refused[bid.shape, bid.array] = bid.limit
         return base
+
+    def _is_refused(self, bid: Bid) -> bool:
+        """Whether a loser surely finds no room in any counterfactual, as one like it did not that
+        bid as much."""
+        return bid.sizes is None and bid.limit <= self._refused.get((bid.shape, bid.array), -1)
 
     def finish(self) -> dict[Name, Answer]:
         """Answer the queries that are left with their floors; all answers."""

@@ -93,6 +93,13 @@ class RestoreNode(AboutFleet, frozen=True, kw_only=True):
     node: str
 
 
+class ObservePool(AboutFleet, frozen=True, kw_only=True):
+    """Let guests onto no node of a pool, or onto its nodes again, in one step."""
+
+    pool: str
+    is_on: bool
+
+
 class SetFence(AboutFleet, frozen=True, kw_only=True):
     """Close a pool's nodes to jobs that are not ours, or open them again."""
 
@@ -107,6 +114,7 @@ FleetCommand = (
     | UndrainNode
     | RemoveNode
     | ClosePool
+    | ObservePool
     | SetFence
     | CordonNode
     | UncordonNode
