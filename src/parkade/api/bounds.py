@@ -111,7 +111,7 @@ def _unfit(
 
 
 def _is_known_host(host: str, hosts: tuple[str, ...]) -> bool:
-    """The same, for names as clients have them remembered."""
+    """As `is_own_host`; an answer for a name of a usual length is remembered."""
     return (_own_host if len(host) <= _LONGEST_NAME else is_own_host)(host, hosts)
 
 
