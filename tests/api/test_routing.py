@@ -1,13 +1,19 @@
 """The short way of plain requests gives what FastAPI's way gives."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import httpx
 import pytest
+from fastapi.responses import JSONResponse
 
 from parkade.api.app import NOUNS
 from parkade.api.context import Authenticated
+from parkade.api.plain import Plain
 from parkade.api.routing import StrictRoute, router
-from parkade.wire.people import Org
+from parkade.wire.people import Capped, Org
+from tests.api.roles import Cast
 from tests.api.town import Town
 
 WAYS = ("application/json", "application/json; charset=utf-8")
@@ -47,6 +53,107 @@ def test_what_wants_more_than_a_viewer_and_a_body_is_not_plain() -> None:
     routes = [it for it in made.routes if isinstance(it, StrictRoute)]
     assert [it.path for it in routes if it.plain] == ["/v1/plain/{name}"]
     assert len(routes) == 4
+
+
+class Stamped(JSONResponse):
+    """An answer of a class of its own."""
+
+
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {"response_model_exclude_none": True},
+    {"response_model_exclude_unset": True},
+    {"response_model_exclude_defaults": True},
+    {"response_model_by_alias": False},
+    {"response_model_include": {"org"}},
+    {"response_model_exclude": {"org"}},
+    {"response_model": Capped},
+    {"response_class": Stamped},
+)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_route_with_an_option_for_its_answer_is_not_plain(options: dict[str, Any]) -> None:
+    made = router("test")
+
+    @made.get("/asked/{org}", **options)
+    async def asked(org: str, context: Authenticated) -> Org:
+        raise NotImplementedError
+
+    (route,) = made.routes
+    assert isinstance(route, StrictRoute) and route.plain is None
+
+
+def plain_routes() -> list[str]:
+    routes = [it for noun in NOUNS for it in noun.router.routes if isinstance(it, StrictRoute)]
+    return [f"{it} {one.path}" for one in routes if one.plain for it in one.methods or ()]
+
+
+ANEW = {
+    "POST /v1/claims/{claim}/unclaim",
+    "POST /v1/maintenance/{maintenance}/cancel",
+    "POST /v1/nodes/{node}/fail",
+    "POST /v1/orgs/{org}/grant",
+    "POST /v1/reservations/plan",
+    "POST /v1/tokens",
+}
+"""A repetition finds that the world went on, or the thing gone: these are asked for another thing,
+and their keys are compared."""
+
+
+def test_every_plain_route_answers_as_it_does_on_fastapis_way(
+    fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change is sent twice with one key, which makes it once and answers it twice."""
+    cast = Cast(fresh)
+    short, way = Plain.answer, {"is_short": True}
+
+    async def answer(self: Plain, *given: Any, **named: Any) -> Any:
+        return await short(self, *given, **named) if way["is_short"] else None
+
+    def asked(route: str) -> Callable[[], httpx.Response]:
+        """One request, to be sent once or twice."""
+        method, path = route.split()
+        names = named(route)
+        body = None if method == "GET" else cast.body(route, names) or {}
+        headers = {**fresh.headers(None), "Idempotency-Key": fresh.name("key")}
+        return partial(fresh.http.request, method, path.format(**names), headers=headers, json=body)
+
+    def named(route: str) -> dict[str, str]:
+        names = cast.names(route)
+        if "{claim}" in route:
+            right, owner = fresh.name("right"), cast.tokens["owner"]
+            fresh.done(fresh.post("/reservations", {"nodes": 1, "name": right}, owner))
+            made = fresh.done(fresh.post(f"/reservations/{right}/claims", {"nodes": 1}, owner))
+            names["claim"] = made["claim"]
+        return names
+
+    monkeypatch.setattr(Plain, "answer", answer)
+    found: dict[str, tuple[Any, Any]] = {}
+    for route in plain_routes():
+        first = asked(route)
+        again = asked(route) if route in ANEW else first
+        one = first()
+        way["is_short"] = False
+        other = again()
+        way["is_short"] = True
+        show = keys if route in ANEW else shown
+        found[route] = (show(one), show(other))
+    differ = {route: each for route, each in found.items() if each[0] != each[1]}
+    assert not differ
+    assert found.keys() >= ANEW
+    successes = [route for route, (one, _) in found.items() if one[0] < 300]
+    assert len(successes) > len(found) * 2 // 3, found
+
+
+def keys(answer: httpx.Response) -> tuple[int, list[str], list[str]]:
+    """What of an answer is no value."""
+    return answer.status_code, list(answer.json()), sorted(answer.headers)
+
+
+def shown(answer: httpx.Response) -> tuple[int, Any, dict[str, str]]:
+    """All of an answer but what is of its instant."""
+    headers = {name: it for name, it in answer.headers.items() if name != "date"}
+    return answer.status_code, answer.json(), headers
 
 
 def ask(town: Town, way: str, path: str, body: str, token: str | None = None) -> Any:

@@ -23,7 +23,7 @@ def test_an_operator_sets_a_cap_that_an_owner_sees_and_does_not_lift(
     assert f"{org}: at most 64 GPUs at once, 0 held" in said
     as_user(monkeypatch, fresh, owner)
     assert "5000.00 a month, 0 of 64 GPUs" in " ".join(run("org", "list").output.split())
-    assert "only an operator changes it" in run("org", "cap", org, exit_code=5).stderr
+    assert "only an operator changes it" in run("org", "cap", org, "none", exit_code=5).stderr
 
 
 def test_an_owner_caps_its_users_and_lifts_the_cap(
@@ -34,11 +34,43 @@ def test_an_owner_caps_its_users_and_lifts_the_cap(
     user = json.loads(run("user", "create", fresh.name("user"), "--org", org, "--json").stdout)
     name = user["user"]
     assert f"{name}: cap 20.00, spent 0.00" in run("user", "cap", name, "20").output
-    only_gpus = run("user", "cap", name, "--gpus", "4").output
+    both = run("user", "cap", name, "--gpus", "4").output
+    assert "cap 20.00" in both and "at most 4 GPUs at once" in both
+    only_gpus = run("user", "cap", name, "none").output
     assert "no cap on money" in only_gpus and "at most 4 GPUs at once" in only_gpus
-    made = json.loads(run("user", "cap", name, "--json").stdout)
+    made = json.loads(run("user", "cap", name, "--gpus", "none", "--json").stdout)
     assert (made["cap"], made["most_gpus"], made["gpus_held"]) == (None, None, None)
     assert "period" in run("user", "cap", name, "2", "--per", "week", exit_code=3).stderr
+    assert "most_gpus" in run("user", "cap", name, "--gpus", "few", exit_code=3).stderr
+    assert "give its amount" in run("user", "cap", name, "--per", "month", exit_code=2).stderr
+
+
+def test_a_look_at_a_cap_or_bounds_changes_neither(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org, _ = fresh.org()
+    as_user(monkeypatch, fresh, fresh.operator)
+    user = fresh.name("user")
+    run("user", "create", user, "--org", org)
+    bounded = run("org", "bounds", org, "--open", "500", "--submits", "60").output
+    assert "0 of 500 workloads open, 60 submissions and 60,000 starts" in bounded
+    capped = run("org", "cap", org, "5000", "--per", "month", "--gpus", "64").output
+    of_user = run("user", "cap", user, "800", "--gpus", "8").output
+    for _ in range(2):
+        assert run("org", "bounds", org).output == bounded
+        assert run("org", "cap", org).output == capped
+        assert run("user", "cap", user).output == of_user
+    assert "6000.00 a month" in run("org", "cap", org, "6000").output
+    assert "at most 64 GPUs" in run("org", "cap", org).output
+    assert (
+        "500 workloads open, 70 submissions" in run("org", "bounds", org, "--submits", "70").output
+    )
+    shown = " ".join(run("org", "show", org).output.split())
+    for words in ("balance 1000.00", "cap 6000.00 a month", "at most 64 GPUs", "70 submissions"):
+        assert words in shown
+    assert "cap 800.00" in run("user", "show", user).output
+    default = run("org", "bounds", org, "--default", "--starts", "9").output
+    assert "100,000 workloads open, 60,000 submissions and 9 starts" in default
 
 
 def test_what_runs_counts_as_spent_and_the_answer_of_a_cap_names_what_it_stops(

@@ -101,6 +101,35 @@ def test_a_person_at_a_terminal_is_asked_before_seats_are_lost(
     assert run("bid", runs, "0.02", "--yes").exit_code == 0
 
 
+def test_what_a_person_agreed_to_is_changed_or_nothing_is(fresh: Town, runs: str) -> None:
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "parkade.cli", "bid", runs, "0.01"]
+    with subprocess.Popen(words, stdin=theirs, stderr=subprocess.PIPE) as asked:
+        assert asked.stderr is not None
+        said = b""
+        while b"Go on?" not in said:
+            read = os.read(asked.stderr.fileno(), 4096)
+            assert read, said
+            said += read
+        fresh.done(fresh.post(f"/workloads/{runs}/bid", {"limit_price": "7"}))
+        os.write(ours, b"y\n")
+        _, told = asked.communicate(timeout=PATIENCE_S)
+    assert asked.returncode == 3 and b"it was changed while you looked" in told
+    assert fresh.done(fresh.get(f"/workloads/{runs}"))["limit_price"] == "7.00"
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_of_a_pattern_the_work_that_ends_is_said_before(
+    run: Run, fresh: Town, train: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = fresh.submit("lab", os.environ["PARKADE_TOKEN"], name="train-2", limit_price="0.01")
+    assert run("cancel", train).stderr == ""
+    third = fresh.submit("lab", os.environ["PARKADE_TOKEN"], name="train-3", limit_price="0.01")
+    said = run("cancel", "train*").stderr
+    assert f"ends 2 workloads: {third}, {second}" in said or f"{second}, {third}" in said
+
+
 def test_other_bounds_are_planned_and_a_person_at_a_terminal_is_asked(
     run: Run, fresh: Town, runs: str
 ) -> None:

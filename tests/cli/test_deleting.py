@@ -19,17 +19,19 @@ def test_an_org_and_its_user_are_deleted_and_their_statement_stays(
 ) -> None:
     org, owner = fresh.org("12.50")
     as_user(monkeypatch, fresh, owner)
-    denied = run("org", "delete", org, exit_code=5).stderr
+    denied = run("org", "delete", org, "--yes", exit_code=5).stderr
     assert "only an operator" in denied
     (user,) = names(run, "user")
     as_user(monkeypatch, fresh, fresh.operator)
-    first = run("org", "delete", org, exit_code=3).stderr
+    first = run("org", "delete", org, "--yes", exit_code=3).stderr
     for says in (f"parkade org disable {org}", f"parkade disburse {org} 12.50", "user delete"):
         assert says in " ".join(first.split())
-    run("org", "disable", org)
+    assert "give --yes" in run("org", "disable", org, exit_code=2).stderr
+    assert "it has no work to end" in run("org", "disable", org, "--yes").stderr
     run("disburse", org, "12.50", "--reason", "it leaves")
-    assert "stays under its name" in run("user", "delete", user).output
-    assert "stay under its name" in run("org", "delete", org).output
+    assert "give --yes" in run("user", "delete", user, exit_code=2).stderr
+    assert "stays under its name" in run("user", "delete", user, "--yes").output
+    assert "stay under its name" in run("org", "delete", org, "--yes").output
     for kind, name in (("user", user), ("org", org)):
         assert name not in names(run, kind) and name in names(run, kind, "--deleted")
         line = next(it for it in run(kind, "list", "--deleted").stdout.splitlines() if name in it)

@@ -2,9 +2,11 @@
 
 import json
 import re
+from decimal import Decimal
 
 import pytest
 
+from parkade.wire.scalars import format_amount
 from tests.api.town import Town
 from tests.cli.test_cli import Run, as_user, run
 
@@ -40,16 +42,18 @@ def test_a_window_that_is_given_up_names_what_is_kept_before_and_after(
     fresh.pool()
     _, owner = fresh.org()
     as_user(monkeypatch, fresh, owner)
-    window = ("1", "--name", "later", "--start", "+2h", "--end", "+5h")
+    window = ("2", "--name", "later", "--start", "+2h", "--end", "+5h")
     plan = json.loads(run("reserve", *window, "--plan", "--json").stdout)
     now = plan["now"]
+    half = format_amount(Decimal(now) / 2)
     kept = f"{now} is paid at the sale, and kept if it is given up before it begins"
     assert kept in plan["cost"]["says"]
     sold = json.loads(run("reserve", *window, "--json").stdout)
     assert sold["paid"] == now and kept in sold["cost"]["says"]
     money = [json.loads(run("statement", "--json").stdout)["balance"]]
-    asked = run("end", "later", stdin="n\n", exit_code=1)
-    assert f"{now} is paid for it and kept" in asked.output
+    for words in (("end", "later"), ("shrink", "later", "1")):
+        refused = run(*words, stdin="y\n", exit_code=2).stderr
+        assert f"{half if 'shrink' in words else now} " in refused and "give --yes" in refused
     assert json.loads(run("reservations", "--json").stdout)["reservations"][0]["state"] == "sold"
     said = run("end", "later", "--yes").output
     assert f"given up; {now} that was paid for it is kept" in said

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from parkade.client.call import Call
 from parkade.client.calls import people, workloads
 from parkade.client.errors import (
+    Changed,
     Denied,
     Failed,
     Invalid,
@@ -22,7 +23,7 @@ from parkade.client.errors import (
 from parkade.client.flow import LONGEST_PAUSE_S, MOST_TRIES, Send, Wait, flow, pause
 from parkade.core.units.refusal import Reason
 from parkade.wire import people as wire
-from parkade.wire.problems import CODES, problem
+from parkade.wire.problems import CODES, UNKNOWN, problem
 from parkade.wire.workloads import Workloads
 
 ORG = {
@@ -164,6 +165,17 @@ def test_every_reason_of_the_core_is_some_error() -> None:
         told = answer(CODES[reason.value].status, problem(reason.value, "no").model_dump())
         with pytest.raises(ParkadeError):
             people.orgs().read(told)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("changed", Changed), ("conflict", Invalid), ("misdirected", Failed), ("new_one", Failed)],
+)
+def test_what_a_caller_may_do_about_it_is_its_class(code: str, kind: type[ParkadeError]) -> None:
+    response = answer(CODES.get(code, UNKNOWN).status, problem(code, "no").model_dump())
+    with pytest.raises(ParkadeError) as told:
+        people.orgs().read(response)
+    assert type(told.value) is kind
 
 
 @given(st.integers(1, 50))

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from parkade.api.context import digest_of
-from parkade.console.security import COOKIE, give_cookie
+from parkade.console.security import COOKIE, give_cookie, is_of_own_site
 from tests.api.town import Town
 from tests.api.town import town as running
 from tests.console.visitor import SAME, Visitor, visitor
@@ -202,6 +202,35 @@ def test_the_login_form_of_another_site_is_refused(town: Town) -> None:
     person = Visitor(town.url)
     person.http.headers["Sec-Fetch-Site"] = "cross-site"
     assert person.login(town.operator).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://evil.example", 403), ("null", 403), ("http://127.0.0.1", 403), ("own", 303)],
+)
+def test_a_browser_that_names_no_site_is_asked_by_the_origin(
+    town: Town, origin: str, status: int
+) -> None:
+    """As browsers do for plain HTTP under another name than localhost."""
+    person = Visitor(town.url)
+    del person.http.headers["Sec-Fetch-Site"]
+    person.http.headers["Origin"] = town.url if origin == "own" else origin
+    assert person.login(town.operator).status_code == status
+    inside = visitor(town.url, town.operator)
+    form = inside.text("/")
+    del inside.http.headers["Sec-Fetch-Site"]
+    inside.http.headers["Origin"] = person.http.headers["Origin"]
+    assert inside.submit("/logout", form).status_code == status
+
+
+def test_behind_a_proxy_the_address_that_people_use_is_the_origin() -> None:
+    def request(origin: str) -> Request:
+        headers = [(b"host", b"127.0.0.1:8300"), (b"origin", origin.encode())]
+        return Request({"type": "http", "headers": headers})
+
+    assert is_of_own_site(request("http://park.lab"), url="http://park.lab/")
+    assert not is_of_own_site(request("http://park.lab.evil"), url="http://park.lab/")
+    assert not is_of_own_site(request("null"), url="")
 
 
 def test_the_console_answers_only_under_the_servers_own_names(town: Town) -> None:

@@ -32,11 +32,21 @@ class Token:
 
 
 def opened(
-    made: Execs, session: str = "aa", *, user: str = "ann", token: Token | None = None
+    made: Execs,
+    session: str = "aa",
+    *,
+    user: str = "ann",
+    org: str = "acme",
+    token: Token | None = None,
 ) -> Exec:
     held = token or Token()
     one = Exec(
-        request(session), pool="m", token=f"t-{user}", user=user, is_good=lambda: held.is_good
+        request(session),
+        pool="m",
+        token=f"t-{user}",
+        user=user,
+        org=org,
+        is_good=lambda: held.is_good,
     )
     made.open(one)
     return one
@@ -143,13 +153,14 @@ async def test_an_operator_chooses_how_many_bytes_wait_and_may_allow_no_session(
         pool="m",
         token="t",
         user="ann",
+        org="acme",
         is_good=lambda: True,
         most_held=small.most_held,
     )
     small.open(held)
     assert await held.put_input(0, b"abcd", is_last=False, wait_s=0) == 4
     assert await held.put_input(4, b"e", is_last=False, wait_s=0.01) == 4
-    refused = exchange(most=0).refuse_more("ann")
+    refused = exchange(most=0).refuse_more("ann", "acme")
     assert refused is not None and "exec_sessions" in refused.detail
 
 
@@ -178,23 +189,44 @@ async def test_each_user_has_so_many_and_all_together_so_many() -> None:
     made = exchange(most=3, most_per_user=2)
     first = opened(made, "a1")
     opened(made, "a2")
-    with made.asking("bob"):
-        refusal = made.refuse_more("cat")
+    with made.asking("bob", "acme"):
+        refusal = made.refuse_more("cat", "acme")
         assert refusal is not None and refusal.reason is Reason.BUSY, "one is being let in"
         made.let_go(first)
-        assert made.refuse_more("bob") is None
-        with made.asking("bob"):
-            refusal = made.refuse_more("bob")
+        assert made.refuse_more("bob", "acme") is None
+        with made.asking("bob", "acme"):
+            refusal = made.refuse_more("bob", "acme")
             assert refusal is not None and refusal.reason is Reason.TOO_MANY
     first = opened(made, "a3")
-    refusal = made.refuse_more("ann")
+    refusal = made.refuse_more("ann", "acme")
     assert refusal is not None and refusal.reason is Reason.TOO_MANY
-    assert made.refuse_more("bob") is None
+    assert made.refuse_more("bob", "acme") is None
     opened(made, "b1", user="bob")
-    refusal = made.refuse_more("bob")
+    refusal = made.refuse_more("bob", "acme")
     assert refusal is not None and refusal.reason is Reason.BUSY
     made.let_go(first)
-    assert made.refuse_more("ann") is None
+    assert made.refuse_more("ann", "acme") is None
+
+
+async def test_no_org_keeps_another_from_its_sessions() -> None:
+    made = exchange(most=6, most_per_user=2)
+    for number in range(6):
+        opened(made, f"m{number}", user=f"u{number // 2}", org="many")
+    refusal = made.refuse_more("u9", "many")
+    assert refusal is not None and refusal.reason is Reason.BUSY
+    for number in range(3):
+        user = f"f{number}"
+        assert made.refuse_more(user, "few") is None
+        with made.asking(user, "few"):
+            pass
+        opened(made, f"f{number}", user=user, org="few")
+    ended = [name for name in ("m0", "m1", "m2", "m3") if made.of_pool(name, "m") is None]
+    assert ended == ["m0", "m1", "m2"], "the oldest of the org with the most, to half"
+    refusal = made.refuse_more("f9", "few")
+    assert refusal is not None and refusal.reason is Reason.BUSY, "an equal takes none"
+    taken = made.of_token("m0", "t-u0")
+    assert taken is not None and taken.end is not None
+    assert "another org needed its place" in (taken.end.why or "")
 
 
 async def test_who_asked_for_it_and_is_not_heard_has_let_go(hasty: None) -> None:
@@ -251,5 +283,5 @@ async def test_a_server_that_stops_says_so_and_takes_no_more() -> None:
     assert await asking == []
     _, end = await one.take_output(0, wait_s=0)
     assert end == ExecEnd(why="the server stopped")
-    refusal = made.refuse_more("bob")
+    refusal = made.refuse_more("bob", "acme")
     assert refusal is not None and refusal.reason is Reason.BUSY

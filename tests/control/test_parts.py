@@ -101,34 +101,64 @@ def test_a_restart_after_more_than_a_week_is_a_jump(days: int, is_jump: bool) ->
 def test_a_market_is_cleared_at_once_then_each_interval() -> None:
     schedule, one = Schedule(part=4), market("m")
     assert schedule.next([one], now_us=0, steady_us=0) == ("m", 0)
-    schedule.cleared("m", now_us=0, started_us=0, ended_us=0)
+    schedule.cleared(["m"], now_us=0, is_apart=False)
     assert schedule.next([one], now_us=1, steady_us=1) == (None, 30 * SECOND_US - 1)
     assert schedule.next([one], now_us=30 * SECOND_US, steady_us=1) == ("m", 0)
 
 
 def test_an_urgent_market_waits_for_its_pause_only() -> None:
     schedule, one = Schedule(part=4), market("m")
-    schedule.cleared("m", now_us=0, started_us=0, ended_us=0)
+    schedule.cleared(["m"], now_us=0, is_apart=False)
     schedule.ask(["m"])
     assert schedule.next([one], now_us=1, steady_us=1) == (None, SECOND_US - 1)
     assert schedule.next([one], now_us=SECOND_US, steady_us=1) == ("m", 0)
-    schedule.cleared("m", now_us=SECOND_US, started_us=0, ended_us=0)
+    schedule.cleared(["m"], now_us=SECOND_US, is_apart=False)
     assert schedule.next([one], now_us=SECOND_US, steady_us=1) == (None, 30 * SECOND_US)
 
 
 def test_clearings_take_a_quarter_of_the_time_at_most() -> None:
     schedule, markets = Schedule(part=4), [market("m"), market("n")]
-    schedule.cleared("m", now_us=0, started_us=100, ended_us=200)
+    schedule.cleared(["m"], now_us=0, is_apart=False)
+    schedule.rest(started_us=100, ended_us=200)
     assert schedule.next(markets, now_us=5, steady_us=200) == (None, 300)
     assert schedule.next(markets, now_us=5, steady_us=500) == ("n", 0)
 
 
-def test_a_frozen_market_is_not_cleared_and_others_are() -> None:
+def test_a_market_whose_clearing_fails_is_tried_again_later_each_time_and_others_are_cleared() -> (
+    None
+):
     schedule = Schedule(part=4)
-    schedule.freeze("m")
-    assert schedule.next([market("m")], now_us=0, steady_us=0) == (None, None)
-    assert schedule.next([market("m"), market("n")], now_us=0, steady_us=0) == ("n", 0)
-    assert schedule.frozen == ("m",)
+    now_us, waits = 0, []
+    for _ in range(9):
+        schedule.failed(["m"], steady_us=now_us)
+        assert schedule.next([market("m"), market("n")], now_us=0, steady_us=now_us) == ("n", 0)
+        assert schedule.frozen == ("m",)
+        name, wait_us = schedule.next([market("m")], now_us=0, steady_us=now_us)
+        assert name is None and wait_us is not None
+        waits.append(wait_us // SECOND_US)
+        now_us += wait_us
+        assert schedule.next([market("m")], now_us=0, steady_us=now_us) == ("m", 0)
+    assert waits == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+    schedule.cleared(["m"], now_us=0, is_apart=False)
+    assert schedule.frozen == ()
+    schedule.failed(["m"], steady_us=now_us)
+    assert schedule.next([market("m")], now_us=0, steady_us=now_us)[1] == 30 * SECOND_US
+
+
+def test_markets_that_fail_together_are_cleared_apart_until_they_are_tried_again() -> None:
+    schedule, markets = Schedule(part=4), [market("m"), market("n")]
+    schedule.failed(["m", "n"], steady_us=0)
+    assert schedule.frozen == ()
+    assert schedule.next(markets, now_us=0, steady_us=0) == ("m", 0), "at once, by itself"
+    assert schedule.is_apart("m", steady_us=0) and schedule.is_apart("n", steady_us=0)
+    schedule.cleared(["m"], now_us=0, is_apart=True)
+    last_us = 30 * SECOND_US - 1
+    assert schedule.is_apart("m", steady_us=last_us)
+    assert not schedule.is_apart("m", steady_us=last_us + 1)
+    schedule.failed(["m", "n"], steady_us=last_us + 1)
+    assert schedule.is_apart("n", steady_us=3 * last_us)
+    schedule.cleared(["m", "n"], now_us=0, is_apart=False)
+    assert not schedule.is_apart("n", steady_us=3 * last_us)
 
 
 HOLD = """

@@ -18,7 +18,7 @@ from parkade.control.plane import Plane
 from parkade.control.rules import Rules
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import LeadershipLost
-from parkade.core.state.commands import ConfirmClock, CreateOrg, Deposit
+from parkade.core.state.commands import ConfirmClock, CreateOrg, Deposit, RunClearing
 from parkade.core.state.events import ClockJumped, OrgCreated, ReachabilityChanged
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US
@@ -26,7 +26,7 @@ from parkade.ports import Fenced, Observation, Store
 from parkade.store import open_sqlite
 from tests import builders
 from tests.clocks import HandClock
-from tests.control.small import SMALL
+from tests.control.small import SMALL, org_created
 from tests.waits import PATIENCE_S, until
 
 Kind = TypeVar("Kind")
@@ -214,6 +214,34 @@ async def test_of_linked_markets_whose_clearing_fails_each_is_told(tmp_path: Pat
         while len(made.plane.health().frozen_markets) < 2:
             await made.plane.execute(org("a"))
         assert set(made.plane.health().frozen_markets) == {"m", "n"}
+        assert made.fatal == []
+
+
+async def test_one_failing_market_of_a_group_stops_no_other_and_clears_once_it_is_well(
+    tmp_path: Path,
+) -> None:
+    is_ill = True
+
+    def decide(world, command, now_us):  # type: ignore[no-untyped-def]
+        if isinstance(command, RunClearing):
+            assert not is_ill or (command.is_apart and command.market == "n")
+            return (org_created(f"{command.market}-{len(world.records.orgs)}", now_us),)
+        return SMALL.decide(world, command, now_us)
+
+    linked = msgspec.structs.replace(
+        SMALL, decide=decide, linked_with=lambda world, _: tuple(world.records.markets)
+    )
+    async with bench(tmp_path, linked) as made:
+        await made.plane.execute(builders.open_pool("m"))
+        await made.plane.execute(builders.open_pool("n"))
+        await next_of(made.plane, OrgCreated, where=lambda e: e.org.org.startswith("n-"))
+        assert made.plane.health().frozen_markets == ("m",)
+        is_ill = False
+        made.clock.steady += 3600 * SECOND_US
+        made.clock.wall += 3600 * SECOND_US
+        await made.plane.execute(org("a"))
+        await next_of(made.plane, OrgCreated, where=lambda e: e.org.org.startswith("m-"))
+        assert made.plane.health().frozen_markets == ()
         assert made.fatal == []
 
 

@@ -8,6 +8,9 @@ from parkade.core.market.clear import clear
 from parkade.core.market.market_state import Demand
 from parkade.core.units import bounds
 from parkade.core.units.money import MICROS
+from tests.core.clearing.test_entries import SPOT, asks, right, submit
+from tests.core.clearing.test_entries import market as small_market
+from tests.core.clearing.test_linking import one_node_each
 from tests.core.market.story import bid, given_market, terms, winners
 from tests.docs.pages import ROOT, table
 
@@ -55,3 +58,34 @@ def test_the_page_names_the_bounds() -> None:
         f"at most {bounds.MOST_ARRAY_CHARACTERS:,} characters",
     ):
         assert bound in text
+
+
+def test_the_table_of_a_reservation_first_is_what_the_market_does() -> None:
+    parkade = small_market(3)
+    parkade.reserve("acme", 1)
+    parkade.bid("rival", 1.5)
+    array = submit(parkade, right("acme"), SPOT, array="0-3")
+    parkade.clear()
+    names = [f"{array}_{index}" for index in range(4)]
+    uses = [asks(parkade, name) for name in names]
+    whys = [parkade.workload(name).why or "placed" for name in names]
+    told = table(PAGE, "A reservation first, then spot")
+    by_member = {
+        member.strip("` "): (row[1], row[3]) for row in told for member in row[0].split(",")
+    }
+    assert list(by_member) == [f"sweep_{index}" for index in range(4)]
+    assert list(by_member.values()) == list(zip(uses, whys, strict=True))
+
+
+def test_the_table_of_several_kinds_of_node_is_what_the_markets_do() -> None:
+    parkade = one_node_each()
+    parkade.in_market("late", "other", 3)
+    array = parkade.bid_in("lab", {"pool": 5, "other": 6}, array="0-3")
+    parkade.clear()
+    places = {"pool": "`large`", "other": "`small`", None: "waits"}
+    found = [places[parkade.stands(f"{array}_{index}")] for index in range(4)]
+    told = table(PAGE, "Several kinds of node")
+    by_member = [row[1] for row in told for _ in row[0].split(",")]
+    assert by_member == found
+    prices = [parkade.attempt(f"{array}_{it}").rates[0].price_micros for it in range(2)]
+    assert [row[2].split(",")[0] for row in told[:2]] == [f"{it // MICROS}" for it in prices]

@@ -23,6 +23,7 @@ SETTINGS = PlaneSettings()
         ("snapshots of the world", f"newest {SETTINGS.snapshots_kept},"),
         ("answers kept for repeated requests", f"{SETTINGS.answers_kept_us // DAY_US} days"),
         ("people's own receivers", f"{receivers.MOST_OF_ONE} of a user"),
+        ("people's own receivers", f"{receivers.MOST_OF_AN_ORG} of an org"),
         (
             "people's own receivers",
             f"{receivers.MOST_RECEIVERS} in all",
@@ -30,7 +31,8 @@ SETTINGS = PlaneSettings()
         ("messages that wait", f"{queue.MOST_WAITING} of a receiver"),
         ("messages that wait", f"names {queue.KEPT_US // DAY_US} days"),
         ("events for followers and the console", f"{SETTINGS.feed_length} and {recent.MOST};"),
-        ("sessions of the console", f"{sessions.MOST_SESSIONS}"),
+        ("sessions of the console", f"{sessions.MOST_OF_A_USER} of a user"),
+        ("sessions of the console", f"{sessions.MOST_SESSIONS} in all"),
     ],
 )
 def test_a_bound_on_the_page_is_the_programs(what: str, told: str) -> None:

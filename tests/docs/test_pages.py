@@ -7,10 +7,12 @@ from typing import Any, cast
 import pytest
 from typer.main import get_command
 
+from parkade import client
 from parkade.api import create_app
 from parkade.api.metric_table import TABLE
 from parkade.cli import exit_codes
 from parkade.cli.app import app
+from parkade.client.errors import class_of
 from parkade.control.plane import Plane
 from parkade.core.units.refusal import Reason
 from parkade.core.workloads.life import Cause, Phase
@@ -73,9 +75,13 @@ def test_the_life_of_a_workload_is_drawn_from_its_table() -> None:
 
 def test_the_codes_of_the_api_are_those_of_the_code() -> None:
     told = {
-        row[0].strip("`"): (int(row[1]), int(row[2])) for row in table(DOCS / "api.md", "Codes")
+        row[0].strip("`"): (int(row[1]), int(row[2]), row[3].strip("`"))
+        for row in table(DOCS / "api.md", "Codes")
     }
-    assert told == {name: (code.status, code.exit) for name, code in CODES.items()}
+    assert told == {
+        name: (code.status, code.exit, class_of(name).__name__) for name, code in CODES.items()
+    }
+    assert {name for *_, name in told.values()} <= set(client.__all__)
     assert {reason.value for reason in Reason} <= set(told)
 
 

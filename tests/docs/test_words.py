@@ -151,6 +151,25 @@ def test_no_help_text_uses_a_word_that_was_replaced_or_a_nameless_subject() -> N
     assert [text for text in texts if replaced(text) or is_nameless(text)] == []
 
 
+OF_BEFORE = re.compile(r"\bof before\b(?! [0-9])")
+"""For "older", "replaced", "earlier"; not of a version ("of before 1.0")."""
+SEEN_BY_USERS = ("api", "cli", "client", "console", "wire")
+
+
+def test_what_users_read_says_older_or_replaced_and_not_of_before() -> None:
+    found = [
+        text
+        for folder, tree in modules()
+        if folder in SEEN_BY_USERS
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(text := node.value, str)
+        if OF_BEFORE.search(text)
+    ]
+    pages = [each for each in documents() if "decisions" not in each.parts]
+    found += [each.name for each in pages if OF_BEFORE.search(each.read_text("utf-8"))]
+    assert [each for each in found if each != "CHANGELOG.md"] == []
+
+
 @pytest.mark.parametrize(
     ("text", "is_so"),
     [

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from parkade.cli.app import app
 from parkade.control.leadership import FileLeadership
 from parkade.engines.local import overdue, processes, records, spawn
-from parkade.engines.local.ending import EndedAttempt, end_everything
+from parkade.engines.local.ending import KILL_AFTER_S, EndedAttempt, end_everything
 from parkade.engines.local.gang import Gang
 from parkade.engines.local.leases import Silence
 from parkade.engines.local.leaving import Leaving
@@ -80,7 +80,7 @@ def test_what_does_not_end_in_time_is_named(place: LocalPlace) -> None:
         engine, attempt = place.engine(), attempt_of(NEVER_LEAVES + FOR_EVER)
         await engine.launch(attempt)
         await up(place, attempt)
-        ((one,), _) = await end(place, notice_s=0, timeout_s=0)
+        ((one,), _) = await end(place, notice_s=0, timeout_s=-KILL_AFTER_S)
         assert (one.attempt, one.how) == (attempt.attempt, None)
         first = await released(engine, attempt)
         ((again,), _) = await end(place, notice_s=0, timeout_s=0)
@@ -88,6 +88,28 @@ def test_what_does_not_end_in_time_is_named(place: LocalPlace) -> None:
         assert (await released(engine, attempt)).operator_ended_us == first.operator_ended_us
 
     run(body())
+
+
+def test_the_wait_outlasts_the_notice_that_was_given(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(NEVER_LEAVES + FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        ((one,), _) = await end(place, notice_s=8, timeout_s=12)
+        assert one.how == "by KILL", "KILL comes 13 s after the order"
+
+    run(body())
+
+
+@pytest.mark.parametrize("notice", ["soon", "2 m", "-1"])
+def test_a_notice_is_a_span_like_every_other(agents_place: LocalPlace, notice: str) -> None:
+    words = ["agent", "end", "--data-folder", str(agents_place.data.parent), "--notice", notice]
+    refused = CliRunner().invoke(app, words)
+    assert (
+        refused.exit_code == 2
+        and "--notice" in refused.output
+        and "is not a span" in refused.output
+    )
 
 
 def test_what_had_ended_by_itself_is_told_apart_and_was_ended_by_no_person(
@@ -143,7 +165,7 @@ def test_parkade_agent_end_leaves_nothing_running_once_no_agent_runs(
     place = agents_place
     folder = place.data.parent
     begun: list[DesiredAttempt] = []
-    words = ["agent", "end", "--data-folder", str(folder), "--notice", "0.3"]
+    words = ["agent", "end", "--data-folder", str(folder), "--notice", "300ms"]
 
     async def begin() -> None:
         engine = place.engine()

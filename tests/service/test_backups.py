@@ -22,6 +22,7 @@ from parkade.service.journal_place import file_leadership, journal_path, open_st
 from parkade.service.settings import ServiceSettings
 from parkade.service.withdrawn import Withdrawn
 from parkade.store import open_sqlite
+from parkade.store.postgresql import shown
 from tests import builders
 from tests.control.journals import a_journal, keep_snapshot
 from tests.store import postgres
@@ -222,6 +223,8 @@ def test_a_journal_goes_from_a_file_to_postgresql_and_back(data: Path, tmp_path:
     ("address", "says"),
     [
         ("postgresql://parkade:secret@db/parkade", "leave the password out"),
+        ("postgresql://db/parkade?user=p&password=secret", "leave the password out"),
+        ("postgresql://db/parkade?sslpassword=secret", "leave the password out"),
         ("mysql://db/parkade", "mysql is not known"),
         ("nonsense", "write postgresql://"),
     ],
@@ -232,3 +235,4 @@ def test_an_address_with_a_password_or_of_another_kind_is_refused(
     with pytest.raises(StoreError, match=says) as refused:
         open_store(settings_of(tmp_path, address))
     assert "secret" not in str(refused.value)
+    assert "secret" not in shown(address)

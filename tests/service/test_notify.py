@@ -24,12 +24,21 @@ from parkade.control.rules import RULES
 from parkade.core.state import commands, events, lines
 from parkade.core.state.people import CapPeriod, Role
 from parkade.core.state.world import World
+from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.observed import EnginePhase, RankExit
 from parkade.core.workloads.workload import Rate, Workload
 from parkade.messages import personal as messages_personal
 from parkade.messages.addresses import AddressRules
 from parkade.messages.personal import HEARD, hears, is_at_risk, notifications_of
-from parkade.messages.receivers import KINDS, Directory, MailServer, PeopleRules, Refused
+from parkade.messages.rates import OF_AN_ORG, TO_AN_ADDRESS
+from parkade.messages.receivers import (
+    KINDS,
+    Directory,
+    MailServer,
+    PeopleRules,
+    Receiver,
+    Refused,
+)
 from parkade.messages.senders import is_signed
 from parkade.ports import Observation, ObservedAttempt
 from parkade.service import personal
@@ -78,6 +87,11 @@ class House:
         kinds = about or ("notice", "started", "ended", "budget", "at_risk", "incident")
         made = self.directory.add(org=org, user=user, address=url, about=kinds, now_us=1)
         return made.receiver
+
+    def test(self, receiver: str) -> None:
+        found = self.directory.find(receiver)
+        assert found is not None
+        self.directory.ask_test(found, 1)
 
     async def run_to_its_end(self, org: str, user: str) -> str:
         """A workload that starts, is told to leave by its user, and leaves."""
@@ -185,7 +199,7 @@ def test_a_receiver_hears_what_it_asked_for_and_of_what_left_it_no_more(tmp_path
                 here.directory.remove(gone)
                 await here.run_to_its_end("acme", "ann")
                 await until(lambda: got)
-                here.directory.ask_test(here.add(other, "acme", "ben", "budget"))
+                here.test(here.add(other, "acme", "ben", "budget"))
                 await until(lambda: of_other)
             assert [it["kind"] for it in heard(got)] == ["ended"]
             assert [it["kind"] for it in heard(of_other)] == ["test"]
@@ -231,7 +245,7 @@ def test_more_than_so_many_in_an_hour_are_told_once_as_such(
                 await here.run_to_its_end("acme", "ann")
                 await until(lambda: len(got) >= 2)
                 last = here.add(url, "acme", "ben", "budget")
-                here.directory.ask_test(last)
+                here.test(last)
                 await until(lambda: "test" in [it["kind"] for it in heard(got)])
         kinds = sorted(it["kind"] for it in heard(got))
         assert kinds == ["limited", "started", "test"]
@@ -427,6 +441,48 @@ def test_receivers_are_bounded_for_each_and_in_all(
     add("ben")
     with pytest.raises(Refused, match="as many receivers"):
         add("cid")
+
+
+def test_an_org_has_so_many_receivers_and_keeps_no_other_out(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parkade.messages.receivers.MOST_OF_AN_ORG", 6)
+    directory = Directory(store, RULES_OF_PEOPLE)
+
+    def add(org: str, user: str) -> None:
+        directory.add(org=org, user=user, address=WEB, about=("ended",), now_us=1)
+
+    for user in ("ann", "ben", "cid", "dan", "eva", "fay"):
+        add("many", user)
+    with pytest.raises(Refused, match="many has 6 receivers already"):
+        add("many", "gus")
+    add("few", "eve")
+
+
+def test_tests_are_bounded_for_an_org_and_an_address_in_an_hour(store: SqlStore) -> None:
+    directory = Directory(store, RULES_OF_PEOPLE)
+
+    def add(user: str, address: str) -> Receiver:
+        return directory.add(org="acme", user=user, address=address, about=("ended",), now_us=1)
+
+    def is_refused(receiver: Receiver, at_us: int) -> bool:
+        try:
+            directory.ask_test(receiver, at_us)
+        except Refused:
+            return True
+        return False
+
+    one, same = add("ann", WEB), add("ben", WEB)
+    assert not any(is_refused(one, 1) for _ in range(TO_AN_ADDRESS))
+    assert is_refused(same, 2), "the address, whoever asks"
+    assert directory.take_tests() == [one.receiver], "one waits, however often it was asked for"
+    others = [add(f"u{number}", f"{WEB}/{number}") for number in range(10)]
+    asked = [is_refused(each, 3) for each in others for _ in range(6)]
+    assert asked.count(False) == OF_AN_ORG - TO_AN_ADDRESS
+    rival = directory.add(org="rival", user="eve", address=f"{WEB}/r", about=KINDS, now_us=1)
+    assert not is_refused(rival, 3)
+    assert directory.take_tests() == [*[each.receiver for each in others[:9]], rival.receiver]
+    assert not is_refused(same, 1 + HOUR_US)
 
 
 def test_a_receiver_that_an_earlier_version_kept_is_about_what_it_may_hear_of(

@@ -61,11 +61,16 @@ def test_a_restored_server_is_refused_by_agents_until_an_operator_looked_and_acc
     served.ask("POST", "/orgs/acme/disabled", {"is_disabled": True})
     served.stop()
     printed = admin(served, "restore", str(backup))
-    assert "refused since the backup" in printed and "  parkade org disable acme\n" in printed
-    assert "entries more, is in" in printed
+    assert "refused since the backup" in printed and "  parkade org disable acme --yes\n" in printed
+    assert "entries that the backup lacks" in printed
     assert "Agents have obeyed orders that this journal lacks: box" in printed
     assert f"{forgotten}.1" in printed and "lab" in printed
     assert f"until `parkade admin restore --accept-agents --data-folder {served.data}`" in printed
+    assert (
+        f"2. Start it so that only this machine reaches it: `parkade up --data-folder {served.data}"
+        in printed
+    )
+    assert "4. Open it: " in printed and "mv -t" not in printed, "what runs is not moved"
 
     served.start()
     assert submit(served, "acme", "echo I am acme") == forgotten

@@ -8,6 +8,7 @@ another site whose name was pointed at this machine (DNS rebinding) speaks under
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -115,16 +116,22 @@ def _is_known_host(host: str, hosts: tuple[str, ...]) -> bool:
     return (_own_host if len(host) <= _LONGEST_NAME else is_own_host)(host, hosts)
 
 
+# No `%`: what follows it in an address of IPv6 may be any text.
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:(?P<port>[0-9]{1,5}))?", re.ASCII)
+
+
 def is_own_host(host: str, hosts: tuple[str, ...]) -> bool:
     """Whether a Host header names this server: by an address, as localhost, or by one of `hosts`.
 
     An address needs no list: a name alone can be pointed at a machine by a stranger.
     """
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    if name.lower().rstrip(".") in ("localhost", *(own.lower() for own in hosts)):
+    parts = _HOST.fullmatch(host)
+    if parts is None or int(parts["port"] or 0) > 65_535:
+        return False
+    if parts["name"].lower().rstrip(".") in ("localhost", *(own.lower() for own in hosts)):
         return True
     try:
-        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+        ipaddress.ip_address(parts["name"].removeprefix("[").removesuffix("]"))
     except ValueError:
         return False
     return True

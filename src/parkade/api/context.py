@@ -353,7 +353,7 @@ def of_person(request: Request, made: RequestContext) -> RequestContext:
     pool = made.viewer.pool
     if pool is not None:
         raise problem("denied", f"this token is for the agent of pool {pool} and nothing else")
-    refuse_partner(made.viewer, request.scope["path"])
+    refuse_partner(made.viewer, cast(str, request.scope["path"]))
     return made
 
 

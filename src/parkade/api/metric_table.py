@@ -60,7 +60,7 @@ TABLE = (
         "parkade_frozen_markets",
         "gauge",
         (),
-        "markets that do not clear until a restart",
+        "markets whose last clearing failed by an internal error",
         "above 0",
     ),
     Row(

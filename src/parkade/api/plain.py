@@ -1,17 +1,21 @@
 """Plain requests are answered in front of FastAPI's layers, which cost more than a submission does.
 
-A route that wants a viewer, a body and names in its path, and answers with one model, is *plain*:
-it is called at once (decision records 233 and 243). Everything else goes FastAPI's way, and so does
-each request that is refused or whose body does not fit: how that is told stands there. Who may ask
-stands in `context`, for both.
+A route that wants a viewer, a body and names in its path, and answers with the one model that it
+declares, is *plain*: it is called at once (decision records 233 and 243). Everything else goes
+FastAPI's way, and so does each request that is refused or whose body does not fit: how that is told
+stands there. Who may ask stands in `context`, for both.
+
+The short way knows none of FastAPI's options for answers (`response_class`, `response_model` and
+all that begins so). A route that has one is not plain.
 """
 
 from collections.abc import Callable, Coroutine, Iterable
 from inspect import iscoroutinefunction
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, get_type_hints
 
 from fastapi import FastAPI, Request
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import MutableHeaders
@@ -24,6 +28,16 @@ from parkade.api.strict import load
 JSON = b"application/json"
 REFUSED = "parkade.refused"
 """Where a scope has what FastAPI's way is to raise, because the short way raised it."""
+
+OPTIONS: dict[str, object] = {
+    "response_model_include": None,
+    "response_model_exclude": None,
+    "response_model_by_alias": True,
+    "response_model_exclude_unset": False,
+    "response_model_exclude_defaults": False,
+    "response_model_exclude_none": False,
+}
+"""What FastAPI takes for an answer where a route does not say."""
 
 _NOUN = 2
 """Which part of a path, split at its slashes, has the noun."""
@@ -146,12 +160,15 @@ def plain_of(route: APIRoute) -> Plain | None:
     )
     if wants_more or len(viewers) != 1 or len(bodies) > 1 or answers is None:
         return None
+    assert wants.call is not None
+    is_as_declared = get_type_hints(wants.call).get("return") is answers
+    if _has_options(route) or not is_as_declared:
+        return None
     body = None
     for name, model in bodies:
         if model is None:
             return None
         body = (name, model)
-    assert wants.call is not None
     return Plain(
         wants.call,
         context=viewers[0],
@@ -159,6 +176,12 @@ def plain_of(route: APIRoute) -> Plain | None:
         answers=answers,
         status=route.status_code or 200,
     )
+
+
+def _has_options(route: APIRoute) -> bool:
+    """Whether its answer is made otherwise than FastAPI makes one that says nothing."""
+    given = any(getattr(route, name) != default for name, default in OPTIONS.items())
+    return given or not isinstance(route.response_class, DefaultPlaceholder)
 
 
 def _model(kind: object) -> type[BaseModel] | None:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import fail, server_extra
+from parkade.cli.confirming import Yes, confirm_for_good
 from parkade.cli.flags import when
+from parkade.cli.restoring import tell_agents, tell_steps
 
 if TYPE_CHECKING:
     from parkade.control.whole import WholeJournal
     from parkade.service.archiving import Archived
-    from parkade.service.foreign import AgentsFound
     from parkade.service.settings import ServiceSettings
-    from parkade.service.withdrawn import Withdrawn
 
 admin = typer.Typer(
     help="Back up, restore, verify, archive and move the journal; write units and manual pages.",
@@ -78,38 +78,52 @@ def restore(
             "--accept-agents", help="Agents shall obey this journal; what it lacks is ended."
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
-    """Put a backup back while the server is stopped, and say what agents run that it lacks."""
+    """Put a backup back while the server is stopped, and print the steps until it is open again."""
     if backup is None and not accept_agents:
         fail("name a backup, or --accept-agents for a journal that was put back", exit_code=2)
     with explained():
         from parkade.service.backups import put_back
         from parkade.service.foreign import accept, look, stopped
+        from parkade.service.later_folders import later_folders
 
         settings = _settings(data_folder, database)
-        folder = settings.data_folder
-        if backup is not None:
-            done = put_back(backup, settings)
-            print(f"{folder}: restored from {backup}: {_counted(done.backup)}")
+        done = None if backup is None else put_back(backup, settings)
+        if done is not None:
+            print(f"{settings.data_folder}: restored from {backup}: {_counted(done.backup)}")
             if done.aside is not None:
-                lost = "which cannot be read" if done.lost is None else f"{done.lost} entries more"
-                print(f"The journal of before, with {lost}, is in {done.aside}.")
-            _tell_withdrawn(done.withdrawn)
-        if not accept_agents:
+                print(f"The replaced journal is in {done.aside}. {_lacks(done.lost)}")
+        if accept_agents:
+            with stopped(settings):
+                found = look(settings)
+                tell_agents(found)
+                if found.foreign and not yes:
+                    says = "these end when the server starts, and agents obey it"
+                    confirm_for_good(says, yes=False)
+                accept(settings, found)
+            print("Agents obey the server again from its next start on.")
+        else:
             found = look(settings)
-            _tell(found)
-            if found.refusing or found.foreign:
-                command = _as_typed("restore --accept-agents", data_folder, database)
-                print(f"Agents refuse this journal until `{command}`.")
+            tell_agents(found)
+        if done is None:
             return
-        with stopped(settings):
-            found = look(settings)
-            _tell(found)
-            if found.foreign and not yes:
-                typer.confirm("End these when the server starts, and let agents obey?", abort=True)
-            accept(settings, found)
-    print("The next start of the server is obeyed by agents of before.")
+        refuse = not accept_agents and bool(found.refusing or found.foreign)
+        accept_it = _as_typed("admin restore --accept-agents", data_folder, database)
+        aside = done.aside or settings.data_folder / "replaced"
+        tell_steps(
+            later=later_folders(settings.data_folder, done.backup.last_workload, aside),
+            accept=accept_it if refuse else None,
+            withdrawn=done.withdrawn,
+            start=_as_typed("up", data_folder, database),
+        )
+
+
+def _lacks(entries: int | None) -> str:
+    if entries is None:
+        return "It cannot be read."
+    has = f"{entries:,} entries" if entries != 1 else "1 entry"
+    return f"It has {has} that the backup lacks."
 
 
 @admin.command()
@@ -127,7 +141,7 @@ def migrate(
         settings = _settings(data_folder, None)
         done = move(settings, to)
     print(f"{to}: {_counted(done.whole)}; verified, digest {done.digest[:16]}")
-    print(f"The file of before is in {done.aside}.")
+    print(f"The replaced file is in {done.aside}.")
     if done.waiting:
         from parkade.core.units.phrases import counted
 
@@ -141,7 +155,9 @@ def migrate(
 def archive(
     before: Annotated[
         str | None,
-        typer.Option(help="Entries of before; default: as `archive_after`.", metavar="DATE"),
+        typer.Option(
+            help="Fold entries older than this; default: `archive_after`.", metavar="DATE"
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would save; the server may run.")
@@ -278,15 +294,16 @@ def _program() -> Path:
 
 
 def verify_place(place: Path | None, database: str | None = None) -> None:
-    """Of `admin verify`, and of `journal check`, its name of before."""
+    """Of `admin verify`, and of `journal check`, its old name."""
     started = time.monotonic()
     with explained():
         from parkade.ports import StoreError
         from parkade.service.journal import check_database, check_journal
+        from parkade.store.postgresql import shown
 
         settings = _settings(place, database)
         is_database = database is not None or (bool(settings.database) and place is None)
-        where = settings.database if is_database else str(settings.data_folder)
+        where = shown(settings.database) if is_database else str(settings.data_folder)
         try:
             found = check_database(settings) if is_database else check_journal(settings.data_folder)
         except StoreError as error:
@@ -327,40 +344,9 @@ def _as_typed(words: str, data_folder: Path | None, database: str | None) -> str
     """A command on the place that this one was given; what the environment says holds for both."""
     options = [("--data-folder", data_folder), ("--database", database)]
     given = [f"{key} {shlex.quote(str(value))}" for key, value in options if value is not None]
-    return " ".join(["parkade admin", words, *given])
+    return " ".join(["parkade", words, *given])
 
 
 def _counted(found: "WholeJournal") -> str:
     at = "no snapshot" if found.snapshot is None else f"the snapshot at entry {found.snapshot}"
     return f"{found.entries} entries, {found.transfers} transfers, {at}"
-
-
-def _tell_withdrawn(found: "Withdrawn | None") -> None:
-    """What was refused since the backup and is good again, as commands that refuse it anew."""
-    if found is None:
-        print("Tokens and users are as they were then: revoke and disable anew what was since.")
-        return
-    again = [
-        *(f"parkade token revoke {shlex.quote(name)}" for name in found.tokens),
-        *(f"parkade user disable {shlex.quote(name)}" for name in found.users),
-        *(f"parkade org disable {shlex.quote(name)}" for name in found.orgs),
-    ]
-    if not again:
-        print("No token was revoked, and no user or org disabled, since the backup.")
-        return
-    print("Good again, though refused since the backup. Run these once the server is up,")
-    print("before others reach it:")
-    for command in again:
-        print(f"  {command}")
-
-
-def _tell(found: "AgentsFound") -> None:
-    from parkade.cli.screen import table
-
-    if found.refusing:
-        pools = ", ".join(found.refusing)
-        print(f"Agents have obeyed orders that this journal lacks: {pools}.")
-    if found.foreign:
-        print("They run what this journal does not know:")
-        rows = [(each.pool, each.org, each.attempt, each.name) for each in found.foreign]
-        table(("POOL", "ORG", "ATTEMPT", "NAME"), rows, empty="")

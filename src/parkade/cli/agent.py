@@ -1,5 +1,6 @@
 """`parkade agent run`: the agent of one pool, beside its engine."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from parkade.cli.calling import fail, server_extra
 
 agent = typer.Typer(help="Agents, which run a pool's engine.", no_args_is_help=True)
 LogFormat = Literal["console", "json"]
+LONGEST = timedelta(days=7)
 
 
 @agent.command()
@@ -66,15 +68,17 @@ def end(
     data_folder: Annotated[
         Path, typer.Option(help="The agent's: DATA/pools/POOL of a server's own pools.")
     ],
-    notice: Annotated[float, typer.Option(help="Seconds to save in, before TERM.", min=0)] = 30.0,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait until all are gone.")] = 120.0,
+    notice: Annotated[str, typer.Option(help="To save in, before TERM: 30s, 2m.")] = "30s",
+    timeout: Annotated[str, typer.Option(help="How long to wait after KILL.")] = "30s",
 ) -> None:
-    """End whatever the local engine still runs, as when Parkade is removed from a machine. To its
-    users it was preempted: it waits, and starts again where there is room."""
+    """End whatever the local engine still runs, as when Parkade is removed from a machine.
+
+    The work counts as preempted by its operator: it waits and starts again."""
     with server_extra():
         from parkade.ports import AlreadyLed
         from parkade.service.agent import end as end_all
         from parkade.service.agent import is_of_slurm
+    notice_s, timeout_s = _seconds(notice, "--notice"), _seconds(timeout, "--timeout")
     place = data_folder / "engine"
     if not place.is_dir():
         fail(f"{place} is no engine's folder; give the data folder of an agent", exit_code=2)
@@ -82,7 +86,7 @@ def end(
         says = "what runs there are jobs of Slurm: `parkade cancel` them, or drain the pool first"
         fail(f"{place}: {says}", exit_code=2)
     try:
-        found = end_all(data_folder, notice_s=notice, timeout_s=timeout, tell=typer.echo)
+        found = end_all(data_folder, notice_s=notice_s, timeout_s=timeout_s, tell=typer.echo)
     except AlreadyLed as error:
         fail(str(error), exit_code=2)
     for one in found:
@@ -94,3 +98,16 @@ def end(
     if left:
         fail(f"still running: {', '.join(left[:10])}; look into {place}/live", exit_code=1)
     typer.echo("nothing is running now" if found else "nothing was running")
+
+
+def _seconds(text: str, option: str) -> float:
+    """Of a span, or of seconds as a plain number."""
+    from parkade.wire.scalars import parse_span
+
+    try:
+        span = parse_span(f"{text}s" if text.isdecimal() else text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+    if span > LONGEST:
+        raise typer.BadParameter(f"{text}: give at most 7d", param_hint=option)
+    return span.total_seconds()

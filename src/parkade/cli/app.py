@@ -41,10 +41,12 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Work": (
         listing.ps,
         listing.history,
+        workloads.show_workload,
         workloads.why,
         following.logs,
         following.wait,
         execs.attach,
+        execs.exec_,
         workloads.hold,
         workloads.release,
         workloads.cancel,
@@ -78,6 +80,8 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     ),
     "Server": (up.up, login.login, login.logout, login.status, events.events),
 }
+NAMES = {execs.exec_: "exec", workloads.show_workload: "show"}
+"""Of commands whose function has another name."""
 GROUPS = {
     "Server": {"notify": notify.notify},
     "Compound": {"compound": compound.compound},
@@ -139,8 +143,7 @@ def _build() -> typer.Typer:
     for panel, commands in PANELS.items():
         for command in commands:
             epilog = following.HELP_ON_EXIT if command is following.wait else None
-            app.command(rich_help_panel=panel, epilog=epilog)(command)
-    app.command("exec", rich_help_panel="Work")(execs.exec_)
+            app.command(NAMES.get(command), rich_help_panel=panel, epilog=epilog)(command)
     agent.agent.command()(joining.join)
     pools.pools.command()(joining.doctor)
     pools.pools.command()(joining.launcher)

@@ -91,6 +91,8 @@ def refuse(problem: "Problem", *, as_json: bool, source: str | None = None) -> N
 
     if as_json:
         print(problem.model_dump_json(indent=2), file=sys.stderr)
+    elif problem.code == "changed":
+        warn("it was changed while you looked, and nothing is done: look at it, and run this again")
     elif problem.errors:
         about = "" if source is None else f"{source}: "
         print(f"parkade: {about}{problem.title.lower()}", file=sys.stderr)

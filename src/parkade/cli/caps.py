@@ -1,21 +1,77 @@
-"""Caps on the command line: what is asked for, what is spent of it, and the work that it stops."""
+"""Caps on the command line: what is asked for, what is spent of it, and the work that it stops.
+
+A command without a value shows the cap. What is left out stays, and the change is made on the cap
+that was read: where another command changed it meanwhile, it is refused.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parkade.cli.calling import AsJson, calling, fail
+
 if TYPE_CHECKING:
     from parkade.wire import people as wire
 
+NONE = "none"
+"""Takes a cap away."""
 CapAmount = Annotated[
     str | None,
-    typer.Argument(help="The most they may cost, like 500; left out or none: no cap on money."),
+    typer.Argument(help="The most they may cost, like 500; none: no cap on money."),
 ]
-Per = Annotated[str, typer.Option(help="total, or month: each calendar month anew (UTC).")]
+Per = Annotated[str | None, typer.Option(help="total, or month: each calendar month anew (UTC).")]
 CapGpus = Annotated[
-    int | None, typer.Option(help="The most GPUs they may hold at once; left out: no cap on GPUs.")
+    str | None, typer.Option(help="The most GPUs they may hold at once; none: no cap on GPUs.")
 ]
 MOST_NAMED = 10
+
+
+def cap_org(
+    org: str,
+    amount: CapAmount = None,
+    per: Per = None,
+    gpus: CapGpus = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show or set what all workloads of an org may cost and hold; what is left out stays."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        made = client.get_org(org)
+        asked = asked_cap(made, amount, per, gpus)
+        if asked is not None:
+            made = client.set_org_cap(
+                org,
+                cap=asked.cap,
+                period=asked.period,
+                most_gpus=asked.most_gpus,
+                if_match=made.etag,
+            )
+        show(made, lambda made: capped(made.org, made), as_json=as_json)
+
+
+def cap_user(
+    user: str,
+    amount: CapAmount = None,
+    per: Per = None,
+    gpus: CapGpus = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show or set what all workloads of a user may cost and hold; what is left out stays."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        made = client.get_user(user)
+        asked = asked_cap(made, amount, per, gpus)
+        if asked is not None:
+            made = client.set_cap(
+                user,
+                cap=asked.cap,
+                period=asked.period,
+                most_gpus=asked.most_gpus,
+                if_match=made.etag,
+            )
+        show(made, lambda made: capped(made.user, made), as_json=as_json)
 
 
 def is_beyond(made: "wire.Capped") -> bool:
@@ -24,34 +80,62 @@ def is_beyond(made: "wire.Capped") -> bool:
     return made.cap is not None and spent >= made.cap
 
 
-def asked_cap(amount: str | None, per: str, gpus: int | None) -> "wire.SetCap":
-    """The request, checked."""
+def asked_cap(
+    before: "wire.Capped", amount: str | None, per: str | None, gpus: str | None
+) -> "wire.SetCap | None":
+    """The cap to set, checked; None where nothing is asked for."""
     from parkade.wire.people import SetCap
     from parkade.wire.yaml import check
 
-    amount = None if amount == "none" else amount
-    return check({"cap": amount, "period": per, "most_gpus": gpus}, SetCap)
+    if amount is None and per is None and gpus is None:
+        return None
+    asked = {
+        "cap": before.cap if amount is None else None if amount == NONE else amount,
+        "period": before.cap_period if per is None else per,
+        "most_gpus": before.most_gpus if gpus is None else _gpus(gpus),
+    }
+    if per is not None and asked["cap"] is None:
+        fail("--per is of a cap on money; give its amount too, like 500", exit_code=2)
+    return check(asked, SetCap)
 
 
-def capped(name: str, made: "wire.Capped") -> None:
-    """A cap that was set, what is spent of it, and the work that it stops."""
-    from parkade.cli.screen import say
+def _gpus(text: str) -> int | str | None:
+    """What is no number is refused with the request."""
+    if text == NONE:
+        return None
+    return int(text) if text.isascii() and text.isdecimal() else text
+
+
+def money_cap(made: "wire.Capped") -> str:
+    """The cap on money, and what is spent of it."""
     from parkade.wire.scalars import format_amount
 
     if made.cap is None:
-        says = f"no cap on money, spent {format_amount(made.spent)}"
-    elif made.cap_period == "month":
+        return f"no cap on money, spent {format_amount(made.spent)}"
+    if made.cap_period == "month":
         spent = format_amount(made.spent_this_month)
-        says = f"cap {format_amount(made.cap)} a month, spent {spent} this month"
-    else:
-        says = f"cap {format_amount(made.cap)}, spent {format_amount(made.spent)}"
-    say(f"{name}: {says}")
+        return f"cap {format_amount(made.cap)} a month, spent {spent} this month"
+    return f"cap {format_amount(made.cap)}, spent {format_amount(made.spent)}"
+
+
+def gpu_cap(made: "wire.Capped") -> str | None:
+    """The cap on GPUs, and what is held of it; None where there is none."""
+    if made.most_gpus is None:
+        return None
+    return f"at most {made.most_gpus} GPUs at once, {made.gpus_held} held"
+
+
+def capped(name: str, made: "wire.Capped") -> None:
+    """A cap, what is spent of it, and the work that it stops where it was set just now."""
+    from parkade.cli.screen import say
+
+    say(f"{name}: {money_cap(made)}")
     if is_beyond(made):
         say(f"{name}: all of it is spent, so no bid starts")
     if made.stops is not None and made.stops.total:
         say(f"{name}: the next clearing gives notice to {_named(made.stops)}")
-    if made.most_gpus is not None:
-        say(f"{name}: at most {made.most_gpus} GPUs at once, {made.gpus_held} held")
+    if (gpus := gpu_cap(made)) is not None:
+        say(f"{name}: {gpus}")
 
 
 def _named(stops: "wire.StoppedByCap") -> str:

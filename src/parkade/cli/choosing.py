@@ -17,6 +17,7 @@ ATTEMPT = re.compile(r"(w[0-9]+(?:_[0-9]+)?)\.([0-9]+)")
 SOME = re.compile(r"(?P<array>[^][]+)\[(?P<members>[0-9][0-9,:-]*)\]")
 PATTERN = re.compile(r"[*?[]")
 MOST_LISTED = 11
+MOST_SHOWN = 10
 Id = Annotated[str, typer.Argument(help="Its id, such as w12, or its name.", metavar="WORKLOAD")]
 Ids = Annotated[
     list[str] | None,
@@ -93,6 +94,12 @@ def _named(client: "Client", name: str) -> "tuple[wire.Workload, ...]":
     """The workloads of a name: the live ones, else those that ended."""
     found = client.list_workloads(name=name, limit=MOST_LISTED).workloads
     return found or client.list_workloads(name=name, all=True, limit=MOST_LISTED).workloads
+
+
+def says_meant(ids: list[str]) -> str:
+    """Which they are, as far as a line has room: `12 workloads: w1, w2, …`."""
+    shown = ", ".join(ids[:MOST_SHOWN])
+    return f"{len(ids):,} workloads: {shown}{', …' if len(ids) > MOST_SHOWN else ''}"
 
 
 def chosen_members(

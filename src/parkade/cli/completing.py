@@ -68,7 +68,7 @@ LISTS = dict.fromkeys(("submit", "run", "plan"), ("capacity", "instance_type"))
 """By command, options that take several values with commas between."""
 
 OF_COMMANDS: dict[str, dict[str, str]] = {
-    **{it: {"workload": "ended_workload"} for it in ("status", "why", "logs", "resubmit")},
+    **{it: {"workload": "ended_workload"} for it in ("show", "status", "why", "logs", "resubmit")},
     **{it: {"after": "workload"} for it in ("submit", "run", "plan")},
     "wait": {"workloads": "ended_workload"},
     "ps": {"name": "workload", "array": "workload"},
@@ -246,7 +246,7 @@ def _folder() -> Path:
 
 
 def _keep(file: Path, content: bytes) -> None:
-    """Keeps an answer, and forgets those of before; a cache that cannot be written is none."""
+    """Keeps an answer, and forgets older ones; a cache that cannot be written is none."""
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for other in file.parent.glob("*.json"):

@@ -1,15 +1,14 @@
 """Users and orgs deleted for good, which is said before."""
 
-import sys
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from parkade.cli.calling import AsJson, calling
+from parkade.cli.confirming import Yes, confirm_for_good
 
 AlsoDeleted = Annotated[bool, typer.Option("--deleted", help="Also those that were deleted.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def delete_user(user: str, yes: Yes = False, as_json: AsJson = False) -> None:
@@ -17,7 +16,8 @@ def delete_user(user: str, yes: Yes = False, as_json: AsJson = False) -> None:
     from parkade.cli.screen import say, show
 
     with calling(as_json=as_json) as client:
-        _ask(f"{user} goes for good, with its tokens; its name is not given again", yes=yes)
+        says = f"{user} goes for good, with its tokens; its name is not given again"
+        confirm_for_good(says, yes=yes)
         show(
             client.delete_user(user),
             lambda gone: say(f"{gone.user} is deleted; what it did stays under its name"),
@@ -31,18 +31,12 @@ def delete_org(org: str, yes: Yes = False, as_json: AsJson = False) -> None:
     from parkade.cli.screen import say, show
 
     with calling(as_json=as_json) as client:
-        _ask(f"{org} goes for good; its name is not given again", yes=yes)
+        confirm_for_good(f"{org} goes for good; its name is not given again", yes=yes)
         show(
             client.delete_org(org),
             lambda gone: say(f"{gone.org} is deleted; its statements stay under its name"),
             as_json=as_json,
         )
-
-
-def _ask(says: str, *, yes: bool) -> None:
-    """Asks a person at a terminal; a refusal comes after it, so nothing is said to others."""
-    if not yes and sys.stdin.isatty():
-        typer.confirm(f"{says}. Go on?", abort=True, err=True)
 
 
 def state_of(deleted: datetime | None, *, is_disabled: bool) -> str:

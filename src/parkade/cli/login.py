@@ -129,20 +129,19 @@ def _token_in(file: Path) -> str:
 
 def status(
     workload: Annotated[
-        str | None, typer.Argument(help="A workload, such as w12, or its name.")
+        str | None, typer.Argument(help="As `parkade show`.", metavar="[WORKLOAD]")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one workload in full, or the caller and what runs."""
-    from parkade.cli.screen import fields, show
+    """Show the server, the caller and what runs."""
+    from parkade.cli.screen import fields
 
+    if workload is not None:
+        from parkade.cli.workloads import show_workload
+
+        show_workload(workload, as_json=as_json)
+        return
     with calling(as_json=as_json) as client:
-        if workload is not None:
-            from parkade.cli.choosing import meant
-            from parkade.cli.workloads import one
-
-            show(client.workload(meant(client, workload)), one, as_json=as_json)
-            return
         caller = client.whoami()
         if as_json:
             print(caller.model_dump_json(indent=2))
@@ -184,7 +183,9 @@ def _troubles(standing: "feed.Standing") -> list[tuple[str, str]]:
         )
     if standing.frozen_markets:
         frozen = ", ".join(standing.frozen_markets)
-        found.append(("frozen", f"{frozen}: not cleared until the server is started again"))
+        found.append(
+            ("frozen", f"{frozen}: the last clearing failed (see the server's log); tried again")
+        )
     return found
 
 

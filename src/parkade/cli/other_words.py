@@ -13,7 +13,7 @@ HERE = {
     "balance": "status",
     "credits": "status",
     "delete": "cancel",
-    "describe": "status WORKLOAD",
+    "describe": "show WORKLOAD",
     "down": "cancel",
     "get": "ps",
     "help": "--help",

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling
-from parkade.cli.caps import CapAmount, CapGpus, Per, asked_cap, capped, short_cap
+from parkade.cli.caps import cap_org, cap_user, short_cap
+from parkade.cli.confirming import Yes, confirm_for_good
 from parkade.cli.deleting import AlsoDeleted, delete_org, delete_user, state_of
+from parkade.cli.org_bounds import bound_org
+from parkade.cli.people_shown import show_org, show_user
 from parkade.cli.roles import set_user
 
 if TYPE_CHECKING:
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
 orgs = typer.Typer(help="Customers.", no_args_is_help=True)
 users = typer.Typer(help="People and programs of an org.", no_args_is_help=True)
 tokens = typer.Typer(help="What users and agents log in with.", no_args_is_help=True)
+orgs.command("show")(show_org)
+orgs.command("cap")(cap_org)
+orgs.command("bounds")(bound_org)
+users.command("show")(show_user)
+users.command("cap")(cap_user)
 users.command("set")(set_user)
 users.command("delete")(delete_user)
 orgs.command("delete")(delete_org)
@@ -63,9 +71,18 @@ def set_org(
 
 
 @orgs.command("disable")
-def disable_org(org: str, as_json: AsJson = False) -> None:
-    """Refuse all tokens of an org and end its work, with the market's notice."""
-    call(lambda client: client.disable_org(org), _org_disabled, as_json=as_json)
+def disable_org(org: str, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Refuse all tokens of an org and end its work, with the market's notice; this asks before."""
+    from parkade.cli.screen import show
+    from parkade.core.units.phrases import counted
+
+    with calling(as_json=as_json) as client:
+        before = client.get_org(org)
+        open_now = 0 if before.bounds is None else before.bounds.open_now
+        ends = f"its {counted(open_now, 'workload')} end" if open_now else "it has no work to end"
+        is_asked = confirm_for_good(f"{org}: all its tokens are refused; {ends}", yes=yes)
+        made = client.disable_org(org, if_match=before.etag if is_asked else None)
+        show(made, _org_disabled, as_json=as_json)
 
 
 @orgs.command("enable")
@@ -105,63 +122,6 @@ def grant(
         request = check({"amount": amount, "every": every}, SetGrant)
         answer = client.set_grant(org, amount=request.amount, every=request.every)
         show(answer, _balance, as_json=as_json)
-
-
-@orgs.command("cap")
-def cap_org(
-    org: str,
-    amount: CapAmount = None,
-    per: Per = "total",
-    gpus: CapGpus = None,
-    as_json: AsJson = False,
-) -> None:
-    """Bound what all workloads of an org may cost and hold, in place of its cap."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        asked = asked_cap(amount, per, gpus)
-        made = client.set_org_cap(
-            org, cap=asked.cap, period=asked.period, most_gpus=asked.most_gpus
-        )
-        show(made, lambda made: capped(made.org, made), as_json=as_json)
-
-
-@orgs.command("bounds")
-def bound_org(
-    org: str,
-    open_workloads: Annotated[int | None, typer.Option("--open", help="Open workloads.")] = None,
-    submits: Annotated[int | None, typer.Option(help="Submissions in a minute.")] = None,
-    starts: Annotated[int | None, typer.Option(help="Starts in a minute.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Bound how much an org has open and begins, in place of its bounds; none: the default."""
-    call(
-        lambda client: client.set_org_bounds(
-            org,
-            open_workloads=open_workloads,
-            submits_per_minute=submits,
-            starts_per_minute=starts,
-        ),
-        _bounds,
-        as_json=as_json,
-    )
-
-
-@users.command("cap")
-def cap(
-    user: str,
-    amount: CapAmount = None,
-    per: Per = "total",
-    gpus: CapGpus = None,
-    as_json: AsJson = False,
-) -> None:
-    """Bound what all workloads of a user may cost and hold, in place of its cap."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        asked = asked_cap(amount, per, gpus)
-        made = client.set_cap(user, cap=asked.cap, period=asked.period, most_gpus=asked.most_gpus)
-        show(made, lambda made: capped(made.user, made), as_json=as_json)
 
 
 @users.command("unix-name")
@@ -232,7 +192,7 @@ def create_token(
     name: Annotated[str | None, typer.Option(help="The token's public name.")] = None,
     lasts: Annotated[
         str | None,
-        typer.Option(help="Refused after that: like 90d; else with the token that you use."),
+        typer.Option(help="How long it is good, like 90d. Default: until your own token ends."),
     ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="It may only look, and change nothing.")
@@ -302,16 +262,6 @@ def _balance(org: "wire.Org") -> None:
         upcoming = format_instant(org.grant.next)
         granted = f", granted {format_amount(org.grant.amount)} next at {upcoming}"
     say(f"{org.org}: balance {format_amount(org.balance)}{granted}")
-
-
-def _bounds(org: "wire.Org") -> None:
-    from parkade.cli.screen import say
-
-    if org.bounds is not None:
-        may = org.bounds
-        says = f"{may.open_now:,} of {may.open_workloads:,} workloads open"
-        says += f", {may.submits_per_minute:,} submissions"
-        say(f"{org.org}: {says} and {may.starts_per_minute:,} starts a minute")
 
 
 def _described(org: "wire.Org") -> None:

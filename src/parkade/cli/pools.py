@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling, fail
+from parkade.cli.confirming import Yes, confirm
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
@@ -73,18 +74,21 @@ def add_nodes(
 def drain(
     pool: str,
     reason: Annotated[str, typer.Option("--reason", "-r", help="Shown beside each node.")],
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Drain every node of a pool: workloads get their notice and are moved."""
-    from parkade.cli.calling import fail
+    """Drain every node of a pool: workloads get their notice and are moved; this asks before."""
     from parkade.cli.screen import show
+    from parkade.core.units.phrases import counted
 
     with calling(as_json=as_json) as client:
-        if all(each.pool != pool for each in client.list_pools().pools):
-            fail(f"there is no pool {pool}", exit_code=4)
-        for node in client.nodes().nodes:
-            if node.pool == pool and node.drain is None:
-                client.drain(node.node, reason=reason)
+        client.get_pool(pool)
+        nodes = [it for it in client.nodes().nodes if it.pool == pool and it.drain is None]
+        if nodes:
+            words = f"{counted(len(nodes), 'node')} of {pool} drained"
+            confirm(f"{words}: what runs there gets its notice and is moved", yes=yes)
+        for node in nodes:
+            client.drain(node.node, reason=reason)
         show(client.list_pools(), overview, as_json=as_json)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling
-from parkade.cli.evicting import Yes, agree
+from parkade.cli.confirming import Yes, agree
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
@@ -54,9 +54,10 @@ def set_sheet(
     }
     with calling(as_json=as_json) as client:
         request = check({k: v for k, v in given.items() if v is not None}, SetPrices)
-        agree(client.plan_prices(market, request), yes=yes)
+        before = client.get_prices(market)
+        is_asked = agree(client.plan_prices(market, request), yes=yes)
         show(
-            client.set_prices(market, request),
+            client.set_prices(market, request, if_match=before.etag if is_asked else None),
             lambda answer: _sheets(Prices(prices=(answer,))),
             as_json=as_json,
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling
-from parkade.cli.evicting import Yes, agree
+from parkade.cli.confirming import Yes, agree, confirm_for_good
 
 MOST_DIGITS = 9
 
@@ -62,7 +62,7 @@ Plan = Annotated[bool, typer.Option("--plan", help="Say what it costs; change no
 
 def end(
     reservation: str,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
@@ -80,13 +80,11 @@ def end(
         before = client.get_reservation(reservation)
         is_given_up = before.state == "sold"
         paid = format_amount(before.paid or Decimal())
-        if is_given_up and not yes:
-            typer.confirm(
-                f"{before.reservation} has not begun. {paid} is paid for it and kept. Give it up?",
-                abort=True,
-                err=True,
-            )
-        ended = client.end_reservation(reservation)
+        is_asked = is_given_up and confirm_for_good(
+            f"{before.reservation} has not begun, and is given up; {paid} is paid for it and kept",
+            yes=yes,
+        )
+        ended = client.end_reservation(reservation, if_match=before.etag if is_asked else None)
         if is_given_up and not as_json:
             say(f"{ended.reservation}: given up; {paid} that was paid for it is kept")
         show(ended, _one, as_json=as_json)
@@ -115,35 +113,50 @@ def split(
     nodes: Annotated[int, typer.Argument(help="Whole nodes of the part.", min=1)],
     name: Annotated[str | None, typer.Option(help="Name of the part.")] = None,
     org: Annotated[str | None, typer.Option(help="Hand it to this org; operators only.")] = None,
+    yes: Yes = False,
     plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make nodes of a reservation one of their own, or hand them over."""
-    if plan:
-        call(
-            lambda client: client.plan_split(reservation, nodes=nodes, name=name, org=org),
-            _change,
-            as_json=as_json,
-        )
-        return
-    call(
-        lambda client: client.split_reservation(reservation, nodes=nodes, name=name, org=org),
-        _one,
-        as_json=as_json,
-    )
+    """Make nodes of a reservation one of their own, or hand them over, which asks before."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        if plan:
+            change = client.plan_split(reservation, nodes=nodes, name=name, org=org)
+            show(change, _change, as_json=as_json)
+            return
+        seen = None
+        if org is not None:
+            before = client.get_reservation(reservation)
+            change = client.plan_split(reservation, nodes=nodes, name=name, org=org)
+            seen = before.etag if confirm_for_good("; ".join(change.says), yes=yes) else None
+        made = client.split_reservation(reservation, nodes=nodes, name=name, org=org, if_match=seen)
+        show(made, _one, as_json=as_json)
 
 
 def shrink(
     reservation: str,
     nodes: Annotated[int, typer.Argument(help="Whole nodes to give up.", min=1)],
+    yes: Yes = False,
     plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
-    """Give up nodes of a reservation that is open-ended or has not begun."""
-    if plan:
-        call(lambda client: client.plan_shrink(reservation, nodes=nodes), _change, as_json=as_json)
-        return
-    call(lambda client: client.shrink_reservation(reservation, nodes=nodes), _one, as_json=as_json)
+    """Give up nodes of a reservation that is open-ended or has not begun.
+
+    The first leave with the period that is paid; the others at once, and what is paid for them is
+    kept, so that asks before."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        before = client.get_reservation(reservation)
+        change = client.plan_shrink(reservation, nodes=nodes)
+        if plan:
+            show(change, _change, as_json=as_json)
+            return
+        is_asked = change.kept is not None and confirm_for_good("; ".join(change.says), yes=yes)
+        seen = before.etag if is_asked else None
+        shrunk = client.shrink_reservation(reservation, nodes=nodes, if_match=seen)
+        show(shrunk, _one, as_json=as_json)
 
 
 def lend(
@@ -164,8 +177,11 @@ def lend(
     if stop is (floor is not None):
         raise typer.BadParameter("give either --floor or --stop")
     with calling(as_json=as_json) as client:
-        agree(client.plan_lend(reservation, floor=floor, keep=keep), yes=yes)
-        show(client.lend(reservation, floor=floor, keep=keep), _one, as_json=as_json)
+        before = client.get_reservation(reservation)
+        is_asked = agree(client.plan_lend(reservation, floor=floor, keep=keep), yes=yes)
+        seen = before.etag if is_asked else None
+        changed = client.lend(reservation, floor=floor, keep=keep, if_match=seen)
+        show(changed, _one, as_json=as_json)
 
 
 def waits(as_json: AsJson = False) -> None:

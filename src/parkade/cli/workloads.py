@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling, fail, warn
-from parkade.cli.choosing import Id, Ids, Labels, chosen_members, meant, spans
-from parkade.cli.evicting import Yes, agree, confirm
+from parkade.cli.choosing import (
+    PATTERN,
+    Id,
+    Ids,
+    Labels,
+    chosen_members,
+    meant,
+    says_meant,
+    spans,
+)
+from parkade.cli.confirming import Yes, agree, confirm
 
 if TYPE_CHECKING:
     from parkade.client import Client
@@ -24,6 +33,11 @@ MOST_EACH = 100
 
 MOST_PLANNED = 16
 """Waiting workloads whose bids are planned first: each plan is a clearing."""
+
+
+def show_workload(workload: Id, as_json: AsJson = False) -> None:
+    """Show one workload in full."""
+    call(lambda client: client.workload(meant(client, workload)), one, as_json=as_json)
 
 
 def why(workload: Id, as_json: AsJson = False) -> None:
@@ -63,13 +77,23 @@ def cancel(
     workloads: Ids = None,
     labels: Labels = None,
     now: Annotated[bool, typer.Option("--now", help="Without the market's notice.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """End workloads, with the market's notice if they run."""
+    """End workloads, with the market's notice if they run.
+
+    Of a pattern or a label, those that are meant are said before, and asked."""
+
+    def look(found: list[tuple[str, str | None]]) -> None:
+        is_pattern = bool(labels) or any(PATTERN.search(it) for it in workloads or ())
+        if is_pattern and len(found) > 1:
+            confirm(f"ends {says_meant([name for name, _ in found])}", yes=yes)
+
     _change(
         workloads,
         labels,
         lambda client, name, members: client.cancel(name, now=now, members=members),
+        look=look,
         as_json=as_json,
     )
 
@@ -91,7 +115,7 @@ def bid(
 
     def once(client: "Client", name: str, members: str | None) -> "wire.Workload":
         nonlocal waiting
-        before = client.workload(name)
+        before, asked = client.workload(name), False
         has_seats = before.members is not None or before.price is not None
         waiting += not has_seats
         if not has_seats and waiting == MOST_PLANNED + 1:
@@ -103,8 +127,14 @@ def bid(
             planned = client.plan_bid(
                 name, limit_price=limit, members=members, instance_type=instance_type
             )
-            agree(planned, yes=yes)
-        return client.bid(name, limit_price=limit, members=members, instance_type=instance_type)
+            asked = agree(planned, yes=yes)
+        return client.bid(
+            name,
+            limit_price=limit,
+            members=members,
+            instance_type=instance_type,
+            if_match=_seen(before) if asked else None,
+        )
 
     _change([workload], labels, once, as_json=as_json)
 
@@ -118,7 +148,7 @@ def change(
         str | None, typer.Option(help="The longest that it runs in all, like 36h, or none.")
     ] = None,
     labels: Labels = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what would end and cost what; change nothing.")
     ] = False,
@@ -138,10 +168,11 @@ def change(
     def once(client: "Client", name: str, members: str | None) -> "wire.Workload":
         some = {} if members is None else {"members": members}
         request = checked(wire.Bounds, **asked, **some)
+        before, is_asked = client.workload(name), False
         outcome = client.plan_bounds(name, request)
         if outcome.ends_earlier or outcome.costs_more:
-            confirm(f"{name}: {'; '.join(outcome.says)}", yes=yes)
-        return client.change_bounds(name, request)
+            is_asked = confirm(f"{name}: {'; '.join(outcome.says)}", yes=yes)
+        return client.change_bounds(name, request, if_match=_seen(before) if is_asked else None)
 
     def planned(client: "Client", name: str, members: str | None) -> None:
         some = {} if members is None else {"members": members}
@@ -152,6 +183,12 @@ def change(
         _for_each(workloads, labels, planned, as_json=as_json)
         return
     _change(workloads, labels, once, as_json=as_json)
+
+
+def _seen(before: "wire.Workload") -> str | None:
+    """What a change that was agreed to is made on. None for an array: it changes with each of its
+    members, and a change of it would never come through."""
+    return before.etag if before.members is None else None
 
 
 def resubmit(
@@ -184,6 +221,9 @@ def resubmit(
             made = client.resubmit(name, checked(wire.Resubmit, **asked))
         else:
             before = client.workload(name)
+            if before.became_on_demand is not None:
+                again = "submit it anew with a later --deadline, or with --capacity on-demand"
+                fail(f"{name} became on-demand for its deadline: {again}", exit_code=3)
             if unread := wire.unread_of(before.spec):
                 fail(f"{', '.join(unread)}: not known to this program; update it", exit_code=2)
             spec = checked(type(before.spec), **{**before.spec.model_dump(mode="json"), **asked})
@@ -227,15 +267,16 @@ def _change(
     labels: list[str] | None,
     change: "Callable[[Client, str, str | None], wire.Workload]",
     *,
+    look: Callable[[list[tuple[str, str | None]]], None] = lambda _: None,
     as_json: bool,
 ) -> None:
-    """Changes each workload that is meant, and shows it."""
+    """Changes each workload that is meant, and shows it. `look` sees all of them before."""
     from parkade.cli.screen import show
 
     def once(client: "Client", name: str, members: str | None) -> None:
         show(change(client, name, members), _line, as_json=as_json)
 
-    _for_each(names, labels, once, as_json=as_json)
+    _for_each(names, labels, once, look=look, as_json=as_json)
 
 
 def _for_each(
@@ -243,6 +284,7 @@ def _for_each(
     labels: list[str] | None,
     once: "Callable[[Client, str, str | None], None]",
     *,
+    look: Callable[[list[tuple[str, str | None]]], None] = lambda _: None,
     as_json: bool,
 ) -> None:
     """Does it for each workload that is meant. What is refused for one is said, and it is done for
@@ -253,6 +295,7 @@ def _for_each(
     with calling(as_json=as_json) as client:
         refusals: list[Problem] = []
         found = chosen_members(client, names, labels, refusals)
+        look(found)
         for workload, members in found:
             try:
                 once(client, workload, members)
@@ -318,7 +361,7 @@ def one(answer: "wire.Workload") -> None:
     checkpoint = None if answer.checkpoint_step is None else f"step {answer.checkpoint_step}"
     if attempt is not None and attempt.checkpoint is not None:
         checkpoint = f"step {attempt.checkpoint_step} at {attempt.checkpoint:%Y-%m-%d %H:%M:%S}"
-    files = f"orgs/{answer.org}/workloads/{answer.workload} of its pool's data folder"
+    files = f"engine/orgs/{answer.org}/workloads/{answer.workload} of its pool's data folder"
     fields(
         [
             ("workload", f"{answer.workload} {answer.name}"),
@@ -338,6 +381,7 @@ def one(answer: "wire.Workload") -> None:
             *((f"in {it.market}", _in_market(it)) for it in answer.markets),
             ("spent", answer.spent),
             ("falls back", answer.falls_back),
+            ("on-demand since", answer.became_on_demand),
             ("no bid takes its seats before", answer.protected_until),
             ("owed if given up", answer.debt),
             ("cost", answer.cost.says if answer.ended is None else None),

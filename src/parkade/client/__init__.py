@@ -11,6 +11,7 @@ answered, so that a lost answer never starts or charges anything twice.
 
 from parkade.client.asynchronous import AsyncClient
 from parkade.client.errors import (
+    Changed,
     Denied,
     Failed,
     Invalid,
@@ -26,6 +27,7 @@ from parkade.wire.spec import WorkloadSpec
 
 __all__ = [
     "AsyncClient",
+    "Changed",
     "Client",
     "Denied",
     "Failed",

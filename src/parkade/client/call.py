@@ -93,7 +93,7 @@ def post(
     path: str, answer: type[M], body: BaseModel | None = None, *, if_match: str | None = None
 ) -> Call[M]:
     """A change, with a key of its own. `if_match`: the `etag` of what was read, where it shall be
-    made on that and nothing else; Changed (412) where it is not so any more."""
+    made on that and nothing else; `errors.Changed` where it is not so any more."""
     content = (
         body.model_dump_json(exclude_unset=True, by_alias=True).encode()
         if body is not None

@@ -33,7 +33,13 @@ class Unauthenticated(ParkadeError):
 
 
 class Invalid(ParkadeError):
-    """The request is wrong as it stands; `problem.errors` says where."""
+    """The request is wrong as it stands, `problem.errors` says where; or it contradicts what is
+    there. The same request does not succeed later."""
+
+
+class Changed(Invalid):
+    """It was changed since it was read, so that `if_match` is not its `etag` any more; nothing was
+    done. Read it again, look whether the change is still wanted, and send it with the new tag."""
 
 
 class NotFound(ParkadeError):
@@ -70,6 +76,20 @@ BY_EXIT: dict[int, type[ParkadeError]] = {
     EXIT_REFUSED: Refused,
 }
 
+"""By the exit code of a problem's code."""
+
+BY_CODE: dict[str, type[ParkadeError]] = {
+    "changed": Changed,
+    "misdirected": Failed,
+    "unreachable": Unreachable,
+}
+"""Those whose caller may do something else about it than about the others of their exit code."""
+
+
+def class_of(code: str) -> type[ParkadeError]:
+    """What a problem with this code is raised as."""
+    return BY_CODE.get(code) or BY_EXIT[CODES.get(code, UNKNOWN).exit]
+
 
 def error_of(response: httpx.Response) -> ParkadeError:
     """The error of an answer that is not a success."""
@@ -78,7 +98,7 @@ def error_of(response: httpx.Response) -> ParkadeError:
     except ValidationError:
         code = "busy" if response.status_code in (429, 502, 503, 504) else "internal"
         found = problem(code, f"the server answered {response.status_code} without saying why")
-    return BY_EXIT[CODES.get(found.code, UNKNOWN).exit](found)
+    return class_of(found.code)(found)
 
 
 def unreachable(error: httpx.TransportError, *, server: str) -> Unreachable:

@@ -84,7 +84,8 @@ class PageContext:
         fields = fields_of(body)
         if is_change:
             refuse_if_it_only_looks(self.viewer)
-        if not is_own_form(self.request, self.session, fields.pop("form_secret", "")):
+        given, url = fields.pop("form_secret", ""), self.console.settings.url
+        if not is_own_form(self.request, self.session, given, url=url):
             raise problem("denied", "this form was not sent by a page of your session; try again")
         key = fields.pop("form_key", "")
         if key:
@@ -131,7 +132,7 @@ async def page_context(request: Request) -> PageContext:
     """Finds the session; `LoginNeeded` where there is none, or its token was revoked. The problem
     `denied` where a partner asks for more than is its to see."""
     found = session_of(request)
-    if found.is_partner and request.url.path not in OF_PARTNERS:
+    if found.is_partner and request.scope["path"] not in OF_PARTNERS:
         raise problem("denied", "a partner sees its nodes and its statement, and nothing else")
     return found
 

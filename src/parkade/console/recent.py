@@ -1,6 +1,6 @@
 """The newest events by workload, so that a page tells a life without reading the journal.
 
-Followed from the first page on, after the newest `MOST` events of before. What is older is not
+Followed from the first page on, after the newest `MOST` events. What is older is not
 told; the page says so where a workload was submitted earlier.
 """
 

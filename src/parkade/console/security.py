@@ -3,7 +3,7 @@
 Nothing is loaded from outside and no script stands in a page, so that a name with a script in it is
 text wherever it is shown. The cookie is HttpOnly and SameSite=Strict: no script reads it, and no
 other site's page sends it. A form is taken only with the secret of its session in it, and only
-where the browser does not say that another site sent it.
+where the browser does not say, by `Sec-Fetch-Site` or else by `Origin`, that another site sent it.
 """
 
 import hashlib
@@ -61,7 +61,22 @@ def form_secret(session: str) -> str:
     return hmac.new(session.encode(), _FORM, hashlib.sha256).hexdigest()
 
 
-def is_own_form(request: Request, session: str, given: str) -> bool:
-    """Whether a form was sent by a page of this session."""
-    is_same_site = request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
+def is_of_own_site(request: Request, *, url: str) -> bool:
+    """Whether the browser says that a page of this site sent a form. Where people reach the server
+    by plain HTTP and another name than localhost, browsers leave `Sec-Fetch-Site` out and send
+    `Origin` alone; a program sends neither. `url`: the address by which people reach the server."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    place = origin.partition("://")[2].lower()
+    own = (request.headers.get("Host", ""), url.partition("://")[2].partition("/")[0])
+    return place != "" and place in {each.lower() for each in own}
+
+
+def is_own_form(request: Request, session: str, given: str, *, url: str) -> bool:
+    """Whether a form was sent by a page of this session; `url` as in `is_of_own_site`."""
+    is_same_site = is_of_own_site(request, url=url)
     return is_same_site and hmac.compare_digest(given.encode(), form_secret(session).encode())

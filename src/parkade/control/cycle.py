@@ -144,14 +144,15 @@ class Cycle:
         outcomes = tuple(self._execute(one, now_us) for one in asked)
         return outcomes, self._commit()
 
-    def clear(self, market: str, now_us: int) -> tuple[Committed, bool]:
-        """One clearing of a market; false where it failed an assertion and nothing changed."""
-        command = RunClearing(by=None, market=market)
+    def clear(self, market: str, now_us: int, *, is_apart: bool = False) -> tuple[Committed, bool]:
+        """One clearing of a market, and of those that bids link with it unless it is cleared apart;
+        false where it failed an assertion and nothing changed."""
+        command = RunClearing(by=None, market=market, is_apart=is_apart)
         try:
             with uncollected():
                 events = self._rules.decide(self.world, command, now_us)
         except Exception:  # noqa: BLE001 - a bug in a pure decision changed nothing
-            _log.exception("clearing_failed", market=market, done="the market is frozen")
+            _log.exception("clearing_failed", market=market, is_apart=is_apart, done="tried later")
             return (), False
         if isinstance(events, Refusal):
             _log.error("clearing_refused", market=market, reason=events.reason)

@@ -19,6 +19,10 @@ where its token is good no more, where either side was not heard for GONE_S or n
 way for the idle time, and with the server. Then it is forgotten: the agent, which asks for input
 all the time, hears that it is gone, and ends what runs there. All is kept in memory, for a session
 outlives no server.
+
+Where all places are taken, an org with fewer sessions than another takes the oldest of the org with
+the most, as for streams: that one ends with a word. So no org keeps the others out, however many
+users it has.
 """
 
 import asyncio
@@ -48,8 +52,8 @@ class Lost(Exception):
 
 
 class Exec:
-    """One session. `token`: whose it is; `is_good`: whether that token may go on. `most_held`: the
-    bytes that wait each way."""
+    """One session. `token`: whose it is, of that user and org; `is_good`: whether that token may
+    go on. `most_held`: the bytes that wait each way."""
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Exec:
         pool: str,
         token: str,
         user: str,
+        org: str,
         is_good: Callable[[], bool],
         most_held: int = MOST_HELD_BYTES,
     ) -> None:
@@ -67,6 +72,7 @@ class Exec:
         self.pool = pool
         self.token = token
         self.user = user
+        self.org = org
         self.is_good = is_good
         self.is_taken = False
         self.end: ExecEnd | None = None
@@ -217,41 +223,59 @@ class Execs:
         self._most_per_user = most_per_user
         self._idle_s = idle_s
         self._open: dict[str, Exec] = {}
-        self._asked: Counter[str] = Counter()
+        self._asked: Counter[tuple[str, str]] = Counter()
         self._bell = Bell()
         self._is_closed = False
         self._watching: asyncio.Task[None] | None = None
 
-    def refuse_more(self, user: str) -> Refusal | None:
-        """Why one more of that user has no place now."""
+    def refuse_more(self, user: str, org: str) -> Refusal | None:
+        """Why one more of that user, of that org, has no place now."""
         if self._most == 0:
             says = "this server runs no commands beside workloads: its operator set exec_sessions=0"
             return Refusal(reason=Reason.UNSUPPORTED, detail=says)
-        live = [it for it in self._open.values() if it.end is None]
-        if sum(it.user == user for it in live) + self._asked[user] >= self._most_per_user:
+        live = self._live()
+        if sum(it.user == user for it in live) + self._asked[user, org] >= self._most_per_user:
             says = f"{user} has {self._most_per_user} sessions open already; end one first"
             return Refusal(reason=Reason.TOO_MANY, detail=says)
-        if len(live) + self._asked.total() >= self._most or self._is_closed:
+        is_full = len(live) + self._asked.total() >= self._most
+        if self._is_closed or (is_full and self._oldest_of_most(org) is None):
             says = f"{len(live)} sessions are open already; try again later"
             return Refusal(reason=Reason.BUSY, detail=says)
         return None
 
     @contextmanager
-    def asking(self, user: str) -> Iterator[None]:
+    def asking(self, user: str, org: str) -> Iterator[None]:
         """While it is decided whether one is let in, which counts as open meanwhile."""
-        self._asked[user] += 1
+        self._asked[user, org] += 1
         try:
             yield
         finally:
-            self._asked[user] -= 1
+            self._asked[user, org] -= 1
 
     def open(self, made: Exec) -> None:
         """From here on its agent finds it."""
         assert made.request.session not in self._open, "its name is random"
+        if len(self._live()) >= self._most and (taken := self._oldest_of_most(made.org)):
+            _log.info("exec_taken_away", session=taken.request.session, user=taken.user)
+            taken.finish("another org needed its place: the server runs no more commands at once")
         self._open[made.request.session] = made
         self._bell.ring()
         if self._watching is None or self._watching.done():
             self._watching = asyncio.ensure_future(self._watch())
+
+    def _live(self) -> list[Exec]:
+        return [it for it in self._open.values() if it.end is None]
+
+    def _oldest_of_most(self, org: str) -> Exec | None:
+        """The session that ends for one of that org; None where no org has two more than it, so
+        that two orgs do not take places from each other in turn."""
+        live = self._live()
+        counts = Counter(it.org for it in live)
+        own = counts[org] + sum(number for (_, of), number in self._asked.items() if of == org)
+        most = max(counts, key=lambda name: counts[name], default=org)
+        if counts[most] <= own + 1:
+            return None
+        return next(it for it in live if it.org == most)
 
     def of_token(self, session: str, token: str) -> Exec | None:
         """The session, where that token opened it."""

@@ -195,7 +195,7 @@ def _gpus(world: World) -> dict[str, dict[str, int]]:
             use = "owner" if workload is None else _USE_OF[workload.spec.capacity.kind]
             uses[use] += gpus
             uses["idle"] -= gpus
-    for name, lent in lent_now(world, records.reservations.values()).items():
+    for name, lent in lent_now(world, records.reservations.values(), records.now_us).items():
         uses = found[records.reservations[name].market]
         gpus = min(lent.gpus, uses["spot"])
         uses["lent"] += gpus

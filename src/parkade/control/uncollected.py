@@ -27,7 +27,7 @@ def uncollected() -> Iterator[None]:
 
 
 def set_apart() -> None:
-    """The collector never walks what lives now again; what comes later it collects, the youngest
+    """The collector ignores what exists now; later values are collected as before, the youngest
     less often than by default: what a request makes is mostly gone by then, uncollected."""
     gc.collect()
     gc.freeze()

@@ -42,6 +42,9 @@ class WholeJournal(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: int | None
     """The entry of the newest snapshot; None where there is none that this program reads."""
 
+    last_workload: int = 0
+    """The number of the last one that was submitted."""
+
     answers: int = 0
     """Kept for repeated requests."""
 
@@ -85,6 +88,7 @@ def check_whole(store: Store, rules: Rules) -> WholeJournal:
         entries=sequence,
         transfers=transfers,
         snapshot=None if snapshot is None else snapshot.sequence,
+        last_workload=world.records.counters.get("workload", 0),
         answers=_check_answers(store),
         torn=tuple(store.torn_snapshots()),
     )

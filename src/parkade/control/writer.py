@@ -298,15 +298,18 @@ class Writer:
         market, _ = self._schedule.next(markets, now_us=now_us, steady_us=started_us)
         if market is None:
             return
-        committed, is_sound = self._cycle.clear(market, now_us)
-        if not is_sound:
-            self._schedule.freeze(market)
+        is_apart = self._schedule.is_apart(market, steady_us=started_us)
+        linked = self._dependencies.rules.linked_with(self._cycle.world, market)
+        group = (market,) if is_apart else linked
+        committed, is_sound = self._cycle.clear(market, now_us, is_apart=is_apart)
         ended_us = self._clock.steady_us()
         self._clearing_us = ended_us - started_us
         self.market.clearings.note(self._clearing_us)
-        linked = self._dependencies.rules.linked_with(self._cycle.world, market)
-        for each in linked if is_sound else (market,):
-            self._schedule.cleared(each, now_us=now_us, started_us=started_us, ended_us=ended_us)
+        if is_sound:
+            self._schedule.cleared(group, now_us=now_us, is_apart=is_apart)
+        else:
+            self._schedule.failed(group, steady_us=ended_us)
+        self._schedule.rest(started_us=started_us, ended_us=ended_us)
         self._publish(committed)
 
     def _publish(self, committed: Committed) -> None:

@@ -241,9 +241,8 @@ class MessageQueue:
     def _take_turn(
         self, receiver: str, sender: Sender, now_us: int, is_over: Callable[[], bool]
     ) -> None:
-        ends_s = time.monotonic() + TURN_S
         try:
-            self._send_to(receiver, sender, now_us, lambda: is_over() or time.monotonic() >= ends_s)
+            self._send_to(receiver, sender, now_us, is_over)
         except BaseException as error:  # noqa: BLE001 - raised by `send_due`, this one or the next
             self._troubles.append(error)
         finally:
@@ -260,10 +259,11 @@ class MessageQueue:
             .order_by(messages.c.at_us, messages.c.name)
             .limit(100)
         )
+        ends_s = time.monotonic() + TURN_S
         for row in due:
-            if is_over():
-                return
             began_s = time.monotonic()
+            if is_over() or began_s >= ends_s:
+                return
             try:
                 _send(sender, row, now_us)
             except NotHeard as error:

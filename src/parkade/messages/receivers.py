@@ -2,13 +2,13 @@
 
 They are kept in the store beside the journal, and never in it: an address may be a secret, and the
 secret that signs is one. The operator's file says whether people may have any, and which addresses.
-Bounded for each owner of receivers, and in all.
+Bounded for each owner of receivers, for each org, and in all; tests are bounded in an hour, for an
+org and for an address.
 """
 
 import re
 import secrets
 import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
@@ -18,12 +18,13 @@ from msgspec.structs import replace
 from parkade.messages.addresses import AddressRules, refusal_of
 from parkade.messages.guarded import GuardedWebhook
 from parkade.messages.queue import Sender, Waiting
+from parkade.messages.rates import Rates
 from parkade.messages.senders import Mail
 from parkade.wire.people import About
 
 MOST_OF_ONE = 5
+MOST_OF_AN_ORG = 200
 MOST_RECEIVERS = 2_000
-MOST_TESTS = 100
 KINDS: tuple[str, ...] = get_args(About)
 """What a receiver may hear of; `incident` is for operators."""
 # Narrower than RFC 5322: `=?` would be decoded, `%` and `!` lead mail servers to another domain,
@@ -90,7 +91,8 @@ class Directory:
         self._store = store
         self._rules = rules if store is not None else None
         self._lock = threading.Lock()
-        self._tests: deque[str] = deque(maxlen=MOST_TESTS)
+        self._tests: dict[str, None] = {}
+        self._rates = Rates()
         self._waiting: Mapping[str, Waiting] = {}
         rows = store.receivers() if store is not None and rules is not None else ()
         kept = map(_decoded, rows)
@@ -145,6 +147,8 @@ class Directory:
         with self._lock:
             if len(self.of(org, user)) >= MOST_OF_ONE:
                 raise Refused(f"there are {MOST_OF_ONE} already: remove one first")
+            if len(self._of_orgs.get(org, ())) >= MOST_OF_AN_ORG:
+                raise Refused(f"{org} has {MOST_OF_AN_ORG} receivers already: remove one first")
             if len(self._all) >= MOST_RECEIVERS:
                 raise Refused("this server has as many receivers as it may: ask its operator")
             self._store.keep_receiver(made.receiver, msgspec.json.encode(made))
@@ -170,13 +174,20 @@ class Directory:
         """The same of those that the operator's file names."""
         return {name: it for name, it in self._waiting.items() if name not in self._all}
 
-    def ask_test(self, receiver: str) -> None:
-        """It is sent a message soon; of too many at once the newest."""
-        self._tests.append(receiver)
+    def ask_test(self, receiver: Receiver, now_us: int) -> None:
+        """It is sent a message soon. Refused in words where it, or its org, was sent as many in the
+        last hour as may be."""
+        with self._lock:
+            why = self._rates.refuse(receiver.org, receiver.address, now_us)
+            if why is not None:
+                raise Refused(why)
+            self._tests[receiver.receiver] = None
 
     def take_tests(self) -> list[str]:
         """The receivers that wait for one."""
-        return [self._tests.popleft() for _ in range(len(self._tests))]
+        with self._lock:
+            taken, self._tests = list(self._tests), {}
+        return taken
 
     def senders(self) -> Mapping[str, Sender]:
         """The way to each."""

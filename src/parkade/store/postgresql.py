@@ -101,6 +101,15 @@ def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> Non
         cursor.close()
 
 
+def shown(address: str) -> str:
+    """The address for people, also one that `url_of` refuses: without a password, and without what
+    stands behind a question mark."""
+    try:
+        return sa.make_url(address).set(query={}).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        return "the database"
+
+
 def url_of(address: str) -> sa.URL:
     """The address for SQLAlchemy. StoreError where it is none, or holds a password."""
     try:
@@ -109,7 +118,7 @@ def url_of(address: str) -> sa.URL:
         raise StoreError("database: write postgresql://USER@SERVER/NAME") from None
     if url.get_backend_name() != "postgresql":
         raise StoreError(f"database: {url.get_backend_name()} is not known; write postgresql://…")
-    if url.password is not None:
+    if url.password is not None or any("password" in key.lower() for key in url.query):
         raise StoreError(
             "database: leave the password out, process lists would show it; put it into ~/.pgpass"
         )

@@ -58,6 +58,6 @@ def trusted(model: type[_M], **values: Any) -> _M:
 
 class Paged(Answer):
     """A page of a list; `next` is the `cursor` of the one behind it, null: this is the last.
-    Servers of before there were pages answer with the whole list."""
+    Servers older than pages answer with the whole list."""
 
     next: str | None = None

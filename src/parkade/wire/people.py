@@ -112,7 +112,8 @@ OrgBound = Annotated[int, Strict(), bounded(ORG_BOUND)]
 
 
 class SetOrgBounds(Request):
-    """How many workloads an org may have open, submit and start in a minute; null: the default."""
+    """How many workloads an org may have open, submit and start in a minute. All are set: null, or
+    left out, is the default."""
 
     open_workloads: OrgBound | None = None
     submits_per_minute: OrgBound | None = None
@@ -141,7 +142,8 @@ CapPeriod = Literal["total", "month"]
 
 class SetCap(Request):
     """What all workloads of a user, or of an org, may cost: in all, or in each calendar month
-    (UTC); and the most GPUs that they may hold at once. Null: no bound of that kind."""
+    (UTC); and the most GPUs that they may hold at once. The whole cap is set: null, or left out,
+    is no bound of that kind."""
 
     cap: Money | None
     period: CapPeriod = "total"
@@ -183,7 +185,7 @@ class StoppedByCap(Answer):
 class Capped(Answer):
     """What workloads of a user, or of an org, may cost and have cost. `cap`: the most in
     `cap_period`, null: no cap on money. `most_gpus`: the most GPUs at once, of which they hold
-    `gpus_held`; null: no cap on GPUs. Servers of before there were caps of orgs say none of it.
+    `gpus_held`; null: no cap on GPUs. Servers older than caps of orgs say none of it.
     `stops`: what a cap stops that was set just now; null in other answers, and from servers of
     before it was said."""
 

@@ -137,13 +137,13 @@ def _fault(error: Any, *, prefix: str, model: type[BaseModel] | None) -> Fault:
     return Fault(place=place, message=message, code=kind if kind in CODES else "invalid")
 
 
-LIST, KEYS = "a list, `[a, b]` or a line `- a` for each", "keys and values"
+LIST_IN_WORDS, KEYS_IN_WORDS = "a list, `[a, b]` or a line `- a` for each", "keys and values"
 WRONG_FORMS = {
-    "tuple_type": LIST,
-    "list_type": LIST,
-    "dict_type": KEYS,
-    "model_type": KEYS,
-    "model_attributes_type": KEYS,
+    "tuple_type": LIST_IN_WORDS,
+    "list_type": LIST_IN_WORDS,
+    "dict_type": KEYS_IN_WORDS,
+    "model_type": KEYS_IN_WORDS,
+    "model_attributes_type": KEYS_IN_WORDS,
 }
 """Pydantic's kinds of a value whose whole form is wrong, and what it must be."""
 
@@ -151,7 +151,7 @@ WRONG_FORMS = {
 def _form(given: object) -> str:
     match given:
         case dict():
-            return KEYS
+            return KEYS_IN_WORDS
         case list() | tuple():
             return "a list"
         case None:
@@ -163,20 +163,20 @@ def _form(given: object) -> str:
     return "a text"
 
 
-NUMBER, RANGE = ("{number}", "{range}")
-ONE, LIST, LIMITS = ("{one}", "{list}", "{limits}")
-FORMS = (NUMBER, RANGE, ONE, LIST, LIMITS)
+FORM_NUMBER, FORM_RANGE = ("{number}", "{range}")
+FORM_ONE, FORM_LIST, FORM_LIMITS = ("{one}", "{list}", "{limits}")
+FORMS = (FORM_NUMBER, FORM_RANGE, FORM_ONE, FORM_LIST, FORM_LIMITS)
 """The forms of a value that has several; no place of a fault names them."""
 
 
-KEY = "[key]"
+KEY_MARK = "[key]"
 """What pydantic adds to the place of a mapping's key that is none."""
 
 
 def _place(location: Iterable[int | str], *, prefix: str) -> str:
     text = prefix
     for step in location:
-        if step in FORMS or step == KEY:
+        if step in FORMS or step == KEY_MARK:
             continue
         text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
     return text[:LONGEST_PLACE] or "body"

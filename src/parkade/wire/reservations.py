@@ -57,7 +57,7 @@ class ReservationPlan(Answer):
     cost: Cost
 
     says: tuple[str, ...] = ()
-    """What is owed, and what is kept if it is given up; of servers of before: nothing."""
+    """What is owed, and what is kept if it is given up; older servers say nothing of it."""
 
 
 class Lend(Request):

@@ -31,7 +31,7 @@ from parkade.core.units.capacity_lists import LIST_WORDS, ON_DEMAND, SPOT, is_li
 from parkade.core.units.indexes import MOST_CHARACTERS, SPANS, parse_indexes
 from parkade.core.units.names import ENV_KEY, ENV_PREFIX, NAME, REFERENCE, WORKLOAD_NAME
 from parkade.wire.model import Request
-from parkade.wire.problems import LIMITS, LIST, NUMBER, ONE, RANGE
+from parkade.wire.problems import FORM_LIMITS, FORM_LIST, FORM_NUMBER, FORM_ONE, FORM_RANGE
 from parkade.wire.scalars import (
     Gpus,
     LimitPrice,
@@ -63,7 +63,6 @@ DEADLINE_ONLY: dict[str, tuple[Callable[[Any], bool], str]] = {
 """What a workload with a deadline says under these keys, in words too."""
 ONE_GANG = {
     "nodes": "one number of nodes",
-    "array": "no array",
     "market": "no market: each has its own",
     "capacity": "capacity: spot",
     "deadline": "no deadline",
@@ -92,8 +91,8 @@ def _instance_type(value: Any) -> Any:
 
 def _form_of_types(value: Any) -> str:
     if isinstance(value, dict):
-        return LIMITS
-    return LIST if isinstance(value, list) else ONE
+        return FORM_LIMITS
+    return FORM_LIST if isinstance(value, list) else FORM_ONE
 
 
 def types_of(instance_type: "str | list[str] | dict[str, Decimal] | None") -> tuple[str, ...]:
@@ -201,10 +200,12 @@ _LIMITS = {
     "maxProperties": bounds.MOST_CHOICES,
 }
 InstanceTypes = Annotated[
-    Annotated[Name, Tag(ONE)]
-    | Annotated[list[Name], Field(min_length=1, max_length=bounds.MOST_CHOICES), Tag(LIST)]
+    Annotated[Name, Tag(FORM_ONE)]
+    | Annotated[list[Name], Field(min_length=1, max_length=bounds.MOST_CHOICES), Tag(FORM_LIST)]
     | Annotated[
-        dict[Name, LimitPrice], Field(min_length=1, max_length=bounds.MOST_CHOICES), Tag(LIMITS)
+        dict[Name, LimitPrice],
+        Field(min_length=1, max_length=bounds.MOST_CHOICES),
+        Tag(FORM_LIMITS),
     ],
     Discriminator(_form_of_types),
     BeforeValidator(_instance_type),
@@ -311,7 +312,7 @@ class Retry(Request):
 
 
 def _form_of_nodes(value: Any) -> str:
-    return RANGE if isinstance(value, dict | ElasticNodes) else NUMBER
+    return FORM_RANGE if isinstance(value, dict | ElasticNodes) else FORM_NUMBER
 
 
 class ElasticNodes(Request):
@@ -361,7 +362,7 @@ class WorkloadSpec(Request):
         description="words of your own, by which `ps`, `cancel` and others choose",
     )
     nodes: Annotated[
-        Annotated[Nodes, Tag(NUMBER)] | Annotated[ElasticNodes, Tag(RANGE)],
+        Annotated[Nodes, Tag(FORM_NUMBER)] | Annotated[ElasticNodes, Tag(FORM_RANGE)],
         Discriminator(_form_of_nodes),
     ] = Field(1, description="ranks; of whole nodes unless gpus is less, or an elastic number")
     gpus: Annotated[Gpus, BeforeValidator(_gpus)] = Field(1, description="of each rank")
@@ -415,8 +416,6 @@ class WorkloadSpec(Request):
             raise ValueError("name each instance type once")
         if len(names) > 1 and isinstance(info.data.get("nodes"), ElasticNodes):
             raise ValueError(f"several instance types need {ONE_GANG['nodes']}")
-        if len(names) > 1 and info.data.get("array") is not None:
-            raise ValueError(f"several instance types need {ONE_GANG['array']}")
         return types
 
     @field_validator("market", "capacity", "deadline")

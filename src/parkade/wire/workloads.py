@@ -240,6 +240,10 @@ class Workload(Answer):
     """When it becomes on-demand, unless it is done by then or saves more; null: it has no deadline,
     or is on-demand already."""
 
+    became_on_demand: Instant | None = None
+    """When it became on-demand for its deadline: its spec is shown as on-demand from then on,
+    without limit and deadline; null: it did not."""
+
     protected_until: Instant | None = None
     """No bid takes its seats before that, by its market's `min_runtime`; null: any higher one
     does."""

@@ -138,6 +138,9 @@ def test_a_limit_that_changes_is_kept_for_the_next_time() -> None:
     parkade.clear()
     spec = parkade.workload(name).spec
     assert (spec.limit_price_micros, spec.spot_limit_micros) == (None, 3 * MICROS)
+    parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=MICROS))
+    spec = parkade.workload(name).spec
+    assert (spec.limit_price_micros, spec.spot_limit_micros) == (None, MICROS), "for later"
 
 
 @pytest.mark.parametrize("taken", [0, 1])
@@ -229,7 +232,6 @@ def test_lists_that_are_no_lists_are_refused_by_name() -> None:
     for spec in (
         replace(asked.spec, moves=Moves.CHEAPER),
         replace(asked.spec, deadline=due),
-        command(parkade, acme, SPOT, array="0-3").spec,
         command(parkade, acme, SPOT, most_nodes=3).spec,
     ):
         found = refused(parkade, replace(asked, spec=spec))

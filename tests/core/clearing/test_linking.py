@@ -285,7 +285,6 @@ def test_one_that_others_left_for_is_not_lowered_where_it_is_promised_seats() ->
             "capacity",
         ),
         ({"most_nodes": 2}, "nodes"),
-        ({"array": builders.array("0-3")}, "array"),
         ({"deadline": DeadlineTerms(by_us=2**60, duration_us=HOUR_US)}, "deadline"),
         ({"gpus": 4}, "gpus"),
         ({"nodes": 3}, "nodes"),

@@ -2,6 +2,7 @@
 
 from parkade.api.views import explanations, workloads
 from parkade.core.state import commands
+from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Cause, Phase
 from tests.core.kernel.story import Parkade
 from tests.core.kernel.test_live import audited, given_parkade, live, ranks
@@ -75,6 +76,33 @@ def test_what_began_so_goes_on_so_and_the_next_attempt_is_live() -> None:
     parkade.ended(name, code=85)
     parkade.run(90)
     assert parkade.attempt(name).can_resize
+    audited(parkade)
+
+
+def test_where_its_agent_says_nothing_it_is_started_as_work_that_restarts() -> None:
+    parkade = given_parkade(is_engine_known=False, start_limit_us=600 * SECOND_US)
+    name = live(parkade)
+    parkade.clear()
+    parkade.tick(599)
+    assert parkade.phase(name) is Phase.PLACED
+    assert "until 22:23:20 UTC" in why(parkade, name)
+    parkade.tick(1)
+    assert parkade.phase(name) is Phase.STARTING and not parkade.attempt(name).can_resize
+    parkade.started(name)
+    audited(parkade)
+
+
+def test_an_agent_that_never_speaks_keeps_the_nodes_of_live_work_from_others_no_longer() -> None:
+    parkade = given_parkade(is_engine_known=False, start_limit_us=600 * SECOND_US)
+    name = live(parkade)
+    other = parkade.bid("acme", 2, nodes=4)
+    parkade.clear()
+    parkade.tick(1200)
+    assert parkade.stop(name).cause is Cause.NOT_STARTED
+    assert "not started" in why(parkade, name)
+    parkade.ended(name)
+    parkade.clear()
+    assert parkade.phase(other) is Phase.STARTING
     audited(parkade)
 
 

@@ -211,3 +211,15 @@ def test_nothing_follows_from_a_report_of_another_rank() -> None:
     before = len(parkade.journal)
     parkade.begun(name, 0, 1, 2)
     assert len(parkade.journal) == before
+
+
+def test_one_that_left_before_another_was_late_may_be_reported_after_it() -> None:
+    """What was decided of the late one is dated after what the report says of the other."""
+    parkade, name = given_one_that_joins()
+    parkade.tick(LIMIT_S - 60)
+    parkade.fail("a3")
+    parkade.tick(60)
+    assert sorted(leaving(parkade, name)) == [2, 3]
+    parkade.ranks_left(name, at_us=parkade.now_us - 40 * SECOND_US, begun=())
+    assert not leaving(parkade, name)
+    audited(parkade)

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from parkade.core.market.clear import clear
+from parkade.core.market.clear import clear, winners
 from parkade.core.market.linked import LinkedClearing, clear_linked
 from parkade.core.market.market_state import Demand, MarketState
 from parkade.core.market.outcome import Clearing, ClearingLine
+from parkade.core.market.remembered import Memory
 from parkade.core.units.money import MICROS
 from tests.core.market.story import bid, given_market, line_of, on
 
@@ -19,12 +20,27 @@ Lists = dict[str, tuple[str, ...]]
 
 
 def cleared(states: Mapping[str, MarketState], lists: Lists) -> LinkedClearing:
-    def one(market: str, asking: frozenset[str]) -> Clearing:
+    """What it comes to, whether who wins is known before the whole outcome or not."""
+
+    def asked(market: str, asking: frozenset[str]) -> MarketState:
         known = states[market]
         demands = tuple(it for it in known.demands if it.demand not in lists or it.demand in asking)
-        return clear(replace(known, demands=demands))
+        return replace(known, demands=demands)
 
-    return clear_linked(tuple(sorted(states)), lists, one)
+    def one(market: str, asking: frozenset[str]) -> Clearing:
+        return clear(asked(market, asking))
+
+    def remembering(market: str, asking: frozenset[str]) -> Clearing:
+        return clear(asked(market, asking), memories[market])
+
+    def winning(market: str, asking: frozenset[str]) -> frozenset[str] | None:
+        return winners(asked(market, asking), memories[market])
+
+    memories = {market: Memory() for market in states}
+    markets = tuple(sorted(states))
+    found = clear_linked(markets, lists, one)
+    assert clear_linked(markets, lists, remembering, winning) == found
+    return found
 
 
 def line(found: LinkedClearing, market: str, name: str) -> ClearingLine:

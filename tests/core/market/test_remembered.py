@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from parkade.core.clearing import linking
 from parkade.core.market import remembered
-from parkade.core.market.clear import clear
+from parkade.core.market.clear import clear, winners
 from parkade.core.market.market_state import MarketState, NodeInPlay
 from parkade.core.market.outcome import Clearing
 from parkade.core.market.remembered import Memory, are_counted_alike, are_of_one_order
@@ -39,6 +39,20 @@ def test_a_memory_changes_no_outcome_of_a_walk() -> None:
                 assert clear(one, memory) == clear(one), f"walk {seed}"
     assert sum(how.values()) == len(WALKS) * 12 * 5
     assert min(how[it] for it in ("anew", "known", "counted")) > 100, how
+
+
+def test_who_wins_is_known_before_the_outcome_where_the_allocation_decides() -> None:
+    how: Counter[str] = Counter()
+    for seed in WALKS:
+        chance, memory = random.Random(seed), Memory()
+        for state in (_dated(it, chance) for it in walk(seed, 12)):
+            names = winners(state, memory)
+            outcome = clear(state, memory)
+            assert outcome == clear(state), f"walk {seed}"
+            how["told" if names is not None else "not told"] += 1
+            if names is not None:
+                assert names == {line.demand for line in outcome.lines if line.seats}
+    assert how["told"] > 100, how
 
 
 @pytest.mark.parametrize("mix", [Mix(), Mix(sub_node_share=0.8)])

@@ -52,7 +52,7 @@ async def open_exec(workload: str, body: wire.Exec, context: Authenticated) -> w
     """Runs a command beside a rank of the present attempt: in its place, as its user. Who asked
     for which program is told to its org by an event; the command's other words are not."""
     plane, viewer = context.plane, context.viewer
-    if (refusal := plane.execs.refuse_more(viewer.user)) is not None:
+    if (refusal := plane.execs.refuse_more(viewer.user, viewer.org)) is not None:
         raise refused(refusal)
     command = commands.OpenExec(
         by=viewer.user,
@@ -75,7 +75,7 @@ async def open_exec(workload: str, body: wire.Exec, context: Authenticated) -> w
         assert opened is not None and before.pool is not None
         return _request(opened, body, before), before.pool
 
-    with plane.execs.asking(viewer.user):
+    with plane.execs.asking(viewer.user, viewer.org):
         request, pool = await context.change(command, show, look=able)
     if plane.execs.of_token(request.session, viewer.token) is None:
         made = Exec(
@@ -83,6 +83,7 @@ async def open_exec(workload: str, body: wire.Exec, context: Authenticated) -> w
             pool=pool,
             token=viewer.token,
             user=viewer.user,
+            org=viewer.org,
             is_good=context.is_current,
             most_held=plane.execs.most_held,
         )

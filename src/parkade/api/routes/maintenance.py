@@ -59,9 +59,7 @@ async def get_window(maintenance: str, context: Authenticated) -> wire.Maintenan
     is_whole = context.viewer.may_read(Read.NODES)
 
     def look(world: World, _: int) -> Maintenance | Refusal:
-        missing = f"there is no maintenance window {maintenance}"
-        found = world.records.maintenance.get(maintenance)
-        return found or Refusal(reason=Reason.NOT_FOUND, detail=missing)
+        return world.records.maintenance.get(maintenance) or _missing(maintenance)
 
     return await context.tagged(
         look, lambda world, _, it: views.maintenance(world, it, is_whole=is_whole)
@@ -92,14 +90,19 @@ async def cancel(maintenance: str, context: Authenticated) -> wire.Maintenance:
     return await _change(context, command, maintenance)
 
 
+def _missing(name: str) -> Refusal:
+    return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no maintenance window {name}")
+
+
 async def _change(
     context: RequestContext, command: commands.AnyCommand, name: str
 ) -> wire.Maintenance:
-    def look(world: World, _: int) -> Maintenance | None:
-        return world.records.maintenance.get(name)
+    def look(world: World, _: int) -> Maintenance | Refusal | None:
+        found = world.records.maintenance.get(name)
+        return found if found or not context.viewer.is_operator else _missing(name)
 
     def show(world: World, _: int, __: Decided, before: Maintenance | None) -> wire.Maintenance:
-        assert before is not None, "it was just decided about"
+        assert before is not None, "others than operators are refused"
         return _shown(world, before)
 
     return await context.change(command, show, look=look)

@@ -325,12 +325,18 @@ async def restore(node: str, context: Authenticated) -> wire.Node:
 
 
 async def _change(context: RequestContext, command: commands.AnyCommand, name: str) -> wire.Node:
-    def show(world: World, _: int, __: Decided) -> views.Seated:
+    may_look = context.viewer.may_read(Read.NODES)
+
+    def look(world: World, _: int) -> Node | Refusal | None:
+        missing = Refusal(reason=Reason.NOT_FOUND, detail=f"there is no node {name}")
+        return (world.node(name) or missing) if may_look else None
+
+    def show(world: World, _: int, __: Decided, before: Node | None) -> views.Seated:
         node = world.node(name)
-        assert node is not None, "it was just decided about"
+        assert before is not None and node is not None, "it was just looked at"
         return views.seated(world, node)
 
-    return views.node(await context.execute(command, show, about=_node(context, name)))
+    return views.node(await context.change(command, show, look=look))
 
 
 def _node(context: RequestContext, name: str) -> Callable[[World], Node | None]:

@@ -75,7 +75,10 @@ async def remove_receiver(
 async def test_receiver(receiver: str, request: Request, context: Authenticated) -> wire.Receiver:
     """It is sent a message, to see whether it comes."""
     found = _unchanged(request, context, receiver)
-    _directory(request).ask_test(found.receiver)
+    try:
+        _directory(request).ask_test(found, context.plane.present_us())
+    except messages.Refused as refusal:
+        raise problem("too_many", str(refusal)) from None
     context.tag(_tag(found))
     return _shown(found, _directory(request))
 

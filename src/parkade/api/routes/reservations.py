@@ -73,7 +73,7 @@ async def list_reservations(context: Authenticated, page: Paged = WHOLE) -> wire
         used = _used(context, world)
         own = (it for it in world.records.reservations.values() if context.viewer.may_see(it.org))
         seen, upcoming = page_of(page, own, lambda it: it.reservation)
-        lent, accrued = lent_now(world, seen), accrued_now(world, seen, now_us)
+        lent, accrued = lent_now(world, seen, now_us), accrued_now(world, seen, now_us)
         return wire.Reservations(
             reservations=tuple(
                 views.reservation(
@@ -302,7 +302,7 @@ def _shown(
     return views.reservation(
         views.as_charged(world, found),
         nodes_used=used,
-        lent=lent_now(world, (found,)).get(name),
+        lent=lent_now(world, (found,), now_us).get(name),
         accrued_micros=accrued_now(world, (found,), now_us).get(name, 0),
     )
 

@@ -102,7 +102,7 @@ async def list_workloads(
     if org is not None:
         context.own_org(org)
     if cursor is not None and after is not None:
-        raise problem("invalid", "after: is the name of before for cursor; send one of them")
+        raise problem("invalid", "send cursor or after, not both; after is its old name")
     after = cursor or after
     seen = org or (None if context.viewer.is_operator else context.viewer.org)
     chosen = selection(name=name, user=user, phases=phase, labels=label, since=since)

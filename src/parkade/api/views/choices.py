@@ -18,15 +18,24 @@ def market_answers(workload: Workload, *, won: str | None = None) -> tuple[Marke
     seated = won or stands_in(workload)
     is_over = workload.phase.is_ended
     return tuple(
-        _answer(it, None if is_over else known.get(it.market), has_seats=it.market == seated)
+        _answer(
+            it,
+            None if is_over else known.get(it.market),
+            has_seats=it.market == seated,
+            is_array=workload.array is not None,
+        )
         for it in workload.spec.choices
     )
 
 
-def _answer(choice: Choice, said: Answer | None, *, has_seats: bool) -> MarketAnswer:
+def _answer(
+    choice: Choice, said: Answer | None, *, has_seats: bool, is_array: bool
+) -> MarketAnswer:
     answer = None if has_seats else said
     price = None if answer is None else answer.price_to_win_micros
-    if has_seats:
+    if is_array:
+        says = "its members bid there, each by itself"
+    elif has_seats:
         says = "it has its seats there"
     elif answer is None:
         says = "it was not asked there"

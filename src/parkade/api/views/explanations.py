@@ -215,12 +215,12 @@ def _engine_words(known: Known) -> str:
     if not workload.spec.is_live or workload.phase.is_ended:
         return ""
     if attempt is None:
-        is_waiting = workload.promise is not None and known.is_untold
+        if known.untold_until_us is None:
+            return ""
         return (
             "; the agent there has not said whether its engine changes work that runs, and it waits"
-            " for that (resize: restart does not)"
-            if is_waiting
-            else ""
+            f" for that (resize: restart does not) until {_clock(known.untold_until_us)}; then it"
+            " is started so that it restarts where its nodes change"
         )
     if attempt.can_resize:
         return ""

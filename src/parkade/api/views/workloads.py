@@ -13,12 +13,14 @@ from parkade.core.billing.metering import accrued_with_members_micros
 from parkade.core.billing.minimum import debt_micros
 from parkade.core.billing.slow_starts import promised_wait_micros
 from parkade.core.fleet.market import Market
+from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.running.falling_back import fallback_due_us
-from parkade.core.running.promises import is_untold
+from parkade.core.running.promises import is_untold, untold_until_us
 from parkade.core.state.world import World
 from parkade.core.units.indexes import count, written
+from parkade.core.workloads.entries import is_on_demand
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.workload import Attempt, Rank, Rate, Stop, Workload
 from parkade.wire import workloads as wire
@@ -54,8 +56,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     open_members: tuple[tuple[Phase, int], ...] = ()
     """Of an array: how many open ones are in which phase."""
 
-    is_untold: bool = False
-    """Whether it is live and the agent of its seats has not said whether the engine can do that."""
+    untold_until_us: int | None = None
+    """Until when live work waits for its agent to say what the engine can; None: it does not."""
 
     protected_until_us: int | None = None
     """Until when no bid takes its seats; None where any higher one does."""
@@ -72,7 +74,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         is_reachable=pool is None or pool.is_reachable,
         accrued_micros=accrued_with_members_micros(world, workload, now_us),
         pool=None if pool is None else pool.pool,
-        is_untold=pool is not None and is_untold(workload, pool),
+        untold_until_us=_untold_until_us(world, workload, pool),
         debt_micros=_debt_micros(world, workload, now_us) if market else 0,
         folder_until_us=folder_due_us(world, workload),
         falls_back_us=fallback_due_us(world, workload) if market else None,
@@ -81,6 +83,12 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         open_members=tuple(world.members.of(workload.workload).phases.items()),
         protected_until_us=_protected_until_us(world, workload, now_us),
     )
+
+
+def _untold_until_us(world: World, workload: Workload, pool: Pool | None) -> int | None:
+    if pool is None or workload.attempt is not None or not is_untold(workload, pool):
+        return None
+    return untold_until_us(world, workload)
 
 
 def _protected_until_us(world: World, workload: Workload, now_us: int) -> int | None:
@@ -136,6 +144,7 @@ def workload(known: Known) -> wire.Workload:
         price_to_win=cheapest_winning_limit(workload),
         spent=amount(workload.spent_micros + known.accrued_micros),
         falls_back=instant_or_none(known.falls_back_us),
+        became_on_demand=instant_or_none(fell_back_us(workload)),
         protected_until=instant_or_none(known.protected_until_us),
         debt=amount_or_none(known.debt_micros or None),
         submitted=instant(workload.submitted_us),
@@ -160,6 +169,12 @@ def workload(known: Known) -> wire.Workload:
         else workload_cost(spec, terms, workload.on_demand_price_micros),
         spec=_spec(workload),
     )
+
+
+def fell_back_us(workload: Workload) -> int | None:
+    """When one with a deadline became on-demand; its deadline is kept in its record."""
+    is_due = workload.spec.deadline is not None
+    return workload.window_from_us if is_due and is_on_demand(workload) else None
 
 
 def _spec(workload: Workload) -> WorkloadSpec:

@@ -60,8 +60,8 @@ def set_org_cap(
     most_gpus: int | None = None,
     if_match: str | None = None,
 ) -> Call[people.Org]:
-    """The most that all workloads of an org may cost, and the most GPUs that they hold; None: no
-    cap."""
+    """The most that all workloads of an org may cost, and the most GPUs that they hold. The whole
+    cap is set: None, or left out, is no cap."""
     body = checked(people.SetCap, cap=cap, period=period, most_gpus=most_gpus)
     return post(f"/orgs/{path_id(org)}/cap", people.Org, body, if_match=if_match)
 
@@ -74,7 +74,8 @@ def set_org_bounds(
     starts_per_minute: int | None = None,
     if_match: str | None = None,
 ) -> Call[people.Org]:
-    """How many workloads an org may have open, submit and start in a minute; None: the default."""
+    """How many workloads an org may have open, submit and start in a minute. All are set:
+    None, or left out, is the default."""
     body = checked(
         people.SetOrgBounds,
         open_workloads=open_workloads,

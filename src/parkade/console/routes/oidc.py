@@ -77,7 +77,9 @@ async def from_provider(
         return _failed(request, failure.problem.detail)
     # A page in between: the browser sends the session's cookie only where our own page leads on.
     response = pages.page("logged_in.html", after=begun.after)
-    session = console.sessions.begin(made.digest, time.time())
+    viewer = console.plane.viewer(made.digest)
+    org = "" if viewer is None else viewer.org
+    session = await console.sessions.begin(made.digest, time.time(), user=made.user, org=org)
     settings = console.settings
     give_cookie(response, request, session, lasts_s=settings.session_s, url=settings.url)
     response.delete_cookie(COOKIE, path=PLACE)

@@ -18,7 +18,7 @@ from parkade.console.context import (
     router,
     state_of,
 )
-from parkade.console.security import give_cookie, take_cookie
+from parkade.console.security import give_cookie, is_of_own_site, take_cookie
 
 routes = router()
 FOREVER = "public, max-age=31536000, immutable"
@@ -38,7 +38,7 @@ async def login_page(request: Request, after: str = "/") -> Response:
 async def login(request: Request) -> Response:
     """A session of a token that is known; the token is kept nowhere and logged nowhere."""
     console = state_of(request)
-    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+    if not is_of_own_site(request, url=console.settings.url):
         raise problem("denied", "this form was sent by another site")
     fields = fields_of(await request.body())
     after = own_path(fields.get("after", "/"))
@@ -59,7 +59,7 @@ async def login(request: Request) -> Response:
         says = f"this is the token of an agent: it runs pool {viewer.pool} and sees nothing"
         return show_login(request, 403, after=after, refused=says)
     response = RedirectResponse(after, status_code=303)
-    session = console.sessions.begin(digest, time.time())
+    session = await console.sessions.begin(digest, time.time(), user=viewer.user, org=viewer.org)
     settings = console.settings
     give_cookie(response, request, session, lasts_s=settings.session_s, url=settings.url)
     return response
@@ -70,7 +70,7 @@ async def logout(context: Page) -> Response:
     """Ends the session, here and in the browser; says so where a restart may bring it back."""
     await context.form(is_change=False)
     response: Response = RedirectResponse("/login", status_code=303)
-    if not context.console.sessions.end(context.session):
+    if not await context.console.sessions.end(context.session):
         says = (
             "You are logged out, but the server could not write that down: if it starts again, the"
             f" session is open again. Run `parkade token revoke {context.viewer.token}` to end it."

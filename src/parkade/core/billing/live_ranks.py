@@ -11,9 +11,9 @@ which it came. Four things happen to them, each raises `Attempt.resizes` by one:
     begun           its agent saw it run, and from then on it is paid for
 
 `Attempt.rates` say what all its seats cost, those that leave included and those that have not begun
-left out, each rate with its number of GPUs. A clearing prices the ranks that stay; those of them
-that have begun cost what the cheapest of these nodes do. The dearest prices that the attempt had
-are those of the ranks that it loses, until they have left. What these earn is what each account
+left out, each rate with its number of GPUs. A clearing prices the ranks that stay; which of these
+prices are of those that have begun is told in `unbegun_prices`. The dearest prices that the attempt
+had are those of the ranks that it loses, until they have left. What these earn is what each account
 earns less than before, so that an owner whose node is given back has its floor until then.
 
 Example (`tests/core/billing/test_live_ranks.py`). Nodes of 8 GPUs cost 1 and 7; of 64 an hour
@@ -29,6 +29,14 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from parkade.core.billing.minimum import minimum_rate
+from parkade.core.billing.unbegun_prices import (
+    Shares,
+    rate_of,
+    split_begun,
+    tidy,
+    waiting_dearest,
+    with_one_begun,
+)
 from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
 from parkade.core.workloads.life import BLAMELESS, Cause
@@ -42,8 +50,6 @@ from parkade.core.workloads.workload import (
     Stop,
     Workload,
 )
-
-Shares = tuple[tuple[str, int], ...]
 
 EXCUSING = BLAMELESS | {Cause.NOT_STARTED}
 """Causes for which a rank that leaves owes nothing for those that left for it."""
@@ -60,19 +66,24 @@ def with_notice(
     stays = tuple(it for it in ranks if it.leaving is None and it not in going)
     begun = [it for it in going if it.has_begun]
     prices = _dearest(attempt, len(begun))
-    shares = _shared(attempt, begun_part(rate, stays), begun, prices)
+    before = _begun_rate(attempt)
+    shares = _shared(attempt, begun_part(rate, stays, before), begun, prices)
+    late = waiting_dearest(attempt.rates[-1], (it for it in going if not it.has_begun))
     costs = {
         it.rank: each for it, each in zip(begun, zip(prices, shares, strict=True), strict=True)
     }
     given = {}
     for it in going:
         price, earned = costs.get(it.rank, (0, ()))
+        once_begun, once_earned = late.get(it.rank, (0, ()))
         given[it.rank] = RankLeaving(
             stop=stops[it.seat.node],
             price_micros=price,
             priced_us=rate.from_us,
             shares=earned,
             is_due=is_due,
+            begun_micros=once_begun,
+            begun_shares=once_earned,
         )
     return tuple(replace(it, leaving=given[it.rank]) if it in going else it for it in ranks)
 
@@ -84,10 +95,13 @@ def by_node(rate: Rate, nodes: int) -> Rate:
     return replace(rate, node_prices=(rate.price_micros,) * nodes)
 
 
-def begun_part(rate: Rate, stays: tuple[Rank, ...]) -> Rate:
-    """Of the rate of ranks that stay what those cost that have begun: the cheapest nodes."""
+def begun_part(rate: Rate, stays: tuple[Rank, ...], before: Rate) -> Rate:
+    """Of the rate of ranks that stay what those cost that have begun. `before`: what these cost so
+    far."""
     rate, begun = by_node(rate, len(stays)), begun_of(stays)
-    return rate if len(begun) == len(stays) else lowest_part(rate, len(begun), stays[0].seat.gpus)
+    if len(begun) == len(stays):
+        return rate
+    return split_begun(rate, before, len(begun), stays[0].seat.gpus)
 
 
 def full_of(rate: Rate, ranks: Iterable[Rank]) -> Rate | None:
@@ -98,11 +112,11 @@ def full_of(rate: Rate, ranks: Iterable[Rank]) -> Rate | None:
     return replace(by_node(rate, len(stays)), gpus=sum(it.seat.gpus for it in stays))
 
 
-def with_leaving(rate: Rate, ranks: Iterable[Rank], from_us: int) -> Rate:
+def with_leaving(rate: Rate, ranks: Iterable[Rank], from_us: int, before: Rate) -> Rate:
     """What all its seats cost together: the rate of those that stay, as far as these have begun,
-    and those that leave."""
+    and those that leave. `before`: what those cost so far that run and stay."""
     found = tuple(ranks)
-    rate = begun_part(rate, kept_by(found))
+    rate = begun_part(rate, kept_by(found), before)
     prices, shares = list(rate.node_prices), Counter(dict(rate.shares))
     gpus = sum(it.seat.gpus for it in begun_of(found))
     for it in found:
@@ -149,11 +163,13 @@ def with_ranks(
 ) -> Attempt:
     """The attempt with these ranks, of which none has left. `rate`: of those that stay; None: as
     before, without the dearest for each that loses its node."""
+    if rate is None and (begun := _newly_begun(attempt, ranks)):
+        return _with_begun(attempt, ranks, begun, from_us)
     base = kept_rate(attempt) if rate is None else rate
     stays = len(kept_by(ranks))
     if rate is None and stays < len(kept_by(ranks_of(attempt))):
         base = lowest_part(base, stays, ranks[0].seat.gpus)
-    whole = with_leaving(base, ranks, from_us)
+    whole = with_leaving(base, ranks, from_us, _begun_rate(attempt))
     rates = tuple(it for it in bounded(attempt) if it.from_us < from_us)
     return replace(
         attempt,
@@ -164,10 +180,40 @@ def with_ranks(
     )
 
 
+def _newly_begun(attempt: Attempt, ranks: tuple[Rank, ...]) -> list[Rank]:
+    waits = {(it.rank, it.since) for it in attempt.ranks if not it.has_begun}
+    return [it for it in ranks if it.has_begun and (it.rank, it.since) in waits]
+
+
+def _with_begun(
+    attempt: Attempt, ranks: tuple[Rank, ...], begun: list[Rank], from_us: int
+) -> Attempt:
+    """The attempt in which these ranks had begun at an instant that may be before later rates."""
+    before, after = _split_at(bounded(attempt), from_us)
+    for rank in begun:
+        after = [with_one_begun(it, rank) for it in after]
+    return replace(
+        attempt,
+        ranks=ranks,
+        seats=tuple(it.seat for it in ranks),
+        rates=(*before, *after),
+        full_rate=full_of(kept_rate(attempt), ranks),
+    )
+
+
+def _split_at(rates: tuple[Rate, ...], at_us: int) -> tuple[tuple[Rate, ...], list[Rate]]:
+    """Those before an instant, and those from then on, the first of which begins then."""
+    before = tuple(it for it in rates if it.from_us < at_us)
+    after = [it for it in rates if it.from_us >= at_us]
+    if not after or after[0].from_us > at_us:
+        after.insert(0, replace(before[-1], from_us=at_us))
+    return before, after
+
+
 def with_price(attempt: Attempt, rate: Rate) -> Attempt:
     """The attempt with another rate of the ranks that stay."""
     ranks = ranks_of(attempt)
-    whole = with_leaving(rate, ranks, rate.from_us)
+    whole = with_leaving(rate, ranks, rate.from_us, _begun_rate(attempt))
     return replace(attempt, rates=(*attempt.rates, whole), full_rate=full_of(rate, ranks))
 
 
@@ -176,7 +222,7 @@ def costs_now(attempt: Attempt, rate: Rate) -> tuple[Rate, Rate]:
     ranks = ranks_of(attempt)
     if (full := full_of(rate, ranks)) is not None:
         return full, kept_rate(attempt)
-    return with_leaving(rate, ranks, rate.from_us), attempt.rates[-1]
+    return with_leaving(rate, ranks, rate.from_us, _begun_rate(attempt)), attempt.rates[-1]
 
 
 def left(attempt: Attempt, gone: Iterable[Rank], at_us: int) -> Attempt:
@@ -185,16 +231,22 @@ def left(attempt: Attempt, gone: Iterable[Rank], at_us: int) -> Attempt:
     names = {(it.rank, it.since): it for it in gone}
     ranks = tuple(it for it in ranks_of(attempt) if (it.rank, it.since) not in names)
     rates = bounded(attempt)
-    at_us = max(at_us, rates[0].from_us)
-    before = tuple(it for it in rates if it.from_us < at_us)
-    after = [it for it in rates if it.from_us >= at_us]
-    if not after or after[0].from_us > at_us:
-        after.insert(0, replace(before[-1], from_us=at_us))
+    before, after = _split_at(rates, max(at_us, rates[0].from_us))
     gone_ranks = tuple(names.values())
     fewer = tuple(without(it, gone_ranks, attempt.gpus) for it in after)
     return replace(
         attempt, ranks=ranks, seats=tuple(it.seat for it in ranks), rates=(*before, *fewer)
     )
+
+
+def without_killed(attempt: Attempt, now_us: int) -> Attempt:
+    """The attempt as it is billed up to an instant: what leaves alone is not after its kill."""
+    gone = [it for it in attempt.ranks if it.leaving and it.leaving.stop.kill_us < now_us]
+    for rank in gone:
+        assert rank.leaving is not None
+        least_us = max(rank.leaving.priced_us, attempt.charged_until_us)
+        attempt = left(attempt, (rank,), max(least_us, rank.leaving.stop.kill_us))
+    return attempt
 
 
 def lowest_part(rate: Rate, nodes: int, gpus: int) -> Rate:
@@ -240,7 +292,7 @@ def owed_by_node(workload: Workload) -> dict[str, Rate]:
                 rate,
                 price_micros=price_micros,
                 node_prices=(),
-                shares=_tidy(shares),
+                shares=tidy(shares),
                 gpus=seat.gpus,
             )
     return found
@@ -334,7 +386,7 @@ def _shared(
             {name: micros * due // scale for name, micros in less.items()} if scale else {}
         )
         part[OPERATOR] += due - sum(part.values())
-        found.append(_tidy(part))
+        found.append(tidy(part))
     return found
 
 
@@ -348,17 +400,4 @@ def _part(rate: Rate, prices: tuple[int, ...], gpus: int) -> Rate:
 
 
 def _rate(rate: Rate, prices: list[int], shares: Counter[str], *, gpus: int, from_us: int) -> Rate:
-    mean = ceil_div(sum(prices), len(prices)) if prices else 0
-    return replace(
-        rate,
-        from_us=from_us,
-        price_micros=mean,
-        node_prices=tuple(sorted(prices)),
-        shares=_tidy(shares),
-        gpus=gpus,
-    )
-
-
-def _tidy(shares: Counter[str]) -> Shares:
-    assert all(micros >= 0 for micros in shares.values()), "an account earns less than nothing"
-    return tuple(sorted((name, micros) for name, micros in shares.items() if micros))
+    return replace(rate_of(rate, prices, shares, gpus=gpus), from_us=from_us)

@@ -92,7 +92,8 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             reason=Reason.CLOCK_JUMPED,
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
-    markets = linked_with(world, market.market)
+    linked = linked_with(world, market.market)
+    markets = (market.market,) if command.is_apart else linked
     too_many: frozenset[str] = frozenset()
     chosen = _with_entries(world, markets, now_us, too_many)
     # Each round bounds one more org at least: it starts no more than it may from then on.
@@ -103,7 +104,7 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
     then, _, together = chosen
     postings = Postings(then)
     taken = entries_taken(world, markets, then, postings, now_us)
-    changed = difference(then, together, now_us, postings)
+    changed = difference(then, together, now_us, postings, is_apart=markets != linked)
     return (*caps_near(world, now_us), *taken, *changed)
 
 
@@ -119,10 +120,15 @@ def _with_entries(
 
 
 def difference(
-    world: World, together: Together, now_us: int, postings: Postings
+    world: World,
+    together: Together,
+    now_us: int,
+    postings: Postings,
+    *,
+    is_apart: bool = False,
 ) -> tuple[events.AnyEvent, ...]:
     """What the markets of a clearing change, as one event, after the charges of all; see the
-    module. `postings`: those of the decision so far."""
+    module. `postings`: those of the decision so far; `is_apart`: linked markets are left out."""
     charges: list[events.AnyEvent] = []
     cleared: list[events.Cleared] = []
     for name, part in together.parts.items():
@@ -144,6 +150,7 @@ def difference(
         claims=tuple(line for it in cleared for line in it.claims),
         resized=tuple(line for it in cleared for line in it.resized),
         linked=tuple(linked),
+        is_apart=is_apart,
     )
     return (*charges, _with_waits(world, whole, now_us))
 

@@ -7,7 +7,7 @@ the record is the very same: most bids of a full market wait, and most that wait
 Cost grows with the workloads; with what changed where these wait, beside a look at each.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -41,13 +41,20 @@ class Demands:
     """The demands of one market, in making."""
 
     def __init__(
-        self, world: World, market: Market, open_nodes: dict[str, bool], now_us: int
+        self,
+        world: World,
+        market: Market,
+        open_nodes: dict[str, bool],
+        now_us: int,
+        joins: Mapping[str, int],
     ) -> None:
-        """`open_nodes`: by node in play, whether it takes work."""
+        """`open_nodes`: by node in play, whether it takes work; `joins`: how many ranks join live
+        attempts at most (`joining`)."""
         self._world = world
         self._market = market
         self._open_nodes = open_nodes
         self._now_us = now_us
+        self._joins = joins
         self._is_one_pool = has_one_pool(world, market.market)
         self._uses: dict[str, int] = {}
 
@@ -90,7 +97,8 @@ class Demands:
         world, now_us, open_nodes = self._world, self._now_us, self._open_nodes
         seats = _standing(world, workload, open_nodes)
         market = world.records.markets[workload.market]
-        nodes, most_nodes, grows_by = sizes_now(world, workload, seats, open_nodes, now_us)
+        joins = self._joins.get(workload.workload)
+        nodes, most_nodes, grows_by = sizes_now(world, workload, seats, open_nodes, now_us, joins)
         is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
         assert is_on_demand == (workload.fabric is not None)
         return Demand(

@@ -123,8 +123,9 @@ def _taken(asked: Workload, now_us: int) -> events.EntryTaken:
 
 
 def _in(world: World, markets: tuple[str, ...]) -> list[Workload]:
-    """Their live workloads that have a list."""
-    return [it for it in world.with_lists() if it.spec.entries and it.market in markets]
+    """Their live workloads that have a list. An array asks for nothing; its members do."""
+    found = (it for it in world.with_lists() if it.spec.entries and it.array is None)
+    return [it for it in found if it.market in markets]
 
 
 def _may_choose(workload: Workload) -> bool:

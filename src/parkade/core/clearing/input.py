@@ -8,7 +8,8 @@ Cost grows with nodes, live workloads and reservations: each is looked at once.
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -36,6 +37,8 @@ from parkade.core.steps.rights import started_nodes
 from parkade.core.workloads.choices import as_bid_in, markets_of, stands_in
 from parkade.core.workloads.life import Why
 from parkade.core.workloads.workload import Workload
+
+NO_BOUNDS: Mapping[str, int] = MappingProxyType({})
 
 
 class ClearingInput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -92,8 +95,10 @@ def build_inputs(
     *,
     extra: tuple[Workload, ...] = (),
     too_many: frozenset[str] = frozenset(),
+    joins: Mapping[str, int] = NO_BOUNDS,
 ) -> dict[str, Seen]:
-    """The same of markets that are cleared together: a bid with several takes part in each."""
+    """The same of markets that are cleared together: a bid with several takes part in each.
+    `joins`: how many ranks join live attempts at most (`joining`)."""
     candidates = _candidates(world, markets, extra)
     excluded, affordable, confined = taking_part(world, candidates, now_us, too_many)
     lists = [it for it in candidates if it.spec.choices]
@@ -113,7 +118,9 @@ def build_inputs(
         ]
         view = seen_from(world, name, lists)
         market = world.records.markets[name]
-        given = _input(view, market, taking, now_us, excluded=out, affordable=affordable)
+        given = _input(
+            view, market, taking, now_us, excluded=out, affordable=affordable, joins=joins
+        )
         found[name] = Seen(view, msgspec.structs.replace(given, confined=confined))
     return found
 
@@ -154,6 +161,10 @@ def _candidates(
 
 
 def _is_among(workload: Workload, markets: tuple[str, ...]) -> bool:
+    """Whether one of these hears of it. Where linked markets are cleared apart, none does of what
+    stands in another."""
+    if workload.spec.choices and (home := stands_in(workload)) is not None:
+        return home in markets
     return any(it in markets for it in markets_of(workload))
 
 
@@ -165,6 +176,7 @@ def _input(
     *,
     excluded: dict[str, str],
     affordable: dict[str, int],
+    joins: Mapping[str, int],
 ) -> ClearingInput:
     open_nodes: dict[str, bool] = {}
     nodes = []
@@ -183,7 +195,7 @@ def _input(
         for claim in _claims(world, market)
         for demand in demands_of(world, claim, open_nodes)
     ]
-    demands.extend(Demands(world, market, open_nodes, now_us).of_all(candidates))
+    demands.extend(Demands(world, market, open_nodes, now_us, joins).of_all(candidates))
     if affordable:
         demands = [within_means(it, affordable.get(it.demand)) for it in demands]
     state = MarketState(

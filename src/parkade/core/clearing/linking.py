@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from parkade.core.clearing.claims import clear_with_claims
+from parkade.core.clearing.claims import clear_with_claims, parts_of
 from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import ClearingInput, Seen, build_inputs, reported_in
+from parkade.core.clearing.joining import Bounds, Line, without_harm
 from parkade.core.market.clear import clear as market_clear
+from parkade.core.market.clear import winners
 from parkade.core.market.linked import LinkedClearing, clear_linked
 from parkade.core.market.market_state import MarketState
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, WaitReason
@@ -91,26 +93,72 @@ def clear_together(
     """The outcome of these markets now. `is_rehearsal`: a dry run, which moves nothing away from
     degraded nodes and takes no claim apart, and remembers nothing. `clear`: answers in place of the
     market's own code and memory."""
-    seen = build_inputs(world, markets, now_us, extra=extra, too_many=too_many)
+
+    def clears(joins: Bounds) -> Together:
+        seen = build_inputs(world, markets, now_us, extra=extra, too_many=too_many, joins=joins)
+        return _cleared(
+            world, markets, now_us, seen, extra=extra, is_rehearsal=is_rehearsal, clear=clear
+        )
+
+    return without_harm(world, clears, _with_demands, now_us)
+
+
+def _with_demands(together: Together) -> list[Line]:
+    """Each line that counts, with its demand."""
+    demands = {
+        market: {it.demand: it for it in part.given.state.demands}
+        for market, part in together.parts.items()
+    }
+    return [
+        Line(market, demands[market][line.demand], line)
+        for market, line in together.lines_by_market()
+    ]
+
+
+def _cleared(
+    world: World,
+    markets: tuple[str, ...],
+    now_us: int,
+    seen: dict[str, Seen],
+    *,
+    extra: tuple[Workload, ...],
+    is_rehearsal: bool,
+    clear: Clear | None,
+) -> Together:
+    """The outcome for what takes part."""
     lists = _lists(world, seen, extra)
     given: dict[str, ClearingInput] = {}
+    asked: dict[tuple[str, frozenset[str]], ClearingInput] = {}
+    memories: dict[str, Memory] = {} if is_rehearsal else world.memories
+
+    def asked_in(market: str, asking: frozenset[str]) -> ClearingInput:
+        if (market, asking) not in asked:
+            view, whole = seen[market]
+            here = _asked_by(whole, lists, asking)
+            if not is_rehearsal:
+                turn = now_us // world.records.markets[market].terms.clearing_interval_us
+                here = with_evacuees(view, here, turn=turn)
+            asked[market, asking] = here
+        return asked[market, asking]
 
     def cleared(market: str, asking: frozenset[str]) -> Clearing:
-        view, whole = seen[market]
-        here = _asked_by(whole, lists, asking)
+        here = asked_in(market, asking)
+        known = clear or partial(market_clear, memory=memories.setdefault(market, Memory()))
         if is_rehearsal:
             given[market] = here
-            return (clear or market_clear)(here.state)
-        turn = now_us // world.records.markets[market].terms.clearing_interval_us
-        here = with_evacuees(view, here, turn=turn)
-        memory = world.memories.setdefault(market, Memory())
-        known = clear or partial(market_clear, memory=memory)
-        state, outcome = clear_with_claims(view, here.state, known)
+            return known(here.state)
+        state, outcome = clear_with_claims(seen[market].world, here.state, known)
         given[market] = replace(here, state=state)
         return outcome
 
+    def winning(market: str, asking: frozenset[str]) -> frozenset[str] | None:
+        here = asked_in(market, asking)
+        if clear is not None or parts_of(seen[market].world, here.state.demands):
+            return None
+        return winners(here.state, memories.setdefault(market, Memory()))
+
     orders = _orders(seen, lists)
-    found = clear_linked(markets, orders, cleared)
+    found = clear_linked(markets, orders, cleared, winning)
     parts = {name: _part(seen[name], given[name], name, found, lists) for name in markets}
     if not lists:
         return Together(parts, {})

@@ -17,8 +17,9 @@ A workload that asks for 2 to 16 nodes is started again where their number chang
 - keeps its number while one of its nodes is closed: nothing is started on a closed node. If it then
   loses it bids in the next clearing for what there is.
 
-With `resize: live` it grows at once, by as many nodes of its fabric as are free now. Where none is,
-it grows as above, by a restart: a promise that waits for others to leave is never beside what runs.
+With `resize: live` it grows at once, by as many nodes of its fabric as are free now and it may have
+(`joining`). Where that is none, it grows as above, by a restart: a promise that waits for others to
+leave is never beside what runs.
 After a rank that joined did not begin it does not grow for a while (`running.unbegun`).
 
 Money bounds its size before the market does: it takes part with as many nodes as its org can set
@@ -49,11 +50,13 @@ def sizes_now(
     seats: tuple[Seat, ...],
     open_nodes: dict[str, bool],
     now_us: int,
+    joins: int | None = None,
 ) -> tuple[int, int, int]:
     """(least nodes, most nodes, by how many at least it grows) of its demand with these seats.
 
-    Most 0: it has one size. Grows by 0: it does not grow where it stands. Cost: of a live attempt
-    as its market's nodes, else as its seats.
+    Most 0: it has one size. Grows by 0: it does not grow where it stands. `joins`: how many ranks
+    join a live one at most; None: as many as there are nodes. Cost: of a live attempt as its
+    market's nodes, else as its seats.
     """
     spec, market = workload.spec, world.records.markets[workload.market]
     if not spec.is_elastic:
@@ -66,26 +69,37 @@ def sizes_now(
         grows_by = 1 if len(seats) < len(workload.promise.seats) else 0
     elif attempt is not None and now_us < attempt.grows_from_us:
         pass
-    elif workload.changes_live and (free := _free_beside(world, workload, open_nodes, now_us)):
+    elif workload.changes_live and (
+        free := _free_beside(world, workload, open_nodes, now_us, joins)
+    ):
         return spec.nodes, max(spec.nodes, min(spec.most_nodes, len(seats) + free)), 1
     elif attempt is not None and attempt.stop is None:
         grows_by = _grows_by(market.terms, len(seats), attempt.started_us, now_us)
     return spec.nodes, spec.most_nodes, grows_by
 
 
-def _free_beside(world: World, workload: Workload, open_nodes: dict[str, bool], now_us: int) -> int:
-    """How many nodes of its fabric a live attempt could take now."""
+def _free_beside(
+    world: World,
+    workload: Workload,
+    open_nodes: dict[str, bool],
+    now_us: int,
+    joins: int | None,
+) -> int:
+    """How many nodes of its fabric are free for a live attempt now; it may not have all of them."""
+    if joins == 0:
+        return 0
     attempt = workload.attempt
     assert attempt is not None
     gpus, fabric = attempt.seats[0].gpus, world.records.nodes[attempt.seats[0].node].fabric
     own = {seat.node for seat in attempt.seats}
-    return sum(
+    free = sum(
         node not in own
         and is_open
         and world.records.nodes[node].fabric == fabric
         and is_free_now(world, workload, Seat(node=node, gpus=gpus), now_us)
         for node, is_open in open_nodes.items()
     )
+    return free if joins is None else min(free, joins)
 
 
 def _grows_by(terms: MarketTerms, nodes: int, started_us: int | None, now_us: int) -> int:

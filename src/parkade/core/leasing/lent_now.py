@@ -12,6 +12,9 @@ reservation, up to the same instant.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from parkade.core.billing.live_ranks import without_killed
 from parkade.core.billing.metering import accrued_spans
 from parkade.core.ledger.accounts import lending_account
 from parkade.core.reservations.reservation import Reservation
@@ -30,7 +33,7 @@ class Lent(NamedTuple):
     micros_per_hour: int
 
 
-def lent_now(world: World, reservations: Iterable[Reservation]) -> Mapping[str, Lent]:
+def lent_now(world: World, reservations: Iterable[Reservation], now_us: int) -> Mapping[str, Lent]:
     """By reservation, of those that lend. Grows with the live workloads where one of them does."""
     lending = {
         lending_account(it.org, it.reservation): it
@@ -38,7 +41,7 @@ def lent_now(world: World, reservations: Iterable[Reservation]) -> Mapping[str, 
         if it.lending is not None and it.state.takes_part
     }
     earned, parts = dict.fromkeys(lending, 0), dict.fromkeys(lending, 0)
-    for workload, attempt in _guests(world) if lending else ():
+    for workload, attempt in _guests(world, now_us) if lending else ():
         rate, fee = attempt.rates[-1], world.records.markets[workload.market].terms.fee
         gpus = sum(seat.gpus for seat in attempt.seats)
         owners = rate.per_hour_micros(gpus) * (fee.denominator - fee.numerator)
@@ -68,23 +71,23 @@ def accrued_now(
     for owed in world.records.owed.values() if earners else ():
         for account in owed.keys() & accrued.keys():
             accrued[account] += owed[account]
-    for workload, _ in _guests(world) if earners else ():
-        for span in accrued_spans(world, workload, now_us):
+    for workload, attempt in _guests(world, now_us) if earners else ():
+        for span in accrued_spans(world, replace(workload, attempt=attempt), now_us):
             for account, micros in span.rate.shares:
                 if account in accrued:
                     accrued[account] += micros * (span.end_us - span.start_us)
     return {it.reservation: _up_to_cap(it, accrued[account]) for account, it in earners.items()}
 
 
-def _guests(world: World) -> Iterator[tuple[Workload, Attempt]]:
-    """What bids for spot and has a price."""
+def _guests(world: World, now_us: int) -> Iterator[tuple[Workload, Attempt]]:
+    """What bids for spot and has a price, each rank that leaves alone up to its kill."""
     for name in world.live:
         workload = world.records.workloads[name]
         attempt = workload.attempt
         if workload.spec.capacity.kind is not CapacityKind.SPOT or attempt is None:
             continue
         if attempt.rates:
-            yield workload, attempt
+            yield workload, without_killed(attempt, now_us)
 
 
 def _up_to_cap(it: Reservation, accrued: int) -> int:

@@ -237,7 +237,9 @@ def end_right(
 
 def _next_entry(workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:
     """A list asks for its last entry but on-demand, as from then on in each clearing that gives it
-    no other; what it was promised falls away here."""
+    no other; what it was promised falls away here. An array asks for nothing itself."""
+    if workload.array is not None:
+        return ()
     name, found = workload.workload, list[events.AnyEvent]()
     if workload.promise is not None:
         phase, why = Phase.QUEUED, Why.NEXT_CLEARING

@@ -49,7 +49,8 @@ def clear(state: MarketState, memory: Memory | None = None) -> Clearing:
     if known is not None and are_of_one_order(known.state.nodes, state.nodes):
         return known.outcome
     if known is None:
-        allocation = allocate(state)
+        allocated = None if memory is None else memory.allocated(state)
+        allocation = allocate(state) if allocated is None else allocated
         prices = price_all(state, allocation)
     else:
         allocation, prices = with_instants_of(state, known.allocation), known.prices
@@ -57,6 +58,18 @@ def clear(state: MarketState, memory: Memory | None = None) -> Clearing:
     if memory is not None:
         memory.keep(Remembered(state, allocation, prices, outcome), instead_of=known)
     return outcome
+
+
+def winners(state: MarketState, memory: Memory) -> frozenset[str] | None:
+    """What has seats after `clear`, at the cost of the allocation; None where that does not decide
+    it alone: nodes are closed, or bids are pinned or step aside."""
+    if not all(node.is_open for node in state.nodes):
+        return None
+    allocation = memory.allocated(state)
+    if allocation is None:
+        allocation = allocate(state)
+        memory.keep_allocation(state, allocation)
+    return frozenset(allocation.parts) if allocation.plain is None else None
 
 
 def _outcome(state: MarketState, allocation: Allocation, prices: Prices) -> Clearing:

@@ -27,9 +27,9 @@ Example (`tests/core/market/test_linked.py`). Markets a and b have one node each
 at 5; y names only a, at 7; z only b, at 3. Round 1: y wins a, z wins b, x loses a. Round 2: x asks
 in b, and wins it from z. y pays 5 in a, for x is its rival there; x pays 3 in b.
 
-Cost: the clearings of the markets that changed, in each round. A bid returns to each of its markets
-once at most, and goes through its list anew after that; random markets need about as many rounds
-as the longest list has entries.
+Cost: who wins in the markets that changed, in each round, and one clearing of each at the end. A
+bid returns to each of its markets once at most, and goes through its list anew after that; random
+markets need about as many rounds as the longest list has entries.
 """
 
 from collections.abc import Callable, Mapping
@@ -99,12 +99,15 @@ def clear_linked(
     markets: tuple[str, ...],
     lists: Mapping[str, tuple[str, ...]],
     clear: Callable[[str, frozenset[str]], Clearing],
+    winners: Callable[[str, frozenset[str]], frozenset[str] | None] | None = None,
 ) -> LinkedClearing:
     """The outcome of these markets. `lists`: of each bid with several, the markets in the order in
-    which it asks them. `clear`: the outcome of one, with those of these bids that ask in it."""
+    which it asks them. `clear`: the outcome of one, with those of these bids that ask in it.
+    `winners`: what has seats by that outcome, where it is cheaper to know; None: it is not."""
     asking = {bid: _Asking(named) for bid, named in lists.items()}
     outcomes: dict[str, Clearing] = {}
-    won: dict[str, set[str]] = {}
+    won: dict[str, frozenset[str]] = {}
+    asked: dict[str, frozenset[str]] = {}
     changed = set(markets)
     rounds = 0
     most = 1 + sum((len(named) + 1) ** 2 for named in lists.values())
@@ -113,12 +116,20 @@ def clear_linked(
         assert rounds <= most, "the rounds of linked markets do not end"
         for market in sorted(changed):
             here = frozenset(bid for bid, it in asking.items() if market in it.now())
-            outcomes[market] = clear(market, here)
-            seated = {line.demand for line in outcomes[market].lines if line.seats}
+            asked[market] = here
+            outcomes.pop(market, None)
+            seated = winners(market, here) if winners is not None and lists else None
+            if seated is None:
+                outcomes[market] = clear(market, here)
+                seated = _seated(outcomes[market])
             won[market] = seated & here
         changed = set()
         for bid, it in asking.items():
             changed |= it.after_round({market for market in it.now() if bid in won[market]})
+    for market in markets:
+        if market not in outcomes:
+            outcomes[market] = clear(market, asked[market])
+            assert _seated(outcomes[market]) & asked[market] == won[market], "others win"
     found = {bid: it.now() for bid, it in asking.items()}
     stands = {
         bid: next((market for market in named if bid in won[market]), None)
@@ -131,3 +142,7 @@ def clear_linked(
         refused={bid: tuple(sorted(it.refused)) for bid, it in asking.items() if it.refused},
         rounds=rounds,
     )
+
+
+def _seated(outcome: Clearing) -> frozenset[str]:
+    return frozenset(line.demand for line in outcome.lines if line.seats)

@@ -58,13 +58,21 @@ class Asked(NamedTuple):
     """The very record that each follows from, and it."""
 
 
+class Allocated(NamedTuple):
+    """An allocation that came to no clearing, or to none yet."""
+
+    state: MarketState
+    allocation: Allocation
+
+
 class Memory:
     """The last clearings of one market; it changes no answer. `asked`: what waited in the last."""
 
-    __slots__ = ("_last", "asked")
+    __slots__ = ("_allocated", "_last", "asked")
 
     def __init__(self) -> None:
         self.asked = Asked(None, {})
+        self._allocated: tuple[Allocated, ...] = ()
         self._last: tuple[Remembered, ...] = ()
 
     def counted_alike(self, state: MarketState) -> Remembered | None:
@@ -74,6 +82,21 @@ class Memory:
             if are_counted_alike(known.state, state, asks_instants=asks_instants):
                 return known
         return None
+
+    def allocated(self, state: MarketState) -> Allocation | None:
+        """The allocation of a state, where one was counted alike; None where none is known."""
+        kept: tuple[Remembered | Allocated, ...] = (*self._last, *self._allocated)
+        for known in reversed(kept):
+            if known.state is state:
+                return known.allocation
+            asks_instants = known.allocation.reserved.asks_instants
+            if are_counted_alike(known.state, state, asks_instants=asks_instants):
+                return with_instants_of(state, known.allocation)
+        return None
+
+    def keep_allocation(self, state: MarketState, allocation: Allocation) -> None:
+        """The oldest that came to no clearing is forgotten."""
+        self._allocated = (*self._allocated, Allocated(state, allocation))[-MOST_REMEMBERED:]
 
     def keep(self, known: Remembered, *, instead_of: Remembered | None) -> None:
         """The one that was counted alike is forgotten, or the oldest."""

@@ -4,8 +4,11 @@ theory.
 A command on an array is one on each of its open members, and one event for all that are not open.
 """
 
+from msgspec.structs import replace
+
 from parkade.core.billing.charges import Postings
 from parkade.core.running.bidding import bad_bid, change_of_bid
+from parkade.core.running.choosing import change_of_list, chosen_types
 from parkade.core.running.ending import cancelled, held
 from parkade.core.running.pacing import refuse_pace
 from parkade.core.state import commands, events
@@ -30,7 +33,7 @@ def bad_array(spec: Spec) -> Refusal | None:
         return Refusal(
             reason=Reason.UNSUPPORTED,
             detail="an array opens its members one after the other, and on-demand takes its window"
-            " when it is submitted; bid for spot, or use a reservation",
+            " when it is submitted; leave on-demand out, and use a reservation, spot, or both",
             field="array",
         )
     if terms.members != indexes.joined(terms.members):
@@ -142,8 +145,11 @@ def change_array_bid(
     world: World, array: Workload, command: commands.ChangeBid, now_us: int
 ) -> Decision:
     """Another limit of members. One that starts, or for which others leave, keeps a higher one."""
+    types = chosen_types(world, array, command) if array.spec.choices else ()
+    if isinstance(types, Refusal):
+        return types
     market = world.records.markets[array.market]
-    refusal = bad_bid(market, array.spec, command.limit_price_micros)
+    refusal = None if types else bad_bid(market, array.spec, command.limit_price_micros)
     if refusal is not None:
         return refusal
     chosen = chosen_members(array, command.members)
@@ -153,19 +159,26 @@ def change_array_bid(
     postings = Postings(world)
     waiting = () if command.members is None else indexes.both(array.array.waiting, chosen)
     found: list[events.AnyEvent] = []
+    markets: list[str | None] = [it.market for it in types]
     if waiting or command.members is None:
-        found.append(
+        found.extend(
             events.BidChanged(
                 at_us=now_us,
                 workload=array.workload,
                 limit_price_micros=command.limit_price_micros,
                 members=waiting,
+                market=market_name,
             )
+            for market_name in markets or [None]
         )
     for member in open_of(world, array, chosen):
-        changed = change_of_bid(world, postings, member, command.limit_price_micros, now_us)
-        if not isinstance(changed, Refusal):
-            found.extend(changed)
+        for each in types:
+            there = replace(command, instance_type=each.instance_type)
+            changed = change_of_list(world, member, there, now_us, postings)
+            found.extend(() if isinstance(changed, Refusal) else changed)
+        if not types:
+            changed = change_of_bid(world, postings, member, command.limit_price_micros, now_us)
+            found.extend(() if isinstance(changed, Refusal) else changed)
     return tuple(found)
 
 

@@ -42,15 +42,16 @@ def change_of_bid(
     world: World, postings: Postings, workload: Workload, limit_price_micros: int, now_us: int
 ) -> Decision:
     """A limit that may be bid in place of the one that a workload has; no event where it is the
-    same."""
-    limit_micros = workload.spec.limit_price_micros
+    same. What uses a reservation of its list bids with it later, and owes nothing by it."""
+    limit_micros = workload.spec.bid_limit_micros
     assert limit_micros is not None, "every bid has a limit"
     if limit_price_micros == limit_micros:
         return ()
     change = events.BidChanged(
         at_us=now_us, workload=workload.workload, limit_price_micros=limit_price_micros
     )
-    if limit_price_micros > limit_micros:
+    is_later = workload.spec.limit_price_micros is None
+    if limit_price_micros > limit_micros or is_later:
         return (change,)
     attempt = workload.attempt
     if attempt is not None and attempt.started_us is None and attempt.stop is None:

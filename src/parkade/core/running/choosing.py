@@ -70,8 +70,6 @@ def _bad_beside(spec: Spec) -> Refusal | None:
         what, field = "capacity: spot alone", "capacity"
     elif spec.is_elastic:
         what, field = "one number of nodes", "nodes"
-    elif spec.array is not None:
-        what, field = "no array", "array"
     elif spec.deadline is not None:
         what, field = "no deadline", "deadline"
     else:
@@ -85,20 +83,21 @@ def _bad_beside(spec: Spec) -> Refusal | None:
 
 
 def change_of_list(
-    world: World, workload: Workload, command: commands.ChangeBid, now_us: int
+    world: World,
+    workload: Workload,
+    command: commands.ChangeBid,
+    now_us: int,
+    postings: Postings | None = None,
 ) -> Decision:
-    """A new limit for one of its instance types, or for all where they had one limit."""
-    chosen = _chosen(workload, command.instance_type)
+    """A new limit for one of its instance types, or for all where they had one limit. `postings`:
+    those of the decision so far."""
+    chosen = chosen_types(world, workload, command)
     if isinstance(chosen, Refusal):
         return chosen
     found: list[events.AnyEvent] = []
-    postings = Postings(world)
+    postings = postings or Postings(world)
     for choice in chosen:
-        market = world.records.markets[choice.market]
         there = as_bid_in(workload, choice.market)
-        refusal = bad_bid(market, there.spec, command.limit_price_micros)
-        if refusal is not None:
-            return refusal
         if choice.market != workload.market:
             # What it runs on, and leaves, is bid for elsewhere.
             there = replace(there, attempt=None)
@@ -109,6 +108,19 @@ def change_of_list(
             is_bid = isinstance(event, events.BidChanged)
             found.append(replace(event, market=choice.market) if is_bid else event)
     return tuple(found)
+
+
+def chosen_types(
+    world: World, workload: Workload, command: commands.ChangeBid
+) -> tuple[Choice, ...] | Refusal:
+    """Those of its instance types that a command means, at a limit that may be bid for each."""
+    chosen = _chosen(workload, command.instance_type)
+    for choice in () if isinstance(chosen, Refusal) else chosen:
+        there = as_bid_in(workload, choice.market)
+        market = world.records.markets[choice.market]
+        if refusal := bad_bid(market, there.spec, command.limit_price_micros):
+            return refusal
+    return chosen
 
 
 def _chosen(workload: Workload, instance_type: str | None) -> tuple[Choice, ...] | Refusal:

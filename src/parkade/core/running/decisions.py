@@ -364,7 +364,7 @@ def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decisi
     workload = live_workload(world, command.workload)
     if isinstance(workload, Refusal):
         return workload
-    if workload.spec.capacity.kind is not CapacityKind.SPOT:
+    if workload.spec.bid_limit_micros is None:
         return invalid("limit_price", "only spot workloads bid")
     if workload.array is not None:
         return change_array_bid(world, workload, command, now_us)

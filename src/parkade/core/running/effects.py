@@ -77,7 +77,7 @@ def change_bid(world: World, event: events.BidChanged) -> None:
     if workload.array is not None:
         change_bid_of_waiting(world, workload, event)
         return
-    assert not workload.phase.is_ended and workload.spec.limit_price_micros is not None
+    assert not workload.phase.is_ended and workload.spec.bid_limit_micros is not None
     spec = with_limit_in(workload, event.market, event.limit_price_micros)
     world.put_workload(replace(workload, spec=spec, has_lost=False))
 

@@ -23,8 +23,8 @@ def bad_list(world: World, market: Market, spec: Spec, org: str) -> Refusal | No
             " deadline out and write on-demand last"
         )
         return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field="capacity")
-    if spec.is_elastic or spec.array is not None:
-        detail = "a list of capacity is for one gang of a fixed number of nodes"
+    if spec.is_elastic:
+        detail = "a list of capacity is for a fixed number of nodes"
         return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field="capacity")
     if spec.moves is not Moves.NEEDED:
         return invalid("moves", "only spot alone draws floors; leave moves out with a list")

@@ -11,6 +11,8 @@ from parkade.core.steps.members import may_open, settled, with_ended
 from parkade.core.units import indexes
 from parkade.core.units.indexes import Spans
 from parkade.core.workloads.array import ArrayState, member_name
+from parkade.core.workloads.choices import with_limit_in
+from parkade.core.workloads.entries import with_limit
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Workload
@@ -35,17 +37,18 @@ def open_members(world: World, event: events.MembersOpened) -> None:
         )
     )
     own = replace(array.spec, array=None, after=(), max_spend_micros=None)
-    specs: dict[tuple[int | None, int | None], Spec] = {}
+    specs: dict[tuple[object, ...], Spec] = {}
     for index in indexes.indexes(event.members):
         limit = state.limit_micros(index) if state.limits else None
-        if limit is None:
-            limit = own.limit_price_micros
+        in_markets = state.limits_of(index) if state.choice_limits else ()
         duration_us = state.duration_us(index, own.max_duration_us)
-        if (limit, duration_us) not in specs:
-            specs[limit, duration_us] = replace(
-                own, limit_price_micros=limit, max_duration_us=duration_us
-            )
-        _open(world, array, specs[limit, duration_us], index, event)
+        alike = (limit, in_markets, duration_us)
+        if alike not in specs:
+            spec = own if limit is None else with_limit(own, limit)
+            for market, there in in_markets:
+                spec = with_limit_in(replace(array, spec=spec), market, there)
+            specs[alike] = replace(spec, max_duration_us=duration_us)
+        _open(world, array, specs[alike], index, event)
 
 
 def _open(
@@ -122,13 +125,32 @@ def change_bid_of_waiting(world: World, array: Workload, event: events.BidChange
     """Another limit of all that wait to be opened, or of some of them."""
     state = array.array
     assert state is not None and not array.phase.is_ended
+    if event.market is not None:
+        _change_bid_in(world, array, state, event, event.market)
+        return
     if not event.members:
-        spec = replace(array.spec, limit_price_micros=event.limit_price_micros)
+        spec = with_limit(array.spec, event.limit_price_micros)
         world.put_workload(replace(array, spec=spec, array=replace(state, limits=())))
         return
     others = _besides(state, state.limits, event.members)
     limits = (*others, (event.members, event.limit_price_micros))
     world.put_workload(replace(array, array=replace(state, limits=limits)))
+
+
+def _change_bid_in(
+    world: World, array: Workload, state: ArrayState, event: events.BidChanged, market: str
+) -> None:
+    """The same in one of several markets."""
+    limit = event.limit_price_micros
+    here = tuple(it for it in state.choice_limits if it[1][0] == market)
+    others = tuple(it for it in state.choice_limits if it[1][0] != market)
+    if not event.members:
+        spec = with_limit_in(array, market, limit)
+        world.put_workload(replace(array, spec=spec, array=replace(state, choice_limits=others)))
+        return
+    kept = _besides(state, here, event.members)
+    limits = (*others, *kept, (event.members, (market, limit)))
+    world.put_workload(replace(array, array=replace(state, choice_limits=limits)))
 
 
 def change_bounds_of_waiting(world: World, array: Workload, event: events.BoundsChanged) -> None:

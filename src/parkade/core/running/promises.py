@@ -14,9 +14,13 @@ from parkade.core.running.overdue import OVERDUE
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.turnaround import is_sanitising, must_sanitise
+from parkade.core.units.time import MINUTE_US
 from parkade.core.workloads.choices import as_bid_in
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Admission, Attempt, Promise, Rate, Workload
+
+UNTOLD_US = 30 * MINUTE_US
+"""How long live work waits for what its engine can, where its market has no `start_limit`."""
 
 
 def launch_due_us(world: World, holder: str) -> int | None:
@@ -36,10 +40,8 @@ def launch_due_us(world: World, holder: str) -> int | None:
     is_over = must_end_us is not None and must_end_us <= world.records.now_us
     if pool is None or not pool.is_reachable or is_over:
         return None
-    if workload.attempt is None and is_untold(workload, pool):
-        return None
     seats = workload.promise.seats if workload.attempt is None else joining(workload)
-    return _seats_free_us(
+    free_us = _seats_free_us(
         world,
         workload.org,
         seats,
@@ -47,6 +49,17 @@ def launch_due_us(world: World, holder: str) -> int | None:
         workload.spec.capacity.reservation,
         is_spot=bids(world, holder),
     )
+    if free_us is None or workload.attempt is not None or not is_untold(workload, pool):
+        return free_us
+    return max(free_us, untold_until_us(world, workload))
+
+
+def untold_until_us(world: World, workload: Workload) -> int:
+    """Until when live work that is promised seats waits for its agent to say what the engine can;
+    then it is launched as on one that cannot change what runs, and has the limit of any start."""
+    assert workload.promise is not None
+    limit_us = world.records.markets[workload.market].terms.start_limit_us
+    return workload.promise.promised_us + (UNTOLD_US if limit_us is None else limit_us)
 
 
 def is_untold(workload: Workload, pool: Pool) -> bool:

@@ -66,15 +66,20 @@ def seen_begun(
     workload: Workload, seen: ObservedAttempt, now_us: int
 ) -> tuple[list[events.AnyEvent], Attempt]:
     """The ranks that are reported to run, each from its own time on, but no earlier than what is
-    charged for or priced already; and the attempt with them."""
+    charged for already; and the attempt with them. One that was told to leave counts where it began
+    before that."""
     attempt = workload.attempt
     assert attempt is not None
     found: list[events.AnyEvent] = []
-    dated = ((_begun_us(it, seen, now_us), it.rank, it) for it in _waited_for(attempt))
-    known = [(at_us, number, it) for at_us, number, it in dated if at_us is not None]
+    unbegun = (it for it in attempt.ranks if not it.has_begun)
+    dated = ((_begun_us(it, seen, now_us), it.rank, it) for it in unbegun)
+    known = [
+        (at_us, number, it)
+        for at_us, number, it in dated
+        if at_us is not None and _counts(it, at_us)
+    ]
     for reported_us, _, rank in sorted(known, key=lambda it: it[:2]):
-        least_us = max(rank.joined_us, attempt.charged_until_us, attempt.rates[-1].from_us)
-        at_us = min(max(reported_us, least_us), now_us)
+        at_us = min(max(reported_us, rank.joined_us, attempt.charged_until_us), now_us)
         ranks = with_begun(attempt.ranks, (rank,), at_us)
         attempt = replace(with_ranks(attempt, ranks, None, at_us), resizes=attempt.resizes + 1)
         found.append(
@@ -87,6 +92,15 @@ def seen_begun(
             )
         )
     return found, attempt
+
+
+def _counts(rank: Rank, begun_us: int) -> bool:
+    """Whether a rank that began then is paid for: it stays, or began before it was told to leave,
+    and not because it did not begin in time."""
+    if rank.leaving is None:
+        return True
+    is_late = rank.leaving.stop.cause is Cause.NOT_STARTED
+    return not is_late and begun_us < rank.leaving.priced_us
 
 
 def _begun_us(rank: Rank, seen: ObservedAttempt, now_us: int) -> int | None:

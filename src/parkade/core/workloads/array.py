@@ -73,6 +73,10 @@ class ArrayState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     limits: tuple[tuple[Spans, int], ...] = ()
     """(members, limit per GPU-hour) of those that wait with another limit than the array's."""
 
+    choice_limits: tuple[tuple[Spans, tuple[str, int]], ...] = ()
+    """(members, (market, limit per GPU-hour)) of those that wait with another limit in one of
+    several markets than the array's. Empty in snapshots of before there were such arrays."""
+
     durations: tuple[tuple[Spans, int | None], ...] = ()
     """(members, `max_duration`) of those that wait with another one than the array's; None: none.
     Empty in snapshots of before it could be changed."""
@@ -88,6 +92,11 @@ class ArrayState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             (limit for members, limit in self.limits if indexes.both(members, ((index, index),))),
             None,
         )
+
+    def limits_of(self, index: int) -> tuple[tuple[str, int], ...]:
+        """By market, the limits of one that waits where they are not the array's."""
+        one = ((index, index),)
+        return tuple(it for members, it in self.choice_limits if indexes.both(members, one))
 
     def duration_us(self, index: int, default_us: int | None) -> int | None:
         """The `max_duration` of one that waits; the array's is `default_us`."""

@@ -73,9 +73,10 @@ def _at(workload: Workload, entry: Capacity) -> Workload:
 
 
 def with_limit(spec: Spec, limit_micros: int) -> Spec:
-    """The spec of a bid with another limit."""
-    kept = limit_micros if spec.entries else None
-    return replace(spec, limit_price_micros=limit_micros, spot_limit_micros=kept)
+    """The spec with another limit of its bid, which a list may make later."""
+    if not spec.entries:
+        return replace(spec, limit_price_micros=limit_micros)
+    return at_entry(replace(spec, spot_limit_micros=limit_micros), spec.capacity)
 
 
 def at_first_entry(spec: Spec) -> Spec:

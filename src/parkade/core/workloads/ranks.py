@@ -51,13 +51,19 @@ def begun_of(ranks: Iterable[Rank]) -> tuple[Rank, ...]:
 
 
 def with_begun(ranks: Iterable[Rank], begun: Container[Rank], at_us: int) -> tuple[Rank, ...]:
-    """The same, these as begun."""
+    """The same, these as begun; what leaves costs what was noted for that."""
     return tuple(
-        replace(it, start=replace(it.start, begun_us=at_us))
+        replace(it, start=replace(it.start, begun_us=at_us), leaving=_as_begun(it.leaving))
         if it in begun and it.start is not None
         else it
         for it in ranks
     )
+
+
+def _as_begun(leaving: RankLeaving | None) -> RankLeaving | None:
+    if leaving is None:
+        return None
+    return replace(leaving, price_micros=leaving.begun_micros, shares=leaving.begun_shares)
 
 
 def with_silence(rank: Rank, since_us: int, until_us: int) -> Rank:

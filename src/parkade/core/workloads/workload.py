@@ -38,6 +38,13 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of a live attempt: of how many GPUs, whatever it has later. None: of all that the holder
     has."""
 
+    waiting_prices: tuple[int, ...] = ()
+    """Of a live attempt, what the nodes of ranks that have not begun cost once these have, never
+    falling; beside `node_prices`."""
+
+    waiting_shares: tuple[tuple[str, int], ...] = ()
+    """(account, micro-units per hour) that those will earn."""
+
     def parts(self, gpus: int) -> tuple[tuple[int, int], ...]:
         """(GPUs, price per GPU-hour) of those of so many GPUs in all that cost alike."""
         gpus = gpus if self.gpus is None else self.gpus
@@ -88,6 +95,12 @@ class RankLeaving(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     is_due: bool = False
     """Whether its org's own doing takes its seat, so that no cause excuses what it owes."""
+
+    begun_micros: int = 0
+    """Of one that was not seen to have begun: what it costs per GPU-hour where it had."""
+
+    begun_shares: tuple[tuple[str, int], ...] = ()
+    """(account, micro-units per hour) that it earns then."""
 
 
 class RankStart(msgspec.Struct, frozen=True, kw_only=True, gc=False):

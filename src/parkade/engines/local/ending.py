@@ -43,8 +43,8 @@ def end_everything(
     data: Path, *, notice_s: float, timeout_s: float, tell: Callable[[str], None]
 ) -> tuple[EndedAttempt, ...]:
     """Gives every live attempt below `data` a notice, then TERM, and KILL KILL_AFTER_S later.
-    Blocks until all are gone, at most for the time given; what was found, and how it ended. `tell`
-    is called with a line as the wait begins."""
+    Blocks until all are gone, at most `timeout_s` after KILL; what was found, and how it ended.
+    `tell` is called with a line as the wait begins."""
     folders = Folders(data, has_other_users=os.geteuid() == 0)
     over, live = _found(folders)
     now_us = time.time_ns() // 1000
@@ -57,7 +57,7 @@ def end_everything(
     if live:
         count = "1 attempt has" if len(live) == 1 else f"{len(live)} attempts have"
         tell(f"{count} {notice_s:g} s to save, then TERM, and KILL {KILL_AFTER_S:g} s later")
-    ends_at = time.monotonic() + timeout_s
+    ends_at = time.monotonic() + notice_s + KILL_AFTER_S + timeout_s
     while (left := _live(live)) and time.monotonic() < ends_at:
         for folder in left:
             keepers.end_stopped(folder)

@@ -21,11 +21,11 @@ def after_a_reservation(world: World, spec: Spec, right: Reservation) -> Spec:
     """Every third of those on a reservation bids for spot where that is full, buys on-demand there,
     or does both in turn."""
     number = _number(spec)
-    if number % 3 or spec.array is not None:
+    if number % 3:
         return spec
     limit = (1, 3, 6, 12)[number // 3 % 4] * MICROS
     last = ((SPOT,), (SPOT,), (ON_DEMAND,), (SPOT, ON_DEMAND))[number // 12 % 4]
-    if spec.after:
+    if spec.after or spec.array is not None:
         last = (SPOT,)
     listed = replace(
         spec,

@@ -357,7 +357,7 @@ def _in_markets(stage: Stage, spec: Spec) -> Spec:
     a seed are as if it bid in one."""
     number = int(spec.name.removeprefix("job-"), 16)
     markets = sorted({pool.market for pool in stage.fleet.pools})
-    is_plain = spec.array is None and not spec.is_elastic and spec.deadline is None
+    is_plain = not spec.is_elastic and spec.deadline is None
     if not is_plain or len(markets) < 2 or number % 3:
         return spec
     chance = random.Random(number)

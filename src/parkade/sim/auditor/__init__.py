@@ -47,6 +47,7 @@ from parkade.sim.auditor.books import (
 from parkade.sim.auditor.choices import settle
 from parkade.sim.auditor.debts import check_withdrawal, give_up, lose, rebid
 from parkade.sim.auditor.dues import due_of, is_lost
+from parkade.sim.auditor.live import held_by_node
 from parkade.sim.auditor.slow_starts import note_slow_start
 
 __all__ = ["Auditor", "Books", "Discrepancy", "audit"]
@@ -365,7 +366,15 @@ def _end(books: Books, event: Record) -> None:
     if event.get("phase") != "placed":
         give_up(books, event["workload"], "its end", event["at_us"])
     del books.live[event["workload"]]
-    own_waits.gone(books, event["workload"], run, event["at_us"])
+    own_waits.gone(books, event["workload"], held_by_node(run).keys(), event["at_us"])
+
+
+def _change_ranks(books: Books, event: Record) -> None:
+    run = books.runs[event["attempt"]]
+    before = set(held_by_node(run))
+    live.change(books, event)
+    if gone := before - held_by_node(run).keys():
+        own_waits.gone(books, event["workload"], gone, event["at_us"])
 
 
 def _claim(books: Books, event: Record) -> None:
@@ -423,7 +432,7 @@ READERS = {
     "Started": _start,
     "Checkpointed": _checkpoint,
     "Broken": _break,
-    "RanksChanged": live.change,
+    "RanksChanged": _change_ranks,
     "StopOrdered": _order,
     "Cleared": _clear,
     "Ended": _end,

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.indexes import Spans
+from parkade.core.workloads.choice import Choice
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.workload import Workload
 from parkade.sim.findings import require
@@ -42,6 +43,12 @@ class ArrayBook:
     """By index: `waiting`, `open`, or how it ended."""
 
     limits: dict[int, int] = field(default_factory=dict)
+    in_markets: dict[str, int] = field(default_factory=dict)
+    """By market, the limit of an array with several where it has changed."""
+
+    of_members: dict[tuple[int, str], int] = field(default_factory=dict)
+    """The same of single members."""
+
     max_duration_us: int | None = None
     durations: dict[int, int | None] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
@@ -104,7 +111,7 @@ class ArrayAuditor:
         assert terms is not None
         self._arrays[workload.workload] = ArrayBook(
             submitted=workload,
-            limit_micros=workload.spec.limit_price_micros,
+            limit_micros=workload.spec.bid_limit_micros,
             max_duration_us=workload.spec.max_duration_us,
             place=dict.fromkeys(_each(terms.members), "waiting"),
             is_held=workload.phase is Phase.HELD,
@@ -135,6 +142,12 @@ class ArrayAuditor:
                 self._move(book, members, ENDS, "waiting")
                 book.retried.update(_each(members))
                 return Expanded((), (event,))
+            case events.BidChanged(members=members, limit_price_micros=limit, market=str(market)):
+                book.of_members |= {(index, market): limit for index in _each(members)}
+                if not members:
+                    book.in_markets[market] = limit
+                    kept = {it: one for it, one in book.of_members.items() if it[1] != market}
+                    book.of_members = kept
             case events.BidChanged(members=members, limit_price_micros=limit):
                 book.limits |= dict.fromkeys(_each(members), limit)
                 if not members:
@@ -149,16 +162,28 @@ class ArrayAuditor:
                 pass
         return Expanded((), (event,))
 
+    @staticmethod
+    def _limit_in(book: ArrayBook, index: int, choice: Choice) -> int:
+        own = book.in_markets.get(choice.market, choice.limit_price_micros)
+        return book.of_members.get((index, choice.market), own)
+
     def _open(self, book: ArrayBook, index: int, event: events.MembersOpened) -> events.Submitted:
         name = book.submitted.workload
         is_waiting = book.place.get(index) == "waiting"
         require(is_waiting and not book.is_held, INVARIANT, f"{name}_{index} is opened")
         book.place[index] = "open"
+        spec, limit = book.submitted.spec, book.limits.get(index, book.limit_micros)
+        choices = tuple(
+            replace(it, limit_price_micros=self._limit_in(book, index, it)) for it in spec.choices
+        )
+        limit = choices[0].limit_price_micros if choices else limit
         spec = replace(
-            book.submitted.spec,
+            spec,
             array=None,
             after=(),
-            limit_price_micros=book.limits.get(index, book.limit_micros),
+            choices=choices,
+            limit_price_micros=None if spec.entries else limit,
+            spot_limit_micros=limit if spec.entries else None,
             max_duration_us=book.durations.get(index, book.max_duration_us),
         )
         member = replace(

@@ -22,8 +22,10 @@ def with_limit(workload: Record, market: str | None, limit_micros: int) -> Recor
     """Its spec with another limit there; None: it bids in one market."""
     spec: Record = workload["spec"]
     if market is None:
-        kept = {"spot_limit_micros": limit_micros} if spec.get("entries") else {}
-        return {**spec, "limit_price_micros": limit_micros, **kept}
+        if not spec.get("entries"):
+            return {**spec, "limit_price_micros": limit_micros}
+        now = None if spec["limit_price_micros"] is None else limit_micros
+        return {**spec, "limit_price_micros": now, "spot_limit_micros": limit_micros}
     choices = [
         {**it, "limit_price_micros": limit_micros} if it["market"] == market else it
         for it in spec["choices"]

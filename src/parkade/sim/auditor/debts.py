@@ -214,7 +214,8 @@ def rebid(books: Books, event: Record) -> None:
     workload, market = books.workloads[event["workload"]], event.get("market")
     before = workload if market is None else in_market(workload, market)
     spec = with_limit(workload, market, event["limit_price_micros"])
-    is_lower = event["limit_price_micros"] < before["spec"]["limit_price_micros"]
+    limit = before["spec"]["limit_price_micros"]
+    is_lower = limit is not None and event["limit_price_micros"] < limit
     promise = books.promises.get(event["workload"])
     is_owing = promise is not None and promise["displaces"]
     is_owing = is_owing and (market is None or market_of(books, promise or {}) == market)

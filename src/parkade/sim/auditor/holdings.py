@@ -118,7 +118,8 @@ class DemandBook:
         if market is not None:
             self.limits[market] = limit_micros
         if market in (None, self.market):
-            self.limit_micros = limit_micros
+            is_later = self.spot_limit_micros is not None and self.limit_micros is None
+            self.limit_micros = None if is_later else limit_micros
             self.spot_limit_micros = limit_micros
 
     def settle(self, market: str | None) -> None:

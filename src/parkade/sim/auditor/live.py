@@ -3,11 +3,12 @@
 A rate of the events is of the ranks that stay. A rank that was told to leave costs the dearest
 price that the attempt had, from then until it has left, at most to its kill; what its node's
 failure ended costs nothing. What it earns is what each account earns less than before. Ranks that
-join begin with the rate that was promised, and cost nothing before they are seen to have begun: the
-others cost what the cheapest nodes do. A rank for which others left owes the minimum from then on,
+join begin with the rate that was promised, and cost nothing before they are seen to have begun
+(`waiting`). A rank for which others left owes the minimum from then on,
 unless others' right or a broken node ends it, or it does not begin.
 """
 
+from parkade.sim.auditor import waiting
 from parkade.sim.auditor.books import (
     BLAMELESS,
     HOUR_US,
@@ -56,8 +57,12 @@ def reprice(run: Run, rate: Record) -> None:
     """Another rate of the ranks that stay."""
     run.full = _by_node(run, {**rate, "gpus": _gpus(_kept(run))})
     begun = [it for it in _kept(run) if _has_begun(it)]
-    more = len(run.full["node_prices"]) - len(begun)
-    run.rates.append(_without_dearest(run.full, more, rate["from_us"], _gpus(begun)))
+    before = run.rates[-1]
+    run.rates.append(
+        waiting.split(run.full, before, len(begun), _gpus(begun), rate["from_us"])
+        if len(begun) < len(_kept(run))
+        else {**run.full, "from_us": rate["from_us"]}
+    )
 
 
 def resize(books: Books, line: Record, at_us: int) -> None:
@@ -128,7 +133,9 @@ def change(books: Books, event: Record) -> None:
     begins = [
         it for each, it in after.items() if each not in new and _has_begun(it) and each in run.ranks
     ]
-    has_begun = any(not _has_begun(run.ranks[_name(it)]) for it in begins)
+    newly = [it for it in begins if not _has_begun(run.ranks[_name(it)])]
+    for rank in newly:
+        _begin_rank(run, rank, run.ranks[_name(rank)], at_us)
     run.ranks = after
     if event.get("rate") is not None:
         reprice(run, {**event["rate"], "from_us": at_us})
@@ -138,10 +145,24 @@ def change(books: Books, event: Record) -> None:
             run.leaves[_name(rank)] = closed
         assert run.full is not None
         reprice(run, _without_dearest(run.full, len(lost), at_us, _gpus(_kept(run))))
-    elif has_begun:
-        assert run.full is not None
-        reprice(run, {**run.full, "from_us": at_us})
     require(_has_first(run), f"{name} lost rank 0 alone")
+
+
+def _begin_rank(run: Run, rank: Record, before: Record, at_us: int) -> None:
+    """A rank had begun at an instant, whatever was priced since: it costs what waited for it then,
+    and once it was told to leave what was noted for that."""
+    gpus, leaving = rank["seat"]["gpus"], rank["leaving"]
+    until_us = None if not leaving else leaving["priced_us"]
+    waiting.begin(run.rates, gpus, at_us, until_us)
+    if leaving:
+        known = (
+            before["leaving"].get("begun_micros", 0),
+            before["leaving"].get("begun_shares", []),
+        )
+        is_same = (leaving["price_micros"], leaving["shares"]) == known
+        require(is_same, f"rank {rank['rank']} of {run.workload} costs what was noted")
+        from_us = max(at_us, leaving["priced_us"])
+        run.leaves[_name(rank)] = {**leaving, "gpus": gpus, "from_us": from_us, "to_us": None}
 
 
 def _check_unbegun(books: Books, name: str, run: Run, lost: list[Record], at_us: int) -> None:

@@ -6,6 +6,7 @@ nodes, the causes of their notices and the nodes for which it owes; how long its
 idle meanwhile is counted from the ends of runs, and has to be what the launch says.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from parkade.sim.auditor.books import Books, Record, Run, gpus_by_node, require
@@ -56,14 +57,14 @@ def promise(books: Books, won: Record, at_us: int) -> None:
         books.own_waits[name] = wait
 
 
-def gone(books: Books, name: str, run: Run, at_us: int) -> None:
-    """A run left its nodes."""
+def gone(books: Books, name: str, nodes: AbstractSet[str], at_us: int) -> None:
+    """A run, or one rank of a live one, left nodes."""
     for holder, wait in books.own_waits.items():
         promised = books.promises.get(holder)
         if promised is None or not wait.names:
             continue
-        nodes = {seat["node"] for seat in promised["seats"]}
-        if name not in wait.names and nodes.isdisjoint(held_by_node(run)):
+        promised_on = {seat["node"] for seat in promised["seats"]}
+        if holder != name and promised_on.isdisjoint(nodes):
             continue
         wait.settle(at_us)
         wait.names.discard(name)

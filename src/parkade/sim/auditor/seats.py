@@ -520,7 +520,7 @@ class SeatAuditor:
         for node, stop in held.leaving.items():
             known = before.get(node)
             is_well = self.nodes[node].is_in_play
-            if stop.cause is Cause.NOT_STARTED:
+            if known is None and stop.cause is Cause.NOT_STARTED:
                 self._check_unbegun(name, held, node, at_us)
             elif known is None and is_well:
                 self._check_notice(name, stop)

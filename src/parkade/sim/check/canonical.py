@@ -354,7 +354,7 @@ def _array(
         state.cancelled,
         state.expired,
         state.again,
-        state.limits,
+        (state.limits, state.choice_limits),
         array.first_started_us is not None,
         [_dependency(world, it, number, rename, now_us) for it in array.waits_for],
     )

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
+from msgspec.structs import replace
+
 from parkade.core.billing.live_ranks import missing_of
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.running.backoff import MOST_BACKOFF_DOUBLINGS
@@ -23,7 +25,7 @@ from parkade.core.state.world import World
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankBegun, RankLeft
 from parkade.core.workloads.ranks import ranks_of
-from parkade.core.workloads.workload import Attempt, Rank, RankLeaving, Workload
+from parkade.core.workloads.workload import Attempt, Rank, Workload
 from parkade.sim.check import elastic
 from parkade.sim.check.breach import require
 from parkade.sim.check.open_nodes import is_open
@@ -246,18 +248,23 @@ def look_at_changed(world: World, event: events.RanksChanged) -> None:
         says = f"rank {key[0]} of {name} is gone, and was never told to leave"
         require(before[key].leaving is not None, 8, says)
     for key in before.keys() & after.keys():
-        _look_at_lost(world, workload, before[key], after[key].leaving, event.at_us)
+        _look_at_lost(world, workload, before[key], after[key], event.at_us)
     _look_at_joined(workload, [after[key] for key in sorted(after.keys() - before.keys())], before)
     if attempt.stop is None and attempt.broken_us is None:
         _look_at_stays(workload, event.ranks)
 
 
-def _look_at_lost(
-    world: World, workload: Workload, rank: Rank, leaving: RankLeaving | None, at_us: int
-) -> None:
+def _look_at_lost(world: World, workload: Workload, rank: Rank, after: Rank, at_us: int) -> None:
     """Outside a clearing a rank is told to leave where its node left play, or it did not begin in
-    time, and costs nothing."""
+    time, and costs nothing. One that leaves and had begun before costs what was noted for that."""
+    leaving = after.leaving
     if leaving == rank.leaving:
+        return
+    if rank.leaving is not None and after.has_begun and not rank.has_begun:
+        before = rank.leaving
+        noted = replace(before, price_micros=before.begun_micros, shares=before.begun_shares)
+        says = f"rank {rank.rank} of {workload.workload} costs another price than was noted"
+        require(leaving == noted, 13, says)
         return
     name, terms = workload.workload, world.records.markets[workload.market].terms
     says = f"rank {rank.rank} of {name} is to leave {rank.seat.node}, and no clearing says so"

@@ -189,7 +189,7 @@ class CoreRun:
         for each in linked_with(self.world, market):
             self._cleared_us[each] = self.now_us
             self._quiet_until_us.pop(each, None)
-            self._schedule.cleared(each, now_us=self.now_us, started_us=0, ended_us=0)
+            self._schedule.cleared((each,), now_us=self.now_us, is_apart=False)
         if self._listener is not None:
             self._listener.cleared(cpu_s)
         before = self.events
@@ -207,7 +207,7 @@ class CoreRun:
             left_out = (self.now_us - cleared_us - 1) // interval_us
             if left_out > 0:
                 at_us = cleared_us + left_out * interval_us
-                self._schedule.cleared(market, now_us=at_us, started_us=0, ended_us=0)
+                self._schedule.cleared((market,), now_us=at_us, is_apart=False)
         self._quiet_until_us.clear()
 
     def _wakes_us(self, market: str) -> int:

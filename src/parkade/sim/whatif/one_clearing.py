@@ -134,7 +134,7 @@ def _decided_again(
 
 
 def _clearing(world: World, record: events.Cleared) -> tuple[events.AnyEvent, ...]:
-    command = commands.RunClearing(by=None, market=record.market)
+    command = commands.RunClearing(by=None, market=record.market, is_apart=record.is_apart)
     made = decide(world, command, max(world.records.now_us, record.at_us))
     return () if isinstance(made, Refusal) else made
 

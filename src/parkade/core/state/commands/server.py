@@ -24,6 +24,9 @@ class RunClearing(AboutServer, frozen=True, kw_only=True):
 
     market: str
 
+    is_apart: bool = False
+    """Whether markets that bids link with it are left out, because they failed together."""
+
 
 class ConfirmClock(AboutServer, frozen=True, kw_only=True):
     """A person says that the clock's jump was right; clearing goes on."""

@@ -35,6 +35,9 @@ class Cleared(Event, frozen=True, kw_only=True):
     """Live attempts of which single ranks leave, or that are promised no more seats than they have;
     none in journals of before there were such attempts."""
 
+    is_apart: bool = False
+    """Whether markets that bids link with `market` were left out, because they failed together."""
+
     @property
     def markets(self) -> tuple[str, ...]:
         """All in which something changed."""
