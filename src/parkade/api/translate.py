@@ -212,7 +212,7 @@ def _refuse_control_characters(spec: WorkloadSpec) -> None:
         raise ProblemError(invalid(faults))
 
 
-def wire_spec(spec: Spec, *, market: str | None) -> WorkloadSpec:
+def wire_spec(spec: Spec, *, market: str | None = None) -> WorkloadSpec:
     """The wire's spec of the core's; it was checked when it came in. What its deadline made
     on-demand is told as on-demand that runs as long as was said: a deadline is of spot alone.
     `market`: that it names."""
