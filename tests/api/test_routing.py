@@ -1,5 +1,6 @@
 """The short way of plain requests gives what FastAPI's way gives."""
 
+import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from parkade.api.routing import StrictRoute, router
 from parkade.wire.people import Capped, Org
 from tests.api.roles import Cast
 from tests.api.town import Town
+from tests.waits import PATIENCE_S
 
 WAYS = ("application/json", "application/json; charset=utf-8")
 """A request of the second kind goes FastAPI's way."""
@@ -177,6 +179,14 @@ def test_both_ways_answer_alike(town: Town) -> None:
         ('{"org": "a"', "invalid"),
         ("", "invalid"),
         ('{"org": "a", "money": 1}', "invalid"),
+        ('{"org": "a", "money": NaN}', "invalid"),
+        ("[]", "invalid"),
+        ("null", "invalid"),
+        ('"a"', "invalid"),
+        ("7", "invalid"),
+        ("{}", "invalid"),
+        ('{"org": {"a": [1]}, "x": 1, "y": 2}', "invalid"),
+        ("\x00", "invalid"),
     ],
 )
 def test_a_fault_is_told_alike(town: Town, body: str, code: str) -> None:
@@ -190,6 +200,31 @@ def test_a_stranger_is_refused_either_way(town: Town, way: str) -> None:
     body = f'{{"org": "{town.name("org")}"}}'
     answer = ask(town, way, "/orgs", body, token="pk_unknown")
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("request_line", ["GET /v1/whoami", "POST /v1/orgs"])
+def test_a_stranger_is_refused_before_the_body_has_come(town: Town, request_line: str) -> None:
+    url = httpx.URL(town.url)
+    head = (
+        f"{request_line} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer pk_unknown\r\n"
+        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    )
+    assert url.port is not None
+    with socket.create_connection((url.host, url.port), timeout=PATIENCE_S) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401")
+
+
+def test_a_route_without_a_body_waits_for_none(town: Town) -> None:
+    url = httpx.URL(town.url)
+    head = (
+        f"GET /v1/whoami HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {town.operator}"
+        "\r\nContent-Length: 1000\r\n\r\n"
+    )
+    assert url.port is not None
+    with socket.create_connection((url.host, url.port), timeout=PATIENCE_S) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("form", ["Basic {}", "{}", "Bearer", "Bearer{}"])

@@ -1,5 +1,6 @@
 """What `node show` says of a node."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,10 @@ import pytest
 from parkade.cli import nodes
 from parkade.wire.nodes import FabricReservation, NodeHolder, NodeIncident, NodeInFull
 from parkade.wire.pools import Cordon
+from tests.api.town import Town
+from tests.cli.test_cli import Run, as_user, run
+
+__all__ = ["run"]
 
 AT = datetime(2026, 1, 31, 12, 5, tzinfo=UTC)
 HOLDER = NodeHolder(
@@ -75,3 +80,13 @@ def test_an_empty_healthy_node_says_no_more_than_that(capsys: pytest.CaptureFixt
         "last seen not since the server started",
         "market, fabric box, leaf of 4 nodes",
     ]
+
+
+def test_a_drain_without_a_reason_names_the_person(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.pool()
+    as_user(monkeypatch, fresh, fresh.operator)
+    me = json.loads(run("status", "--json").stdout)["user"]
+    assert f"drained by {me}" in run("node", "drain", "lab-1").output
+    assert "a new fan" in run("node", "drain", "lab-2", "-r", "a new fan").output

@@ -9,6 +9,10 @@ from parkade.cli import screen
 from parkade.cli.submit import document_of, folder_from_here, number_of_nodes, saving
 from parkade.wire.spec import CheckpointTerms
 from parkade.wire.workloads import Seat
+from tests.api.town import Town
+from tests.cli.test_cli import Run, as_user, run
+
+__all__ = ["run"]
 
 
 @pytest.mark.parametrize(
@@ -105,3 +109,18 @@ def test_a_script_that_is_no_command_is_told_how_to_run_it(
 )
 def test_nodes_are_a_number_or_the_least_and_the_most(written: str | None, found: object) -> None:
     assert number_of_nodes(written) == found
+
+
+def test_a_submission_without_money_says_what_is_missing(
+    run: Run, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.pool()
+    org, owner = town.org(money="1")
+    as_user(monkeypatch, town, owner)
+    asked = ("--gpus", "2", "--limit", "9000", "--workdir", "/tmp", "--", "true")
+    for verb in ("plan", "submit"):
+        told = " ".join(run(verb, *asked).output.split())
+        missing = told.split(" are missing")[0].split()[-1]
+        assert (
+            f"{missing} are missing (an operator adds it: parkade deposit {org} {missing}" in told
+        )

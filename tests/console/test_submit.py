@@ -133,6 +133,17 @@ def test_a_member_submits_for_its_own_org_alone(scene) -> None:  # type: ignore[
     assert plan(people["operator"], **GOOD, org="aurelia").status_code == 200
 
 
+def test_what_money_is_missing_is_said_in_the_form_and_on_the_page_after_it(scene) -> None:  # type: ignore[no-untyped-def]
+    _, people = scene
+    dear = GOOD | {"name": "dear", "limit_price": "9000"}
+    planned = plan(people["bertram"], **dear)
+    assert "are missing (an operator adds it: parkade deposit bertram" in planned.text
+    assert "it waits until the money is there" in planned.text
+    made = people["bertram"].submit("/submit", planned.text, do="submit", **dear)
+    page = people["bertram"].text(made.headers["location"])
+    assert "are missing (an operator adds it: parkade deposit bertram" in page
+
+
 def test_a_token_that_may_only_look_plans_and_submits_nothing(scene) -> None:  # type: ignore[no-untyped-def]
     town, people = scene
     before = names(town)

@@ -82,10 +82,12 @@ def test_what_does_not_end_in_time_is_named(place: LocalPlace) -> None:
         await up(place, attempt)
         ((one,), _) = await end(place, notice_s=0, timeout_s=-KILL_AFTER_S)
         assert (one.attempt, one.how) == (attempt.attempt, None)
-        first = await released(engine, attempt)
+        first = await released(place.engine(), attempt)
+        assert first.operator_ended_us is not None
         ((again,), _) = await end(place, notice_s=0, timeout_s=0)
         assert (again.was_over, again.how) == (True, "by KILL")
-        assert (await released(engine, attempt)).operator_ended_us == first.operator_ended_us
+        last = await released(place.engine(), attempt)
+        assert last.operator_ended_us == first.operator_ended_us
 
     run(body())
 
@@ -130,6 +132,31 @@ def test_what_had_ended_by_itself_is_told_apart_and_was_ended_by_no_person(
 def test_a_record_that_no_person_wrote_is_none(tmp_path: Path, at_us: int) -> None:
     (tmp_path / "operator_end.json").write_text(json.dumps({"version": 1, "at_us": at_us}))
     assert records.read_operator_end(tmp_path) is None
+
+
+def test_a_record_that_appears_while_an_agent_runs_is_not_believed(
+    place: LocalPlace, tmp_path: Path
+) -> None:
+    """`parkade agent end` runs while no agent does: the workload wrote it, to fail for free."""
+
+    async def body() -> None:
+        engine, go = place.engine(), tmp_path / "go"
+        wait = f"until [ -e {go} ]; do sleep 0.02; done; exit 3"
+        before, later = attempt_of(wait), attempt_of(wait)
+        await engine.launch(before)
+        engine = place.engine()
+        await engine.observe()
+        await engine.launch(later)
+        for attempt in (before, later):
+            forged = {"version": 1, "at_us": now_us()}
+            (place.folder(attempt) / records.OPERATOR_END).write_text(json.dumps(forged))
+        go.touch()
+        for attempt in (before, later):
+            seen = await released(engine, attempt)
+            assert [it.code for it in seen.exits] == [3]
+            assert seen.operator_ended_us is None
+
+    run(body())
 
 
 def test_a_record_that_cannot_be_written_keeps_no_order_from_any(place: LocalPlace) -> None:

@@ -62,6 +62,27 @@ def batch(
     )
 
 
+def test_an_sqlite_that_takes_few_variables_takes_batches_of_any_size(tmp_path: Path) -> None:
+    """999 of a statement was the bound before SQLite 3.32."""
+
+    def few(connection: sqlite3.Connection, _: object) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 600)
+
+    sa.event.listen(sa.Engine, "connect", few)
+    try:
+        store = open_sqlite(tmp_path / "parkade.sqlite3")
+        entries = tuple(entry(number) for number in range(1, 1_001))
+        lines = tuple(paid(number, "org/a", "org/b") for number in range(1, 1_001))
+        answers = tuple(answer(f"k{number}") for number in range(300))
+        store.commit(batch(*entries, transfers=lines, answers=answers))
+        assert len(list(store.entries(after=0, limit=2_000))) == 1_000
+        assert len(store.charges(range(1, 1_001))) == 1_000
+        assert store.answer("ann", "k299") == answers[-1]
+        store.close()
+    finally:
+        sa.event.remove(sa.Engine, "connect", few)
+
+
 def test_an_empty_journal_ends_at_zero(store: Store) -> None:
     assert store.last_sequence() == 0
     assert list(store.entries(after=0, limit=10)) == []

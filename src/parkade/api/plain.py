@@ -2,8 +2,8 @@
 
 A route that wants a viewer, a body and names in its path, and answers with the one model that it
 declares, is *plain*: it is called at once (decision records 233 and 243). Everything else goes
-FastAPI's way, and so does each request that is refused or whose body does not fit: how that is told
-stands there. Who may ask stands in `context`, for both.
+FastAPI's way, and so does each request that is refused: how that is told stands there. Who may ask
+stands in `context`, for both.
 
 The short way knows none of FastAPI's options for answers (`response_class`, `response_model` and
 all that begins so). A route that has one is not plain.
@@ -16,9 +16,12 @@ from typing import Any, get_type_hints
 
 from fastapi import FastAPI, Request
 from fastapi.datastructures import DefaultPlaceholder
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -61,8 +64,10 @@ class Plain:
         self._encode = answers.__pydantic_serializer__.to_json
         self._status = status
 
-    async def answer(self, request: Request, body: bytes, send: Send) -> bool:
-        """False, and nothing is sent, where the body does not fit. Raises what was refused."""
+    async def answer(self, request: Request, send: Send) -> bool:
+        """False, and nothing is sent, where there is no JSON. Raises what was refused, and what
+        does not fit. Nothing of a body is waited for before the token is known, nor where the route
+        takes none."""
         headers = MutableHeaders()
         context = contexts.of_person(
             request, await contexts.authenticated(request, contexts.token_of(request), headers)
@@ -70,18 +75,38 @@ class Plain:
         values = {**request.path_params, self._context: context}
         if self._body is not None:
             name, model = self._body
-            if contexts.field(request, b"content-type") != JSON:
+            body = await request.body()
+            if contexts.field(request, b"content-type") != JSON or not body:
                 return False
             try:
                 values[name] = model.model_validate(load(body))
-            except (JSONDecodeError, ValidationError):
-                return False
+            except JSONDecodeError as error:
+                raise _no_json(error) from error
+            except ValidationError as error:
+                faults = error.errors(include_url=False)
+                raise RequestValidationError([_in_body(it) for it in faults]) from error
         encoded = self._encode(await self._call(**values), by_alias=True)
         length = b"%d" % len(encoded)
         begun = [(b"content-length", length), (b"content-type", JSON), *headers.raw]
         await send({"type": "http.response.start", "status": self._status, "headers": begun})
         await send({"type": "http.response.body", "body": encoded})
         return True
+
+
+def _no_json(error: JSONDecodeError) -> RequestValidationError:
+    """As FastAPI says it."""
+    says = {
+        "type": "json_invalid",
+        "loc": ("body", error.pos),
+        "msg": "JSON decode error",
+        "input": {},
+        "ctx": {"error": error.msg},
+    }
+    return RequestValidationError([says])
+
+
+def _in_body(fault: ErrorDetails) -> dict[str, Any]:
+    return {**fault, "loc": ("body", *fault["loc"])}
 
 
 class PlainFirst:
@@ -106,11 +131,7 @@ class PlainFirst:
         if plain is None:
             await self._app(scope, receive, send)
             return
-        body = await _whole(receive)
-        if body is None:
-            return
-        request = Request(scope)
-        request._body = body
+        request = Request(scope, receive)
         has_begun = False
 
         async def watched(message: Message) -> None:
@@ -119,13 +140,16 @@ class PlainFirst:
             await send(message)
 
         try:
-            if await plain.answer(request, body, watched):
+            if await plain.answer(request, watched):
                 return
+        except ClientDisconnect:
+            return
         except Exception as error:
             if has_begun:
                 raise
             scope[REFUSED] = error
-        await self._app(scope, _again(body), send)
+        is_read = hasattr(request, "_body")
+        await self._app(scope, _again(await request.body()) if is_read else receive, send)
 
     def _find(self, scope: Scope) -> Plain | None:
         """How the first route that fits is called. Cost grows with the routes of its noun."""
@@ -186,18 +210,6 @@ def _has_options(route: APIRoute) -> bool:
 
 def _model(kind: object) -> type[BaseModel] | None:
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-
-
-async def _whole(receive: Receive) -> bytes | None:
-    """The body; None where the client went before it was there."""
-    parts = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _again(body: bytes) -> Receive:

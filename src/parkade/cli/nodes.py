@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, call
+from parkade.cli.calling import AsJson, call, calling
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,6 +17,10 @@ MOST_REASONS, MOST_NAMED = 20, 5
 
 nodes = typer.Typer(help="Nodes and their health.", no_args_is_help=True)
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Shown with the node.")]
+MaybeReason = Annotated[
+    str | None,
+    typer.Option("--reason", "-r", help="Shown with the node; left out: drained by your name."),
+]
 
 
 @nodes.command("list")
@@ -59,9 +63,13 @@ def uncordon(node: str, as_json: AsJson = False) -> None:
 
 
 @nodes.command()
-def drain(node: str, reason: Reason, as_json: AsJson = False) -> None:
+def drain(node: str, reason: MaybeReason = None, as_json: AsJson = False) -> None:
     """Empty a node: its workloads get their notice and are moved."""
-    call(lambda client: client.drain(node, reason=reason), _line, as_json=as_json)
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        says = reason or f"drained by {client.whoami().user}"
+        show(client.drain(node, reason=says), _line, as_json=as_json)
 
 
 @nodes.command()

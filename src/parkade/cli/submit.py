@@ -162,6 +162,8 @@ def _run(client: "Client", answer: "wire.Workload", *, as_json: bool) -> NoRetur
     name = answer.workload
     if not as_json:
         warn(f"{name} {answer.name}: {answer.phase} in {answer.market}; {answer.cost.says}")
+        if answer.shortage is not None:
+            warn(answer.shortage)
     try:
         ended(follow_output(client, name), as_json=as_json)
     except KeyboardInterrupt:
@@ -289,6 +291,7 @@ def print_submitted(answer: "wire.Workload") -> None:
             ("array", answer.spec.array and f"{answer.spec.array}, such a shape for each member"),
             ("price", _per_gpu_hour(answer)),
             ("cost", answer.cost.says),
+            ("money", answer.shortage),
         ]
     )
 

@@ -228,6 +228,8 @@ def resubmit(
                 fail(f"{', '.join(unread)}: not known to this program; update it", exit_code=2)
             spec = checked(type(before.spec), **{**before.spec.model_dump(mode="json"), **asked})
             made = client.submit(spec, market=before.market, org=before.org)
+            if made.shortage is not None and not as_json:
+                warn(made.shortage)
         show(made, _line, as_json=as_json)
 
 

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 MOST = 64
 """Rows of a statement. With the powers of two below it makes all numbers, so that a database
 prepares few statements."""
+MOST_VARIABLES = 500
+"""Values of a statement: SQLite before 3.32 takes 999, and a build may take fewer."""
 
 
 def add_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -21,7 +23,8 @@ def add_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[
     place = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     begin = 0
     while begin < len(rows):
-        count = min(MOST, 1 << ((len(rows) - begin).bit_length() - 1))
+        most = min(len(rows) - begin, MOST, MOST_VARIABLES // len(rows[0]))
+        count = 1 << (most.bit_length() - 1)
         some = rows[begin : begin + count]
         values = tuple(value for row in some for value in row.values())
         connection.exec_driver_sql(_insert(table.name, tuple(rows[0]), count, place), values)

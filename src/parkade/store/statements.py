@@ -18,7 +18,7 @@ from parkade.store.tables import transfers
 
 Conditions = Sequence[sa.ColumnElement[bool]]
 _SIDES = ((transfers.c.debit, True), (transfers.c.credit, False))
-_AT_ONCE = 500
+_AT_ONCE = 400
 _PAID_BY_USERS = tuple(kind.value for kind in TransferKind if kind.is_paid_by_user)
 # A sum of amounts in two parts: SQLite has no whole numbers beyond 64 bits.
 _PART = 1_000_000_000

@@ -23,6 +23,7 @@ PATTERNS = {
     "^[~/]": "write a path that begins with / or ~, in one line",
     "@:+=,#": "write the name or path of an image, of letters, digits and /~._@:+=,#-",
     "._+-]{1,64}": "write the kind of a terminal, like xterm, of letters, digits and ._+-",
+    "\\x1f": "write one line, without control characters",
     "\\x00": "write text without zero bytes",
 }
 

@@ -261,6 +261,10 @@ class Workload(Answer):
     attempts: int = 0
     """How many it has had, the present one among them."""
 
+    shortage: str | None = None
+    """In the answer to a submission: how much money is missing for it to take part, and what to
+    do; null: nothing is. Later `why` says it."""
+
     exit_code: int | None = None
     """Of its last ended attempt, as a shell has it: 128 + the signal where one ended it; null
     before, and where it is not known."""

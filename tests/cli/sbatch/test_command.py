@@ -47,6 +47,13 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, town: Town) -> Run:
 NEVER = ("--limit-price", "0.000001")
 
 
+def test_a_script_without_money_is_told_beside_its_number(town: Town, run: Run) -> None:
+    org, owner = town.org(money="1")
+    result = run("--parsable", "--limit-price", "9000", "train.sh", token=owner)
+    assert result.stdout.startswith("w") and len(result.stdout.split()) == 1
+    assert f"parkade deposit {org}" in result.stderr
+
+
 def test_a_script_is_submitted_and_what_was_not_taken_is_said(
     town: Town, run: Run, tmp_path: Path
 ) -> None:

@@ -46,6 +46,13 @@ def test_a_text_that_is_no_line_is_refused(text: str) -> None:
     assert refused.reason is Reason.INVALID and "one line" in refused.detail
 
 
+@pytest.mark.parametrize("text", [" ", "\u2003 "])
+def test_a_text_of_blanks_is_refused(text: str) -> None:
+    refused = given_parkade().refused(describe("The lab", text))
+    assert refused.reason is Reason.INVALID and refused.field == "contact"
+    assert "leave it empty" in refused.detail or "one line" in refused.detail
+
+
 def test_operators_and_owners_of_the_org_describe_it() -> None:
     parkade = given_parkade()
     assert parkade.refused(describe("x", by="max")).reason is Reason.DENIED

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Annotated
 
 from fastapi import Query
+from msgspec.structs import replace
 
 from parkade.api import context as contexts
 from parkade.api import routing
@@ -14,6 +15,7 @@ from parkade.api.selection import Labels, Phases, selection
 from parkade.api.translate import members_of, micros, micros_or_none, span_us, spec_of
 from parkade.api.views import explanations, plans
 from parkade.api.views import workloads as views
+from parkade.api.views.shortages import FOR_MONEY, MOST_LIVE, shortage
 from parkade.control.answers import Decided, Planned
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import Market
@@ -23,6 +25,7 @@ from parkade.core.units import indexes
 from parkade.core.units.names import REFERENCE, WORKLOAD_NAME
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.array import member_name
+from parkade.core.workloads.life import Why
 from parkade.core.workloads.workload import Workload
 from parkade.ports import EngineError
 from parkade.wire import workloads as wire
@@ -49,7 +52,9 @@ async def submit(body: wire.Submit, context: Authenticated) -> wire.Workload:
     def show(world: World, now_us: int, decided: Decided) -> views.Known:
         submitted = contexts.find(decided, events.Submitted)
         assert submitted is not None
-        return _known(world, submitted.workload, now_us)
+        known = _known(world, submitted.workload, now_us)
+        lacks = shortage(world, known.workload, now_us, most_live=MOST_LIVE)
+        return replace(known, shortage=lacks)
 
     return views.workload(await context.execute(_command(body, context), show))
 
@@ -59,20 +64,23 @@ async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
     """What the next clearing would do with it; nothing is submitted."""
     command, health = _command(body, context), context.plane.health()
 
-    def view(world: World, now_us: int) -> tuple[Plan, Planned, Market, str | None] | Refusal:
+    def view(
+        world: World, now_us: int
+    ) -> tuple[Plan, Planned, Market, str | None, str | None] | Refusal:
         made = context.plane.plan(world, command, now_us)
         if isinstance(made, Refusal):
             return made
         market = made[0].workload.market
         still = explanations.standstill(world, market, health)
-        return *made, world.records.markets[market], still
+        lacks = shortage(world, made[0].workload, now_us)
+        return *made, world.records.markets[market], still, lacks
 
-    plan, planned, market, standstill = await context.see(view, is_plan=True)
+    plan, planned, market, standstill, lacks = await context.see(view, is_plan=True)
     try:
         rendered = await context.plane.rendered(planned)
     except EngineError as error:
         raise problem("unsupported", str(error)) from None
-    return plans.plan(plan, market, rendered=rendered, standstill=standstill)
+    return plans.plan(plan, market, rendered=rendered, standstill=standstill, shortage=lacks)
 
 
 @router.get("/workloads")
@@ -182,9 +190,11 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
         if isinstance(found, Refusal):
             return found
         still = explanations.standstill(world, found.market, health, found)
-        return views.known(world, found, now_us), still, explanations.funds(world, found, now_us)
+        waits_for_money = found.why in FOR_MONEY or found.why == Why.NEXT_CLEARING
+        lacks = shortage(world, found, now_us) if waits_for_money else None
+        return views.known(world, found, now_us), still, lacks
 
-    known, standstill, funds = await context.see(view)
+    known, standstill, lacks = await context.see(view)
     if known.workload.market in health.frozen_markets:
         standstill = "its market stands still after an internal error; its operator was told"
     elif health.is_clock_doubted:
@@ -193,7 +203,7 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
     sees_all = context.viewer.is_operator
     trouble = explanations.trouble(known, troubles, sees_all=sees_all)
     return explanations.why(
-        known, standstill=standstill, sees_all=sees_all, trouble=trouble, funds=funds
+        known, standstill=standstill, sees_all=sees_all, trouble=trouble, shortage=lacks
     )
 
 

@@ -2,7 +2,6 @@
 market's. What is said of a pool or of another org is for operators."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from parkade.api.translate import instant, instant_or_none
 from parkade.api.views.choices import market_answers, markets_words
@@ -10,43 +9,20 @@ from parkade.api.views.clearings import node_names
 from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
 from parkade.api.views.workloads import Known, array_members, cheapest_winning_limit, moved_words
 from parkade.control.answers import Health
-from parkade.core.billing.commitments import available_micros, needed_micros
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.pool import Pool
 from parkade.core.running.unbegun import begins_by_us
 from parkade.core.state.world import World
-from parkade.core.units.money import MICROSECONDS_PER_HOUR, format_amount
+from parkade.core.units.money import format_amount
 from parkade.core.units.phrases import some_of
-from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.entries import may_buy
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.ranks import kept_by
 from parkade.core.workloads.workload import Workload
 from parkade.ports import Trouble
 from parkade.wire import workloads as wire
-from parkade.wire.scalars import format_span
 
 UNSEEN = "its agent is there and does not see the pool"
-
-
-def funds(world: World, workload: Workload, now_us: int) -> str | None:
-    """How much a bid that waits for money lacks, and how long what is there would pay for it; None
-    where it does not wait for that. Cost grows with the live workloads of its org."""
-    limit = workload.spec.limit_price_micros
-    if workload.why != Why.INSUFFICIENT_FUNDS or workload.attempt is not None or limit is None:
-        return None
-    market = world.records.markets[workload.market]
-    needed = needed_micros(world, market, workload, now_us)
-    there = max(0, available_micros(world, workload.org, now_us))
-    if there >= needed:
-        return None
-    rate = limit * workload.spec.gpus * workload.ranks
-    lasts = timedelta(seconds=there * MICROSECONDS_PER_HOUR // rate // SECOND_US)
-    return (
-        f"it needs {format_amount(needed)} and {workload.org} can commit {format_amount(there)}:"
-        f" {format_amount(needed - there)} are missing; what is there pays its limit for"
-        f" {format_span(lasts)}"
-    )
 
 
 def why(
@@ -55,10 +31,10 @@ def why(
     standstill: str | None,
     sees_all: bool,
     trouble: str | None = None,
-    funds: str | None = None,
+    shortage: str | None = None,
 ) -> wire.Why:
     """Why it is where it is, and what would change it; `standstill`: why nothing starts now;
-    `trouble`: what its agent says; `funds`: what money it lacks.
+    `trouble`: what its agent says; `shortage`: what money it lacks.
 
     `sees_all`: an operator, who is told for whom it is moved by name.
     """
@@ -71,8 +47,8 @@ def why(
     says = f"{says}{_engine_words(known)}{_starts(known)}{_debt(known)}"
     if not workload.phase.is_ended:
         says += markets_words(markets)
-    if funds is not None:
-        says = f"{says}; {funds}"
+    if shortage is not None:
+        says = f"{says}; {shortage}"
     if moved is not None:
         says = f"{says}; it was {moved}"
     if may_buy(workload) and workload.has_lost and workload.phase is Phase.QUEUED:

@@ -5,6 +5,7 @@ from parkade.api.views.choices import market_answers, markets_words
 from parkade.api.views.clearings import node_names
 from parkade.api.views.costs import workload_cost
 from parkade.api.views.reasons import SENTENCES, advice, falls_back_words
+from parkade.api.views.shortages import FOR_MONEY
 from parkade.api.views.workloads import seats
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import Market
@@ -15,8 +16,16 @@ from parkade.core.workloads.spec import Spec
 from parkade.wire import workloads as wire
 
 
-def plan(plan: Plan, market: Market, *, rendered: str | None, standstill: str | None) -> wire.Plan:
-    """What the next clearing would do; `standstill`: why nothing starts now."""
+def plan(
+    plan: Plan,
+    market: Market,
+    *,
+    rendered: str | None,
+    standstill: str | None,
+    shortage: str | None,
+) -> wire.Plan:
+    """What the next clearing would do; `standstill`: why nothing starts now; `shortage`: what money
+    it lacks."""
     wins = bool(plan.seats)
     markets = market_answers(plan.workload, won=plan.workload.market if wins else None)
     if wins:
@@ -31,6 +40,7 @@ def plan(plan: Plan, market: Market, *, rendered: str | None, standstill: str | 
         price_to_win = None if markets else plan.price_to_win_micros
         told = advice(price_to_win, market, plan.workload.spec.gpus)
         says = f"would wait: {standstill or sentence}{told}"
+        says += f"; {shortage}" if shortage is not None and plan.why in FOR_MONEY else ""
     says += markets_words([it for it in markets if not it.has_seats])
     says += _of_array(plan.workload.spec)
     if plan.falls_back_us is not None:

@@ -62,6 +62,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     protected_until_us: int | None = None
     """Until when no bid takes its seats; None where any higher one does."""
 
+    shortage: str | None = None
+    """Of one that was just submitted: what money it lacks."""
+
 
 def known(world: World, workload: Workload, now_us: int) -> Known:
     """Cheap enough for the writer's thread; the answer is made elsewhere."""
@@ -156,6 +159,7 @@ def workload(known: Known) -> wire.Workload:
         checkpoint_step=workload.checkpoint_step,
         exit=workload.exit_summary,
         attempts=workload.generation,
+        shortage=known.shortage,
         exit_code=workload.exit_code,
         moved=moved_words(workload, workload.org),
         attempt=workload.attempt and _attempt(workload.attempt),

@@ -189,6 +189,8 @@ def _submit(
         show(answer, _print_submitted, as_json=as_json)
     else:
         say(answer.workload)
+        if answer.shortage is not None:
+            warn(answer.shortage)
     if meaning.waits:
         ended(client.wait(answer.workload), as_json=as_json)
 

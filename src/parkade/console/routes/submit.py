@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from parkade.api.context import refuse_if_it_only_looks
 from parkade.api.problems import ProblemError
 from parkade.api.routes import people, pools, reservations, workloads
+from parkade.api.views.shortages import FOR_MONEY
 from parkade.console import words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.history import Sample, known_prices
@@ -119,7 +120,9 @@ def _waits(
             length = terms.notice + terms.kill + terms.turnaround
             soon += f"; those that leave have left within {words.span(length)} of it"
         says.append(soon)
-    if not plan.would_win:
+    if plan.why in FOR_MONEY:
+        says.append("it waits until the money is there; nothing is charged meanwhile")
+    elif not plan.would_win:
         says.append("it waits until seats are free at its limit; nothing is charged meanwhile")
     limit = fields.get("limit_price")
     if limit and fields.get("capacity", "spot") == "spot":

@@ -297,6 +297,8 @@ def describe_org(world: World, command: commands.DescribeOrg, now_us: int) -> De
         within = bounds.DESCRIPTION_CHARACTERS
         if text is not None and not (within.holds(len(text)) and text.isprintable()):
             return invalid(name, f"one line of at most {within.most} characters")
+        if text is not None and not text.strip():
+            return invalid(name, "nothing but blanks; leave it empty to take it away")
     if (title, contact) == (org.title, org.contact):
         return ()
     described = events.OrgDescribed(at_us=now_us, org=command.org, title=title, contact=contact)

@@ -167,10 +167,7 @@ def _rest_of_window(market: Market, workload: Workload, now_us: int) -> int:
 
 def available_micros(world: World, org: str, now_us: int) -> int:
     """What an org may still commit. Cost grows with its live workloads."""
-    committed = sum(
-        committed_micros(world, world.records.workloads[name], now_us)
-        for name in world.live_of_org.get(org, {})
-    )
+    committed = cost_of(world, org, None, now_us, committed_micros)
     return world.ledger.balance(org_account(org)) - committed
 
 
@@ -200,21 +197,22 @@ def allowance_micros(
     person, whole = world.records.users.get(user), world.records.orgs.get(org)
     left = UNCAPPED_MICROS
     if whole is not None and whole.cap is not None:
-        live = _cost_of(world, org, None, now_us, cost)
+        live = cost_of(world, org, None, now_us, cost)
         left = left_of_cap_micros(whole.cap, spending_of_org(world, org), now_us) - live
     if person is not None and person.cap is not None:
-        live = _cost_of(world, org, user, now_us, cost)
+        live = cost_of(world, org, user, now_us, cost)
         own = left_of_cap_micros(person.cap, spending_of_user(world, user), now_us) - live
         left = min(left, own)
     return left
 
 
-def _cost_of(
+def cost_of(
     world: World,
     org: str,
     user: str | None,
     now_us: int,
     cost: Callable[[World, Workload, int], int],
 ) -> int:
+    """The `cost` of an org's live workloads, or of those of one of its users. Grows with them."""
     live = (world.records.workloads[name] for name in world.live_of_org.get(org, {}))
     return sum(cost(world, it, now_us) for it in live if user in (None, it.user))

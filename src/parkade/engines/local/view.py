@@ -39,16 +39,28 @@ class View:
         self.folders = folders
         self.boot_id = processes.boot_id()
         self.seen: dict[str, _Seen] = {}
+        self._operator_ends: dict[str, int | None] | None = None
+        """When a person ended what was there at the first look; None: there was none yet. That is
+        done while no engine runs: what appears later was written by the workload, which may share
+        the agent's Unix user. Decision record 247."""
 
     def refresh(self) -> None:
         """Looks at the live attempts and their states."""
-        looks = {name: self._look(name) for name in self.folders.names()}
+        names = self.folders.names()
+        if self._operator_ends is None:
+            self._operator_ends = {name: self._operator_end(name) for name in names}
+        looks = {name: self._look(name) for name in names}
         self.seen = {name: look for name, look in looks.items() if look is not None}
 
     def observed(self) -> tuple[tuple[ObservedAttempt, ...], bool]:
         """All that can be read, and whether that is everything."""
         readable = [one for one in self.seen.values() if one.launch is not None]
-        found = tuple(_observed(one, one.launch) for one in readable if one.launch is not None)
+        ends = self._operator_ends or {}
+        found = tuple(
+            _observed(one, one.launch, ends.get(one.folder.name))
+            for one in readable
+            if one.launch is not None
+        )
         return found, len(readable) == len(self.seen)
 
     def needing_keeper(self) -> list[Path]:
@@ -86,6 +98,10 @@ class View:
             for one in self.seen.values()
             if one.launch is not None and not _is_released(one.state)
         ]
+
+    def _operator_end(self, name: str) -> int | None:
+        folder = self.folders.follow(name)
+        return None if folder is None else records.read_operator_end(folder)
 
     def _look(self, name: str) -> _Seen | None:
         """None where it was forgotten since its name was read."""
@@ -129,7 +145,7 @@ class View:
         seen.stamp = _stamp(seen.folder / records.STATE)
 
 
-def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
+def _observed(seen: _Seen, launch: Launch, operator_end_us: int | None) -> ObservedAttempt:
     state = seen.state or records.nothing_yet(launch)
     is_released = state.phase is Phase.RELEASED
     reading = report.Reading(checkpoint=state.checkpoint, problem=state.report_problem)
@@ -156,7 +172,7 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
         # A keeper of another user cannot be ended by the workload.
         is_keeper_lost=state.is_keeper_lost and not launch.is_other_user,
         lapsed_us=state.lapsed_us,
-        operator_ended_us=_operator_ended_us(seen.folder, state),
+        operator_ended_us=_operator_ended_us(operator_end_us, state),
         report_problem=reading.problem,
         resizes=state.resizes,
         left=records.left_ranks(state),
@@ -164,11 +180,10 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
     )
 
 
-def _operator_ended_us(folder: Path, state: State) -> int | None:
+def _operator_ended_us(at_us: int | None, state: State) -> int | None:
     """When a person ended it. What was gone before that order was written ended by itself."""
     if not state.is_noticed and state.phase is not Phase.RELEASED:
         return None
-    at_us = records.read_operator_end(folder)
     is_late = at_us is not None and state.released_us is not None and state.released_us < at_us
     return None if is_late else at_us
 
