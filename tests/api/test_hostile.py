@@ -15,6 +15,7 @@ from parkade.api import ApiSettings
 from parkade.api.bounds import is_own_host
 from parkade.api.strict import Unfit, load
 from parkade.core.units.bounds import MOST_DOCUMENT_VALUES
+from parkade.service.framing import MOST_WAITING
 from parkade.wire.problems import MOST_FAULTS, faults
 from tests.api.town import Town
 from tests.api.town import town as running
@@ -216,6 +217,49 @@ def test_a_body_that_does_not_come_is_given_up(hasty: Town) -> None:
     head = head.replace(b"a.b", b"127.0.0.1") + b"\r\nContent-Type: application/json\r\n"
     found = answered(raw(hasty, head + b"Content-Length: 100\r\n\r\n{"))
     assert b" 408 " in found.splitlines()[0] and b"too_slow" in found
+
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ",
+        b"POST /v1/orgs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;x=",
+        b"POST /v1/orgs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+    ],
+    ids=["a head", "what frames a part", "fields behind a body"],
+)
+def test_what_never_becomes_whole_is_refused(hasty: Town, begun: bytes) -> None:
+    connection = raw(hasty, begun)
+    with suppress(OSError):
+        for _ in range(64):
+            connection.sendall(b"x" * 65_536)
+        connection.sendall(b"\r\n\r\n")
+    assert b"HTTP/1.1 2" not in answered(connection)
+    assert hasty.http.get("/healthz").is_success
+
+
+def test_a_field_behind_a_body_is_no_header(hasty: Town) -> None:
+    head = b"POST /v1/orgs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    head += b"Content-Type: application/json\r\nConnection: close\r\n\r\n"
+    token = f"Authorization: Bearer {hasty.operator}".encode()
+    found = answered(raw(hasty, head + b"2\r\n{}\r\n0\r\n" + token + b"\r\n\r\n"))
+    assert b" 401 " in found.splitlines()[0]
+
+
+def test_of_too_many_requests_at_once_the_first_are_answered(hasty: Town) -> None:
+    found = answered(raw(hasty, HEALTH * (3 * MOST_WAITING)))
+    answers = found.split(b"HTTP/1.1 ")[1:]
+    assert len(answers) == MOST_WAITING + 1
+    assert all(each.startswith(b"200 ") for each in answers)
+    assert [b"connection: close" in each for each in answers] == [False] * MOST_WAITING + [True]
+
+
+def test_an_answer_is_given_before_what_follows_is_refused(hasty: Town) -> None:
+    found = answered(raw(hasty, HEALTH + b"no request\r\n\r\n"))
+    assert found.startswith(b"HTTP/1.1 200 ") and found.count(b"HTTP/1.1") == 1
 
 
 UNREAD = b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40

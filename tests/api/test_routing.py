@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse
 
 from parkade.api.app import NOUNS
 from parkade.api.context import Authenticated
-from parkade.api.routing import Plain, StrictRoute, router
+from parkade.api.plain import Plain
+from parkade.api.routing import StrictRoute, router
 from parkade.wire.people import Capped, Org
 from tests.api.roles import Cast
 from tests.api.town import Town
@@ -23,7 +24,7 @@ WAYS = ("application/json", "application/json; charset=utf-8")
 
 def test_what_is_asked_most_is_plain() -> None:
     routes = [it for noun in NOUNS for it in noun.router.routes if isinstance(it, StrictRoute)]
-    plain = {(it.path, method) for it in routes if it.is_plain for method in it.methods or ()}
+    plain = {(it.path, method) for it in routes if it.plain for method in it.methods or ()}
     assert plain >= {
         ("/v1/workloads", "POST"),
         ("/v1/workloads/{workload}", "GET"),
@@ -52,7 +53,7 @@ def test_what_wants_more_than_a_viewer_and_a_body_is_not_plain() -> None:
         raise NotImplementedError
 
     routes = [it for it in made.routes if isinstance(it, StrictRoute)]
-    assert [it.path for it in routes if it.is_plain] == ["/v1/plain/{name}"]
+    assert [it.path for it in routes if it.plain] == ["/v1/plain/{name}"]
     assert len(routes) == 4
 
 
@@ -81,12 +82,12 @@ def test_a_route_with_an_option_for_its_answer_is_not_plain(options: dict[str, A
         raise NotImplementedError
 
     (route,) = made.routes
-    assert isinstance(route, StrictRoute) and not route.is_plain
+    assert isinstance(route, StrictRoute) and route.plain is None
 
 
 def plain_routes() -> list[str]:
     routes = [it for noun in NOUNS for it in noun.router.routes if isinstance(it, StrictRoute)]
-    return [f"{it} {one.path}" for one in routes if one.is_plain for it in one.methods or ()]
+    return [f"{it} {one.path}" for one in routes if one.plain for it in one.methods or ()]
 
 
 ANEW = {

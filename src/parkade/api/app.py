@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parkade import __version__
 from parkade.api import problems, routing
@@ -16,6 +17,7 @@ from parkade.api.healing_metrics import HealingCollector
 from parkade.api.logins import Logins
 from parkade.api.lot_book import LotBook
 from parkade.api.metrics import CONTENT_TYPE, exposition
+from parkade.api.plain import PlainFirst
 from parkade.api.routes import (
     agents,
     costs,
@@ -65,6 +67,24 @@ NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}
 """FastAPI would look for OpenTelemetry's settings at each request, and send what it is asked."""
 
 
+class Api(FastAPI):
+    """FastAPI's app, behind the bounds of all requests and the short way of plain ones."""
+
+    _front: ASGIApp
+
+    def begin(self, settings: ApiSettings, refusals: problems.Refusals) -> None:
+        """Before anything is asked, and once the routes stand."""
+        routes = [
+            (route, route.plain) for route in self.routes if isinstance(route, routing.StrictRoute)
+        ]
+        plain = PlainFirst(super().__call__, self, routes)
+        self._front = RequestBounds(plain, settings, refusals)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        await self._front(scope, receive, send)
+
+
 def create_app(
     plane: Plane,
     settings: ApiSettings | None = None,
@@ -76,7 +96,7 @@ def create_app(
     """The app in front of a plane, which the caller opens and closes; `collectors` add to its
     metrics. `provider`: people may log in by it; `directory`: of the receivers that they set."""
     settings = settings or ApiSettings()
-    app = FastAPI(
+    app = Api(
         title="Parkade",
         summary="A marketplace for AI compute",
         version=__version__,
@@ -98,9 +118,9 @@ def create_app(
     )
     refusals = problems.Refusals()
     problems.install(app, refusals)
-    app.add_middleware(RequestBounds, settings=settings, refusals=refusals)
     # Not included: a router that is included is searched anew for each request.
     app.router.routes.extend(route for noun in NOUNS for route in noun.router.routes)
+    app.begin(settings, refusals)
     app.include_router(_house(plane, refusals.counts, collectors))
     app.include_router(_docs(app))
     _describe_problems(app)

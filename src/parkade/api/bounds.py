@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -101,13 +102,18 @@ def _unfit(
     if any(len(length) > 18 or int(length) > most for length in lengths):
         return _too_large(most)
     named = [value.decode("latin-1") for name, value in headers if name == b"host"]
-    if len(named) != 1 or not is_own_host(named[0], hosts):
+    if len(named) != 1 or not _is_known_host(named[0], hosts):
         return problem(
             "misdirected",
             f"this server is not called {', '.join(named)[:200] or 'nothing'}; where it is, its"
             " operator names it in the setting `hosts`",
         )
     return None
+
+
+def _is_known_host(host: str, hosts: tuple[str, ...]) -> bool:
+    """As `is_own_host`; an answer for a name of a usual length is remembered."""
+    return (_own_host if len(host) <= _LONGEST_NAME else is_own_host)(host, hosts)
 
 
 # No `%`: what follows it in an address of IPv6 may be any text.
@@ -129,6 +135,10 @@ def is_own_host(host: str, hosts: tuple[str, ...]) -> bool:
     except ValueError:
         return False
     return True
+
+
+_LONGEST_NAME = 255
+_own_host = lru_cache(maxsize=256)(is_own_host)
 
 
 def _too_large(most: int) -> Problem:

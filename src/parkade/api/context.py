@@ -240,8 +240,9 @@ def refuse_if_it_only_looks(viewer: Viewer) -> None:
 def refuse_partner(viewer: Viewer, path: str) -> None:
     """The problem `denied` where a partner asks for more than is its to see, also of what is shown
     to every other user."""
-    is_theirs = path in OF_PARTNERS or A_NODE.fullmatch(path) is not None
-    if viewer.role is Role.PARTNER and not is_theirs:
+    if viewer.role is not Role.PARTNER:
+        return
+    if path not in OF_PARTNERS and A_NODE.fullmatch(path) is None:
         raise problem("denied", "a partner sees its nodes and its statement, and nothing else")
 
 
@@ -286,6 +287,8 @@ def _is_plan(request: Request) -> bool:
 def _refuse_unknown_parameters(request: Request) -> None:
     """A misspelt parameter is refused, never taken for one that was not given; so is one that
     stands twice."""
+    if not request.scope["query_string"]:
+        return
     known = cast(TakesQuery, request.scope["route"]).query_names
     names = [name for name, _ in request.query_params.multi_items()]
     twice = next((name for name in known if names.count(name) > 1), None)
@@ -299,9 +302,10 @@ def _refuse_unknown_parameters(request: Request) -> None:
 
 
 async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is None or request.method != "POST":
+    sent = field(request, b"idempotency-key")
+    if sent is None or request.method != "POST":
         return None
+    key = sent.decode("latin-1")
     if not 0 < len(key) <= LONGEST_KEY:
         raise problem("invalid", f"Idempotency-Key: at most {LONGEST_KEY} characters")
     body = await request.body()
@@ -312,14 +316,27 @@ async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
 
 
 def _if_match(request: Request) -> str | None:
-    wanted = request.headers.get("If-Match")
-    if wanted is None or request.method == "GET" or _is_plan(request):
+    sent = field(request, b"if-match")
+    if sent is None or request.method == "GET" or _is_plan(request):
         return None
     if not etags.takes_tag(cast(APIRoute, request.scope["route"]).path):
         raise problem("invalid", "If-Match: only changes of one thing that has an ETag take it")
+    wanted = sent.decode("latin-1")
     if not 0 < len(wanted) <= etags.LONGEST:
         raise problem("invalid", f"If-Match: at most {etags.LONGEST} characters")
     return wanted
+
+
+def field(request: Request, name: bytes) -> bytes | None:
+    """The first header of a name in lower case; None where there is none."""
+    return next((value for key, value in request.scope["headers"] if key == name), None)
+
+
+def token_of(request: Request) -> str:
+    """The bearer token that was sent; empty where there is none."""
+    sent = field(request, b"authorization") or b""
+    scheme, _, token = sent.decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 async def context(

@@ -26,6 +26,7 @@ from parkade.core.workloads.spec import (
     Spec,
 )
 from parkade.wire import pools as wire
+from parkade.wire.model import trusted
 from parkade.wire.problems import Fault, invalid
 from parkade.wire.scalars import format_instant, parse_when
 from parkade.wire.spec import CheckpointTerms as WireCheckpointTerms
@@ -211,14 +212,17 @@ def _refuse_control_characters(spec: WorkloadSpec) -> None:
         raise ProblemError(invalid(faults))
 
 
-def wire_spec(spec: Spec) -> WorkloadSpec:
+def wire_spec(spec: Spec, *, market: str | None = None) -> WorkloadSpec:
     """The wire's spec of the core's; it was checked when it came in. What its deadline made
-    on-demand is told as on-demand that runs as long as was said: a deadline is of spot alone."""
+    on-demand is told as on-demand that runs as long as was said: a deadline is of spot alone.
+    `market`: that it names."""
     deadline, longest_us = spec.deadline, spec.max_duration_us
     if deadline is not None and spec.capacity.kind is CapacityKind.ON_DEMAND:
         longest_us, deadline = longest_us or deadline.duration_us, None
-    return WorkloadSpec.model_construct(
+    return trusted(
+        WorkloadSpec,
         name=spec.name,
+        market=market,
         command=spec.command,
         workdir=spec.workdir,
         env=dict(spec.env),
@@ -243,7 +247,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         max_spend=amount_or_none(spec.max_spend_micros),
         checkpoint=_wire_checkpoint(spec.checkpoint),
         priority=spec.priority,
-        retry=Retry.model_construct(failures=spec.retry_failures),
+        retry=trusted(Retry, failures=spec.retry_failures),
         max_duration=None if longest_us is None else span(longest_us),
         **_wire_deadline(deadline),
         **_wire_types(spec),

@@ -16,9 +16,9 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from parkade.open_files import raise_file_limit
+from parkade.service.framing import BoundedProtocol
 from parkade.service.unread import MOST_UNREAD, UNREAD_S, Unread
 
 HEAD_S = 10.0
@@ -78,8 +78,8 @@ class Lobby:
         self.unread.begin(one)
 
 
-class LobbyProtocol(H11Protocol):
-    """uvicorn's protocol, which tells the lobby what it waits for."""
+class LobbyProtocol(BoundedProtocol):
+    """The protocol, which tells the lobby what it waits for."""
 
     def __init__(self, *args: Any, lobby: Lobby, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -66,6 +66,9 @@ class SqlStore:
         self._readers = engine.execution_options(**one_moment)
         self._folded = segments.Folded(entries=segment_entries)
         self._writer = engine.execution_options(**WRITES)
+        # A file needs no look whether it is still there; a database elsewhere may have restarted.
+        self._keeps_connection = engine.dialect.name == "sqlite"
+        self._kept: sa.Connection | None = None
         self._head = head
         self._term: int | None = None
         self._crash_point = crash_point
@@ -92,9 +95,28 @@ class SqlStore:
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
         """A transaction; StoreError where the database cannot be written, and nothing is then."""
-        try:
-            with self._writer.begin() as connection:
+        with self._telling(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _committing(self) -> Iterator[sa.Connection]:
+        """The same for the journal's one writer: to take a connection and to give it back costs as
+        much as what a small commit writes."""
+        if not self._keeps_connection:
+            with self._writing() as connection:
                 yield connection
+            return
+        with self._telling():
+            if self._kept is None:
+                self._kept = self._writer.connect()
+            with self._kept.begin():
+                yield self._kept
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """See `_writing`: how its errors are told."""
+        try:
+            yield
         except sa.exc.IntegrityError:
             raise
         except sa.exc.DatabaseError as error:
@@ -115,7 +137,7 @@ class SqlStore:
         """Adds all of it durably, or nothing. Fenced where `after` is not the journal's end."""
         self._crash_point("before_commit")
         try:
-            with self._writing() as connection:
+            with self._committing() as connection:
                 self._add(connection, batch)
                 self._crash_point("inside_commit")
         except sa.exc.IntegrityError as error:
@@ -374,6 +396,8 @@ class SqlStore:
 
     def close(self) -> None:
         """Lets go of the files."""
+        if self._kept is not None:
+            self._kept.close()
         self._readers.dispose()
         self._head.close()
 

@@ -1,11 +1,13 @@
 """The two kinds of models: a request refuses what it does not know, an answer may have more."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from parkade.wire.spelling import KNOWN_KEYS
+
+_M = TypeVar("_M", bound=BaseModel)
 
 
 class Request(BaseModel):
@@ -38,6 +40,20 @@ class Answer(BaseModel):
     def read_under(self, tag: str) -> None:
         """It was read with this tag."""
         self._etag = tag
+
+
+def trusted(model: type[_M], **values: Any) -> _M:
+    """A model of values that were checked or made here, each of its fields among them:
+    `model_construct` without its search for aliases and defaults."""
+    assert len(values) == len(model.__pydantic_fields__)
+    made = model.__new__(model)
+    in_order = {name: values[name] for name in model.__pydantic_fields__}
+    object.__setattr__(made, "__dict__", in_order)
+    object.__setattr__(made, "__pydantic_fields_set__", set(values))
+    object.__setattr__(made, "__pydantic_extra__", None)
+    object.__setattr__(made, "__pydantic_private__", None)
+    made.model_post_init(None)
+    return made
 
 
 class Paged(Answer):

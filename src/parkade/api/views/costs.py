@@ -12,6 +12,7 @@ from parkade.core.units.money import (
     format_amount,
 )
 from parkade.core.workloads.spec import CapacityKind, Spec
+from parkade.wire.model import trusted
 from parkade.wire.money import Cost
 
 
@@ -108,7 +109,8 @@ def _kept(reservation: Reservation) -> str:
 def _cost(price_micros: int, gpus: int, most_micros: int | None, says: str) -> Cost:
     by_hour = f"{format_amount(price_micros * gpus)} per hour"
     bound = "" if most_micros is None else f", at most {format_amount(most_micros)}"
-    return Cost(
+    return trusted(
+        Cost,
         price_per_gpu_hour=amount(price_micros),
         gpus=gpus,
         per_hour=amount(price_micros * gpus),

@@ -24,6 +24,7 @@ from parkade.core.workloads.entries import is_on_demand
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.workload import Attempt, Rank, Rate, Stop, Workload
 from parkade.wire import workloads as wire
+from parkade.wire.model import trusted
 from parkade.wire.spec import WorkloadSpec
 
 FURTHEST = (Phase.RUNNING, Phase.STARTING, Phase.PLACED)
@@ -126,7 +127,8 @@ def workload(known: Known) -> wire.Workload:
     workload, spec = known.workload, known.workload.spec
     rate = _rate(workload, known.now_us)
     terms = None if known.market is None else known.market.terms
-    return wire.Workload(
+    return trusted(
+        wire.Workload,
         workload=workload.workload,
         name=spec.name,
         org=workload.org,
@@ -181,8 +183,7 @@ def fell_back_us(workload: Workload) -> int | None:
 
 def _spec(workload: Workload) -> WorkloadSpec:
     """What was submitted, with its market unless it names several."""
-    spec = wire_spec(workload.spec)
-    return spec if workload.spec.choices else spec.model_copy(update={"market": workload.market})
+    return wire_spec(workload.spec, market=None if workload.spec.choices else workload.market)
 
 
 def array_members(known: Known) -> wire.Members | None:
