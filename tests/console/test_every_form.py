@@ -33,7 +33,7 @@ from parkade.core.units.time import SECOND_US
 from tests import builders
 from tests.api.town import Town
 from tests.api.town import town as running
-from tests.console.visitor import Visitor, visitor
+from tests.console.visitor import visitor
 
 MODULES = (
     events, front, incidents, live, market, money,
@@ -78,10 +78,7 @@ class Scene:
         town.done(town.post("/nodes/lab-2/drain", {"reason": MARK}))
         town.done(town.post("/nodes/lab-3/fail", {"reason": MARK}))
         town.done(town.post("/reservations", {"nodes": 1}, self.owner))
-        self.people = {
-            "operator": visitor(town.url, town.operator),
-            "owner": visitor(town.url, self.owner),
-        }
+        self.tokens = {"operator": town.operator, "owner": self.owner}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +140,7 @@ def linked(page: str) -> set[str]:
 
 @pytest.mark.parametrize("who", ["operator", "owner"])
 def test_on_every_page_what_people_and_agents_write_is_text(scene: Scene, who: str) -> None:
-    person: Visitor = scene.people[who]
+    person = visitor(scene.town.url, scene.tokens[who])
     waiting, seen, shown = ["/", "/workloads", "/events", "/submit"], set[str](), 0
     while waiting and len(seen) < MOST_PAGES:
         place = waiting.pop()

@@ -48,11 +48,17 @@ NO_STEPS = {"present_us", "wait_until"}
 
 class Passed:
     """The files in which a function is called, in order of the first call, from all threads that
-    begin while it records."""
+    begin while it records. What the writer did by itself before a bid is entered is no part of its
+    way: it clears its market each second."""
 
     def __init__(self) -> None:
-        self.files: dict[str, None] = {}
         self.is_on = False
+        self.begin()
+
+    def begin(self) -> None:
+        """A new bid's way begins."""
+        self.files: dict[str, None] = {}
+        self._before: set[str] | None = set()
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
         name = frame.f_code.co_filename
@@ -60,7 +66,23 @@ class Passed:
         functions = {frame.f_code.co_name, frame.f_back.f_code.co_name if frame.f_back else ""}
         is_step = not frame.f_code.co_name.startswith("<") and not functions & NO_STEPS
         if is_ours and is_step:
-            self.files[name.removeprefix(f"{SOURCE}/")] = None
+            file = name.removeprefix(f"{SOURCE}/")
+            self._note_writer(frame, file)
+            self.files[file] = None
+
+    def _note_writer(self, frame: FrameType, file: str) -> None:
+        if self._before is None:
+            return
+        if frame.f_code.co_name == "put" and "WaitingCommand" in repr(frame.f_locals):
+            for each in self._before:
+                self.files.pop(each, None)
+            self._before = None
+        elif threading.current_thread().name != "parkade-writer":
+            if file in self._before:
+                self._before.discard(file)
+                del self.files[file]
+        elif file not in self.files:
+            self._before.add(file)
 
 
 @contextmanager
@@ -122,11 +144,11 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
         patch.setenv("PARKADE_TOKEN", token)
         life(here, pool, folder / "job.yaml")
         while len(found) < LIVES or (len(found) < MOST_LIVES and always_late(found)):
+            recorder.begin()
             recorder.is_on = True
             life(here, pool, folder / "job.yaml")
             recorder.is_on = False
             found.append(list(recorder.files))
-            recorder.files = {}
     return found
 
 

@@ -27,7 +27,9 @@ def kept(path: Path) -> Path:
 
 def is_what_it_was(store: SqlStore) -> None:
     assert store.entries(after=10, limit=9)[0].digest == END
-    assert check_whole(store, RULES) == WholeJournal(entries=11, transfers=4, snapshot=11)
+    assert check_whole(store, RULES) == WholeJournal(
+        entries=11, transfers=4, snapshot=11, last_workload=1
+    )
 
 
 def test_a_file_of_schema_4_goes_on_and_is_archived(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from parkade.core.fleet.market import Market
-from parkade.core.fleet.node import Health, Node
+from parkade.core.fleet.node import OBSERVED, Health, Node
 from parkade.core.ledger.accounts import TransferKind, org_account
 from parkade.core.state import commands, events
 from parkade.core.state.people import CapPeriod, OrgBounds
@@ -392,8 +392,13 @@ def _of_operators(world: World, event: events.AnyEvent) -> Guesses:
             supply = _supply(event.market, event.nodes)
             yield commands.AddNodes(by=by, pool=pool, supply=supply)
         case events.NodeDraining(node=node, reason=reason):
+            if reason == OBSERVED and (found := world.node(node)) is not None:
+                yield commands.ObservePool(by=by, pool=found.pool, is_on=True)
             yield commands.DrainNode(by=by, node=node, reason=reason)
         case events.NodeUndrained(node=node):
+            found = world.node(node)
+            if found is not None and found.drain_reason == OBSERVED:
+                yield commands.ObservePool(by=by, pool=found.pool, is_on=False)
             yield commands.UndrainNode(by=by, node=node)
         case events.MaintenanceScheduled(maintenance=planned):
             yield commands.ScheduleMaintenance(
