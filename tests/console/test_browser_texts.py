@@ -9,6 +9,7 @@ from tests.api.town import town as running
 from tests.console.browser import Tab, chromium
 from tests.console.test_browser_narrow import pages_of
 from tests.console.test_every_form import MARK, Scene
+from tests.console.visitor import visitor
 
 pytestmark = pytest.mark.system
 
@@ -28,7 +29,7 @@ def test_no_text_becomes_an_element_or_runs(
         seen = Tab(browser, town.url)
         seen.login(town.operator if who == "operator" else scene.owner)
         marked = 0
-        for path in pages_of(scene.people[who]):
+        for path in pages_of(visitor(town.url, scene.tokens[who])):
             seen.page.goto(f"{town.url}{path}")
             seen.page.wait_for_selector("main")
             assert seen.page.locator("img[src=x]").count() == 0, path
