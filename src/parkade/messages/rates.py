@@ -1,4 +1,4 @@
-"""How often a person may have something sent by a word: tests, and codes that confirm an address.
+"""How often a person may have a test sent.
 
 An address gets so many in an hour, of all users and receivers that name it together, and so many
 are sent for an org. So no member fills another person's mail, nor the queue.
@@ -29,7 +29,7 @@ class Rates:
             sent = self._sent.get(key)
             if sent is not None and len(sent) >= most:
                 wait_min = -(-(sent[0] + HOUR_US - now_us) // MINUTE_US)
-                return f"{most} tests and codes in an hour were sent {whose}; wait {wait_min} min"
+                return f"{most} tests in an hour were sent {whose}; wait {wait_min} min"
         for key in (of_org, to_address):
             self._sent.setdefault(key, deque()).append(now_us)
             self._sent.move_to_end(key)
