@@ -21,6 +21,7 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/receivers": ANYONE,
     "POST /v1/receivers/{receiver}/remove": ANYONE,
     "POST /v1/receivers/{receiver}/test": ANYONE,
+    "POST /v1/receivers/{receiver}/confirm": ANYONE,
     "GET /v1/whoami": ANYONE,
     "GET /v1/server": ANYONE,
     "POST /v1/orgs": OPERATOR,

@@ -39,6 +39,7 @@ ENTRIES = {
     "POST /v1/receivers": 0,
     "POST /v1/receivers/{receiver}/remove": 0,
     "POST /v1/receivers/{receiver}/test": 0,
+    "POST /v1/receivers/{receiver}/confirm": 0,
     "POST /v1/logins": 0,
     "POST /v1/logins/token": 0,
     "GET /v1/whoami": 0,
@@ -183,6 +184,7 @@ def bodies(town: Town) -> dict[str, object]:
     return {
         "POST /v1/logins/token": {"login": "none"},
         "POST /v1/receivers": {"address": "https://hooks.example.org/x"},
+        "POST /v1/receivers/{receiver}/confirm": {"code": "12345678"},
         "POST /v1/orgs": {"org": "o1"},
         "POST /v1/orgs/{org}/deposits": {"amount": "10000"},
         "POST /v1/orgs/{org}/disbursements": {"amount": "1", "reason": "left"},
@@ -273,6 +275,7 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
             "/{receiver}",
             "/{receiver}/remove",
             "/{receiver}/test",
+            "/{receiver}/confirm",
         )
         is_absent = route.endswith(absent + of_none)
         # A pool with nodes is not closed, one of ours needs no fence, the workload is no array,

@@ -90,6 +90,7 @@ class Methods:
     add_receiver = Method(messages.add_receiver)
     remove_receiver = Method(messages.remove_receiver)
     test_receiver = Method(messages.test_receiver)
+    confirm_receiver = Method(messages.confirm_receiver)
     create_user = Method(people.create_user)
     set_grant = Method(people.set_grant)
     set_cap = Method(people.set_cap)
