@@ -7,7 +7,7 @@ import pytest
 
 from tests.api.town import Town
 from tests.api.town import town as running
-from tests.console.browser import Tab, chromium
+from tests.console.browser import Tab
 from tests.console.stage import shots
 
 pytestmark = pytest.mark.system
@@ -15,12 +15,6 @@ STRIPED = (
     "count => document.getElementById('lot').dataset.offered.split(' ')"
     ".filter(it => it).length === count"
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture
