@@ -177,6 +177,7 @@ NOT_TRIED = {
     "/v1/workloads/{workload}/retry": "of members that ran",
     "/v1/receivers/{receiver}/remove": "of what is gone",
     "/v1/receivers/{receiver}/test": "tests/api/test_receivers.py",
+    "/v1/receivers/{receiver}/confirm": "tests/api/test_receivers.py",
 }
 """Changes that answer with a tag, or would, and why no test here makes them."""
 

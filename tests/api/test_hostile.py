@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from parkade.api import ApiSettings
+from parkade.api import ApiSettings, bounds
 from parkade.api.bounds import is_own_host
 from parkade.api.strict import Unfit, load
 from parkade.core.units.bounds import MOST_DOCUMENT_VALUES
@@ -185,6 +185,17 @@ def test_a_name_that_was_pointed_at_this_machine_is_refused(hasty: Town) -> None
         assert (response.status_code, response.json()["code"]) == (421, "misdirected")
     headers["Host"] = "park.example"
     assert hasty.http.get("/v1/whoami", headers=headers).is_success
+
+
+def test_a_host_of_any_length_is_refused_and_a_long_one_is_not_remembered(hasty: Town) -> None:
+    remembered = bounds._own_host.cache_info
+    before = remembered().currsize
+    for length in (256, 5_000):
+        headers = {**hasty.headers(None), "Host": "a" * length}
+        response = hasty.http.get("/v1/whoami", headers=headers)
+        assert (response.status_code, response.json()["code"]) == (421, "misdirected")
+    assert remembered().currsize == before
+    assert remembered().maxsize == 256
 
 
 def test_half_open_requests_keep_nobody_out(hasty: Town) -> None:

@@ -19,6 +19,7 @@ REFUSED_TO_ALL = {
     "GET /v1/receivers/{receiver}": {404},
     "POST /v1/receivers/{receiver}/remove": {404},
     "POST /v1/receivers/{receiver}/test": {404},
+    "POST /v1/receivers/{receiver}/confirm": {404},
     "POST /v1/pools": {409},
     "POST /v1/pools/{pool}/close": {409},
     "POST /v1/pools/{pool}/fence": {409},

@@ -131,17 +131,17 @@ def test_a_change_tells_what_differs_and_nothing_else(fresh: Town) -> None:
     assert whole is not None and whole["whole"] and len(whole["nodes"]) == 8
 
 
-def test_an_operator_sees_how_many_nodes_of_a_fabric_owners_lend(fresh: Town) -> None:
+def test_an_operator_sees_how_many_nodes_of_a_fabric_owners_lend_and_keep(fresh: Town) -> None:
     fresh.pool()
     _, owner = fresh.org()
     fresh.done(fresh.post("/reservations", {"nodes": 4, "name": "right"}, owner))
 
-    def lent(token: str | None = None) -> list[int | None]:
-        return [each.lent for each in _lot(fresh, token).fabrics]
+    def lent(token: str | None = None) -> list[tuple[int | None, int | None]]:
+        return [(each.lent, each.kept) for each in _lot(fresh, token).fabrics]
 
-    assert lent() == [0]
+    assert lent() == [(0, 4)]
     fresh.done(fresh.post("/reservations/right/lend", {"floor": "2", "keep": 1}, owner))
-    assert lent() == [3]
+    assert lent() == [(3, 1)]
     fresh.done(fresh.post("/reservations/right/claims", {"nodes": 2}, owner))
-    until(lambda: lent() == [1])
-    assert lent(owner) == [None]
+    until(lambda: lent() == [(1, 1)])
+    assert lent(owner) == [(None, None)]

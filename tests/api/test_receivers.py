@@ -7,7 +7,8 @@ import pytest
 
 from parkade.messages.addresses import AddressRules
 from parkade.messages.queue import Waiting
-from parkade.messages.receivers import PeopleRules
+from parkade.messages.rates import TO_AN_ADDRESS
+from parkade.messages.receivers import MailServer, PeopleRules
 from tests.api.town import Town
 from tests.api.town import town as running
 
@@ -17,7 +18,8 @@ WEB = "https://hooks.example.org/x"
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    rules = PeopleRules(addresses=AddressRules(), mail=None)
+    mail = MailServer(host="127.0.0.1", port=9, sender="p@x.org", domains=("x.org",))
+    rules = PeopleRules(addresses=AddressRules(), mail=mail)
     with running(tmp_path_factory.mktemp("receivers"), people=rules) as made:
         yield made
 
@@ -75,6 +77,33 @@ def test_an_address_that_leads_inside_is_refused_in_words(town: Town) -> None:
     for address in ("https://169.254.169.254/", "http://x.example/", "ann@example.org"):
         answer = town.post("/receivers", {"address": address}, town.org()[1])
         assert (answer.status_code, answer.json()["code"]) == (422, "unsupported"), address
+
+
+def test_an_address_of_mail_is_confirmed_by_its_own_with_the_code(town: Town) -> None:
+    org, owner = town.org()
+    member, other = town.user(org), town.user(org)
+    hook = town.done(town.post("/receivers", {"address": WEB}, member))
+    assert hook["is_confirmed"]
+    made = town.done(town.post("/receivers", {"address": "ann@x.org"}, member))
+    path = f"/receivers/{made['receiver']}"
+    assert made["is_confirmed"] is False
+    code = dict(town.directory.take_tests())[made["receiver"]]
+    assert code is not None
+    before = town.get(path, member).headers["ETag"]
+    for token in (other, owner, town.org()[1]):
+        assert town.post(f"{path}/confirm", {"code": code}, token).status_code == 404
+    wrong = town.post(f"{path}/confirm", {"code": "x"}, member)
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "unsupported")
+    assert "4 tries are left" in wrong.json()["detail"]
+    confirmed = town.post(f"{path}/confirm", {"code": code}, member)
+    assert town.done(confirmed)["is_confirmed"] is True
+    after = town.get(path, member)
+    assert confirmed.headers["ETag"] == after.headers["ETag"] != before
+    assert town.done(after)["is_confirmed"] is True
+    asked = [town.post(f"{path}/test", {}, member).status_code for _ in range(TO_AN_ADDRESS)]
+    assert asked[-2:] == [200, 429]
+    refused = town.post("/receivers", {"address": "Ann@x.org"}, owner)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many")
 
 
 def test_a_server_that_offers_none_says_so(fresh: Town) -> None:

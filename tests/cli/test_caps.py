@@ -1,6 +1,10 @@
 """Caps of orgs and users on the command line."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from decimal import Decimal
 
 import pytest
@@ -9,6 +13,7 @@ from parkade.cli.caps import capped
 from parkade.wire.people import Capped, StoppedByCap
 from tests.api.town import Town
 from tests.cli.test_cli import Run, as_user, run
+from tests.waits import PATIENCE_S
 
 __all__ = ["run"]
 
@@ -114,10 +119,41 @@ def test_the_answer_of_a_cap_on_gpus_names_the_bids_that_it_stops(
     enough = json.loads(run("org", "cap", org, "--gpus", "2", "--json").stdout)
     assert enough["stops"] == {"workloads": [], "total": 0}
     assert "gives notice" not in run("org", "cap", org, "--gpus", "2").output
-    less = json.loads(run("org", "cap", org, "--gpus", "1", "--json").stdout)
+    made = run("org", "cap", org, "--gpus", "1", "--json")
+    assert f"gives notice to {workload}" in made.stderr, "a script is told, and goes on"
+    less = json.loads(made.stdout)
     assert less["stops"] == {"workloads": [workload], "total": 1}
     listed = json.loads(run("org", "list", "--json").stdout)["orgs"]
     assert [it["stops"] for it in listed if it["org"] == org] == [None]
+
+
+def test_a_cap_says_before_it_is_set_which_work_it_stops_and_a_person_is_asked(
+    run: Run, fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = fresh.pool()
+    org, owner = fresh.org(money="1000000")
+    as_user(monkeypatch, fresh, owner)
+    workload = fresh.submit(pool, owner, gpus=2, limit_price="1000")
+    attempt = fresh.wait_for_attempt(pool, workload)
+    assert fresh.observe(pool, fresh.running(attempt)).is_success
+    (user,) = fresh.done(fresh.get("/users", owner))["users"]
+    assert run("org", "cap", org, "--gpus", "2").stderr == ""
+    for noun, name, answer, most in (
+        ("org", org, b"n\n", 2),
+        ("user", user["user"], b"n\n", None),
+        ("user", user["user"], b"y\n", 1),
+    ):
+        ours, theirs = pty.openpty()
+        words = [sys.executable, "-m", "parkade.cli", noun, "cap", name, "--gpus", "1"]
+        with subprocess.Popen(words, stdin=theirs, stderr=subprocess.PIPE) as asked:
+            os.write(ours, answer)
+            _, said = asked.communicate(timeout=PATIENCE_S)
+        asks = " ".join(said.decode().split())
+        assert f"{name}: the next clearing gives notice to {workload}" in asks
+        assert "Go on?" in asks
+        assert fresh.done(fresh.get(f"/{noun}s/{name}", owner))["most_gpus"] == most
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_of_much_work_that_a_cap_stops_the_first_is_named_and_the_rest_counted(

@@ -8,7 +8,7 @@ import pytest
 
 from parkade.messages.addresses import AddressRules
 from parkade.messages.queue import Waiting
-from parkade.messages.receivers import PeopleRules
+from parkade.messages.receivers import MailServer, PeopleRules
 from tests.api.town import Town
 from tests.api.town import town as running
 from tests.cli.test_cli import Run, as_user, run
@@ -18,7 +18,8 @@ __all__ = ["run"]
 
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[Town]:
-    rules = PeopleRules(addresses=AddressRules(), mail=None)
+    mail = MailServer(host="127.0.0.1", port=9, sender="p@x.org", domains=("x.org",))
+    rules = PeopleRules(addresses=AddressRules(), mail=mail)
     with running(tmp_path, people=rules) as made:
         yield made
 
@@ -52,3 +53,21 @@ def test_a_receiver_that_fails_is_shown_with_its_error_and_its_next_try(
     listed = " ".join(run("notify", "list").output.split())
     assert f"{name} failed at 1970-01-01 00:01: HTTP 500; 3 messages not heard" in listed
     assert "tried again at 1970-01-01 00:02" in listed
+
+
+def test_an_address_of_mail_is_told_once_its_code_was_given(
+    run: Run, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_user(monkeypatch, town, town.org()[1])
+    said = run("notify", "add", "ann@x.org", "--about", "ended").output
+    name = re.findall(r"mail-[0-9a-f]{12}", said)[0]
+    assert "A code is on its way to ann@x.org" in said and f"confirm {name} CODE" in said
+    listed = " ".join(run("notify", "list").output.split())
+    assert f"{name} is told nothing until parkade notify confirm" in listed
+    assert "Another code is on its way" in run("notify", "test", name).output
+    ((_, code),) = town.directory.take_tests()
+    assert code is not None
+    assert "not the code" in run("notify", "confirm", name, "none", exit_code=3).stderr
+    assert f"{name} is told of ended" in run("notify", "confirm", name, code).output
+    assert "is told nothing" not in run("notify", "list").output
+    assert "A message is on its way" in run("notify", "test", name).output

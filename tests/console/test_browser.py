@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.town import Town
 from tests.api.town import town as running
-from tests.console.browser import Tab, chromium, serious
+from tests.console.browser import Tab, serious
 from tests.console.stage import SCRIPT, Stage, shots
 from tests.service.served import serving
 from tests.waits import until
@@ -43,12 +43,6 @@ PAGES = {
     "bertram": (*BOTH, "/workloads/{guest}", "/workloads/{waiting}/bid?limit_price=2"),
 }
 WIDTHS = (1440, 768, 390)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from parkade.control.clock import SystemClock
 from tests.api.test_mars import Reporter
 from tests.api.town import town as running
-from tests.console.browser import Tab, chromium, serious
+from tests.console.browser import Tab, serious
 from tests.console.stage import Stage, shots
 from tests.console.test_browser_narrow import CUT
 from tests.console.visitor import visitor
@@ -50,12 +50,6 @@ OVERLAPPING = """() => {
   return found;
 }"""
 """Texts of a calendar over one another, as far as they are in sight."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

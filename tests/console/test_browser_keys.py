@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.town import town as running
-from tests.console.browser import Tab, chromium
+from tests.console.browser import Tab
 from tests.console.stage import Stage
 
 pytestmark = pytest.mark.system
@@ -26,12 +26,6 @@ FOCUSED = """() => {
     isMarked: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
   };
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

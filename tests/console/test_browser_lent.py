@@ -1,4 +1,5 @@
-"""The map shows what is lent and empty: so many bays are striped, and a guest takes one of them."""
+"""The map shows what is lent and empty, and what its owner keeps: so many bays are striped or
+dotted, and a guest takes one of those that are lent."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 
 from tests.api.town import Town
 from tests.api.town import town as running
-from tests.console.browser import Tab, chromium
+from tests.console.browser import Tab
 from tests.console.stage import shots
 
 pytestmark = pytest.mark.system
@@ -15,12 +16,7 @@ STRIPED = (
     "count => document.getElementById('lot').dataset.offered.split(' ')"
     ".filter(it => it).length === count"
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
+DOTTED = STRIPED.replace("offered", "kept")
 
 
 @pytest.fixture
@@ -36,14 +32,22 @@ def test_bays_that_are_lent_and_empty_are_striped(browser: Any, town: Town) -> N
     tab = Tab(browser, town.url)
     tab.login(town.operator)
     tab.page.wait_for_function(STRIPED, arg=0)
+    tab.page.wait_for_function(DOTTED, arg=4)
     town.done(town.post("/reservations/right/lend", {"floor": "0.50", "keep": 1}, owner))
     tab.page.wait_for_function(STRIPED, arg=3)
+    tab.page.wait_for_function(DOTTED, arg=1)
+    assert "reserved, and empty" in tab.page.inner_text("#legend")
     lot = tab.page.locator("#lot")
     lot.focus()
     lot.press("ArrowRight")
-    tab.page.wait_for_function(
-        "document.getElementById('seat').textContent.includes('3 nodes here that owners lend')"
-    )
+    said = []
+    for key in ("ArrowRight", "ArrowDown", "ArrowLeft"):
+        for _ in range(12):
+            said.append(tab.page.inner_text("#seat"))
+            if "that its owner keeps" not in said[-1]:
+                lot.press(key)
+    assert "It stands for one of the 3 nodes here that owners lend." in said[0]
+    assert "is empty" in said[-1] and "1 node here that its owner keeps." in said[-1]
     if (folder := shots()) is not None:
         tab.page.screenshot(path=folder / "lent-bays.png")
     _, guest = town.org()
@@ -52,5 +56,6 @@ def test_bays_that_are_lent_and_empty_are_striped(browser: Any, town: Town) -> N
     )
     assert town.observe(pool, town.running(attempt)).is_success
     tab.page.wait_for_function(STRIPED, arg=2)
+    tab.page.wait_for_function(DOTTED, arg=1)
     assert tab.errors == []
     tab.close()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.api.town import town as running
-from tests.console.browser import Tab, chromium, serious
+from tests.console.browser import Tab, serious
 from tests.console.stage import Stage, shots
 from tests.console.visitor import Visitor, visitor
 
@@ -47,12 +47,6 @@ CUT = """() => {
   const wide = document.documentElement.scrollWidth - innerWidth;
   return wide > 0 ? [...found, `the page is ${wide} px too wide`] : found;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -6,19 +6,13 @@ from typing import Any
 import pytest
 
 from tests.api.town import town as running
-from tests.console.browser import Tab, chromium
+from tests.console.browser import Tab
 from tests.console.stage import Stage
 from tests.waits import until
 
 pytestmark = pytest.mark.system
 
 PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

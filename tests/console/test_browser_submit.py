@@ -8,15 +8,9 @@ import pytest
 from tests import builders
 from tests.api.town import Town
 from tests.api.town import town as running
-from tests.console.browser import Tab, chromium
+from tests.console.browser import Tab
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

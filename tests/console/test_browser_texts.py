@@ -1,23 +1,16 @@
 """What people and agents write stays text in a real browser, on every kind of page."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.api.town import town as running
-from tests.console.browser import Tab, chromium
+from tests.console.browser import Tab
 from tests.console.test_browser_narrow import pages_of
 from tests.console.test_every_form import MARK, Scene
 from tests.console.visitor import visitor
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.mark.parametrize("who", ["operator", "owner"])

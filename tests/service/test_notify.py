@@ -132,8 +132,11 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path) -> AsyncIterator[House]:
-    (folder / "messages.yaml").write_text("format: 1\npeople: {private: [127.0.0.0/8]}\n")
+async def house(folder: Path, *, mail_port: int | None = None) -> AsyncIterator[House]:
+    """`mail_port`: people are told by mail too, at x.org."""
+    mail = f"{{server: 127.0.0.1, port: {mail_port}, from: p@x.org, domains: [x.org]}}"
+    people = "private: [127.0.0.0/8]" + (f", mail: {mail}" if mail_port is not None else "")
+    (folder / "messages.yaml").write_text(f"format: 1\npeople: {{{people}}}\n")
     store = open_sqlite(folder / "journal.sqlite3")
     plane = made_plane(store, RULES)
     plane.start()
@@ -475,13 +478,16 @@ def test_tests_are_bounded_for_an_org_and_an_address_in_an_hour(store: SqlStore)
     one, same = add("ann", WEB), add("ben", WEB)
     assert not any(is_refused(one, 1) for _ in range(TO_AN_ADDRESS))
     assert is_refused(same, 2), "the address, whoever asks"
-    assert directory.take_tests() == [one.receiver], "one waits, however often it was asked for"
+    assert directory.take_tests() == [(one.receiver, None)], (
+        "one waits, however often it was asked for"
+    )
     others = [add(f"u{number}", f"{WEB}/{number}") for number in range(10)]
     asked = [is_refused(each, 3) for each in others for _ in range(6)]
     assert asked.count(False) == OF_AN_ORG - TO_AN_ADDRESS
     rival = directory.add(org="rival", user="eve", address=f"{WEB}/r", about=KINDS, now_us=1)
     assert not is_refused(rival, 3)
-    assert directory.take_tests() == [*[each.receiver for each in others[:9]], rival.receiver]
+    sent = [*[each.receiver for each in others[:9]], rival.receiver]
+    assert directory.take_tests() == [(each, None) for each in sent]
     assert not is_refused(same, 1 + HOUR_US)
 
 
@@ -576,6 +582,8 @@ class _Nowhere:
         return ()
 
     def keep_receiver(self, receiver: str, body: bytes) -> None: ...
+
+    def change_receiver(self, receiver: str, body: bytes) -> None: ...
 
     def forget_receiver(self, receiver: str) -> None: ...
 

@@ -1,7 +1,8 @@
 """Caps on the command line: what is asked for, what is spent of it, and the work that it stops.
 
 A command without a value shows the cap. What is left out stays, and the change is made on the cap
-that was read: where another command changed it meanwhile, it is refused.
+that was read: where another command changed it meanwhile, it is refused. Before bids with seats get
+their notice by it, it says which, and asks at a terminal.
 """
 
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, calling, fail
+from parkade.cli.confirming import Yes, confirm
 
 if TYPE_CHECKING:
     from parkade.wire import people as wire
@@ -31,6 +33,7 @@ def cap_org(
     amount: CapAmount = None,
     per: Per = None,
     gpus: CapGpus = None,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Show or set what all workloads of an org may cost and hold; what is left out stays."""
@@ -40,12 +43,11 @@ def cap_org(
         made = client.get_org(org)
         asked = asked_cap(made, amount, per, gpus)
         if asked is not None:
+            cap, period, gpus_at_most = asked.cap, asked.period, asked.most_gpus
+            stops = client.plan_org_cap(org, cap=cap, period=period, most_gpus=gpus_at_most)
+            _agree(org, stops, yes=yes)
             made = client.set_org_cap(
-                org,
-                cap=asked.cap,
-                period=asked.period,
-                most_gpus=asked.most_gpus,
-                if_match=made.etag,
+                org, cap=cap, period=period, most_gpus=gpus_at_most, if_match=made.etag
             )
         show(made, lambda made: capped(made.org, made), as_json=as_json)
 
@@ -55,6 +57,7 @@ def cap_user(
     amount: CapAmount = None,
     per: Per = None,
     gpus: CapGpus = None,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Show or set what all workloads of a user may cost and hold; what is left out stays."""
@@ -64,14 +67,18 @@ def cap_user(
         made = client.get_user(user)
         asked = asked_cap(made, amount, per, gpus)
         if asked is not None:
+            cap, period, gpus_at_most = asked.cap, asked.period, asked.most_gpus
+            stops = client.plan_cap(user, cap=cap, period=period, most_gpus=gpus_at_most)
+            _agree(user, stops, yes=yes)
             made = client.set_cap(
-                user,
-                cap=asked.cap,
-                period=asked.period,
-                most_gpus=asked.most_gpus,
-                if_match=made.etag,
+                user, cap=cap, period=period, most_gpus=gpus_at_most, if_match=made.etag
             )
         show(made, lambda made: capped(made.user, made), as_json=as_json)
+
+
+def _agree(name: str, stops: "wire.StoppedByCap", *, yes: bool) -> None:
+    if stops.total:
+        confirm(_notice(name, stops), yes=yes)
 
 
 def is_beyond(made: "wire.Capped") -> bool:
@@ -133,9 +140,13 @@ def capped(name: str, made: "wire.Capped") -> None:
     if is_beyond(made):
         say(f"{name}: all of it is spent, so no bid starts")
     if made.stops is not None and made.stops.total:
-        say(f"{name}: the next clearing gives notice to {_named(made.stops)}")
+        say(_notice(name, made.stops))
     if (gpus := gpu_cap(made)) is not None:
         say(f"{name}: {gpus}")
+
+
+def _notice(name: str, stops: "wire.StoppedByCap") -> str:
+    return f"{name}: the next clearing gives notice to {_named(stops)}"
 
 
 def _named(stops: "wire.StoppedByCap") -> str:

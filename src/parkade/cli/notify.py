@@ -47,18 +47,39 @@ def remove(receiver: Named, as_json: AsJson = False) -> None:
 
 @notify.command("test")
 def test(receiver: Named) -> None:
-    """Send a message there, to see whether it comes."""
+    """Send a message there, to see whether it comes; another code where it is not confirmed."""
     from parkade.cli.screen import say
 
     with calling() as client:
-        client.test_receiver(receiver)
-    say(f"A message is on its way to {receiver}.")
+        found = client.test_receiver(receiver)
+    sent = "A message" if found.is_confirmed else "Another code"
+    say(f"{sent} is on its way to {receiver}.")
+
+
+@notify.command("confirm")
+def confirm(
+    receiver: Named,
+    code: Annotated[str, typer.Argument(help="The code that was sent to the address.")],
+    as_json: AsJson = False,
+) -> None:
+    """Be told at an address of mail, by the code that was sent there."""
+    call(lambda client: client.confirm_receiver(receiver, code), _hears, as_json=as_json)
+
+
+def _hears(receiver: "Receiver") -> None:
+    from parkade.cli.screen import say
+
+    say(f"{receiver.receiver} is told of {', '.join(receiver.about)}")
 
 
 def _added(receiver: "Receiver") -> None:
     from parkade.cli.screen import say
 
-    say(f"{receiver.receiver} is told of {', '.join(receiver.about)}")
+    if not receiver.is_confirmed:
+        say(f"A code is on its way to {receiver.address}, and nothing else until you give it:")
+        say(f"  parkade notify confirm {receiver.receiver} CODE")
+        return
+    _hears(receiver)
     if receiver.secret is not None:
         say(f"It is signed with the secret {receiver.secret}")
         say("which is shown this once. See whether a message comes with")
@@ -81,6 +102,10 @@ def _table(answer: "Receivers") -> None:
     heads = ("RECEIVER", "OF", "ADDRESS", "WAIT", "ABOUT")
     table(heads, rows, empty="You are told nowhere: parkade notify add https://…", drops="ABOUT")
     for each in answer.receivers:
+        if not each.is_confirmed:
+            say(
+                f"{each.receiver} is told nothing until parkade notify confirm {each.receiver} CODE"
+            )
         if each.says is not None:
             say(_failing(each))
 

@@ -31,7 +31,7 @@ def change(before: Lot, now: Lot) -> dict[str, Any] | None:
         changed = [each for known, each in pairs if known is not each and known != each]
         holders, gone = _changed_holders(before.holders, now.holders)
     fabrics = [
-        [each.market, each.fabric, each.buffer, each.lent]
+        [each.market, each.fabric, each.buffer, each.lent, each.kept]
         for each in (now.fabrics if is_whole or before.fabrics != now.fabrics else ())
     ]
     if not (is_whole or changed or holders or gone or fabrics):

@@ -59,7 +59,7 @@ def usage_chart(points: Sequence[Point], names: Sequence[str], *, unit: str) -> 
         return Markup("")
     plot = Plot(points[0].at_s, max(points[-1].at_s, points[0].at_s + 60))
     most = max(1, max(sum(it.layers) for it in points))
-    top = most + most % 2  # Half of it is named too.
+    top = _even_above(most)
     dear = _round_above(max((it.price_micros or 0 for it in points), default=0) * 1.1 / MICROS)
     times, ticks = time_axis(plot.start_s, plot.end_s)
     parts = [_upright(round(WIDTH * it, 1)) for it in ticks]
@@ -83,6 +83,14 @@ def _round_above(value: float) -> float:
         return 0.0
     tens = 10.0 ** math.floor(math.log10(value))
     return next(it * tens for it in ROUND if it * tens >= value)
+
+
+def _even_above(gpus: int) -> int:
+    """The same for GPUs, of which there are no halves."""
+    if gpus <= 10:
+        return gpus + gpus % 2
+    top = round(_round_above(gpus))
+    return top + top % 2
 
 
 def _upright(x: float) -> str:
@@ -115,7 +123,13 @@ def _gpus(plot: Plot, top: int) -> Iterator[str]:
 def _prices(plot: Plot, dear: float) -> Iterator[str]:
     for share in (0.5, 1.0) if dear else ():
         y = plot.y(share) + 4
-        yield f'<text class="axis price" x="6" y="{y}">{dear * share:.2f}</text>'
+        yield f'<text class="axis price" x="6" y="{y}">{_price(dear * share)}</text>'
+
+
+def _price(amount: float) -> str:
+    """With two decimals, and more where it has more."""
+    whole, _, part = f"{amount:.6f}".partition(".")
+    return f"{whole}.{part.rstrip('0'):0<2}"
 
 
 def time_axis(start_s: float, end_s: float) -> tuple[str, list[float]]:

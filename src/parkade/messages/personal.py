@@ -41,7 +41,9 @@ def notifications_of(event: events.AnyEvent, world: World) -> tuple[Notification
 
 def hears(receiver: Receiver, notification: Notification, world: World) -> bool:
     """Whether it is a receiver's to hear, as people are now: one of a user that is disabled or left
-    the org hears nothing."""
+    the org hears nothing, nor does an address that is not confirmed."""
+    if receiver.unconfirmed is not None:
+        return False
     if notification.kind not in receiver.about or receiver.org != notification.org:
         return False
     org = world.records.orgs.get(receiver.org)
@@ -67,7 +69,7 @@ def hearing_incidents(receivers: Iterable[Receiver], world: World) -> tuple[str,
         user = users.get(receiver.user)
         return user is not None and user.role is Role.OPERATOR and not user.is_disabled
 
-    about = (it for it in receivers if "incident" in it.about)
+    about = (it for it in receivers if "incident" in it.about and it.unconfirmed is None)
     return tuple(it.receiver for it in about if is_operators(it))
 
 

@@ -3,7 +3,7 @@
 They are kept in the store beside the journal, and never in it: an address may be a secret, and the
 secret that signs is one. The operator's file says whether people may have any, and which addresses.
 Bounded for each owner of receivers, for each org, and in all; tests are bounded in an hour, for an
-org and for an address.
+org and for an address. An address of mail is sent a code, and nothing else until that came back.
 """
 
 import re
@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from parkade.messages.addresses import AddressRules, refusal_of
+from parkade.messages.codes import Unconfirmed, is_spent, new_code, tried
 from parkade.messages.guarded import GuardedWebhook
 from parkade.messages.queue import Sender, Waiting
 from parkade.messages.rates import Rates
@@ -35,7 +36,8 @@ Kind = Literal["webhook", "mail"]
 
 class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     """`user` None: it is the org's, and hears of all its work; else of that user's alone. `secret`
-    signs what a webhook gets; empty for mail. `about`: of KINDS."""
+    signs what a webhook gets; empty for mail. `about`: of KINDS. `unconfirmed` None: it hears all
+    that it asked for; so do webhooks, and what an earlier version kept."""
 
     receiver: str
     org: str
@@ -45,6 +47,7 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     about: tuple[str, ...]
     made_us: int
+    unconfirmed: Unconfirmed | None = None
 
 
 class ReceiverStore(Protocol):
@@ -56,6 +59,10 @@ class ReceiverStore(Protocol):
 
     def keep_receiver(self, receiver: str, body: bytes) -> None:
         """Keeps one more."""
+        ...
+
+    def change_receiver(self, receiver: str, body: bytes) -> None:
+        """Keeps another body of one that is there."""
         ...
 
     def forget_receiver(self, receiver: str) -> None:
@@ -80,7 +87,11 @@ class PeopleRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refused(Exception):
-    """The receiver is not taken; the words are for the person."""
+    """The receiver, or its code, is not taken; the words are for the person."""
+
+
+class TooOften(Refused):
+    """As many tests and codes as may be were sent in the last hour."""
 
 
 class Directory:
@@ -91,7 +102,7 @@ class Directory:
         self._store = store
         self._rules = rules if store is not None else None
         self._lock = threading.Lock()
-        self._tests: dict[str, None] = {}
+        self._tests: dict[str, str | None] = {}
         self._rates = Rates()
         self._waiting: Mapping[str, Waiting] = {}
         rows = store.receivers() if store is not None and rules is not None else ()
@@ -124,7 +135,8 @@ class Directory:
     def add(
         self, *, org: str, user: str | None, address: str, about: Sequence[str], now_us: int
     ) -> Receiver:
-        """A new one, with a secret of 256 bits where it is a webhook. Refused in words."""
+        """A new one, with a secret of 256 bits where it is a webhook; an address of mail is sent a
+        code soon. Refused in words."""
         if self._rules is None or self._store is None:
             raise Refused(
                 "this server takes no receivers of people; its operator can add `people` to"
@@ -151,9 +163,42 @@ class Directory:
                 raise Refused(f"{org} has {MOST_OF_AN_ORG} receivers already: remove one first")
             if len(self._all) >= MOST_RECEIVERS:
                 raise Refused("this server has as many receivers as it may: ask its operator")
+            code = None
+            if kind == "mail":
+                self._count(made, now_us)
+                code, unconfirmed = new_code(made.receiver, now_us)
+                made = replace(made, unconfirmed=unconfirmed)
             self._store.keep_receiver(made.receiver, msgspec.json.encode(made))
             self._set({**self._all, made.receiver: made})
+            if code is not None:
+                self._tests[made.receiver] = code
         return made
+
+    def confirm(self, receiver: str, code: str, now_us: int) -> Receiver:
+        """It hears all that it asked for from now on. Refused in words where the code is wrong, is
+        a day old, or was tried too often; one that is confirmed stays so."""
+        with self._lock:
+            found = self._all.get(receiver)
+            if found is None:
+                raise Refused(f"{receiver} was removed")
+            if found.unconfirmed is None:
+                return found
+            if is_spent(found.unconfirmed, now_us):
+                raise Refused(
+                    "its code is over a day old, or was tried too often: `parkade notify test"
+                    f" {receiver}` sends another"
+                )
+            left = tried(receiver, found.unconfirmed, code)
+            changed = self._change(replace(found, unconfirmed=left))
+        if left is not None:
+            raise Refused(f"this is not the code that was sent; {left.tries_left} tries are left")
+        return changed
+
+    def _change(self, receiver: Receiver) -> Receiver:
+        assert self._store is not None, "there is one to change"
+        self._store.change_receiver(receiver.receiver, msgspec.json.encode(receiver))
+        self._set({**self._all, receiver.receiver: receiver})
+        return receiver
 
     def remove(self, receiver: str) -> None:
         """It hears no more, also not of what waits for it."""
@@ -175,18 +220,28 @@ class Directory:
         return {name: it for name, it in self._waiting.items() if name not in self._all}
 
     def ask_test(self, receiver: Receiver, now_us: int) -> None:
-        """It is sent a message soon. Refused in words where it, or its org, was sent as many in the
-        last hour as may be."""
+        """It is sent a message soon, or another code where it is not confirmed. TooOften where it,
+        or its org, was sent as many in the last hour as may be."""
         with self._lock:
-            why = self._rates.refuse(receiver.org, receiver.address, now_us)
-            if why is not None:
-                raise Refused(why)
-            self._tests[receiver.receiver] = None
+            found = self._all.get(receiver.receiver)
+            if found is None:
+                raise Refused(f"{receiver.receiver} was removed")
+            self._count(found, now_us)
+            code = None
+            if found.unconfirmed is not None:
+                code, unconfirmed = new_code(found.receiver, now_us)
+                self._change(replace(found, unconfirmed=unconfirmed))
+            self._tests[found.receiver] = code
 
-    def take_tests(self) -> list[str]:
-        """The receivers that wait for one."""
+    def _count(self, receiver: Receiver, now_us: int) -> None:
+        why = self._rates.refuse(receiver.org, receiver.address, now_us)
+        if why is not None:
+            raise TooOften(why)
+
+    def take_tests(self) -> list[tuple[str, str | None]]:
+        """The receivers that wait for one, each with its code; None: it is confirmed."""
         with self._lock:
-            taken, self._tests = list(self._tests), {}
+            taken, self._tests = list(self._tests.items()), {}
         return taken
 
     def senders(self) -> Mapping[str, Sender]:

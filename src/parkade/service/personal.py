@@ -78,8 +78,14 @@ class Personal:
                 queue.put(_over(f"{entry}/{number}/over", at_us), first_over)
 
     def tests(self, now_us: int) -> list[tuple[Message, str]]:
-        """The messages that people asked for to see whether they come, each with its receiver."""
-        return [(_test(receiver, now_us), receiver) for receiver in self._directory.take_tests()]
+        """The messages that people asked for to see whether they come, and the codes, each with its
+        receiver."""
+        found: list[tuple[Message, str]] = []
+        for name, code in self._directory.take_tests():
+            receiver = self._directory.find(name)
+            if receiver is not None:
+                found.append((_test(receiver, code, now_us), name))
+        return found
 
     def _count(
         self, receivers: Sequence[str], at_us: int
@@ -108,10 +114,20 @@ def _message(notification: Notification, at_us: int) -> Message:
     )
 
 
-def _test(receiver: str, now_us: int) -> Message:
-    name, subject = f"test/{secrets.token_hex(8)}", "Parkade reaches you here"
-    body = {"receiver": receiver}
-    return Message(name=name, kind="test", subject=subject, body=body, at_us=now_us)
+def _test(receiver: Receiver, code: str | None, now_us: int) -> Message:
+    kind, subject = "test", "Parkade reaches you here"
+    body: dict[str, str] = {"receiver": receiver.receiver}
+    if code is not None:
+        kind, subject = "confirm", "Confirm that Parkade may write to you here"
+        whose = receiver.org if receiver.user is None else f"{receiver.user} of {receiver.org}"
+        body |= {
+            "asked_by": whose,
+            "code": code,
+            "to_confirm": f"parkade notify confirm {receiver.receiver} {code}",
+            "otherwise": "do nothing: no more than such codes is sent here",
+        }
+    name = f"{kind}/{secrets.token_hex(8)}"
+    return Message(name=name, kind=kind, subject=subject, body=body, at_us=now_us)
 
 
 def _over(name: str, at_us: int) -> Message:

@@ -18,6 +18,12 @@ def keep(connection: sa.Connection, receiver: str, body: bytes) -> None:
     connection.execute(receivers.insert(), [{"receiver": receiver, "body": body}])
 
 
+def change(connection: sa.Connection, receiver: str, body: bytes) -> None:
+    """Another body of one that is there."""
+    which = receivers.c.receiver == receiver
+    connection.execute(receivers.update().where(which).values(body=body))
+
+
 def forget(connection: sa.Connection, receiver: str) -> None:
     """One less."""
     connection.execute(receivers.delete().where(receivers.c.receiver == receiver))

@@ -192,6 +192,12 @@ class SqlStore:
             self._require_term(connection)
             receivers.keep(connection, receiver, body)
 
+    def change_receiver(self, receiver: str, body: bytes) -> None:
+        """Keeps another body of one; Fenced where another server leads."""
+        with self._writing() as connection:
+            self._require_term(connection)
+            receivers.change(connection, receiver, body)
+
     def forget_receiver(self, receiver: str) -> None:
         """Forgets one; Fenced where another server leads."""
         with self._writing() as connection:

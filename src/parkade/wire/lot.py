@@ -85,13 +85,16 @@ class LotHolder(Answer):
 class LotFabric(Answer):
     """Nodes of a market with full interconnect between them. `buffer`: so many of them are kept
     out of sales for healing; which ones is decided when they are needed. `lent`: so many of them
-    owners lend and do not use themselves, with guests there or without. Both are for operators."""
+    owners lend and do not use themselves, with guests there or without. `kept`: so many of them
+    owners have reserved, do not use and do not lend; which ones is not decided either. All three
+    are for operators."""
 
     market: str
     fabric: str
     nodes: int
     buffer: int | None
     lent: int | None = None
+    kept: int | None = None
 
 
 class LotSums(Answer):

@@ -313,11 +313,18 @@ class AddReceiver(Request):
     for_org: bool = False
 
 
+class ConfirmReceiver(Request):
+    """The code that was sent to an address of mail; spaces in it do not matter."""
+
+    code: Annotated[str, Field(min_length=1, max_length=40)]
+
+
 class Receiver(Answer):
     """Where a user, or an org (`user` null), is told. `secret` signs what a webhook gets; it is
     shown once, in the answer that makes the receiver. `waiting`: messages that it has not heard
     yet. `says`: why the last try failed, at `failed`; it is tried again at `again`; null: it did
-    not fail since the server's start, or was heard since."""
+    not fail since the server's start, or was heard since. `is_confirmed`: false for an address of
+    mail that is sent nothing but its code."""
 
     receiver: str
     org: str
@@ -326,6 +333,7 @@ class Receiver(Answer):
     about: tuple[str, ...]
     created: Instant
     secret: str | None = None
+    is_confirmed: bool = True
     waiting: int = 0
     says: str | None = None
     failed: Instant | None = None

@@ -4,7 +4,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from parkade.core.clearing.stopped_by_caps import stopped_by_caps
+from parkade.core.clearing.stopped_by_caps import stopped_by_caps, stopped_by_change
+from parkade.core.state import events
 from parkade.core.state.people import Cap, CapPeriod, Org, Role, User
 from parkade.core.state.world import World
 from parkade.core.units.time import SECOND_US
@@ -52,3 +53,16 @@ def test_the_cap_of_a_user_stops_its_own_work_alone() -> None:
     assert stopped_by_caps(made, "lab", "ann", NOW_US) == ("w1",)
     assert stopped_by_caps(made, "lab", "bob", NOW_US) == ()
     assert stopped_by_caps(made, "lab", None, NOW_US) == ()
+
+
+def test_a_cap_tells_before_it_is_set_what_it_stops() -> None:
+    ann = User(user="ann", org="lab", role=Role.MEMBER, unix_name=None)
+    made = of_two(users={"ann": ann}, orgs={"lab": Org(org="lab", created_us=0)})
+    of_ann = events.CapSet(at_us=NOW_US, user="ann", cap_micros=None, most_gpus=3)
+    assert stopped_by_change(made, of_ann, NOW_US) == ("w1",)
+    assert stopped_by_change(made, replace(of_ann, most_gpus=4), NOW_US) == ()
+    of_all = events.OrgCapSet(at_us=NOW_US, org="lab", cap=SPENT)
+    assert stopped_by_change(made, of_all, NOW_US) == ("w1", "w2")
+    spent = of_two(orgs={"lab": Org(org="lab", created_us=0, cap=SPENT)})
+    assert stopped_by_change(spent, replace(of_all, cap=None), NOW_US) == ()
+    assert stopped_by_caps(made, "lab", None, NOW_US) == (), "nothing was changed"

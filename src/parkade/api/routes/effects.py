@@ -1,19 +1,23 @@
-"""What a change of a limit, of bounds, an offer or a price sheet would do; none is made."""
+"""What a change of a limit, of bounds, a cap, an offer or a price sheet would do; none is made."""
 
 from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
+from parkade.api.routes.people import cap_command, org_cap_command
 from parkade.api.routes.pools import prices_command
 from parkade.api.routes.workloads import bounds_command
 from parkade.api.translate import members_of, micros, micros_or_none
 from parkade.api.views import bounds
 from parkade.api.views import effects as views
+from parkade.api.views.people import stopped
 from parkade.core.clearing.effect import Effect, effect
+from parkade.core.clearing.stopped_by_caps import stopped_by_change
 from parkade.core.kernel.decide import decide
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.workload import Workload
 from parkade.wire import effects as wire
+from parkade.wire.people import SetCap, StoppedByCap
 from parkade.wire.pools import SetPrices
 from parkade.wire.reservations import Lend
 from parkade.wire.workloads import Bid, Bounds
@@ -99,6 +103,37 @@ async def plan_prices(market: str, body: SetPrices, context: Authenticated) -> w
         return views.effect(outcome[0], world.records.markets[market].terms, org=_org(context))
 
     return await context.see(view, is_plan=True)
+
+
+@router.post("/orgs/{org}/cap/plan")
+async def plan_org_cap(org: str, body: SetCap, context: Authenticated) -> StoppedByCap:
+    """The bids that a cap of an org would tell to leave; operators, and owners of the org unless an
+    operator set the cap that there is."""
+    command = org_cap_command(org, body, context)
+    return await context.see(lambda world, now_us: _stopped(world, command, now_us), is_plan=True)
+
+
+@router.post("/users/{user}/cap/plan")
+async def plan_cap(user: str, body: SetCap, context: Authenticated) -> StoppedByCap:
+    """The bids that a cap of a user would tell to leave; operators, and owners within their
+    org."""
+    command = cap_command(user, body, context)
+
+    def view(world: World, now_us: int) -> StoppedByCap | Refusal:
+        known = context.meant(world.records.users, user)
+        found = context.visible(known, f"user {user}")
+        return found if isinstance(found, Refusal) else _stopped(world, command, now_us)
+
+    return await context.see(view, is_plan=True)
+
+
+def _stopped(
+    world: World, command: commands.SetCap | commands.SetOrgCap, now_us: int
+) -> StoppedByCap | Refusal:
+    decided = decide(world, command, now_us)
+    if isinstance(decided, Refusal):
+        return decided
+    return stopped(stopped_by_change(world, decided[0], now_us))
 
 
 def _effect(

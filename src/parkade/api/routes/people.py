@@ -117,19 +117,24 @@ async def set_grant(org: str, body: wire.SetGrant, context: Authenticated) -> wi
 async def set_org_cap(org: str, body: wire.SetCap, context: Authenticated) -> wire.Org:
     """The most that all workloads of an org may cost and hold; operators, and owners of the org
     unless an operator set the cap that there is."""
-    command = commands.SetOrgCap(
-        by=context.viewer.user,
-        org=org,
-        cap_micros=None if body.cap is None else micros(body.cap),
-        period=CapPeriod(body.period),
-        most_gpus=body.most_gpus,
-    )
+    command = org_cap_command(org, body, context)
     kept_of = context.plane.kept_of
 
     def show(world: World, now_us: int, _: Decided) -> wire.Org:
         return views.capped_org(world, world.records.orgs[org], kept_of(org), now_us)
 
     return await context.execute(command, show, about=_own(context, org))
+
+
+def org_cap_command(org: str, body: wire.SetCap, context: RequestContext) -> commands.SetOrgCap:
+    """As the core has it."""
+    return commands.SetOrgCap(
+        by=context.viewer.user,
+        org=org,
+        cap_micros=None if body.cap is None else micros(body.cap),
+        period=CapPeriod(body.period),
+        most_gpus=body.most_gpus,
+    )
 
 
 @router.post("/orgs/{org}/bounds")
@@ -212,15 +217,19 @@ async def set_cap(user: str, body: wire.SetCap, context: Authenticated) -> wire.
     def show(world: World, now_us: int, _decided: Decided, before: User) -> wire.User:
         return views.capped_user(world, world.records.users[before.user], now_us)
 
-    cap = None if body.cap is None else micros(body.cap)
-    command = commands.SetCap(
+    command = cap_command(user, body, context)
+    return await context.change(command, show, look=_user(context, user))
+
+
+def cap_command(user: str, body: wire.SetCap, context: RequestContext) -> commands.SetCap:
+    """As the core has it."""
+    return commands.SetCap(
         by=context.viewer.user,
         user=user,
-        cap_micros=cap,
+        cap_micros=None if body.cap is None else micros(body.cap),
         period=CapPeriod(body.period),
         most_gpus=body.most_gpus,
     )
-    return await context.change(command, show, look=_user(context, user))
 
 
 @router.post("/users/{user}/unix-name")

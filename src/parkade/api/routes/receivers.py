@@ -7,7 +7,7 @@ from fastapi import Request
 
 from parkade.api import etags, routing
 from parkade.api.context import Authenticated, RequestContext
-from parkade.api.problems import problem, refused
+from parkade.api.problems import ProblemError, problem, refused
 from parkade.api.translate import instant, instant_or_none
 from parkade.control.viewers import Viewer
 from parkade.core.steps.permissions import Read
@@ -41,7 +41,8 @@ async def get_receiver(receiver: str, request: Request, context: Authenticated) 
 async def add_receiver(
     body: wire.AddReceiver, request: Request, context: Authenticated
 ) -> wire.Receiver:
-    """A new one; its secret is in this answer only. Sent again it makes a second one, for no
+    """A new one; its secret is in this answer only. An address of mail is sent a code, and nothing
+    else until that is confirmed. Sent again it makes a second one, for no
     answer is kept under an idempotency key."""
     viewer = _person(context)
     if body.for_org:
@@ -56,7 +57,7 @@ async def add_receiver(
             now_us=context.plane.present_us(),
         )
     except messages.Refused as refusal:
-        raise problem("unsupported", str(refusal)) from None
+        raise _problem(refusal) from None
     context.tag(_tag(made))
     return _shown(made, _directory(request), secret=made.secret or None)
 
@@ -73,14 +74,30 @@ async def remove_receiver(
 
 @router.post("/receivers/{receiver}/test")
 async def test_receiver(receiver: str, request: Request, context: Authenticated) -> wire.Receiver:
-    """It is sent a message, to see whether it comes."""
+    """It is sent a message, to see whether it comes; where it is not confirmed, another code."""
     found = _unchanged(request, context, receiver)
+    now_us = context.plane.present_us()
     try:
-        _directory(request).ask_test(found, context.plane.present_us())
+        await asyncio.to_thread(_directory(request).ask_test, found, now_us)
     except messages.Refused as refusal:
-        raise problem("too_many", str(refusal)) from None
+        raise _problem(refusal) from None
     context.tag(_tag(found))
     return _shown(found, _directory(request))
+
+
+@router.post("/receivers/{receiver}/confirm")
+async def confirm_receiver(
+    receiver: str, body: wire.ConfirmReceiver, request: Request, context: Authenticated
+) -> wire.Receiver:
+    """It hears what it asked for from now on, by the code that was sent to its address."""
+    found, directory = _unchanged(request, context, receiver), _directory(request)
+    now_us = context.plane.present_us()
+    try:
+        made = await asyncio.to_thread(directory.confirm, found.receiver, body.code, now_us)
+    except messages.Refused as refusal:
+        raise _problem(refusal) from None
+    context.tag(_tag(made))
+    return _shown(made, directory)
 
 
 def unheard(request: Request, context: RequestContext) -> list[tuple[str, Waiting]]:
@@ -94,6 +111,11 @@ def unheard(request: Request, context: RequestContext) -> list[tuple[str, Waitin
     if viewer.is_operator:
         several += directory.waiting_beside().items()
     return [(name, it) for name, it in several if it.says is not None]
+
+
+def _problem(refusal: messages.Refused) -> ProblemError:
+    code = "too_many" if isinstance(refusal, messages.TooOften) else "unsupported"
+    return problem(code, str(refusal))
 
 
 def _person(context: RequestContext) -> Viewer:
@@ -128,7 +150,8 @@ def _unchanged(request: Request, context: RequestContext, name: str) -> messages
 
 
 def _tag(receiver: messages.Receiver) -> str:
-    return etags.digest((receiver.receiver, receiver.address, receiver.about))
+    is_confirmed = receiver.unconfirmed is None
+    return etags.digest((receiver.receiver, receiver.address, receiver.about, is_confirmed))
 
 
 def _shown(
@@ -143,6 +166,7 @@ def _shown(
         about=receiver.about,
         created=instant(receiver.made_us),
         secret=secret,
+        is_confirmed=receiver.unconfirmed is None,
         waiting=waiting.messages,
         says=waiting.says,
         failed=instant_or_none(waiting.failed_us),

@@ -19,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span
-from parkade.api.views.lot_lent import lent_nodes
+from parkade.api.views.lot_lent import NO_IDLE, idle_nodes
 from parkade.api.views.lot_sums import NO_PART, Part, exchanged, part_of, sums
 from parkade.api.views.moves import says_move
 from parkade.api.views.reasons import SENTENCES
@@ -101,7 +101,7 @@ class Lots:
         touched = self._take_holders(None if is_anew else before, now, lenders)
         self._take_nodes(None if is_anew else before, now, touched)
         self._before = now
-        lent = lent_nodes(now.reservations, now.workloads.values(), now.claims.values(), now.nodes)
+        idle = idle_nodes(now.reservations, now.workloads.values(), now.claims.values(), now.nodes)
         return wire.Lot.model_construct(
             sequence=now.sequence,
             at=instant(now.now_us),
@@ -113,7 +113,8 @@ class Lots:
                     fabric=each.fabric,
                     nodes=each.nodes,
                     buffer=each.held,
-                    lent=lent.get((each.market, each.fabric), 0),
+                    lent=idle.get((each.market, each.fabric), NO_IDLE).lent,
+                    kept=idle.get((each.market, each.fabric), NO_IDLE).kept,
                 )
                 for each in now.buffers
             ),

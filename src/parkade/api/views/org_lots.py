@@ -45,7 +45,8 @@ def seen_by(lot: wire.Lot, org: str) -> wire.Lot:
         nodes=_of_org(lot.nodes, {each.holder for each in own}),
         holders=tuple(each.model_copy(update={"lent": None}) for each in own),
         fabrics=tuple(
-            each.model_copy(update={"buffer": None, "lent": None}) for each in lot.fabrics
+            each.model_copy(update={"buffer": None, "lent": None, "kept": None})
+            for each in lot.fabrics
         ),
         sums=None,
         promises=None,

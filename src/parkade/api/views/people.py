@@ -55,7 +55,7 @@ def org(world: World, org: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org
 
 def capped_org(world: World, capped: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org:
     """An org whose cap was set just now, with the work that it stops."""
-    stops = _stops(world, capped.org, None, now_us)
+    stops = stopped(stopped_by_caps(world, capped.org, None, now_us))
     return org(world, capped, kept, now_us).model_copy(update={"stops": stops})
 
 
@@ -87,12 +87,12 @@ def user(world: World, user: User, now_us: int) -> wire.User:
 
 def capped_user(world: World, capped: User, now_us: int) -> wire.User:
     """A user whose cap was set just now, with the work that it stops."""
-    stops = _stops(world, capped.org, capped.user, now_us)
+    stops = stopped(stopped_by_caps(world, capped.org, capped.user, now_us))
     return user(world, capped, now_us).model_copy(update={"stops": stops})
 
 
-def _stops(world: World, org: str, user: str | None, now_us: int) -> wire.StoppedByCap:
-    found = stopped_by_caps(world, org, user, now_us)
+def stopped(found: tuple[str, ...]) -> wire.StoppedByCap:
+    """The workloads that a cap stops, the first of them by name."""
     return wire.StoppedByCap(workloads=found[:MOST_STOPPED], total=len(found))
 
 

@@ -66,6 +66,18 @@ def set_org_cap(
     return post(f"/orgs/{path_id(org)}/cap", people.Org, body, if_match=if_match)
 
 
+def plan_org_cap(
+    org: str,
+    *,
+    cap: Decimal | str | None,
+    period: people.CapPeriod = "total",
+    most_gpus: int | None = None,
+) -> Call[people.StoppedByCap]:
+    """The bids that get their notice by such a cap; nothing is changed."""
+    body = checked(people.SetCap, cap=cap, period=period, most_gpus=most_gpus)
+    return post(f"/orgs/{path_id(org)}/cap/plan", people.StoppedByCap, body)
+
+
 def set_org_bounds(
     org: str,
     *,
@@ -147,6 +159,18 @@ def set_cap(
     org may."""
     body = checked(people.SetCap, cap=cap, period=period, most_gpus=most_gpus)
     return post(f"/users/{path_id(user)}/cap", people.User, body, if_match=if_match)
+
+
+def plan_cap(
+    user: str,
+    *,
+    cap: Decimal | str | None,
+    period: people.CapPeriod = "total",
+    most_gpus: int | None = None,
+) -> Call[people.StoppedByCap]:
+    """The bids that get their notice by such a cap; nothing is changed."""
+    body = checked(people.SetCap, cap=cap, period=period, most_gpus=most_gpus)
+    return post(f"/users/{path_id(user)}/cap/plan", people.StoppedByCap, body)
 
 
 def set_unix_name(

@@ -13,12 +13,12 @@ const hint = card.firstElementChild;
 const orgs = new Map(JSON.parse(document.getElementById("orgs").textContent).map((each) => [each.org, each]));
 const BAY = 2, LANE = 1.5, TITLE = 1.7, GAP = 0.9, BETWEEN = 1.6, MARGIN = 0.8;
 
-let nodes = new Map(), holders = new Map(), buffers = new Map(), offered = new Map();
+let nodes = new Map(), holders = new Map(), buffers = new Map(), offered = new Map(), kept = new Map();
 let fabrics = [], places = new Map(), fitted = 10, size = { width: 0, height: 0 };
 let view = { x: 0, y: 0, zoom: 1 };
 const NONE = {};
-let hasLent = false, empty = new Set();
-let cursor = null, hovered = false, colours = {}, hatch = null, faint = null, isDirty = false, moved = null;
+let hasLent = false, empty = new Set(), reserved = new Set();
+let cursor = null, hovered = false, colours = {}, hatch = null, faint = null, dots = null, isDirty = false, moved = null;
 
 // ---------------------------------------------------------------- what is known
 
@@ -29,13 +29,15 @@ live.addEventListener("lot", (event) => {
     holders = new Map();
     buffers = new Map();
     offered = new Map();
+    kept = new Map();
   }
   for (const each of told.nodes) nodes.set(each.n, each);
   for (const each of told.holders) holders.set(each.h, each);
   for (const each of told.gone) holders.delete(each);
-  for (const [market, fabric, buffer, lent] of told.fabrics) {
+  for (const [market, fabric, buffer, lent, keeps] of told.fabrics) {
     buffers.set(`${market} › ${fabric}`, buffer);
     offered.set(`${market} › ${fabric}`, lent);
+    kept.set(`${market} › ${fabric}`, keeps);
   }
   countLent(told.nodes);
   if (told.whole) layOut();
@@ -44,6 +46,7 @@ live.addEventListener("lot", (event) => {
   document.getElementById("lot-empty").hidden = nodes.size > 0;
   canvas.dataset.nodes = nodes.size;
   canvas.dataset.offered = [...empty].join(" ");
+  canvas.dataset.kept = [...reserved].join(" ");
   canvas.dataset.told = told.at;
   describe();
   draw();
@@ -67,20 +70,26 @@ function countLent(told) {
   }
 }
 
-// Of what owners lend, and no guest has, as many empty bays are hatched; which of them they are is
-// decided when an owner needs them.
+// Of what owners lend, and no guest has, as many empty bays are hatched, and of what they keep as
+// many are dotted; which of them they are is decided when an owner needs them.
 function markOffered() {
   empty = new Set();
+  reserved = new Set();
   for (const fabric of fabrics) {
-    let left = offered.get(fabric.key) || 0;
-    if (!left) continue;
+    let left = offered.get(fabric.key) || 0, keeps = kept.get(fabric.key) || 0;
+    if (!left && !keeps) continue;
     const members = fabric.members.map((known) => nodes.get(known.n));
     for (const node of members) if (Object.values(node.lent || NONE).some((count) => count > 0)) left--;
     for (const node of members) {
-      if (left <= 0) break;
+      if (left <= 0 && keeps <= 0) break;
       if (node.st !== "open" || node.s.length || node.p.length) continue;
-      empty.add(node.n);
-      left--;
+      if (left > 0) {
+        empty.add(node.n);
+        left--;
+      } else {
+        reserved.add(node.n);
+        keeps--;
+      }
     }
   }
 }
@@ -257,8 +266,8 @@ function paintBay(node, at, pitch, isNear) {
     pen.fillStyle = colours.idle;
     pen.fillRect(at.x, at.y, width, height);
   }
-  if (empty.has(node.n) && pitch >= 3) {
-    pen.fillStyle = faint;
+  if ((empty.has(node.n) || reserved.has(node.n)) && pitch >= 3) {
+    pen.fillStyle = empty.has(node.n) ? faint : dots;
     pen.fillRect(at.x, at.y, width, height);
   }
   if (!isNear) return;
@@ -434,7 +443,9 @@ function takeColours() {
   const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
   Object.assign(colours, { glass: "rgb(255 255 255 / 55%)", onBright: "#10161c", onDeep: isDark ? "#10161c" : "#ffffff" });
   hatch = stripes(isDark ? "rgb(16 20 24 / 75%)" : "rgb(255 255 255 / 80%)", 2.2);
-  faint = stripes(isDark ? "rgb(163 173 184 / 45%)" : "rgb(86 97 108 / 40%)", 1.2);
+  const grey = isDark ? "rgb(163 173 184 / 45%)" : "rgb(86 97 108 / 40%)";
+  faint = stripes(grey, 1.2);
+  dots = dotted(grey);
 }
 
 function stripes(colour, width) {
@@ -448,6 +459,19 @@ function stripes(colour, width) {
     brush.moveTo(shift - 1, 9);
     brush.lineTo(shift + 9, -1);
     brush.stroke();
+  }
+  return pen.createPattern(tile, "repeat");
+}
+
+function dotted(colour) {
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 8;
+  const brush = tile.getContext("2d");
+  brush.fillStyle = colour;
+  for (const [x, y] of [[2, 2], [6, 6]]) {
+    brush.beginPath();
+    brush.arc(x, y, 1.3, 0, 2 * Math.PI);
+    brush.fill();
   }
   return pen.createPattern(tile, "repeat");
 }
@@ -481,7 +505,9 @@ function describe() {
   } else {
     const isOperators = node.st !== null;
     const lends = empty.has(node.n) ? ` It stands for one of the ${offered.get(places.get(node.n).fabric.key)} nodes here that owners lend.` : "";
-    lines.push(line(isOperators ? `Seat ${cursor.stall + 1} of ${node.g} is free: ${where}.${lends}` : `Not your org's: ${where}.`));
+    const keeps = reserved.has(node.n) ? ` It stands for ${ofKept(kept.get(places.get(node.n).fabric.key))}.` : "";
+    const isFree = keeps ? "empty" : "free";
+    lines.push(line(isOperators ? `Seat ${cursor.stall + 1} of ${node.g} is ${isFree}: ${where}.${lends}${keeps}` : `Not your org's: ${where}.`));
   }
   if (node.y) lines.push(line(`${node.n}: ${node.y}`));
   const text = lines.map((each) => each.textContent).join("\n");
@@ -489,6 +515,10 @@ function describe() {
   card.dataset.text = text;
   if (card.contains(document.activeElement)) return;
   card.replaceChildren(...lines);
+}
+
+function ofKept(several) {
+  return several === 1 ? "1 node here that its owner keeps" : `one of the ${several} nodes here that owners keep`;
 }
 
 function line(text, kind) {

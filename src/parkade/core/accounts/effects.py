@@ -4,7 +4,6 @@ from msgspec.structs import replace
 
 from parkade.core.state import events
 from parkade.core.state.agenda import Entry
-from parkade.core.state.people import Cap
 from parkade.core.state.world import World
 from parkade.core.units.time import month_of
 
@@ -91,17 +90,10 @@ def set_unix_name(world: World, event: events.UnixNameSet) -> None:
 
 
 def set_cap(world: World, event: events.CapSet) -> None:
-    """Counts against what the user spent so far; without a bound of either kind there is none."""
+    """Counts against what the user spent so far."""
     assert event.cap_micros is None or event.cap_micros >= 0
     user = world.records.users[event.user]
-    cap = Cap(
-        micros=event.cap_micros,
-        period=event.period,
-        most_gpus=event.most_gpus,
-        since_us=event.at_us,
-    )
-    is_none = cap.micros is None and cap.most_gpus is None
-    world.records.users[event.user] = replace(user, cap=None if is_none else cap)
+    world.records.users[event.user] = replace(user, cap=event.cap)
     world.agenda.add(Entry.USER_CAP, event.user)
 
 

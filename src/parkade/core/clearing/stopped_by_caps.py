@@ -6,7 +6,12 @@ elastic bid that can go on with fewer nodes. Each market is asked as if the othe
 where work of several markets is charged to one cap, fewer may have to leave.
 """
 
+import copy
+
+from msgspec.structs import replace
+
 from parkade.core.clearing.earmarks import set_aside
+from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.holdings import is_standing
 from parkade.core.workloads.life import Why
@@ -15,6 +20,21 @@ from parkade.core.workloads.workload import Workload
 
 OF_USERS = frozenset({Why.USER_CAP.value, Why.USER_GPUS.value})
 OF_ORGS = frozenset({Why.ORG_CAP.value, Why.ORG_GPUS.value})
+
+
+def stopped_by_change(world: World, change: events.AnyEvent, now_us: int) -> tuple[str, ...]:
+    """The same of a cap as `decide` would set it; nothing is changed."""
+    assert isinstance(change, events.CapSet | events.OrgCapSet)
+    then, records = copy.copy(world), world.records
+    match change:
+        case events.CapSet(user=name):
+            user = replace(records.users[name], cap=change.cap)
+            then.records = replace(records, users={**records.users, name: user})
+            return stopped_by_caps(then, user.org, name, now_us)
+        case events.OrgCapSet(org=name):
+            org = replace(records.orgs[name], cap=change.cap)
+            then.records = replace(records, orgs={**records.orgs, name: org})
+            return stopped_by_caps(then, name, None, now_us)
 
 
 def stopped_by_caps(world: World, org: str, user: str | None, now_us: int) -> tuple[str, ...]:

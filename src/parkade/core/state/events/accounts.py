@@ -47,6 +47,18 @@ class CapSet(AboutAccounts, frozen=True, kw_only=True):
     period: CapPeriod = CapPeriod.TOTAL
     most_gpus: int | None = None
 
+    @property
+    def cap(self) -> Cap | None:
+        """The cap from now on; without a bound of either kind there is none."""
+        if self.cap_micros is None and self.most_gpus is None:
+            return None
+        return Cap(
+            micros=self.cap_micros,
+            period=self.period,
+            most_gpus=self.most_gpus,
+            since_us=self.at_us,
+        )
+
 
 class OrgCapSet(AboutAccounts, frozen=True, kw_only=True):
     """The most that all workloads of an org may cost or hold changed; None: no cap."""
