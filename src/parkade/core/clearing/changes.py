@@ -181,7 +181,7 @@ class _Changes:
         postings: Postings,
         answers: dict[str, tuple[Answer, ...]],
     ) -> None:
-        world, given, outcome, passed_over = part
+        world, given, outcome, passed_over, asked = part
         assert len(outcome.lines) == len(given.state.demands), "each demand has one line"
         self._world = world
         self._market = market
@@ -199,10 +199,16 @@ class _Changes:
         self._waiting: list[lines.Waiting] = []
         self._claims: list[lines.ClaimKept] = []
         self._demands = {demand.demand: demand for demand in given.state.demands}
+        self._debts = Debts(world, market, self._demands, outcome, now_us, asked=asked)
         self._displacement = Displacement(
-            world, market, self._demands, outcome, now_us, unhurried=given.evacuees
+            world,
+            market,
+            self._demands,
+            outcome,
+            now_us,
+            unhurried=given.evacuees,
+            sweeps=self._debts.sweeps,
         )
-        self._debts = Debts(world, market, self._demands, outcome, now_us)
         self._rates = Rates(world, given, now_us)
 
     def decided(self) -> tuple[events.AnyEvent, ...]:

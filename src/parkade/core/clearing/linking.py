@@ -43,6 +43,9 @@ class Part(NamedTuple):
     passed_over: frozenset[str]
     """Bids of several markets whose lines here say nothing: they stand, or are told, elsewhere."""
 
+    asked: MarketState
+    """What the market was asked: `given` without the bids that it refused."""
+
 
 class Together(NamedTuple):
     """A clearing of one market, or of several that are linked."""
@@ -215,7 +218,7 @@ def _part(
     lists: dict[str, Workload],
 ) -> Part:
     """The market's answer, in which a bid that it refused has the line of a loser."""
-    outcome = found.outcomes[market]
+    outcome, asked = found.outcomes[market], given.state
     refused = {name for name, markets in found.refused.items() if market in markets}
     if refused:
         demands = tuple(it for it in seen.given.state.demands if it.demand in refused)
@@ -231,7 +234,7 @@ def _part(
         if market not in (found.stands_in.get(name), reported_in(workload))
         or (market != found.stands_in.get(name) and _is_silent(workload, found))
     )
-    return Part(seen.world, given, outcome, passed_over)
+    return Part(seen.world, given, outcome, passed_over, asked)
 
 
 def _is_silent(workload: Workload, found: LinkedClearing) -> bool:
