@@ -36,11 +36,11 @@ class Arrivals:
         self._outcome = outcome
         self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
         seated = [line for line in outcome.lines if line.seats]
-        self._growing = {
+        self._growing = frozenset(
             line.demand
             for line in seated
             if line.change is Change.RESIZE and len(line.seats) > len(demands[line.demand].seats)
-        }
+        )
         self._reclaims = [line for line in seated if self._reclaimed_by(line)]
         self._drawn = self._drawn_by_owners(seated)
         self._moved_by_own: frozenset[str] = frozenset()
@@ -72,9 +72,10 @@ class Arrivals:
         """What arrives, in priority order."""
         return tuple(self._arriving)
 
-    def line_of(self, name: str) -> ClearingLine:
-        """The line of what arrives."""
-        return self._arriving[name]
+    @property
+    def growing(self) -> frozenset[str]:
+        """The elastic winners that get more nodes than they have."""
+        return self._growing
 
     def root_of(self, workload: Workload) -> Root:
         """What a winner that had no choice was moved for."""

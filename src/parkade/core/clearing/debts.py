@@ -391,7 +391,8 @@ class Debts:
             case Cause.MOVED:
                 return True
             case Cause.OUTBID | Cause.RECLAIMED:
-                return self._arrivals.precedes(winner, lines.name_of(leaving.demand))
+                name = lines.name_of(leaving.demand)
+                return self._arrivals.precedes(winner, name) and self.sweeps.stays_alone(name)
             case _:
                 return False
 

@@ -47,36 +47,42 @@ class Displacement:
 
     def cause_of(self, workload: Workload, attempt: Attempt, *, is_below_floor: bool) -> Cause:
         """Why an attempt that lost its seats leaves: outbid where a bid that comes before it in the
-        priority order takes some of them, or the room or floors without which it loses. A weaker
-        bid only fills what a right left over, and so does any where none may push it out.
-        `is_below_floor`: its own limit would not have won the empty room; that is its cause where
-        no right takes its seats."""
+        priority order takes some of them, or the room or floors without which it loses (`sweeps`).
+        A weaker bid only fills what a right left over, and so does any where none may push it out,
+        or where it would have left without what arrives. `is_below_floor`: its own limit would not
+        have won the empty room; that is its cause where no right takes its seats, and no on-demand
+        the floors that it had."""
         assert attempt.stop is None, "an attempt that leaves already has its cause"
         if attempt.broken_us is not None:
             return Cause.HEALED
         takers = [taker for seat in attempt.seats for taker in self._takers.get(seat.node, [])]
         is_spot = workload.spec.capacity.kind is CapacityKind.SPOT
-        last = len(self._rank)
-        own_rank = self._rank.get(workload.workload, last)
         demand = self._demands.get(workload.workload)
         if demand is not None and demand.protection is not None:
             return Cause.RECLAIMED
-        if is_spot and any(
-            demand.tier is PriorityTier.SPOT and self._rank[demand.demand] < own_rank
-            for demand, _ in takers
-        ):
+        if is_spot and self._is_outbid_there(workload, takers):
             return Cause.OUTBID
         has_right = any(demand.tier is not PriorityTier.SPOT for demand, _ in takers)
-        if is_below_floor and not has_right:
-            return Cause.BELOW_FLOOR
-        return Cause.OUTBID if is_spot and self._is_swept(workload, takers) else Cause.RECLAIMED
-
-    def _is_swept(self, workload: Workload, takers: list[Taker]) -> bool:
-        """Whether bids make it leave that take none of its seats."""
-        if any(demand.tier is PriorityTier.ON_DEMAND for demand, _ in takers):
-            return False
+        if any(demand.tier is PriorityTier.ON_DEMAND for demand, _ in takers) or not is_spot:
+            return Cause.RECLAIMED if has_right or not is_below_floor else Cause.BELOW_FLOOR
         pushers = self._sweeps.pushers_of(workload.workload)
-        return any(self._demands[it].tier is PriorityTier.SPOT for it in pushers)
+        if any(self._demands[it].tier is PriorityTier.SPOT for it in pushers):
+            return Cause.OUTBID
+        is_below_floor = is_below_floor and not has_right and not pushers
+        return Cause.BELOW_FLOOR if is_below_floor else Cause.RECLAIMED
+
+    def _is_outbid_there(self, workload: Workload, takers: list[Taker]) -> bool:
+        """Whether a bid that comes before it takes its seats, and it would not leave anyway."""
+        own_rank = self._rank.get(workload.workload, len(self._rank))
+        bids_before = [
+            demand.demand
+            for demand, _ in takers
+            if demand.tier is PriorityTier.SPOT and self._rank[demand.demand] < own_rank
+        ]
+        if not bids_before:
+            return False
+        are_arriving = self._sweeps.are_arriving(bids_before)
+        return not are_arriving or self._sweeps.stays_alone(workload.workload)
 
     def is_taken(self, seat: Seat) -> bool:
         """Whether a demand gets its node that did not have it."""

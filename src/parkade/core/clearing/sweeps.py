@@ -11,10 +11,12 @@ How they are found: with none of the arrivals the work stays. They come back in 
 one with which it loses is needed. Those before it come back anew beside what is needed, until that
 alone makes the work lose. Only arrivals that come before it in the order are asked.
 
-    arrives           as if it were not there
-    grows             as if it did not
-    leaves for a      as if it stayed in its own fabric
-    lower floor
+    arrives, or waits     as if it were not there
+    grows, or may         as if it did not
+    leaves for a          as if it stayed in its own fabric
+    lower floor, or may
+
+What waits is left out as well: else a second bid would excuse the first, which keeps it waiting.
 
 Example (`tests/core/clearing/test_sweeps.py`). Three nodes are public at a floor of 1, three are
 lent at 5. w1 runs on the public ones with a limit of 3. w2 bids 9 for three nodes: it draws the
@@ -33,8 +35,7 @@ from msgspec.structs import replace
 from parkade.core.clearing.arrivals import Arrivals
 from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.layout import Layout, build_layout, own_fabrics
-from parkade.core.market.market_state import Demand, MarketState
-from parkade.core.market.outcome import Change
+from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 
 MOST_ASKED = 16
 """Allocations of one clearing by which pushers are told apart; one or two more where that ends in
@@ -59,6 +60,16 @@ class Sweeps:
         if found is None:
             found = self._found[name] = self._pushers(name)
         return found
+
+    def are_arriving(self, names: Iterable[str]) -> bool:
+        """Whether all of these arrive."""
+        arriving = self._arrivals().names
+        return all(it in arriving for it in names)
+
+    def stays_alone(self, name: str) -> bool:
+        """Whether this demand would have kept its seats if nothing had arrived; True where the
+        market was not asked for it."""
+        return name not in self._demands or self._stays(name, ())
 
     def _pushers(self, name: str) -> tuple[str, ...]:
         if name not in self._demands:
@@ -106,24 +117,27 @@ class Sweeps:
         if found is None:
             if self._layout is None:
                 self._layout = build_layout(self._state)
-            absent = {it for it in self._arrivals().names if it not in present}
             demands = tuple(
                 left
                 for it in self._state.demands
-                if (left := self._without(it) if it.demand in absent else it) is not None
+                if (left := it if it.demand in present else self._without(it)) is not None
             )
             state = replace(self._state, demands=demands)
             found = self._asked[present] = allocate(state, self._layout)
         return found
 
     def _without(self, demand: Demand) -> Demand | None:
-        """What is left of an arrival where it does not arrive."""
-        line = self._arrivals().line_of(demand.demand)
-        if line.change is Change.RESIZE and len(line.seats) > len(demand.seats):
-            return replace(demand, most_nodes=max(demand.nodes, len(demand.seats)), grows_by=0)
-        if demand.seats and demand.moves_if_cheaper and line.change is Change.MOVE:
+        """What is left of a demand where it does not arrive."""
+        if demand.tier is PriorityTier.RESERVED:
+            return demand
+        if not demand.seats:
+            return None
+        if demand.most_nodes and demand.grows_by:
+            demand = replace(demand, grows_by=0)
+        if demand.moves_if_cheaper:
             return replace(demand, moves_if_cheaper=False)
-        return None
+        is_growing = demand.demand in self._arrivals().growing
+        return demand if is_growing or demand.demand not in self._arrivals().names else None
 
     def _is_in_its_fabrics(self, arrival: str, name: str) -> bool:
         whole = self._allocation(frozenset(self._arrivals().names))
