@@ -79,9 +79,7 @@ def demand(record: Workload) -> Demand:
 def debts(made: World, outcome: tuple[ClearingLine, ...]) -> Debts:
     clearing = Clearing(lines=outcome, reservations=(), ladder=(), used_fallback_seating=False)
     demands = {name: demand(record) for name, record in made.records.workloads.items()}
-    asked = MarketState(
-        gpus_per_node=4, terms=terms(), nodes=(), reservations=(), demands=()
-    )
+    asked = MarketState(gpus_per_node=4, terms=terms(), nodes=(), reservations=(), demands=())
     return Debts(made, made.records.markets["market"], demands, clearing, NOW_US, asked=asked)
 
 

@@ -76,6 +76,9 @@ class Pushed(NamedTuple):
     names: frozenset[str] = frozenset()
     """What those that it made move push out."""
 
+    is_swept: bool = False
+    """Whether any leaves that none of these took the seats of."""
+
 
 class Debts:
     """The debts of one clearing's outcome."""
@@ -91,7 +94,7 @@ class Debts:
         asked: MarketState,
     ) -> None:
         """`asked`: what the market was asked."""
-        self.sweeps = Sweeps(asked, lambda: self._arrivals)
+        self.sweeps = Sweeps(asked, outcome, lambda: self._arrivals)
         self._world = world
         self._market = market
         self._now_us = now_us
@@ -287,7 +290,6 @@ class Debts:
         promise: Promise,
         noticed: Noticed,
     ) -> Iterable[Debt]:
-        name = workload.workload
         if not self._arrivals.owes(workload):
             return
         for node, causes in self._caused_by_node(workload, promise, noticed):
@@ -320,8 +322,9 @@ class Debts:
         for each in swept:
             assert each.stop is not None
             workload = self._workload(each)
-            gpus_left = self._gpus_lost(workload, noticed)
-            for pusher in self.sweeps.pushers_of(workload.workload):
+            is_moved = each.stop.cause is Cause.MOVED
+            gpus_left = 0 if is_moved else self._gpus_lost(workload, noticed)
+            for pusher in self._pushers_of(workload, is_moved=is_moved):
                 if pusher not in promised:
                     continue
                 new = self._new_nodes(self._world.records.workloads[pusher], promised[pusher])
@@ -331,19 +334,30 @@ class Debts:
                 before = pushed.get(pusher, Pushed(0, 0, ()))
                 pushed[pusher] = before._replace(
                     bid_micros=before.bid_micros + gpus * self._bid_per_gpu(workload),
+                    is_swept=True,
                     notice_ends_us=max(before.notice_ends_us, each.stop.deadline_us),
                 )
+
+    def _pushers_of(self, workload: Workload, *, is_moved: bool) -> tuple[str, ...]:
+        """What made it leave; of what is moved the root of its move, where that is known."""
+        if is_moved:
+            if self._arrivals.owes(workload):
+                return ()
+            root = self._arrivals.root_of(workload)
+            if root.is_broken or root.org is not None:
+                return () if root.arrival is None else (root.arrival,)
+        return self.sweeps.pushers_of(workload.workload)
 
     def _swept(
         self, pushed: dict[str, Pushed], won: tuple[lines.Won, ...], noticed: Noticed
     ) -> list[lines.Leaving]:
-        """The spot attempts that lose seats, and for which no winner's seats answer."""
+        """The spot attempts that have to leave, and for which no winner's seats answer."""
         leaving = {
             name: it
             for found in noticed.values()
             for it in found
             if it.stop is not None
-            and it.stop.cause in (Cause.OUTBID, Cause.RECLAIMED)
+            and it.stop.cause in (Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED)
             and bids(self._world, name := lines.name_of(it.demand))
         }
         for each in won if leaving else ():
@@ -357,7 +371,7 @@ class Debts:
         return [it for name, it in leaving.items() if name not in answered]
 
     def _gpus_lost(self, workload: Workload, noticed: Noticed) -> int:
-        """Of the seats that it has to leave; what restarts on fewer nodes loses the others alone."""
+        """Of the seats that it has to leave; what restarts on fewer nodes loses only the others."""
         attempt, name = workload.attempt, workload.workload
         assert attempt is not None
         nodes = {
@@ -396,9 +410,7 @@ class Debts:
             case _:
                 return False
 
-    def _inherited(
-        self, workload: Workload, promise: Promise, given_up: GivenUp
-    ) -> Iterable[Debt]:
+    def _inherited(self, workload: Workload, promise: Promise, given_up: GivenUp) -> Iterable[Debt]:
         if self._arrivals.owes(workload):
             yield from self._taken_over(workload, promise, given_up)
 
@@ -434,8 +446,9 @@ def _with_pushed(
     total = sum(gpus.values())
     known = {node: max((it.outbid_on(node) for it in found), default=0) for node in gpus}
     more = tuple(known[it] + ceil_div(pushed.bid_micros * gpus[it], total) for it in gpus)
-    own = Debt(nodes=tuple(gpus), notice_ends_us=pushed.notice_ends_us, outbid_micros=more)
-    return [*found, own] if pushed.bid_micros else found
+    outbid = more if any(more) else ()
+    own = Debt(nodes=tuple(gpus), notice_ends_us=pushed.notice_ends_us, outbid_micros=outbid)
+    return [*found, own] if pushed.bid_micros or pushed.is_swept else found
 
 
 def _moved_to(nodes: tuple[str, ...], debt: Debt) -> Debt:

@@ -36,6 +36,7 @@ from parkade.core.clearing.arrivals import Arrivals
 from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.layout import Layout, build_layout, own_fabrics
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
+from parkade.core.market.outcome import Change, Clearing
 
 MOST_ASKED = 16
 """Allocations of one clearing by which pushers are told apart; one or two more where that ends in
@@ -45,17 +46,20 @@ the middle of a question."""
 class Sweeps:
     """The pushers of one clearing. `state`: what the market saw."""
 
-    def __init__(self, state: MarketState, arrivals: Callable[[], Arrivals]) -> None:
+    def __init__(
+        self, state: MarketState, outcome: Clearing, arrivals: Callable[[], Arrivals]
+    ) -> None:
         self._state = state
         self._arrivals = arrivals
         self._demands = {it.demand: it for it in state.demands}
+        self._moved = frozenset(it.demand for it in outcome.lines if it.change is Change.MOVE)
         self._layout: Layout | None = None
         self._asked: dict[frozenset[str], Allocation] = {}
         self._found: dict[str, tuple[str, ...]] = {}
 
     def pushers_of(self, name: str) -> tuple[str, ...]:
-        """The arrivals that made this demand lose seats, the strongest first; none where it would
-        have lost them anyway."""
+        """The arrivals that made this demand lose seats, or its fabric, the strongest first; none
+        where it would have lost them anyway."""
         found = self._found.get(name)
         if found is None:
             found = self._found[name] = self._pushers(name)
@@ -105,12 +109,16 @@ class Sweeps:
         return loses if is_known or not self._stays(name, (*needed, *before)) else None
 
     def _stays(self, name: str, present: Iterable[str]) -> bool:
-        """Whether it would keep all its seats beside these arrivals, and no other."""
-        allocation = self._allocation(frozenset(present))
+        """Whether it would win as many seats beside these arrivals, and no other; what is moved, in
+        its own fabrics."""
+        allocation, demand = self._allocation(frozenset(present)), self._demands[name]
         if name not in allocation.parts:
             return False
-        won = allocation.sized.get(name, self._demands[name])
-        return won.nodes >= len(self._demands[name].seats) or not self._demands[name].most_nodes
+        if name in self._moved:
+            fabrics = {part.fabric for part in allocation.parts[name]}
+            return fabrics == set(own_fabrics(demand, allocation.layout))
+        won = allocation.sized.get(name, demand)
+        return won.nodes >= len(demand.seats) or not demand.most_nodes
 
     def _allocation(self, present: frozenset[str]) -> Allocation:
         found = self._asked.get(present)
