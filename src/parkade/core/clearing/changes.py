@@ -471,6 +471,11 @@ class _Changes:
         if workload.attempt is not None:
             return
         answers = self._answers.get(workload.workload, ())
+        if answers and answers[0].market != self._market.market:
+            # Its first market is cleared apart: what that said comes first.
+            too_large = answers[0].why == WaitReason.TOO_LARGE
+            why = WaitReason.NO_ROOM.value if too_large else answers[0].why
+            price_micros = answers[0].price_to_win_micros
         known = (workload.why, workload.price_to_win_micros, workload.answers)
         if known == (why, price_micros, answers):
             return

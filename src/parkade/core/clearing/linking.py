@@ -162,7 +162,7 @@ def _cleared(
 
     orders = _orders(seen, lists)
     found = clear_linked(markets, orders, cleared, winning)
-    parts = {name: _part(seen[name], given[name], name, found, lists) for name in markets}
+    parts = {name: _part(seen[name], given[name], name, found, lists, markets) for name in markets}
     if not lists:
         return Together(parts, {})
     lines_of = {
@@ -216,6 +216,7 @@ def _part(
     market: str,
     found: LinkedClearing,
     lists: dict[str, Workload],
+    markets: tuple[str, ...],
 ) -> Part:
     """The market's answer, in which a bid that it refused has the line of a loser."""
     outcome, asked = found.outcomes[market], given.state
@@ -231,7 +232,7 @@ def _part(
     passed_over = frozenset(
         name
         for name, workload in lists.items()
-        if market not in (found.stands_in.get(name), reported_in(workload))
+        if market not in (found.stands_in.get(name), reported_in(workload, markets))
         or (market != found.stands_in.get(name) and _is_silent(workload, found))
     )
     return Part(seen.world, given, outcome, passed_over, asked)
@@ -266,12 +267,17 @@ def _answers(
     lines_of: dict[str, dict[str, ClearingLine]],
 ) -> tuple[Answer, ...]:
     """What the markets say that it asked and did not win, in the order of its wishes.
-    `lines_of`: by market, those of bids with several."""
+    `lines_of`: by market, those of bids with several. Of what stands nowhere, a market that is
+    cleared apart has said the last that is known."""
     name, won = workload.workload, found.stands_in[workload.workload]
     asked = (*found.asked[name], *found.refused.get(name, ()))
     answers: list[Answer] = []
     for market in markets_of(workload):
-        if market not in parts or market == won:
+        if market == won:
+            continue
+        if market not in parts:
+            known = () if won is not None else workload.answers
+            answers.extend(it for it in known if it.market == market)
             continue
         confined = parts[market].given.confined.get(name)
         if market in asked:
