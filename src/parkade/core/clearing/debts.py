@@ -100,7 +100,6 @@ class Debts:
         self._now_us = now_us
         self._demands = demands
         self._outcome = outcome
-        self._seats = {line.demand: line.seats for line in outcome.lines}
         self._nodes_left: dict[str, frozenset[str]] = {}
 
     @cached_property
@@ -371,7 +370,7 @@ class Debts:
         return [it for name, it in leaving.items() if name not in answered]
 
     def _gpus_lost(self, workload: Workload, noticed: Noticed) -> int:
-        """Of the seats that it has to leave; what restarts on fewer nodes loses only the others."""
+        """Of the seats that it has to leave, those that it would have if nothing had arrived."""
         attempt, name = workload.attempt, workload.workload
         assert attempt is not None
         nodes = {
@@ -380,9 +379,7 @@ class Debts:
             if any(lines.name_of(it.demand) == name for it in found)
         }
         gpus = sum(it.gpus for it in attempt.seats if it.node in nodes)
-        kept = self._seats.get(name, ())
-        has = sum(it.gpus for it in self._demands[name].seats) - sum(it.gpus for it in kept)
-        return min(gpus, has)
+        return min(gpus, self.sweeps.nodes_lost(name) * workload.spec.gpus)
 
     def _bid_for(self, leaving: lines.Leaving, node: str) -> int:
         """What an attempt that is outbid bid per hour for its GPUs on a node, less the credit that

@@ -43,6 +43,7 @@ class Displacement:
         self._unhurried = unhurried
         self._sweeps = sweeps
         self._takers = self._takers_by_node(outcome)
+        self._keep_some = {line.demand for line in outcome.lines if line.seats}
         self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
 
     def cause_of(self, workload: Workload, attempt: Attempt, *, is_below_floor: bool) -> Cause:
@@ -63,13 +64,17 @@ class Displacement:
         if is_spot and self._is_outbid_there(workload, takers):
             return Cause.OUTBID
         has_right = any(demand.tier is not PriorityTier.SPOT for demand, _ in takers)
-        if any(demand.tier is PriorityTier.ON_DEMAND for demand, _ in takers) or not is_spot:
+        is_part = has_right and workload.workload in self._keep_some
+        if is_part or self._is_taken_by_on_demand(takers) or not is_spot:
             return Cause.RECLAIMED if has_right or not is_below_floor else Cause.BELOW_FLOOR
         pushers = self._sweeps.pushers_of(workload.workload)
         if any(self._demands[it].tier is PriorityTier.SPOT for it in pushers):
             return Cause.OUTBID
         is_below_floor = is_below_floor and not has_right and not pushers
         return Cause.BELOW_FLOOR if is_below_floor else Cause.RECLAIMED
+
+    def _is_taken_by_on_demand(self, takers: list[Taker]) -> bool:
+        return any(demand.tier is PriorityTier.ON_DEMAND for demand, _ in takers)
 
     def _is_outbid_there(self, workload: Workload, takers: list[Taker]) -> bool:
         """Whether a bid that comes before it takes its seats, and it would not leave anyway."""

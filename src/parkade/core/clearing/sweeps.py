@@ -53,6 +53,7 @@ class Sweeps:
         self._arrivals = arrivals
         self._demands = {it.demand: it for it in state.demands}
         self._moved = frozenset(it.demand for it in outcome.lines if it.change is Change.MOVE)
+        self._nodes = {it.demand: len(it.seats) for it in outcome.lines}
         self._layout: Layout | None = None
         self._asked: dict[frozenset[str], Allocation] = {}
         self._found: dict[str, tuple[str, ...]] = {}
@@ -71,9 +72,15 @@ class Sweeps:
         return all(it in arriving for it in names)
 
     def stays_alone(self, name: str) -> bool:
-        """Whether this demand would have kept its seats if nothing had arrived; True where the
-        market was not asked for it."""
+        """Whether this demand would have kept its seats, or more of them, if nothing had arrived;
+        True where the market was not asked for it."""
         return name not in self._demands or self._stays(name, ())
+
+    def nodes_lost(self, name: str) -> int:
+        """How many seats more it would have if nothing had arrived."""
+        demand = self._demands[name]
+        alone = self._allocation(frozenset()).sized.get(name, demand)
+        return min(alone.nodes, len(demand.seats)) - self._nodes[name]
 
     def _pushers(self, name: str) -> tuple[str, ...]:
         if name not in self._demands:
@@ -109,16 +116,15 @@ class Sweeps:
         return loses if is_known or not self._stays(name, (*needed, *before)) else None
 
     def _stays(self, name: str, present: Iterable[str]) -> bool:
-        """Whether it would win as many seats beside these arrivals, and no other; what is moved, in
-        its own fabrics."""
+        """Whether it would have more seats than it has, beside these arrivals and no other; what is
+        moved, in its own fabrics."""
         allocation, demand = self._allocation(frozenset(present)), self._demands[name]
         if name not in allocation.parts:
             return False
         if name in self._moved:
             fabrics = {part.fabric for part in allocation.parts[name]}
             return fabrics == set(own_fabrics(demand, allocation.layout))
-        won = allocation.sized.get(name, demand)
-        return won.nodes >= len(demand.seats) or not demand.most_nodes
+        return allocation.sized.get(name, demand).nodes > self._nodes[name]
 
     def _allocation(self, present: frozenset[str]) -> Allocation:
         found = self._asked.get(present)
