@@ -98,7 +98,7 @@ def _limit(tried: _Tried, order: Buy) -> int | None:
     for step in range(MOST_TRIES):
         if tried.nodes(structs.replace(order, limit_micros=limit)) == order.nodes:
             return limit
-        # At the limit itself an older order may come first; beyond that other blocks are in the way.
+        # At the limit itself an older order may come first; beyond it, another block.
         limit += max(1, limit >> (MOST_TRIES + 2 - step)) if step else 1
         if limit > MOST_LIMIT_MICROS:
             break

@@ -112,9 +112,9 @@ def read_book(text: str) -> tuple[Book, Batch]:
 def batch_of(book: Book) -> Batch:
     """The batch of a book; raises Unreadable where its orders are none."""
     windows = [
-        *((f"orders.{place}", it.start, it.end) for place, it in enumerate(book.orders)),
+        *((f"orders[{place}]", it.start, it.end) for place, it in enumerate(book.orders)),
         *(
-            (f"operator.room.{place}", it.start, it.end)
+            (f"operator.room[{place}]", it.start, it.end)
             for place, it in enumerate(book.operator.room if book.operator else ())
         ),
     ]
@@ -136,7 +136,7 @@ def batch_of(book: Book) -> Batch:
                     " windows begin and end at midnight UTC",
                 )
     orders = tuple(
-        _order(it, book.gpus_per_node, *(slots[hour] for hour in spans[f"orders.{place}"]))
+        _order(it, book.gpus_per_node, *(slots[hour] for hour in spans[f"orders[{place}]"]))
         for place, it in enumerate(book.orders)
     )
     asks, bids = _offer(book, slots, spans)
@@ -205,11 +205,11 @@ def _offer(
     bids: list[Step] = []
     taken: dict[int, int] = {}
     for place, room in enumerate(operator.room):
-        start, end = (slots[hour] for hour in spans[f"operator.room.{place}"])
+        start, end = (slots[hour] for hour in spans[f"operator.room[{place}]"])
         for slot in range(start, end):
             if taken.setdefault(slot, place) != place:
                 raise _wrong(
-                    f"operator.room.{place}",
+                    f"operator.room[{place}]",
                     f"it overlaps room {taken[slot]}; write each hour once",
                 )
             asks += asks_of(curve, slot=slot, sellable=room.nodes, sold=room.sold)
