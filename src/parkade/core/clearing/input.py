@@ -108,7 +108,7 @@ def build_inputs(
         asking = candidates if is_alone else [it for it in candidates if name in markets_of(it)]
         out = {it.workload: excluded[it.workload] for it in asking if it.workload in excluded}
         for it in lists:
-            if it.workload in out and not _is_told_by(it, name, markets, out[it.workload]):
+            if it.workload in out and not _reports(it, name, markets, out[it.workload]):
                 del out[it.workload]
         taking = [
             as_bid_in(it, name)
@@ -146,7 +146,7 @@ def reported_in(workload: Workload, markets: Collection[str]) -> str:
     return stands_in(workload) or next((it for it in named if it in markets), named[0])
 
 
-def _is_told_by(workload: Workload, market: str, markets: Collection[str], why: str) -> bool:
+def _reports(workload: Workload, market: str, markets: Collection[str], why: str) -> bool:
     """Whether this market tells why it takes no part. Where the first of its wishes is cleared
     apart, any does that finds it without a reason, and goes on to."""
     if market != reported_in(workload, markets):
