@@ -30,7 +30,7 @@ from parkade.sim.whatif.one_clearing import check_record
 from parkade.store import open_sqlite
 from tests import builders
 from tests.clocks import HandClock
-from tests.waits import PATIENCE_S, until
+from tests.waits import until
 
 SETTINGS = PlaneSettings(
     check_every=1,
@@ -85,7 +85,9 @@ class Bench:
         self.store, self.plane, self.clock, self.slow = store, plane, clock, slow
 
     async def submit(self) -> str:
-        decided = await self.plane.execute(builders.submit("a", "ann", limit_price_micros=3_000_000))
+        decided = await self.plane.execute(
+            builders.submit("a", "ann", limit_price_micros=3_000_000)
+        )
         assert isinstance(decided, Decided)
         (event,) = decided.events
         assert isinstance(event, events.Submitted)

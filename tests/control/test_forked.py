@@ -26,6 +26,11 @@ from tests.waits import PATIENCE_S, until
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a server decides so on Linux only")
 
 
+def open_files() -> list[str]:
+    """By number, that of the folder which is listed included."""
+    return [it.name for it in Path("/proc/self/fd").iterdir()]
+
+
 def decided(decision: Decide) -> Forked:
     """Once it has ended."""
     done = threading.Event()
@@ -88,9 +93,9 @@ def test_it_has_no_file_but_its_answer() -> None:
     """Neither the journal's lock nor a socket stays open where the server was killed."""
 
     def counts() -> Refusal:
-        return Refusal(reason=Reason.INTERNAL, detail=" ".join(sorted(os.listdir("/proc/self/fd"))))
+        return Refusal(reason=Reason.INTERNAL, detail=" ".join(sorted(open_files())))
 
-    with open(os.devnull), open(os.devnull):
+    with Path(os.devnull).open(), Path(os.devnull).open():
         answer = decided(counts).result()
     assert isinstance(answer, Refusal)
     assert len(answer.detail.split()) == 5, "three, the pipe, and the folder that is listed"
@@ -124,11 +129,11 @@ time.sleep(600)
 
 
 def test_where_the_system_has_no_room_nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(open_files())
 
     def refuses() -> int:
         raise BlockingIOError("resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", refuses)
     assert decide_in_child(lambda: (), lambda: None) is None
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(open_files()) == before

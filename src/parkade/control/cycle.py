@@ -81,6 +81,7 @@ class Cycle:
         self._store = store
         self._rules = rules
         self._check_every = check_every
+        self._unchecked = 0
         self._committed_sequence = recovered.sequence
         self._digest = recovered.digest
         self._events: list[tuple[int, AnyEvent]] = []
@@ -239,8 +240,20 @@ class Cycle:
             self._events.append((self.sequence, event))
             if self._rules.watch is not None:
                 self._rules.watch(self.world, event)
-            if self._check_every and self.sequence % self._check_every == 0:
+            self._unchecked += 1
+            if self._is_check_due():
                 self._rules.check(self.world)
+                self._unchecked = 0
+
+    def _is_check_due(self) -> bool:
+        """A check looks at all of the world, so a large one is checked less often: each event pays
+        for one node or workload at most."""
+        if not self._check_every or self._unchecked < self._check_every:
+            return False
+        if self._check_every == 1:
+            return True
+        records = self.world.records
+        return self._unchecked >= len(records.nodes) + len(records.workloads)
 
     def _recall(self, name: Idempotency) -> Outcome | None:
         found = self._answers.get((name.principal, name.key))

@@ -33,6 +33,9 @@ from parkade.control.viewers import Viewers
 from parkade.core.state.commands import OpenEpoch, RunClearing
 from parkade.ports import Archiving, Leadership, Store
 
+FIRST_PACE_US = 100
+"""How long a market's first clearing is thought to take for each workload that is not ended."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -136,7 +139,7 @@ class Writer:
         )
         self._snapshots = Snapshots(store, settings, sequence, self._now_us)
         self._commits = self._commands = self._commit_us = self._clearing_us = 0
-        self._took_us: dict[str, int] = {}
+        self._pace_us: dict[str, float] = {}
         self._beside: Beside | None = None
         self._in_hand: list[WaitingCommand] = []
         self._is_running = False
@@ -336,7 +339,8 @@ class Writer:
         self, clearing: RunClearing, group: tuple[str, ...], started_us: int
     ) -> bool:
         begin = self._dependencies.beside
-        is_long = self._took_us.get(clearing.market, 0) > self._settings.beside_after_us
+        pace_us = self._pace_us.get(clearing.market, FIRST_PACE_US)
+        is_long = pace_us * len(self._cycle.world.live) > self._settings.beside_after_us
         if begin is None or not is_long:
             return False
         deciding = begin(self._cycle.decision(clearing, self._now_us), self.inbox.nudge)
@@ -389,7 +393,8 @@ class Writer:
         is_apart: bool,
     ) -> None:
         ended_us = self._clock.steady_us()
-        self._clearing_us = self._took_us[market] = ended_us - started_us
+        self._clearing_us = ended_us - started_us
+        self._pace_us[market] = self._clearing_us / max(len(self._cycle.world.live), 1)
         self.market.clearings.note(self._clearing_us)
         if is_sound:
             self._schedule.cleared(group, now_us=self._now_us, is_apart=is_apart)

@@ -115,6 +115,9 @@ class Server:
         self.clearings_us = 0
         """How long each clearing is decided beside the server's turns; 0: within a turn."""
 
+        self.decided_beside = 0
+        """Clearings so far."""
+
         self.stepped: Callable[[], None] = _nothing
         """Called after each step, also one that died."""
 
@@ -162,6 +165,7 @@ class Server:
     def _decide_beside(self, decide: Decide, done: Callable[[], None]) -> Decided | None:
         if not self.clearings_us:
             return None
+        self.decided_beside += 1
         deciding = Decided(decide)
 
         def end() -> None:
