@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parkade.core.billing.live_ranks import kept_rate
 from parkade.core.state import commands, events
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US

@@ -19,7 +19,7 @@ of what leaves, of which a single node may decide. So mostly one clearing more t
 
 What may grow by none grows as with `resize: restart`, once it has run for `regrow`. Its price is
 that of the last clearing: the least limit with which it still wins that size. So a higher limit
-never has fewer ranks join: what stays has room beside as many, whoever draws the lower floors.
+never has fewer ranks join: what stays has room beside as many, whichever draws the lower floors.
 
 What is only promised to a weaker bid may be joined: nothing leaves for that, and the rank takes
 over what is owed for its node.
@@ -103,7 +103,7 @@ def without_harm(
     best, joined = unchanged, Counter[Place]()
     ranges: Ranges = {place: Range(0, nodes) for place, nodes in tried.items()}
     for number in range(MOST_ROUNDS + 1):
-        harm = _harm(world, lines, stays, now_us)
+        harm = _harm(world, lines, stays, ranges, now_us)
         if not harm.total():
             best, joined = found, tried
         ranges = {place: _narrowed(it, tried[place], harm[place]) for place, it in ranges.items()}
@@ -116,7 +116,7 @@ def without_harm(
     if least == joined:
         return best
     found = clears({**none, **_shared_out(world, wishes, least)})
-    return best if _harm(world, lines_of(found), stays, now_us).total() else found
+    return best if _harm(world, lines_of(found), stays, ranges, now_us).total() else found
 
 
 def _narrowed(known: Range, tried: int, harm: int) -> Range:
@@ -201,20 +201,21 @@ def _runs(world: World, demand: str) -> bool:
     return workload.attempt is not None and workload.attempt.stop is None
 
 
-def _harm(world: World, lines: list[Line], stays: set[str], now_us: int) -> Counter[Place]:
-    """By fabric, how many ranks at least are too many there; none: nothing that would stay without
-    them leaves, and each node that is given is free."""
+def _harm(
+    world: World, lines: list[Line], stays: set[str], here: Ranges, now_us: int
+) -> Counter[Place]:
+    """By fabric where live work grows, how many ranks at least are too many; none: nothing that
+    would stay without them leaves, and each node that is given is free."""
     grown = [(it, found) for it in lines if (found := _growth(world, it, now_us))]
     names = {it.line.demand for it, _ in grown}
-    here = {_place(world, it) for it, _ in grown}
     busy = Counter[Place]()
     for it, found in grown:
         busy[_place(world, it)] += found.busy
     lost: dict[Place, list[int]] = {}
     for it in lines:
         if it.line.demand in stays - names and it.line.change is not Change.KEEP:
-            for place, gpus in _lost_gpus(world, it).items():
-                lost.setdefault(place, []).append(gpus)
+            for place, count in _lost_gpus(world, it).items():
+                lost.setdefault(place, []).append(count)
     is_elsewhere = any(place not in here for place in lost)
     harm = Counter[Place]()
     for place in here:
