@@ -68,9 +68,9 @@ def cap_user(
         asked = asked_cap(made, amount, per, gpus)
         if asked is not None:
             cap, period, gpus_at_most = asked.cap, asked.period, asked.most_gpus
-            stops = client.plan_cap(user, cap=cap, period=period, most_gpus=gpus_at_most)
+            stops = client.plan_user_cap(user, cap=cap, period=period, most_gpus=gpus_at_most)
             _agree(user, stops, yes=yes)
-            made = client.set_cap(
+            made = client.set_user_cap(
                 user, cap=cap, period=period, most_gpus=gpus_at_most, if_match=made.etag
             )
         show(made, lambda made: capped(made.user, made), as_json=as_json)

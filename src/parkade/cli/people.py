@@ -47,7 +47,7 @@ def list_orgs(
 ) -> None:
     """The orgs you may see and what they hold."""
     call(
-        lambda client: client.orgs(deleted=deleted),
+        lambda client: client.list_orgs(deleted=deleted),
         lambda answer: _orgs(answer, wide=wide),
         as_json=as_json,
     )
@@ -64,7 +64,7 @@ def set_org(
     if title is None and contact is None:
         raise typer.BadParameter("name --title, --contact or both", param_hint="org set")
     call(
-        lambda client: client.describe_org(org, title=title, contact=contact),
+        lambda client: client.set_org_description(org, title=title, contact=contact),
         _described,
         as_json=as_json,
     )
@@ -93,17 +93,19 @@ def enable_org(org: str, as_json: AsJson = False) -> None:
 
 def deposit(org: str, amount: Amount, as_json: AsJson = False) -> None:
     """Credit an org with money from outside."""
-    call(lambda client: client.deposit(org, amount), _balance, as_json=as_json)
+    call(lambda client: client.deposit_money(org, amount), _balance, as_json=as_json)
 
 
 def disburse(org: str, amount: Amount, reason: Reason, as_json: AsJson = False) -> None:
     """Pay an org's money out, as far as nothing has a claim on it."""
-    call(lambda client: client.disburse(org, amount, reason=reason), _balance, as_json=as_json)
+    call(
+        lambda client: client.disburse_money(org, amount, reason=reason), _balance, as_json=as_json
+    )
 
 
 def refund(org: str, amount: Amount, reason: Reason, as_json: AsJson = False) -> None:
     """Give an org money from the operator's account."""
-    call(lambda client: client.refund(org, amount, reason=reason), _balance, as_json=as_json)
+    call(lambda client: client.refund_money(org, amount, reason=reason), _balance, as_json=as_json)
 
 
 @orgs.command("grant")
@@ -120,7 +122,7 @@ def grant(
 
     with calling(as_json=as_json) as client:
         request = check({"amount": amount, "every": every}, SetGrant)
-        answer = client.set_grant(org, amount=request.amount, every=request.every)
+        answer = client.set_org_grant(org, amount=request.amount, every=request.every)
         show(answer, _balance, as_json=as_json)
 
 
@@ -136,7 +138,7 @@ def unix_name(
     from parkade.cli.screen import say
 
     call(
-        lambda client: client.set_unix_name(user, unix_name=name),
+        lambda client: client.set_user_unix_name(user, unix_name=name),
         lambda made: say(f"{made.user}: workloads run as {made.unix_name or 'the agent'}"),
         as_json=as_json,
     )
@@ -170,20 +172,15 @@ def create_user(
     from parkade.wire.yaml import check
 
     with calling(as_json=as_json) as client:
-        request = check(
-            {"user": user, "org": org, "role": role, "unix_name": unix_name}, CreateUser
-        )
-        show(
-            client.create_user(request),
-            lambda made: say(f"{made.user}: {made.role} of {made.org}"),
-            as_json=as_json,
-        )
+        given = check({"user": user, "org": org, "role": role, "unix_name": unix_name}, CreateUser)
+        made = client.create_user(user, org=org, role=given.role, unix_name=unix_name)
+        show(made, lambda made: say(f"{made.user}: {made.role} of {made.org}"), as_json=as_json)
 
 
 @users.command("list")
 def list_users(deleted: AlsoDeleted = False, as_json: AsJson = False) -> None:
     """The users you may see."""
-    call(lambda client: client.users(deleted=deleted), _users, as_json=as_json)
+    call(lambda client: client.list_users(deleted=deleted), _users, as_json=as_json)
 
 
 @tokens.command("create")
@@ -250,7 +247,7 @@ def revoke_token(token: str, as_json: AsJson = False) -> None:
 @tokens.command("list")
 def list_tokens(as_json: AsJson = False) -> None:
     """The tokens you may see, never their secrets."""
-    call(lambda client: client.tokens(), _tokens, as_json=as_json)
+    call(lambda client: client.list_tokens(), _tokens, as_json=as_json)
 
 
 def _balance(org: "wire.Org") -> None:

@@ -30,7 +30,7 @@ def create(
     from parkade.cli.files import read
     from parkade.wire.pools import OpenPool
 
-    call(lambda client: client.open_pool(read(file, OpenPool)), show_one, as_json=as_json)
+    call(lambda client: client.create_pool(read(file, OpenPool)), show_one, as_json=as_json)
 
 
 @pools.command("list")
@@ -83,12 +83,12 @@ def drain(
 
     with calling(as_json=as_json) as client:
         client.get_pool(pool)
-        nodes = [it for it in client.nodes().nodes if it.pool == pool and it.drain is None]
+        nodes = [it for it in client.list_nodes().nodes if it.pool == pool and it.drain is None]
         if nodes:
             words = f"{counted(len(nodes), 'node')} of {pool} drained"
             confirm(f"{words}: what runs there gets its notice and is moved", yes=yes)
         for node in nodes:
-            client.drain(node.node, reason=reason)
+            client.drain_node(node.node, reason=reason)
         show(client.list_pools(), overview, as_json=as_json)
 
 
@@ -108,7 +108,7 @@ def fence(
     from parkade.cli.screen import say, show
 
     with calling(as_json=as_json) as client:
-        found = client.unfence(pool) if off else client.fence(pool)
+        found = client.unfence_pool(pool) if off else client.fence_pool(pool)
         show(found, show_one, as_json=as_json)
     if not off and not as_json:
         say(RELEASE)
@@ -142,7 +142,7 @@ def terms(
     from parkade.wire.pools import ChangeTerms
 
     call(
-        lambda client: client.change_terms(market, read(file, ChangeTerms)),
+        lambda client: client.change_market_terms(market, read(file, ChangeTerms)),
         _market,
         as_json=as_json,
     )

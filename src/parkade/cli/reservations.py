@@ -49,7 +49,7 @@ def reserve(
         if plan:
             show(client.plan_reservation(request), _plan, as_json=as_json)
             return
-        show(client.reserve(request), _one, as_json=as_json)
+        show(client.create_reservation(request), _one, as_json=as_json)
 
 
 def reservations(as_json: AsJson = False) -> None:
@@ -75,7 +75,7 @@ def end(
 
     with calling(as_json=as_json) as client:
         if plan:
-            show(client.plan_end(reservation), _change, as_json=as_json)
+            show(client.plan_end_reservation(reservation), _change, as_json=as_json)
             return
         before = client.get_reservation(reservation)
         is_given_up = before.state == "sold"
@@ -103,7 +103,11 @@ def extend(
 ) -> None:
     """Let a reservation end later, at the rate that was agreed."""
     if plan:
-        call(lambda client: client.plan_extend(reservation, end=end), _change, as_json=as_json)
+        call(
+            lambda client: client.plan_extend_reservation(reservation, end=end),
+            _change,
+            as_json=as_json,
+        )
         return
     call(lambda client: client.extend_reservation(reservation, end=end), _one, as_json=as_json)
 
@@ -122,13 +126,13 @@ def split(
 
     with calling(as_json=as_json) as client:
         if plan:
-            change = client.plan_split(reservation, nodes=nodes, name=name, org=org)
+            change = client.plan_split_reservation(reservation, nodes=nodes, name=name, org=org)
             show(change, _change, as_json=as_json)
             return
         seen = None
         if org is not None:
             before = client.get_reservation(reservation)
-            change = client.plan_split(reservation, nodes=nodes, name=name, org=org)
+            change = client.plan_split_reservation(reservation, nodes=nodes, name=name, org=org)
             seen = before.etag if confirm_for_good("; ".join(change.says), yes=yes) else None
         made = client.split_reservation(reservation, nodes=nodes, name=name, org=org, if_match=seen)
         show(made, _one, as_json=as_json)
@@ -149,7 +153,7 @@ def shrink(
 
     with calling(as_json=as_json) as client:
         before = client.get_reservation(reservation)
-        change = client.plan_shrink(reservation, nodes=nodes)
+        change = client.plan_shrink_reservation(reservation, nodes=nodes)
         if plan:
             show(change, _change, as_json=as_json)
             return
@@ -178,9 +182,9 @@ def lend(
         raise typer.BadParameter("give either --floor or --stop")
     with calling(as_json=as_json) as client:
         before = client.get_reservation(reservation)
-        is_asked = agree(client.plan_lend(reservation, floor=floor, keep=keep), yes=yes)
+        is_asked = agree(client.plan_lend_reservation(reservation, floor=floor, keep=keep), yes=yes)
         seen = before.etag if is_asked else None
-        changed = client.lend(reservation, floor=floor, keep=keep, if_match=seen)
+        changed = client.lend_reservation(reservation, floor=floor, keep=keep, if_match=seen)
         show(changed, _one, as_json=as_json)
 
 
@@ -215,7 +219,7 @@ def claim(
     """Take nodes of your reservation for yourself.
 
     Guests there get the market's notice."""
-    call(lambda client: client.claim(reservation, nodes=nodes), _claim, as_json=as_json)
+    call(lambda client: client.claim_nodes(reservation, nodes=nodes), _claim, as_json=as_json)
 
 
 def unclaim(claim: str, as_json: AsJson = False) -> None:
@@ -223,7 +227,7 @@ def unclaim(claim: str, as_json: AsJson = False) -> None:
     from parkade.cli.screen import say
 
     call(
-        lambda client: client.unclaim(claim),
+        lambda client: client.unclaim_nodes(claim),
         lambda gone: say(f"{gone.claim}: given up"),
         as_json=as_json,
     )
@@ -251,7 +255,7 @@ def claims(as_json: AsJson = False) -> None:
             right="NODES",
         )
 
-    call(lambda client: client.claims(), render, as_json=as_json)
+    call(lambda client: client.list_claims(), render, as_json=as_json)
 
 
 def _state_of(claim: "wire.Claim") -> str:
