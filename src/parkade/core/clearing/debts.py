@@ -322,10 +322,10 @@ class Debts:
             assert each.stop is not None
             workload = self._workload(each)
             is_moved = each.stop.cause is Cause.MOVED
-            gpus_left = 0 if is_moved else self._gpus_lost(workload, noticed)
-            for pusher in self._pushers_of(workload, is_moved=is_moved):
-                if pusher not in promised:
-                    continue
+            found = self._pushers_of(workload, is_moved=is_moved)
+            pushers = [it for it in found if it in promised]
+            gpus_left = self._gpus_lost(workload, noticed) if pushers and not is_moved else 0
+            for pusher in pushers:
                 new = self._new_nodes(self._world.records.workloads[pusher], promised[pusher])
                 seats = by_node(promised[pusher].seats)
                 gpus = min(gpus_left, sum(it.gpus for it in seats if it.node in new))
