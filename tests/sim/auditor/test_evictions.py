@@ -10,9 +10,11 @@ from parkade.core.state import commands
 from parkade.core.state.codec import encode_event
 from parkade.core.workloads.moves import ForClaim
 from tests.auditor import Discrepancy, audit
-from tests.core.kernel.evictions import evict
+from tests.core.kernel.evictions import Evicted, evict
 from tests.core.kernel.story import Parkade
+from tests.core.kernel.sweeps import Swept, sweep
 from tests.core.kernel.test_pushed_out import FOUND
+from tests.core.kernel.test_swept_by_floors import FOUND as SWEPT
 
 Patch = pytest.MonkeyPatch
 
@@ -27,10 +29,17 @@ def forgets_what_made_others_move(patch: Patch) -> None:
     patch.setattr(Debts, "_pushed_out", lambda *_: {})
 
 
-def discrepancies(seeds: tuple[int, ...]) -> list[str]:
+def forgets_what_floors_push_out(patch: Patch) -> None:
+    """Work that leaves for a winner that sits elsewhere counts for none."""
+    patch.setattr(Debts, "_add_swept", lambda *_: None)
+
+
+def discrepancies(
+    seeds: tuple[int, ...], make: Callable[[int], Evicted | Swept | None] = evict
+) -> list[str]:
     found = []
     for seed in seeds:
-        made = evict(seed)
+        made = make(seed)
         assert made is not None
         try:
             audit(encode_event(event) for event in made.journal)
@@ -41,6 +50,13 @@ def discrepancies(seeds: tuple[int, ...]) -> list[str]:
 
 def test_without_a_fault_every_market_adds_up() -> None:
     assert discrepancies(FOUND) == []
+    assert discrepancies(SWEPT, sweep) == []
+
+
+def test_forgetting_what_floors_push_out_is_found(monkeypatch: Patch) -> None:
+    forgets_what_floors_push_out(monkeypatch)
+    found = discrepancies(SWEPT, sweep)
+    assert found and all("none owes" in says for says in found), found
 
 
 @pytest.mark.parametrize("plant", [forgets_moves_by_the_own_org, forgets_what_made_others_move])

@@ -9,6 +9,8 @@ other's with the switching credit.
 - Where another org's bid or on-demand moves it, that one owes at least what those had bid.
 - Where an owner of another org or a broken node moves it, none owes.
 
+- Where no winner gets a node of what is outbid whole, one that sits elsewhere owes.
+
 For whom each was moved is in the event; one that was moved for another which was moved itself is
 followed on. Where the event names none (floors, the fall-back), or one that does not come before
 what it moved beyond doubt, nothing is judged.
@@ -45,6 +47,7 @@ def judge(books: Books, event: Record) -> None:
             arrival = _judge(books, won, claims, taker, name, node)
             if arrival is not None and books.workloads[name]["org"] != _org(books, arrival):
                 pushed[arrival] = pushed.get(arrival, Fraction()) + _bid(books, name, gpus)
+    _check_swept(books, event, takers)
     for arrival, least in pushed.items():
         _check_pushed(won[arrival]["promise"], arrival, least)
 
@@ -141,6 +144,23 @@ def _root(
             return moved["org"], None if is_right or name not in won else name
         taker, moved = name, before
     return (moved.get("org"), None) if moved["kind"] != "for_workload" else (None, None)
+
+
+def _check_swept(books: Books, event: Record, takers: dict[str, list[str]]) -> None:
+    """What is outbid and whose nodes no winner gets lost the floors or the room that it needs: a
+    winner owes for it, until its notice is over at least."""
+    ends_us = [
+        (it["promise"].get("debt") or {}).get("notice_ends_us", 0)
+        for it in event["won"]
+        if it["promise"]["displaces"]
+    ]
+    for leaving in event["left"]:
+        name, stop = leaving["demand"].get("workload"), leaving["stop"]
+        if name is None or stop is None or stop["cause"] != OUTBID:
+            continue
+        if takers.keys().isdisjoint(held_by_node(books.runs[books.live[name]])):
+            says = f"{name} is outbid, no winner gets its nodes, and none owes for it"
+            require(max(ends_us, default=0) >= stop["deadline_us"], says)
 
 
 def _check_pushed(promise: Record, arrival: str, least: Fraction) -> None:
