@@ -104,7 +104,7 @@ def history(
             org=org,
             since=when(since, "--since"),
             limit=limit,
-            after=after,
+            cursor=after,
         )
         show(in_order(answer, sort), _ended, as_json=as_json)
 
