@@ -151,7 +151,9 @@ def test_who_may_not_and_who_cannot_pay_are_told_apart(
     _, owner = town.org("0.01")
     as_user(monkeypatch, town, owner)
     run("org", "create", "mine", exit_code=5)
-    assert "ask an operator to deposit the difference" in run("reserve", "1", exit_code=7).stderr
+    assert (
+        "ask an operator to deposit it: parkade deposit" in run("reserve", "1", exit_code=7).stderr
+    )
     monkeypatch.setenv("PARKADE_TOKEN", "pk_wrong")
     run("ps", exit_code=2)
     monkeypatch.delenv("PARKADE_TOKEN")
