@@ -28,11 +28,7 @@ def refused(parkade: Parkade, *, nodes: int, hours: int) -> str:
 
 
 def test_each_reason_to_wait_has_its_row_and_each_to_end_is_named() -> None:
-    waits = {
-        word
-        for row in table(PAGE, "Reasons")
-        for word in re.findall(r"`(\w+)`", row[0])
-    }
+    waits = {word for row in table(PAGE, "Reasons") for word in re.findall(r"`(\w+)`", row[0])}
     ended = TEXT.partition("What has ended has one of ")[2].partition(".")[0]
     ends = set(re.findall(r"`(\w+)`", ended))
     assert waits | ends == {it.value for it in Why}
@@ -52,4 +48,5 @@ def test_the_words_of_a_bid_without_money_are_those_of_the_page() -> None:
     parkade.clear()
     workload = parkade.workload(name)
     assert workload.why == Why.INSUFFICIENT_FUNDS
-    assert shortage(parkade.world, workload, parkade.now_us) in TEXT
+    words = shortage(parkade.world, workload, parkade.now_us)
+    assert words is not None and words in TEXT
