@@ -61,7 +61,7 @@ def ps(
     from parkade.cli.screen import console, show
 
     filters: dict[str, Any] = {"name": name, "user": user, "org": org, "limit": limit}
-    filters |= {"phases": phases or (), "labels": labels or (), "after": after}
+    filters |= {"phases": phases or (), "labels": labels or (), "cursor": after}
     first = when(since, "--since")
     known_phases(phases, (*LIVING, *ENDED))
     named = (name, user, org, phases, labels, array)
