@@ -4,8 +4,9 @@ from collections.abc import Iterator
 import httpx
 import msgspec
 import pytest
+from fastapi import Request
 
-from parkade.api.context import digest_of, new_token
+from parkade.api.context import digest_of, named_path, new_token
 from parkade.api.translate import wire_spec
 from parkade.core.workloads.spec import Spec
 from parkade.wire.problems import PROBLEM_JSON
@@ -346,3 +347,28 @@ def test_health_and_metrics_name_no_customer(town: Town) -> None:
     metrics = town.http.get("/metrics").text
     assert "parkade_up 1.0" in metrics and "parkade_commands_total" in metrics
     assert org not in metrics
+
+
+def path_of(path: str, root_path: str = "") -> str:
+    scope = {"type": "http", "path": path, "root_path": root_path, "headers": []}
+    return named_path(Request(scope))
+
+
+def test_an_idempotency_key_knows_each_thing_by_its_whole_name() -> None:
+    names = ("a", "a?b", "a?c", "a#b", "a#c", "a%23b", "a%2523b", "a\tb", "ab", "ä", "a b")
+    assert len({path_of(f"/v1/nodes/{name}/cordon") for name in names}) == len(names)
+    assert path_of("/v1/users/ann@lab/cap") == "/v1/users/ann@lab/cap"
+
+
+def test_an_idempotency_key_does_not_know_where_the_server_is_mounted() -> None:
+    assert path_of("/here/v1/orgs", "/here") == path_of("/v1/orgs")
+    assert path_of("/hereafter/v1/orgs", "/here") == "/hereafter/v1/orgs"
+
+
+def test_a_name_that_is_written_otherwise_is_the_same_to_an_idempotency_key(town: Town) -> None:
+    org, _ = town.org("5")
+    place = f"/orgs/{org}/deposits"
+    coded = place.replace("org-", "%6Frg%2D")
+    for path in (place, coded):
+        town.done(town.post(path, {"amount": "1"}, key="written"))
+    assert town.done(town.get(f"/orgs/{org}"))["balance"] == "6.00"

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from parkade.console.needs import MOST_OF_A_KIND, needs, troubles, unheard
+from parkade.console.needs import MOST_OF_A_KIND, failing_receivers, needs, troubles
 from parkade.console.words import headline
 from parkade.messages.queue import Waiting
 from parkade.wire.feed import Standing
 from parkade.wire.lot import Lot, LotCordon, LotHolder, LotNode, LotNotice, LotSeat
-from parkade.wire.people import Capped
+from parkade.wire.people import Org, User
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -18,24 +18,24 @@ def lot_of(*holders: LotHolder) -> Lot:
     return Lot(sequence=1, at=AT, nodes=(), holders=holders, fabrics=(), sums=None, promises=None)
 
 
-def said(*capped: tuple[str, Capped], holders: tuple[LotHolder, ...] = ()) -> list[str]:
+def said(*capped: Org | User, holders: tuple[LotHolder, ...] = ()) -> list[str]:
     return [it.says for it in needs(lot_of(*holders), (), (), user=None, capped=capped)]
 
 
-def spent(amount: str, **changes: Any) -> Capped:
+def spent(user: str, amount: str, **changes: Any) -> User:
     values = {"cap": Decimal(10), "spent": Decimal(amount), "spent_this_month": Decimal(0)}
-    return Capped(**{**values, **changes})
+    return User(user=user, org="lab", role="member", unix_name=None, **{**values, **changes})
 
 
 def test_a_cap_is_told_of_from_four_fifths_on() -> None:
-    found = said(("lab", spent("8")), ("ann", spent("7.99")), ("bob", spent("99", cap=None)))
-    assert found == ["lab spent 80 % of its cap"]
+    found = said(spent("eve", "8"), spent("ann", "7.99"), spent("bob", "99", cap=None))
+    assert found == ["eve spent 80 % of its cap"]
 
 
 def test_a_monthly_cap_counts_this_month() -> None:
-    monthly = spent("99", cap_period="month", spent_this_month=Decimal("9.5"))
-    past = spent("99", cap_period="month", spent_this_month=Decimal("1"))
-    assert said(("lab", monthly), ("ann", past)) == ["lab spent 95 % of its monthly cap"]
+    monthly = spent("eve", "99", cap_period="month", spent_this_month=Decimal("9.5"))
+    past = spent("ann", "99", cap_period="month", spent_this_month=Decimal("1"))
+    assert said(monthly, past) == ["eve spent 95 % of its monthly cap"]
 
 
 def test_an_engine_that_does_not_answer_is_named_in_place_of_its_agent() -> None:
@@ -70,7 +70,7 @@ def test_a_job_that_an_engine_started_by_itself_is_told_of_while_a_right_waits()
 
 
 def test_no_more_than_a_few_are_named() -> None:
-    found = said(*((f"u{it}", spent("9")) for it in range(MOST_OF_A_KIND + 2)))
+    found = said(*(spent(f"u{it}", "9") for it in range(MOST_OF_A_KIND + 2)))
     assert len(found) == MOST_OF_A_KIND + 1 and found[-1].startswith("2 more")
 
 
@@ -184,9 +184,25 @@ def test_a_claim_that_waits_is_called_one_and_leads_to_its_reservation() -> None
 
 def test_a_receiver_that_fails_needs_a_person() -> None:
     failing = Waiting(messages=2, says="HTTP 500", failed_us=1_000_000, again_us=61_000_000)
-    (need,) = unheard([("mail/ops", failing)])
+    (need,) = failing_receivers([("mail/ops", "mail/ops", failing)])
     assert need.says == "mail/ops takes no messages: HTTP 500; 2 messages not heard, again in"
     assert need.until is not None and need.until.timestamp() == 61
     over = Waiting(messages=0, says="HTTP 410", failed_us=1_000_000)
-    assert unheard([("mail/ops", over)])[0].says == "mail/ops takes no messages: HTTP 410"
-    assert len(unheard([("a", over)] * 9)) == 7
+    (need,) = failing_receivers([("webhook-1", "https://x.org/", over)])
+    assert need.says == "https://x.org/ takes no messages: HTTP 410"
+    assert len(failing_receivers([("a", "a", over)] * 9)) == 7
+
+
+def test_a_line_keeps_its_place_while_it_is_about_the_same() -> None:
+    org = Org(org="ann", created=AT, balance=Decimal(1), cap=Decimal(10), spent=Decimal(8))
+    later = org.model_copy(update={"spent": Decimal(9)})
+    first, second = (needs(lot_of(), (), (), user=None, capped=[it]) for it in (org, later))
+    assert first[0].says != second[0].says and first[0].key == second[0].key
+    both = needs(lot_of(), (), (), user=None, capped=[org, spent("ann", "8")])
+    assert len({it.key for it in both}) == 2, "an org and a user of one name are told apart"
+    lots = [
+        lot_of().model_copy(update={"nodes": (node("a3", says, "out", "failed"),)})
+        for says in ("failed: dust", "failed: a fan")
+    ]
+    dust, fan = (needs(it, (), (), user=None)[0] for it in lots)
+    assert dust.says != fan.says and dust.key == fan.key

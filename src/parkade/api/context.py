@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Annotated, NoReturn, Protocol, TypeVar, cast
+from urllib.parse import quote
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
@@ -35,6 +36,9 @@ E = TypeVar("E", bound=AnyEvent)
 PREFIX = "pk_"
 LONGEST_TOKEN = 200
 LONGEST_KEY = 255
+PLAIN = "/!$&'()*+,:;=@"
+"""What stands in a path as it is, beside letters, digits and `-._~`."""
+
 PLANS = "/plan"
 """What the routes end with that change nothing though they are no GET."""
 OF_PARTNERS = frozenset(
@@ -299,6 +303,14 @@ def _refuse_unknown_parameters(request: Request) -> None:
         raise problem("invalid", f"no such query parameter: {listed}; this route knows: {knows}")
 
 
+def named_path(request: Request) -> str:
+    """The path below the place where the server is mounted, with each name in it told apart from
+    every other: what `request.url` makes of an encoded `?` or `#` is the path of another thing."""
+    path, mounted = request.scope["path"], request.scope.get("root_path", "").rstrip("/")
+    below = path.removeprefix(mounted) if path.startswith(f"{mounted}/") else path
+    return quote(below, safe=PLAIN)
+
+
 async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
     sent = field(request, b"idempotency-key")
     if sent is None or request.method != "POST":
@@ -307,7 +319,8 @@ async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
     if not 0 < len(key) <= LONGEST_KEY:
         raise problem("invalid", f"Idempotency-Key: at most {LONGEST_KEY} characters")
     body = await request.body()
-    whole = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + body
+    asked = named_path(request).encode() + b"?" + request.scope["query_string"]
+    whole = b"POST " + asked + b"\n" + body
     return Idempotency(
         principal=viewer.user, key=key, request_digest=hashlib.sha256(whole).hexdigest()
     )

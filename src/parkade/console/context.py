@@ -6,31 +6,38 @@ API's functions with it and nothing else, so a page cannot show what the API wou
 
 import hashlib
 import time
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, cast
-from urllib.parse import parse_qsl, quote
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import parse_qsl, quote, urlencode
 
 from fastapi import APIRouter, Depends
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from parkade.api.context import RequestContext, refuse_if_it_only_looks
+from parkade.api import etags
+from parkade.api.context import RequestContext, named_path, refuse_if_it_only_looks
 from parkade.api.problems import ProblemError, problem
 from parkade.console import pages
 from parkade.console.security import COOKIE, form_secret, is_own_form, secure
 from parkade.console.settings import ConsoleSettings
 from parkade.console.state import ConsoleState
 from parkade.control.answers import Idempotency, LogsUnavailable, PlaneStopped, TooMany
+from parkade.control.viewers import Viewer
 from parkade.core.state.people import Role
 from parkade.wire.problems import Problem
 from parkade.wire.problems import problem as problem_of
 
+T = TypeVar("T")
 MOST_FIELDS = 64
 MOST_CHARACTERS = 65_536
 """Of a form in all: what is wrong with it is told on a page that shows it again, and quotes take
 five times their size there."""
+
+HIDDEN = ("form_secret", "form_key", "form_tag")
+"""What a form carries beside what its user says."""
 
 OF_PARTNERS = frozenset({"/", "/supply", "/money", "/money/statement.csv", "/logout"})
 """Pages of a partner: what the API answers it, and nothing else."""
@@ -54,7 +61,9 @@ TOKEN_ENDED = (
 class PageContext:
     """One request of a page by a user that is logged in."""
 
-    def __init__(self, request: Request, session: str, api: RequestContext) -> None:
+    def __init__(self, request: Request, session: str, token_digest: str, viewer: Viewer) -> None:
+        self._answered = MutableHeaders()
+        api = RequestContext(request.app.state, token_digest, viewer, self._answered)
         self.request = request
         self.api = api
         self.viewer = api.viewer
@@ -77,9 +86,26 @@ class PageContext:
         """Whether the session still is, for answers that take long."""
         return self.console.sessions.find(self.session, time.time()) is not None
 
+    async def tagged(self, read: Awaitable[T]) -> tuple[T, str]:
+        """What the API answers, and its tag for a form that shows it: the change is made on what
+        was shown and nothing else."""
+        del self._answered["ETag"]
+        found = await read
+        return found, self._answered.get("ETag", "").strip('"')
+
+    async def if_there(self, read: Awaitable[T]) -> T | None:
+        """What the API answers; None where it does not find it."""
+        try:
+            return await read
+        except ProblemError as error:
+            if error.problem.code != "not_found":
+                raise
+            return None
+
     async def form(self, *, is_change: bool = True) -> dict[str, str]:
         """The fields of a form of this session; each once, what is empty is not there. Binds the
-        change to the form, so that one that is sent twice is carried out once."""
+        change to the form, so that one that is sent twice is carried out once, and to what the form
+        showed (`tagged`)."""
         body = await self.request.body()
         fields = fields_of(body)
         if is_change:
@@ -87,9 +113,12 @@ class PageContext:
         given, url = fields.pop("form_secret", ""), self.console.settings.url
         if not is_own_form(self.request, self.session, given, url=url):
             raise problem("denied", "this form was not sent by a page of your session; try again")
+        tag = fields.pop("form_tag", "")
+        if tag:
+            self.api.if_match = f'"{tag[: etags.LONGEST]}"'
         key = fields.pop("form_key", "")
         if key:
-            digest = hashlib.sha256(self.request.url.path.encode() + b"\n" + body).hexdigest()
+            digest = hashlib.sha256(named_path(self.request).encode() + b"\n" + body).hexdigest()
             self.api.key = Idempotency(
                 principal=self.viewer.user, key=f"console-{key[:64]}", request_digest=digest
             )
@@ -148,9 +177,7 @@ def session_of(request: Request) -> PageContext:
     if viewer is None or viewer.pool is not None:
         raise LoginNeeded(TOKEN_ENDED)
     console.history.start()
-    return PageContext(
-        request, session, RequestContext(request.app.state, found.token_digest, viewer)
-    )
+    return PageContext(request, session, found.token_digest, viewer)
 
 
 Page = Annotated[PageContext, Depends(page_context)]
@@ -189,16 +216,26 @@ def router() -> APIRouter:
 
 
 def _to_login(request: Request) -> Response:
-    path = request.url.path if request.method == "GET" else "/"
+    path = named_path(request) if request.method == "GET" else "/"
     after = f"?after={quote(path)}" if path not in ("/", "/login", "/live") else ""
     return RedirectResponse(f"/login{after}", status_code=303)
 
 
 async def refusal(request: Request, refused: Problem) -> Response:
     """The page of a refusal: of the user, where there is a session."""
-    values = {"problem": refused, "faults": refused.errors[:10]}
+    values: dict[str, object] = {"problem": refused, "faults": refused.errors[:10]}
     try:
         context = session_of(request)
     except LoginNeeded:
         return pages.page("problem_alone.html", refused.status, **values)
+    if refused.code == "changed":
+        return context.page("changed.html", refused.status, again=await _again(request))
     return context.page("problem.html", refused.status, **values)
+
+
+async def _again(request: Request) -> str:
+    """Where the form of a change is shown anew, with what was typed."""
+    fields = fields_of(await request.body())
+    typed = urlencode({name: text for name, text in fields.items() if name not in HIDDEN})
+    path = named_path(request)
+    return f"{path}?{typed}" if typed else path

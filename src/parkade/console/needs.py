@@ -19,7 +19,7 @@ from parkade.messages.queue import Waiting
 from parkade.wire.feed import Standing
 from parkade.wire.lot import Lot, LotHolder
 from parkade.wire.mars import Incident
-from parkade.wire.people import Capped
+from parkade.wire.people import Org, User
 from parkade.wire.scalars import format_amount
 from parkade.wire.workloads import Workload
 
@@ -30,10 +30,12 @@ NEAR = Decimal(4) / 5
 
 
 class Need(NamedTuple):
-    """One line. `kind` chooses its mark; `until`: a deadline that is counted down; `action`: what a
+    """One line. `kind` chooses its mark; `subject`: what it is about, by which an open page knows
+    the line again, however it is worded; `until`: a deadline that is counted down; `action`: what a
     button does, and the page that echoes its cost first."""
 
     kind: str
+    subject: str
     says: str
     about: str | None = None
     until: datetime | None = None
@@ -42,8 +44,7 @@ class Need(NamedTuple):
     @property
     def key(self) -> str:
         """The same while it is about the same, so that a line keeps its place on an open page."""
-        is_named = self.about is not None and not self.about.startswith("/operate")
-        return f"{self.kind}-{self.about if is_named else self.says.partition(' spent ')[0]}"
+        return f"{self.kind}-{self.subject}"
 
 
 def needs(
@@ -52,11 +53,11 @@ def needs(
     incidents: Iterable[Incident],
     *,
     user: str | None,
-    capped: Iterable[tuple[str, Capped]] = (),
+    capped: Iterable[Org | User] = (),
     on_demand: Mapping[str, Decimal] = MappingProxyType({}),
 ) -> list[Need]:
     """In order of urgency. `user`: the one whose bids alone may be changed; None: all bids.
-    `capped`: users and orgs that may have a cap, each with its name. `on_demand`: by workload, what
+    `capped`: users and orgs that may have a cap. `on_demand`: by workload, what
     on-demand costs in its market: no bid above that is proposed."""
     opened = [each for each in incidents if each.outcome is None]
     found = [*_notices(lot), *_incidents(opened), *_failed(lot, {each.node for each in opened})]
@@ -91,10 +92,11 @@ def _notices(lot: Lot) -> list[Need]:
         says = f"{those[0].holder} {name} of {org} leaves {gpus}: {cause}"
         if len(those) > 1:
             says = f"{len(those)} called {name} of {org} leave {gpus}: {cause}"
-        found.append(Need("notice", says, those[0].holder, deadline))
+        first = those[0].holder
+        found.append(Need("notice", f"work/{first}", says, first, deadline))
     named = sum(len(those) for _, those in groups[:MOST_OF_A_KIND])
     rest = len(leaving) - named
-    return found + ([Need("more", f"{rest} more were told to leave")] if rest else [])
+    return found + ([Need("more", "notices", f"{rest} more were told to leave")] if rest else [])
 
 
 def _reason(each: LotHolder) -> tuple[datetime, str, str, str]:
@@ -104,10 +106,15 @@ def _reason(each: LotHolder) -> tuple[datetime, str, str, str]:
 
 def _incidents(opened: Sequence[Incident]) -> list[Need]:
     found = [
-        Need("incident", f"{each.node}: {each.signal}, {each.next}", f"/incidents/{each.incident}")
+        Need(
+            "incident",
+            f"incident/{each.incident}",
+            f"{each.node}: {each.signal}, {each.next}",
+            f"/incidents/{each.incident}",
+        )
         for each in opened[:MOST_OF_A_KIND]
     ]
-    return found + _more(len(opened), "more incidents are open")
+    return found + _more(len(opened), "incidents", "more incidents are open")
 
 
 def _failed(lot: Lot, known: Container[str]) -> list[Need]:
@@ -117,6 +124,7 @@ def _failed(lot: Lot, known: Container[str]) -> list[Need]:
     found = [
         Need(
             "incident",
+            f"node/{each.node}",
             f"{each.node} is out of play, {each.says}; it comes back when a person restores it",
             "/operate",
             None,
@@ -124,7 +132,7 @@ def _failed(lot: Lot, known: Container[str]) -> list[Need]:
         )
         for each in failed[:MOST_OF_A_KIND]
     ]
-    return found + _more(len(failed), "more nodes were failed by a person")
+    return found + _more(len(failed), "nodes", "more nodes were failed by a person")
 
 
 def _in_the_way(lot: Lot) -> list[Need]:
@@ -139,13 +147,14 @@ def _in_the_way(lot: Lot) -> list[Need]:
     found = [
         Need(
             "incident",
+            f"taken/{why}",
             f"a reservation has no room, and {_named(nodes)} {'is' if len(nodes) == 1 else 'are'}"
             f" taken: {why}. On Slurm, scontrol requeue lets a job wait and scancel ends it",
             "/operate",
         )
         for why, nodes in list(taken.items())[:MOST_OF_A_KIND]
     ]
-    return found + _more(len(taken), "more causes take nodes that are reserved")
+    return found + _more(len(taken), "taken", "more causes take nodes that are reserved")
 
 
 def _named(nodes: Sequence[str]) -> str:
@@ -181,8 +190,8 @@ def _waiting(lot: Lot, user: str | None, on_demand: Mapping[str, Decimal]) -> li
                 )
         right = quote(each.reservation or "", safe="")
         about = f"/reservations/{right}" if is_claim else each.holder
-        found.append(Need("waits", says, about, None, action))
-    return found + _more(len(waiting), "more wait")
+        found.append(Need("waits", f"work/{each.holder}", says, about, None, action))
+    return found + _more(len(waiting), "waiting", "more wait")
 
 
 def _budgets(workloads: Iterable[Workload]) -> Iterable[Need]:
@@ -191,36 +200,40 @@ def _budgets(workloads: Iterable[Workload]) -> Iterable[Need]:
         if most is not None and most > 0 and each.spent >= most * NEAR and each.ended is None:
             share = int(100 * each.spent / most)
             says = f"{each.workload} {each.name} spent {share} % of its max_spend"
-            yield Need("budget", says, each.workload)
+            yield Need("budget", f"work/{each.workload}", says, each.workload)
 
 
-def _caps(capped: Iterable[tuple[str, Capped]]) -> Iterable[Need]:
+def _caps(capped: Iterable[Org | User]) -> Iterable[Need]:
     """Caps on money of which four fifths are spent."""
     near = []
-    for name, each in capped:
+    for each in capped:
+        kind, name = ("org", each.org) if isinstance(each, Org) else ("user", each.user)
         spent = each.spent_this_month if each.cap_period == "month" else each.spent
         if each.cap and spent >= each.cap * NEAR:
             of = "monthly cap" if each.cap_period == "month" else "cap"
             says = f"{name} spent {int(100 * spent / each.cap)} % of its {of}"
-            near.append(Need("budget", says))
-    return near[:MOST_OF_A_KIND] + _more(len(near), "more are near their cap")
+            near.append(Need("budget", f"cap/{kind}/{name}", says))
+    return near[:MOST_OF_A_KIND] + _more(len(near), "caps", "more are near their cap")
 
 
-def unheard(receivers: Iterable[tuple[str, Waiting]]) -> list[Need]:
-    """Receivers that failed last, each with its address or name, and when they are tried again."""
+def failing_receivers(receivers: Iterable[tuple[str, str, Waiting]]) -> list[Need]:
+    """Receivers that failed last, each with its name, how it is called, and when it is tried
+    again."""
     found = []
-    for name, each in receivers:
+    for receiver, name, each in receivers:
         waits = f"; {counted(each.messages, 'message')} not heard" if each.messages else ""
         again = instant_or_none(each.again_us)
         says = f"{name} takes no messages: {each.says}{waits}"
-        found.append(Need("receiver", says if again is None else f"{says}, again in", None, again))
-    return found[:MOST_OF_A_KIND] + _more(len(found), "more receivers fail")
+        says = says if again is None else f"{says}, again in"
+        found.append(Need("receiver", receiver, says, None, again))
+    return found[:MOST_OF_A_KIND] + _more(len(found), "receivers", "more receivers fail")
 
 
-def _more(count: int, says: str) -> list[Need]:
-    return [Need("more", f"{count - MOST_OF_A_KIND} {says}")] if count > MOST_OF_A_KIND else []
+def _more(count: int, subject: str, says: str) -> list[Need]:
+    rest = count - MOST_OF_A_KIND
+    return [Need("more", subject, f"{rest} {says}")] if rest > 0 else []
 
 
-def left(until: datetime, now: datetime) -> str:
+def time_left(until: datetime, now: datetime) -> str:
     """How long until a deadline."""
     return words.span(max(until - now, timedelta()))

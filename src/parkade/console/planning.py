@@ -18,6 +18,9 @@ Faults = dict[str, list[str]]
 """By field what is wrong there; under "" what is about none."""
 COUNTS = frozenset({"nodes", "keep"})
 NEEDED = frozenset({"nodes", "reason"})
+ALONE = frozenset({403, 404, 412, 429, 503})
+"""Refusals by their status that are about no field: they have a page of their own."""
+
 MOST_DIGITS = 9
 """No count of a form may have more."""
 

@@ -100,17 +100,18 @@ async def confirm_receiver(
     return _shown(made, directory)
 
 
-def unheard(request: Request, context: RequestContext) -> list[tuple[str, Waiting]]:
+def failing(request: Request, context: RequestContext) -> list[tuple[str, str, Waiting]]:
     """The receivers of a page's user whose last message failed: its own, for an owner its org's,
-    for an operator also those of messages.yaml; each by its address or its name."""
+    for an operator also those of messages.yaml; each with its name, and its address where a person
+    set it."""
     directory, viewer = _directory(request), context.viewer
     found = [*directory.of(viewer.org, viewer.user)]
     if viewer.may_read(Read.RECEIVERS, org=viewer.org):
         found += directory.of(viewer.org, None)
-    several = [(it.address, directory.waiting(it.receiver)) for it in found]
+    several = [(it.receiver, it.address, directory.waiting(it.receiver)) for it in found]
     if viewer.is_operator:
-        several += directory.waiting_beside().items()
-    return [(name, it) for name, it in several if it.says is not None]
+        several += [(name, name, it) for name, it in directory.waiting_beside().items()]
+    return [each for each in several if each[2].says is not None]
 
 
 def _problem(refusal: messages.Refused) -> ProblemError:

@@ -22,7 +22,7 @@ from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
 from parkade.wire.mars import Incident
-from parkade.wire.people import Capped, Org
+from parkade.wire.people import Org
 from parkade.wire.pools import Sheet
 from parkade.wire.reservations import Reservation
 from parkade.wire.workloads import Workload
@@ -69,13 +69,13 @@ async def front(context: Page, market: str = "") -> Response:
                 own.workloads,
                 await _incidents(context),
                 user=_changes_only(context),
-                capped=await _capped(context, orgs),
+                capped=[*orgs, *(await people.list_users(context.api)).users],
                 on_demand=_on_demand(own.workloads, prices),
             ),
-            *needs.unheard(receivers.unheard(context.request, context.api)),
+            *needs.failing_receivers(receivers.failing(context.request, context.api)),
         ],
         now=lot.at,
-        left=needs.left,
+        time_left=needs.time_left,
         points=points(
             context.console.history.samples(int(lot.at.timestamp())),
             org=None if is_operator else context.viewer.org,
@@ -103,12 +103,6 @@ async def _earned_today(context: PageContext, now: datetime) -> Decimal | None:
         return None
     by_day = await context.console.earnings.by_day(context.viewer.org, now)
     return amount(by_day.get(now.date(), 0))
-
-
-async def _capped(context: PageContext, orgs: Sequence[Org]) -> list[tuple[str, Capped]]:
-    """The orgs and users that this user may see."""
-    users = (await people.list_users(context.api)).users
-    return [*((it.org, it) for it in orgs), *((it.user, it) for it in users)]
 
 
 async def colours(

@@ -50,8 +50,7 @@ async def one(incident: str, context: Page) -> Response:
 
 
 async def _node_actions(context: Page, name: str) -> tuple[str, ...]:
-    nodes = (await pools.list_nodes(context.api)).nodes
-    node = next((it for it in nodes if it.node == name), None)
+    node = await context.if_there(pools.get_node(name, context.api))
     return () if node is None else node_actions(node, context.viewer.user)
 
 

@@ -73,7 +73,7 @@ async def ask(node: str, action: str, context: Page) -> Response:
     context.api.require(Read.NODES)
     if action not in NODE_ACTIONS:
         raise problem("not_found", "there is no such action")
-    found = await _node(context, node)
+    found = await pools.get_node(node, context.api)
     others = ", ".join(_holders_beside(found, context.viewer.user))
     if action == "uncordon" and others and "uncordon" not in _actions(context, found):
         says = f"{node} is cordoned by {others}; only the holder lifts its own"
@@ -104,14 +104,6 @@ def _node_page(context: Page, found: wire.Node, action: str, marked: Faults) -> 
     )
 
 
-async def _node(context: Page, node: str) -> wire.Node:
-    nodes = (await pools.list_nodes(context.api)).nodes
-    found = next((each for each in nodes if each.node == node), None)
-    if found is None:
-        raise problem("not_found", f"there is no node {node[:80]}")
-    return found
-
-
 @routes.post("/nodes/{node}/{action}")
 async def act(node: str, action: str, context: Page) -> Response:
     """Does it."""
@@ -120,7 +112,8 @@ async def act(node: str, action: str, context: Page) -> Response:
         case "cordon" | "drain" | "fail":
             body, marked = request_of(wire.NodeReason, {"reason": ""} | fields, ("reason",))
             if body is None:
-                return _node_page(context, await _node(context, node), action, marked)
+                found = await pools.get_node(node, context.api)
+                return _node_page(context, found, action, marked)
             does = {"cordon": pools.cordon, "drain": pools.drain, "fail": pools.fail}[action]
             await does(node, body, context.api)
         case "uncordon" | "undrain" | "restore":
@@ -145,11 +138,11 @@ async def ask_prices(
 ) -> Response:
     """A new price sheet beside the present one."""
     context.api.require(Read.NODES)
-    sheet = await _sheet_of(context, market)
+    sheet, tag = await context.tagged(pools.get_prices(market, context.api))
     given = dict(zip(PRICES, (pay_as_you_go, reservation_rate, public_floor), strict=True))
     is_asked = bool(context.request.query_params)
     echo, marked = await _asked(context, sheet, given) if is_asked else ([], {})
-    return _prices_page(context, sheet, given, marked, echo)
+    return _prices_page(context, sheet, given, marked, echo, tag=tag)
 
 
 def _prices_page(
@@ -158,6 +151,8 @@ def _prices_page(
     given: Mapping[str, str],
     marked: Faults,
     echo: Sequence[str] = (),
+    *,
+    tag: str = "",
 ) -> Response:
     return context.page(
         "prices.html",
@@ -167,15 +162,8 @@ def _prices_page(
         labels=LABELS,
         echo=echo,
         faults=marked,
+        tag=tag,
     )
-
-
-async def _sheet_of(context: Page, market: str) -> wire.Sheet:
-    prices = (await pools.list_prices(context.api)).prices
-    sheet = next((each for each in prices if each.market == market), None)
-    if sheet is None:
-        raise problem("not_found", f"there is no market {market[:80]}")
-    return sheet
 
 
 async def _asked(
@@ -228,6 +216,7 @@ async def set_prices(market: str, context: Page) -> Response:
     asked, marked = request_of(wire.SetPrices, fields, PRICES)
     if asked is None:
         context.api.require(Read.NODES)
-        return _prices_page(context, await _sheet_of(context, market), fields, marked)
+        sheet = await pools.get_prices(market, context.api)
+        return _prices_page(context, sheet, fields, marked)
     await pools.set_prices(market, _meant(asked), context.api)
     return RedirectResponse("/operate", status_code=303)

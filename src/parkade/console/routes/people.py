@@ -1,6 +1,8 @@
 """Orgs and users: disabled and enabled again, deleted, and roles, with what that does said first.
 Operators only."""
 
+from collections.abc import Sequence
+
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import problem
@@ -21,12 +23,19 @@ MOST_COUNTED = 1000
 async def ask_org(org: str, action: str, context: Page) -> Response:
     """What an org loses, and what it keeps."""
     context.api.require(Read.NODES)
-    orgs = (await people.list_orgs(context.api)).orgs
-    found = next((each for each in orgs if each.org == org), None)
-    if found is None or action not in ACTIONS:
-        raise problem("not_found", f"there is no org {org[:80]}, or no such action")
+    found, tag = await context.tagged(people.get_org(org, context.api))
+    if found.deleted is not None or action not in ACTIONS:
+        raise problem("not_found", f"there is no org {org}, or no such action")
     says = await _of_org(context, found) if action == "disable" else _SAYS[action, "org"]
-    return context.page("account_action.html", kind="orgs", name=org, action=action, echo=says)
+    return _account_page(context, "orgs", org, action, says, tag)
+
+
+def _account_page(
+    context: PageContext, kind: str, name: str, action: str, says: Sequence[str], tag: str
+) -> Response:
+    return context.page(
+        "account_action.html", kind=kind, name=name, action=action, echo=says, tag=tag
+    )
 
 
 _SAYS = {
@@ -88,11 +97,16 @@ async def act_on_org(org: str, action: str, context: Page) -> Response:
 async def ask_role(user: str, context: Page) -> Response:
     """Which role a user is to have."""
     context.api.require(Read.NODES)
-    users = (await people.list_users(context.api)).users
-    found = next((each for each in users if each.user == user), None)
-    if found is None:
-        raise problem("not_found", f"there is no user {user[:80]}")
-    return context.page("user_role.html", it=found, roles=[role.value for role in Role])
+    found, tag = await _user(context, user)
+    return context.page("user_role.html", it=found, roles=[role.value for role in Role], tag=tag)
+
+
+async def _user(context: PageContext, name: str) -> tuple[wire.User, str]:
+    """(one that is not deleted, its tag)."""
+    found, tag = await context.tagged(people.get_user(name, context.api))
+    if found.deleted is not None:
+        raise problem("not_found", f"there is no user {name}")
+    return found, tag
 
 
 @routes.post("/users/{user}/role")
@@ -110,11 +124,10 @@ async def set_role(user: str, context: Page) -> Response:
 async def ask_user(user: str, action: str, context: Page) -> Response:
     """What a user loses, or gets back."""
     context.api.require(Read.NODES)
-    users = (await people.list_users(context.api)).users
-    if action not in ACTIONS or all(each.user != user for each in users):
-        raise problem("not_found", f"there is no user {user[:80]}, or no such action")
-    says = _SAYS[action, "user"]
-    return context.page("account_action.html", kind="users", name=user, action=action, echo=says)
+    if action not in ACTIONS:
+        raise problem("not_found", "there is no such action")
+    _, tag = await _user(context, user)
+    return _account_page(context, "users", user, action, _SAYS[action, "user"], tag)
 
 
 @routes.post("/users/{user}/{action}")

@@ -11,7 +11,7 @@ from parkade.api.context import RequestContext
 from parkade.api.problems import ProblemError, problem
 from parkade.api.routes import people, pools, reservations
 from parkade.console.context import Page, PageContext, router
-from parkade.console.planning import Faults, faults_of, request_of
+from parkade.console.planning import ALONE, Faults, faults_of, request_of
 from parkade.console.suggesting import Suggestion, suggest
 from parkade.core.units.fraction import parse_fraction
 from parkade.core.units.money import MICROS
@@ -109,16 +109,15 @@ async def _suggestion(context: PageContext, it: wire.Reservation) -> Suggestion 
     """For those who may set it, of a reservation that is in force."""
     if context.viewer.role.value == "member" or it.state != "in_force":
         return None
-    listed = (await pools.list_pools(context.api)).markets
-    terms = next((each.terms for each in listed if each.market == it.market), None)
-    if terms is None:
+    market = await context.if_there(pools.get_market(it.market, context.api))
+    if market is None:
         return None
     now_s = context.api.plane.present_us() // MICROS
     return suggest(
         it,
         context.console.history.samples(now_s),
-        fee=parse_fraction(str(terms.fee)),
-        pay_as_you_go=terms.pay_as_you_go,
+        fee=parse_fraction(str(market.terms.fee)),
+        pay_as_you_go=market.terms.pay_as_you_go,
     )
 
 
@@ -142,7 +141,7 @@ async def act(reservation: str, change: str, context: Page) -> Response:
         try:
             made = await _called(kind.make, reservation, body, context.api)
         except ProblemError as error:
-            if error.problem.status in (403, 404, 429, 503):
+            if error.problem.status in ALONE:
                 raise
             faults = faults_of(error.problem, kind.fields)
         else:
@@ -166,7 +165,7 @@ async def _page(
     faults: Faults | None = None,
 ) -> Response:
     kind = CHANGES[change]
-    found = await reservations.get_reservation(reservation, context.api)
+    found, tag = await context.tagged(reservations.get_reservation(reservation, context.api))
     marked = dict(faults or {})
     plan = None
     is_begun = not kind.fields or any(fields.get(name) for name in kind.fields)
@@ -184,6 +183,7 @@ async def _page(
         fields=dict.fromkeys(kind.fields, "") | dict(fields),
         faults=marked,
         plan=plan,
+        tag=tag,
         orgs=await _orgs(context, found) if "org" in kind.fields else [],
     )
 
@@ -197,7 +197,7 @@ async def _planned(
     try:
         return await _called(kind.plan, reservation, body, context.api), {}
     except ProblemError as error:
-        if error.problem.status in (403, 404, 429, 503):
+        if error.problem.status in ALONE:
             raise
         return None, faults_of(error.problem, kind.fields)
 

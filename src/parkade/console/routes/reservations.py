@@ -16,12 +16,13 @@ from parkade.console import pages, words
 from parkade.console.calendar import calendar
 from parkade.console.claims import EndedClaim
 from parkade.console.context import Page, PageContext, router
-from parkade.console.planning import Faults, faults_of, request_of
+from parkade.console.planning import ALONE, Faults, faults_of, request_of
 from parkade.console.routes.supply import supplied
 from parkade.core.steps.permissions import Read
 from parkade.core.units.phrases import counted
 from parkade.wire import reservations as wire
 from parkade.wire.model import Request
+from parkade.wire.pools import Terms
 from parkade.wire.problems import faults, invalid
 from parkade.wire.scalars import NodesKept, Price, format_amount
 
@@ -95,7 +96,7 @@ async def ask(
     reservation: str, action: str, context: Page, floor: str | None = None, keep: str = ""
 ) -> Response:
     """What lending or a claim means, before it is done."""
-    found = await reservations.get_reservation(reservation, context.api)
+    found, tag = await context.tagged(reservations.get_reservation(reservation, context.api))
     if action not in ("lend", "claim") or context.viewer.role.value == "member":
         raise problem("not_found", f"there is no such action on {reservation}")
     if action == "claim":
@@ -108,7 +109,7 @@ async def ask(
         echo, marked = await _offering(context, found, given)
     elif present is not None:
         given = {"floor": f"{present.floor}", "keep": f"{present.keep}"}
-    return await _lend_page(context, found, given, marked, echo)
+    return await _lend_page(context, found, given, marked, echo, tag=tag)
 
 
 async def _claim_page(
@@ -130,6 +131,8 @@ async def _lend_page(
     given: Mapping[str, str],
     marked: Faults,
     echo: Sequence[str] = (),
+    *,
+    tag: str = "",
 ) -> Response:
     return context.page(
         "lend.html",
@@ -139,6 +142,7 @@ async def _lend_page(
         hints=await _lending(context, found),
         echo=echo,
         faults=marked,
+        tag=tag,
     )
 
 
@@ -156,9 +160,9 @@ async def _offering(
     if asked.floor is None:
         return ["it lends nothing more", outcome.says], {}
     says = [f"lends from {format_amount(asked.floor)} per GPU-hour"]
-    market = await _market(context, found.market)
-    if market is not None and asked.floor > market.pay_as_you_go:
-        rate = format_amount(market.pay_as_you_go)
+    terms = await _terms(context, found.market)
+    if terms is not None and asked.floor > terms.pay_as_you_go:
+        rate = format_amount(terms.pay_as_you_go)
         says.append(f"that is more than on-demand, which costs {rate}: hardly a guest comes")
     return [*says, outcome.says], {}
 
@@ -170,11 +174,11 @@ def _offer(fields: Mapping[str, str]) -> tuple[wire.Lend | None, Faults]:
 
 
 async def _lending(context: PageContext, found: wire.Reservation) -> list[str]:
-    market = await _market(context, found.market)
+    terms = await _terms(context, found.market)
     says = ["a floor is what you receive per GPU-hour at least; an empty one stops lending"]
-    if market is not None:
-        rate = format_amount(market.pay_as_you_go)
-        says.append(f"the operator's fee is {market.fee} of what guests pay; on-demand is {rate}")
+    if terms is not None:
+        rate = format_amount(terms.pay_as_you_go)
+        says.append(f"the operator's fee is {terms.fee} of what guests pay; on-demand is {rate}")
     if found.earns_at_most is not None:
         earned = format_amount(found.earned or Decimal(0))
         says.append(f"it earned {earned} of at most {format_amount(found.earns_at_most)}")
@@ -182,12 +186,12 @@ async def _lending(context: PageContext, found: wire.Reservation) -> list[str]:
 
 
 async def _claiming(context: PageContext, found: wire.Reservation) -> list[str]:
-    market = await _market(context, found.market)
+    terms = await _terms(context, found.market)
     says = [f"it holds {counted(found.nodes, 'node')}, {found.nodes_used} in use by you"]
     if found.state == "sold":
         says.append(f"its window begins at {found.start:%Y-%m-%d %H:%M} UTC: a claim waits for it")
-    elif market is not None:
-        length = market.notice + market.kill + market.turnaround
+    elif terms is not None:
+        length = terms.notice + terms.kill + terms.turnaround
         says.append(
             f"guests there get notice: you have your nodes within {words.span(length)} of the"
             " clearing that follows"
@@ -195,9 +199,9 @@ async def _claiming(context: PageContext, found: wire.Reservation) -> list[str]:
     return [*says, "a claim costs nothing beside the reservation; what it takes earns nothing"]
 
 
-async def _market(context: PageContext, name: str) -> Any:
-    listed = await pools.list_pools(context.api)
-    return next((each.terms for each in listed.markets if each.market == name), None)
+async def _terms(context: PageContext, market: str) -> Terms | None:
+    found = await context.if_there(pools.get_market(market, context.api))
+    return None if found is None else found.terms
 
 
 @routes.post("/reservations/{reservation}/{action}")
@@ -218,7 +222,7 @@ async def act(reservation: str, action: str, context: Page) -> Response:
             case _:
                 raise problem("not_found", "there is no such action")
     except ProblemError as error:
-        if error.problem.status in (403, 404, 429, 503):
+        if error.problem.status in ALONE:
             raise
         marked = faults_of(error.problem, OFFER if action == "lend" else ("nodes",))
     if not marked:

@@ -87,10 +87,7 @@ async def play(market: str, context: Page) -> Response:
 
 async def _arguments(context: PageContext, market: str, given: Mapping[str, str]) -> Arguments:
     """What differs from the present sheet, as the command `parkade sim what-if` has it."""
-    prices = (await pools.list_prices(context.api)).prices
-    sheet = next((each for each in prices if each.market == market), None)
-    if sheet is None:
-        raise problem("not_found", f"there is no market {market[:80]}")
+    sheet = await pools.get_prices(market, context.api)
     wanted = {name: value.strip() for name, value in given.items() if value.strip()}
     asked = checked(wire.SetPrices, wanted) if wanted else wire.SetPrices()
     found = []

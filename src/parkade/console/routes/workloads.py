@@ -72,13 +72,8 @@ def _pattern(name: str) -> str | None:
 
 async def _of_id(context: PageContext, workload: str) -> wire.Workloads:
     """The one that has an id, also one that ended."""
-    try:
-        one = await workloads.get_workload(workload, context.api)
-        return wire.Workloads(workloads=(one,), next=None)
-    except ProblemError as error:
-        if error.problem.code != "not_found":
-            raise
-        return wire.Workloads(workloads=(), next=None)
+    one = await context.if_there(workloads.get_workload(workload, context.api))
+    return wire.Workloads(workloads=() if one is None else (one,), next=None)
 
 
 @routes.get("/workloads/{workload}")
@@ -176,7 +171,7 @@ async def output(
 @routes.get("/workloads/{workload}/{action}")
 async def ask(workload: str, action: str, context: Page, limit_price: str = "") -> Response:
     """What an action costs, before it is done."""
-    found = await workloads.get_workload(workload, context.api)
+    found, tag = await context.tagged(workloads.get_workload(workload, context.api))
     if action not in ACTIONS:
         raise problem("not_found", "there is no such action")
     if not _may_change(context, found):
@@ -184,7 +179,7 @@ async def ask(workload: str, action: str, context: Page, limit_price: str = "") 
     if action not in _actions(found):
         is_over = "has ended" if found.ended is not None else f"is {found.phase}"
         raise problem("conflict", f"{workload} {is_over}, so it cannot be told to {action}")
-    sheet = await _sheet(context, found.market)
+    sheet = await context.if_there(pools.get_prices(found.market, context.api))
     limit = _limit(limit_price) if limit_price else None
     echo = _echo(found, action, limit, sheet)
     if limit is not None and action == "bid":
@@ -201,6 +196,7 @@ async def ask(workload: str, action: str, context: Page, limit_price: str = "") 
         is_unreadable=bool(limit_price) and limit is None,
         gpus=found.cost.gpus,
         echo=echo,
+        tag=tag if action == "bid" and found.members is None else "",
     )
 
 
@@ -264,11 +260,6 @@ def _echo(
             return ["it starts nowhere until it is released; nothing is charged meanwhile"]
         case _:
             return ["it takes part in the next clearing, with the limit that it has"]
-
-
-async def _sheet(context: PageContext, market: str) -> Sheet | None:
-    prices = (await pools.list_prices(context.api)).prices
-    return next((each for each in prices if each.market == market), None)
 
 
 @routes.post("/workloads/{workload}/{action}")

@@ -11,7 +11,8 @@ Example (`tests/core/billing/test_commitments.py`): two GPUs, a limit of one mic
 and terms of 30 + 30 + 5 + 120 s: 370 micro-units are set aside, and 130 once the workload has
 started.
 
-    owes      what is accrued, and what may be billed for a slow start (`billing.slow_starts`)
+    owes      what is accrued, what may be billed for a slow start (`billing.slow_starts`), and what
+              ranks cost that joined and may have begun unheard (`billing.unbegun_prices`)
     commits   on a reservation: what it owes · on-demand: and the rest of its window at the agreed
               price · spot: and its earmark, or, while it leaves, its rate until the kill; each at
               least what is missing to the minimum of what made others leave · and the window that
@@ -26,9 +27,10 @@ from parkade.core.billing.live_ranks import (
     kept_rate,
     leaving_ranks_micros,
 )
-from parkade.core.billing.metering import accrued_micros
+from parkade.core.billing.metering import accrued_micros, billed_to_us
 from parkade.core.billing.minimum import debt_micros, minimum_rate, owed_us
 from parkade.core.billing.slow_starts import owed_slow_start_micros
+from parkade.core.billing.unbegun_prices import unheard_micros, unheard_per_hour_micros
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import NOTHING_SPENT, Cap, Spending
@@ -76,9 +78,14 @@ def bid_earmark_micros(
 
 
 def owed_micros(world: World, workload: Workload, now_us: int) -> int:
-    """What it owes and has not been charged, what may be billed for a slow start included."""
+    """What it owes and has not been charged, with what may be billed for a slow start, and for
+    ranks whose beginning was not heard of."""
     accrued = accrued_micros(world, workload, now_us)
-    return accrued + owed_slow_start_micros(world, workload, now_us)
+    owed = accrued + owed_slow_start_micros(world, workload, now_us)
+    attempt = workload.attempt
+    if attempt is None or not attempt.ranks:
+        return owed
+    return owed + unheard_micros(attempt, billed_to_us(attempt, now_us))
 
 
 def needed_micros(world: World, market: Market, workload: Workload, now_us: int) -> int:
@@ -149,7 +156,7 @@ def leaving_micros(world: World, workload: Workload, now_us: int) -> int:
         return leaving_ranks_micros(attempt, terms.minimum_charge_us, now_us)
     owed = ending_debts_micros(attempt, terms.minimum_charge_us, now_us)
     assert attempt.stop.kill_us >= attempt.stop.deadline_us
-    rate = attempt.rates[-1].per_hour_micros(attempt.gpus)
+    rate = attempt.rates[-1].per_hour_micros(attempt.gpus) + unheard_per_hour_micros(attempt)
     use = ceil_div(rate * max(0, attempt.stop.kill_us - now_us), MICROSECONDS_PER_HOUR)
     missing_us = owed_us(workload, terms, now_us)
     if missing_us == 0:
