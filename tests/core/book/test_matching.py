@@ -6,9 +6,11 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
+from parkade.core.book.building import Built
 from parkade.core.book.certificate import check_certificate
-from parkade.core.book.matching import match
+from parkade.core.book.matching import match, outcome_of
 from parkade.core.book.orders import Batch, Buy, Order, Sell, Step
 from parkade.core.book.outcome import Matched
 from tests.core.book.drawn import (
@@ -210,6 +212,42 @@ def test_the_order_in_which_steps_come_changes_nothing(seed: int) -> None:
         bids=batch.bids,
     )
     assert match(turned) == match(batch)
+
+
+@given(SEEDS)
+def test_orders_may_be_filled_in_any_order(seed: int) -> None:
+    """Ranks leave one best fill, so a network that was filled another way comes to the same."""
+    batch = drawn(seed)
+    batch = Batch(
+        boundaries=batch.boundaries,
+        orders=tuple(
+            structs.replace(it, is_whole=False) if isinstance(it, Buy) else it
+            for it in batch.orders
+        ),
+        asks=batch.asks,
+        bids=batch.bids,
+    )
+    shuffled = Built(batch)
+    places = list(shuffled.arcs)
+    random.Random(seed).shuffle(places)
+    for place in places:
+        shuffled.network.fill(shuffled.arcs[place], shuffled.nodes(place))
+    assert outcome_of(shuffled, frozenset()) == match(batch)
+
+
+@given(SEEDS)
+def test_what_is_taken_out_leaves_the_book_as_without_it(seed: int) -> None:
+    batch = drawn(seed)
+    whole, without = Built(batch), Built(batch)
+    gone = random.Random(seed).choice([None, *whole.arcs])
+    for place in whole.arcs:
+        whole.network.fill(whole.arcs[place], whole.nodes(place))
+        if place != gone:
+            without.network.fill(without.arcs[place], without.nodes(place))
+    if gone is not None:
+        whole.network.take_out(whole.arcs[gone])
+    assert whole.network.cost == without.network.cost
+    assert whole.network.room == without.network.room
 
 
 @given(SEEDS)

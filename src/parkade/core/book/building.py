@@ -52,28 +52,41 @@ def is_of_slots(order: Order) -> bool:
 
 
 def _ladders(batch: Batch, unit: int, ranks: list[int]) -> list[Ladder]:
+    """A rung stands in the ladders of all slots of its order that are as long."""
     hours = [batch.hours(slot, slot + 1) for slot in range(batch.slots)]
     rungs: list[list[Rung]] = [[] for _ in hours]
-    sold = [1] * batch.slots
+    sold = [0] * (batch.slots + 1)
     for place, order in enumerate(batch.orders):
         is_buy = isinstance(order, Buy)
+        if not is_buy:
+            sold[order.start] += order.nodes
+            sold[order.end] -= order.nodes
+        if not is_of_slots(order):
+            continue
+        rank = ranks[place] if is_buy else -ranks[place]
+        by_hours: dict[int, Rung] = {}
         for slot in range(order.start, order.end):
-            sold[slot] += 0 if is_buy else order.nodes
-            if is_of_slots(order):
+            rung = by_hours.get(hours[slot])
+            if rung is None:
                 price = order.limit_micros * hours[slot]
-                cost = price * unit + (ranks[place] if is_buy else -ranks[place])
-                rungs[slot].append(_rung(cost, price, order.nodes, place, is_buy=is_buy))
+                cost = price * unit + rank
+                rung = _rung(cost, price, order.nodes, place, is_buy=is_buy)
+                by_hours[hours[slot]] = rung
+            rungs[slot].append(rung)
     for number, step in enumerate(batch.asks):
         price = step.price_micros * hours[step.slot]
         cost = price * unit + 1 + number % MOST_STEPS
         rungs[step.slot].append(_rung(cost, price, step.nodes, None, is_buy=False))
         sold[step.slot] += step.nodes
+        sold[step.slot + 1] -= step.nodes
     for number, step in enumerate(batch.bids):
         price = step.price_micros * hours[step.slot]
         cost = price * unit - 1 - number % MOST_STEPS
         rungs[step.slot].append(_rung(cost, price, step.nodes, None, is_buy=True))
+    level = 1
     for slot, found in enumerate(rungs):
-        found.append(_rung(-MOST_STEPS - 1, 0, sold[slot], None, is_buy=True))
+        level += sold[slot]
+        found.append(_rung(-MOST_STEPS - 1, 0, level, None, is_buy=True))
     return [Ladder(found) for found in rungs]
 
 

@@ -25,7 +25,7 @@ out; B gets its 6 at 10.
 """
 
 from parkade.core.book.building import Built
-from parkade.core.book.orders import Batch, Buy, check_batch
+from parkade.core.book.orders import Batch, Buy, Sell, check_batch
 from parkade.core.book.outcome import Fill, Matched
 from parkade.core.book.supporting import middle_prices
 
@@ -51,8 +51,8 @@ def solve(built: Built, *, reinsertions: int) -> frozenset[int]:
         for place in built.arcs
         if isinstance(order := built.batch.orders[place], Buy) and order.is_whole
     ]
-    for place, arc in built.arcs.items():
-        built.network.fill(arc, built.nodes(place))
+    for place in sorted(built.arcs, key=lambda it: _eagerness(built, it)):
+        built.network.fill(built.arcs[place], built.nodes(place))
     out: set[int] = set()
     _take_out_parts(built, blocks, out)
     tried: set[int] = set()
@@ -89,6 +89,17 @@ def outcome_of(built: Built, out: frozenset[int]) -> Matched:
     prices = middle_prices(built, out)
     left_out = tuple(batch.orders[place].order for place in sorted(out))
     return Matched(fills=_joined(batch, pieces), prices_micros=prices, left_out=left_out)
+
+
+def _eagerness(built: Built, place: int) -> tuple[bool, int, int]:
+    """Cheap sells come first, then dear buys. Any order comes to the same fills; in this one few of
+    them are displaced on the way, which takes half the time."""
+    order = built.batch.orders[place]
+    match order:
+        case Sell():
+            return False, order.limit_micros, place
+        case Buy():
+            return True, -order.limit_micros, place
 
 
 def _joined(batch: Batch, pieces: list[tuple[int, int, int, int]]) -> tuple[Fill, ...]:

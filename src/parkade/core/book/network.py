@@ -196,12 +196,17 @@ class Network:
             nodes = min(nodes, most)
         assert nodes > 0
         slots = 2 * len(self.ladders)
+        costs = self.costs
         for arc in way:
-            self.cost += nodes * self.costs[arc]
+            self.cost += nodes * costs[arc]
+            back = arc ^ 1
             if arc < slots:
-                self.ladders[arc >> 1].on += -nodes if arc & 1 else nodes
-                self._show(arc >> 1)
-            else:
-                room[arc] -= nodes
-                room[arc ^ 1] += nodes
+                ladder = self.ladders[arc >> 1]
+                ladder.on += -nodes if arc & 1 else nodes
+                if nodes == room[arc] or costs[back] != -costs[arc]:
+                    # Another rung is the next one to go on, or off.
+                    self._show(arc >> 1)
+                    continue
+            room[arc] -= nodes
+            room[back] += nodes
         return nodes

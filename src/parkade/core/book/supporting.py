@@ -103,9 +103,24 @@ def _longest(bounds: Bounds) -> list[int]:
 def _ceilings(batch: Batch) -> list[int]:
     """The greatest price that an order or a step names for each slot, per node."""
     named = [0] * batch.slots
-    for order in batch.orders:
-        for slot in range(order.start, order.end):
-            named[slot] = max(named[slot], order.limit_micros)
     for step in (*batch.asks, *batch.bids):
         named[step.slot] = max(named[step.slot], step.price_micros)
+    # From the dearest order on each slot is visited once: `unseen` leads to the next that was not.
+    unseen = list(range(batch.slots + 1))
+    for order in sorted(batch.orders, key=lambda it: -it.limit_micros):
+        slot = _next(unseen, order.start)
+        while slot < order.end:
+            named[slot] = max(named[slot], order.limit_micros)
+            unseen[slot] = slot + 1
+            slot = _next(unseen, slot)
     return [named[slot] * batch.hours(slot, slot + 1) for slot in range(batch.slots)]
+
+
+def _next(unseen: list[int], slot: int) -> int:
+    """The first slot from this one on that no order has named, and shorter ways there."""
+    found = slot
+    while unseen[found] != found:
+        found = unseen[found]
+    while unseen[slot] != found:
+        unseen[slot], slot = found, unseen[slot]
+    return found
