@@ -202,7 +202,16 @@ def test_a_stranger_is_refused_either_way(town: Town, way: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
 
 
-@pytest.mark.parametrize("request_line", ["GET /v1/whoami", "POST /v1/orgs"])
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "GET /v1/whoami",
+        "POST /v1/orgs",
+        "POST /v1/receivers",
+        "POST /v1/receivers/r1/confirm",
+        "POST /v1/execs/x/input",
+    ],
+)
 def test_a_stranger_is_refused_before_the_body_has_come(town: Town, request_line: str) -> None:
     url = httpx.URL(town.url)
     head = (

@@ -23,6 +23,8 @@ from parkade.core.state.people import Role
 from parkade.core.state.world import Records, World
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.choice import Choice
+from parkade.core.workloads.deadline import DeadlineTerms
+from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.ports import Store
 from parkade.sim.whatif.explain import explain, facts_of
@@ -242,8 +244,29 @@ async def test_a_server_that_stops_gives_the_decision_up(tmp_path: Path) -> None
             },
             False,
         ),
+        ({"array": builders.array("0-3")}, False),
+        (
+            {
+                "entries": (
+                    Capacity(kind=CapacityKind.RESERVATION, reservation="r"),
+                    Capacity(kind=CapacityKind.SPOT, reservation=None),
+                )
+            },
+            False,
+        ),
+        ({"after": (Dependency(workload="w1", condition=Condition.AFTER_OK),)}, False),
+        ({"deadline": DeadlineTerms(by_us=9, duration_us=1)}, False),
     ],
-    ids=["spot", "on-demand", "reservation", "several markets"],
+    ids=[
+        "spot",
+        "on-demand",
+        "reservation",
+        "several markets",
+        "an array",
+        "a list",
+        "after another",
+        "a deadline",
+    ],
 )
 def test_only_plain_spot_goes_beside(changes: dict[str, object], may: bool) -> None:
     command = builders.submit("a")

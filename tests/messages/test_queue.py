@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -107,6 +108,20 @@ def test_only_the_servers_user_reads_the_file(tmp_path: Path) -> None:
     messages.put(message())
     modes = {it.name: it.stat().st_mode & 0o777 for it in tmp_path.iterdir()}
     assert len(modes) > 1 and set(modes.values()) == {0o600}, modes
+    messages.close()
+
+
+def test_of_what_has_ended_its_name_alone_is_kept(tmp_path: Path) -> None:
+    """A code that confirms an address is in such a message; a final no ends it as well."""
+    path, no = tmp_path / "outbox", Receiver()
+    no.trouble = NotHeard("no such address", is_final=True)
+    messages = MessageQueue(queue_file(path), {"one": Receiver(), "no": no})
+    messages.put(msgspec.structs.replace(message(), subject="13572468", body={"code": "13572468"}))
+    messages.send_due(S)
+    with sa.create_engine(f"sqlite:///{path}").connect() as connection:
+        rows = connection.execute(sa.select(tables.messages)).mappings().all()
+    assert [it["name"] for it in rows] == ["incident-1/opened"] * 2
+    assert "13572468" not in str(rows)
     messages.close()
 
 

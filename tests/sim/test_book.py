@@ -49,6 +49,15 @@ def test_the_report_says_what_the_orders_trade_and_why_not() -> None:
     assert "with 3 nodes, or without `whole` (3 nodes now), or at a limit of 2.50" in why(advice)
 
 
+def test_a_sell_that_trades_in_a_part_of_its_window_shows_what_it_got() -> None:
+    """In the other hours nothing trades, and the price is but a hint."""
+    idle = order(name="idle", org="acme", side="sell", nodes=8, limit="1.80")
+    bought = order(name="day", nodes=5, limit="2.60")
+    found = report_of(*read_book(book(bought, idle | {"end": "2026-12-01T14:00Z"})))
+    assert [fill.nodes for fill in found.orders[1].fills] == [5]
+    assert found.orders[1].price >= found.orders[1].limit == "1.80"
+
+
 @pytest.mark.parametrize(("key", "value"), [("nodes", 3), ("whole", False), ("limit", "2.50")])
 def test_each_answer_is_true_of_the_same_file(key: str, value: object) -> None:
     asked, _ = read_book(EXAMPLE)

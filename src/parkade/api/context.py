@@ -262,23 +262,27 @@ async def agent_context(
 async def authenticated(request: Request, token: str, headers: MutableHeaders) -> RequestContext:
     """Authenticates; the idempotency key is bound to the user and to all of the request. `headers`:
     those of the answer."""
-    plane = cast(Plane, request.app.state.plane)
+    viewer = viewer_of(request, token)
+    if request.method != "GET" and not _is_plan(request):
+        refuse_if_it_only_looks(viewer)
+    _refuse_unknown_parameters(request)
+    made = RequestContext(request.app.state, digest_of(token), viewer, headers)
+    made.key = await _idempotency(request, viewer)
+    made.if_match = _if_match(request)
+    return made
+
+
+def viewer_of(request: Request, token: str) -> Viewer:
+    """The user of a token; the problem `unauthenticated` where it is none that is good."""
     if not token or len(token) > LONGEST_TOKEN:
         raise problem("unauthenticated", "send a token: Authorization: Bearer pk_…")
-    digest = digest_of(token)
-    viewer = plane.viewer(digest)
+    viewer = cast(Plane, request.app.state.plane).viewer(digest_of(token))
     if viewer is None:
         raise problem(
             "unauthenticated",
             "the token is unknown, revoked or expired, or its user is disabled; log in again",
         )
-    if request.method != "GET" and not _is_plan(request):
-        refuse_if_it_only_looks(viewer)
-    _refuse_unknown_parameters(request)
-    made = RequestContext(request.app.state, digest, viewer, headers)
-    made.key = await _idempotency(request, viewer)
-    made.if_match = _if_match(request)
-    return made
+    return viewer
 
 
 def _is_plan(request: Request) -> bool:

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
+from parkade.api import context as contexts
 from parkade.api import plain
 from parkade.api.strict import StrictRequest
 from parkade.wire.problems import PROBLEM_JSON
@@ -30,8 +31,12 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """See `APIRoute`."""
         handle = super().get_route_handler()
+        asks_for_a_token = _asks_for_a_token(self.dependant)
 
         async def strict(request: Request) -> Response:
+            if asks_for_a_token:
+                # FastAPI reads a body before it calls what authenticates.
+                contexts.viewer_of(request, contexts.token_of(request))
             return await handle(StrictRequest(request.scope, request.receive))
 
         return strict
@@ -47,6 +52,12 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
     yield from (field.alias for field in dependant.query_params)
     for each in dependant.dependencies:
         yield from _query_names(each)
+
+
+def _asks_for_a_token(dependant: Dependant) -> bool:
+    return dependant.call is contexts.agent_context or any(
+        _asks_for_a_token(each) for each in dependant.dependencies
+    )
 
 
 def router(tag: str) -> APIRouter:

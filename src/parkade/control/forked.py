@@ -1,10 +1,14 @@
 """A decision in a child of this process, which has the world as it was at the fork.
 
 Theory of operation. `fork` gives the child every value of this process at once, and the system
-copies a page only when one of both writes to it. The child has one thread, closes all files but its
+copies a page only when either writes to it. The child has one thread, closes all files but its
 pipe, decides, writes the events as the journal has them, and ends without running anything that the
-process would run at its end. It never touches the journal. It ends with its parent, so it cannot
-outlast a server that was killed. A thread of the parent waits for the answer.
+process would run at its end. It never touches the journal. A thread of the parent waits for the
+answer.
+
+It is killed when the thread that forked it ends (prctl(2)): that is the writer's, so it cannot
+outlast a server that was killed. What other threads had locked at the fork stays locked in it for
+ever, so what it calls neither logs nor imports.
 
 Why no thread: it would take the interpreter's lock from the event loop for as long as it decides.
 What the child learns for later clearings (`World.memories`) is lost with it.

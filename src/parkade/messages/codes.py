@@ -1,8 +1,9 @@
 """Codes that confirm an address of mail: its owner types in what came there.
 
-A code is eight digits. Its digest is kept with the receiver, the code itself nowhere but in the
-mail. It is good for a day and for five tries; then another has to be sent, which the rates bound.
-So one that cannot read the mail guesses at most fifty times an hour among a hundred million.
+A code is eight digits. Its digest is kept with the receiver, the code itself only in the message,
+until that is sent or given up. It is good for a day and for five tries; then another has to be
+sent, which the rates bound. So one that cannot read the mail guesses at most fifty times an hour
+among a hundred million.
 """
 
 import hashlib

@@ -379,9 +379,11 @@ class MessageQueue:
         self._end(receiver, name, now_us)
 
     def _end(self, receiver: str, name: str, now_us: int) -> None:
-        self._change(receiver, name, ended_us=now_us)
+        """Its name is remembered, so that it is not told twice, and what it says is not: a code
+        may stand there."""
+        self._change(receiver, name, ended_us=now_us, subject="", body="null")
 
-    def _change(self, receiver: str, name: str, **values: int) -> None:
+    def _change(self, receiver: str, name: str, **values: int | str) -> None:
         which = (messages.c.receiver == receiver, messages.c.name == name)
         self._do(lambda it: it.execute(messages.update().where(*which).values(**values)))
 

@@ -29,7 +29,7 @@ class Rates:
             sent = self._sent.get(key)
             if sent is not None and len(sent) >= most:
                 wait_min = -(-(sent[0] + HOUR_US - now_us) // MINUTE_US)
-                return f"{most} tests in an hour were sent {whose}; wait {wait_min} min"
+                return f"{most} tests and codes were sent {whose} in an hour; wait {wait_min} min"
         for key in (of_org, to_address):
             self._sent.setdefault(key, deque()).append(now_us)
             self._sent.move_to_end(key)

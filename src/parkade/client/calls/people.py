@@ -160,8 +160,8 @@ def set_user_cap(
     most_gpus: int | None = None,
     if_match: str | None = None,
 ) -> Call[people.User]:
-    """The most that a user's workloads may cost, and the most GPUs that they hold; None: what its
-    org may."""
+    """The most that a user's workloads may cost, and the most GPUs that they hold. The whole cap is
+    set: None, or left out, is what its org may."""
     body = checked(people.SetCap, cap=cap, period=period, most_gpus=most_gpus)
     return post(f"/users/{path_id(user)}/cap", people.User, body, if_match=if_match)
 

@@ -30,7 +30,7 @@ Decision records 47, 109 and 113.
 """
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, partial
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -94,7 +94,9 @@ class Debts:
         asked: MarketState,
     ) -> None:
         """`asked`: what the market was asked."""
-        self.sweeps = Sweeps(asked, outcome, lambda: self._arrivals)
+        # Neither holds the other: that would be a cycle, with all that a clearing saw.
+        self._find_arrivals = cache(partial(Arrivals, world, demands, outcome))
+        self.sweeps = Sweeps(asked, outcome, self._find_arrivals)
         self._world = world
         self._market = market
         self._now_us = now_us
@@ -102,10 +104,10 @@ class Debts:
         self._outcome = outcome
         self._nodes_left: dict[str, frozenset[str]] = {}
 
-    @cached_property
+    @property
     def _arrivals(self) -> Arrivals:
         """Found when they are asked for: most clearings give no seats and take none."""
-        return Arrivals(self._world, self._demands, self._outcome)
+        return self._find_arrivals()
 
     def is_own_choice(self, workload: Workload) -> bool:
         """Whether a winner that leaves its seats for others does so for its own org."""

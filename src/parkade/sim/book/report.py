@@ -3,6 +3,7 @@
 It is written for ever: it carries a version, and new fields have a default.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from parkade.core.book.advice import Advice, advise
 from parkade.core.book.matching import match
 from parkade.core.book.orders import Batch, Buy, Order
-from parkade.core.book.outcome import Matched
+from parkade.core.book.outcome import Fill, Matched
 from parkade.core.units.money import ceil_div, format_amount
 from parkade.sim.book.file import EPOCH, Book
 from parkade.wire.scalars import format_instant
@@ -40,7 +41,7 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     limit: str
     """Per GPU-hour."""
     price: str
-    """Of its window, per GPU-hour, rounded down; for a sell by the hour the mean of its hours."""
+    """Of what it trades, per GPU-hour, rounded down; of its window where it trades nothing."""
     fills: tuple[FillReport, ...]
 
 
@@ -129,14 +130,14 @@ def _at(hour: int) -> str:
 
 
 def _order_report(book: Book, batch: Batch, matched: Matched, order: Order) -> OrderReport:
-    hours = batch.hours(order.start, order.end)
+    traded = [fill for fill in matched.fills if fill.order == order.order]
     return OrderReport(
         name=order.order,
         org=order.org,
         side="buy" if isinstance(order, Buy) else "sell",
         nodes=order.nodes,
         limit=format_amount(order.limit_micros // book.gpus_per_node),
-        price=_per_gpu_hour(book, matched.price_of(order.start, order.end), hours),
+        price=_price(book, batch, matched, order, traded),
         fills=tuple(
             FillReport(
                 start=_at(batch.boundaries[fill.start]),
@@ -144,9 +145,19 @@ def _order_report(book: Book, batch: Batch, matched: Matched, order: Order) -> O
                 nodes=fill.nodes,
                 amount_micros=fill.nodes * matched.price_of(fill.start, fill.end),
             )
-            for fill in matched.fills
-            if fill.order == order.order
+            for fill in traded
         ),
+    )
+
+
+def _price(book: Book, batch: Batch, matched: Matched, order: Order, traded: Sequence[Fill]) -> str:
+    """See `OrderReport.price`."""
+    if not traded:
+        hours = batch.hours(order.start, order.end)
+        return _per_gpu_hour(book, matched.price_of(order.start, order.end), hours)
+    micros = sum(it.nodes * matched.price_of(it.start, it.end) for it in traded)
+    return _per_gpu_hour(
+        book, micros, sum(it.nodes * batch.hours(it.start, it.end) for it in traded)
     )
 
 

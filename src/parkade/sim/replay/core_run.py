@@ -186,7 +186,9 @@ class CoreRun:
         self.clearing_cpu_s += cpu_s
         assert not isinstance(made, Refusal), made
         self.clearings += 1
-        for each in linked_with(self.world, market):
+        linked = linked_with(self.world, market)
+        self._schedule.begins(linked)
+        for each in linked:
             self._cleared_us[each] = self.now_us
             self._quiet_until_us.pop(each, None)
             self._schedule.cleared((each,), now_us=self.now_us, is_apart=False)
@@ -207,6 +209,7 @@ class CoreRun:
             left_out = (self.now_us - cleared_us - 1) // interval_us
             if left_out > 0:
                 at_us = cleared_us + left_out * interval_us
+                self._schedule.begins((market,))
                 self._schedule.cleared((market,), now_us=at_us, is_apart=False)
         self._quiet_until_us.clear()
 
