@@ -10,8 +10,6 @@ from parkade.core.book.matching import match
 from parkade.core.units.money import MICROS
 from tests.core.book.drawn import worth
 
-pytest.importorskip("highspy", reason="an environment from before it was among the extras `dev`")
-
 
 def share_of_optimum(seed: int, slots: int, orders: int, **knobs: Any) -> float:
     batch = draw_book(random.Random(seed), slots, orders, **knobs)
