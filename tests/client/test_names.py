@@ -1,6 +1,7 @@
 """The names of calls, and what is imported beside the clients."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args, get_type_hints
@@ -12,6 +13,7 @@ import parkade.client
 from parkade.client import AsyncClient, Client
 from parkade.client.call import Call
 from tests.client.test_clients import described
+from tests.docs.pages import documents
 
 OF_A_WORKLOAD = frozenset(
     [
@@ -201,3 +203,13 @@ def _models(hint: Any) -> list[type[BaseModel]]:
     if inspect.isclass(hint) and issubclass(hint, BaseModel):
         return [hint]
     return [it for each in get_args(hint) for it in _models(each)]
+
+
+def test_the_pages_use_names_that_there_are() -> None:
+    used = {
+        (page.name, name)
+        for page in documents()
+        for name in re.findall(r"\bclient\.(\w+)\(", page.read_text("utf-8"))
+    }
+    assert len(used) > 10
+    assert {(page, name) for page, name in used if not hasattr(Client, name)} == set()

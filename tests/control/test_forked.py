@@ -137,3 +137,22 @@ def test_where_the_system_has_no_room_nothing_is_left_open(monkeypatch: pytest.M
     monkeypatch.setattr(os, "fork", refuses)
     assert decide_in_child(lambda: (), lambda: None) is None
     assert len(open_files()) == before
+
+
+def test_where_no_thread_or_no_file_is_left_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(open_files())
+
+    def no_thread(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def no_file() -> tuple[int, int]:
+        raise OSError(24, "too many open files")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(threading.Thread, "start", no_thread)
+        assert decide_in_child(lambda: (), lambda: None) is None
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pipe", no_file)
+        assert decide_in_child(lambda: (), lambda: None) is None
+    assert len(open_files()) == before
+    assert not psutil.Process().children()

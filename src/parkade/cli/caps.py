@@ -11,6 +11,7 @@ import typer
 
 from parkade.cli.calling import AsJson, calling, fail
 from parkade.cli.confirming import Yes, confirm
+from parkade.cli.names import OrgName, UserName
 
 if TYPE_CHECKING:
     from parkade.wire import people as wire
@@ -29,7 +30,7 @@ MOST_NAMED = 10
 
 
 def cap_org(
-    org: str,
+    org: OrgName,
     amount: CapAmount = None,
     per: Per = None,
     gpus: CapGpus = None,
@@ -53,7 +54,7 @@ def cap_org(
 
 
 def cap_user(
-    user: str,
+    user: UserName,
     amount: CapAmount = None,
     per: Per = None,
     gpus: CapGpus = None,

@@ -7,6 +7,7 @@ import typer
 
 from parkade.cli.calling import AsJson, call, calling, fail
 from parkade.cli.confirming import Yes, confirm
+from parkade.cli.names import MarketName, PoolName
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
@@ -40,7 +41,7 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @pools.command("show")
-def show_(pool: str, as_json: AsJson = False) -> None:
+def show_(pool: PoolName, as_json: AsJson = False) -> None:
     """Show a pool, the markets it supplies, and their terms."""
     from parkade.cli.screen import show
 
@@ -59,7 +60,7 @@ def show_(pool: str, as_json: AsJson = False) -> None:
 
 @pools.command("add-nodes")
 def add_nodes(
-    pool: str,
+    pool: PoolName,
     file: Annotated[Path, typer.Option("-f", "--file", help="nodes.yaml; - is stdin.")],
     as_json: AsJson = False,
 ) -> None:
@@ -72,7 +73,7 @@ def add_nodes(
 
 @pools.command("drain")
 def drain(
-    pool: str,
+    pool: PoolName,
     reason: Annotated[str, typer.Option("--reason", "-r", help="Shown beside each node.")],
     yes: Yes = False,
     as_json: AsJson = False,
@@ -93,14 +94,14 @@ def drain(
 
 
 @pools.command("close")
-def close(pool: str, as_json: AsJson = False) -> None:
+def close(pool: PoolName, as_json: AsJson = False) -> None:
     """Close a pool whose nodes are drained, and the markets that only it supplied."""
     call(lambda client: client.close_pool(pool), overview, as_json=as_json)
 
 
 @pools.command("fence")
 def fence(
-    pool: str,
+    pool: PoolName,
     off: Annotated[bool, typer.Option("--off", help="Open the nodes to other jobs again.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -117,7 +118,7 @@ def fence(
 
 @pools.command("lend")
 def lend(
-    pool: str,
+    pool: PoolName,
     observe: Annotated[
         bool, typer.Option("--observe", help="Stop: guests get their notice and leave.")
     ] = False,
@@ -133,7 +134,7 @@ def lend(
 
 @pools.command("terms")
 def terms(
-    market: str,
+    market: MarketName,
     file: Annotated[Path, typer.Option("-f", "--file", help="terms.yaml; - is stdin.")],
     as_json: AsJson = False,
 ) -> None:
@@ -150,7 +151,7 @@ def terms(
 
 @pools.command("agent-token")
 def agent_token(
-    pool: str,
+    pool: PoolName,
     out: Annotated[
         Path | None, typer.Option(help="Write it here, readable by you alone; else it is printed.")
     ] = None,

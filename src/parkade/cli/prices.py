@@ -6,6 +6,7 @@ import typer
 
 from parkade.cli.calling import AsJson, call, calling
 from parkade.cli.confirming import Yes, agree
+from parkade.cli.names import MarketName
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
@@ -29,7 +30,7 @@ def show_sheet(as_json: AsJson = False) -> None:
 
 @sheet.command("set")
 def set_sheet(
-    market: str,
+    market: MarketName,
     pay_as_you_go: Amount = None,
     reservation_rate: Amount = None,
     public_floor: Amount = None,

@@ -7,6 +7,7 @@ import typer
 
 from parkade.cli.calling import AsJson, call, calling
 from parkade.cli.confirming import Yes, agree, confirm_for_good
+from parkade.cli.names import ClaimName, ReservationName
 
 MOST_DIGITS = 9
 
@@ -61,7 +62,7 @@ Plan = Annotated[bool, typer.Option("--plan", help="Say what it costs; change no
 
 
 def end(
-    reservation: str,
+    reservation: ReservationName,
     yes: Yes = False,
     plan: Plan = False,
     as_json: AsJson = False,
@@ -91,7 +92,7 @@ def end(
 
 
 def extend(
-    reservation: str,
+    reservation: ReservationName,
     end: Annotated[
         str,
         typer.Option(
@@ -113,7 +114,7 @@ def extend(
 
 
 def split(
-    reservation: str,
+    reservation: ReservationName,
     nodes: Annotated[int, typer.Argument(help="Whole nodes of the part.", min=1)],
     name: Annotated[str | None, typer.Option(help="Name of the part.")] = None,
     org: Annotated[str | None, typer.Option(help="Hand it to this org; operators only.")] = None,
@@ -139,7 +140,7 @@ def split(
 
 
 def shrink(
-    reservation: str,
+    reservation: ReservationName,
     nodes: Annotated[int, typer.Argument(help="Whole nodes to give up.", min=1)],
     yes: Yes = False,
     plan: Plan = False,
@@ -164,7 +165,7 @@ def shrink(
 
 
 def lend(
-    reservation: str,
+    reservation: ReservationName,
     floor: Annotated[str | None, typer.Option(help="The least you receive per GPU-hour.")] = None,
     keep: Annotated[
         int | None, typer.Option(help="Nodes you never lend; default: as before.", min=0)
@@ -212,7 +213,7 @@ def waits(as_json: AsJson = False) -> None:
 
 
 def claim(
-    reservation: str,
+    reservation: ReservationName,
     nodes: Annotated[int, typer.Argument(help="Whole nodes.", min=1)],
     as_json: AsJson = False,
 ) -> None:
@@ -222,7 +223,7 @@ def claim(
     call(lambda client: client.claim_nodes(reservation, nodes=nodes), _claim, as_json=as_json)
 
 
-def unclaim(claim: str, as_json: AsJson = False) -> None:
+def unclaim(claim: ClaimName, as_json: AsJson = False) -> None:
     """Give claimed nodes back to your reservation."""
     from parkade.cli.screen import say
 

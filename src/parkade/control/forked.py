@@ -59,7 +59,17 @@ class Forked:
         self._answer: _Answer | None = None
         self._is_done = threading.Event()
         self._reaping = threading.Lock()
-        threading.Thread(target=self._wait, name="parkade-clearing", daemon=True).start()
+
+    def has_begun_to_wait(self) -> bool:
+        """A thread waits for the answer; where there is room for none, the child is ended."""
+        try:
+            threading.Thread(target=self._wait, name="parkade-clearing", daemon=True).start()
+        except RuntimeError:
+            self.give_up()
+            os.close(self._reads)
+            os.waitpid(self._pid, 0)
+            return False
+        return True
 
     def is_done(self) -> bool:
         """Without waiting."""
@@ -99,18 +109,26 @@ class Forked:
 def decide_in_child(decide: Decide, done: Callable[[], None]) -> Forked | None:
     """See `BeginBeside`. Linux only."""
     parent = os.getpid()
-    reads, writes = os.pipe()
+    open_files: list[int] = []
     try:
+        open_files += os.pipe()
         pid = os.fork()
     except OSError as error:
         _log.warning("no_child", why=str(error), done="the clearing is decided within the turn")
-        os.close(reads)
-        os.close(writes)
+        for each in open_files:
+            os.close(each)
         return None
+    reads, writes = open_files
     if pid == 0:
         _decide_and_end(decide, writes, parent)
     os.close(writes)
-    return Forked(pid, reads, done)
+    child = Forked(pid, reads, done)
+    if child.has_begun_to_wait():
+        return child
+    _log.warning(
+        "no_child", why="no thread is left", done="the clearing is decided within the turn"
+    )
+    return None
 
 
 def _decide_and_end(decide: Decide, writes: int, parent: int) -> NoReturn:

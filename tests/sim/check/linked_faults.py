@@ -43,8 +43,8 @@ def _keeps_what_it_lost(patch: pytest.MonkeyPatch) -> None:
 def _pays_the_other_markets_price(patch: pytest.MonkeyPatch) -> None:
     part_of = linking._part
 
-    def dear(seen: Any, given: Any, market: str, found: Any, lists: Any) -> Any:
-        made = part_of(seen, given, market, found, lists)
+    def dear(seen: Any, given: Any, market: str, *rest: Any) -> Any:
+        made, lists = part_of(seen, given, market, *rest), rest[1]
         lines = []
         for it in made.outcome.lines:
             is_dear = it.demand in lists and bool(it.seats)

@@ -72,19 +72,26 @@ def list_workloads(
     since: datetime | None = None,
     limit: int | None = None,
     array: str | None = None,
-    after: str | None = None,
+    cursor: str | None = None,
 ) -> Call[workloads.Workloads]:
     """The caller's workloads, newest first; the ended ones too with `all` or a phase of theirs.
 
     `name` may have `*`, `?` and `[...]`; each label is `KEY` or `KEY=VALUE`, and all must be there;
     `since`: not ended before. `array`: the members of an array, in place of what is no member.
-    With a `limit` one page of at most so many, `after` the `next` of the page before; else all."""
+    With a `limit` one page of at most so many, `cursor` the `next` of the page before; else all."""
     lists = ("workloads",) if limit is None else ()
     most = MOST_ON_A_PAGE if limit is None else limit
-    asked = {"all": all, "org": org, "name": name, "user": user, "limit": most, "array": array}
+    asked: dict[str, object] = {
+        "all": all,
+        "org": org,
+        "name": name,
+        "user": user,
+        "limit": most,
+        "array": array,
+    }
     chosen = {"phase": ",".join(phases) or None, "label": ",".join(labels) or None}
-    path, cursor = "/workloads", {"cursor": after, "since": since}
-    return get_list(path, workloads.Workloads, *lists, **asked, **chosen, **cursor)
+    asked |= {"cursor": cursor, "since": since}
+    return get_list("/workloads", workloads.Workloads, *lists, **asked, **chosen)
 
 
 def get_workload(workload: str) -> Call[workloads.Workload]:

@@ -19,7 +19,7 @@ started.
               is kept for a deadline, or that a list may buy
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from parkade.core.billing.live_ranks import (
     ending_debts_micros,
@@ -201,16 +201,21 @@ def allowance_micros(
 ) -> int:
     """What the caps of a user and of its org leave, whichever is less: less what was spent, and
     the `cost` of live workloads. Cost grows with the org's live workloads, where one has a cap."""
+    lefts = left_by_caps(world, org, user, now_us, cost=cost)
+    return min((left for left, _ in lefts), default=UNCAPPED_MICROS)
+
+
+def left_by_caps(
+    world: World, org: str, user: str, now_us: int, *, cost: Callable[[World, Workload, int], int]
+) -> Iterator[tuple[int, str | None]]:
+    """(what it leaves, its user, None: the org's) of each cap on money, as `allowance_micros`."""
     person, whole = world.records.users.get(user), world.records.orgs.get(org)
-    left = UNCAPPED_MICROS
-    if whole is not None and whole.cap is not None:
-        live = cost_of(world, org, None, now_us, cost)
-        left = left_of_cap_micros(whole.cap, spending_of_org(world, org), now_us) - live
     if person is not None and person.cap is not None:
         live = cost_of(world, org, user, now_us, cost)
-        own = left_of_cap_micros(person.cap, spending_of_user(world, user), now_us) - live
-        left = min(left, own)
-    return left
+        yield left_of_cap_micros(person.cap, spending_of_user(world, user), now_us) - live, user
+    if whole is not None and whole.cap is not None:
+        live = cost_of(world, org, None, now_us, cost)
+        yield left_of_cap_micros(whole.cap, spending_of_org(world, org), now_us) - live, None
 
 
 def cost_of(
