@@ -6,14 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import explaining, server_extra
+from parkade.cli.admin import Database, DataFolder, explained
+from parkade.cli.calling import explaining, fail, server_extra
+from parkade.cli.exit_codes import SIM_INVALID
+from parkade.wire.exits import EXIT_USAGE
 
 if TYPE_CHECKING:
+    from parkade.sim.book.calendar import Calendar
     from parkade.sim.book.report import BookReport, OrderReport, SlotReport
 
 
 def book(
     file: Annotated[Path, typer.Argument(help="The orders, a YAML file; - for stdin.")],
+    calendar: Annotated[
+        bool,
+        typer.Option("--calendar", help="Take the operator's room from a marketplace's journal."),
+    ] = False,
+    market: Annotated[str | None, typer.Option(help="Of it; default: the only one.")] = None,
+    fabric: Annotated[str | None, typer.Option(help="Of it; default: the only one.")] = None,
+    data_folder: DataFolder = None,
+    database: Database = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Match orders for windows of nodes as one batch: fills, prices, and what would fill the rest.
@@ -24,16 +36,40 @@ def book(
         import msgspec
 
         from parkade.cli.files import named_in_faults, read_text
-        from parkade.sim.book.file import read_book
+        from parkade.sim.book.reading import read_book
         from parkade.sim.book.report import report_of
+    if not calendar and (market or fabric or data_folder or database):
+        fail("--market, --fabric and the journal's place go with --calendar", exit_code=EXIT_USAGE)
     with explaining(as_json=as_json):
+        text = read_text(file)
+        room = _calendar(market, fabric, data_folder, database) if calendar else None
         with named_in_faults(file):
-            asked, batch = read_book(read_text(file))
+            asked, batch = read_book(text, room)
         found = report_of(asked, batch)
         if as_json:
             sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
             return
         _show(found)
+
+
+def _calendar(
+    market: str | None, fabric: str | None, data_folder: Path | None, database: str | None
+) -> "Calendar":
+    from parkade.service.journal_place import open_to_read
+    from parkade.service.settings import read_settings
+    from parkade.sim.book.calendar import NoCalendar, calendar_of, world_of
+
+    with explained():
+        settings = read_settings({"data_folder": data_folder, "database": database})
+        store = open_to_read(settings)
+        try:
+            world = world_of(store)
+        finally:
+            store.close()
+    try:
+        return calendar_of(world, market, fabric)
+    except NoCalendar as error:
+        fail(str(error), exit_code=SIM_INVALID)
 
 
 def _show(found: "BookReport") -> None:

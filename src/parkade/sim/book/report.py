@@ -13,7 +13,8 @@ from parkade.core.book.matching import match
 from parkade.core.book.orders import Batch, Buy, Order
 from parkade.core.book.outcome import Fill, Matched
 from parkade.core.units.money import ceil_div, format_amount
-from parkade.sim.book.file import EPOCH, Book
+from parkade.sim.book.file import Book
+from parkade.sim.book.reading import EPOCH
 from parkade.wire.scalars import format_instant
 
 VERSION = 1
