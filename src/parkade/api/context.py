@@ -177,6 +177,11 @@ class RequestContext:
         self.tag(tag)
         return shown
 
+    @property
+    def only_org(self) -> str | None:
+        """The org whose things alone are told by name; None: an operator is told of all."""
+        return None if self.viewer.is_operator else self.viewer.org
+
     def visible(self, found: Owned | None, what: str) -> Owned | Refusal:
         """What was found, where it is the viewer's to see: for `look`."""
         if found is None or not self.viewer.may_see(found.org):

@@ -24,7 +24,7 @@ from parkade.api.context import (
     new_token,
 )
 from parkade.api.problems import problem, refused
-from parkade.api.routes.people import add_token
+from parkade.api.routes.tokens import add_token
 from parkade.control.admission import AskingAgent, PoolAgent
 from parkade.control.kept_folders import MOST_FOLDERS
 from parkade.core.state.commands import AddToken

@@ -8,6 +8,7 @@ from parkade.api.etags import etag
 from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.problems import problem
 from parkade.api.translate import change_terms, micros_or_none, open_pool, supply_of
+from parkade.api.views import effects
 from parkade.api.views import nodes as node_views
 from parkade.api.views import pools as views
 from parkade.control.answers import Decided
@@ -19,6 +20,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.wire import pools as wire
+from parkade.wire.effects import Effect
 from parkade.wire.nodes import NodeInFull
 
 router = routing.router("pools")
@@ -181,7 +183,7 @@ async def get_prices(market: str, context: Authenticated) -> wire.Sheet:
 @router.post("/prices/{market}")
 async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) -> wire.Sheet:
     """A new price sheet; operators only. Sold reservations keep their rate."""
-    command = prices_command(market, body, context)
+    command = _prices_command(market, body, context)
     return views.sheet(
         await context.execute(
             command,
@@ -191,10 +193,24 @@ async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) 
     )
 
 
-def prices_command(
+@router.post("/prices/{market}/plan")
+async def plan_prices(market: str, body: wire.SetPrices, context: Authenticated) -> Effect:
+    """The workloads that a new price sheet would tell to leave; operators only."""
+    command = _prices_command(market, body, context)
+
+    def view(world: World, now_us: int) -> Effect | Refusal:
+        outcome = effects.decided_effect(world, command, market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        terms = world.records.markets[market].terms
+        return effects.shown(outcome[0], terms, org=context.only_org)
+
+    return await context.see(view, is_plan=True)
+
+
+def _prices_command(
     market: str, body: wire.SetPrices, context: RequestContext
 ) -> commands.SetPrices:
-    """What a new price sheet asks of the core, also where it is only planned."""
     if body == wire.SetPrices(is_meant=body.is_meant):
         raise problem("invalid", "name at least one price")
     return commands.SetPrices(

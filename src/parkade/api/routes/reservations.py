@@ -7,6 +7,7 @@ from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.translate import micros_or_none, when
+from parkade.api.views import effects
 from parkade.api.views import reservations as views
 from parkade.api.views.reservation_changes import Change, planned
 from parkade.control.answers import Decided
@@ -17,6 +18,7 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.wire import reservations as wire
+from parkade.wire.effects import Effect
 
 router = routing.router("reservations")
 
@@ -206,13 +208,36 @@ def _shrink(
 @router.post("/reservations/{reservation}/lend")
 async def lend(reservation: str, body: wire.Lend, context: Authenticated) -> wire.Reservation:
     """The standing offer: lend what is idle, at least at this floor, all but `keep` nodes."""
-    command = commands.Lend(
+    return await _change(context, _lend_command(reservation, body, context), reservation)
+
+
+@router.post("/reservations/{reservation}/lend/plan")
+async def plan_lend(reservation: str, body: wire.Lend, context: Authenticated) -> Effect:
+    """The guests that an offer would tell to leave; an owner is told what they must bid, not what
+    they do."""
+    command, look = _lend_command(reservation, body, context), _look(context, reservation)
+
+    def view(world: World, now_us: int) -> Effect | Refusal:
+        found = look(world, now_us)
+        if isinstance(found, Refusal):
+            return found
+        outcome = effects.decided_effect(world, command, found.market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        ((change,), terms) = outcome[1], world.records.markets[found.market].terms
+        assert isinstance(change, events.LendingSet)
+        return effects.shown_lending(outcome[0], terms, found, change.lending, org=context.only_org)
+
+    return await context.see(view, is_plan=True)
+
+
+def _lend_command(reservation: str, body: wire.Lend, context: RequestContext) -> commands.Lend:
+    return commands.Lend(
         by=context.viewer.user,
         reservation=reservation,
         floor_micros=micros_or_none(body.floor),
         keep=body.keep,
     )
-    return await _change(context, command, reservation)
 
 
 @router.post("/reservations/{reservation}/claims", status_code=201)

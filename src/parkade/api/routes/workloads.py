@@ -13,12 +13,13 @@ from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.selection import Labels, Phases, selection
 from parkade.api.translate import members_of, micros, micros_or_none, span_us, spec_of
-from parkade.api.views import explanations, plans
+from parkade.api.views import bounds, effects, explanations, plans
 from parkade.api.views import workloads as views
 from parkade.api.views.shortages import FOR_MONEY, MOST_LIVE, shortage
 from parkade.control.answers import Decided, Planned
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import Market
+from parkade.core.kernel.decide import decide
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units import indexes
@@ -29,6 +30,7 @@ from parkade.core.workloads.life import Why
 from parkade.core.workloads.workload import Workload
 from parkade.ports import EngineError
 from parkade.wire import workloads as wire
+from parkade.wire.effects import BoundsPlan, Effect
 from parkade.wire.scalars import Instant
 
 router = routing.router("workloads")
@@ -232,26 +234,67 @@ async def cancel(workload: str, body: wire.Cancel, context: Authenticated) -> wi
 @router.post("/workloads/{workload}/bid")
 async def bid(workload: str, body: wire.Bid, context: Authenticated) -> wire.Workload:
     """A new limit per GPU-hour, from the next clearing on."""
-    command = commands.ChangeBid(
+    return await _change(context, _bid_command(workload, body, context), workload)
+
+
+@router.post("/workloads/{workload}/bid/plan")
+async def plan_bid(workload: str, body: wire.Bid, context: Authenticated) -> Effect:
+    """The workloads that a new limit would tell to leave: this one, or others for it."""
+    command = _bid_command(workload, body, context)
+
+    def view(world: World, now_us: int) -> Effect | Refusal:
+        found = _or_its_array(context, world, workload)
+        if isinstance(found, Refusal):
+            return found
+        outcome = effects.decided_effect(world, command, found.market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        terms = world.records.markets[found.market].terms
+        return effects.shown(outcome[0], terms, org=context.only_org)
+
+    return await context.see(view, is_plan=True)
+
+
+def _bid_command(workload: str, body: wire.Bid, context: RequestContext) -> commands.ChangeBid:
+    return commands.ChangeBid(
         by=context.viewer.user,
         workload=workload,
         limit_price_micros=micros(body.limit_price),
         members=members_of(body.members),
         instance_type=body.instance_type,
     )
-    return await _change(context, command, workload)
+
+
+def _or_its_array(context: RequestContext, world: World, name: str) -> Workload | Refusal:
+    """A workload, or of a member that is not open its array."""
+    array = world.records.workloads.get(name.partition("_")[0])
+    return context.visible(world.records.workloads.get(name, array), f"workload {name}")
 
 
 @router.post("/workloads/{workload}/bounds")
 async def change_bounds(workload: str, body: wire.Bounds, context: Authenticated) -> wire.Workload:
     """Another `max_spend` or `max_duration` while it lives."""
-    return await _change(context, bounds_command(workload, body, context), workload)
+    return await _change(context, _bounds_command(workload, body, context), workload)
 
 
-def bounds_command(
+@router.post("/workloads/{workload}/bounds/plan")
+async def plan_bounds(workload: str, body: wire.Bounds, context: Authenticated) -> BoundsPlan:
+    """When it must be gone with other bounds, and what it may cost then."""
+    command = _bounds_command(workload, body, context)
+
+    def view(world: World, now_us: int) -> BoundsPlan | Refusal:
+        found = _or_its_array(context, world, workload)
+        if isinstance(found, Refusal):
+            return found
+        decided = decide(world, command, now_us)
+        return decided if isinstance(decided, Refusal) else bounds.planned(world, found, decided)
+
+    return await context.see(view, is_plan=True)
+
+
+def _bounds_command(
     workload: str, body: wire.Bounds, context: RequestContext
 ) -> commands.ChangeBounds:
-    """What a request for other bounds asks for."""
     spend, lasts = _new_bounds(body)
     return commands.ChangeBounds(
         by=context.viewer.user,
