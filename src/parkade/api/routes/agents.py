@@ -109,7 +109,7 @@ async def create_agent_token(pool: Pool, context: Authenticated) -> NewToken:
         made_with=context.viewer.token,
     )
     return await add_token(
-        context, command, secret, about=lambda world: world.records.pools.get(pool)
+        context, command, secret, look=lambda world, _: world.records.pools.get(pool)
     )
 
 

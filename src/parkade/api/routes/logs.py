@@ -92,7 +92,7 @@ async def _meant(
             reason=Reason.NOT_FOUND, detail=f"the output of {workload} was kept until {kept}"
         )
 
-    found = await context.see(view)
+    found = await context.view(view)
     most = max(found.spec.nodes, found.spec.most_nodes)
     if rank >= most and not found.spec.is_live:
         raise problem("invalid", f"rank: {workload} has ranks 0 to {most - 1}")

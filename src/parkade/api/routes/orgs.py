@@ -21,7 +21,8 @@ router = routing.router("people")
 async def create_org(body: wire.CreateOrg, context: Authenticated) -> wire.Org:
     """A new customer; operators only."""
     command = commands.CreateOrg(by=context.viewer.user, org=body.org)
-    return await context.execute(command, _org(context, body.org))
+    show = _org(context, body.org)
+    return await context.make(command, lambda world, now_us, made: show(world, now_us, made, None))
 
 
 @router.get("/orgs")
@@ -40,7 +41,7 @@ async def list_orgs(
             next=upcoming,
         )
 
-    return await context.read(view)
+    return await context.view(view)
 
 
 @router.get("/orgs/{org}")
@@ -51,7 +52,7 @@ async def get_org(org: str, context: Authenticated) -> wire.Org:
     def look(world: World, _: int) -> Org | Refusal:
         return context.visible(world.records.orgs.get(org), f"org {org}")
 
-    return await context.tagged(
+    return await context.view_tagged(
         look, lambda world, now_us, it: views.org(world, it, kept_of(org), now_us)
     )
 
@@ -106,10 +107,10 @@ async def set_org_cap(org: str, body: wire.SetCap, context: Authenticated) -> wi
     command = _cap_command(org, body, context)
     kept_of = context.plane.kept_of
 
-    def show(world: World, now_us: int, _: Decided) -> wire.Org:
+    def show(world: World, now_us: int, _: Decided, __: Org | None) -> wire.Org:
         return views.capped_org(world, world.records.orgs[org], kept_of(org), now_us)
 
-    return await context.execute(command, show, about=_own(context, org))
+    return await context.change(command, show, look=_own(context, org))
 
 
 @router.post("/orgs/{org}/cap/plan")
@@ -117,7 +118,7 @@ async def plan_org_cap(org: str, body: wire.SetCap, context: Authenticated) -> w
     """The bids that a cap of an org would tell to leave; operators, and owners of the org unless an
     operator set the cap that there is."""
     command = _cap_command(org, body, context)
-    return await context.see(
+    return await context.view(
         lambda world, now_us: views.stopped_by(world, command, now_us), is_plan=True
     )
 
@@ -173,16 +174,18 @@ async def delete_org(org: str, context: Authenticated) -> wire.Org:
 
 
 async def _on_org(context: RequestContext, command: commands.AnyCommand, name: str) -> wire.Org:
-    return await context.execute(command, _org(context, name), about=_own(context, name))
+    return await context.change(command, _org(context, name), look=_own(context, name))
 
 
-def _own(context: RequestContext, name: str) -> Callable[[World], Org | None]:
+def _own(context: RequestContext, name: str) -> Callable[[World, int], Org | None]:
     """The org, where the caller may see it."""
-    return lambda world: world.records.orgs.get(name) if context.viewer.may_see(name) else None
+    return lambda world, _: world.records.orgs.get(name) if context.viewer.may_see(name) else None
 
 
-def _org(context: RequestContext, name: str) -> Callable[[World, int, Decided], wire.Org]:
+def _org(
+    context: RequestContext, name: str
+) -> Callable[[World, int, Decided, Org | None], wire.Org]:
     kept_of = context.plane.kept_of
-    return lambda world, now_us, _: views.org(
+    return lambda world, now_us, _, __: views.org(
         world, world.records.orgs[name], kept_of(name), now_us
     )

@@ -35,7 +35,7 @@ async def reserve(body: wire.Reserve, context: Authenticated) -> wire.Reservatio
             context, world, world.records.reservations.get(sold.reservation, sold), now_us
         )
 
-    return await context.execute(_command(body, context), show)
+    return await context.make(_command(body, context), show)
 
 
 @router.post("/reservations/plan")
@@ -51,7 +51,7 @@ async def plan(body: wire.Reserve, context: Authenticated) -> wire.ReservationPl
         assert isinstance(reserved, events.Reserved)
         return views.plan(world, reserved.reservation)
 
-    return await context.see(view, is_plan=True)
+    return await context.view(view, is_plan=True)
 
 
 def _command(body: wire.Reserve, context: RequestContext) -> commands.Reserve:
@@ -89,14 +89,14 @@ async def list_reservations(context: Authenticated, page: Paged = WHOLE) -> wire
             next=upcoming,
         )
 
-    return await context.read(view)
+    return await context.view(view)
 
 
 @router.get("/reservations/{reservation}")
 async def get_reservation(reservation: str, context: Authenticated) -> wire.Reservation:
     """One reservation."""
 
-    return await context.tagged(
+    return await context.view_tagged(
         _look(context, reservation), lambda world, now_us, it: _shown(context, world, it, now_us)
     )
 
@@ -228,7 +228,7 @@ async def plan_lend(reservation: str, body: wire.Lend, context: Authenticated) -
         assert isinstance(change, events.LendingSet)
         return effects.shown_lending(outcome[0], terms, found, change.lending, org=context.only_org)
 
-    return await context.see(view, is_plan=True)
+    return await context.view(view, is_plan=True)
 
 
 def _lend_command(reservation: str, body: wire.Lend, context: RequestContext) -> commands.Lend:
@@ -262,13 +262,15 @@ async def list_claims(context: Authenticated, page: Paged = WHOLE) -> wire.Claim
         seen, upcoming = page_of(page, own, lambda it: it.claim)
         return wire.Claims(claims=tuple(map(views.claim, seen)), next=upcoming)
 
-    return await context.read(view)
+    return await context.view(view)
 
 
 @router.get("/claims/{claim}")
 async def get_claim(claim: str, context: Authenticated) -> wire.Claim:
     """One claim."""
-    return await context.tagged(_claim(context, claim), lambda _, __, found: views.claim(found))
+    return await context.view_tagged(
+        _claim(context, claim), lambda _, __, found: views.claim(found)
+    )
 
 
 @router.post("/claims/{claim}/unclaim")
@@ -310,7 +312,7 @@ async def _planned(context: RequestContext, command: Change, name: str) -> wire.
         used = _used(context, world).get(found.reservation, 0)
         return planned(world, found, command, decided, nodes_used=used)
 
-    return await context.see(view)
+    return await context.view(view)
 
 
 def _look(context: RequestContext, name: str) -> Callable[[World, int], Reservation | Refusal]:

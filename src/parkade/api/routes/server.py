@@ -38,6 +38,4 @@ async def server(context: Authenticated) -> Standing:
 async def confirm_clock(context: Authenticated) -> Confirmed:
     """The clock's jump was right; clearing goes on. Operators only."""
     command = commands.ConfirmClock(by=context.viewer.user)
-    return await context.execute(
-        command, lambda _, __, decided: Confirmed(sequence=decided.sequence)
-    )
+    return await context.make(command, lambda _, __, decided: Confirmed(sequence=decided.sequence))

@@ -62,7 +62,7 @@ async def accounts(context: Authenticated, page: Paged = WHOLE) -> Accounts:
             next=upcoming,
         )
 
-    return await context.read(view)
+    return await context.view(view)
 
 
 def _in_order(account: str) -> tuple[int, Any]:

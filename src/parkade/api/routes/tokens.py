@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from parkade.api import context as contexts
 from parkade.api import routing
-from parkade.api.context import Authenticated, RequestContext
+from parkade.api.context import Authenticated, RequestContext, no_such
 from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.problems import problem
 from parkade.api.translate import instant_or_none, span_us
@@ -15,7 +15,7 @@ from parkade.core.state import commands, events
 from parkade.core.state.people import Token
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
-from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.refusal import Refusal
 from parkade.wire import people as wire
 
 router = routing.router("people")
@@ -45,10 +45,11 @@ async def add_token(
     command: commands.AddToken,
     secret: str,
     *,
-    about: Callable[[World], object] | None = None,
+    look: Callable[[World, int], object] = lambda _, __: None,
 ) -> wire.NewToken:
-    """The new token; `conflict` where an earlier try of the same request made it."""
-    decided = await context.execute(command, lambda _, __, decided: decided, about=about)
+    """The new token; `conflict` where an earlier try of the same request made it. `look`: as of
+    `RequestContext.change`."""
+    decided = await context.change(command, lambda _, __, decided, ___: decided, look=look)
     added = contexts.find(decided, events.TokenAdded)
     assert added is not None
     if added.token.digest != contexts.digest_of(secret):
@@ -79,13 +80,13 @@ async def list_tokens(context: Authenticated, page: Paged = WHOLE) -> wire.Token
         seen, upcoming = page_of(page, own, lambda it: it.token)
         return wire.Tokens(tokens=tuple(_shown(context, world, it) for it in seen), next=upcoming)
 
-    return await context.read(view)
+    return await context.view(view)
 
 
 @router.get("/tokens/{token}")
 async def get_token(token: str, context: Authenticated) -> wire.Token:
     """One token by its public name, for those who may list it."""
-    return await context.tagged(
+    return await context.view_tagged(
         _token(context, token), lambda world, _, it: _shown(context, world, it)
     )
 
@@ -105,7 +106,7 @@ def _token(context: RequestContext, name: str) -> Callable[[World, int], Token |
     def look(world: World, _: int) -> Token | Refusal:
         found = context.meant(world.records.tokens, name)
         if found is None or not _may_see(context, world, found):
-            return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no token {name}")
+            return no_such(f"token {name}")
         return found
 
     return look

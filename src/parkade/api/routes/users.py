@@ -29,7 +29,7 @@ async def create_user(body: wire.CreateUser, context: Authenticated) -> wire.Use
         role=Role(body.role),
         unix_name=body.unix_name,
     )
-    return await context.execute(
+    return await context.make(
         command, lambda world, now_us, _: views.user(world, world.records.users[name], now_us)
     )
 
@@ -56,7 +56,7 @@ async def plan_cap(user: str, body: wire.SetCap, context: Authenticated) -> wire
         found = look(world, now_us)
         return found if isinstance(found, Refusal) else views.stopped_by(world, command, now_us)
 
-    return await context.see(view, is_plan=True)
+    return await context.view(view, is_plan=True)
 
 
 def _cap_command(user: str, body: wire.SetCap, context: RequestContext) -> commands.SetCap:
@@ -134,12 +134,12 @@ async def list_users(
         seen, upcoming = page_of(page, own, lambda it: it.user)
         return views.users(world, seen, now_us).model_copy(update={"next": upcoming})
 
-    return await context.read(view)
+    return await context.view(view)
 
 
 @router.get("/users/{user}")
 async def get_user(user: str, context: Authenticated) -> wire.User:
     """One user, of the caller's org, or of any for an operator."""
-    return await context.tagged(
+    return await context.view_tagged(
         _user(context, user), lambda world, now_us, it: views.user(world, it, now_us)
     )

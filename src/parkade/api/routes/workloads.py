@@ -58,7 +58,7 @@ async def submit(body: wire.Submit, context: Authenticated) -> wire.Workload:
         lacks = shortage(world, known.workload, now_us, most_live=MOST_LIVE)
         return replace(known, shortage=lacks)
 
-    return views.workload(await context.execute(_command(body, context), show))
+    return views.workload(await context.make(_command(body, context), show))
 
 
 @router.post("/workloads/plan")
@@ -77,7 +77,7 @@ async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
         lacks = shortage(world, made[0].workload, now_us)
         return *made, world.records.markets[market], still, lacks
 
-    plan, planned, market, standstill, lacks = await context.see(view, is_plan=True)
+    plan, planned, market, standstill, lacks = await context.view(view, is_plan=True)
     try:
         rendered = await context.plane.rendered(planned)
     except EngineError as error:
@@ -129,7 +129,7 @@ async def list_workloads(
         has_more = next(names, None) is not None
         return found, page[-1].workload if has_more else None
 
-    page, upcoming = await context.read(view)
+    page, upcoming = await context.view(view)
     return wire.Workloads(workloads=tuple(map(views.workload, page)), next=upcoming)
 
 
@@ -176,7 +176,7 @@ def _number(name: str) -> int:
 async def get_workload(workload: str, context: Authenticated) -> wire.Workload:
     """One workload."""
 
-    known = await context.tagged(
+    known = await context.view_tagged(
         looking_for(context, workload), lambda world, now_us, it: views.known(world, it, now_us)
     )
     return views.workload(known)
@@ -196,7 +196,7 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
         lacks = shortage(world, found, now_us) if waits_for_money else None
         return views.known(world, found, now_us), still, lacks
 
-    known, standstill, lacks = await context.see(view)
+    known, standstill, lacks = await context.view(view)
     if known.workload.market in health.frozen_markets:
         standstill = "its market stands still after an internal error; its operator was told"
     elif health.is_clock_doubted:
@@ -252,7 +252,7 @@ async def plan_bid(workload: str, body: wire.Bid, context: Authenticated) -> Eff
         terms = world.records.markets[found.market].terms
         return effects.shown(outcome[0], terms, org=context.only_org)
 
-    return await context.see(view, is_plan=True)
+    return await context.view(view, is_plan=True)
 
 
 def _bid_command(workload: str, body: wire.Bid, context: RequestContext) -> commands.ChangeBid:
@@ -289,7 +289,7 @@ async def plan_bounds(workload: str, body: wire.Bounds, context: Authenticated) 
         decided = decide(world, command, now_us)
         return decided if isinstance(decided, Refusal) else bounds.planned(world, found, decided)
 
-    return await context.see(view, is_plan=True)
+    return await context.view(view, is_plan=True)
 
 
 def _bounds_command(
