@@ -100,6 +100,11 @@ async def confirm_receiver(
     return _shown(made, directory)
 
 
+def are_offered(request: Request) -> bool:
+    """Whether people may set any, for the console."""
+    return _directory(request).is_offered
+
+
 def failing(request: Request, context: RequestContext) -> list[tuple[str, str, Waiting]]:
     """The receivers of a page's user whose last message failed: its own, for an owner its org's,
     for an operator also those of messages.yaml; each with its name, and its address where a person
