@@ -14,7 +14,7 @@ import pytest
 
 from parkade.api import create_app
 from parkade.api.context import digest_of
-from parkade.api.translate import open_pool
+from parkade.api.translate.pools import open_pool
 from parkade.control.clock import SystemClock
 from parkade.control.plane import Plane
 from parkade.control.rules import RULES, Rules

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote
 
-from parkade.api.translate import instant_or_none
+from parkade.api.translate.scalars import instant_or_none
 from parkade.console import words
 from parkade.core.fleet.node import Health
 from parkade.core.units.phrases import counted

@@ -11,7 +11,7 @@ from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext, no_such
 from parkade.api.exports import Export
 from parkade.api.problems import problem
-from parkade.api.translate import FIRST_US, LAST_US, instant, microseconds
+from parkade.api.translate.scalars import FIRST_US, LAST_US, instant, microseconds
 from parkade.api.views import focus
 from parkade.api.views.showback import Sums, months
 from parkade.core.ledger.accounts import org_account

@@ -14,7 +14,7 @@ from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem, refused
 from parkade.api.routes.workloads import looking_for
 from parkade.api.streams import PlacedStream
-from parkade.api.translate import instant, microseconds
+from parkade.api.translate.scalars import instant, microseconds
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal

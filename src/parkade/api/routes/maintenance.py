@@ -4,7 +4,7 @@ from parkade.api import context as contexts
 from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext, no_such
 from parkade.api.pages import WHOLE, Paged, page_of
-from parkade.api.translate import when
+from parkade.api.translate.scalars import when
 from parkade.api.views import maintenance as views
 from parkade.control.answers import Decided
 from parkade.core.fleet.maintenance import Maintenance

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.pages import WHOLE, Paged, page_of
-from parkade.api.translate import micros, span_us
+from parkade.api.translate.scalars import micros, span_us
 from parkade.api.views import people as views
 from parkade.control.answers import Decided
 from parkade.core.state import commands

@@ -7,7 +7,9 @@ from parkade.api.context import Authenticated, RequestContext, no_such
 from parkade.api.etags import etag
 from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.problems import problem
-from parkade.api.translate import change_terms, micros_or_none, open_pool, supply_of
+from parkade.api.translate.pools import open_pool, supply_of
+from parkade.api.translate.scalars import micros_or_none
+from parkade.api.translate.terms import change_terms
 from parkade.api.views import effects
 from parkade.api.views import nodes as node_views
 from parkade.api.views import pools as views

@@ -8,7 +8,7 @@ from fastapi import Request
 from parkade.api import etags, routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import ProblemError, problem, refused
-from parkade.api.translate import instant, instant_or_none
+from parkade.api.translate.scalars import instant, instant_or_none
 from parkade.control.viewers import Viewer
 from parkade.core.steps.permissions import Read
 from parkade.messages import receivers as messages

@@ -6,7 +6,7 @@ from parkade.api import context as contexts
 from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.pages import WHOLE, Paged, page_of
-from parkade.api.translate import micros_or_none, when
+from parkade.api.translate.scalars import micros_or_none, when
 from parkade.api.views import effects
 from parkade.api.views import reservations as views
 from parkade.api.views.reservation_changes import Change, planned

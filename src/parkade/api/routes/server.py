@@ -3,7 +3,7 @@
 from parkade import __version__
 from parkade.api import routing
 from parkade.api.context import Authenticated
-from parkade.api.translate import span
+from parkade.api.translate.scalars import span
 from parkade.core.state import commands
 from parkade.wire.feed import Caller, Confirmed, Standing
 

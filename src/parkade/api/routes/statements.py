@@ -8,7 +8,7 @@ from parkade.api import routing
 from parkade.api.context import Authenticated
 from parkade.api.pages import WHOLE, Paged, natural, page_of
 from parkade.api.problems import problem
-from parkade.api.translate import amount, microseconds
+from parkade.api.translate.scalars import amount, microseconds
 from parkade.api.views.statements import statement as view_of
 from parkade.core.billing.metering import accrued_by_user
 from parkade.core.leasing.lent_now import accrued_now

@@ -8,7 +8,7 @@ from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext, no_such
 from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.problems import problem
-from parkade.api.translate import instant_or_none, span_us
+from parkade.api.translate.scalars import instant_or_none, span_us
 from parkade.api.views import people as views
 from parkade.control.answers import Decided
 from parkade.core.state import commands, events

@@ -12,7 +12,8 @@ from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.selection import Labels, Phases, selection
-from parkade.api.translate import members_of, micros, micros_or_none, span_us, spec_of
+from parkade.api.translate.scalars import micros, micros_or_none, span_us
+from parkade.api.translate.spec import members_of, spec_of
 from parkade.api.views import bounds, effects, explanations, plans
 from parkade.api.views import workloads as views
 from parkade.api.views.shortages import FOR_MONEY, MOST_LIVE, shortage

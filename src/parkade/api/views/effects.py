@@ -7,7 +7,7 @@ bid at least, and not which of them do.
 
 from collections.abc import Sequence
 
-from parkade.api.translate import amount, span
+from parkade.api.translate.scalars import amount, span
 from parkade.api.views.clearings import node_names
 from parkade.core.clearing.effect import Effect, effect
 from parkade.core.fleet.market import MarketTerms

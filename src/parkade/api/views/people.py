@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
+from parkade.api.translate.scalars import amount, amount_or_none, instant, instant_or_none
 from parkade.core.billing.commitments import spending_of_org, spending_of_user
 from parkade.core.billing.metering import accrued_by_user
 from parkade.core.clearing.stopped_by_caps import stopped_by_caps, stopped_by_change

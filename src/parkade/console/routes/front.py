@@ -16,7 +16,7 @@ from parkade.api.routes import (
     users,
     workloads,
 )
-from parkade.api.translate import amount
+from parkade.api.translate.scalars import amount
 from parkade.console import needs, words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points

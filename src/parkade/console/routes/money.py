@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from parkade.api.problems import ProblemError
 from parkade.api.routes import costs, orgs, statements, users
-from parkade.api.translate import instant, when
+from parkade.api.translate.scalars import instant, when
 from parkade.console.accounts import groups
 from parkade.console.context import Page, PageContext, router
 from parkade.core.state.people import Role

@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import ProblemError, problem
 from parkade.api.routes import receivers
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.console import needs
 from parkade.console.context import Page, PageContext, router
 from parkade.console.planning import Faults, faults_of, request_of

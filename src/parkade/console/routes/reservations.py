@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import ProblemError, problem
 from parkade.api.routes import pools, reservations
-from parkade.api.translate import amount, instant
+from parkade.api.translate.scalars import amount, instant
 from parkade.console import pages, words
 from parkade.console.calendar import calendar
 from parkade.console.claims import EndedClaim
