@@ -101,7 +101,7 @@ def market(nodes: int, **terms: str) -> Iterator[tuple[Stage, Door]]:
             ]
             for first in range(0, nodes, FABRIC_NODES)
         }
-        stage.operator.open_pool(pool(site="elsewhere", fabrics=fabrics, gpus=GPUS, **terms))
+        stage.operator.create_pool(pool(site="elsewhere", fabrics=fabrics, gpus=GPUS, **terms))
         stage.admit(deposit="1000000000")
         yield stage, Door(stage)
 

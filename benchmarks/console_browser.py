@@ -93,10 +93,10 @@ def fill(client: Client, nodes: int) -> None:
     fabrics: dict[str, list[str]] = {}
     for number in range(nodes):
         fabrics.setdefault(f"f{number // 250:03}", []).append(f"n{number:05}")
-    client.open_pool(pool(site="hall", fabrics=fabrics, gpus=8))
+    client.create_pool(pool(site="hall", fabrics=fabrics, gpus=8))
     for org in ("acme", "birch", "cedar", "delta"):
         client.create_org(org)
-        client.deposit(org, "100000000")
+        client.deposit_money(org, "100000000")
         fields = {"name": org, "command": "true", "workdir": "/tmp", "gpus": 8}
         count = nodes // 6
         fields |= {"limit_price": "5", "array": f"0-{count - 1}%{count}"}
@@ -151,7 +151,7 @@ def _running(attempt: str, generation: int) -> ObservedAttempt:
 
 def seated(client: Client) -> int:
     """How many nodes are held."""
-    return sum(bool(node.seats) for node in client.lot().nodes)
+    return sum(bool(node.seats) for node in client.get_lot().nodes)
 
 
 def until(holds: Callable[[], bool], pause_s: float = 0.05) -> None:
@@ -181,7 +181,7 @@ def first_paint(page: Any, url: str, repeat: int) -> dict[str, list[float]]:
 def updates(page: Any, client: Client, repeat: int) -> list[float]:
     """From a request to the frame that shows it, in milliseconds."""
     found = []
-    names = [node.seats[0].holder for node in client.lot().nodes if node.seats]
+    names = [node.seats[0].holder for node in client.get_lot().nodes if node.seats]
     for number in range(repeat):
         page.wait_for_timeout(1_500)
         page.evaluate("window.painted = []")

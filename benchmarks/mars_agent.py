@@ -42,7 +42,7 @@ def measured(seconds: int, *, is_watched: bool) -> tuple[float, float]:
         if is_watched:
             (folder / NAME).write_text(FILE)
             (folder / NAME).chmod(0o600)
-        stage.operator.open_pool(pool(site="local", fabrics={"a": ["n1"]}, gpus=1))
+        stage.operator.create_pool(pool(site="local", fabrics={"a": ["n1"]}, gpus=1))
         time.sleep(SETTLE_S)
         agent = the_agent()
         before = cpu_seconds(agent)

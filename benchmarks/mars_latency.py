@@ -110,10 +110,10 @@ def agent(lines: int, *, every: str) -> Taken:
         text = yaml.safe_dump({"format": 1, "every": every, "nodes": nodes})
         (folder / NAME).write_text(text)
         (folder / NAME).chmod(0o600)
-        stage.operator.open_pool(pool(site="local", fabrics={"a": list(logs)}, gpus=1))
+        stage.operator.create_pool(pool(site="local", fabrics={"a": list(logs)}, gpus=1))
         stage.until(
             "the agent follows every log",
-            lambda: len(stage.operator.mars_status().sensors) == len(logs),
+            lambda: len(stage.operator.get_mars().sensors) == len(logs),
             seconds=READY_S,
         )
         (file,) = (stage.folder / "data").glob("*.sqlite3")

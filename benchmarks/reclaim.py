@@ -107,7 +107,7 @@ class Street:
     def reclaim(self, nodes: int) -> list[Notice]:
         """Claims, and waits until everyone who sits there knows."""
         asked = time.time()
-        claim = self._owner.claim("acme", nodes=nodes).claim
+        claim = self._owner.claim_nodes("acme", nodes=nodes).claim
         answered = time.time()
         self._claims.append(claim)
         left = self._await_notes(nodes * SLOTS)
@@ -128,7 +128,7 @@ class Street:
     def give_back(self) -> None:
         """The guests may return."""
         for claim in self._claims:
-            self._owner.unclaim(claim)
+            self._owner.unclaim_nodes(claim)
         self._claims.clear()
         self.await_full()
 
@@ -210,12 +210,12 @@ def figures(*, quick: bool) -> list[Figure]:
 def parked(stage: Stage) -> Iterator[Street]:
     """A full street; whoever is still there at the end is sent away."""
     fabrics = {name: [f"{name}{n}" for n in range(1, NODES // 2 + 1)] for name in ("a", "b")}
-    stage.operator.open_pool(pool(site="local", fabrics=fabrics, gpus=SLOTS))
+    stage.operator.create_pool(pool(site="local", fabrics=fabrics, gpus=SLOTS))
     people = stage.admit(deposit="100000")
-    people["acme"].reserve(Reserve(nodes=NODES))
+    people["acme"].create_reservation(Reserve(nodes=NODES))
     street = Street(stage, people["acme"], people["lab"])
     # Lending asks for a clearing; newcomers on spot would wait for the next interval.
-    people["acme"].lend("acme", floor="1")
+    people["acme"].lend_reservation("acme", floor="1")
     try:
         street.await_full()
         yield street

@@ -25,6 +25,7 @@ BENCHMARKS = {
     "world": "benchmarks.world",
     "clearing": "benchmarks.clearing_figures",
     "linked": "benchmarks.linked",
+    "book": "benchmarks.book",
     "submit": "benchmarks.submit",
     "archive": "benchmarks.archive",
     "reclaim": "benchmarks.reclaim",

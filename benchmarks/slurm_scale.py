@@ -167,7 +167,7 @@ def reclaims(market: Scale, client: Client, folder: Path, nodes: int) -> tuple[l
         market.owner_job(f"--gres=gpu:{GPUS}")
         singly += told.after(began, 1, market)
     began = time.time()
-    client.claim("acme", nodes=nodes - len(singly))
+    client.claim_nodes("acme", nodes=nodes - len(singly))
     return singly, told.after(began, nodes - len(singly), market)
 
 

@@ -100,7 +100,7 @@ def serving(load: Load) -> list[Figure]:
     """A server process over HTTP. Its pool's agent is elsewhere: nothing is launched here."""
     with served() as stage:
         names = [f"n{number:03}" for number in range(load.nodes)]
-        stage.operator.open_pool(pool(site="elsewhere", fabrics={"f": names}, gpus=8))
+        stage.operator.create_pool(pool(site="elsewhere", fabrics={"f": names}, gpus=8))
         stage.admit(deposit="1000000")
         token = stage.operator.create_token("lab-member").secret
         opened = [asyncio.run(open_loop(stage, token, load)) for _ in range(load.rounds)]

@@ -40,7 +40,7 @@ def statements_of(stage: Stage) -> list[Statement]:
     ahead = [f"prepaid/{it.reservation}" for it in stage.operator.list_reservations().reservations]
     house = ["operator", *ahead, "clearing/parkade", "external"]
     accounts = [*(f"org/{org}" for org in PEOPLE), *house]
-    return [stage.operator.statement(account=account) for account in accounts]
+    return [stage.operator.get_statement(account=account) for account in accounts]
 
 
 def table_of(statements: list[Statement]) -> Table:
@@ -102,7 +102,7 @@ def _exact(amount: Decimal, gpu_hours: Decimal) -> str:
 
 
 def _of(operator: Client, account: str, workload: Workload) -> list[Transfer]:
-    transfers = operator.statement(account=account).transfers
+    transfers = operator.get_statement(account=account).transfers
     return [it for it in transfers if it.workload == workload.workload]
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import yaml
 
 from demo.stage import STOP_SECONDS, Stage
-from parkade.wire.pools import OpenPool
 from tests.slurm_cluster import Slurm, missing, open_folder, slurm
 
 FABRICS = {
@@ -70,7 +69,7 @@ def cluster() -> Iterator[Slurm]:
 @contextmanager
 def agent(stage: Stage, up: Slurm) -> Iterator[None]:
     """`parkade agent run` beside the cluster: jobs of the account `acme` are those of `acme`."""
-    stage.operator.open_pool(OpenPool.model_validate(POOL))
+    stage.operator.create_pool(POOL)
     data = up.folder.parent / "agent"
     data.mkdir()
     # What Slurm says of its nodes is all that this agent watches.

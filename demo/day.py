@@ -13,8 +13,6 @@ from demo.picture import Picture
 from demo.programs import Training
 from demo.stage import Stage, StageError, perform
 from parkade.client import Client
-from parkade.wire.pools import OpenPool
-from parkade.wire.reservations import Reserve
 from parkade.wire.workloads import Workload
 
 POOL = {
@@ -73,8 +71,8 @@ class Day:
 
     def owner_lends(self) -> None:
         self._picture.act("acme reserves 4 GPUs and lends them at 5")
-        self._people["acme"].reserve(Reserve(nodes=2))
-        self._people["acme"].lend("acme", floor="5")
+        self._people["acme"].create_reservation({"nodes": 2})
+        self._people["acme"].lend_reservation("acme", floor="5")
 
     def lone_guest(self) -> Workload:
         """A short first run of lab, alone in the parkade."""
@@ -122,7 +120,7 @@ class Day:
         assert attempt is not None
         node = attempt.seats[0].node
         self._picture.act(f"{node} breaks: acme's own job is healed on the buffer, a guest moves")
-        self._stage.operator.fail(node, reason="Xid 79: the GPU has fallen off the bus")
+        self._stage.operator.fail_node(node, reason="Xid 79: the GPU has fallen off the bus")
         self._picture.show()
         self._stage.until(
             "acme is healed",
@@ -159,7 +157,7 @@ class Day:
         return self._people[org].submit(spec).workload
 
     def _look(self, workload: str) -> Workload:
-        return self._stage.operator.workload(workload)
+        return self._stage.operator.get_workload(workload)
 
     def _phase(self, workload: str) -> str:
         return self._look(workload).phase
@@ -188,7 +186,7 @@ class Day:
 
 def play(stage: Stage, console: Console) -> bool:
     """Plays the day; whether every claim of the story held."""
-    stage.operator.open_pool(OpenPool.model_validate(POOL))
+    stage.operator.create_pool(POOL)
     people = stage.admit(deposit="50")
     with Picture(stage.operator, console) as picture:
         lone, gang = Day(stage, picture, people).play()

@@ -26,8 +26,6 @@ from demo.stage import Stage, StageError, perform
 from parkade.client import Client
 from parkade.mars.story import story_page, story_text
 from parkade.wire.mars import Incident, SetAutomation
-from parkade.wire.pools import OpenPool
-from parkade.wire.reservations import Reserve
 from parkade.wire.workloads import Workload
 
 HEAL_NOTICE_S, KILL_S = 2, 1
@@ -106,13 +104,13 @@ class Night:
         path = place / "mars.yaml"
         path.write_text(yaml.safe_dump(file))
         path.chmod(0o600)
-        self._stage.operator.open_pool(OpenPool.model_validate(POOL))
+        self._stage.operator.create_pool(POOL)
         self._stage.operator.set_automation(
             SetAutomation(reason="a fabric of five nodes", fabric_share="1/1", fleet_share="1/1")
         )
         self._stage.until(
             "the agent watches",
-            lambda: len(self._stage.operator.mars_status().sensors) == len(NODES),
+            lambda: len(self._stage.operator.get_mars().sensors) == len(NODES),
             seconds=60,
         )
 
@@ -130,7 +128,7 @@ class Night:
 
     def play_watched(self, owner: Client, watch: Monitoring | None) -> tuple[Incident, Incident]:
         """The story; in its end Prometheus must have data."""
-        owner.reserve(Reserve(nodes=3))
+        owner.create_reservation({"nodes": 3})
         self.act(f"heal notice {HEAL_NOTICE_S} s, kill {KILL_S} s; two nodes are the buffer")
         self.act("acme trains a gang on all three nodes that it reserved")
         training = Training(
@@ -176,7 +174,7 @@ class Night:
 
     def _loses_no_step(self, gang: str, incident: str) -> None:
         """The program's own words beside what the server had as its last checkpoint."""
-        (hurt,) = self._stage.operator.incident(incident).hurt
+        (hurt,) = self._stage.operator.get_incident(incident).hurt
         told: list[str] = []
 
         def is_told() -> bool:
@@ -199,7 +197,7 @@ class Night:
         self._resumed(gang, sick, written)
         name = self._incident_of(sick)
         self._closed(name)
-        health = {it.node: it.health for it in self._stage.operator.mars_status().sick}
+        health = {it.node: it.health for it in self._stage.operator.get_mars().sick}
         if health.get(sick) != "retired" or self._look(gang).phase != "running":
             raise StageError(f"{sick} should be retired and the gang run on: {health}")
         nodes = ", ".join(self._nodes(gang))
@@ -239,18 +237,18 @@ class Night:
     def _closed(self, incident: str) -> None:
         self._stage.until(
             f"{incident} is over",
-            lambda: self._stage.operator.incident(incident).outcome is not None,
+            lambda: self._stage.operator.get_incident(incident).outcome is not None,
             seconds=90,
         )
 
     def _expect(self, incident: str, outcome: str) -> Incident:
-        found = self._stage.operator.incident(incident)
+        found = self._stage.operator.get_incident(incident)
         if found.outcome != outcome:
             raise StageError(f"{incident} should have {outcome}, but {found.outcome}")
         return found
 
     def _incident_of(self, node: str) -> str:
-        return self._stage.operator.incidents(node).incidents[0].incident
+        return self._stage.operator.list_incidents(node).incidents[0].incident
 
     def _output(self, gang: str) -> str:
         return "".join(
@@ -258,7 +256,7 @@ class Night:
         )
 
     def _look(self, workload: str) -> Workload:
-        return self._stage.operator.workload(workload)
+        return self._stage.operator.get_workload(workload)
 
     def _step(self, workload: str) -> int | None:
         return self._look(workload).checkpoint_step

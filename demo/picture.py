@@ -114,7 +114,7 @@ class Picture:
                     raise
 
     def _drawn(self) -> RenderableType:
-        nodes = self._operator.nodes()
+        nodes = self._operator.list_nodes()
         workloads = self._operator.list_workloads(all=True)
         with self._lock:
             title, lines = self._act, Text("\n").join(self._lines)

@@ -19,8 +19,6 @@ from demo.cluster import agent, cluster, log_of, nodes_of, sleeps_as
 from demo.picture import Picture
 from demo.stage import Stage, StageError, perform
 from parkade.client import Client
-from parkade.wire.reservations import Reserve
-from parkade.wire.spec import WorkloadSpec
 from parkade.wire.workloads import Workload
 from tests.slurm_cluster import Slurm
 
@@ -68,10 +66,10 @@ class Day:
 
     def owner_lends(self) -> None:
         self._picture.act("the pool is fenced; acme reserves 8 nodes and lends them at 5")
-        self._stage.operator.fence("parkade")
+        self._stage.operator.fence_pool("parkade")
         self._until("the fence stands", self._fence_stands)
-        self._people["acme"].reserve(Reserve(nodes=8))
-        self._people["acme"].lend("acme", floor="5")
+        self._people["acme"].create_reservation({"nodes": 8})
+        self._people["acme"].lend_reservation("acme", floor="5")
 
     def guests_park(self) -> tuple[str, str]:
         self._picture.act(
@@ -121,7 +119,7 @@ class Day:
 
     def owner_is_done(self, job: str) -> None:
         self._until("acme's job is over", lambda: self._up.job_state(job) == "COMPLETED")
-        self._until("its claim ended", lambda: not self._stage.operator.claims().claims)
+        self._until("its claim ended", lambda: not self._stage.operator.list_claims().claims)
         self._picture.act("acme's job is over: its nodes are lent again")
 
     def all_finish(self) -> None:
@@ -144,10 +142,10 @@ class Day:
             "limit_price": limit,
             "max_duration": "10m",
         }
-        return self._people[org].submit(WorkloadSpec.model_validate(spec)).workload
+        return self._people[org].submit(spec).workload
 
     def _look(self, workload: str) -> Workload:
-        return self._stage.operator.workload(workload)
+        return self._stage.operator.get_workload(workload)
 
     def _node_list(self, workload: str) -> list[str]:
         attempt = self._look(workload).attempt
@@ -183,7 +181,7 @@ def play(stage: Stage, console: Console) -> bool:
             gang, studio, waited = Day(stage, up, picture, people).play()
         statements = statements_of(stage)
         console.print(table_of(statements))
-        moved, healed = stage.operator.workload(gang), stage.operator.workload(studio)
+        moved, healed = stage.operator.get_workload(gang), stage.operator.get_workload(studio)
         claims = {
             "ledger balanced": is_balanced(statements),
             f"acme waited {waited:.1f} s, no longer than notice, kill and {SLACK_S} s": (
@@ -202,7 +200,7 @@ def play(stage: Stage, console: Console) -> bool:
 
 
 def _earned(owner: Client) -> Decimal:
-    transfers = owner.statement().transfers
+    transfers = owner.get_statement().transfers
     return sum((it.amount for it in transfers if it.kind == "payout"), Decimal(0))
 
 

@@ -17,11 +17,16 @@ from typing import Self
 from rich.console import Console
 
 from parkade.client import Client
-from parkade.wire.people import CreateUser
+from parkade.wire.people import Role
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
-PEOPLE = {"acme": "owner", "lab": "member", "student": "member", "studio": "member"}
+PEOPLE: dict[str, Role] = {
+    "acme": "owner",
+    "lab": "member",
+    "student": "member",
+    "studio": "member",
+}
 
 
 class StageError(Exception):
@@ -71,9 +76,9 @@ class Stage:
         people = {}
         for org, role in PEOPLE.items():
             self.operator.create_org(org)
-            self.operator.deposit(org, deposit)
+            self.operator.deposit_money(org, deposit)
             user = f"{org}-{role}"
-            self.operator.create_user(CreateUser(user=user, org=org, role=role))
+            self.operator.create_user(user, org=org, role=role)
             people[org] = self._client(self.operator.create_token(user).secret)
         return people
 

@@ -7,6 +7,7 @@ test it broke.
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,14 +53,16 @@ def pytest_runtest_teardown() -> None:
 
 @pytest.fixture(autouse=True)
 def plain_logs() -> None:
-    """Logs in plain lines, without colours or times, whatever a test before made of them."""
+    """Logs in plain lines, without colours or times, whatever a test before made of them. They go
+    to the process's own stderr, since a server's thread must not write into a command's output."""
     structlog.reset_defaults()
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
             structlog.processors.format_exc_info,
             structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
-        ]
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
     )
 
 

@@ -23,8 +23,6 @@ from examples.factoring_network.generator import CANDIDATES_A_CALL, pairs_of
 from parkade.client import Client
 from parkade.compound.shards.board import Board
 from parkade.compound.shards.folder import SharedFolder
-from parkade.wire.pools import OpenPool
-from parkade.wire.spec import WorkloadSpec
 
 Array = npt.NDArray[Any]
 
@@ -119,7 +117,7 @@ def play(
 ) -> tuple[tuple[Array, Array], list[str]]:
     """Run the batch with a preemption in the middle; what was drawn, and what happened."""
     with Stage(folder) as stage:
-        stage.operator.open_pool(OpenPool.model_validate(POOL))
+        stage.operator.create_pool(POOL)
         people = stage.admit("1000")
         batch = Batch(stage, products, environment)
         workload = batch.submit()
@@ -131,7 +129,7 @@ def play(
         how = f"leaves with {done} of {shards} done" if done < shards else "was done before"
         told.append(f"studio bids 9.00 for both nodes: lab {how}")
         wait_for(stage, workload, "succeeded")
-        ended = stage.operator.workload(workload)
+        ended = stage.operator.get_workload(workload)
         times = "once" if ended.preemptions == 1 else f"{ended.preemptions} times"
         told.append(f"lab's batch {ended.phase}, preempted {times}; it paid {ended.spent}")
         return batch.drawn(products), told
@@ -145,12 +143,12 @@ def outbid(studio: Client, folder: Path) -> str:
         "limit_price": "9",
         "workdir": str(folder),
     }
-    return studio.submit(WorkloadSpec.model_validate(spec)).workload
+    return studio.submit(spec).workload
 
 
 def wait_for(stage: Stage, workload: str, phase: str) -> None:
     def is_there() -> bool:
-        now = stage.operator.workload(workload).phase
+        now = stage.operator.get_workload(workload).phase
         assert now != "failed", f"{workload} failed; see {stage.log}"
         return now == phase
 

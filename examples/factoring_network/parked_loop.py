@@ -12,14 +12,12 @@ from pathlib import Path
 from demo.stage import Stage
 from examples.factoring_network.marketplace import PATIENCE_S, POOL, outbid, wait_for
 from parkade.client import Client
-from parkade.wire.pools import OpenPool
-from parkade.wire.spec import WorkloadSpec
 
 
 def play(folder: Path, words: list[str]) -> tuple[str, list[str]]:
     """Run the loop with these words, as JSON, with a preemption; what it printed, what happened."""
     with Stage(folder) as stage:
-        stage.operator.open_pool(OpenPool.model_validate(POOL))
+        stage.operator.create_pool(POOL)
         people = stage.admit("1000")
         state, out = folder / "state", folder / "out.json"
         workload = _submit(people["lab"], folder, [*words, "--state", str(state), "--json"], out)
@@ -28,7 +26,7 @@ def play(folder: Path, words: list[str]) -> tuple[str, list[str]]:
         studio = outbid(people["studio"], folder)
         wait_for(stage, studio, "running")
         wait_for(stage, workload, "succeeded")
-        ended = stage.operator.workload(workload)
+        ended = stage.operator.get_workload(workload)
         times = "once" if ended.preemptions == 1 else f"{ended.preemptions} times"
         told = [
             "lab's loop on one node at most 2.00 per GPU-hour",
@@ -49,4 +47,4 @@ def _submit(lab: Client, folder: Path, words: list[str], out: Path) -> str:
         "workdir": str(folder),
         "checkpoint": {"signal": "SIGUSR1", "needs": "6s"},
     }
-    return lab.submit(WorkloadSpec.model_validate(spec)).workload
+    return lab.submit(spec).workload

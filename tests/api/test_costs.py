@@ -325,14 +325,14 @@ def test_nothing_before_the_beginning_and_no_window_that_is_none(scene) -> None:
 def test_both_clients_read_the_file_and_the_sums(scene) -> None:  # type: ignore[no-untyped-def]
     town, org, owner, _ = scene
     with Client(town.url, token=owner) as client:
-        text = b"".join(client.costs(form="json"))
-        (line,) = client.showback(by="org").lines
+        text = b"".join(client.export_costs(form="json"))
+        (line,) = client.get_showback(by="org").lines
         assert line.net == _net(town, org)
-        assert len(list(client.costs(org=org))) >= 1
+        assert len(list(client.export_costs(org=org))) >= 1
 
     async def read() -> bytes:
         async with AsyncClient(town.url, token=owner) as client:
-            return b"".join([part async for part in client.costs(form="json")])
+            return b"".join([part async for part in client.export_costs(form="json")])
 
     assert json.loads(asyncio.run(read())) == json.loads(text)
 

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from parkade.cli import config, screen
@@ -149,7 +151,9 @@ def test_who_may_not_and_who_cannot_pay_are_told_apart(
     _, owner = town.org("0.01")
     as_user(monkeypatch, town, owner)
     run("org", "create", "mine", exit_code=5)
-    assert "ask an operator to deposit the difference" in run("reserve", "1", exit_code=7).stderr
+    assert (
+        "ask an operator to deposit it: parkade deposit" in run("reserve", "1", exit_code=7).stderr
+    )
     monkeypatch.setenv("PARKADE_TOKEN", "pk_wrong")
     run("ps", exit_code=2)
     monkeypatch.delenv("PARKADE_TOKEN")
@@ -323,19 +327,28 @@ def test_the_program_starts_without_loading_what_it_does_not_need() -> None:
     assert loaded.isdisjoint(heavy)
 
 
-def test_every_command_explains_itself() -> None:
-    import typer
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command by its words, those too that no list of commands shows."""
+    inner = getattr(command, "commands", {})
+    if not inner:
+        yield path, command
+    for name, each in inner.items():
+        yield from commands(each, (*path, name))
 
-    def walk(command: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        inner = getattr(command, "commands", {})
-        if not inner:
-            assert command.help, path  # type: ignore[attr-defined]
-            yield path
-        for name, each in inner.items():
-            yield from walk(each, (*path, name))
 
-    commands = list(walk(typer.main.get_command(app), ()))
-    assert len(commands) >= 40
+def test_every_command_and_each_of_its_parameters_explains_itself() -> None:
+    found = dict(commands(typer.main.get_command(app)))
+    assert len(found) >= 100
+    for path, command in found.items():
+        assert command.help, path
+        for each in command.params:
+            assert each.hidden or each.help or each.name == "help", (*path, each.name)
+
+
+def test_help_does_not_offer_old_names_and_they_still_work(run: Run, tmp_path: Path) -> None:
+    first_words = {line.strip("│ ").partition(" ")[0] for line in run("--help").stdout.split("\n")}
+    assert "admin" in first_words and "journal" not in first_words
+    assert "is not there" in run("journal", "check", str(tmp_path), exit_code=2).stderr
 
 
 def test_faults_of_a_file_name_the_file(

@@ -7,12 +7,16 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import typer
 
 from parkade.cli import completing
+from parkade.cli.app import app
 from tests.api.town import Town
-from tests.cli.test_cli import as_user, run
+from tests.cli.test_cli import as_user, commands, run
+from tests.client.test_names import CALLS
 from tests.waits import PATIENCE_S, until
 
 __all__ = ["run"]
@@ -99,6 +103,33 @@ def test_labels_are_completed_as_pairs(
     for labels in ({"team": "vision"}, {"team": "vision", "stage": "eval"}):
         town.submit(pool, owner, labels=labels, limit_price="0.10")
     assert sorted(asked("labels")) == ["stage=eval", "team=vision"]
+
+
+def test_each_source_is_a_list_of_the_api_and_its_fields_are_there() -> None:
+    answers = {call.path: call.answer for call in CALLS.values() if call.method == "GET"}
+    for kind, source in completing.SOURCES.items():
+        listed = answers[f"/v1{source.path}"].model_fields[source.field].annotation
+        (record, _) = get_args(listed)
+        for field in (*source.values, *source.says):
+            at = record
+            for part in field.split("."):
+                assert part in at.model_fields, (kind, field)
+                at = at.model_fields[part].annotation
+
+
+def test_each_name_in_the_tables_is_a_parameter_that_there_is() -> None:
+    taken = {
+        " ".join(words): {each.name for each in command.params}
+        for words, command in commands(typer.main.get_command(app))
+    }
+    for table in (completing.OF_COMMANDS, completing.LISTS):
+        for words, names in table.items():
+            assert taken[words].issuperset(names), words
+    anywhere = set().union(*taken.values())
+    others = {kind for of in completing.OF_COMMANDS.values() for kind in of.values() if kind}
+    sources = completing.SOURCES.keys()
+    assert anywhere.issuperset(completing.SAME) and anywhere.issuperset(completing._fixed())
+    assert {*completing.SAME.values(), *others} <= sources <= anywhere | others
 
 
 def test_an_answer_is_kept_for_a_moment_where_only_its_user_reads_it(

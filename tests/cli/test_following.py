@@ -45,7 +45,7 @@ def living(town: Town) -> Workload:
     """A workload that waits."""
     pool, (_, owner) = town.pool(), town.org()
     with Client(town.url, token=owner) as client:
-        return client.workload(town.submit(pool, owner, limit_price="0.01"))
+        return client.get_workload(town.submit(pool, owner, limit_price="0.01"))
 
 
 def ended(living: Workload) -> Workload:

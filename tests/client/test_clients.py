@@ -68,7 +68,7 @@ def test_the_two_clients_speak_alike(town: Town) -> None:
         first = client.submit(spec, market=pool, hold=True)
         assert first.spec.workdir is not None and first.org == org
         with pytest.raises(NotFound, match="w0"):
-            client.workload("w0")
+            client.get_workload("w0")
         listed = client.list_workloads()
 
     async def same() -> None:
@@ -176,7 +176,7 @@ def test_output_goes_on_at_the_byte_where_it_was_cut_off(monkeypatch: pytest.Mon
 
 def test_a_token_is_in_no_representation() -> None:
     client = Client("http://there", token="pk_secret")
-    call: Call = people.orgs()
+    call: Call = people.list_orgs()
     assert "pk_secret" not in repr(client) + repr(vars(client)["_http"]) + repr(call)
     client.close()
 

@@ -96,7 +96,7 @@ def test_what_may_pass_is_tried_again_and_the_answer_returned() -> None:
     ],
 )
 def test_nobody_is_asked_for_ever(make: Callable[[], object], kind: type[Exception]) -> None:
-    told, steps = carried_out(people.orgs(), [make() for _ in range(MOST_TRIES)])
+    told, steps = carried_out(people.list_orgs(), [make() for _ in range(MOST_TRIES)])
     assert isinstance(told, kind)
     assert [type(step) for step in steps].count(Send) == MOST_TRIES
 
@@ -117,7 +117,7 @@ def test_nobody_is_asked_for_ever(make: Callable[[], object], kind: type[Excepti
 def test_a_refusal_is_an_error_of_its_kind_and_is_not_repeated(
     code: str, kind: type[ParkadeError]
 ) -> None:
-    told, steps = carried_out(people.orgs(), [answer(409, problem(code, "no").model_dump())])
+    told, steps = carried_out(people.list_orgs(), [answer(409, problem(code, "no").model_dump())])
     assert type(told) is kind and told.code == code and str(told) == "no"
     assert [type(step) for step in steps] == [Send]
 
@@ -125,7 +125,7 @@ def test_a_refusal_is_an_error_of_its_kind_and_is_not_repeated(
 def test_pages_are_followed_to_the_end_and_joined() -> None:
     first, last = {"orgs": [ORG], "next": "acme"}, {"orgs": [{**ORG, "org": "beta"}], "next": None}
     lost = httpx.ReadTimeout("lost")
-    told, steps = carried_out(people.orgs(), [answer(200, first), lost, answer(200, last)])
+    told, steps = carried_out(people.list_orgs(), [answer(200, first), lost, answer(200, last)])
     assert isinstance(told, wire.Orgs)
     assert [org.org for org in told.orgs] == ["acme", "beta"] and told.next is None
     asked = [step.call.params.get("cursor") for step in steps if isinstance(step, Send)]
@@ -150,21 +150,21 @@ def test_what_was_read_has_its_tag_and_a_change_is_sent_with_it() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"orgs": 3}', b"<html>"])
 def test_what_is_not_parkades_is_a_failure_with_words(body: bytes) -> None:
-    told, _ = carried_out(people.orgs(), [httpx.Response(200, content=body)])
+    told, _ = carried_out(people.list_orgs(), [httpx.Response(200, content=body)])
     assert isinstance(told, Failed)
 
 
 def test_every_change_has_a_key_of_its_own_and_no_question_has_one() -> None:
     keys = {people.create_org("acme").headers()["Idempotency-Key"] for _ in range(100)}
     assert len(keys) == 100
-    assert "Idempotency-Key" not in people.orgs().headers()
+    assert "Idempotency-Key" not in people.list_orgs().headers()
 
 
 def test_every_reason_of_the_core_is_some_error() -> None:
     for reason in Reason:
         told = answer(CODES[reason.value].status, problem(reason.value, "no").model_dump())
         with pytest.raises(ParkadeError):
-            people.orgs().read(told)
+            people.list_orgs().read(told)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_every_reason_of_the_core_is_some_error() -> None:
 def test_what_a_caller_may_do_about_it_is_its_class(code: str, kind: type[ParkadeError]) -> None:
     response = answer(CODES.get(code, UNKNOWN).status, problem(code, "no").model_dump())
     with pytest.raises(ParkadeError) as told:
-        people.orgs().read(response)
+        people.list_orgs().read(response)
     assert type(told.value) is kind
 
 
@@ -185,6 +185,6 @@ def test_pauses_grow_and_have_a_bound(number: int) -> None:
 
 @pytest.mark.parametrize("name", ["a/b", "..", "a?b#c", "ä"])
 def test_a_name_cannot_leave_its_place_in_the_address(name: str) -> None:
-    path = workloads.workload(name).path
+    path = workloads.get_workload(name).path
     assert path.startswith("/v1/workloads/") and path.count("/") == 3
     assert not set("?#") & set(path)

@@ -113,7 +113,7 @@ def test_where_none_leads_it_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch)
     pair = Pair("none", is_other_dead=True)
     client = Client(TWO, token="t", transport=httpx.MockTransport(pair))
     with client, pytest.raises(Unreachable, match="http://one, http://two"):
-        client.orgs()
+        client.list_orgs()
     assert pair.asked == ["one", "two", "one", "two"]
 
 

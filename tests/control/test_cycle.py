@@ -18,6 +18,7 @@ from parkade.core.state.commands import (
     CreateUser,
     Deposit,
     RevokeToken,
+    RunClearing,
     SetCap,
 )
 from parkade.core.state.events import AnyEvent, OrgCreated
@@ -170,7 +171,7 @@ def test_a_bug_in_a_clearing_is_told_and_changes_nothing(store: Store) -> None:
 
     cycle = begun(store)
     cycle._rules = msgspec.structs.replace(SMALL, decide=decide)
-    assert cycle.clear("m", 9) == ((), False)
+    assert cycle.clear(RunClearing(by=None, market="m"), 9) == ((), False)
     assert store.last_sequence() == 1
 
 
@@ -205,7 +206,7 @@ def test_replaying_the_journal_gives_the_same_world_byte_for_byte(store: Store) 
     cycle.take_commands(2, [ask(builders.open_pool("m")), ask(org("a")), ask(org("due-5"))])
     cycle.take_commands(3, [ask(Deposit(by=None, org="a", micros=9))])
     cycle.take_deadlines(8, limit=10)
-    cycle.clear("m", 9)
+    cycle.clear(RunClearing(by=None, market="m"), 9)
     recovered = recover(store, SMALL)
     world, sequence = recovered.world, recovered.sequence
     assert sequence == cycle.sequence

@@ -67,7 +67,7 @@ def test_what_is_young_or_not_to_be_folded_stays(store: SqlStore, after_us: int 
 
 
 def test_a_full_disk_is_told_and_ends_nothing(
-    store: SqlStore, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    store: SqlStore, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     class Full:
         asked = 0
@@ -84,4 +84,4 @@ def test_a_full_disk_is_told_and_ends_nothing(
     folding.start()
     until(lambda: full.asked == 1)
     folding.stop()
-    assert "the disk is full" in capsys.readouterr().out + caplog.text
+    assert "the disk is full" in capfd.readouterr().err + caplog.text

@@ -112,8 +112,17 @@ def test_an_urgent_market_waits_for_its_pause_only() -> None:
     schedule.ask(["m"])
     assert schedule.next([one], now_us=1, steady_us=1) == (None, SECOND_US - 1)
     assert schedule.next([one], now_us=SECOND_US, steady_us=1) == ("m", 0)
+    schedule.begins(["m"])
     schedule.cleared(["m"], now_us=SECOND_US, is_apart=False)
     assert schedule.next([one], now_us=SECOND_US, steady_us=1) == (None, 30 * SECOND_US)
+
+
+def test_what_asks_while_a_clearing_is_decided_is_not_forgotten() -> None:
+    schedule, one = Schedule(part=4), market("m")
+    schedule.begins(["m"])
+    schedule.ask(["m"])
+    schedule.cleared(["m"], now_us=0, is_apart=False)
+    assert schedule.next([one], now_us=0, steady_us=1) == (None, SECOND_US)
 
 
 def test_clearings_take_a_quarter_of_the_time_at_most() -> None:

@@ -216,7 +216,7 @@ class Asking:
         try:
             with self._two.client() as client:
                 while not self._stop.is_set():
-                    client.deposit("acme", "1")
+                    client.deposit_money("acme", "1")
                     self.answered += 1
                     time.sleep(0.02)
         except BaseException as error:  # noqa: BLE001 - the test raises it
@@ -284,7 +284,7 @@ def test_a_standby_goes_on_however_its_leader_ends_and_never_do_two_write(two: T
             timeout=PATIENCE_S,
         )
         assert answer.is_success, answer.text
-        client.deposit("operator", "1000")
+        client.deposit_money("operator", "1000")
         agent = started_agent(two, client.create_agent_token("box").secret)
         try:
             rounds(two, client)
@@ -384,9 +384,12 @@ def rounds(two: Two, client: Client) -> None:
         assert is_alive(process) and runs.read_text().count("long") == 1
     logging.getLogger(__name__).info("seconds until the other leads: %s", json.dumps(seconds))
     short = submit(client, {**spec, "name": "short", "command": "true"})
-    until(lambda: client.workload(short).phase == "succeeded", two.last_words)
+    until(lambda: client.get_workload(short).phase == "succeeded", two.last_words)
     client.cancel(long, now=True)
-    until(lambda: client.workload(long).ended is not None and not is_alive(process), two.last_words)
+    until(
+        lambda: client.get_workload(long).ended is not None and not is_alive(process),
+        two.last_words,
+    )
     answered = asking.stop()
     check_journal(two, answered=answered, takeovers=len(ways))
 

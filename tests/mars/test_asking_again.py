@@ -249,7 +249,7 @@ def test_what_the_engine_calls_drained_no_more_is_asked_about_at_once(scene: Sce
 
 
 def test_what_is_suspected_is_told_by_its_name(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = file_of(scene, nodes=60)
     named = [
@@ -262,22 +262,22 @@ def test_what_is_suspected_is_told_by_its_name(
     for node in ("n0", "n1", "n2", "n3"):
         scene.write(node)
         runner.round()
-    told = capsys.readouterr().out
+    told = capfd.readouterr().err
     assert "event='suspected' what='rack r0' nodes='n0, n1, n2'" in told
     assert "rack r0: 3 of 8 nodes fell sick within 5 min, more than by chance; look there" in told
     scene.now_us += HOUR_US
     runner.round()
-    assert "event='suspected no more' what='rack r0'" in capsys.readouterr().out
+    assert "event='suspected no more' what='rack r0'" in capfd.readouterr().err
 
 
 def test_where_no_fabric_has_a_name_nobody_is_sent_to_look_at_it(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, capfd: pytest.CaptureFixture[str]
 ) -> None:
     runner = scene.runner(file_of(scene, nodes=60))
     for node in ("n0", "n9", "n18", "n27", "n36"):
         scene.write(node)
         runner.round()
-    told = capsys.readouterr().out
+    told = capfd.readouterr().err
     assert "what='all nodes together'" in told and "fabric default" not in told
     assert "the file names no `fabric`, `rack` or `switch` that they share" in told
 
@@ -335,7 +335,7 @@ def test_a_rack_is_suspected_after_a_restart_too(scene: Scene) -> None:
 
 
 def test_another_policy_drains_nothing_that_the_one_before_held(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = file_of(scene)
     runner = scene.runner(file)
@@ -350,7 +350,7 @@ def test_another_policy_drains_nothing_that_the_one_before_held(
     scene.now_us += HOUR_US
     runner.round()
     assert drained(scene) == {"n0"}
-    assert "another policy" in capsys.readouterr().out
+    assert "another policy" in capfd.readouterr().err
     assert any('verdict_level{action="reboot"' in name and "n9" in name for name in shown(runner))
 
 
@@ -479,7 +479,7 @@ def test_a_journal_with_a_torn_last_line_is_gone_on_with(scene: Scene) -> None:
 
 
 def test_lines_that_may_have_been_missed_are_told_at_the_start(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = scene.file(act=False)
     runner = scene.runner(file)
@@ -488,13 +488,13 @@ def test_lines_that_may_have_been_missed_are_told_at_the_start(
     runner.close()
     (scene.folder / "n0.log").write_text("")
     scene.runner(file).round()
-    told = capsys.readouterr().out
+    told = capfd.readouterr().err
     assert told.count("lines may have been missed") == 1 and "behind byte 20" in told
     assert "was not read" in told and "from=" in told and "until='2023-11-14T22:13:20Z'" in told
 
 
 def test_lines_that_a_cut_may_have_lost_are_told_while_mars_runs(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, capfd: pytest.CaptureFixture[str]
 ) -> None:
     runner = scene.runner(scene.file(act=False))
     scene.write("n0", "usb 1-1: new device")
@@ -502,7 +502,7 @@ def test_lines_that_a_cut_may_have_lost_are_told_while_mars_runs(
     (scene.folder / "n0.log").write_text("")
     for _ in range(2):
         runner.round()
-    assert capsys.readouterr().out.count("lines may have been missed") == 1
+    assert capfd.readouterr().err.count("lines may have been missed") == 1
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def test_a_drain_that_is_refused_since_many_are_drained_spends_no_budget(scene: 
 
 
 def test_what_became_of_a_drain_is_told_once(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, capfd: pytest.CaptureFixture[str]
 ) -> None:
     runner = scene.runner(scene.file(nodes=60))
     refused(scene, "n0")
@@ -75,7 +75,7 @@ def test_what_became_of_a_drain_is_told_once(
         runner.round()
     (scene.folder / "cluster").write_text(CLUSTER)
     runner.round()
-    told = capsys.readouterr().out.splitlines()
+    told = capfd.readouterr().err.splitlines()
 
     def lines(event: str, node: str) -> list[str]:
         return [each for each in told if f"event='{event}'" in each and f"node='{node}'" in each]

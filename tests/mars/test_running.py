@@ -112,7 +112,7 @@ def test_an_engine_that_names_no_node_of_the_file_is_down(scene: Scene, says: st
 
 
 def test_a_line_of_another_machine_blames_no_node_and_is_told_once(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, capfd: pytest.CaptureFixture[str]
 ) -> None:
     runner = scene.runner(scene.file(nodes=2))
     for _ in range(2):
@@ -122,9 +122,9 @@ def test_a_line_of_another_machine_blames_no_node_and_is_told_once(
     found = shown(runner)
     assert found['parkade_mars_kernel_lines_of_other_hosts{node="n0"}'] == 2
     assert found['parkade_mars_kernel_lines_of_other_hosts{node="n1"}'] == 0
-    told = capsys.readouterr()
-    assert "give n0 `host: gpu-7`" in told.out
-    assert told.out.count("lines left out") == 1
+    told = capfd.readouterr().err
+    assert "give n0 `host: gpu-7`" in told
+    assert told.count("lines left out") == 1
     scene.write("n0", f"Nov 27 10:00:00 n0.example.org kernel: {XID}")
     runner.round()
     assert scene.is_drained("n0")
@@ -140,7 +140,7 @@ def shared_log(scene: Scene, *, nodes: int) -> RunFile:
 
 
 def test_of_a_shared_log_each_unknown_machine_is_told_once_and_at_most_five(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, capfd: pytest.CaptureFixture[str]
 ) -> None:
     runner = scene.runner(shared_log(scene, nodes=60))
     for host in ("n7", "n8.example.org", "n0", "ghost-1", *(f"ghost-{at}" for at in range(2, 9))):
@@ -148,7 +148,7 @@ def test_of_a_shared_log_each_unknown_machine_is_told_once_and_at_most_five(
     runner.round()
     scene.write("all", f"Nov 27 10:00:00 ghost-1 kernel: {XID}")
     runner.round()
-    told = [line for line in capsys.readouterr().out.splitlines() if "lines left out" in line]
+    told = [line for line in capfd.readouterr().err.splitlines() if "lines left out" in line]
     assert len(told) == 6, told
     assert "machine='n0'" in told[0] and "it is in the file, with another log" in told[0]
     assert "machine='ghost-1'" in told[1] and "add it to `nodes`" in told[1]
@@ -163,7 +163,7 @@ def test_of_a_shared_log_each_unknown_machine_is_told_once_and_at_most_five(
 
 
 def test_of_two_machines_under_a_nodes_short_name_neither_is_the_node(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, capfd: pytest.CaptureFixture[str]
 ) -> None:
     runner = scene.runner(shared_log(scene, nodes=3))
     scene.write("all", "Nov 27 10:00:00 n1.prod.example.org kernel: usb 1-1: a new device")
@@ -171,32 +171,30 @@ def test_of_two_machines_under_a_nodes_short_name_neither_is_the_node(
     runner.round()
     scene.write("all", f"Nov 27 10:00:00 n1.prod.example.org kernel: {XID}")
     runner.round()
-    assert "n1 is the short name of two machines" in capsys.readouterr().out
+    assert "n1 is the short name of two machines" in capfd.readouterr().err
     assert scene.is_drained("n1") == ""
 
 
 def test_a_line_without_a_machine_in_a_shared_log_blames_none(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, capfd: pytest.CaptureFixture[str]
 ) -> None:
     runner = scene.runner(shared_log(scene, nodes=3))
     scene.write("all", "Nov 27 10:00:00 n1 sshd[12]: Accepted publickey for ann")
     runner.round()
-    assert "lines left out" not in capsys.readouterr().out
+    assert "lines left out" not in capfd.readouterr().err
     scene.write("all")
     assert runner.round() == ()
-    assert (
-        capsys.readouterr().out.count("these lines name no machine, and several nodes share") == 1
-    )
+    assert capfd.readouterr().err.count("these lines name no machine, and several nodes share") == 1
 
 
 def test_a_machine_in_a_log_that_names_its_node_too_is_not_taken_for_it(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, capfd: pytest.CaptureFixture[str]
 ) -> None:
     runner = scene.runner(scene.file())
     scene.write("n0", "Nov 27 10:00:00 n0 kernel: usb 1-1: new device")
     scene.write("n0", f"Nov 27 10:00:00 gpu-7 kernel: {XID}")
     runner.round()
-    told = capsys.readouterr().out
+    told = capfd.readouterr().err
     assert "gpu-7" in told and "host:" not in told
 
 

@@ -50,12 +50,12 @@ def telling(manager: Manager, metrics: Metrics) -> AlertTelling:
 
 
 def test_its_end_and_its_return_are_told_once_each(
-    telling: AlertTelling, manager: Manager, capsys: pytest.CaptureFixture[str]
+    telling: AlertTelling, manager: Manager, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for manager.is_down in (True, True, True, False, False, True):
         telling.tell([], [])
         telling.finish()
-    told = capsys.readouterr().out.splitlines()
+    told = capfd.readouterr().err.splitlines()
     assert ["again" in line for line in told] == [False, True, False]
     assert manager.sent == [[], []], "a round without alerts is a probe"
 
@@ -108,13 +108,13 @@ def test_the_end_waits_for_the_call_under_way_and_sends_no_more(
 
 
 def test_a_run_asks_for_its_alertmanager_at_its_start(
-    scene: Scene, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    scene: Scene, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = scene.file(act=False).model_copy(update={"alertmanager": "http://127.0.0.1:1"})
     runner = scene.runner(file)
     for _ in range(3):
         runner.round()
-    assert capsys.readouterr().out.count("Alertmanager does not take alerts") == 1
+    assert capfd.readouterr().err.count("Alertmanager does not take alerts") == 1
     assert shown(runner)['parkade_mars_alertmanager_up{address="http://127.0.0.1:1"}'] == 0
 
 

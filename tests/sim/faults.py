@@ -29,6 +29,7 @@ from parkade.agent.plan import HandOver, plan
 from parkade.control.rules import RULES
 from parkade.core.billing.metering import billed_to_us
 from parkade.core.billing.slow_starts import NO_SLOW_START, SlowStart
+from parkade.core.clearing.debts import Debts
 from parkade.core.fleet.node import Health, Node
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.running.unstarted import SlowStarts, slow_start_at_end
@@ -532,6 +533,13 @@ def takes_a_failure_for_a_success(patch: Patch) -> None:
 
 SERVER = ("server",)
 NETWORK = ("network",)
+
+
+def forgets_what_floors_push_out(patch: Patch) -> None:
+    """Work that leaves for a bid that sits elsewhere is owed for by none."""
+    patch.setattr(Debts, "_add_swept", lambda *_: None)
+
+
 FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
     fault.__name__: (fault, troubles)
     for fault, troubles in (
@@ -539,6 +547,7 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
         (charges_use_twice, ()),
         (forgets_the_minimum_charge, ()),
         (gives_promises_up_for_nothing, ()),
+        (forgets_what_floors_push_out, ()),
         (bills_what_the_platform_broke, ("operators", "machines")),
         (bills_a_microsecond_less, ()),
         (credits_a_shortage_twice, ("operators", "machines")),

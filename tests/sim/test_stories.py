@@ -7,7 +7,7 @@ import sys
 import msgspec
 import pytest
 
-from parkade.sim.acts.choosing import FAMILIES, SLURM, draw_mood
+from parkade.sim.acts.choosing import CLEARINGS, FAMILIES, SLURM, draw_mood
 from parkade.sim.fuzz import FuzzReport, parse_acts
 from parkade.sim.story import Story, StoryOutcome, StoryPlan
 from tests.waits import PATIENCE_S
@@ -110,6 +110,14 @@ def test_a_story_beside_a_queue_has_jobs_that_began_by_themselves_and_users_not_
     assert story.tell().findings == ()
     assert sum(pool.queue.began_by_itself for pool in story.pools if pool.queue is not None) > 5
     assert story.judge.jobs.tried > 3
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_clearings_that_are_decided_beside_submissions_break_nothing(seed: int) -> None:
+    families = (CLEARINGS, "server", "agents")
+    story = Story(StoryPlan(seed=seed, events=400, families=families))
+    assert story.tell().findings == ()
+    assert story.server.decided_beside > 5
 
 
 def test_attempts_of_what_is_submitted_again_are_numbered_on() -> None:

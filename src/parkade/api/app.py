@@ -127,12 +127,13 @@ def create_app(
     app.begin(settings, refusals)
     app.include_router(_house(plane, refusals.counts, collectors))
     app.include_router(_docs(app))
-    _describe_problems(app)
+    _describe_problems_and_headers(app)
     return app
 
 
-def _describe_problems(app: FastAPI) -> None:
-    """Puts the body of every refusal into the description, where each route refers to it."""
+def _describe_problems_and_headers(app: FastAPI) -> None:
+    """Puts the body of every refusal into the description, where each route refers to it, and the
+    headers of requests and answers."""
     describe = app.openapi
     schema = Problem.model_json_schema(ref_template=routing.SCHEMA_OF)
     parts = schema.pop("$defs")

@@ -30,7 +30,7 @@ def run(
     engine_option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for the engine; may be repeated.")
     ] = None,
-    log_format: Annotated[LogFormat, typer.Option()] = "console",
+    log_format: Annotated[LogFormat, typer.Option(help="How it writes its log.")] = "console",
     original_is_gone: Annotated[
         bool,
         typer.Option(

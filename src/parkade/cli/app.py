@@ -149,7 +149,8 @@ def _build() -> typer.Typer:
     pools.pools.command()(joining.launcher)
     for panel, groups in GROUPS.items():
         for name, group in groups.items():
-            app.add_typer(group, name=name, rich_help_panel=panel)
+            is_old = group is journal.journal
+            app.add_typer(group, name=name, rich_help_panel=panel, hidden=is_old)
     return app
 
 

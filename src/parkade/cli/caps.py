@@ -11,6 +11,7 @@ import typer
 
 from parkade.cli.calling import AsJson, calling, fail
 from parkade.cli.confirming import Yes, confirm
+from parkade.cli.names import OrgName, UserName
 
 if TYPE_CHECKING:
     from parkade.wire import people as wire
@@ -29,7 +30,7 @@ MOST_NAMED = 10
 
 
 def cap_org(
-    org: str,
+    org: OrgName,
     amount: CapAmount = None,
     per: Per = None,
     gpus: CapGpus = None,
@@ -53,7 +54,7 @@ def cap_org(
 
 
 def cap_user(
-    user: str,
+    user: UserName,
     amount: CapAmount = None,
     per: Per = None,
     gpus: CapGpus = None,
@@ -68,9 +69,9 @@ def cap_user(
         asked = asked_cap(made, amount, per, gpus)
         if asked is not None:
             cap, period, gpus_at_most = asked.cap, asked.period, asked.most_gpus
-            stops = client.plan_cap(user, cap=cap, period=period, most_gpus=gpus_at_most)
+            stops = client.plan_user_cap(user, cap=cap, period=period, most_gpus=gpus_at_most)
             _agree(user, stops, yes=yes)
-            made = client.set_cap(
+            made = client.set_user_cap(
                 user, cap=cap, period=period, most_gpus=gpus_at_most, if_match=made.etag
             )
         show(made, lambda made: capped(made.user, made), as_json=as_json)

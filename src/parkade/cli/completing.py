@@ -31,18 +31,27 @@ class Item(NamedTuple):
 
 class Source(NamedTuple):
     """A list of the server. `values`: the fields that name one; `says`: what is shown beside;
-    `chosen`: parameters beside `limit`."""
+    `chosen`: parameters beside `limit`. `prefix`: what stands before each value; the server is
+    asked once it was begun."""
 
     path: str
     field: str
     values: tuple[str, ...]
     says: tuple[str, ...] = ()
     chosen: tuple[tuple[str, str], ...] = ()
+    prefix: str = ""
+
+    def is_begun(self, begun: str) -> bool:
+        """Whether one of its values may be meant."""
+        first = begun[: len(self.prefix)]
+        return not self.prefix or (first != "" and self.prefix.startswith(first))
 
 
 _MARKETS = "/pools", "markets"
+_RESERVATIONS = Source("/reservations", "reservations", ("reservation",), ("market", "state"))
 SOURCES = {
     "account": Source("/accounts", "accounts", ("account",), ("balance",)),
+    "capacity": _RESERVATIONS._replace(prefix="reservation/"),
     "claim": Source("/claims", "claims", ("claim",), ("reservation",)),
     "incident": Source("/mars/incidents", "incidents", ("incident",), ("node", "signal")),
     "instance_type": Source(*_MARKETS, ("instance_type.name",), ("market",)),
@@ -52,7 +61,7 @@ SOURCES = {
     "org": Source("/orgs", "orgs", ("org",), ("balance",)),
     "pool": Source("/pools", "pools", ("pool",), ("engine",)),
     "receiver": Source("/receivers", "receivers", ("receiver",), ("address",)),
-    "reservation": Source("/reservations", "reservations", ("reservation",), ("market", "state")),
+    "reservation": _RESERVATIONS,
     "token": Source("/tokens", "tokens", ("token",), ("user",)),
     "user": Source("/users", "users", ("user",), ("role",)),
     "window": Source("/maintenance", "maintenance", ("maintenance",), ("start",)),
@@ -76,8 +85,8 @@ OF_COMMANDS: dict[str, dict[str, str]] = {
     "user unix-name": {"name": ""},
     "org create": {"org": ""},
     "user create": {"user": ""},
-    "agent join": {"pool": "", "market": ""},
-    "agent run": {"pool": "", "market": ""},
+    "agent join": {"pool": ""},
+    "agent run": {"pool": ""},
     "mars undo": {"node": ""},
     "mars scan": {"node": ""},
 }
@@ -142,13 +151,8 @@ def _completion(
 
     def values(begun: str) -> list[Item]:
         items = [Item(it) for it in fixed]
-        if source is not None:
+        if source is not None and source.is_begun(begun):
             items += _named(source, _asked(source))
-        elif "spot" in fixed and begun.startswith("r"):
-            rights = SOURCES["reservation"]
-            items += [
-                Item(f"reservation/{it.value}", it.help) for it in _named(rights, _asked(rights))
-            ]
         return items
 
     return complete
@@ -164,7 +168,7 @@ def _named(source: Source, answer: Any) -> list[Item]:
         for name in (it for value in source.values for it in _texts(_of(record, value))):
             if name in found:
                 several.add(name)
-            found[name] = Item(name, says or None)
+            found[name] = Item(source.prefix + name, says or None)
     is_by_name = len(source.values) > 1
     return [it for name, it in found.items() if not (is_by_name and name in several)]
 

@@ -30,7 +30,9 @@ def costs(
     """Print every charge as CSV with the columns of FOCUS, for tools of FinOps."""
     first, last = when(start, "--from"), when(end, "--to")
     with calling() as client:
-        rows = client.costs(org=org, start=first, end=last, form="json" if as_json else "csv")
+        rows = client.export_costs(
+            org=org, start=first, end=last, form="json" if as_json else "csv"
+        )
         for part in rows:
             sys.stdout.buffer.write(part)
         sys.stdout.buffer.flush()
@@ -54,7 +56,7 @@ def showback(
     if kind not in ("user", "org", "label") or (kind == "label") != bool(label):
         fail(f"--by {by}: write user, org, or label/KEY", exit_code=3)
     with calling(as_json=as_json) as client:
-        answer = client.showback(by=kind, label=label or None, org=org, start=first, end=last)
+        answer = client.get_showback(by=kind, label=label or None, org=org, start=first, end=last)
         show(answer, _as_csv if as_csv else _render, as_json=as_json)
 
 

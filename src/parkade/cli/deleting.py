@@ -7,11 +7,12 @@ import typer
 
 from parkade.cli.calling import AsJson, calling
 from parkade.cli.confirming import Yes, confirm_for_good
+from parkade.cli.names import OrgName, UserName
 
 AlsoDeleted = Annotated[bool, typer.Option("--deleted", help="Also those that were deleted.")]
 
 
-def delete_user(user: str, yes: Yes = False, as_json: AsJson = False) -> None:
+def delete_user(user: UserName, yes: Yes = False, as_json: AsJson = False) -> None:
     """Delete a disabled user that runs nothing. Its history stays, its name is not given again."""
     from parkade.cli.screen import say, show
 
@@ -25,7 +26,7 @@ def delete_user(user: str, yes: Yes = False, as_json: AsJson = False) -> None:
         )
 
 
-def delete_org(org: str, yes: Yes = False, as_json: AsJson = False) -> None:
+def delete_org(org: OrgName, yes: Yes = False, as_json: AsJson = False) -> None:
     """Delete a disabled org that holds nothing. Its statements stay, its name is not given
     again."""
     from parkade.cli.screen import say, show

@@ -99,7 +99,7 @@ class Session:
     def _carry_output(self) -> "wire.ExecEnd":
         after = 0
         while True:
-            answer = self._client.exec_output(self._name, after=after, wait=WAIT_S)
+            answer = self._client.get_exec_output(self._name, after=after, wait=WAIT_S)
             after = answer.next
             for chunk in answer.chunks:
                 self._write(chunk.stream, chunk.content)
@@ -127,7 +127,7 @@ class Session:
         at, keys = 0, Keys() if self._is_raw else None
         try:
             if not has_input and not self._is_terminal:
-                self._client.exec_input(self._name, at=0, is_last=True)
+                self._client.send_exec_input(self._name, at=0, is_last=True)
             while has_input:
                 content = os.read(0, PART_BYTES)
                 is_last = not content
@@ -148,7 +148,7 @@ class Session:
         is_heard = not content and not is_last
         while not is_heard:
             left = content[len(content) - (until - at) :]
-            at = self._client.exec_input(self._name, at=at, content=left, is_last=is_last).next
+            at = self._client.send_exec_input(self._name, at=at, content=left, is_last=is_last).next
             is_heard = at >= until
         return until
 

@@ -35,7 +35,10 @@ InstanceType = Annotated[
     typer.Option(help="Or several: a,b; or a limit for each: a=2.50,b=1.", rich_help_panel=SHAPE),
 ]
 Interconnect = Annotated[str | None, typer.Option(help="fabric or any.", rich_help_panel=SHAPE)]
-Market = Annotated[str | None, typer.Option(rich_help_panel=SHAPE)]
+Market = Annotated[
+    str | None,
+    typer.Option(help="Needed where several could run it.", rich_help_panel=SHAPE),
+]
 Capacity = Annotated[
     str | None,
     typer.Option(
@@ -107,7 +110,9 @@ CheckpointExitZero = Annotated[
     str | None, typer.Option(help="saved or done: exit 0 after our signal.", rich_help_panel=RUN)
 ]
 Failures = Annotated[int | None, typer.Option(help="Failures to retry.", rich_help_panel=RUN)]
-Priority = Annotated[int | None, typer.Option(rich_help_panel=RUN)]
+Priority = Annotated[
+    int | None, typer.Option(help="Of your org's work, the higher first.", rich_help_panel=RUN)
+]
 Hold = Annotated[bool, typer.Option("--hold", help="Keep it from starting.", rich_help_panel=RUN)]
 
 

@@ -53,10 +53,10 @@ def logs(
     with calling() as client:
         name = meant(client, workload)
         named = None if attempt is None else f"{name}.{attempt}"
-        if since_at is not None and (client.workload(name).attempts or not follow):
-            place = client.log_offset(name, since=since_at, rank=rank, attempt=named)
+        if since_at is not None and (client.get_workload(name).attempts or not follow):
+            place = client.get_log_offset(name, since=since_at, rank=rank, attempt=named)
             offset = max(offset, place.offset)
-        if tail is not None and (client.workload(name).attempts or not follow):
+        if tail is not None and (client.get_workload(name).attempts or not follow):
             written = client.logs(name, rank=rank, offset=offset, attempt=named)
             offset += _print_tail(written, tail)
         if named is None and follow:
@@ -148,7 +148,7 @@ def follow_output(
     place, outage = _Place(offset), Outage()
     while True:
         try:
-            answer = client.workload(workload)
+            answer = client.get_workload(workload)
             outage.answered()
             _print_new(client, answer, place, rank)
         except TryAgain as error:

@@ -61,7 +61,7 @@ def ps(
     from parkade.cli.screen import console, show
 
     filters: dict[str, Any] = {"name": name, "user": user, "org": org, "limit": limit}
-    filters |= {"phases": phases or (), "labels": labels or (), "after": after}
+    filters |= {"phases": phases or (), "labels": labels or (), "cursor": after}
     first = when(since, "--since")
     known_phases(phases, (*LIVING, *ENDED))
     named = (name, user, org, phases, labels, array)
@@ -104,7 +104,7 @@ def history(
             org=org,
             since=when(since, "--since"),
             limit=limit,
-            after=after,
+            cursor=after,
         )
         show(in_order(answer, sort), _ended, as_json=as_json)
 

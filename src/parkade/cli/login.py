@@ -147,7 +147,7 @@ def status(
             print(caller.model_dump_json(indent=2))
             return
         live = client.list_workloads(limit=1000).workloads
-        orgs = {org.org: org for org in client.orgs().orgs}
+        orgs = {org.org: org for org in client.list_orgs().orgs}
         own = orgs.get(caller.org)
         running = sum(each.attempt is not None for each in live)
         fields(
@@ -157,7 +157,7 @@ def status(
                 ("balance", own and own.balance),
                 ("house account", own and own.house),
                 ("workloads", f"{running} on seats, {len(live) - running} waiting"),
-                *_troubles(client.standing()),
+                *_troubles(client.get_server()),
             ]
         )
     from parkade.cli.pools import overview

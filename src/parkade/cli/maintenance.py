@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling
+from parkade.cli.names import WindowName
 
 if TYPE_CHECKING:
     from parkade.wire import maintenance as wire
@@ -47,7 +48,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @maintenance.command()
 def change(
-    window: str,
+    window: WindowName,
     start: Annotated[
         str | None, typer.Option("--start", "--from", help="Another start; before it begins.")
     ] = None,
@@ -68,7 +69,7 @@ def change(
 
 
 @maintenance.command()
-def cancel(window: str, as_json: AsJson = False) -> None:
+def cancel(window: WindowName, as_json: AsJson = False) -> None:
     """Give a window up; where it has begun, its nodes take work again now."""
     from parkade.cli.screen import say
 

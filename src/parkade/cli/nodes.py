@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling
+from parkade.cli.names import NodeName
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,57 +30,57 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List nodes and the work on them."""
-    call(lambda client: client.nodes(market=market), _table, as_json=as_json)
+    call(lambda client: client.list_nodes(market=market), _table, as_json=as_json)
 
 
 @nodes.command("show")
-def show_(node: str, as_json: AsJson = False) -> None:
+def show_(node: NodeName, as_json: AsJson = False) -> None:
     """Show a node: its state, who sits there, its fabric, and its incidents."""
-    call(lambda client: client.node(node), in_full, as_json=as_json)
+    call(lambda client: client.get_node(node), in_full, as_json=as_json)
 
 
 @nodes.command()
-def fail(node: str, reason: Reason, as_json: AsJson = False) -> None:
+def fail(node: NodeName, reason: Reason, as_json: AsJson = False) -> None:
     """Take a broken node out of play; its workloads are healed."""
-    call(lambda client: client.fail(node, reason=reason), _line, as_json=as_json)
+    call(lambda client: client.fail_node(node, reason=reason), _line, as_json=as_json)
 
 
 @nodes.command()
-def restore(node: str, as_json: AsJson = False) -> None:
+def restore(node: NodeName, as_json: AsJson = False) -> None:
     """Put a repaired node back in play."""
-    call(lambda client: client.restore(node), _line, as_json=as_json)
+    call(lambda client: client.restore_node(node), _line, as_json=as_json)
 
 
 @nodes.command()
-def cordon(node: str, reason: Reason, as_json: AsJson = False) -> None:
+def cordon(node: NodeName, reason: Reason, as_json: AsJson = False) -> None:
     """Let no new work onto a node; what runs there stays."""
-    call(lambda client: client.cordon(node, reason=reason), _line, as_json=as_json)
+    call(lambda client: client.cordon_node(node, reason=reason), _line, as_json=as_json)
 
 
 @nodes.command()
-def uncordon(node: str, as_json: AsJson = False) -> None:
+def uncordon(node: NodeName, as_json: AsJson = False) -> None:
     """Lift your cordon."""
-    call(lambda client: client.uncordon(node), _line, as_json=as_json)
+    call(lambda client: client.uncordon_node(node), _line, as_json=as_json)
 
 
 @nodes.command()
-def drain(node: str, reason: MaybeReason = None, as_json: AsJson = False) -> None:
+def drain(node: NodeName, reason: MaybeReason = None, as_json: AsJson = False) -> None:
     """Empty a node: its workloads get their notice and are moved."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
         says = reason or f"drained by {client.whoami().user}"
-        show(client.drain(node, reason=says), _line, as_json=as_json)
+        show(client.drain_node(node, reason=says), _line, as_json=as_json)
 
 
 @nodes.command()
-def undrain(node: str, as_json: AsJson = False) -> None:
+def undrain(node: NodeName, as_json: AsJson = False) -> None:
     """Let a draining node take work again."""
-    call(lambda client: client.undrain(node), _line, as_json=as_json)
+    call(lambda client: client.undrain_node(node), _line, as_json=as_json)
 
 
 @nodes.command()
-def remove(node: str, as_json: AsJson = False) -> None:
+def remove(node: NodeName, as_json: AsJson = False) -> None:
     """Remove a drained node from its pool."""
     from parkade.cli.pools import overview
 

@@ -36,7 +36,7 @@ def add(
 @notify.command("list")
 def shown(as_json: AsJson = False) -> None:
     """Where you are told, and your org where you are its owner."""
-    call(lambda client: client.receivers(), _table, as_json=as_json)
+    call(lambda client: client.list_receivers(), _table, as_json=as_json)
 
 
 @notify.command("remove")

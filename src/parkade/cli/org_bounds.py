@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, calling
+from parkade.cli.names import OrgName
 
 if TYPE_CHECKING:
     from parkade.wire import people as wire
 
 
 def bound_org(
-    org: str,
+    org: OrgName,
     open_workloads: Annotated[int | None, typer.Option("--open", help="Open workloads.")] = None,
     submits: Annotated[int | None, typer.Option(help="Submissions in a minute.")] = None,
     starts: Annotated[int | None, typer.Option(help="Starts in a minute.")] = None,

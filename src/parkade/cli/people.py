@@ -10,6 +10,7 @@ from parkade.cli.calling import AsJson, call, calling
 from parkade.cli.caps import cap_org, cap_user, short_cap
 from parkade.cli.confirming import Yes, confirm_for_good
 from parkade.cli.deleting import AlsoDeleted, delete_org, delete_user, state_of
+from parkade.cli.names import NewOrg, NewUser, OrgName, TokenName, UserName
 from parkade.cli.org_bounds import bound_org
 from parkade.cli.people_shown import show_org, show_user
 from parkade.cli.roles import set_user
@@ -34,7 +35,7 @@ Reason = Annotated[str, typer.Option(help="Shown to the org.")]
 
 
 @orgs.command("create")
-def create_org(org: str, as_json: AsJson = False) -> None:
+def create_org(org: NewOrg, as_json: AsJson = False) -> None:
     """Create a customer."""
     call(lambda client: client.create_org(org), _balance, as_json=as_json)
 
@@ -47,7 +48,7 @@ def list_orgs(
 ) -> None:
     """The orgs you may see and what they hold."""
     call(
-        lambda client: client.orgs(deleted=deleted),
+        lambda client: client.list_orgs(deleted=deleted),
         lambda answer: _orgs(answer, wide=wide),
         as_json=as_json,
     )
@@ -55,7 +56,7 @@ def list_orgs(
 
 @orgs.command("set")
 def set_org(
-    org: str,
+    org: OrgName,
     title: Annotated[str | None, typer.Option(help="What it is called; '' for none.")] = None,
     contact: Annotated[str | None, typer.Option(help="Its contact's address; '' for none.")] = None,
     as_json: AsJson = False,
@@ -64,14 +65,14 @@ def set_org(
     if title is None and contact is None:
         raise typer.BadParameter("name --title, --contact or both", param_hint="org set")
     call(
-        lambda client: client.describe_org(org, title=title, contact=contact),
+        lambda client: client.set_org_description(org, title=title, contact=contact),
         _described,
         as_json=as_json,
     )
 
 
 @orgs.command("disable")
-def disable_org(org: str, yes: Yes = False, as_json: AsJson = False) -> None:
+def disable_org(org: OrgName, yes: Yes = False, as_json: AsJson = False) -> None:
     """Refuse all tokens of an org and end its work, with the market's notice; this asks before."""
     from parkade.cli.screen import show
     from parkade.core.units.phrases import counted
@@ -86,29 +87,31 @@ def disable_org(org: str, yes: Yes = False, as_json: AsJson = False) -> None:
 
 
 @orgs.command("enable")
-def enable_org(org: str, as_json: AsJson = False) -> None:
+def enable_org(org: OrgName, as_json: AsJson = False) -> None:
     """Take the tokens of a disabled org again."""
     call(lambda client: client.enable_org(org), _org_disabled, as_json=as_json)
 
 
-def deposit(org: str, amount: Amount, as_json: AsJson = False) -> None:
+def deposit(org: OrgName, amount: Amount, as_json: AsJson = False) -> None:
     """Credit an org with money from outside."""
-    call(lambda client: client.deposit(org, amount), _balance, as_json=as_json)
+    call(lambda client: client.deposit_money(org, amount), _balance, as_json=as_json)
 
 
-def disburse(org: str, amount: Amount, reason: Reason, as_json: AsJson = False) -> None:
+def disburse(org: OrgName, amount: Amount, reason: Reason, as_json: AsJson = False) -> None:
     """Pay an org's money out, as far as nothing has a claim on it."""
-    call(lambda client: client.disburse(org, amount, reason=reason), _balance, as_json=as_json)
+    call(
+        lambda client: client.disburse_money(org, amount, reason=reason), _balance, as_json=as_json
+    )
 
 
-def refund(org: str, amount: Amount, reason: Reason, as_json: AsJson = False) -> None:
+def refund(org: OrgName, amount: Amount, reason: Reason, as_json: AsJson = False) -> None:
     """Give an org money from the operator's account."""
-    call(lambda client: client.refund(org, amount, reason=reason), _balance, as_json=as_json)
+    call(lambda client: client.refund_money(org, amount, reason=reason), _balance, as_json=as_json)
 
 
 @orgs.command("grant")
 def grant(
-    org: str,
+    org: OrgName,
     amount: Annotated[str, typer.Argument(help="Like 500; 0 ends the grant.")],
     every: Annotated[str, typer.Option(help="Like 24h.")] = "24h",
     as_json: AsJson = False,
@@ -120,13 +123,13 @@ def grant(
 
     with calling(as_json=as_json) as client:
         request = check({"amount": amount, "every": every}, SetGrant)
-        answer = client.set_grant(org, amount=request.amount, every=request.every)
+        answer = client.set_org_grant(org, amount=request.amount, every=request.every)
         show(answer, _balance, as_json=as_json)
 
 
 @users.command("unix-name")
 def unix_name(
-    user: str,
+    user: UserName,
     name: Annotated[
         str | None, typer.Argument(help="A Unix user of the nodes; none: the agent's own.")
     ] = None,
@@ -136,27 +139,27 @@ def unix_name(
     from parkade.cli.screen import say
 
     call(
-        lambda client: client.set_unix_name(user, unix_name=name),
+        lambda client: client.set_user_unix_name(user, unix_name=name),
         lambda made: say(f"{made.user}: workloads run as {made.unix_name or 'the agent'}"),
         as_json=as_json,
     )
 
 
 @users.command("disable")
-def disable(user: str, as_json: AsJson = False) -> None:
+def disable(user: UserName, as_json: AsJson = False) -> None:
     """Refuse all tokens of a user. Its work goes on: `parkade cancel` ends it."""
     call(lambda client: client.disable_user(user), _disabled, as_json=as_json)
 
 
 @users.command("enable")
-def enable(user: str, as_json: AsJson = False) -> None:
+def enable(user: UserName, as_json: AsJson = False) -> None:
     """Take the tokens of a disabled user again."""
     call(lambda client: client.enable_user(user), _disabled, as_json=as_json)
 
 
 @users.command("create")
 def create_user(
-    user: str,
+    user: NewUser,
     org: Annotated[str, typer.Option(help="The org it belongs to.")],
     role: Annotated[str, typer.Option(help="operator, owner, member or partner.")] = "member",
     unix_name: Annotated[
@@ -170,25 +173,20 @@ def create_user(
     from parkade.wire.yaml import check
 
     with calling(as_json=as_json) as client:
-        request = check(
-            {"user": user, "org": org, "role": role, "unix_name": unix_name}, CreateUser
-        )
-        show(
-            client.create_user(request),
-            lambda made: say(f"{made.user}: {made.role} of {made.org}"),
-            as_json=as_json,
-        )
+        given = check({"user": user, "org": org, "role": role, "unix_name": unix_name}, CreateUser)
+        made = client.create_user(user, org=org, role=given.role, unix_name=unix_name)
+        show(made, lambda made: say(f"{made.user}: {made.role} of {made.org}"), as_json=as_json)
 
 
 @users.command("list")
 def list_users(deleted: AlsoDeleted = False, as_json: AsJson = False) -> None:
     """The users you may see."""
-    call(lambda client: client.users(deleted=deleted), _users, as_json=as_json)
+    call(lambda client: client.list_users(deleted=deleted), _users, as_json=as_json)
 
 
 @tokens.command("create")
 def create_token(
-    user: str,
+    user: UserName,
     name: Annotated[str | None, typer.Option(help="The token's public name.")] = None,
     lasts: Annotated[
         str | None,
@@ -236,7 +234,7 @@ def until(made: "wire.NewToken") -> str:
 
 
 @tokens.command("revoke")
-def revoke_token(token: str, as_json: AsJson = False) -> None:
+def revoke_token(token: TokenName, as_json: AsJson = False) -> None:
     """Refuse a token from now on."""
     from parkade.cli.screen import say
 
@@ -250,7 +248,7 @@ def revoke_token(token: str, as_json: AsJson = False) -> None:
 @tokens.command("list")
 def list_tokens(as_json: AsJson = False) -> None:
     """The tokens you may see, never their secrets."""
-    call(lambda client: client.tokens(), _tokens, as_json=as_json)
+    call(lambda client: client.list_tokens(), _tokens, as_json=as_json)
 
 
 def _balance(org: "wire.Org") -> None:

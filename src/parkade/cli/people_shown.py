@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING
 from parkade.cli.calling import AsJson, call
 from parkade.cli.caps import gpu_cap, money_cap
 from parkade.cli.deleting import state_of
+from parkade.cli.names import OrgName, UserName
 from parkade.cli.org_bounds import org_bounds
 
 if TYPE_CHECKING:
     from parkade.wire import people as wire
 
 
-def show_org(org: str, as_json: AsJson = False) -> None:
+def show_org(org: OrgName, as_json: AsJson = False) -> None:
     """Show an org in full: its money, caps, bounds, title and contact."""
     call(lambda client: client.get_org(org), _org, as_json=as_json)
 
 
-def show_user(user: str, as_json: AsJson = False) -> None:
+def show_user(user: UserName, as_json: AsJson = False) -> None:
     """Show a user in full: its org, role and caps, and what its work has cost."""
     call(lambda client: client.get_user(user), _user, as_json=as_json)
 

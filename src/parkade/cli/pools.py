@@ -7,6 +7,7 @@ import typer
 
 from parkade.cli.calling import AsJson, call, calling, fail
 from parkade.cli.confirming import Yes, confirm
+from parkade.cli.names import MarketName, PoolName
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
@@ -30,7 +31,7 @@ def create(
     from parkade.cli.files import read
     from parkade.wire.pools import OpenPool
 
-    call(lambda client: client.open_pool(read(file, OpenPool)), show_one, as_json=as_json)
+    call(lambda client: client.create_pool(read(file, OpenPool)), show_one, as_json=as_json)
 
 
 @pools.command("list")
@@ -40,7 +41,7 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @pools.command("show")
-def show_(pool: str, as_json: AsJson = False) -> None:
+def show_(pool: PoolName, as_json: AsJson = False) -> None:
     """Show a pool, the markets it supplies, and their terms."""
     from parkade.cli.screen import show
 
@@ -59,7 +60,7 @@ def show_(pool: str, as_json: AsJson = False) -> None:
 
 @pools.command("add-nodes")
 def add_nodes(
-    pool: str,
+    pool: PoolName,
     file: Annotated[Path, typer.Option("-f", "--file", help="nodes.yaml; - is stdin.")],
     as_json: AsJson = False,
 ) -> None:
@@ -72,7 +73,7 @@ def add_nodes(
 
 @pools.command("drain")
 def drain(
-    pool: str,
+    pool: PoolName,
     reason: Annotated[str, typer.Option("--reason", "-r", help="Shown beside each node.")],
     yes: Yes = False,
     as_json: AsJson = False,
@@ -83,24 +84,24 @@ def drain(
 
     with calling(as_json=as_json) as client:
         client.get_pool(pool)
-        nodes = [it for it in client.nodes().nodes if it.pool == pool and it.drain is None]
+        nodes = [it for it in client.list_nodes().nodes if it.pool == pool and it.drain is None]
         if nodes:
             words = f"{counted(len(nodes), 'node')} of {pool} drained"
             confirm(f"{words}: what runs there gets its notice and is moved", yes=yes)
         for node in nodes:
-            client.drain(node.node, reason=reason)
+            client.drain_node(node.node, reason=reason)
         show(client.list_pools(), overview, as_json=as_json)
 
 
 @pools.command("close")
-def close(pool: str, as_json: AsJson = False) -> None:
+def close(pool: PoolName, as_json: AsJson = False) -> None:
     """Close a pool whose nodes are drained, and the markets that only it supplied."""
     call(lambda client: client.close_pool(pool), overview, as_json=as_json)
 
 
 @pools.command("fence")
 def fence(
-    pool: str,
+    pool: PoolName,
     off: Annotated[bool, typer.Option("--off", help="Open the nodes to other jobs again.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -108,7 +109,7 @@ def fence(
     from parkade.cli.screen import say, show
 
     with calling(as_json=as_json) as client:
-        found = client.unfence(pool) if off else client.fence(pool)
+        found = client.unfence_pool(pool) if off else client.fence_pool(pool)
         show(found, show_one, as_json=as_json)
     if not off and not as_json:
         say(RELEASE)
@@ -117,7 +118,7 @@ def fence(
 
 @pools.command("lend")
 def lend(
-    pool: str,
+    pool: PoolName,
     observe: Annotated[
         bool, typer.Option("--observe", help="Stop: guests get their notice and leave.")
     ] = False,
@@ -133,7 +134,7 @@ def lend(
 
 @pools.command("terms")
 def terms(
-    market: str,
+    market: MarketName,
     file: Annotated[Path, typer.Option("-f", "--file", help="terms.yaml; - is stdin.")],
     as_json: AsJson = False,
 ) -> None:
@@ -142,7 +143,7 @@ def terms(
     from parkade.wire.pools import ChangeTerms
 
     call(
-        lambda client: client.change_terms(market, read(file, ChangeTerms)),
+        lambda client: client.change_market_terms(market, read(file, ChangeTerms)),
         _market,
         as_json=as_json,
     )
@@ -150,7 +151,7 @@ def terms(
 
 @pools.command("agent-token")
 def agent_token(
-    pool: str,
+    pool: PoolName,
     out: Annotated[
         Path | None, typer.Option(help="Write it here, readable by you alone; else it is printed.")
     ] = None,

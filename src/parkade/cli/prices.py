@@ -6,6 +6,7 @@ import typer
 
 from parkade.cli.calling import AsJson, call, calling
 from parkade.cli.confirming import Yes, agree
+from parkade.cli.names import MarketName
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
@@ -18,18 +19,18 @@ Amount = Annotated[str | None, typer.Option(help="Per GPU-hour.")]
 
 def prices(as_json: AsJson = False) -> None:
     """Show what capacity costs, and which limit would win nodes now."""
-    call(lambda client: client.prices(), _ladders, as_json=as_json)
+    call(lambda client: client.list_prices(), _ladders, as_json=as_json)
 
 
 @sheet.command("show")
 def show_sheet(as_json: AsJson = False) -> None:
     """Show the posted prices."""
-    call(lambda client: client.prices(), _sheets, as_json=as_json)
+    call(lambda client: client.list_prices(), _sheets, as_json=as_json)
 
 
 @sheet.command("set")
 def set_sheet(
-    market: str,
+    market: MarketName,
     pay_as_you_go: Amount = None,
     reservation_rate: Amount = None,
     public_floor: Amount = None,
@@ -43,21 +44,27 @@ def set_sheet(
 
     Where work would have to leave by it, who and when is said before, and asked."""
     from parkade.cli.screen import show
-    from parkade.wire.pools import Prices, SetPrices
-    from parkade.wire.yaml import check
+    from parkade.wire.pools import Prices
 
-    given = {
-        "pay_as_you_go": pay_as_you_go,
-        "reservation_rate": reservation_rate,
-        "public_floor": public_floor,
-        "is_meant": anyway or None,
-    }
     with calling(as_json=as_json) as client:
-        request = check({k: v for k, v in given.items() if v is not None}, SetPrices)
         before = client.get_prices(market)
-        is_asked = agree(client.plan_prices(market, request), yes=yes)
+        effect = client.plan_prices(
+            market,
+            pay_as_you_go=pay_as_you_go,
+            reservation_rate=reservation_rate,
+            public_floor=public_floor,
+            is_meant=anyway,
+        )
+        is_asked = agree(effect, yes=yes)
         show(
-            client.set_prices(market, request, if_match=before.etag if is_asked else None),
+            client.set_prices(
+                market,
+                pay_as_you_go=pay_as_you_go,
+                reservation_rate=reservation_rate,
+                public_floor=public_floor,
+                is_meant=anyway,
+                if_match=before.etag if is_asked else None,
+            ),
             lambda answer: _sheets(Prices(prices=(answer,))),
             as_json=as_json,
         )

@@ -7,6 +7,7 @@ import typer
 
 from parkade.cli.calling import AsJson, call, calling
 from parkade.cli.confirming import Yes, agree, confirm_for_good
+from parkade.cli.names import ClaimName, ReservationName
 
 MOST_DIGITS = 9
 
@@ -49,7 +50,7 @@ def reserve(
         if plan:
             show(client.plan_reservation(request), _plan, as_json=as_json)
             return
-        show(client.reserve(request), _one, as_json=as_json)
+        show(client.create_reservation(request), _one, as_json=as_json)
 
 
 def reservations(as_json: AsJson = False) -> None:
@@ -61,7 +62,7 @@ Plan = Annotated[bool, typer.Option("--plan", help="Say what it costs; change no
 
 
 def end(
-    reservation: str,
+    reservation: ReservationName,
     yes: Yes = False,
     plan: Plan = False,
     as_json: AsJson = False,
@@ -75,7 +76,7 @@ def end(
 
     with calling(as_json=as_json) as client:
         if plan:
-            show(client.plan_end(reservation), _change, as_json=as_json)
+            show(client.plan_end_reservation(reservation), _change, as_json=as_json)
             return
         before = client.get_reservation(reservation)
         is_given_up = before.state == "sold"
@@ -91,7 +92,7 @@ def end(
 
 
 def extend(
-    reservation: str,
+    reservation: ReservationName,
     end: Annotated[
         str,
         typer.Option(
@@ -103,13 +104,17 @@ def extend(
 ) -> None:
     """Let a reservation end later, at the rate that was agreed."""
     if plan:
-        call(lambda client: client.plan_extend(reservation, end=end), _change, as_json=as_json)
+        call(
+            lambda client: client.plan_extend_reservation(reservation, end=end),
+            _change,
+            as_json=as_json,
+        )
         return
     call(lambda client: client.extend_reservation(reservation, end=end), _one, as_json=as_json)
 
 
 def split(
-    reservation: str,
+    reservation: ReservationName,
     nodes: Annotated[int, typer.Argument(help="Whole nodes of the part.", min=1)],
     name: Annotated[str | None, typer.Option(help="Name of the part.")] = None,
     org: Annotated[str | None, typer.Option(help="Hand it to this org; operators only.")] = None,
@@ -122,20 +127,20 @@ def split(
 
     with calling(as_json=as_json) as client:
         if plan:
-            change = client.plan_split(reservation, nodes=nodes, name=name, org=org)
+            change = client.plan_split_reservation(reservation, nodes=nodes, name=name, org=org)
             show(change, _change, as_json=as_json)
             return
         seen = None
         if org is not None:
             before = client.get_reservation(reservation)
-            change = client.plan_split(reservation, nodes=nodes, name=name, org=org)
+            change = client.plan_split_reservation(reservation, nodes=nodes, name=name, org=org)
             seen = before.etag if confirm_for_good("; ".join(change.says), yes=yes) else None
         made = client.split_reservation(reservation, nodes=nodes, name=name, org=org, if_match=seen)
         show(made, _one, as_json=as_json)
 
 
 def shrink(
-    reservation: str,
+    reservation: ReservationName,
     nodes: Annotated[int, typer.Argument(help="Whole nodes to give up.", min=1)],
     yes: Yes = False,
     plan: Plan = False,
@@ -149,7 +154,7 @@ def shrink(
 
     with calling(as_json=as_json) as client:
         before = client.get_reservation(reservation)
-        change = client.plan_shrink(reservation, nodes=nodes)
+        change = client.plan_shrink_reservation(reservation, nodes=nodes)
         if plan:
             show(change, _change, as_json=as_json)
             return
@@ -160,7 +165,7 @@ def shrink(
 
 
 def lend(
-    reservation: str,
+    reservation: ReservationName,
     floor: Annotated[str | None, typer.Option(help="The least you receive per GPU-hour.")] = None,
     keep: Annotated[
         int | None, typer.Option(help="Nodes you never lend; default: as before.", min=0)
@@ -178,9 +183,9 @@ def lend(
         raise typer.BadParameter("give either --floor or --stop")
     with calling(as_json=as_json) as client:
         before = client.get_reservation(reservation)
-        is_asked = agree(client.plan_lend(reservation, floor=floor, keep=keep), yes=yes)
+        is_asked = agree(client.plan_lend_reservation(reservation, floor=floor, keep=keep), yes=yes)
         seen = before.etag if is_asked else None
-        changed = client.lend(reservation, floor=floor, keep=keep, if_match=seen)
+        changed = client.lend_reservation(reservation, floor=floor, keep=keep, if_match=seen)
         show(changed, _one, as_json=as_json)
 
 
@@ -208,22 +213,22 @@ def waits(as_json: AsJson = False) -> None:
 
 
 def claim(
-    reservation: str,
+    reservation: ReservationName,
     nodes: Annotated[int, typer.Argument(help="Whole nodes.", min=1)],
     as_json: AsJson = False,
 ) -> None:
     """Take nodes of your reservation for yourself.
 
     Guests there get the market's notice."""
-    call(lambda client: client.claim(reservation, nodes=nodes), _claim, as_json=as_json)
+    call(lambda client: client.claim_nodes(reservation, nodes=nodes), _claim, as_json=as_json)
 
 
-def unclaim(claim: str, as_json: AsJson = False) -> None:
+def unclaim(claim: ClaimName, as_json: AsJson = False) -> None:
     """Give claimed nodes back to your reservation."""
     from parkade.cli.screen import say
 
     call(
-        lambda client: client.unclaim(claim),
+        lambda client: client.unclaim_nodes(claim),
         lambda gone: say(f"{gone.claim}: given up"),
         as_json=as_json,
     )
@@ -251,7 +256,7 @@ def claims(as_json: AsJson = False) -> None:
             right="NODES",
         )
 
-    call(lambda client: client.claims(), render, as_json=as_json)
+    call(lambda client: client.list_claims(), render, as_json=as_json)
 
 
 def _state_of(claim: "wire.Claim") -> str:

@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from parkade.cli.calling import AsJson, calling
+from parkade.cli.names import UserName
 
 
 def set_user(
-    user: str,
+    user: UserName,
     role: Annotated[str, typer.Option(help="operator, owner, member or partner.")],
     as_json: AsJson = False,
 ) -> None:

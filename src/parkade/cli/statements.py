@@ -44,7 +44,7 @@ def statement(
     if first is not None and last is not None and first > last:
         fail(f"--from {start} lies after --to {end}: exchange them", exit_code=2)
     with calling(as_json=as_json) as client:
-        answer = client.statement(account=account, start=first, end=last)
+        answer = client.get_statement(account=account, start=first, end=last)
         show(answer, _as_csv if as_csv else _render, as_json=as_json)
 
 
@@ -53,7 +53,7 @@ def accounts(as_json: AsJson = False) -> None:
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
-        show(client.accounts(), _render_accounts, as_json=as_json)
+        show(client.list_accounts(), _render_accounts, as_json=as_json)
 
 
 def _render_accounts(answer: "wire.Accounts") -> None:

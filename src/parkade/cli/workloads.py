@@ -37,7 +37,7 @@ MOST_PLANNED = 16
 
 def show_workload(workload: Id, as_json: AsJson = False) -> None:
     """Show one workload in full."""
-    call(lambda client: client.workload(meant(client, workload)), one, as_json=as_json)
+    call(lambda client: client.get_workload(meant(client, workload)), one, as_json=as_json)
 
 
 def why(workload: Id, as_json: AsJson = False) -> None:
@@ -115,7 +115,7 @@ def bid(
 
     def once(client: "Client", name: str, members: str | None) -> "wire.Workload":
         nonlocal waiting
-        before, asked = client.workload(name), False
+        before, asked = client.get_workload(name), False
         has_seats = before.members is not None or before.price is not None
         waiting += not has_seats
         if not has_seats and waiting == MOST_PLANNED + 1:
@@ -158,25 +158,21 @@ def change(
 
     Where one may cost more by it, or must be gone earlier, that is said before, and asked."""
     from parkade.cli.screen import say, show
-    from parkade.client.call import checked
-    from parkade.wire import workloads as wire
 
     asked = _asked({"max_spend": max_spend, "max_duration": max_duration})
     if not asked:
         fail("give --max-spend, --max-duration, or both", exit_code=2)
 
     def once(client: "Client", name: str, members: str | None) -> "wire.Workload":
-        some = {} if members is None else {"members": members}
-        request = checked(wire.Bounds, **asked, **some)
-        before, is_asked = client.workload(name), False
-        outcome = client.plan_bounds(name, request)
+        before, is_asked = client.get_workload(name), False
+        outcome = client.plan_workload_bounds(name, members=members, **asked)
         if outcome.ends_earlier or outcome.costs_more:
             is_asked = confirm(f"{name}: {'; '.join(outcome.says)}", yes=yes)
-        return client.change_bounds(name, request, if_match=_seen(before) if is_asked else None)
+        seen = _seen(before) if is_asked else None
+        return client.change_workload_bounds(name, members=members, if_match=seen, **asked)
 
     def planned(client: "Client", name: str, members: str | None) -> None:
-        some = {} if members is None else {"members": members}
-        outcome = client.plan_bounds(name, checked(wire.Bounds, **asked, **some))
+        outcome = client.plan_workload_bounds(name, members=members, **asked)
         show(outcome, lambda it: say(f"{it.workload}: {'; '.join(it.says)}"), as_json=as_json)
 
     if plan:
@@ -218,9 +214,9 @@ def resubmit(
     with calling(as_json=as_json) as client:
         name = meant(client, workload)
         if resume:
-            made = client.resubmit(name, checked(wire.Resubmit, **asked))
+            made = client.resubmit(name, **asked)
         else:
-            before = client.workload(name)
+            before = client.get_workload(name)
             if before.became_on_demand is not None:
                 again = "submit it anew with a later --deadline, or with --capacity on-demand"
                 fail(f"{name} became on-demand for its deadline: {again}", exit_code=3)

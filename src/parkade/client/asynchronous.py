@@ -101,7 +101,7 @@ class AsyncClient(Methods):
         waiting = Waiting(workload, within)
         while True:
             try:
-                answer = await self.workload(workload)
+                answer = await self.get_workload(workload)
             except TryAgain as error:
                 await asyncio.sleep(waiting.pause_s(error))
                 continue
@@ -163,7 +163,7 @@ class AsyncClient(Methods):
                 stream.lost(error)
             await asyncio.sleep(stream.pause_s())
 
-    async def costs(
+    async def export_costs(
         self,
         *,
         org: str | None = None,

@@ -1,9 +1,11 @@
 """A call as a value: what to send and how to read the answer. Nothing here touches a network."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Generic, TypeVar
+from enum import Enum
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -16,6 +18,15 @@ from parkade.wire.scalars import format_instant
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
+
+
+class Unchanged(Enum):
+    """What a keyword is where it was left out and None would take something away."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED = Unchanged.UNCHANGED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +88,16 @@ def checked(model: type[M], **values: object) -> M:
         return model.model_validate(values)
     except ValidationError as error:
         raise Invalid(invalid(faults(error.errors()))) from None
+
+
+def body_of(model: type[M], given: M | Mapping[str, Any]) -> M:
+    """A request's body, given as its model or as a dict of its keys, as a file has them."""
+    return checked(model, **given) if isinstance(given, Mapping) else given
+
+
+def changed(model: type[M], **given: object) -> M:
+    """A request's body without what is to stay as it is."""
+    return checked(model, **{name: it for name, it in given.items() if it is not UNCHANGED})
 
 
 def get(path: str, answer: type[M], **params: object) -> Call[M]:

@@ -101,7 +101,7 @@ class Client(Methods):
         waiting = Waiting(workload, within)
         while True:
             try:
-                answer = self.workload(workload)
+                answer = self.get_workload(workload)
             except TryAgain as error:
                 time.sleep(waiting.pause_s(error))
                 continue
@@ -157,7 +157,7 @@ class Client(Methods):
                 stream.lost(error)
             time.sleep(stream.pause_s())
 
-    def costs(
+    def export_costs(
         self,
         *,
         org: str | None = None,

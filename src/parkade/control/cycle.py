@@ -6,6 +6,7 @@ escapes from here but a refusal means that memory and journal may differ: the pr
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -80,6 +81,7 @@ class Cycle:
         self._store = store
         self._rules = rules
         self._check_every = check_every
+        self._unchecked = 0
         self._committed_sequence = recovered.sequence
         self._digest = recovered.digest
         self._events: list[tuple[int, AnyEvent]] = []
@@ -144,21 +146,36 @@ class Cycle:
         outcomes = tuple(self._execute(one, now_us) for one in asked)
         return outcomes, self._commit()
 
-    def clear(self, market: str, now_us: int, *, is_apart: bool = False) -> tuple[Committed, bool]:
+    def clear(self, clearing: RunClearing, now_us: int) -> tuple[Committed, bool]:
         """One clearing of a market, and of those that bids link with it unless it is cleared apart;
         false where it failed an assertion and nothing changed."""
-        command = RunClearing(by=None, market=market, is_apart=is_apart)
         try:
             with uncollected():
-                events = self._rules.decide(self.world, command, now_us)
+                decided = self._rules.decide(self.world, clearing, now_us)
         except Exception:  # noqa: BLE001 - a bug in a pure decision changed nothing
-            _log.exception("clearing_failed", market=market, is_apart=is_apart, done="tried later")
+            self.clearing_failed(clearing)
             return (), False
-        if isinstance(events, Refusal):
-            _log.error("clearing_refused", market=market, reason=events.reason)
-            return (), True
-        self._evolve(events)
-        return self._commit(), True
+        return self.cleared(clearing, decided), True
+
+    def clearing_failed(self, clearing: RunClearing, failure: str | None = None) -> None:
+        """Tells of it; `failure`: a traceback where there is no exception at hand."""
+        words = {"market": clearing.market, "is_apart": clearing.is_apart, "done": "tried later"}
+        if failure is None:
+            _log.exception("clearing_failed", **words)
+        else:
+            _log.error("clearing_failed", **words, exception=failure)
+
+    def cleared(self, clearing: RunClearing, decided: tuple[AnyEvent, ...] | Refusal) -> Committed:
+        """What was decided becomes true."""
+        if isinstance(decided, Refusal):
+            _log.error("clearing_refused", market=clearing.market, reason=decided.reason)
+            return ()
+        self._evolve(decided)
+        return self._commit()
+
+    def decision(self, clearing: RunClearing, now_us: int) -> Callable[[], Any]:
+        """To be decided elsewhere, on the world as it is now."""
+        return partial(self._rules.decide, self.world, clearing, now_us)
 
     def _execute(self, asked: Asked, now_us: int) -> Outcome:
         if asked.token is not None and not self._is_good(asked.token, now_us):
@@ -223,8 +240,20 @@ class Cycle:
             self._events.append((self.sequence, event))
             if self._rules.watch is not None:
                 self._rules.watch(self.world, event)
-            if self._check_every and self.sequence % self._check_every == 0:
+            self._unchecked += 1
+            if self._is_check_due():
                 self._rules.check(self.world)
+                self._unchecked = 0
+
+    def _is_check_due(self) -> bool:
+        """A check looks at all of the world, so a large one is checked less often: each event pays
+        for one node or workload at most."""
+        if not self._check_every or self._unchecked < self._check_every:
+            return False
+        if self._check_every == 1:
+            return True
+        records = self.world.records
+        return self._unchecked >= len(records.nodes) + len(records.workloads)
 
     def _recall(self, name: Idempotency) -> Outcome | None:
         found = self._answers.get((name.principal, name.key))

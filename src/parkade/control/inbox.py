@@ -70,14 +70,21 @@ class _Queues(Generic[_W]):
         self._count -= 1
         return newest
 
-    def take(self, limit: int) -> list[_W]:
-        """At most so many, one of each org in turn."""
+    def take(self, limit: int, only: Callable[[_W], bool] | None = None) -> list[_W]:
+        """At most so many, one of each org in turn, where its next is as `only` says."""
         taken: list[_W] = []
+        kept: list[tuple[str | None, deque[_W]]] = []
         while self._by_org and len(taken) < limit:
             org, queue = self._by_org.popitem(last=False)
+            if only is not None and not only(queue[0]):
+                kept.append((org, queue))
+                continue
             taken.append(queue.popleft())
             if queue:
                 self._by_org[org] = queue
+        for org, queue in reversed(kept):
+            self._by_org[org] = queue
+            self._by_org.move_to_end(org, last=False)
         self._count -= len(taken)
         return taken
 
@@ -144,10 +151,14 @@ class Inbox:
         self._tell_listener()
         return away
 
-    def take_commands(self, limit: int) -> list[WaitingCommand]:
-        """Those whose turn it is, less those whose asker has gone."""
+    def take_commands(
+        self, limit: int, only: Callable[[Asked], bool] | None = None
+    ) -> list[WaitingCommand]:
+        """Those whose turn it is, less those whose asker has gone. `only`: an org's next that is
+        another waits, and what that org sent later with it."""
+        fits = None if only is None else lambda waiting: only(waiting.asked)
         with self._changed:
-            taken = self._commands.take(limit)
+            taken = self._commands.take(limit, fits)
         return [one for one in taken if not one.future.cancelled()]
 
     def take_view(self) -> WaitingView | None:
@@ -177,10 +188,12 @@ class Inbox:
         if self._listener is not None:
             self._listener()
 
-    def wait(self, timeout_us: int) -> None:
-        """Returns at once when something waits, or was nudged, and after the timeout."""
+    def wait(self, timeout_us: int, *, seen: int | None = None) -> None:
+        """Returns at once when something waits, or was nudged, and after the timeout. `seen`: only
+        what came after so many were taken in counts."""
         with self._changed:
-            if self.is_empty and not self._is_nudged and not self._is_closed:
+            is_new = not self.is_empty if seen is None else self._entered > seen
+            if not (is_new or self._is_nudged or self._is_closed):
                 self._changed.wait(max(timeout_us, 0) / 1e6)
             self._is_nudged = False
 

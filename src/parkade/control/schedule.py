@@ -89,11 +89,15 @@ class Schedule:
         failure = self._alone.get(market.market)
         return -(1 << 62) if failure is None else failure.until_us - steady_us
 
+    def begins(self, markets: Iterable[str]) -> None:
+        """A clearing of these sees all that asked for one so far."""
+        for market in markets:
+            self._urgent.pop(market, None)
+
     def cleared(self, markets: Iterable[str], *, now_us: int, is_apart: bool) -> None:
         """A clearing of these ran."""
         for market in markets:
             self._cleared_us[market] = now_us
-            self._urgent.pop(market, None)
             self._alone.pop(market, None)
             if not is_apart:
                 self._together.pop(market, None)

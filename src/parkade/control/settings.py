@@ -6,16 +6,18 @@ from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 
 class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`batch_limit` commands share a commit, `inbox_limit` may wait, of one org
-    `org_inbox_limit`; `plans_limit` plans may wait, of one org `org_plans_limit`, and a turn makes
-    one; its other views take `views_us`, or one view. `check_every`: the world's
-    invariants are checked after every n-th event, 0 for never. `jump_us` and `restart_jump_us`:
-    how far the clock may be ahead of what a pause explains. `clearing_part`: a clearing that took
-    t is followed by (part - 1) x t without one. `longest_turn_us`: a writer whose turn lasts longer
-    counts as one that does not run. `exec_sessions`: commands beside ranks at
-    once; in each at most `exec_held_bytes` wait either way, and it ends where no byte came either
-    way for `exec_idle_us`. `archive_after_us`: entries of the journal older
-    than this are folded; None: none."""
+    """`batch_limit` commands share a commit, `inbox_limit` may wait, of one org `org_inbox_limit`;
+    `plans_limit` plans may wait, of one org `org_plans_limit`, and a turn makes one; its other
+    views take `views_us`, or one view. `check_every`: the world's invariants are checked after
+    every n-th event, and no sooner than after as many as it has nodes and workloads unless n is 1;
+    0 for never. `jump_us` and `restart_jump_us`: how far the clock may be ahead of what a pause
+    explains. `clearing_part`: a clearing that took t is followed by (part - 1) x t without one;
+    where one may take longer than `beside_after_us`, by what the market's last took, it is decided
+    beside the writer's turns, and within one after all where that takes longer than
+    `beside_late_us`. `longest_turn_us`: a writer whose turn lasts longer counts as one that does
+    not run. `exec_sessions`: commands beside ranks at once; in each at most `exec_held_bytes` wait
+    either way, and it ends where no byte came either way for `exec_idle_us`. `archive_after_us`:
+    entries of the journal older than this are folded; None: none."""
 
     batch_limit: int = 256
     inbox_limit: int = 10_000
@@ -35,6 +37,8 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     jump_us: int = HOUR_US
     restart_jump_us: int = 7 * DAY_US
     clearing_part: int = 4
+    beside_after_us: int = 50_000
+    beside_late_us: int = 20 * SECOND_US
     longest_wait_us: int = SECOND_US
     longest_turn_us: int = MINUTE_US
     observation_repeat_us: int = 10 * SECOND_US

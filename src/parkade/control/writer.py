@@ -1,5 +1,6 @@
 """The one writer: a turn is deadlines, commands, answers, views for a bounded time, and at most one
-plan and one clearing, so that none of them keeps the others waiting for long.
+plan and one clearing, so that none of them keeps the others waiting for long. While a long clearing
+is decided beside the turns, they take only what may go beside it (`control.beside`).
 
 Runs turns in a thread of its own, or is driven turn by turn by a simulator. What escapes from a
 turn is not cured: `on_fatal` ends the process, and a restart rebuilds the world from the journal.
@@ -14,6 +15,7 @@ import structlog
 
 from parkade.control.answers import Health, PlaneStopped
 from parkade.control.bell import Bell
+from parkade.control.beside import BeginBeside, Beside, DecisionFailed, NoDecision, may_go_beside
 from parkade.control.clock import ClockGuard, SteadyClock
 from parkade.control.cycle import Asked, Committed, Cycle, Outcome
 from parkade.control.feed import Feed
@@ -28,8 +30,11 @@ from parkade.control.schedule import Schedule
 from parkade.control.settings import PlaneSettings
 from parkade.control.snapshots import Snapshots
 from parkade.control.viewers import Viewers
-from parkade.core.state.commands import OpenEpoch
+from parkade.core.state.commands import OpenEpoch, RunClearing
 from parkade.ports import Archiving, Leadership, Store
+
+FIRST_PACE_US = 100
+"""How long a market's first clearing is thought to take for each workload that is not ended."""
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +51,8 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     at least this number; None: it did not. `on_fatal` must not return in production, and
     `crash_point` does nothing there. `leadership` was acquired before; the writer stops where it is
     lost. `draw_name` names the installation and the lineage of an epoch. `recover` gives the world
-    to begin with. `archiving`: the same store, where it can fold old entries.
+    to begin with. `archiving`: the same store, where it can fold old entries. `beside`
+    begins a long clearing's decision; without it each clearing is decided within its turn.
     """
 
     store: Store
@@ -59,6 +65,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     draw_name: Callable[[], str] = random_name
     recover: Recovering = recover
     archiving: Archiving | None = None
+    beside: BeginBeside | None = None
 
 
 class LeadershipLost(Exception):
@@ -66,10 +73,12 @@ class LeadershipLost(Exception):
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """`outcomes` of the driver's own commands; nothing will be due for `idle_us`."""
+    """`outcomes` of the driver's own commands; nothing will be due for `idle_us`. `seen`: what the
+    inbox had taken in by then must wait on, so that only more than that ends the idleness."""
 
     outcomes: tuple[Outcome, ...]
     idle_us: int
+    seen: int | None = None
 
 
 class Writer:
@@ -130,6 +139,8 @@ class Writer:
         )
         self._snapshots = Snapshots(store, settings, sequence, self._now_us)
         self._commits = self._commands = self._commit_us = self._clearing_us = 0
+        self._pace_us: dict[str, float] = {}
+        self._beside: Beside | None = None
         self._in_hand: list[WaitingCommand] = []
         self._is_running = False
         self._turn_since_us: int | None = None
@@ -146,6 +157,8 @@ class Writer:
         resolve((waiting, PlaneStopped("the server is stopping")) for waiting in left)
         if self._thread.is_alive():
             self._thread.join()
+        if self._beside is not None:
+            self._beside.deciding.give_up()
         self.feed.close()
 
     def turn(self, asked: Sequence[Asked] = ()) -> Turn:
@@ -157,11 +170,18 @@ class Writer:
             self._turn_since_us = None
 
     def _turn(self, asked: Sequence[Asked]) -> Turn:
-        settings, cycle = self._settings, self._cycle
         if not self._dependencies.leadership.is_held():
             raise LeadershipLost(
                 "the journal's lock is gone: another server may write; start this one again"
             )
+        if self._beside is not None:
+            seen, before = self.inbox.entered, self._commands
+            if not self._is_settled(self._beside, at_once=bool(asked)):
+                self._carry_out((), may_go_beside)
+                has_moved = self._show_views() or self._commands > before
+                idle_us = 0 if has_moved else self._settings.longest_wait_us
+                return Turn(outcomes=(), idle_us=idle_us, seen=seen)
+        settings, cycle = self._settings, self._cycle
         now_us, committed = self._read_clock()
         self._now_us = self.viewers.now_us = now_us
         self._read_at = (now_us, self._clock.steady_us())
@@ -169,7 +189,7 @@ class Writer:
         is_sure = not cycle.world.records.is_clock_doubted
         while committed := cycle.take_deadlines(now_us, limit=settings.deadlines_limit):
             self._publish(committed)
-        outcomes = self._take_commands(now_us, asked)
+        outcomes = self._take_commands(asked)
         self._show_views()
         self._show_plan()
         if is_sure:
@@ -213,7 +233,8 @@ class Writer:
     def _run(self) -> None:
         try:
             while not self.inbox.is_closed:
-                self.inbox.wait(self.turn().idle_us)
+                turn = self.turn()
+                self.inbox.wait(turn.idle_us, seen=turn.seen)
             self._snapshots.keep(self._cycle.world, self._cycle.sequence, self._now_us)
         except BaseException as error:  # noqa: BLE001 - whatever it was, the process ends
             _log.critical("writer_stopped", exc_info=True, done="the process ends; restart it")
@@ -247,31 +268,35 @@ class Writer:
         elif was_behind and not behind_us:
             _log.info("clock_agrees")
 
-    def _take_commands(self, now_us: int, driven: Sequence[Asked]) -> tuple[Outcome, ...]:
-        waiting = self._in_hand = self.inbox.take_commands(self._settings.batch_limit)
+    def _take_commands(self, driven: Sequence[Asked]) -> tuple[Outcome, ...]:
         pools = self._cycle.world.records.pools.values()
-        reported = self.intake.reachability(pools, self._clock.steady_us())
-        asked = [Asked(command=command) for command in reported]
-        first = len(asked)
-        asked += driven
-        last = len(asked)
-        asked += [one.asked for one in waiting]
+        reachable = self.intake.reachability(pools, self._clock.steady_us())
+        reported = [Asked(command=command) for command in reachable]
+        return self._carry_out([*reported, *driven])[len(reported) :]
+
+    def _carry_out(
+        self, own: Sequence[Asked], only: Callable[[Asked], bool] | None = None
+    ) -> tuple[Outcome, ...]:
+        """Decides and commits in one batch the writer's own and what waits; the outcomes of its
+        own, which come first."""
+        waiting = self._in_hand = self.inbox.take_commands(self._settings.batch_limit, only)
+        asked = [*own, *(one.asked for one in waiting)]
         if not asked:
             return ()
         started_us = self._clock.steady_us()
-        outcomes, committed = self._cycle.take_commands(now_us, asked)
+        outcomes, committed = self._cycle.take_commands(self._now_us, asked)
         self._commit_us = self._clock.steady_us() - started_us
         self.market.commits.note(self._commit_us)
         self._commits += 1
         self._commands += len(asked)
         self._dependencies.crash_point("before_answer")
         self._publish(committed)
-        resolve(zip(waiting, outcomes[last:], strict=True))
-        return outcomes[first:last]
+        resolve(zip(waiting, outcomes[len(own) :], strict=True))
+        return outcomes[: len(own)]
 
-    def _show_views(self) -> None:
+    def _show_views(self) -> int:
         """Views in turn between orgs until the time for them is over; the others wait for the next
-        turn."""
+        turn. How many were shown."""
         ends_us = self._clock.steady_us() + self._settings.views_us
         answers: list[tuple[Waiting, object]] = []
         while (waiting := self.inbox.take_view()) is not None:
@@ -279,6 +304,7 @@ class Writer:
             if len(answers) >= self._settings.batch_limit or self._clock.steady_us() >= ends_us:
                 break
         resolve(answers)
+        return len(answers)
 
     def _show_plan(self) -> None:
         """One plan: it may take as long as a clearing."""
@@ -301,16 +327,80 @@ class Writer:
         is_apart = self._schedule.is_apart(market, steady_us=started_us)
         linked = self._dependencies.rules.linked_with(self._cycle.world, market)
         group = (market,) if is_apart else linked
-        committed, is_sound = self._cycle.clear(market, now_us, is_apart=is_apart)
+        clearing = RunClearing(by=None, market=market, is_apart=is_apart)
+        self._schedule.begins(group)
+        if self._has_begun_beside(clearing, group, started_us):
+            return
+        committed, is_sound = self._cycle.clear(clearing, now_us)
+        self._note_cleared(market, group, started_us, is_sound=is_sound, is_apart=is_apart)
+        self._publish(committed)
+
+    def _has_begun_beside(
+        self, clearing: RunClearing, group: tuple[str, ...], started_us: int
+    ) -> bool:
+        begin = self._dependencies.beside
+        pace_us = self._pace_us.get(clearing.market, FIRST_PACE_US)
+        is_long = pace_us * len(self._cycle.world.live) > self._settings.beside_after_us
+        if begin is None or not is_long:
+            return False
+        deciding = begin(self._cycle.decision(clearing, self._now_us), self.inbox.nudge)
+        if deciding is None:
+            return False
+        self._beside = Beside(
+            clearing=clearing, group=group, started_us=started_us, deciding=deciding
+        )
+        return True
+
+    def _is_settled(self, beside: Beside, *, at_once: bool) -> bool:
+        """Whether the clearing under way has ended; its events are committed then. `at_once`: it is
+        decided here, if it is not decided yet."""
+        clearing, deciding = beside.clearing, beside.deciding
+        took_us = self._clock.steady_us() - beside.started_us
+        is_late = took_us > self._settings.beside_late_us
+        if not deciding.is_done() and not is_late and not at_once:
+            return False
+        self._beside = None
+        committed: Committed = ()
+        is_sound = True
+        try:
+            if not deciding.is_done():
+                deciding.give_up()
+                raise NoDecision("it took too long" if is_late else "it is needed at once")
+            committed = self._cycle.cleared(clearing, deciding.result())
+        except DecisionFailed as error:
+            self._cycle.clearing_failed(clearing, str(error))
+            is_sound = False
+        except NoDecision as error:
+            _log.warning("not_beside", why=str(error), done="decided within the turn")
+            committed, is_sound = self._cycle.clear(clearing, self._now_us)
+        self._note_cleared(
+            clearing.market,
+            beside.group,
+            beside.started_us,
+            is_sound=is_sound,
+            is_apart=clearing.is_apart,
+        )
+        self._publish(committed)
+        return True
+
+    def _note_cleared(
+        self,
+        market: str,
+        group: tuple[str, ...],
+        started_us: int,
+        *,
+        is_sound: bool,
+        is_apart: bool,
+    ) -> None:
         ended_us = self._clock.steady_us()
         self._clearing_us = ended_us - started_us
+        self._pace_us[market] = self._clearing_us / max(len(self._cycle.world.live), 1)
         self.market.clearings.note(self._clearing_us)
         if is_sound:
-            self._schedule.cleared(group, now_us=now_us, is_apart=is_apart)
+            self._schedule.cleared(group, now_us=self._now_us, is_apart=is_apart)
         else:
             self._schedule.failed(group, steady_us=ended_us)
         self._schedule.rest(started_us=started_us, ended_us=ended_us)
-        self._publish(committed)
 
     def _publish(self, committed: Committed) -> None:
         if not committed:

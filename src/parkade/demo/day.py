@@ -13,8 +13,6 @@ from pathlib import Path
 from parkade.client import Client, ParkadeError
 from parkade.demo import town
 from parkade.demo.town import Job
-from parkade.wire.people import CreateUser
-from parkade.wire.reservations import Reserve
 
 DEPOSIT = "100000"
 DAY_S = 240.0
@@ -37,16 +35,16 @@ class Day:
 
     def begin(self) -> None:
         """The pool, the orgs with money and users, and the reservations that are lent."""
-        self._operator.open_pool(town.pool())
+        self._operator.create_pool(town.pool())
         for org, (user, role) in town.ORGS.items():
             self._operator.create_org(org)
-            self._operator.deposit(org, DEPOSIT)
-            self._operator.create_user(CreateUser(user=user, org=org, role=role))
+            self._operator.deposit_money(org, DEPOSIT)
+            self._operator.create_user(user, org=org, role=role)
             self.tokens[org] = self._operator.create_token(user).secret
             self._people[org] = self._make_client(self.tokens[org])
         for org, (nodes, floor, keep) in town.OWNERS.items():
-            self._people[org].reserve(Reserve(nodes=nodes, name=org))
-            self._people[org].lend(org, floor=floor, keep=keep)
+            self._people[org].create_reservation({"nodes": nodes, "name": org})
+            self._people[org].lend_reservation(org, floor=floor, keep=keep)
 
     def live(self, is_over: Callable[[], bool]) -> Iterator[str]:
         """Plays days until it is over; each step says what is done."""
@@ -97,22 +95,26 @@ class Day:
 
     def _break(self) -> str:
         node = next(
-            (each.node for each in self._operator.nodes().nodes if each.gpus_held == each.gpus),
+            (
+                each.node
+                for each in self._operator.list_nodes().nodes
+                if each.gpus_held == each.gpus
+            ),
             "a1",
         )
-        self._operator.fail(node, reason="Xid 79: the GPU has fallen off the bus")
+        self._operator.fail_node(node, reason="Xid 79: the GPU has fallen off the bus")
         return f"{node} breaks: what ran there is healed elsewhere"
 
     def _mend(self) -> str:
-        for each in self._operator.nodes().nodes:
+        for each in self._operator.list_nodes().nodes:
             if each.health != "healthy":
-                self._operator.restore(each.node)
+                self._operator.restore_node(each.node)
             if each.cordons:
-                self._operator.uncordon(each.node)
+                self._operator.uncordon_node(each.node)
         return "the broken node is back"
 
     def _cordon(self) -> str:
-        self._operator.cordon("d4", reason="a cable is exchanged")
+        self._operator.cordon_node("d4", reason="a cable is exchanged")
         return "the operator cordons d4"
 
     def _try(self, act: Callable[[], str]) -> str:

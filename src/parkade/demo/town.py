@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from parkade.wire.people import Role
 from parkade.wire.pools import OpenPool
 from parkade.wire.spec import WorkloadSpec
 
@@ -31,7 +32,7 @@ TERMS = {
     "buffer_nodes": 1,
     "retention": "1h",
 }
-ORGS = {
+ORGS: dict[str, tuple[str, Role]] = {
     "acme": ("ada", "owner"),
     "helix": ("hugo", "owner"),
     "lab": ("lena", "member"),

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from parkade.api import ApiSettings, create_app
 from parkade.console import ConsoleSettings, ConsoleState, add_console
 from parkade.control.clock import SteadyClock, SystemClock
+from parkade.control.forked import decide_in_child
 from parkade.control.plane import Plane
 from parkade.control.recover import Recovering, recover
 from parkade.control.rules import RULES
@@ -136,6 +137,7 @@ def open_plane(
             accepted=accepted(store, settings.data_folder),
             recover=recovering,
             archiving=store,
+            beside=decide_in_child if sys.platform == "linux" else None,
         )
         plane = Plane(
             dependencies,

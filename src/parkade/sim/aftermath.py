@@ -53,6 +53,7 @@ class Aftermath:
         story = self._story
         server = story.server
         server.fuse, server.slow_us, server.disk.is_full = None, 0, False
+        server.clearings_us = 0
         for pool in story.pools:
             pool.fuse, pool.disk.is_full, weather = None, False, pool.weather
             weather.cut_until_us = weather.deaf_until_us = weather.delayed_until_us = 0

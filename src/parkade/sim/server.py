@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from parkade.control.beside import Decide, Decision, DecisionFailed
 from parkade.control.plane import Plane
 from parkade.control.rules import Rules
 from parkade.control.settings import PlaneSettings
@@ -28,6 +29,7 @@ SETTINGS = PlaneSettings(
     observation_repeat_us=120 * SECOND_US,
     longest_wait_us=15 * SECOND_US,
     feed_length=100,
+    beside_after_us=-1,
 )
 RESTART_US = 3 * SECOND_US
 SEAMS = ("before_commit", "inside_commit", "after_commit", "before_answer", "snapshot")
@@ -59,6 +61,32 @@ def _nothing() -> None:
     return
 
 
+class Decided:
+    """A decision that is made at once, and of which the server hears later."""
+
+    def __init__(self, decide: Decide) -> None:
+        self.has_ended = False
+        self._decision: Decision | None = None
+        self._failure = ""
+        try:
+            self._decision = decide()
+        except Exception as error:  # noqa: BLE001 - as of a child: a text is all that comes back
+            self._failure = repr(error)
+
+    def is_done(self) -> bool:
+        """Without waiting."""
+        return self.has_ended
+
+    def result(self) -> Decision:
+        """Once it is done. DecisionFailed."""
+        if self._decision is None:
+            raise DecisionFailed(self._failure)
+        return self._decision
+
+    def give_up(self) -> None:
+        """The result is not wanted any more."""
+
+
 class Server:
     """One server at a time over one disk. `failed` is told what stopped it, where that is a bug."""
 
@@ -83,6 +111,12 @@ class Server:
 
         self.slow_us = 0
         """How long the next commit takes."""
+
+        self.clearings_us = 0
+        """How long each clearing is decided beside the server's turns; 0: within a turn."""
+
+        self.decided_beside = 0
+        """Clearings so far."""
 
         self.stepped: Callable[[], None] = _nothing
         """Called after each step, also one that died."""
@@ -109,6 +143,7 @@ class Server:
             crash_point=self._at_seam,
             leadership=Led(),
             accepted=self.accepts,
+            beside=self._decide_beside,
             draw_name=lambda: f"{self._chance.getrandbits(128):032x}",
         )
         try:
@@ -126,6 +161,19 @@ class Server:
         self._turn = plane.drive(self._stir)
         self.stepped()
         self._stir()
+
+    def _decide_beside(self, decide: Decide, done: Callable[[], None]) -> Decided | None:
+        if not self.clearings_us:
+            return None
+        self.decided_beside += 1
+        deciding = Decided(decide)
+
+        def end() -> None:
+            deciding.has_ended = True
+            done()
+
+        self.loop.at_us(self.loop.now_us + self.clearings_us, end)
+        return deciding
 
     def crash(self) -> None:
         """Power is lost between two steps; it starts again after a while."""

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 from parkade.client import Client
-from parkade.wire.people import CreateUser
-from parkade.wire.pools import OpenPool
 from parkade.wire.spec import WorkloadSpec
 from parkade.wire.workloads import Workload
 from tests import builders
@@ -63,14 +61,14 @@ class Town:
         until(lambda: (data / "port").exists() and token_file.exists(), self.log.read_text)
         self.url = f"http://127.0.0.1:{int((data / 'port').read_text())}"
         self.operator = Client(self.url, token=token_file.read_text().strip())
-        self.operator.open_pool(OpenPool.model_validate(POOL))
+        self.operator.create_pool(POOL)
         self.tokens = {org: self._admit(org) for org in ("lab", "studio")}
         self.studio = Client(self.url, token=self.tokens["studio"])
 
     def _admit(self, org: str) -> str:
         self.operator.create_org(org)
-        self.operator.deposit(org, "1000")
-        self.operator.create_user(CreateUser(user=f"{org}-user", org=org, role="member"))
+        self.operator.deposit_money(org, "1000")
+        self.operator.create_user(f"{org}-user", org=org)
         return self.operator.create_token(f"{org}-user").secret
 
     def parkade(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -117,7 +115,7 @@ class Town:
         return self.studio.submit(spec).workload
 
     def look(self, workload: str) -> Workload:
-        return self.operator.workload(workload)
+        return self.operator.get_workload(workload)
 
     def nodes_of(self, workload: str) -> list[str]:
         """Where it runs."""
@@ -180,7 +178,7 @@ def test_outbid_killed_and_submitted_anew_a_batch_answers_as_a_run_of_its_own(
     town.until_phase(render, "running")
     assert town.look(first).preemptions == 1
     # One node that it had takes nothing new, so it goes on elsewhere.
-    town.operator.cordon(seats[0], reason="a fan is loud")
+    town.operator.cordon_node(seats[0], reason="a fan is loud")
     before = sum(farm.called().values())
     enough.touch()
     town.until_called(before + 40)
@@ -189,7 +187,7 @@ def test_outbid_killed_and_submitted_anew_a_batch_answers_as_a_run_of_its_own(
     os.kill(town.workers()[0], signal.SIGKILL)
     until(lambda: town.look(first).failures == 1)
     assert seats[0] not in until(lambda: town.nodes_of(first))
-    town.operator.uncordon(seats[0])
+    town.operator.uncordon_node(seats[0])
     before = sum(farm.called().values())
     town.until_called(before + 40)
     # With another number of nodes, on the same folder.

@@ -62,3 +62,52 @@ def test_markets_that_no_bid_links_are_cleared_as_ever() -> None:
     assert made == decide(parkade.world, apart, parkade.now_us)
     assert isinstance(made, tuple)
     assert not any(isinstance(it, events.Cleared) and it.is_apart for it in made)
+
+
+def told(parkade: TwoMarkets, name: str) -> tuple[str, int | None, list[str]]:
+    workload = parkade.workload(name)
+    answers = [it.market for it in workload.answers]
+    return str(workload.why), workload.price_to_win_micros, answers
+
+
+def test_a_bid_whose_first_market_stands_still_is_told_what_the_other_says() -> None:
+    parkade = one_node_each()
+    parkade.in_market("rival", "pool", 9)
+    clear_apart(parkade, "pool")
+    both = parkade.bid_in("both", {"other": 5, "pool": 6})
+    clear_apart(parkade, "pool")
+    assert told(parkade, both) == ("outbid", 9_450_001, ["pool"])
+    assert cleared(parkade).waiting
+    before = len(parkade.journal)
+    clear_apart(parkade, "pool")
+    assert len(parkade.journal) == before, "an unchanged market makes no event"
+    assert parkade.replayed() == encode_snapshot(parkade.world)
+
+
+def test_where_both_clear_apart_the_first_market_is_told_first_and_both_answers_stay() -> None:
+    parkade = one_node_each()
+    parkade.in_market("first", "pool", 9)
+    parkade.in_market("second", "other", 8)
+    both = parkade.bid_in("both", {"pool": 5, "other": 6})
+    for market in ("other", "pool"):
+        clear_apart(parkade, market)
+    before = 0
+    for _ in range(2):
+        before = len(parkade.journal)
+        for market in ("other", "pool"):
+            clear_apart(parkade, market)
+        assert told(parkade, both) == ("outbid", 9_450_001, ["pool", "other"])
+    assert len(parkade.journal) == before, "unchanged markets make no event"
+
+
+def test_a_bid_without_money_is_told_so_by_the_market_that_clears() -> None:
+    parkade = one_node_each()
+    parkade.org("poor", deposit=0)
+    both = parkade.bid_in("poor", {"other": 5, "pool": 6})
+    clear_apart(parkade, "pool")
+    assert told(parkade, both) == ("insufficient_funds", None, [])
+    clear_apart(parkade, "other")
+    before = len(parkade.journal)
+    clear_apart(parkade, "pool")
+    assert told(parkade, both) == ("insufficient_funds", None, [])
+    assert len(parkade.journal) == before

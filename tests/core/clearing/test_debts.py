@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from parkade.core.clearing.debts import Debts, debt_of
 from parkade.core.clearing.demands import TIERS
-from parkade.core.market.market_state import Demand
+from parkade.core.market.market_state import Demand, MarketState
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
 from parkade.core.reservations.reservation import Lending
 from parkade.core.state import lines
@@ -18,6 +18,7 @@ from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Debt, Promise, Workload
 from tests import builders
+from tests.core.market.story import terms
 from tests.core.records import attempt, node, promise, reservation, seats, stop, workload, world
 
 S = SECOND_US
@@ -78,7 +79,8 @@ def demand(record: Workload) -> Demand:
 def debts(made: World, outcome: tuple[ClearingLine, ...]) -> Debts:
     clearing = Clearing(lines=outcome, reservations=(), ladder=(), used_fallback_seating=False)
     demands = {name: demand(record) for name, record in made.records.workloads.items()}
-    return Debts(made, made.records.markets["market"], demands, clearing, NOW_US)
+    asked = MarketState(gpus_per_node=4, terms=terms(), nodes=(), reservations=(), demands=())
+    return Debts(made, made.records.markets["market"], demands, clearing, NOW_US, asked=asked)
 
 
 def won(name: str, *nodes: str) -> lines.Won:

@@ -49,7 +49,7 @@ def evict(seed: int) -> Evicted | None:
     parkade = _market(chance)
     actions = tuple(_actions(parkade, chance))
     for action in actions:
-        _ask(parkade, action)
+        ask(parkade, action)
     before = len(parkade.journal)
     parkade._do(commands.RunClearing(by=None, market="pool"))
     cleared = [it for it in parkade.journal[before:] if isinstance(it, events.Cleared)]
@@ -59,7 +59,7 @@ def evict(seed: int) -> Evicted | None:
     if found is None:
         return None
     owed, by_movers, says = found
-    _give_all_back(parkade)
+    give_all_back(parkade)
     paid = sum(
         transfer.micros
         for event in parkade.journal[before:]
@@ -70,7 +70,7 @@ def evict(seed: int) -> Evicted | None:
     return Evicted(owed, paid, by_movers, f"seed {seed}: {says}", tuple(parkade.journal))
 
 
-def _ask(parkade: Parkade, command: commands.AnyCommand) -> None:
+def ask(parkade: Parkade, command: commands.AnyCommand) -> None:
     """What the market is too small for is left out."""
     outcome = decide(parkade.world, command, parkade.now_us)
     if not isinstance(outcome, Refusal):
@@ -94,7 +94,7 @@ def _market(chance: random.Random) -> Parkade:
         org = chance.choice((CHEAT, *GUESTS, *GUESTS))
         limit = chance.choice((6, 9, 12) if org == CHEAT else (3, 5, 7, 8))
         spec = parkade.spec(limit=limit, **_shape(chance))
-        _ask(
+        ask(
             parkade,
             commands.Submit(by=None, org=org, market=None, spec=spec, is_held=False),
         )
@@ -222,7 +222,7 @@ def _key(workload: Workload) -> int:
     return _limit(workload) * spec.nodes * spec.gpus // (alone * 2)
 
 
-def _give_all_back(parkade: Parkade) -> None:
+def give_all_back(parkade: Parkade) -> None:
     """The org cancels and unclaims everything, at the same instant."""
     for name in tuple(parkade.world.records.claims):
         parkade._do(commands.Unclaim(by=None, claim=name))

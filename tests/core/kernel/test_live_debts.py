@@ -129,9 +129,11 @@ def test_each_rank_leaves_for_what_takes_its_node() -> None:
 
 @pytest.mark.parametrize("has_rival", [False, True])
 @pytest.mark.parametrize("is_live", [False, True])
-def test_after_a_lowered_limit_ranks_say_what_whole_work_says(
+def test_after_a_lowered_limit_a_rival_outbids_only_what_would_have_stayed(
     is_live: bool, has_rival: bool
 ) -> None:
+    """One of three nodes costs more than the limit now: a gang leaves whole without a rival, too,
+    and live work keeps two."""
     parkade = given_parkade(3)
     parkade.lend(parkade.reserve("acme", 1), 3)
     name = live(parkade, 9) if is_live else parkade.bid("lab", 9, nodes=3)
@@ -141,7 +143,7 @@ def test_after_a_lowered_limit_ranks_say_what_whole_work_says(
         parkade.clear()
     parkade.do(commands.ChangeBid(by=None, workload=name, limit_price_micros=2 * MICROS))
     parkade.clear()
-    expected = Cause.OUTBID if has_rival else Cause.BELOW_FLOOR
+    expected = Cause.OUTBID if has_rival and is_live else Cause.BELOW_FLOOR
     assert set(causes_of(parkade, name).values()) == {expected}
     audited(parkade)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,11 +10,13 @@ from parkade.core.state import commands, events
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.spec import Resize
+from parkade.core.workloads.workload import Rate
 from tests.core.kernel.story import Parkade
 from tests.core.kernel.test_live import audited, given_parkade, live, ranks
 from tests.core.kernel.test_live_days import LIMITS, asks
 
 FEW = settings() if settings.get_current_profile_name() == "long" else settings(max_examples=25)
+SOME = settings() if settings.get_current_profile_name() == "long" else settings(max_examples=8)
 HOUR_US = 3600 * SECOND_US
 
 
@@ -128,6 +131,79 @@ def test_it_still_restarts_for_what_others_have_once_in_a_while() -> None:
     parkade.run(3700)
     assert parkade.attempt(name).generation == 2
     audited(parkade)
+
+
+def given_free_nodes(
+    limit_micros: int,
+    *,
+    gangs: tuple[tuple[int, float], ...] = ((3, 3),),
+    free: int = 1,
+    lent: int,
+    lent_at: int = 5,
+    singles: int = 0,
+    most: int = 12,
+) -> tuple[Parkade, str]:
+    """Live work of this limit on one node beside gangs (nodes, limit) and single bids of 2. Some
+    public nodes become free in one instant, while others are free and lent."""
+    nodes = 1 + sum(count for count, _ in gangs) + singles + free + lent
+    parkade = given_parkade(nodes, regrow_us=24 * HOUR_US)
+    owned = parkade.reserve("owner", lent) if lent else None
+    for count, gang_limit in gangs:
+        parkade.bid("weak", gang_limit, nodes=count)
+    for _ in range(singles):
+        parkade.bid("lone", 2, nodes=1)
+    parkade.run(30)
+    brief = parkade.bid("zed", 20, nodes=free)
+    parkade.run(30)
+    name = parkade.bid("lab", 1.5, nodes=1, most_nodes=most, resize=Resize.LIVE)
+    parkade.run(30)
+    if owned is not None:
+        parkade.lend(owned, lent_at)
+    asks(parkade, commands.ChangeBid(by=None, workload=name, limit_price_micros=limit_micros))
+    parkade.run(30)
+    assert restarts(parkade) == []
+    parkade.ended(brief)
+    return parkade, name
+
+
+@pytest.mark.parametrize("lent", [0, 1, 2, 3, 4, 5, 8])
+def test_a_free_node_is_joined_however_many_others_are_above_a_gangs_limit(lent: int) -> None:
+    """All that are free would have the gang of three leave; one does not."""
+    parkade, name = given_free_nodes(9 * MICROS, lent=lent)
+    assert len(ranks(parkade, name)) == 2 and restarts(parkade) == []
+    before = len(parkade.journal)
+    parkade.run(300)
+    assert len(ranks(parkade, name)) == 2 and restarts(parkade, before) == []
+    audited(parkade)
+
+
+GANGS = st.lists(st.tuples(st.integers(1, 4), st.sampled_from((2, 3, 6))), max_size=3).map(tuple)
+
+
+@SOME
+@given(GANGS, st.integers(1, 3), st.integers(0, 6), st.integers(2, 12), st.integers(0, 2))
+def test_a_higher_limit_has_no_fewer_ranks_and_pays_the_least_for_them(
+    gangs: tuple[tuple[int, float], ...], free: int, lent: int, most: int, singles: int
+) -> None:
+    def outcome(limit_micros: int) -> tuple[int, Rate | None]:
+        """(ranks, what all cost, where all that joined did so in one clearing)."""
+        parkade, name = given_free_nodes(
+            limit_micros, gangs=gangs, free=free, lent=lent, most=most, singles=singles
+        )
+        before = len(parkade.journal)
+        parkade.clear()
+        assert restarts(parkade) == []
+        assert not any(isinstance(it, events.RanksChanged) for it in parkade.journal[before:])
+        joins = [it for it in parkade.journal if isinstance(it, events.RanksChanged) and it.rate]
+        is_one = len(joins) == 1 and joins[0].at_us == parkade.now_us
+        return len(ranks(parkade, name)), joins[0].rate if is_one else None
+
+    (fewer, _), (count, rate) = outcome(2_500_000), outcome(9_000_000)
+    assert fewer <= count
+    if rate is not None:
+        price = rate.node_prices[-1]
+        assert outcome(price)[0] == count
+        assert price == MICROS or outcome(price - 1)[0] < count
 
 
 def bids(parkade: Parkade, number: int) -> None:

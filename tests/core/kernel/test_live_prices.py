@@ -1,8 +1,12 @@
 """What live work pays while a rank of it is not known to run, and for one that is heard of late."""
 
-from parkade.core.state import commands
+import pytest
+
+from parkade.core.ledger.accounts import TransferKind
+from parkade.core.state import commands, events
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
+from parkade.core.workloads.spec import Resize
 from tests.core.kernel.test_live import audited, given_parkade, gpu_seconds, leaving, live
 from tests.core.kernel.test_live_starts import given_one_that_joins, silent
 
@@ -66,4 +70,46 @@ def test_what_a_rank_used_while_its_agent_was_not_heard_is_billed() -> None:
     ran_s = (parkade.now_us - joined_us) // SECOND_US
     parkade.ended(name)
     assert gpu_seconds(parkade, name) == 3 * 2 * (60 + ran_s) + 2 * (ran_s - 2)
+    audited(parkade)
+
+
+@pytest.mark.parametrize("later_s", [0, 1])
+@pytest.mark.parametrize("change", ["joins", "leaves"])
+def test_idle_seats_before_the_launch_cost_what_it_was_launched_with(
+    change: str, later_s: int
+) -> None:
+    """Its promise waited ten seconds on all its GPUs for its own org's bid. A rank joins, or loses
+    its node, in the instant of the launch, or a second later."""
+    parkade = given_parkade(4, regrow_us=24 * 3600 * SECOND_US)
+    parkade.reserve("owner", 1)
+    parkade.bid("elm", 2, nodes=1)
+    third = parkade.bid("zed", 9, nodes=1)
+    parkade.run(30)
+    name = parkade.bid("elm", 6, nodes=1, most_nodes=4, resize=Resize.LIVE)
+    parkade.clear()
+    parkade.tick(20)
+    parkade.stop_all()
+    parkade.start_all()
+    assert parkade.attempt(name).waited_us == 10 * SECOND_US
+    launched = parkade.attempt(name).rates[0]
+    parkade.tick(later_s)
+    if change == "joins":
+        parkade.ended(third)
+        parkade.clear()
+        assert len(parkade.attempt(name).seats) == 3
+    else:
+        parkade.fail(parkade.attempt(name).seats[1].node)
+        parkade.ranks_left(name)
+        assert len(parkade.attempt(name).seats) == 1
+    parkade.start_all()
+    assert parkade.attempt(name).rates[0].node_prices == launched.node_prices
+    parkade.ended(name)
+    idle = [
+        (it.use.gpus, it.use.price_micros)
+        for event in parkade.journal
+        if isinstance(event, events.UsePosted) and event.workload == name
+        for it in event.transfers
+        if it.kind is TransferKind.LATE_START and it.use is not None
+    ]
+    assert idle == [(2, it) for it in launched.node_prices]
     audited(parkade)

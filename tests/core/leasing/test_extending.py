@@ -51,6 +51,7 @@ def test_it_goes_no_further_than_the_calendar_has_room() -> None:
     parkade.reserve("later", 1, hours=2, in_hours=3)
     refusal = parkade.refused(extend(parkade, name, 4))
     assert refusal.reason is Reason.NO_CAPACITY and refusal.field == "end"
+    assert " 2 nodes in a until then, and 1 is unsold there: 1 is missing; " in refusal.detail
     assert parkade.do(extend(parkade, name, 3))
 
 

@@ -1,5 +1,7 @@
 """Other bounds of a workload that lives: raised, lowered where that is safe, lifted."""
 
+import re
+
 import pytest
 
 from parkade.core.state import commands, events
@@ -153,7 +155,10 @@ def test_an_on_demand_window_grows_in_the_calendar_as_far_as_it_has_room(
     assert end_us is not None
     parkade.do(change(name, minutes=120))
     assert parkade.workload(name).must_end_us == end_us + HOUR_US
-    assert parkade.refused(change(name, minutes=240)).reason is Reason.NO_CAPACITY
+    refusal = parkade.refused(change(name, minutes=240))
+    assert refusal.reason is Reason.NO_CAPACITY and refusal.detail == (
+        "it needs 2 nodes in a until then, and 1 is unsold there: 1 is missing; ask for less"
+    )
     parkade.do(change(name, minutes=30))
     assert parkade.workload(name).must_end_us == end_us - HOUR_US // 2
     assert parkade.refused(change(name, minutes=None)).field == "max_duration"
@@ -179,7 +184,9 @@ def test_an_on_demand_window_grows_only_while_its_org_and_its_max_spend_can_bear
 ) -> None:
     parkade.org("poor", deposit=30)
     name = parkade.on_demand("poor", max_spend=30)
-    assert parkade.refused(change(name, minutes=120)).reason is Reason.INSUFFICIENT_FUNDS
+    refusal = parkade.refused(change(name, minutes=120))
+    assert refusal.reason is Reason.INSUFFICIENT_FUNDS
+    assert re.search(r" more, and poor can commit .*: .* are missing; ", refusal.detail)
     parkade.do(commands.Deposit(by=None, org="poor", micros=100 * MICROS))
     assert parkade.refused(change(name, minutes=120)).field == "max_spend"
     parkade.do(change(name, minutes=120, spend=60))

@@ -9,11 +9,13 @@ import pytest
 from parkade.core.state import commands
 from parkade.core.state.codec import encode_event
 from parkade.core.units.money import MICROS
+from parkade.core.units.time import SECOND_US
+from parkade.core.workloads.spec import Resize
 from parkade.sim.auditor import Discrepancy, audit
 from tests.core.kernel.story import Parkade
 from tests.core.kernel.test_live import given_parkade, live
 from tests.core.kernel.test_live_debts import given_one_that_owes
-from tests.core.kernel.test_live_starts import LIMIT_S, given_one_that_joins
+from tests.core.kernel.test_live_starts import LIMIT_S, given_one_that_joins, silent
 
 Record = dict[str, Any]
 
@@ -172,3 +174,32 @@ def test_a_bid_that_outbids_a_single_rank_owes_for_its_node() -> None:
                 won["promise"] |= {"displaces": False, "debt": None}
     with pytest.raises(Discrepancy, match=f"made {name} leave a3 and owes nothing"):
         audited(events)
+
+
+def test_what_a_rank_may_have_used_unheard_is_not_spent_on_other_seats() -> None:
+    """A rank ran for eleven minutes at 1 per GPU-hour, and another may have for ten: 0.70."""
+    parkade = given_parkade(3, start_limit_us=3600 * SECOND_US)
+    for node in ("a2", "a3"):
+        parkade.do(commands.CordonNode(by=None, node=node, reason="test"))
+    name = parkade.bid("lab", 5, nodes=1, most_nodes=2, resize=Resize.LIVE)
+    parkade.clear()
+    parkade.started(name)
+    parkade.tick(60)
+    parkade.do(commands.UncordonNode(by=None, node="a2"))
+    parkade.clear()
+    silent(parkade, name, 600)
+    parkade.bid("lab", 5, nodes=1)
+    parkade.do(commands.UncordonNode(by=None, node="a3"))
+    parkade.clear()
+    audited(journal(parkade))
+    for micros in (700_000, 699_999):
+        events = journal(parkade)
+        for it in events:
+            for transfer in it.get("transfers", ()):
+                if transfer["credit"] == "org/lab":
+                    transfer["micros"] = micros
+        if micros == 700_000:
+            audited(events)
+        else:
+            with pytest.raises(Discrepancy, match="its ranks may have used 700000"):
+                audited(events)

@@ -58,13 +58,13 @@ def status(as_json: AsJson = False) -> None:
     """Show nodes by health, what automatic action may do, buffers and sensors."""
     words = "`parkade mars run` serves what stands as metrics"
     with _or_alone(words, as_json=as_json), calling(as_json=as_json) as client:
-        answer = client.mars_status()
+        answer = client.get_mars()
         if as_json:
             print(answer.model_dump_json(indent=2))
             return
         _status(answer)
         if answer.open_incidents:
-            _waiting(client.incidents(open=True))
+            _waiting(client.list_incidents(open=True))
 
 
 def _waiting(answer: "wire.Incidents") -> None:
@@ -131,18 +131,18 @@ def incidents(
             fail("--html tells one incident; name it", exit_code=2)
         is_open = True if open_only else None
         with _or_alone(ON_STDERR, as_json=as_json):
-            call(lambda client: client.incidents(node, open=is_open), _table, as_json=as_json)
+            call(lambda client: client.list_incidents(node, open=is_open), _table, as_json=as_json)
         return
     name = incident
     if html is None:
         with _or_alone(ON_STDERR, as_json=as_json):
-            call(lambda client: client.incident(name), _story, as_json=as_json)
+            call(lambda client: client.get_incident(name), _story, as_json=as_json)
         return
     from parkade.cli.screen import say
     from parkade.mars.story import story_page
 
     with _or_alone(ON_STDERR, as_json=as_json), calling(as_json=as_json) as client:
-        found = client.incident(name)
+        found = client.get_incident(name)
     try:
         html.write_text(story_page(found), encoding="utf-8")
     except OSError as error:

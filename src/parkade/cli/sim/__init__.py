@@ -2,9 +2,10 @@
 
 import typer
 
-from parkade.cli.sim import check, dynamics, fuzz, replay, what_if
+from parkade.cli.sim import book, check, dynamics, fuzz, replay, what_if
 
 simulation = typer.Typer(help="Prove the shipped program in simulation.", no_args_is_help=True)
+simulation.command("book")(book.book)
 simulation.command("check")(check.check)
 simulation.command("dynamics")(dynamics.dynamics)
 simulation.command("fuzz")(fuzz.fuzz)

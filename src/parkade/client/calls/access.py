@@ -42,7 +42,7 @@ def create_agent_token(pool: str, *, if_match: str | None = None) -> Call[people
     return post(f"/pools/{path_id(pool)}/agent-tokens", people.NewToken, if_match=if_match)
 
 
-def tokens() -> Call[people.Tokens]:
+def list_tokens() -> Call[people.Tokens]:
     """The tokens the caller may see."""
     return get_list("/tokens", people.Tokens, "tokens")
 

@@ -6,7 +6,7 @@ from parkade.client.call import Call, get, get_list
 from parkade.wire import costs, money
 
 
-def showback(
+def get_showback(
     *,
     by: str = "user",
     label: str | None = None,
@@ -19,12 +19,12 @@ def showback(
     return get("/showback", costs.Showback, by=by, label=label, org=org, start=start, end=end)
 
 
-def accounts() -> Call[money.Accounts]:
+def list_accounts() -> Call[money.Accounts]:
     """All accounts of the ledger with what each holds; they add up to zero. Operators only."""
     return get_list("/accounts", money.Accounts, "accounts")
 
 
-def statement(
+def get_statement(
     *, account: str | None = None, start: datetime | None = None, end: datetime | None = None
 ) -> Call[money.Statement]:
     """An account's movements; the caller's org's where none is named."""

@@ -19,13 +19,13 @@ def open_exec(
     return post(f"/workloads/{path_id(workload)}/exec", execs.ExecSession, body)
 
 
-def exec_output(session: str, *, after: int, wait: float = 0) -> Call[execs.ExecOutput]:
+def get_exec_output(session: str, *, after: int, wait: float = 0) -> Call[execs.ExecOutput]:
     """Its output from that number on, once there is any."""
     path = f"/execs/{path_id(session)}/output"
     return get(path, execs.ExecOutput, after=after, wait=wait)
 
 
-def exec_input(
+def send_exec_input(
     session: str, *, at: int, content: bytes = b"", is_last: bool = False
 ) -> Call[execs.ExecTaken]:
     """A part of its input; the answer says how much of it was taken."""

@@ -1,14 +1,19 @@
 """Calls about windows in which nodes are out of use."""
 
-from parkade.client.call import Call, checked, get, get_list, path_id, post
+from collections.abc import Mapping
+from typing import Any
+
+from parkade.client.call import Call, body_of, checked, get, get_list, path_id, post
 from parkade.wire import maintenance
 
 
 def schedule_maintenance(
-    request: maintenance.ScheduleMaintenance,
+    window: maintenance.ScheduleMaintenance | Mapping[str, Any],
 ) -> Call[maintenance.Maintenance]:
-    """Nodes are emptied in time for a window, and take work again at its end."""
-    return post("/maintenance", maintenance.Maintenance, request)
+    """Nodes are emptied in time for a window, and take work again at its end: a
+    ScheduleMaintenance, or a dict of its keys."""
+    body = body_of(maintenance.ScheduleMaintenance, window)
+    return post("/maintenance", maintenance.Maintenance, body)
 
 
 def list_maintenance() -> Call[maintenance.Maintenances]:

@@ -6,7 +6,7 @@ from parkade.client.call import Call, checked, get, path_id, post
 from parkade.wire import people
 
 
-def receivers() -> Call[people.Receivers]:
+def list_receivers() -> Call[people.Receivers]:
     """Where the caller is told of its work, and for an owner where its org is."""
     return get("/receivers", people.Receivers)
 

@@ -12,7 +12,7 @@ def create_org(org: str) -> Call[people.Org]:
     return post("/orgs", people.Org, checked(people.CreateOrg, org=org))
 
 
-def orgs(*, deleted: bool = False) -> Call[people.Orgs]:
+def list_orgs(*, deleted: bool = False) -> Call[people.Orgs]:
     """The orgs the caller may see; with `deleted` those that are gone too."""
     return get_list("/orgs", people.Orgs, "orgs", deleted=deleted or None)
 
@@ -22,13 +22,15 @@ def get_org(org: str) -> Call[people.Org]:
     return get(f"/orgs/{path_id(org)}", people.Org)
 
 
-def deposit(org: str, amount: Decimal | str, *, if_match: str | None = None) -> Call[people.Org]:
+def deposit_money(
+    org: str, amount: Decimal | str, *, if_match: str | None = None
+) -> Call[people.Org]:
     """Money from outside for an org."""
     body = checked(people.Deposit, amount=amount)
     return post(f"/orgs/{path_id(org)}/deposits", people.Org, body, if_match=if_match)
 
 
-def disburse(
+def disburse_money(
     org: str, amount: Decimal | str, *, reason: str, if_match: str | None = None
 ) -> Call[people.Org]:
     """An org's money to the outside, as far as nothing has a claim on it."""
@@ -36,7 +38,7 @@ def disburse(
     return post(f"/orgs/{path_id(org)}/disbursements", people.Org, body, if_match=if_match)
 
 
-def refund(
+def refund_money(
     org: str, amount: Decimal | str, *, reason: str, if_match: str | None = None
 ) -> Call[people.Org]:
     """The operator's money to an org."""
@@ -44,7 +46,7 @@ def refund(
     return post(f"/orgs/{path_id(org)}/refunds", people.Org, body, if_match=if_match)
 
 
-def set_grant(
+def set_org_grant(
     org: str, *, amount: Decimal | str, every: timedelta, if_match: str | None = None
 ) -> Call[people.Org]:
     """Money now and again and again; 0 ends it."""
@@ -97,7 +99,7 @@ def set_org_bounds(
     return post(f"/orgs/{path_id(org)}/bounds", people.Org, body, if_match=if_match)
 
 
-def describe_org(
+def set_org_description(
     org: str,
     *,
     title: str | None = None,
@@ -127,12 +129,15 @@ def delete_org(org: str, *, if_match: str | None = None) -> Call[people.Org]:
     return post(f"/orgs/{path_id(org)}/delete", people.Org, if_match=if_match)
 
 
-def create_user(request: people.CreateUser) -> Call[people.User]:
-    """A new user."""
-    return post("/users", people.User, request)
+def create_user(
+    user: str, *, org: str, role: people.Role = "member", unix_name: str | None = None
+) -> Call[people.User]:
+    """A new user; `unix_name`: the Unix user of its workloads, None: the agent's own."""
+    body = checked(people.CreateUser, user=user, org=org, role=role, unix_name=unix_name)
+    return post("/users", people.User, body)
 
 
-def users(*, deleted: bool = False) -> Call[people.Users]:
+def list_users(*, deleted: bool = False) -> Call[people.Users]:
     """The users the caller may see; with `deleted` those that are gone too."""
     return get_list("/users", people.Users, "users", deleted=deleted or None)
 
@@ -147,7 +152,7 @@ def delete_user(user: str, *, if_match: str | None = None) -> Call[people.User]:
     return post(f"/users/{path_id(user)}/delete", people.User, if_match=if_match)
 
 
-def set_cap(
+def set_user_cap(
     user: str,
     *,
     cap: Decimal | str | None,
@@ -161,7 +166,7 @@ def set_cap(
     return post(f"/users/{path_id(user)}/cap", people.User, body, if_match=if_match)
 
 
-def plan_cap(
+def plan_user_cap(
     user: str,
     *,
     cap: Decimal | str | None,
@@ -173,7 +178,7 @@ def plan_cap(
     return post(f"/users/{path_id(user)}/cap/plan", people.StoppedByCap, body)
 
 
-def set_unix_name(
+def set_user_unix_name(
     user: str, *, unix_name: str | None, if_match: str | None = None
 ) -> Call[people.User]:
     """The Unix user of a user's workloads, from their next attempt on; None: the agent's own."""

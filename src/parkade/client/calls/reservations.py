@@ -1,19 +1,27 @@
 """Calls about reservations, lending and claims."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
-from parkade.client.call import Call, checked, get, get_list, path_id, post
+from parkade.client.call import Call, body_of, checked, get, get_list, path_id, post
 from parkade.wire import effects, reservations
 
 
-def reserve(request: reservations.Reserve) -> Call[reservations.Reservation]:
-    """Nodes for a window."""
-    return post("/reservations", reservations.Reservation, request)
+def create_reservation(
+    reservation: reservations.Reserve | Mapping[str, Any],
+) -> Call[reservations.Reservation]:
+    """Nodes for a window: a Reserve, or a dict of its keys."""
+    body = body_of(reservations.Reserve, reservation)
+    return post("/reservations", reservations.Reservation, body)
 
 
-def plan_reservation(request: reservations.Reserve) -> Call[reservations.ReservationPlan]:
+def plan_reservation(
+    reservation: reservations.Reserve | Mapping[str, Any],
+) -> Call[reservations.ReservationPlan]:
     """What a reservation would be and cost; nothing is bought."""
-    return post("/reservations/plan", reservations.ReservationPlan, request)
+    body = body_of(reservations.Reserve, reservation)
+    return post("/reservations/plan", reservations.ReservationPlan, body)
 
 
 def list_reservations() -> Call[reservations.Reservations]:
@@ -39,7 +47,7 @@ def extend_reservation(
     )
 
 
-def plan_extend(reservation: str, *, end: str) -> Call[reservations.ReservationChange]:
+def plan_extend_reservation(reservation: str, *, end: str) -> Call[reservations.ReservationChange]:
     """What a later end would cost; nothing is changed."""
     body = checked(reservations.Extend, end=end)
     return post(
@@ -65,7 +73,7 @@ def split_reservation(
     )
 
 
-def plan_split(
+def plan_split_reservation(
     reservation: str, *, nodes: int, name: str | None = None, org: str | None = None
 ) -> Call[reservations.ReservationChange]:
     """What a part of its own, or another org's, would be and cost; nothing is changed."""
@@ -88,7 +96,9 @@ def shrink_reservation(
     )
 
 
-def plan_shrink(reservation: str, *, nodes: int) -> Call[reservations.ReservationChange]:
+def plan_shrink_reservation(
+    reservation: str, *, nodes: int
+) -> Call[reservations.ReservationChange]:
     """What is kept of nodes that are given up; nothing is changed."""
     body = checked(reservations.Shrink, nodes=nodes)
     return post(
@@ -105,12 +115,12 @@ def end_reservation(
     )
 
 
-def plan_end(reservation: str) -> Call[reservations.ReservationChange]:
+def plan_end_reservation(reservation: str) -> Call[reservations.ReservationChange]:
     """When a reservation would end, and what is kept of it; nothing is changed."""
     return post(f"/reservations/{path_id(reservation)}/end/plan", reservations.ReservationChange)
 
 
-def lend(
+def lend_reservation(
     reservation: str,
     *,
     floor: Decimal | str | None,
@@ -127,7 +137,7 @@ def lend(
     )
 
 
-def plan_lend(
+def plan_lend_reservation(
     reservation: str, *, floor: Decimal | str | None, keep: int | None = None
 ) -> Call[effects.Effect]:
     """The guests that an offer would tell to leave; nothing is changed."""
@@ -135,7 +145,9 @@ def plan_lend(
     return post(f"/reservations/{path_id(reservation)}/lend/plan", effects.Effect, body)
 
 
-def claim(reservation: str, *, nodes: int, if_match: str | None = None) -> Call[reservations.Claim]:
+def claim_nodes(
+    reservation: str, *, nodes: int, if_match: str | None = None
+) -> Call[reservations.Claim]:
     """The owner keeps nodes of its reservation for itself."""
     body = checked(reservations.MakeClaim, nodes=nodes)
     return post(
@@ -148,11 +160,11 @@ def get_claim(claim: str) -> Call[reservations.Claim]:
     return get(f"/claims/{path_id(claim)}", reservations.Claim)
 
 
-def unclaim(claim: str, *, if_match: str | None = None) -> Call[reservations.Claim]:
+def unclaim_nodes(claim: str, *, if_match: str | None = None) -> Call[reservations.Claim]:
     """The claimed nodes are idle again."""
     return post(f"/claims/{path_id(claim)}/unclaim", reservations.Claim, if_match=if_match)
 
 
-def claims() -> Call[reservations.Claims]:
+def list_claims() -> Call[reservations.Claims]:
     """The claims the caller may see."""
     return get_list("/claims", reservations.Claims, "claims")

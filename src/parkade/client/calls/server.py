@@ -5,7 +5,7 @@ from parkade.wire import feed
 from parkade.wire import lot as lots
 
 
-def standing() -> Call[feed.Standing]:
+def get_server() -> Call[feed.Standing]:
     """How the server stands: its clock, and what does not work now."""
     return get("/server", feed.Standing)
 
@@ -15,6 +15,6 @@ def confirm_clock() -> Call[feed.Confirmed]:
     return post("/clock/confirm", feed.Confirmed)
 
 
-def lot() -> Call[lots.Lot]:
+def get_lot() -> Call[lots.Lot]:
     """Every node with what sits or waits there: for an operator all of it, else the own org's."""
     return get("/lot", lots.Lot)

@@ -2,11 +2,22 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from parkade.client.call import Call, checked, get, get_list, path_id, post
+from parkade.client.call import (
+    UNCHANGED,
+    Call,
+    Unchanged,
+    body_of,
+    changed,
+    checked,
+    get,
+    get_list,
+    path_id,
+    post,
+)
 from parkade.client.errors import Invalid
 from parkade.wire import effects, workloads
 from parkade.wire.problems import problem
@@ -17,6 +28,9 @@ MOST_ON_A_PAGE = 1000
 
 SpecOrKeys = WorkloadSpec | Mapping[str, Any]
 """A spec, or the keys and values of one as a file has them; Invalid tells each fault of them."""
+
+Bound = str | None | Unchanged
+"""A bound of a workload: None takes it away, and UNCHANGED, as where it is left out, keeps it."""
 
 
 def submit(
@@ -37,8 +51,7 @@ def plan(
 def _submit(
     spec: SpecOrKeys, market: str | None, org: str | None, *, hold: bool
 ) -> workloads.Submit:
-    if isinstance(spec, Mapping):
-        spec = checked(WorkloadSpec, **{str(key): value for key, value in spec.items()})
+    spec = body_of(WorkloadSpec, spec)
     if unread := workloads.unread_of(spec):
         keys = ", ".join(unread)
         says = f"a newer server wrote {keys}, which this program does not know: update it"
@@ -59,22 +72,29 @@ def list_workloads(
     since: datetime | None = None,
     limit: int | None = None,
     array: str | None = None,
-    after: str | None = None,
+    cursor: str | None = None,
 ) -> Call[workloads.Workloads]:
     """The caller's workloads, newest first; the ended ones too with `all` or a phase of theirs.
 
     `name` may have `*`, `?` and `[...]`; each label is `KEY` or `KEY=VALUE`, and all must be there;
     `since`: not ended before. `array`: the members of an array, in place of what is no member.
-    With a `limit` one page of at most so many, `after` the `next` of the page before; else all."""
+    With a `limit` one page of at most so many, `cursor` the `next` of the page before; else all."""
     lists = ("workloads",) if limit is None else ()
     most = MOST_ON_A_PAGE if limit is None else limit
-    asked = {"all": all, "org": org, "name": name, "user": user, "limit": most, "array": array}
+    asked: dict[str, object] = {
+        "all": all,
+        "org": org,
+        "name": name,
+        "user": user,
+        "limit": most,
+        "array": array,
+    }
     chosen = {"phase": ",".join(phases) or None, "label": ",".join(labels) or None}
-    path, cursor = "/workloads", {"cursor": after, "since": since}
-    return get_list(path, workloads.Workloads, *lists, **asked, **chosen, **cursor)
+    asked |= {"cursor": cursor, "since": since}
+    return get_list("/workloads", workloads.Workloads, *lists, **asked, **chosen)
 
 
-def workload(workload: str) -> Call[workloads.Workload]:
+def get_workload(workload: str) -> Call[workloads.Workload]:
     """One workload."""
     return get(f"/workloads/{path_id(workload)}", workloads.Workload)
 
@@ -134,26 +154,53 @@ def plan_bid(
     return post(f"/workloads/{path_id(workload)}/bid/plan", effects.Effect, body)
 
 
-def change_bounds(
-    workload: str, request: workloads.Bounds, *, if_match: str | None = None
+def change_workload_bounds(
+    workload: str,
+    *,
+    max_spend: Bound | Decimal = UNCHANGED,
+    max_duration: Bound | timedelta = UNCHANGED,
+    members: str | None = None,
+    if_match: str | None = None,
 ) -> Call[workloads.Workload]:
-    """Another `max_spend` or `max_duration` while it lives; None in the request takes one away."""
+    """Another `max_spend` or `max_duration` while it lives: left out, as it is, None: no such
+    bound. `members`: of an array, for `max_duration`; None: all."""
+    body = changed(
+        workloads.Bounds, max_spend=max_spend, max_duration=max_duration, members=members
+    )
     return post(
-        f"/workloads/{path_id(workload)}/bounds", workloads.Workload, request, if_match=if_match
+        f"/workloads/{path_id(workload)}/bounds", workloads.Workload, body, if_match=if_match
     )
 
 
-def plan_bounds(workload: str, request: workloads.Bounds) -> Call[effects.BoundsPlan]:
+def plan_workload_bounds(
+    workload: str,
+    *,
+    max_spend: Bound | Decimal = UNCHANGED,
+    max_duration: Bound | timedelta = UNCHANGED,
+    members: str | None = None,
+) -> Call[effects.BoundsPlan]:
     """What other bounds would come to, its end and its money; nothing is changed."""
-    return post(f"/workloads/{path_id(workload)}/bounds/plan", effects.BoundsPlan, request)
+    body = changed(
+        workloads.Bounds, max_spend=max_spend, max_duration=max_duration, members=members
+    )
+    return post(f"/workloads/{path_id(workload)}/bounds/plan", effects.BoundsPlan, body)
 
 
 def resubmit(
-    workload: str, request: workloads.Resubmit, *, if_match: str | None = None
+    workload: str,
+    *,
+    limit_price: Bound | Decimal = UNCHANGED,
+    max_spend: Bound | Decimal = UNCHANGED,
+    max_duration: Bound | timedelta = UNCHANGED,
+    if_match: str | None = None,
 ) -> Call[workloads.Workload]:
-    """Run a workload that ended again, under its id and from its checkpoints."""
+    """Run a workload that ended again, under its id and from its checkpoints. What is left out is
+    as it was, None takes a bound away."""
+    body = changed(
+        workloads.Resubmit, limit_price=limit_price, max_spend=max_spend, max_duration=max_duration
+    )
     return post(
-        f"/workloads/{path_id(workload)}/resubmit", workloads.Workload, request, if_match=if_match
+        f"/workloads/{path_id(workload)}/resubmit", workloads.Workload, body, if_match=if_match
     )
 
 
@@ -167,7 +214,7 @@ def retry(
     )
 
 
-def log_offset(
+def get_log_offset(
     workload: str, *, since: datetime, rank: int = 0, attempt: str | None = None
 ) -> Call[workloads.LogOffset]:
     """Where in the output of a rank, of the last attempt or the one named, the line begins that

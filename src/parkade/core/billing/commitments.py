@@ -11,14 +11,15 @@ Example (`tests/core/billing/test_commitments.py`): two GPUs, a limit of one mic
 and terms of 30 + 30 + 5 + 120 s: 370 micro-units are set aside, and 130 once the workload has
 started.
 
-    owes      what is accrued, and what may be billed for a slow start (`billing.slow_starts`)
+    owes      what is accrued, what may be billed for a slow start (`billing.slow_starts`), and what
+              ranks cost that joined and may have begun unheard (`billing.unbegun_prices`)
     commits   on a reservation: what it owes · on-demand: and the rest of its window at the agreed
               price · spot: and its earmark, or, while it leaves, its rate until the kill; each at
               least what is missing to the minimum of what made others leave · and the window that
               is kept for a deadline, or that a list may buy
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from parkade.core.billing.live_ranks import (
     ending_debts_micros,
@@ -26,9 +27,10 @@ from parkade.core.billing.live_ranks import (
     kept_rate,
     leaving_ranks_micros,
 )
-from parkade.core.billing.metering import accrued_micros
+from parkade.core.billing.metering import accrued_micros, billed_to_us
 from parkade.core.billing.minimum import debt_micros, minimum_rate, owed_us
 from parkade.core.billing.slow_starts import owed_slow_start_micros
+from parkade.core.billing.unbegun_prices import unheard_micros, unheard_per_hour_micros
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import NOTHING_SPENT, Cap, Spending
@@ -76,9 +78,14 @@ def bid_earmark_micros(
 
 
 def owed_micros(world: World, workload: Workload, now_us: int) -> int:
-    """What it owes and has not been charged, what may be billed for a slow start included."""
+    """What it owes and has not been charged, with what may be billed for a slow start, and for
+    ranks whose beginning was not heard of."""
     accrued = accrued_micros(world, workload, now_us)
-    return accrued + owed_slow_start_micros(world, workload, now_us)
+    owed = accrued + owed_slow_start_micros(world, workload, now_us)
+    attempt = workload.attempt
+    if attempt is None or not attempt.ranks:
+        return owed
+    return owed + unheard_micros(attempt, billed_to_us(attempt, now_us))
 
 
 def needed_micros(world: World, market: Market, workload: Workload, now_us: int) -> int:
@@ -149,7 +156,7 @@ def leaving_micros(world: World, workload: Workload, now_us: int) -> int:
         return leaving_ranks_micros(attempt, terms.minimum_charge_us, now_us)
     owed = ending_debts_micros(attempt, terms.minimum_charge_us, now_us)
     assert attempt.stop.kill_us >= attempt.stop.deadline_us
-    rate = attempt.rates[-1].per_hour_micros(attempt.gpus)
+    rate = attempt.rates[-1].per_hour_micros(attempt.gpus) + unheard_per_hour_micros(attempt)
     use = ceil_div(rate * max(0, attempt.stop.kill_us - now_us), MICROSECONDS_PER_HOUR)
     missing_us = owed_us(workload, terms, now_us)
     if missing_us == 0:
@@ -194,16 +201,21 @@ def allowance_micros(
 ) -> int:
     """What the caps of a user and of its org leave, whichever is less: less what was spent, and
     the `cost` of live workloads. Cost grows with the org's live workloads, where one has a cap."""
+    lefts = left_by_caps(world, org, user, now_us, cost=cost)
+    return min((left for left, _ in lefts), default=UNCAPPED_MICROS)
+
+
+def left_by_caps(
+    world: World, org: str, user: str, now_us: int, *, cost: Callable[[World, Workload, int], int]
+) -> Iterator[tuple[int, str | None]]:
+    """(what it leaves, its user, None: the org's) of each cap on money, as `allowance_micros`."""
     person, whole = world.records.users.get(user), world.records.orgs.get(org)
-    left = UNCAPPED_MICROS
-    if whole is not None and whole.cap is not None:
-        live = cost_of(world, org, None, now_us, cost)
-        left = left_of_cap_micros(whole.cap, spending_of_org(world, org), now_us) - live
     if person is not None and person.cap is not None:
         live = cost_of(world, org, user, now_us, cost)
-        own = left_of_cap_micros(person.cap, spending_of_user(world, user), now_us) - live
-        left = min(left, own)
-    return left
+        yield left_of_cap_micros(person.cap, spending_of_user(world, user), now_us) - live, user
+    if whole is not None and whole.cap is not None:
+        live = cost_of(world, org, None, now_us, cost)
+        yield left_of_cap_micros(whole.cap, spending_of_org(world, org), now_us) - live, None
 
 
 def cost_of(

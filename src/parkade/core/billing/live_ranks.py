@@ -31,6 +31,7 @@ from msgspec.structs import replace
 from parkade.core.billing.minimum import minimum_rate
 from parkade.core.billing.unbegun_prices import (
     Shares,
+    leaving_per_hour_micros,
     rate_of,
     split_begun,
     tidy,
@@ -170,7 +171,7 @@ def with_ranks(
     if rate is None and stays < len(kept_by(ranks_of(attempt))):
         base = lowest_part(base, stays, ranks[0].seat.gpus)
     whole = with_leaving(base, ranks, from_us, _begun_rate(attempt))
-    rates = tuple(it for it in bounded(attempt) if it.from_us < from_us)
+    rates, _ = _split_at(bounded(attempt), from_us)
     return replace(
         attempt,
         ranks=ranks,
@@ -202,9 +203,13 @@ def _with_begun(
 
 
 def _split_at(rates: tuple[Rate, ...], at_us: int) -> tuple[tuple[Rate, ...], list[Rate]]:
-    """Those before an instant, and those from then on, the first of which begins then."""
+    """Those before an instant, and those from then on, the first of which begins then. The first of
+    all stays before it: what was held idle before the launch is billed at that."""
     before = tuple(it for it in rates if it.from_us < at_us)
     after = [it for it in rates if it.from_us >= at_us]
+    if not before:
+        before = rates[:1]
+        after = after[1:] if [it.from_us for it in after[:2]] == [at_us, at_us] else after
     if not after or after[0].from_us > at_us:
         after.insert(0, replace(before[-1], from_us=at_us))
     return before, after
@@ -345,8 +350,7 @@ def leaving_ranks_micros(attempt: Attempt, minimum_us: int, now_us: int) -> int:
         if rank.leaving is None:
             continue
         rest_us = max(0, rank.leaving.stop.kill_us - now_us)
-        rate = rank.leaving.price_micros * rank.seat.gpus
-        use = ceil_div(rate * rest_us, MICROSECONDS_PER_HOUR)
+        use = ceil_div(leaving_per_hour_micros(rank) * rest_us, MICROSECONDS_PER_HOUR)
         is_free = is_excused(rank, None)
         debt = 0 if is_free else rank_debt_micros(attempt, rank, minimum_us, now_us)
         found += max(use, debt)

@@ -11,12 +11,13 @@ A clearing prices all ranks that stay, and the k-th price is of no certain node.
 
 A rank that begins takes the least price that waits, in each rate since it began: it may have run
 for long before that is heard. One that is told to leave before it was seen to begin has noted what
-it costs if it began before its notice.
+it costs if it began before its notice. What all of that comes to at most counts as owed from the
+joining on (`unheard_micros`), so that the org has it when the beginning is heard.
 
 Example (`tests/core/kernel/test_live_prices.py`). Two ranks run on nodes that are lent at 5; two
 join public nodes at 1. All four cost 1, 1, 5 and 5: those that run 5 each, and 1 and 1 wait.
 
-Decision record 238.
+Decision records 238 and 257.
 """
 
 from collections import Counter
@@ -25,8 +26,9 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from parkade.core.ledger.accounts import OPERATOR
-from parkade.core.units.money import ceil_div
-from parkade.core.workloads.workload import Rank, Rate
+from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
+from parkade.core.workloads.life import Cause
+from parkade.core.workloads.workload import Attempt, Rank, Rate
 
 Shares = tuple[tuple[str, int], ...]
 
@@ -117,7 +119,7 @@ def with_one_begun(rate: Rate, rank: Rank) -> Rate:
     shares = Counter(dict(rate.shares))
     held = rate.gpus
     assert held is not None
-    if leaving is not None and leaving.priced_us <= rate.from_us:
+    if leaving is not None and _is_noted(rank, rate):
         prices = list(rate.node_prices)
         prices.remove(0)
         shares.update(dict(leaving.shares))
@@ -131,3 +133,58 @@ def with_one_begun(rate: Rate, rank: Rank) -> Rate:
     shares.update(part)
     begun = rate_of(rate, [*rate.node_prices, price], shares, gpus=held + gpus)
     return replace(begun, waiting_prices=tuple(others), waiting_shares=tidy(rest))
+
+
+def may_have_begun(rank: Rank) -> bool:
+    """Whether it may run though it was not seen to: a report may still say that it began, and it is
+    paid for since. What was told to leave because it did not begin costs nothing in any case."""
+    return not rank.has_begun and (
+        rank.leaving is None or rank.leaving.stop.cause is not Cause.NOT_STARTED
+    )
+
+
+def unheard_micros(attempt: Attempt, until_us: int) -> int:
+    """What its ranks cost at most up to an instant that may have begun unheard: each since its
+    joining, as far as that is not charged, rounded up. Cost: as its ranks x its rates since the
+    last posting."""
+    charged_us = attempt.charged_until_us
+    since = sorted(
+        (max(it.joined_us, charged_us), it.rank, it) for it in attempt.ranks if may_have_begun(it)
+    )
+    if not since:
+        return 0
+    found = 0
+    ends = [it.from_us for it in attempt.rates[1:]]
+    for rate, ends_us in zip(attempt.rates, [*ends, until_us], strict=True):
+        starts = [us for us, _, rank in since if not _is_noted(rank, rate)]
+        for price, begins_us in zip(rate.waiting_prices, starts, strict=False):
+            length_us = min(ends_us, until_us) - max(begins_us, rate.from_us)
+            found += price * attempt.seats[0].gpus * max(0, length_us)
+    for begins_us, _, rank in since:
+        if rank.leaving is not None:
+            ends_us = min(until_us, rank.leaving.stop.kill_us)
+            length_us = ends_us - max(begins_us, rank.leaving.priced_us)
+            found += leaving_per_hour_micros(rank) * max(0, length_us)
+    return ceil_div(found, MICROSECONDS_PER_HOUR)
+
+
+def unheard_per_hour_micros(attempt: Attempt) -> int:
+    """What they cost at most an hour from now on."""
+    unheard = [it for it in attempt.ranks if may_have_begun(it)]
+    stay = sum(it.leaving is None for it in unheard)
+    waiting = sum(attempt.rates[-1].waiting_prices[:stay]) * attempt.seats[0].gpus
+    return waiting + sum(leaving_per_hour_micros(it) for it in unheard)
+
+
+def leaving_per_hour_micros(rank: Rank) -> int:
+    """What a rank that was told to leave costs at most an hour until it has left; 0: it stays."""
+    if rank.leaving is None:
+        return 0
+    leaving = rank.leaving
+    price = leaving.begun_micros if may_have_begun(rank) else leaving.price_micros
+    return price * rank.seat.gpus
+
+
+def _is_noted(rank: Rank, rate: Rate) -> bool:
+    """Whether what a rank costs in a rate is what its notice noted, and none of what waits."""
+    return rank.leaving is not None and rank.leaving.priced_us <= rate.from_us

@@ -36,20 +36,21 @@ class Arrivals:
         self._outcome = outcome
         self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
         seated = [line for line in outcome.lines if line.seats]
-        self._growing = {
+        self._growing = frozenset(
             line.demand
             for line in seated
             if line.change is Change.RESIZE and len(line.seats) > len(demands[line.demand].seats)
-        }
+        )
         self._reclaims = [line for line in seated if self._reclaimed_by(line)]
         self._drawn = self._drawn_by_owners(seated)
         self._moved_by_own: frozenset[str] = frozenset()
-        self._arriving = [line for line in seated if self._arrives(line)]
+        self._arriving = self._all_arriving(seated)
         self._moved_by_own = frozenset(
             line.demand for line in seated if self._is_moved_by_own(line)
         )
-        self._arriving = [line for line in seated if self._arrives(line)]
-        self._orgs_that_take = {demands[it.demand].org for it in (*self._arriving, *self._reclaims)}
+        self._arriving = self._all_arriving(seated)
+        taking = (*self._arriving, *(it.demand for it in self._reclaims))
+        self._orgs_that_take = {demands[it].org for it in taking}
         self._orgs_that_take.update(it.org for it in world.records.reservations.values())
 
     @cached_property
@@ -65,6 +66,16 @@ class Arrivals:
     def is_reserved(self, name: str) -> bool:
         """Whether a demand is an owner's on its reservation."""
         return self._demands[name].tier is PriorityTier.RESERVED
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What arrives, in priority order."""
+        return tuple(self._arriving)
+
+    @property
+    def growing(self) -> frozenset[str]:
+        """The elastic winners that get more nodes than they have."""
+        return self._growing
 
     def root_of(self, workload: Workload) -> Root:
         """What a winner that had no choice was moved for."""
@@ -95,7 +106,7 @@ class Arrivals:
         """The arrivals and owners with new seats that come before it in the order."""
         return [
             it
-            for it in (*self._arriving, *self._reclaims)
+            for it in (*self._arriving.values(), *self._reclaims)
             if self.precedes(it.demand, workload.workload)
         ]
 
@@ -121,6 +132,9 @@ class Arrivals:
             if withheld > 0:
                 return True
         return False
+
+    def _all_arriving(self, seated: list[ClearingLine]) -> dict[str, ClearingLine]:
+        return {line.demand: line for line in seated if self._arrives(line)}
 
     def _arrives(self, line: ClearingLine) -> bool:
         demand = self._demands.get(line.demand)

@@ -181,7 +181,7 @@ class _Changes:
         postings: Postings,
         answers: dict[str, tuple[Answer, ...]],
     ) -> None:
-        world, given, outcome, passed_over = part
+        world, given, outcome, passed_over, asked = part
         assert len(outcome.lines) == len(given.state.demands), "each demand has one line"
         self._world = world
         self._market = market
@@ -199,10 +199,16 @@ class _Changes:
         self._waiting: list[lines.Waiting] = []
         self._claims: list[lines.ClaimKept] = []
         self._demands = {demand.demand: demand for demand in given.state.demands}
+        self._debts = Debts(world, market, self._demands, outcome, now_us, asked=asked)
         self._displacement = Displacement(
-            world, market, self._demands, outcome, now_us, unhurried=given.evacuees
+            world,
+            market,
+            self._demands,
+            outcome,
+            now_us,
+            unhurried=given.evacuees,
+            sweeps=self._debts.sweeps,
         )
-        self._debts = Debts(world, market, self._demands, outcome, now_us)
         self._rates = Rates(world, given, now_us)
 
     def decided(self) -> tuple[events.AnyEvent, ...]:
@@ -465,6 +471,11 @@ class _Changes:
         if workload.attempt is not None:
             return
         answers = self._answers.get(workload.workload, ())
+        if answers and answers[0].market != self._market.market:
+            # Its first market is cleared apart: what that said comes first.
+            too_large = answers[0].why == WaitReason.TOO_LARGE
+            why = WaitReason.NO_ROOM.value if too_large else answers[0].why
+            price_micros = answers[0].price_to_win_micros
         known = (workload.why, workload.price_to_win_micros, workload.answers)
         if known == (why, price_micros, answers):
             return

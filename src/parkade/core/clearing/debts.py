@@ -39,9 +39,10 @@ from parkade.core.billing.metering import billed_us
 from parkade.core.billing.minimum import unmet_us
 from parkade.core.clearing.arrivals import Arrivals
 from parkade.core.clearing.live_changes import live_change
+from parkade.core.clearing.sweeps import Sweeps
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import by_node
-from parkade.core.market.market_state import Demand
+from parkade.core.market.market_state import Demand, MarketState
 from parkade.core.market.outcome import Clearing
 from parkade.core.running.promises import bids, has_room
 from parkade.core.state import lines
@@ -61,15 +62,22 @@ Noticed = dict[str, list[lines.Leaving]]
 
 
 class Pushed(NamedTuple):
-    """What those that an arrival made move push out in its place."""
+    """What an arrival pushes out elsewhere: what those push out that it made move, and what loses
+    without the floors or the room that it takes."""
 
     bid_micros: int
-    """What these had bid per hour for their GPUs there, less the credit."""
+    """What these had bid per hour for their GPUs, less the credit."""
 
     notice_ends_us: int
 
     inherited: tuple[Debt, ...]
     """Debts of promises that lost to what was moved."""
+
+    names: frozenset[str] = frozenset()
+    """What those that it made move push out."""
+
+    is_swept: bool = False
+    """Whether any leaves that none of these took the seats of."""
 
 
 class Debts:
@@ -82,7 +90,11 @@ class Debts:
         demands: dict[str, Demand],
         outcome: Clearing,
         now_us: int,
+        *,
+        asked: MarketState,
     ) -> None:
+        """`asked`: what the market was asked."""
+        self.sweeps = Sweeps(asked, outcome, lambda: self._arrivals)
         self._world = world
         self._market = market
         self._now_us = now_us
@@ -116,6 +128,7 @@ class Debts:
             leaving = (*leaving, *self._as_leaving(each))
         noticed, given_up = self._noticed(leaving), self._given_up(leaving)
         pushed = self._pushed_out(winners, noticed, given_up)
+        self._add_swept(pushed, winners, noticed)
         return tuple(self._with_debt(each, noticed, given_up, pushed) for each in winners)
 
     def _as_leaving(self, resized: lines.Resized) -> Iterable[lines.Leaving]:
@@ -169,7 +182,7 @@ class Debts:
         return found
 
     def _pushed_out(
-        self, won: tuple[lines.Won, ...], noticed: Noticed, given_up: "GivenUp"
+        self, won: tuple[lines.Won, ...], noticed: Noticed, given_up: GivenUp
     ) -> dict[str, Pushed]:
         """By arrival, what those push out that had no choice but to move for it."""
         found: dict[str, Pushed] = {}
@@ -192,6 +205,7 @@ class Debts:
                 before.bid_micros + sum(self._bid_for(it, node) for it, node in victims),
                 max([before.notice_ends_us, *ends, *(it.notice_ends_us for it in inherited)]),
                 (*before.inherited, *inherited),
+                before.names | {lines.name_of(it.demand) for it, _ in victims},
             )
         return found
 
@@ -216,7 +230,7 @@ class Debts:
         self,
         won: lines.Won,
         noticed: Noticed,
-        given_up: "GivenUp",
+        given_up: GivenUp,
         pushed: dict[str, Pushed],
     ) -> lines.Won:
         if isinstance(won.demand, lines.ClaimDemand):
@@ -275,22 +289,97 @@ class Debts:
         promise: Promise,
         noticed: Noticed,
     ) -> Iterable[Debt]:
-        name = workload.workload
         if not self._arrivals.owes(workload):
             return
-        is_spot = bids(self._world, name)
-        for seat in by_node(promise.seats):
-            if has_room(self._world, workload.org, seat, is_spot=is_spot, besides=name):
-                continue
-            causes = [it for it in noticed.get(seat.node, ()) if self._causes(name, it)]
-            outbid_micros = sum(self._bid_for(it, seat.node) for it in causes)
+        for node, causes in self._caused_by_node(workload, promise, noticed):
+            outbid_micros = sum(self._bid_for(it, node) for it in causes)
             for each in causes:
                 assert each.stop is not None
                 yield Debt(
-                    nodes=(seat.node,),
+                    nodes=(node,),
                     notice_ends_us=each.stop.deadline_us,
                     outbid_micros=(outbid_micros,),
                 )
+
+    def _caused_by_node(
+        self, workload: Workload, promise: Promise, noticed: Noticed
+    ) -> Iterable[tuple[str, list[lines.Leaving]]]:
+        """Those that it makes leave its own seats, by node."""
+        name = workload.workload
+        is_spot = bids(self._world, name)
+        for seat in by_node(promise.seats):
+            if not has_room(self._world, workload.org, seat, is_spot=is_spot, besides=name):
+                yield seat.node, [it for it in noticed.get(seat.node, ()) if self._causes(name, it)]
+
+    def _add_swept(
+        self, pushed: dict[str, Pushed], won: tuple[lines.Won, ...], noticed: Noticed
+    ) -> None:
+        """Adds what leaves for winners that sit elsewhere, and for which none answers by its seats:
+        its pushers, the strongest first, each for as many GPUs as it gets."""
+        swept = self._swept(pushed, won, noticed)
+        promised = {lines.name_of(it.demand): it.promise for it in won} if swept else {}
+        for each in swept:
+            assert each.stop is not None
+            workload = self._workload(each)
+            is_moved = each.stop.cause is Cause.MOVED
+            found = self._pushers_of(workload, is_moved=is_moved)
+            pushers = [it for it in found if it in promised]
+            gpus_left = self._gpus_lost(workload, noticed) if pushers and not is_moved else 0
+            for pusher in pushers:
+                new = self._new_nodes(self._world.records.workloads[pusher], promised[pusher])
+                seats = by_node(promised[pusher].seats)
+                gpus = min(gpus_left, sum(it.gpus for it in seats if it.node in new))
+                gpus_left -= gpus
+                before = pushed.get(pusher, Pushed(0, 0, ()))
+                pushed[pusher] = before._replace(
+                    bid_micros=before.bid_micros + gpus * self._bid_per_gpu(workload),
+                    is_swept=True,
+                    notice_ends_us=max(before.notice_ends_us, each.stop.deadline_us),
+                )
+
+    def _pushers_of(self, workload: Workload, *, is_moved: bool) -> tuple[str, ...]:
+        """What made it leave; of what is moved the root of its move, where that is known."""
+        if is_moved:
+            if self._arrivals.owes(workload):
+                return ()
+            root = self._arrivals.root_of(workload)
+            if root.is_broken or root.org is not None:
+                return () if root.arrival is None else (root.arrival,)
+        return self.sweeps.pushers_of(workload.workload)
+
+    def _swept(
+        self, pushed: dict[str, Pushed], won: tuple[lines.Won, ...], noticed: Noticed
+    ) -> list[lines.Leaving]:
+        """The spot attempts that have to leave, and for which no winner's seats answer."""
+        leaving = {
+            name: it
+            for found in noticed.values()
+            for it in found
+            if it.stop is not None
+            and it.stop.cause in (Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED)
+            and bids(self._world, name := lines.name_of(it.demand))
+        }
+        for each in won if leaving else ():
+            workload = self._world.records.workloads.get(lines.name_of(each.demand))
+            if workload is None or not self._arrivals.owes(workload):
+                continue
+            for _, causes in self._caused_by_node(workload, each.promise, noticed):
+                for it in causes:
+                    leaving.pop(lines.name_of(it.demand), None)
+        answered = {name for it in pushed.values() for name in it.names}
+        return [it for name, it in leaving.items() if name not in answered]
+
+    def _gpus_lost(self, workload: Workload, noticed: Noticed) -> int:
+        """Of the seats that it has to leave, those that it would have if nothing had arrived."""
+        attempt, name = workload.attempt, workload.workload
+        assert attempt is not None
+        nodes = {
+            node
+            for node, found in noticed.items()
+            if any(lines.name_of(it.demand) == name for it in found)
+        }
+        gpus = sum(it.gpus for it in attempt.seats if it.node in nodes)
+        return min(gpus, self.sweeps.nodes_lost(name) * workload.spec.gpus)
 
     def _bid_for(self, leaving: lines.Leaving, node: str) -> int:
         """What an attempt that is outbid bid per hour for its GPUs on a node, less the credit that
@@ -300,9 +389,12 @@ class Debts:
         if leaving.stop.cause is Cause.MOVED:
             return 0
         gpus = sum(seat.gpus for seat in workload.attempt.seats if seat.node == node)
+        return gpus * self._bid_per_gpu(workload)
+
+    def _bid_per_gpu(self, workload: Workload) -> int:
         credit = self._market.terms.switching_credit
         limit_micros = workload.spec.limit_price_micros or 0
-        return gpus * (limit_micros * credit.denominator // (credit.denominator + credit.numerator))
+        return limit_micros * credit.denominator // (credit.denominator + credit.numerator)
 
     def _causes(self, winner: str, leaving: lines.Leaving) -> bool:
         assert leaving.stop is not None
@@ -310,18 +402,17 @@ class Debts:
             case Cause.MOVED:
                 return True
             case Cause.OUTBID | Cause.RECLAIMED:
-                return self._arrivals.precedes(winner, lines.name_of(leaving.demand))
+                name = lines.name_of(leaving.demand)
+                return self._arrivals.precedes(winner, name) and self.sweeps.stays_alone(name)
             case _:
                 return False
 
-    def _inherited(
-        self, workload: Workload, promise: Promise, given_up: "GivenUp"
-    ) -> Iterable[Debt]:
+    def _inherited(self, workload: Workload, promise: Promise, given_up: GivenUp) -> Iterable[Debt]:
         if self._arrivals.owes(workload):
             yield from self._taken_over(workload, promise, given_up)
 
     def _taken_over(
-        self, workload: Workload, promise: Promise, given_up: "GivenUp"
+        self, workload: Workload, promise: Promise, given_up: GivenUp
     ) -> Iterable[Debt]:
         """Debts of promises that lose to it, on nodes that it gets."""
         name = workload.workload
@@ -352,8 +443,9 @@ def _with_pushed(
     total = sum(gpus.values())
     known = {node: max((it.outbid_on(node) for it in found), default=0) for node in gpus}
     more = tuple(known[it] + ceil_div(pushed.bid_micros * gpus[it], total) for it in gpus)
-    own = Debt(nodes=tuple(gpus), notice_ends_us=pushed.notice_ends_us, outbid_micros=more)
-    return [*found, own] if pushed.bid_micros else found
+    outbid = more if any(more) else ()
+    own = Debt(nodes=tuple(gpus), notice_ends_us=pushed.notice_ends_us, outbid_micros=outbid)
+    return [*found, own] if pushed.bid_micros or pushed.is_swept else found
 
 
 def _moved_to(nodes: tuple[str, ...], debt: Debt) -> Debt:

@@ -4,6 +4,7 @@ A winner *takes* a node where it gets seats that it does not have now. An attemp
 such a node leaves for it. Which winners owe for that is decided in `clearing.debts`.
 """
 
+from parkade.core.clearing.sweeps import Sweeps
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.market.market_state import Demand, PriorityTier
@@ -15,6 +16,8 @@ from parkade.core.steps.turnaround import is_sanitising, must_sanitise
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Stop, Workload
+
+Taker = tuple[Demand, ClearingLine]
 
 
 class Displacement:
@@ -29,6 +32,7 @@ class Displacement:
         now_us: int,
         *,
         unhurried: frozenset[str],
+        sweeps: Sweeps,
     ) -> None:
         """`unhurried`: demands that leave nodes which still work, so that no heal notice is for
         them."""
@@ -37,31 +41,53 @@ class Displacement:
         self._demands = demands
         self._now_us = now_us
         self._unhurried = unhurried
+        self._sweeps = sweeps
         self._takers = self._takers_by_node(outcome)
+        self._keep_some = {line.demand for line in outcome.lines if line.seats}
         self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
 
     def cause_of(self, workload: Workload, attempt: Attempt, *, is_below_floor: bool) -> Cause:
         """Why an attempt that lost its seats leaves: outbid where a bid that comes before it in the
-        priority order takes some of them. A weaker bid only fills what a right left over, and so
-        does any where none may push it out. `is_below_floor`: its own limit would not have won the
-        empty room; that is its cause where no right takes its seats."""
+        priority order takes some of them, or the room or floors without which it loses (`sweeps`).
+        A weaker bid only fills what a right left over, and so does any where none may push it out,
+        or where it would have left without what arrives. `is_below_floor`: its own limit would not
+        have won the empty room; that is its cause where no right takes its seats, and no on-demand
+        the floors that it had."""
         assert attempt.stop is None, "an attempt that leaves already has its cause"
         if attempt.broken_us is not None:
             return Cause.HEALED
         takers = [taker for seat in attempt.seats for taker in self._takers.get(seat.node, [])]
         is_spot = workload.spec.capacity.kind is CapacityKind.SPOT
-        last = len(self._rank)
-        own_rank = self._rank.get(workload.workload, last)
         demand = self._demands.get(workload.workload)
         if demand is not None and demand.protection is not None:
             return Cause.RECLAIMED
-        if is_spot and any(
-            demand.tier is PriorityTier.SPOT and self._rank[demand.demand] < own_rank
-            for demand, _ in takers
-        ):
+        if is_spot and self._is_outbid_there(workload, takers):
             return Cause.OUTBID
         has_right = any(demand.tier is not PriorityTier.SPOT for demand, _ in takers)
-        return Cause.BELOW_FLOOR if is_below_floor and not has_right else Cause.RECLAIMED
+        is_part = has_right and workload.workload in self._keep_some
+        if is_part or self._is_taken_by_on_demand(takers) or not is_spot:
+            return Cause.RECLAIMED if has_right or not is_below_floor else Cause.BELOW_FLOOR
+        pushers = self._sweeps.pushers_of(workload.workload)
+        if any(self._demands[it].tier is PriorityTier.SPOT for it in pushers):
+            return Cause.OUTBID
+        is_below_floor = is_below_floor and not has_right and not pushers
+        return Cause.BELOW_FLOOR if is_below_floor else Cause.RECLAIMED
+
+    def _is_taken_by_on_demand(self, takers: list[Taker]) -> bool:
+        return any(demand.tier is PriorityTier.ON_DEMAND for demand, _ in takers)
+
+    def _is_outbid_there(self, workload: Workload, takers: list[Taker]) -> bool:
+        """Whether a bid that comes before it takes its seats, and it would not leave anyway."""
+        own_rank = self._rank.get(workload.workload, len(self._rank))
+        bids_before = [
+            demand.demand
+            for demand, _ in takers
+            if demand.tier is PriorityTier.SPOT and self._rank[demand.demand] < own_rank
+        ]
+        if not bids_before:
+            return False
+        are_arriving = self._sweeps.are_arriving(bids_before)
+        return not are_arriving or self._sweeps.stays_alone(workload.workload)
 
     def is_taken(self, seat: Seat) -> bool:
         """Whether a demand gets its node that did not have it."""
@@ -90,9 +116,9 @@ class Displacement:
         assert line.demand in self._demands
         return sum(self._is_busy(line.demand, seat) for seat in by_node(line.seats))
 
-    def _takers_by_node(self, outcome: Clearing) -> dict[str, list[tuple[Demand, ClearingLine]]]:
+    def _takers_by_node(self, outcome: Clearing) -> dict[str, list[Taker]]:
         """By node, the demands that get seats there which they do not have now."""
-        takers: dict[str, list[tuple[Demand, ClearingLine]]] = {}
+        takers: dict[str, list[Taker]] = {}
         for line in outcome.lines:
             if line.change in (Change.WAIT, Change.KEEP, Change.PREEMPT):
                 continue

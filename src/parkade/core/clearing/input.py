@@ -8,7 +8,7 @@ Cost grows with nodes, live workloads and reservations: each is looked at once.
 """
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -108,7 +108,7 @@ def build_inputs(
         asking = candidates if is_alone else [it for it in candidates if name in markets_of(it)]
         out = {it.workload: excluded[it.workload] for it in asking if it.workload in excluded}
         for it in lists:
-            if it.workload in out and name != reported_in(it):
+            if it.workload in out and not _reports(it, name, markets, out[it.workload]):
                 del out[it.workload]
         taking = [
             as_bid_in(it, name)
@@ -137,12 +137,22 @@ def seen_from(world: World, market: str, lists: Iterable[Workload]) -> World:
     return view
 
 
-def reported_in(workload: Workload) -> str:
+def reported_in(workload: Workload, markets: Collection[str]) -> str:
     """The market that reports that a bid has no seats: where it had some, else the first of its
-    wishes."""
+    wishes that is cleared. `markets`: those."""
     if workload.attempt is not None:
         return stands_in(workload) or workload.market
-    return stands_in(workload) or markets_of(workload)[0]
+    named = markets_of(workload)
+    return stands_in(workload) or next((it for it in named if it in markets), named[0])
+
+
+def _reports(workload: Workload, market: str, markets: Collection[str], why: str) -> bool:
+    """Whether this market tells why it takes no part. Where the first of its wishes is cleared
+    apart, any does that finds it without a reason, and goes on to."""
+    if market != reported_in(workload, markets):
+        return False
+    is_first = market == reported_in(workload, markets_of(workload))
+    return is_first or workload.why in (Why.NEXT_CLEARING, why)
 
 
 def _candidates(

@@ -11,22 +11,27 @@ asked:
     1. clear; live work may grow by as many nodes as are free in its fabric
     2. where some grew and any other that runs lost seats, or some were given nodes that are not
        free: clear with no rank joining, to see what would stay
-    3. in each fabric let join as many as before, less one for each that would have stayed and for
-       each node that is not free, the first in the order of the market first; clear again, until
-       none leaves for them
+    3. find by halving, in each fabric, with how many ranks that join none of those leaves that
+       would stay, and no given node is busy; the first in the order of the market join first
+
+What leaves says where to look: as many fewer must join as its GPUs fill nodes, but for the largest
+of what leaves, of which a single node may decide. So mostly one clearing more tells.
 
 What may grow by none grows as with `resize: restart`, once it has run for `regrow`. Its price is
-that of the last clearing: the least limit with which it still wins that size.
+that of the last clearing: the least limit with which it still wins that size. So a higher limit
+never has fewer ranks join: what stays has room beside as many, whichever draws the lower floors.
 
 What is only promised to a weaker bid may be joined: nothing leaves for that, and the rank takes
 over what is owed for its node.
 
-Invariants. What joins falls from round to round, so they end; after MOST_ROUNDS none joins. Where
-no live work grows, or all others keep their seats, the market is cleared once.
+Invariants. From clearing to clearing more are known to do no harm, or fewer are in question; after
+MOST_ROUNDS the most that did none join. Where no live work grows, or all others keep their seats,
+the market is cleared once.
 
-Example (`tests/core/kernel/test_live_joining.py`). owner keeps the free node a6, weaker bids run on
-a2 to a5, and w1 on a1. w1 may grow by one, and wins so that the bid on a5 leaves. With no rank that
-joins it would stay. So none joins, and nothing changes. Decision record 237.
+Example (`tests/core/kernel/test_live_joining.py`). A gang with a limit of 3 runs on a1 to a3, w1
+with a limit of 9 on a4. a5 is free at the public floor of 1, a6 to a13 at a floor of 5. All nine
+cannot join: w1 would draw the low floors, and the gang is left with a floor of 5. Nor can 8, or 4,
+or 2; one can. Decision records 237 and 258.
 """
 
 from collections import Counter
@@ -39,8 +44,8 @@ from parkade.core.running.promises import is_free_now
 from parkade.core.state.world import World
 from parkade.core.workloads.workload import Attempt
 
-MOST_ROUNDS = 3
-"""Clearings with a bound before none joins."""
+MOST_ROUNDS = 14
+"""Clearings with a bound: halving finds one of eight thousand with these."""
 
 Bounds = Mapping[str, int]
 """By live work, how many ranks join it at most."""
@@ -66,6 +71,16 @@ class Growth(NamedTuple):
     busy: int
 
 
+class Range(NamedTuple):
+    """How many ranks may join in a fabric: `least` do no harm, more than `most` do."""
+
+    least: int
+    most: int
+
+
+Ranges = dict[Place, Range]
+
+
 def without_harm(
     world: World,
     clears: Callable[[Bounds], Outcome],
@@ -73,7 +88,7 @@ def without_harm(
     now_us: int,
 ) -> Outcome:
     """The clearing in which ranks join for which none other leaves; see the module. Cost: one
-    clearing, or at most 2 + MOST_ROUNDS."""
+    clearing, or at most 3 + MOST_ROUNDS; mostly three."""
     found = clears({})
     lines = lines_of(found)
     if not _is_in_doubt(world, lines, now_us):
@@ -81,15 +96,50 @@ def without_harm(
     none = dict.fromkeys(_growing(world), 0)
     unchanged = clears(none)
     stays = _kept(world, lines_of(unchanged))
-    for _ in range(MOST_ROUNDS):
-        joins = _bounds(world, lines, stays, now_us)
-        if joins is None:
-            return found
-        if not any(joins.values()):
-            return unchanged
-        found = clears({**none, **joins})
+    wishes = [(it, grown) for it in lines if (grown := _growth(world, it, now_us))]
+    tried = Counter[Place]()
+    for it, grown in wishes:
+        tried[_place(world, it)] += grown.nodes
+    best, joined = unchanged, Counter[Place]()
+    ranges: Ranges = {place: Range(0, nodes) for place, nodes in tried.items()}
+    for number in range(MOST_ROUNDS + 1):
+        harm = _harm(world, lines, stays, ranges, now_us)
+        if not harm.total():
+            best, joined = found, tried
+        ranges = {place: _narrowed(it, tried[place], harm[place]) for place, it in ranges.items()}
+        if all(it.least == it.most for it in ranges.values()):
+            break
+        tried = Counter({place: _tried(it, number) for place, it in ranges.items()})
+        found = clears({**none, **_shared_out(world, wishes, tried)})
         lines = lines_of(found)
-    return found if _bounds(world, lines, stays, now_us) is None else unchanged
+    least = Counter({place: it.least for place, it in ranges.items()})
+    if least == joined:
+        return best
+    found = clears({**none, **_shared_out(world, wishes, least)})
+    return best if _harm(world, lines_of(found), stays, ranges, now_us).total() else found
+
+
+def _narrowed(known: Range, tried: int, harm: int) -> Range:
+    """What is known after a clearing with so many, of which at least `harm` are too many."""
+    if not harm:
+        return Range(max(known.least, tried), max(known.most, tried))
+    most = min(known.most, max(0, tried - harm))
+    return Range(min(known.least, most), most)
+
+
+def _tried(known: Range, number: int) -> int:
+    """How many join in the next clearing: first what the last one leaves, then half of that."""
+    return known.most if number == 0 else (known.least + known.most + 1) // 2
+
+
+def _shared_out(world: World, wishes: list[tuple[Line, Growth]], joins: Counter[Place]) -> Bounds:
+    """By live work, how many ranks join it of those that join in its fabric."""
+    left, found = joins.copy(), dict[str, int]()
+    for it, growth in wishes:
+        place = _place(world, it)
+        found[it.line.demand] = min(growth.nodes, left[place])
+        left[place] -= found[it.line.demand]
+    return found
 
 
 def _growing(world: World) -> Iterator[str]:
@@ -151,36 +201,47 @@ def _runs(world: World, demand: str) -> bool:
     return workload.attempt is not None and workload.attempt.stop is None
 
 
-def _bounds(world: World, lines: list[Line], stays: set[str], now_us: int) -> Bounds | None:
-    """How many may join in the next round; None: nothing that `stays` without them leaves."""
+def _harm(
+    world: World, lines: list[Line], stays: set[str], here: Ranges, now_us: int
+) -> Counter[Place]:
+    """By fabric where live work grows, how many ranks at least are too many; none: nothing that
+    would stay without them leaves, and each node that is given is free."""
     grown = [(it, found) for it in lines if (found := _growth(world, it, now_us))]
     names = {it.line.demand for it, _ in grown}
-    lost, busy = Counter[Place](), Counter[Place]()
-    for it in lines:
-        if it.line.demand in stays - names and it.line.change is not Change.KEEP:
-            lost.update(_places(world, it))
+    busy = Counter[Place]()
     for it, found in grown:
         busy[_place(world, it)] += found.busy
-    if not lost.total() and not busy.total():
-        return None
-    here = {_place(world, it) for it, _ in grown}
-    elsewhere = sum(count for place, count in lost.items() if place not in here)
-    less = {place: max(lost[place], busy[place]) + elsewhere for place in here}
-    joins: dict[str, int] = {}
-    left = Counter[Place]()
-    for it, found in grown:
-        left[_place(world, it)] += found.nodes
-    left = Counter({place: max(0, nodes - less[place]) for place, nodes in left.items()})
-    for it, found in grown:
-        place = _place(world, it)
-        joins[it.line.demand] = min(found.nodes, left[place])
-        left[place] -= joins[it.line.demand]
-    return joins
+    lost: dict[Place, list[int]] = {}
+    for it in lines:
+        if it.line.demand in stays - names and it.line.change is not Change.KEEP:
+            for place, count in _lost_gpus(world, it).items():
+                lost.setdefault(place, []).append(count)
+    is_elsewhere = any(place not in here for place in lost)
+    harm = Counter[Place]()
+    for place in here:
+        gpus = lost.get(place, [])
+        if gpus:
+            busy[place] = max(busy[place], (sum(gpus) - max(gpus)) // _node_gpus(world, place) + 1)
+        harm[place] = max(busy[place], int(is_elsewhere))
+    return harm
+
+
+def _lost_gpus(world: World, it: Line) -> Counter[Place]:
+    """By fabric where it has seats, how many GPUs less it is given there."""
+    found = Counter[Place]()
+    nodes = world.records.nodes
+    for seat in it.demand.seats:
+        found[it.market, nodes[seat.node].fabric] += seat.gpus
+    for seat in it.line.seats:
+        place = (it.market, nodes[seat.node].fabric)
+        if place in found:
+            found[place] -= seat.gpus
+    return Counter({place: max(0, gpus) for place, gpus in found.items()})
+
+
+def _node_gpus(world: World, place: Place) -> int:
+    return world.records.markets[place[0]].instance_type.gpus_per_node
 
 
 def _place(world: World, it: Line) -> Place:
     return it.market, world.records.nodes[it.demand.seats[0].node].fabric
-
-
-def _places(world: World, it: Line) -> set[Place]:
-    return {(it.market, world.records.nodes[seat.node].fabric) for seat in it.demand.seats}

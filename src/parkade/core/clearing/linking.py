@@ -43,6 +43,9 @@ class Part(NamedTuple):
     passed_over: frozenset[str]
     """Bids of several markets whose lines here say nothing: they stand, or are told, elsewhere."""
 
+    asked: MarketState
+    """What the market was asked: `given` without the bids that it refused."""
+
 
 class Together(NamedTuple):
     """A clearing of one market, or of several that are linked."""
@@ -159,7 +162,7 @@ def _cleared(
 
     orders = _orders(seen, lists)
     found = clear_linked(markets, orders, cleared, winning)
-    parts = {name: _part(seen[name], given[name], name, found, lists) for name in markets}
+    parts = {name: _part(seen[name], given[name], name, found, lists, markets) for name in markets}
     if not lists:
         return Together(parts, {})
     lines_of = {
@@ -213,9 +216,10 @@ def _part(
     market: str,
     found: LinkedClearing,
     lists: dict[str, Workload],
+    markets: tuple[str, ...],
 ) -> Part:
     """The market's answer, in which a bid that it refused has the line of a loser."""
-    outcome = found.outcomes[market]
+    outcome, asked = found.outcomes[market], given.state
     refused = {name for name, markets in found.refused.items() if market in markets}
     if refused:
         demands = tuple(it for it in seen.given.state.demands if it.demand in refused)
@@ -228,10 +232,10 @@ def _part(
     passed_over = frozenset(
         name
         for name, workload in lists.items()
-        if market not in (found.stands_in.get(name), reported_in(workload))
+        if market not in (found.stands_in.get(name), reported_in(workload, markets))
         or (market != found.stands_in.get(name) and _is_silent(workload, found))
     )
-    return Part(seen.world, given, outcome, passed_over)
+    return Part(seen.world, given, outcome, passed_over, asked)
 
 
 def _is_silent(workload: Workload, found: LinkedClearing) -> bool:
@@ -263,12 +267,17 @@ def _answers(
     lines_of: dict[str, dict[str, ClearingLine]],
 ) -> tuple[Answer, ...]:
     """What the markets say that it asked and did not win, in the order of its wishes.
-    `lines_of`: by market, those of bids with several."""
+    `lines_of`: by market, those of bids with several. Of what stands nowhere, a market that is
+    cleared apart has said the last that is known."""
     name, won = workload.workload, found.stands_in[workload.workload]
     asked = (*found.asked[name], *found.refused.get(name, ()))
     answers: list[Answer] = []
     for market in markets_of(workload):
-        if market not in parts or market == won:
+        if market == won:
+            continue
+        if market not in parts:
+            known = () if won is not None else workload.answers
+            answers.extend(it for it in known if it.market == market)
             continue
         confined = parts[market].given.confined.get(name)
         if market in asked:

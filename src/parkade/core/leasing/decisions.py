@@ -10,14 +10,13 @@ from parkade.core.reservations.calendar import shape_for
 from parkade.core.reservations.reservation import Claim, Lending, Reservation, ReservationState
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import refuse_unfenced, sellable, the_market, unheard_pools
+from parkade.core.steps.capacity import refuse_unfenced, sellable, the_market
+from parkade.core.steps.lacking import short_of_money, short_of_nodes_in_all
 from parkade.core.steps.names import bad_new_name
-from parkade.core.steps.permissions import is_operator
 from parkade.core.steps.refusals import Decision, conflict, invalid
 from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.names import numbered, scoped
-from parkade.core.units.phrases import some_of
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US, Window
 from parkade.core.workloads.life import Why
@@ -42,16 +41,7 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
     free = sellable(world, market, window)
     shape = shape_for(free, command.nodes)
     if shape is None:
-        left = ", ".join(f"{fabric} {nodes}" for fabric, nodes in free.items()) or "none"
-        unheard = unheard_pools(world)
-        if unheard:
-            left += f" (no agent of {some_of(sorted(unheard))} was ever heard)"
-        return Refusal(
-            reason=Reason.NO_CAPACITY,
-            detail=f"nodes that can be sold over the whole window: {left}; ask for fewer,"
-            " or for another window",
-            field="nodes",
-        )
+        return short_of_nodes_in_all(world, market, free, command.nodes)
     reservation = Reservation(
         reservation=name,
         org=command.org,
@@ -72,13 +62,13 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
     _, first = next_period(world, reservation)
     available = available_micros(world, command.org, now_us)
     if available < first:
-        deposits = "deposit the difference first"
-        if not is_operator(world, command.by):
-            deposits = "ask an operator to deposit the difference"
-        return Refusal(
-            reason=Reason.INSUFFICIENT_FUNDS,
-            detail=f"{_first_in_words(market, reservation, first)}; {command.org} can commit"
-            f" {format_amount(available)}: {deposits}",
+        return short_of_money(
+            world,
+            command.org,
+            _first_in_words(market, reservation, first),
+            cost_micros=first,
+            available_micros=available,
+            by=command.by,
         )
     return (events.Reserved(at_us=now_us, reservation=reservation),)
 

@@ -13,6 +13,7 @@ from parkade.core.reservations.reservation import ReservationState
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import refuse_unfenced, sellable
+from parkade.core.steps.lacking import short_of_nodes
 from parkade.core.steps.refusals import Decision, conflict, invalid
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
@@ -48,14 +49,13 @@ def extend_reservation(world: World, command: commands.ExtendReservation, now_us
     if (unfenced := refuse_unfenced(world, market)) is not None:
         return unfenced
     free = sellable(world, market, Window(start_us=before_us, end_us=end_us))
-    missing = [fabric for fabric, nodes in reservation.shape if free.get(fabric, 0) < nodes]
-    if missing:
-        return Refusal(
-            reason=Reason.NO_CAPACITY,
-            detail=f"{missing[0]} has not that many unsold nodes until then; ask for an earlier"
-            " end, or reserve other nodes for the time after it",
-            field="end",
-        )
+    for fabric, nodes in reservation.shape:
+        if free.get(fabric, 0) < nodes:
+            does = "ask for an earlier end, or reserve other nodes for the time after it"
+            there = {fabric: free.get(fabric, 0)}
+            return short_of_nodes(
+                world, market, there, nodes, span="until then", does=does, field="end"
+            )
     changed = events.ReservationChanged(
         at_us=now_us, reservation=name, state=reservation.state, end_us=end_us
     )

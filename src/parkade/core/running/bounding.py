@@ -18,8 +18,6 @@ Example (`tests/core/running/test_bounding.py`): a workload of two GPUs has spen
 from msgspec.structs import replace
 
 from parkade.core.billing.commitments import (
-    allowance_micros,
-    available_micros,
     bid_earmark_micros,
     committed_micros,
     committed_without_earmark,
@@ -27,10 +25,12 @@ from parkade.core.billing.commitments import (
 from parkade.core.billing.metering import accrued_micros, accrued_with_members_micros
 from parkade.core.fleet.market import Market
 from parkade.core.running.arrays import chosen_members, open_of
+from parkade.core.running.capping import over_means
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import refuse_unfenced, sellable
 from parkade.core.steps.changes import live_workload
+from parkade.core.steps.lacking import short_of_nodes
 from parkade.core.steps.notices import FINAL_CAUSES
 from parkade.core.steps.refusals import Decision, conflict, invalid
 from parkade.core.steps.windows import (
@@ -41,7 +41,7 @@ from parkade.core.steps.windows import (
 )
 from parkade.core.units import bounds, indexes
 from parkade.core.units.money import format_amount
-from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.entries import is_on_demand, may_buy, needs_window
 from parkade.core.workloads.spec import CapacityKind
@@ -175,10 +175,15 @@ def _bad_window(world: World, workload: Workload, changed: Workload, now_us: int
     window = Window(start_us=workload.must_end_us, end_us=changed.must_end_us)
     nodes = workload.spec.nodes_alone(market.instance_type.gpus_per_node)
     assert workload.fabric is not None
-    if sellable(world, market, window).get(workload.fabric, 0) < nodes:
-        return Refusal(
-            reason=Reason.NO_CAPACITY,
-            detail="its fabric has not that many unsold nodes until then; ask for less",
+    there = {workload.fabric: sellable(world, market, window).get(workload.fabric, 0)}
+    if there[workload.fabric] < nodes:
+        return short_of_nodes(
+            world,
+            market,
+            there,
+            nodes,
+            span="until then",
+            does="ask for less",
             field="max_duration",
         )
     rate = workload.agreed_price_micros * workload.spec.total_gpus
@@ -222,16 +227,11 @@ def _no_window() -> Refusal:
 
 def _bad_increase(world: World, workload: Workload, more: int, now_us: int) -> Refusal | None:
     """What stands against a window that costs so much more."""
-    left = min(
-        available_micros(world, workload.org, now_us),
-        allowance_micros(world, workload.org, workload.user, now_us, cost=committed_micros),
-    )
-    if left >= more or more <= 0:
+    if more <= 0:
         return None
-    return Refusal(
-        reason=Reason.INSUFFICIENT_FUNDS,
-        detail=f"the longer window costs up to {format_amount(more)} more;"
-        f" {format_amount(max(0, left))} can be committed",
+    says = f"the longer window costs up to {format_amount(more)} more"
+    return over_means(
+        world, says, org=workload.org, user=workload.user, cost_micros=more, now_us=now_us
     )
 
 

@@ -7,11 +7,17 @@ it the first bid of its spot entry. The calendar is asked when it buys.
 
 from typing import NamedTuple
 
-from parkade.core.billing.commitments import available_micros, bid_earmark_micros
+from parkade.core.billing.commitments import (
+    allowance_micros,
+    available_micros,
+    bid_earmark_micros,
+    committed_micros,
+)
 from parkade.core.fleet.market import Market
-from parkade.core.running.capping import over_gpus, over_money
+from parkade.core.running.capping import over_gpus, over_means
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import not_owned, refuse_unfenced, sellable
+from parkade.core.steps.lacking import short_of_nodes
 from parkade.core.steps.refusals import invalid
 from parkade.core.steps.windows import (
     kept_micros,
@@ -39,6 +45,15 @@ def window_fabric(world: World, market: Market, spec: Spec, window: Window) -> s
     return min((room_now.get(fabric, 0) < nodes, left, fabric) for left, fabric in fitting)[2]
 
 
+def refuse_window(
+    world: World, market: Market, spec: Spec, window: Window, *, span: str, does: str, field: str
+) -> Refusal:
+    """The refusal of a window for which `window_fabric` finds no fabric."""
+    nodes = spec.nodes_alone(market.instance_type.gpus_per_node)
+    free = sellable(world, market, window)
+    return short_of_nodes(world, market, free, nodes, span=span, does=does, field=field)
+
+
 def bad_cost(
     world: World, spec: Spec, *, org: str, user: str, cost_micros: int, now_us: int
 ) -> Refusal | None:
@@ -46,18 +61,12 @@ def bad_cost(
     says = f"the whole window costs up to {format_amount(cost_micros)}"
     if spec.spot_limit_micros is not None:
         says = f"the whole window and a bid beside it cost up to {format_amount(cost_micros)}"
-    available = available_micros(world, org, now_us)
-    if available < cost_micros:
-        return Refusal(
-            reason=Reason.INSUFFICIENT_FUNDS,
-            detail=f"{says}, {org} can commit {format_amount(available)}",
-        )
     if spec.max_spend_micros is not None and spec.max_spend_micros < cost_micros:
         return invalid(
             "max_spend",
             f"{says}: give at least that, leave it out, or ask for a shorter max_duration",
         )
-    return over_money(world, org=org, user=user, cost_micros=cost_micros, now_us=now_us)
+    return over_means(world, says, org=org, user=user, cost_micros=cost_micros, now_us=now_us)
 
 
 def bad_list_cost(world: World, market: Market, workload: Workload, now_us: int) -> Refusal | None:
@@ -134,5 +143,5 @@ def _is_paid(world: World, market: Market, before: Workload, then: Workload, now
         return True
     if available_micros(world, then.org, now_us) < more:
         return False
-    refusal = over_money(world, org=then.org, user=then.user, cost_micros=more, now_us=now_us)
-    return refusal is None
+    left = allowance_micros(world, then.org, then.user, now_us, cost=committed_micros)
+    return left >= more

@@ -1,34 +1,49 @@
-"""What caps say of an on-demand window before it is sold: it is bounded here, and not by clearings,
-because it never gives its seats up for a bid."""
+"""What money and caps say of an on-demand window before it is sold: it is bounded here, and not by
+clearings, because it never gives its seats up for a bid."""
 
-from parkade.core.billing.commitments import allowance_micros, committed_micros
+from parkade.core.billing.commitments import available_micros, committed_micros, left_by_caps
 from parkade.core.state.people import Cap
 from parkade.core.state.world import World
 from parkade.core.steps.holdings import gpus_held
+from parkade.core.steps.lacking import short_of_money
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 
 
-def over_caps(
-    world: World, *, org: str, user: str, cost_micros: int, gpus: int, now_us: int
+def over_means(
+    world: World, says: str, *, org: str, user: str, cost_micros: int, now_us: int
 ) -> Refusal | None:
-    """The refusal of a window that costs, or holds, more than the caps of its user and org leave.
-    Cost grows with the org's live workloads, where one has a cap."""
-    refusal = over_money(world, org=org, user=user, cost_micros=cost_micros, now_us=now_us)
-    return refusal or over_gpus(world, org=org, user=user, gpus=gpus)
+    """The refusal of what costs more than its org can commit, or than a cap leaves. `says`: what
+    costs how much. Cost grows with the org's live workloads."""
+    available = available_micros(world, org, now_us)
+    if available < cost_micros:
+        return short_of_money(
+            world,
+            org,
+            says,
+            cost_micros=cost_micros,
+            available_micros=available,
+            by=user if user in world.records.users else None,
+        )
+    return over_money(world, says, org=org, user=user, cost_micros=cost_micros, now_us=now_us)
 
 
 def over_money(
-    world: World, *, org: str, user: str, cost_micros: int, now_us: int
+    world: World, says: str, *, org: str, user: str, cost_micros: int, now_us: int
 ) -> Refusal | None:
     """The refusal of what costs more than the caps of its user and org leave. Cost grows with the
     org's live workloads, where one has a cap."""
-    if allowance_micros(world, org, user, now_us, cost=committed_micros) < cost_micros:
-        return Refusal(
-            reason=Reason.INSUFFICIENT_FUNDS,
-            detail=f"the whole window costs up to {format_amount(cost_micros)}, more than the cap"
-            f" of {user or 'its user'} or {org} leaves",
-        )
+    for left, of_user in left_by_caps(world, org, user, now_us, cost=committed_micros):
+        if left < cost_micros:
+            whose = of_user or org
+            raises = f"an operator raises it: parkade org cap {org} AMOUNT"
+            if of_user is not None:
+                raises = f"an owner raises it: parkade user cap {user} AMOUNT"
+            return Refusal(
+                reason=Reason.INSUFFICIENT_FUNDS,
+                detail=f"{says}, and the cap of {whose} leaves {format_amount(max(0, left))}:"
+                f" {format_amount(cost_micros - left)} are missing; {raises}",
+            )
     return None
 
 

@@ -13,7 +13,7 @@ from parkade.core.running.arrays import (
     waiting_at_first,
 )
 from parkade.core.running.bidding import bad_bid, change_of_bid
-from parkade.core.running.buying import bad_cost, bad_list_cost, window_fabric
+from parkade.core.running.buying import bad_cost, bad_list_cost, refuse_window, window_fabric
 from parkade.core.running.capping import over_gpus
 from parkade.core.running.choosing import change_of_list, with_markets
 from parkade.core.running.dependencies import still_open, with_ids
@@ -286,14 +286,12 @@ def _on_demand_fabric(
     """The fabric that has room in its calendar for all of the window."""
     spec = command.spec
     assert now_us < must_end_us and spec.max_duration_us is not None
-    fabric = window_fabric(world, market, spec, Window(start_us=now_us, end_us=must_end_us))
+    window = Window(start_us=now_us, end_us=must_end_us)
+    fabric = window_fabric(world, market, spec, window)
     if fabric is None:
-        return Refusal(
-            reason=Reason.NO_CAPACITY,
-            detail="no fabric has that many unsold nodes for the whole window; bid for spot, or"
-            " ask for fewer or for a shorter max_duration",
-            field="nodes",
-        )
+        span, does = "for the whole window", "ask for fewer or for a shorter max_duration"
+        does = f"bid for spot, or {does}"
+        return refuse_window(world, market, spec, window, span=span, does=does, field="nodes")
     rate = market.terms.pay_as_you_go_micros * spec.total_gpus
     cost = window_micros(market, rate, now_us=now_us, must_end_us=must_end_us)
     who = command.by or ""

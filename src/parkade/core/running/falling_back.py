@@ -14,10 +14,9 @@ their notice, it starts at 0:58 and ends at 2:58.
 from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
-from parkade.core.billing.commitments import available_micros
 from parkade.core.fleet.market import Market
-from parkade.core.running.buying import window_fabric
-from parkade.core.running.capping import over_caps
+from parkade.core.running.buying import refuse_window, window_fabric
+from parkade.core.running.capping import over_gpus, over_means
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -78,12 +77,10 @@ def kept_window(
     window = Window(start_us=begins_us, end_us=must_end_us(market, workload))
     fabric = window_fabric(world, market, workload.spec, window)
     if fabric is None:
-        return Refusal(
-            reason=Reason.NO_CAPACITY,
-            detail="no fabric has that many unsold nodes from the moment at which it would need"
-            " on-demand until its deadline; give another deadline, or ask for fewer",
-            field="deadline",
-        )
+        span = "from the moment at which it would need on-demand until its deadline"
+        does = "give another deadline, or ask for fewer"
+        spec = workload.spec
+        return refuse_window(world, market, spec, window, span=span, does=does, field="deadline")
     price = market.terms.pay_as_you_go_micros
     kept = Fallback(fabric=fabric, price_micros=price, terms=terms_now(market))
     return _bad_money(world, market, workload, kept, now_us) or kept
@@ -97,20 +94,9 @@ def _bad_money(
     says = f"on-demand for what is left to run costs up to {format_amount(cost)}"
     if spec.max_spend_micros is not None and spec.max_spend_micros < cost:
         return invalid("max_spend", f"{says}: give at least that, or leave it out")
-    available = available_micros(world, workload.org, now_us)
-    if available < cost:
-        return Refusal(
-            reason=Reason.INSUFFICIENT_FUNDS,
-            detail=f"{says}, {workload.org} can commit {format_amount(available)}",
-        )
-    return over_caps(
-        world,
-        org=workload.org,
-        user=workload.user,
-        cost_micros=cost,
-        gpus=spec.total_gpus,
-        now_us=now_us,
-    )
+    org, user = workload.org, workload.user
+    refusal = over_means(world, says, org=org, user=user, cost_micros=cost, now_us=now_us)
+    return refusal or over_gpus(world, org=org, user=user, gpus=spec.total_gpus)
 
 
 def with_window(workload: Workload, kept: Fallback) -> Workload:

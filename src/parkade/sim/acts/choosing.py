@@ -12,11 +12,12 @@ from parkade.sim.acts.stage import Stage
 Act = Callable[[Stage, random.Random], None]
 
 FAMILIES = ("operators", "machines", "network", "engine", "agents", "server", "clock", "backups")
-MARS, SLURM = "mars", "slurm"
-ALL_FAMILIES = (*FAMILIES, MARS, SLURM)
+MARS, SLURM, CLEARINGS = "mars", "slurm", "clearings"
+ALL_FAMILIES = (*FAMILIES, MARS, SLURM, CLEARINGS)
 """Kinds of trouble, each of which a story has or lacks. `mars` is drawn apart: nodes that fall sick
 by themselves, with agents that watch and repair them. So is `slurm`: engines with a queue of their
-own, which takes jobs of owners and of others, and users whom it does not let in."""
+own, which takes jobs of owners and of others, and users whom it does not let in. `clearings`, which
+are long and decided beside submissions, has only a story that is asked for with it."""
 
 ACTS: tuple[tuple[str, int, Act], ...] = (
     ("people", 30, people.bid),
@@ -69,6 +70,7 @@ ACTS: tuple[tuple[str, int, Act], ...] = (
     ("server", 5, nature.server_dies),
     ("server", 1, nature.disk_is_slow),
     ("server", 1, nature.disk_is_full),
+    (CLEARINGS, 6, nature.clearings_are_slow),
     ("clock", 1, nature.clock_is_set),
     ("backups", 2, nature.backup_is_taken),
     ("backups", 1, nature.backup_is_restored),

@@ -92,6 +92,15 @@ def disk_is_slow(stage: Stage, chance: random.Random) -> None:
     stage.disturb(2 * MINUTE_US)
 
 
+def clearings_are_slow(stage: Stage, chance: random.Random) -> None:
+    """For a while each clearing takes so long that others' submissions go beside it."""
+    server = stage.server
+    server.clearings_us = chance.choice((1_000, SECOND_US, 15 * SECOND_US, 40 * SECOND_US))
+    span_s = chance.choice((60, 600))
+    stage.disturb((span_s + 120) * SECOND_US)
+    stage.later(span_s, lambda: setattr(server, "clearings_us", 0))
+
+
 def disk_is_full(stage: Stage, chance: random.Random) -> None:
     """No commit succeeds for a while: the server stops and is started again and again."""
     server, span_s = stage.server, chance.choice((10, 120))

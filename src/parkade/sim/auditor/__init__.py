@@ -26,6 +26,7 @@ what it found. The rules it holds:
   account.
 - What an org or a workload's `max_spend` cannot pay is not charged, and is counted.
 - No account but the outside falls below zero, and all together are zero.
+- What ranks of live attempts may have used unheard is kept while their org gets seats (`unheard`).
 - Caps of users and orgs hold for what bids get (`caps`).
 - A deleted user or org had nothing, and nothing begins for it again (`deleted`).
 """
@@ -33,7 +34,15 @@ what it found. The rules it holds:
 import json
 from collections.abc import Iterable
 
-from parkade.sim.auditor import caps, deleted, evictions, live, own_waits, reservations
+from parkade.sim.auditor import (
+    caps,
+    deleted,
+    evictions,
+    live,
+    own_waits,
+    reservations,
+    unheard,
+)
 from parkade.sim.auditor.books import (
     HOUR_US,
     Books,
@@ -97,6 +106,9 @@ def _read(books: Books, event: Record) -> None:
     if kind == "Ended":
         _settle(books, event["attempt"])
         settle(books, event["workload"])
+    elif kind == "UsePosted":
+        if (run := books.runs.get(event["attempt"] or "")) is not None:
+            run.charged_until_us = event["charged_until_us"]
     elif kind == "WithdrawalCharged":
         check_withdrawal(books, event)
     elif kind == "ReservationSettled":
@@ -312,7 +324,9 @@ def _order_stop(books: Books, workload: str, stop: Record | None, *, is_own: boo
 def _clear(books: Books, event: Record) -> None:
     caps.before_clearing(books.caps, books)
     evictions.judge(books, event)
+    seated = books.promises.keys() | books.live.keys()
     _take_clearing(books, event)
+    unheard.check(books, event, seated)
     caps.after_clearing(books.caps, books, event)
 
 

@@ -42,6 +42,9 @@ class Run:
 
     end: Record | None = None
     charged: int = 0
+    charged_until_us: int = 0
+    """Up to when its use was posted."""
+
     debt: Record | None = None
     node_gpus: dict[str, int] = field(default_factory=dict)
     """Its GPUs on each node."""

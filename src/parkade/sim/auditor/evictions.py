@@ -9,6 +9,8 @@ other's with the switching credit.
 - Where another org's bid or on-demand moves it, that one owes at least what those had bid.
 - Where an owner of another org or a broken node moves it, none owes.
 
+- Where no winner gets a node of what is outbid whole, one that sits elsewhere owes.
+
 For whom each was moved is in the event; one that was moved for another which was moved itself is
 followed on. Where the event names none (floors, the fall-back), or one that does not come before
 what it moved beyond doubt, nothing is judged.
@@ -32,6 +34,7 @@ Eviction = tuple[str, str, int]
 def judge(books: Books, event: Record) -> None:
     """A clearing, before the books take it in."""
     won = {it["demand"]["workload"]: it for it in event["won"] if "workload" in it["demand"]}
+    claims = _moved_claims(event)
     takers: dict[str, list[str]] = {}
     for name, each in won.items():
         for node in gpus_by_node(each["promise"]["seats"]):
@@ -41,9 +44,10 @@ def judge(books: Books, event: Record) -> None:
         if gpus != books.node_gpus.get(books.places[node]):
             continue
         for taker in takers.get(node, ()):
-            arrival = _judge(books, won, taker, name, node)
+            arrival = _judge(books, won, claims, taker, name, node)
             if arrival is not None and books.workloads[name]["org"] != _org(books, arrival):
                 pushed[arrival] = pushed.get(arrival, Fraction()) + _bid(books, name, gpus)
+    _check_swept(books, event, takers)
     for arrival, least in pushed.items():
         _check_pushed(won[arrival]["promise"], arrival, least)
 
@@ -69,7 +73,23 @@ def _ranks(books: Books, event: Record) -> Iterator[Eviction]:
                 yield name, rank["seat"]["node"], rank["seat"]["gpus"]
 
 
-def _judge(books: Books, won: dict[str, Record], taker: str, name: str, node: str) -> str | None:
+def _moved_claims(event: Record) -> dict[str, Record]:
+    """Why each claim has other nodes, by claim."""
+    found = {it["claim"]: it.get("moved") for it in event.get("claims") or ()}
+    for each in event["won"]:
+        if "claim" in each["demand"]:
+            found[each["demand"]["claim"]] = each.get("moved")
+    return {claim: moved for claim, moved in found.items() if moved is not None}
+
+
+def _judge(
+    books: Books,
+    won: dict[str, Record],
+    claims: dict[str, Record],
+    taker: str,
+    name: str,
+    node: str,
+) -> str | None:
     """Demands that a taker owes for a node; the arrival that owes in its place, if there is one."""
     record, other = (in_market(books.workloads[it], books.places[node]) for it in (taker, name))
     if record["spec"]["capacity"]["kind"] != "spot" or not comes_before(books, record, other):
@@ -84,18 +104,32 @@ def _judge(books: Books, won: dict[str, Record], taker: str, name: str, node: st
         is_new = run is None or run.kill_us is not None or node not in held_by_node(run)
         require(not is_new or node in debt["nodes"], says)
         return None
-    org, arrival = _root(books, won, taker, moved)
+    org, arrival = _root(books, won, claims, taker, moved)
     is_own = moved["kind"] == OWN_CHOICE or org == record["org"]
     require(not is_own or node in debt["nodes"], f"{says}, though its own org moved it")
     return None if is_own else arrival
 
 
 def _root(
-    books: Books, won: dict[str, Record], taker: str, moved: Record
+    books: Books,
+    won: dict[str, Record],
+    claims: dict[str, Record],
+    taker: str,
+    moved: Record,
 ) -> tuple[str | None, str | None]:
-    """(org, arrival or None) at the begin of a chain of moves; (None, None): not known."""
+    """(org, arrival or None) at the begin of a chain of moves; (None, None): not known, or a node
+    broke."""
     seen: set[str] = set()
-    while moved["kind"] == "for_workload" and moved["workload"] not in seen:
+    while True:
+        if moved["kind"] == "for_claim" and moved["claim"] in claims:
+            claim = moved["claim"]
+            if claim in seen:
+                return None, None
+            seen.add(claim)
+            moved = claims[claim]
+            continue
+        if moved["kind"] != "for_workload" or moved["workload"] in seen:
+            break
         name = moved["workload"]
         seen.add(name)
         record = books.workloads[name]
@@ -110,6 +144,23 @@ def _root(
             return moved["org"], None if is_right or name not in won else name
         taker, moved = name, before
     return (moved.get("org"), None) if moved["kind"] != "for_workload" else (None, None)
+
+
+def _check_swept(books: Books, event: Record, takers: dict[str, list[str]]) -> None:
+    """What is outbid and whose nodes no winner gets lost the floors or the room that it needs: a
+    winner owes for it, until its notice is over at least."""
+    ends_us = [
+        (it["promise"].get("debt") or {}).get("notice_ends_us", 0)
+        for it in event["won"]
+        if it["promise"]["displaces"]
+    ]
+    for leaving in event["left"]:
+        name, stop = leaving["demand"].get("workload"), leaving["stop"]
+        if name is None or stop is None or stop["cause"] != OUTBID:
+            continue
+        if takers.keys().isdisjoint(held_by_node(books.runs[books.live[name]])):
+            says = f"{name} is outbid, no winner gets its nodes, and none owes for it"
+            require(max(ends_us, default=0) >= stop["deadline_us"], says)
 
 
 def _check_pushed(promise: Record, arrival: str, least: Fraction) -> None:

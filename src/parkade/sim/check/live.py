@@ -163,9 +163,10 @@ def look_at_clearing(world: World, event: events.Cleared) -> None:
     for name, line in resized.items():
         workload = world.records.workloads[name]
         _look_at_notices(world, workload, line, event.at_us)
-        # One that is given to none may have made room elsewhere.
+        # One that is given to none may have made room elsewhere, or lost it to floors.
         outbid = [it.seat.node for it in _newly_leaving(workload, line.ranks) if _is_outbid(it)]
         has_taker = any(taken.get(node) not in (None, name) for node in outbid)
+        has_taker |= any(it.promise.displaces for it in event.won)
         says = f"{name} is outbid on {', '.join(outbid)}, which none is given"
         require(has_taker or not outbid, 21, says)
         kept = sum(it.leaving is None for it in line.ranks)

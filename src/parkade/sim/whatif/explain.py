@@ -7,6 +7,10 @@ next, they followed by themselves. Else the commands that the next few events ma
 decided, and the first whose events are the journal's next is taken. What no guess explains is kept
 as a fact and counted: a clock that jumped, and what an older program decided otherwise.
 
+A clearing may have been decided before submissions of its instant that come before its events
+(`control.beside`). So where a run of them comes before one, the world before the run is kept, and
+such a clearing is a fact that is explained.
+
 Example: `WithdrawalCharged`, `PhaseChanged(cancelled)`. The first gives no guess that fits; the
 second gives `Cancel`, which makes both. So one command explains two events.
 """
@@ -22,6 +26,7 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import Records, World
 from parkade.core.units.refusal import Refusal
 from parkade.sim.whatif.guesses import guesses
+from parkade.sim.whatif.one_clearing import named_until
 
 MOST_AHEAD = 40
 """Events of one decision before the one that tells which command it was."""
@@ -41,9 +46,11 @@ class Deadline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that is taken as it stands."""
+    """An event that is taken as it stands. `is_explained`: of a clearing that is decided so before
+    submissions of its instant, which come before it."""
 
     event: events.AnyEvent
+    is_explained: bool = False
 
 
 Step = Asked | Deadline | Fact
@@ -55,11 +62,20 @@ def explain(journal: Sequence[events.AnyEvent]) -> list[Step]:
     world = World(Records())
     steps: list[Step] = []
     at = 0
+    kept: tuple[int, World] | None = None
     while at < len(journal):
+        if _begins_before_a_clearing(journal, at):
+            kept = at, world.copy()
         step, made = _next_step(world, journal, at)
+        found: list[Step] = [step]
+        if isinstance(step, Fact) and kept is not None:
+            if beside := _decided_before(*kept, journal, at):
+                made = beside
+                found = [Fact(event=event, is_explained=True) for event in made]
+            kept = None
         for event in made:
             evolve(world, event)
-        steps.append(step)
+        steps += found
         at += len(made)
     return steps
 
@@ -85,6 +101,48 @@ def _next_step(
         if key.by != event.by:
             break
     return Fact(event=event), (event,)
+
+
+def _begins_before_a_clearing(journal: Sequence[events.AnyEvent], at: int) -> bool:
+    """Whether a run of submissions begins here, behind which a clearing stands at their instant."""
+    if not _is_submission(journal[at], journal[at]):
+        return False
+    if at and _is_submission(journal[at - 1], journal[at]):
+        return False
+    end = at
+    while end < len(journal) and _is_submission(journal[end], journal[at]):
+        end += 1
+    return _record_at(journal, end, journal[at].at_us) is not None
+
+
+def _is_submission(event: events.AnyEvent, other: events.AnyEvent) -> bool:
+    return isinstance(event, events.Submitted) and event.at_us == other.at_us
+
+
+def _record_at(journal: Sequence[events.AnyEvent], at: int, at_us: int) -> events.Cleared | None:
+    """The clearing among the events that one decision may have made from here on."""
+    for event in journal[at : at + MOST_AHEAD]:
+        if event.at_us != at_us:
+            break
+        if isinstance(event, events.Cleared):
+            return event
+    return None
+
+
+def _decided_before(
+    first: int, world: World, journal: Sequence[events.AnyEvent], at: int
+) -> tuple[events.AnyEvent, ...]:
+    """The events of the clearing that comes next, where it was decided before submissions that come
+    before it; `world` is that before `first`, and is used up."""
+    record = _record_at(journal, at, journal[at].at_us)
+    run = journal[first:at]
+    if record is None or not all(_is_submission(it, journal[at]) for it in run):
+        return ()
+    for event in run[: named_until(run, record)]:
+        evolve(world, event)
+    command = commands.RunClearing(by=None, market=record.market)
+    decided = _decided(world, command, max(world.records.now_us, record.at_us))
+    return decided if _is_next(journal, at, decided) else ()
 
 
 def _name_given(made: Iterable[events.AnyEvent]) -> str | None:
@@ -121,10 +179,10 @@ def _is_next(journal: Sequence[events.AnyEvent], at: int, made: Iterable[events.
 
 
 def facts_of(steps: Iterable[Step]) -> dict[str, int]:
-    """What was taken as it stands, by kind of event."""
+    """What was taken as it stands and is not explained, by kind of event."""
     found: dict[str, int] = {}
     for step in steps:
-        if isinstance(step, Fact):
+        if isinstance(step, Fact) and not step.is_explained:
             kind = type(step.event).__name__
             found[kind] = found.get(kind, 0) + 1
     return dict(sorted(found.items()))

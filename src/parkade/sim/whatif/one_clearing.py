@@ -3,7 +3,9 @@
 Theory of operation. The journal is read from its first entry, each entry checked against the digest
 of the one before, and evolved into the world as it was when the clearing began. There the clearing
 is decided once more. A decision's events share an instant, and the record may stand behind others
-of them; so each place of that instant is tried until the decided events are the journal's own.
+of them; so each place of that instant is tried until the decided events are the journal's own. They
+may stand behind submissions that were taken while it was decided (`control.beside`). Whatever was
+submitted at that instant and is named in the record was there before, so that is the first try.
 
 The record *holds* where they are: winners, seats, prices, the rivals that set them and the ladder.
 Where they are not, the nearest decision tells the first line that differs: the record was changed
@@ -13,7 +15,7 @@ Cost: to evolve all events before it, and one clearing.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -120,17 +122,43 @@ def _decided_again(
     world: World, tail: list[events.AnyEvent], record: events.Cleared
 ) -> tuple[events.Cleared | None, bool]:
     """(the record as it is decided now, whether the journal's events are those decided)."""
+    end = next(at for at, event in enumerate(tail) if event == record)
+    likely = named_until(tail[:end], record)
     nearest: events.Cleared | None = None
-    for at, event in enumerate(tail):
-        made = _clearing(world, record)
-        decided = next((it for it in made if isinstance(it, events.Cleared)), None)
-        if made and tuple(tail[at : at + len(made)]) == made and record in made:
-            return decided, True
-        nearest = decided or nearest
-        if event is record or event == record:
-            break
-        evolve(world, event)
+    for first, last in ((likely, end), (0, likely - 1)):
+        then = world.copy()
+        for event in tail[:first]:
+            evolve(then, event)
+        for at in range(first, last + 1):
+            made = _clearing(then, record)
+            decided = next((it for it in made if isinstance(it, events.Cleared)), None)
+            place = _behind_submissions(tail, at)
+            if record in made and tuple(tail[place : place + len(made)]) == made:
+                return decided, True
+            nearest = nearest or decided
+            if at < last:
+                evolve(then, tail[at])
     return nearest, False
+
+
+def named_until(instant: Sequence[events.AnyEvent], record: events.Cleared) -> int:
+    """How many of the events of an instant before a record end with the last submission that it
+    names."""
+    named = {_name(it) for _, of in _LINES[:-1] for it in of(record)}
+    return max(
+        (
+            at
+            for at, event in enumerate(instant, 1)
+            if isinstance(event, events.Submitted) and event.workload.workload in named
+        ),
+        default=0,
+    )
+
+
+def _behind_submissions(tail: Sequence[events.AnyEvent], at: int) -> int:
+    while at < len(tail) and isinstance(tail[at], events.Submitted):
+        at += 1
+    return at
 
 
 def _clearing(world: World, record: events.Cleared) -> tuple[events.AnyEvent, ...]:
