@@ -30,7 +30,7 @@ class NewCap(wire.SetCap):
 
 
 class Kind(NamedTuple):
-    """Whose caps: how one is read, a cap of it planned and set."""
+    """The caps of an org or a user: how one is read, planned and set."""
 
     get: Callable[..., Awaitable[wire.Org | wire.User]]
     plan: Callable[..., Awaitable[wire.StoppedByCap]]
