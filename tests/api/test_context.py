@@ -7,7 +7,7 @@ import pytest
 from fastapi import Request
 
 from parkade.api.context import digest_of, named_path, new_token
-from parkade.api.translate import wire_spec
+from parkade.api.translate.spec import wire_spec
 from parkade.core.workloads.spec import Spec
 from parkade.wire.problems import PROBLEM_JSON
 from parkade.wire.spec import WorkloadSpec

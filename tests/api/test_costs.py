@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from parkade.api.exports import Export
 from parkade.api.streams import Streams
-from parkade.api.translate import amount, instant
+from parkade.api.translate.scalars import amount, instant
 from parkade.api.views import focus
 from parkade.api.views.showback import Sums, months
 from parkade.client import AsyncClient, Client

@@ -14,7 +14,7 @@ import pytest
 
 from parkade.api import create_app
 from parkade.api.context import digest_of
-from parkade.api.translate import open_pool
+from parkade.api.translate.pools import open_pool
 from parkade.control.clock import SystemClock
 from parkade.control.plane import Plane
 from parkade.control.rules import RULES, Rules
@@ -344,7 +344,8 @@ class Busy:
 
 @contextlib.asynccontextmanager
 async def busy(folder: Path) -> AsyncIterator[tuple[Busy, threading.Event]]:
-    """A server with a user `ann` (token `ann-secret`) and an operator, in a long clearing."""
+    """A server with users `ann` of org a and `bob` of org b (tokens `ann-secret`, `bob-secret`) and
+    an operator, in a long clearing."""
     has_begun, may_end = threading.Event(), threading.Event()
 
     def decide(world: World, command: commands.AnyCommand, now_us: int) -> Any:
@@ -358,10 +359,12 @@ async def busy(folder: Path) -> AsyncIterator[tuple[Busy, threading.Event]]:
     plane.start()
     transport = httpx.ASGITransport(create_app(plane))
     try:
-        await plane.execute(commands.CreateOrg(by=None, org="a"))
-        for user, role in (("ann", Role.OWNER), ("root", Role.OPERATOR)):
+        for org in ("a", "b"):
+            await plane.execute(commands.CreateOrg(by=None, org=org))
+        people = (("ann", "a", Role.OWNER), ("bob", "b", Role.OWNER), ("root", "a", Role.OPERATOR))
+        for user, org, role in people:
             await plane.execute(
-                commands.CreateUser(by=None, user=user, org="a", role=role, unix_name=None)
+                commands.CreateUser(by=None, user=user, org=org, role=role, unix_name=None)
             )
             digest = digest_of(f"{user}-secret")
             await plane.execute(commands.AddToken(by=None, token=user, user=user, digest=digest))
@@ -407,7 +410,7 @@ def test_a_token_revoked_after_authentication_is_refused_when_decided(tmp_path: 
             revoke = commands.RevokeToken(by=None, token="ann")
             revoking = asyncio.create_task(server.plane.execute(revoke))
             await waiting(server.plane, 1)
-            body, headers = {"user": "bob", "org": "a"}, server.headers("ann-secret")
+            body, headers = {"user": "eve", "org": "a"}, server.headers("ann-secret")
             request = server.http.post("/v1/users", json=body, headers=headers)
             posting = asyncio.create_task(request)
             await waiting(server.plane, 2)
@@ -415,7 +418,7 @@ def test_a_token_revoked_after_authentication_is_refused_when_decided(tmp_path: 
             await revoking
             response = await posting
             assert (response.status_code, response.json()["code"]) == (401, "unauthenticated")
-            assert not await server.plane.read(lambda world, _: "bob" in world.records.users)
+            assert not await server.plane.read(lambda world, _: "eve" in world.records.users)
 
     asyncio.run(story())
 
@@ -425,3 +428,38 @@ async def waiting(plane: Plane, count: int) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while plane.health().waiting < count:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.001)
+
+
+FLOOD = 100
+ORG_PLANS = PlaneSettings().org_plans_limit
+
+
+def test_an_org_that_floods_plans_is_turned_away_and_no_other(tmp_path: Path) -> None:
+    spec = {"name": "job", "command": "true", "workdir": "/tmp", "limit_price": "2.50"}
+    body = {"spec": spec, "market": "box"}
+
+    async def story() -> None:
+        async with busy(tmp_path) as (server, may_end):
+
+            def asking(path: str, user: str) -> "asyncio.Task[httpx.Response]":
+                headers = server.headers(f"{user}-secret")
+                return asyncio.create_task(server.http.post(path, json=body, headers=headers))
+
+            flood = [asking("/v1/workloads/plan", "ann") for _ in range(FLOOD)]
+            async with asyncio.timeout(PATIENCE_S):
+                while sum(it.done() for it in flood) < FLOOD - ORG_PLANS:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+            others = [asking("/v1/workloads/plan", "bob") for _ in range(3)]
+            submits = [asking("/v1/workloads", user) for user in ("ann", "bob")]
+            await waiting(server.plane, len(submits))
+            may_end.set()
+            answers = await asyncio.gather(*flood)
+            turned_away = [it for it in answers if it.status_code == 429]
+            assert len(turned_away) == FLOOD - ORG_PLANS
+            assert {it.json()["code"] for it in turned_away} == {"too_many"}
+            assert all(int(it.headers["Retry-After"]) >= 1 for it in turned_away)
+            assert sum(it.status_code == 200 for it in answers) == ORG_PLANS
+            assert [it.status_code for it in await asyncio.gather(*others)] == [200] * 3
+            assert [it.status_code for it in await asyncio.gather(*submits)] == [201] * 2
+
+    asyncio.run(story())

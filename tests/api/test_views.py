@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parkade.api.translate import amount, instant, micros, microseconds, spec_of, wire_spec
+from parkade.api.translate.scalars import amount, instant, micros, microseconds
+from parkade.api.translate.spec import spec_of, wire_spec
 from parkade.api.views import events as views
 from parkade.api.views import explanations, reasons, reservations, workloads
 from parkade.api.views import pools as pool_views

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.console.claims import KEPT, EndedClaims
 from parkade.core.reservations.reservation import Claim
 from parkade.core.state import events

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.console.earnings import MOST_SUMMED, Earnings
 from parkade.control import archive as archives
 from parkade.control.archive import Archive

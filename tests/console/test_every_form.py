@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from parkade.console.context import router
 from parkade.console.routes import (
+    caps,
     events,
     front,
     incidents,
@@ -19,6 +20,7 @@ from parkade.console.routes import (
     money,
     operate,
     people,
+    receivers,
     reservation,
     reservations,
     reserve,
@@ -36,9 +38,9 @@ from tests.api.town import town as running
 from tests.console.visitor import visitor
 
 MODULES = (
-    events, front, incidents, live, market, money,
-    operate, people, reservation, reservations, reserve, session, submit, supply, what_if,
-    workloads,
+    caps, events, front, incidents, live, market, money,
+    operate, people, receivers, reservation, reservations, reserve, session, submit, supply,
+    what_if, workloads,
 )  # fmt: skip
 FORMS = sorted(
     route.path
@@ -98,6 +100,7 @@ def filled(path: str, scene: Scene) -> str:
         "claim": "c1",
         "sequence": "5",
         "change": "end",
+        "receiver": "mail-1",
         "action": "cancel" if path.startswith("/workloads") else "cordon",
     }
     return re.sub(r"\{(\w+)\}", lambda found: names[found[1]], path)

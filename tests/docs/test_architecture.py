@@ -42,6 +42,7 @@ def test_the_bid_passes_as_many_files_as_the_page_says_each_named_once() -> None
     "heading",
     [
         "A command with its event, its route and its verb",
+        "A thing with a route of its own",
         "A field of the spec that the engine sees",
         "An engine",
         "A term of a market",

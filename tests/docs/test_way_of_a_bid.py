@@ -9,6 +9,7 @@ import itertools
 import re
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.docs.pages import ROOT, table
 
 PAGE = ROOT / "docs" / "architecture.md"
 SOURCE = ROOT / "src" / "parkade"
+BESIDE = ROOT / "tests" / "docs" / "beside_the_way.txt"
 _FILE = re.compile(r"`((?:[\w-]+/)+[\w-]+\.py)`")
 # What only an agent's machine runs; the test plays the agent.
 OF_AGENTS = ("agent/", "engines/")
@@ -158,9 +160,13 @@ def way() -> list[list[str]]:
 
 
 def also() -> list[str]:
-    """The smaller files that the page names below the table."""
-    _, _, rest = PAGE.read_text("utf-8").partition("A bid also passes ")
-    return _FILE.findall(rest.partition("A test sends a real bid")[0])
+    """The smaller files, which the page counts by their folders."""
+    return BESIDE.read_text("utf-8").split()
+
+
+def folder_of(file: str) -> str:
+    parts = file.split("/")
+    return "/".join(parts[:2]) if parts[0] == "core" else parts[0]
 
 
 def always_late(lives: list[list[str]]) -> set[tuple[str, str]]:
@@ -196,8 +202,13 @@ def test_the_core_the_plane_and_the_store_are_met_in_the_order_of_the_page(
     assert always_late(lives) == set()
 
 
-def test_the_smaller_files_are_counted_and_none_is_named_twice() -> None:
-    counted = re.search(r"A bid also passes (\d+) smaller ones", PAGE.read_text("utf-8"))
+def test_the_smaller_files_are_there_counted_by_folder_and_none_is_named_twice() -> None:
+    text = " ".join(PAGE.read_text("utf-8").split())
+    counted = re.search(r"A bid also passes (\d+) smaller ones", text)
     assert counted is not None and int(counted[1]) == len(also())
-    assert len(set(also())) == len(also())
+    _, _, rest = text.partition(counted[0])
+    rows = re.findall(r"(\d+) in `([\w/]+)`", rest.partition("A test sends")[0])
+    assert {name: int(files) for files, name in rows} == Counter(map(folder_of, also()))
+    assert also() == sorted(set(also()))
+    assert [each for each in also() if not (SOURCE / each).is_file()] == []
     assert not set(also()) & {name for step in way() for name in step}

@@ -21,7 +21,6 @@ from parkade.api.plain import PlainFirst
 from parkade.api.routes import (
     agents,
     costs,
-    effects,
     events,
     execs,
     logins,
@@ -29,11 +28,14 @@ from parkade.api.routes import (
     lot,
     maintenance,
     mars,
-    people,
+    orgs,
     pools,
     receivers,
     reservations,
+    server,
     statements,
+    tokens,
+    users,
     workloads,
 )
 from parkade.api.settings import ApiSettings
@@ -47,13 +49,15 @@ from parkade.wire.problems import CODES, Problem
 NOUNS = (
     # Routes are tried in this order, so what is asked most stands first.
     workloads,
-    people,
+    orgs,
+    users,
+    tokens,
+    server,
     pools,
     maintenance,
     reservations,
     execs,
     logs,
-    effects,
     lot,
     statements,
     costs,

@@ -74,7 +74,13 @@ class TakesQuery(Protocol):
 
 
 class RequestContext:
-    """One authenticated request: its viewer, and the plane as that viewer may use it."""
+    """One authenticated request: its viewer, and the plane as that viewer may use it.
+
+    A route looks at the world by `view`, or by `view_tagged` where it shows one thing that people
+    change. It changes the world by `make` where its command makes something, and by `change` where
+    the command is about something that there is. What is not to be is a `Refusal` that the view or
+    the look returns; these four raise it.
+    """
 
     def __init__(
         self, state: State, digest: str, viewer: Viewer, headers: MutableHeaders | None = None
@@ -97,8 +103,9 @@ class RequestContext:
     ) -> T:
         """Carries out a command, once for each idempotency key; raises what was refused.
 
-        `look` finds what it is about before, `show` makes the answer after; all is one turn. The
-        answer has the new `ETag` of what it shows.
+        `look` finds what it is about before, which is what `If-Match` means; `show` makes the
+        answer after; all is one turn. The answer has the new `ETag` of what it shows. A look may
+        find None, and the command then says itself what is wrong.
         """
 
         def tagged(world: World, now_us: int, decided: Decided, found: B) -> tuple[T, str | None]:
@@ -132,38 +139,26 @@ class RequestContext:
         if self._headers is not None:
             self._headers["ETag"] = tag
 
-    async def execute(
-        self,
-        command: AnyCommand,
-        show: Callable[[World, int, Decided], T],
-        *,
-        about: Callable[[World], object] | None = None,
-    ) -> T:
-        """The same for a command that names nothing to be found first. `about`: what `If-Match` is
-        compared with; None where the caller may not see it, or it is not there."""
+    async def make(self, command: AnyCommand, show: Callable[[World, int, Decided], T]) -> T:
+        """The same for a command that is about nothing that there is."""
         return await self.change(
             command,
             lambda world, now_us, decided, _: show(world, now_us, decided),
-            look=lambda world, _: None if about is None else about(world),
+            look=lambda _, __: None,
         )
 
-    async def read(self, view: Callable[[World, int], T | None], what: str = "") -> T:
-        """A view of one thing; what is not there, or another org's, is not found."""
-        value = await self.plane.read(view, org=self.viewer.org)
-        return self.not_found(what) if value is None else value
-
-    async def see(self, view: Callable[[World, int], T | Refusal], *, is_plan: bool = False) -> T:
-        """A view that may refuse; raises what was refused. `is_plan`: it may take as long as a
+    async def view(self, view: Callable[[World, int], T | Refusal], *, is_plan: bool = False) -> T:
+        """What is seen in one turn; raises what was refused. `is_plan`: it may take as long as a
         clearing."""
         seen = await self.plane.read(view, org=self.viewer.org, is_plan=is_plan)
         if isinstance(seen, Refusal):
             raise refused(seen)
         return seen
 
-    async def tagged(
+    async def view_tagged(
         self, look: Callable[[World, int], R | Refusal], show: Callable[[World, int, R], T]
     ) -> T:
-        """A view of one thing that was found, with its `ETag`; raises what was refused."""
+        """What is seen of one thing that was found, with its `ETag`; raises what was refused."""
 
         def view(world: World, now_us: int) -> tuple[T, str] | Refusal:
             found = look(world, now_us)
@@ -171,14 +166,19 @@ class RequestContext:
                 return found
             return show(world, now_us, found), etags.etag(world, found)
 
-        shown, tag = await self.see(view)
+        shown, tag = await self.view(view)
         self.tag(tag)
         return shown
+
+    @property
+    def only_org(self) -> str | None:
+        """The org whose things alone are told by name; None: an operator is told of all."""
+        return None if self.viewer.is_operator else self.viewer.org
 
     def visible(self, found: Owned | None, what: str) -> Owned | Refusal:
         """What was found, where it is the viewer's to see: for `look`."""
         if found is None or not self.viewer.may_see(found.org):
-            return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no {what}")
+            return no_such(what)
         return found
 
     def is_current(self) -> bool:
@@ -200,7 +200,7 @@ class RequestContext:
 
     def not_found(self, what: str) -> NoReturn:
         """The same words whether it is not there or not theirs."""
-        raise problem("not_found", f"there is no {what}" if what else "there is no such thing")
+        raise refused(no_such(what))
 
     def require(self, read: Read, *, org: str | None = None) -> None:
         """Refused where the permission for it is missing; `org`: whose things are asked for."""
@@ -226,6 +226,11 @@ class RequestContext:
                 "denied", f"you belong to {self.viewer.org}; only operators ask for others"
             )
         return org
+
+
+def no_such(what: str) -> Refusal:
+    """The same words whether it is not there or not the caller's."""
+    return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no {what}")
 
 
 def find(decided: Decided, kind: type[E]) -> E | None:

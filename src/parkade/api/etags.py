@@ -6,8 +6,8 @@ compared within the turn that decides the change, so nothing comes between.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import TypeGuard
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -24,24 +24,6 @@ from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.workload import Workload
 
 LONGEST = 255
-TAGGED = (
-    "/v1/workloads/{workload}",
-    "/v1/reservations/{reservation}",
-    "/v1/claims/{claim}",
-    "/v1/orgs/{org}",
-    "/v1/users/{user}",
-    "/v1/tokens/{token}",
-    "/v1/receivers/{receiver}",
-    "/v1/pools/{pool}",
-    "/v1/nodes/{node}",
-    "/v1/maintenance/{maintenance}",
-    "/v1/markets/{market}",
-    "/v1/prices/{market}",
-    "/v1/mars",
-)
-"""The things with tags, by the routes that show them; their changes are the routes below these, and
-for a price sheet a POST of itself."""
-
 OF_AGENTS = frozenset(
     f"/v1/pools/{{pool}}/{it}"
     for it in (
@@ -65,19 +47,152 @@ Tagged = (
     | Automation
 )
 
-_MAKES: Mapping[type[commands.AnyCommand], tuple[type[events.AnyEvent], str]] = {
-    commands.Submit: (events.Submitted, "workload"),
-    commands.Reserve: (events.Reserved, "reservation"),
-    commands.SplitReservation: (events.ReservationDivided, "part"),
-    commands.MakeClaim: (events.Claimed, "claim"),
-    commands.CreateOrg: (events.OrgCreated, "org"),
-    commands.CreateUser: (events.UserCreated, "user"),
-    commands.AddToken: (events.TokenAdded, "token"),
-    commands.OpenPool: (events.PoolOpened, "pool"),
-    commands.ScheduleMaintenance: (events.MaintenanceScheduled, "maintenance"),
-}
-"""Commands that make a thing, with the event that tells of it, and its field there."""
 
+def _cap(cap: Cap | None) -> tuple[object, ...] | None:
+    """What was decided of a cap, without what was told of it."""
+    if cap is None:
+        return None
+    return (cap.micros, cap.period, cap.most_gpus, cap.since_us, cap.by_operator)
+
+
+class Thing(NamedTuple):
+    """A thing that people change. `routes`: those that show it; its changes are the routes below
+    these. `now`: it as it stands, None where it is gone. `seen`: what its tag stands for. `made`:
+    the commands that make one, each with the event that tells of it, and its field there."""
+
+    record: type[Tagged]
+    routes: tuple[str, ...]
+    now: Callable[[World, Any], Tagged | None]
+    seen: Callable[[World, Any], tuple[object, ...]]
+    made: tuple[tuple[type[commands.AnyCommand], type[events.AnyEvent], str], ...] = ()
+
+
+def _workload(_: World, it: Workload) -> tuple[object, ...]:
+    return (it.workload, it.phase, it.spec, it.generation, it.array)
+
+
+def _reservation(world: World, it: Reservation) -> tuple[object, ...]:
+    """Cost grows with all claims."""
+    claims = world.records.claims.values()
+    own = sorted(each.claim for each in claims if each.reservation == it.reservation)
+    return (it.reservation, it.state, it.window, it.shape, it.lending, own)
+
+
+def _claim(_: World, it: Claim) -> tuple[object, ...]:
+    return (it.claim, it.reservation, it.nodes)
+
+
+def _org(_: World, it: Org) -> tuple[object, ...]:
+    grant = it.grant and (it.grant.micros, it.grant.every_us)
+    return (
+        *(it.org, grant, it.disabled_us, it.deleted_us),
+        *(_cap(it.cap), it.bounds, it.title, it.contact),
+    )
+
+
+def _user(_: World, it: User) -> tuple[object, ...]:
+    return (it.user, it.role, it.unix_name, _cap(it.cap), it.is_disabled, it.deleted_us)
+
+
+def _token(_: World, it: Token) -> tuple[object, ...]:
+    return (it.token, it.user, it.is_revoked, it.pool, it.expires_us)
+
+
+def _pool(world: World, it: Pool) -> tuple[object, ...]:
+    """Cost grows with all nodes."""
+    nodes = [each.node for each in world.records.nodes.values() if each.pool == it.pool]
+    return (it.pool, it.engine, it.supplier, it.fence, nodes)
+
+
+def _node(_: World, it: Node) -> tuple[object, ...]:
+    where = (it.node, it.pool, it.market, it.fabric)
+    return (*where, it.health, it.cordons, it.draining_us)
+
+
+def _market(_: World, it: Market) -> tuple[object, ...]:
+    return (it.market, it.terms, it.announced)
+
+
+def _whole(_: World, it: Tagged) -> tuple[object, ...]:
+    return (it,)
+
+
+THINGS = (
+    Thing(
+        Workload,
+        ("/v1/workloads/{workload}",),
+        lambda world, it: world.records.workloads.get(it.workload),
+        _workload,
+        ((commands.Submit, events.Submitted, "workload"),),
+    ),
+    Thing(
+        Reservation,
+        ("/v1/reservations/{reservation}",),
+        lambda world, it: world.records.reservations.get(it.reservation),
+        _reservation,
+        (
+            (commands.Reserve, events.Reserved, "reservation"),
+            (commands.SplitReservation, events.ReservationDivided, "part"),
+        ),
+    ),
+    Thing(
+        Claim,
+        ("/v1/claims/{claim}",),
+        lambda world, it: world.records.claims.get(it.claim),
+        _claim,
+        ((commands.MakeClaim, events.Claimed, "claim"),),
+    ),
+    Thing(
+        Org,
+        ("/v1/orgs/{org}",),
+        lambda world, it: world.records.orgs.get(it.org),
+        _org,
+        ((commands.CreateOrg, events.OrgCreated, "org"),),
+    ),
+    Thing(
+        User,
+        ("/v1/users/{user}",),
+        lambda world, it: world.records.users.get(it.user),
+        _user,
+        ((commands.CreateUser, events.UserCreated, "user"),),
+    ),
+    Thing(
+        Token,
+        ("/v1/tokens/{token}",),
+        lambda world, it: world.records.tokens.get(it.token),
+        _token,
+        ((commands.AddToken, events.TokenAdded, "token"),),
+    ),
+    Thing(
+        Pool,
+        ("/v1/pools/{pool}",),
+        lambda world, it: world.records.pools.get(it.pool),
+        _pool,
+        ((commands.OpenPool, events.PoolOpened, "pool"),),
+    ),
+    Thing(Node, ("/v1/nodes/{node}",), lambda world, it: world.node(it.node), _node),
+    Thing(
+        Maintenance,
+        ("/v1/maintenance/{maintenance}",),
+        lambda world, it: world.records.maintenance.get(it.maintenance),
+        _whole,
+        ((commands.ScheduleMaintenance, events.MaintenanceScheduled, "maintenance"),),
+    ),
+    Thing(
+        Market,
+        ("/v1/markets/{market}", "/v1/prices/{market}"),
+        lambda world, it: world.records.markets.get(it.market),
+        _market,
+    ),
+    Thing(Automation, ("/v1/mars",), lambda world, _: world.records.automation, _whole),
+)
+"""All that the journal keeps; a price sheet is changed by a POST of its own route."""
+
+TAGGED = (*(route for it in THINGS for route in it.routes), "/v1/receivers/{receiver}")
+"""The routes of things with tags; receivers lie beside the journal."""
+
+_BY_RECORD = {it.record: it for it in THINGS}
+_MADE = {command: (event, field) for it in THINGS for command, event, field in it.made}
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -91,7 +206,7 @@ def takes_tag(path: str) -> bool:
 
 def etag(world: World, record: Tagged) -> str:
     """As it stands in the header `ETag`. It is the same on every server of the journal."""
-    return digest(_seen(world, record))
+    return digest(_BY_RECORD[type(record)].seen(world, record))
 
 
 def after(
@@ -99,10 +214,10 @@ def after(
 ) -> str | None:
     """The tag of what the answer to a command shows, in the world after it: the thing that it made,
     else what was `found` before it. None where that is gone, or has no tag."""
-    kind, field = _MAKES.get(type(command), (None, ""))
+    kind, field = _MADE.get(type(command), (None, ""))
     if kind is not None:
         found = next((getattr(event, field) for event in made if isinstance(event, kind)), None)
-    present = _now(world, found) if _is_tagged(found) else None
+    present = _BY_RECORD[type(found)].now(world, found) if _is_tagged(found) else None
     return None if present is None else etag(world, present)
 
 
@@ -110,94 +225,9 @@ def _is_tagged(found: object) -> TypeGuard[Tagged]:
     return isinstance(found, Tagged)
 
 
-def _now(world: World, record: Tagged) -> Tagged | None:
-    """The record of the same thing as it stands; None: it is gone."""
-    records = world.records
-    match record:
-        case Workload():
-            return records.workloads.get(record.workload)
-        case Reservation():
-            return records.reservations.get(record.reservation)
-        case Claim():
-            return records.claims.get(record.claim)
-        case Org():
-            return records.orgs.get(record.org)
-        case User():
-            return records.users.get(record.user)
-        case Token():
-            return records.tokens.get(record.token)
-        case Pool():
-            return records.pools.get(record.pool)
-        case Node():
-            return world.node(record.node)
-        case Maintenance():
-            return records.maintenance.get(record.maintenance)
-        case Market():
-            return records.markets.get(record.market)
-        case Automation():
-            return records.automation
-
-
 def digest(seen: object) -> str:
     """The tag of what is seen."""
     return f'"{hashlib.sha256(_encode(seen)).hexdigest()[:24]}"'
-
-
-def _seen(world: World, record: Tagged) -> tuple[object, ...]:
-    """What the tag stands for. A reservation's cost grows with all claims, a pool's with all
-    nodes."""
-    match record:
-        case Workload():
-            return (
-                *(record.workload, record.phase, record.spec, record.generation),
-                record.array,
-            )
-        case Reservation():
-            claims = sorted(
-                it.claim
-                for it in world.records.claims.values()
-                if it.reservation == record.reservation
-            )
-            return (
-                *(record.reservation, record.state, record.window, record.shape),
-                *(record.lending, claims),
-            )
-        case Claim():
-            return (record.claim, record.reservation, record.nodes)
-        case Org():
-            grant = record.grant and (record.grant.micros, record.grant.every_us)
-            return (
-                *(record.org, grant, record.disabled_us, record.deleted_us),
-                *(_cap(record.cap), record.bounds, record.title, record.contact),
-            )
-        case User():
-            return (
-                *(record.user, record.role, record.unix_name, _cap(record.cap)),
-                *(record.is_disabled, record.deleted_us),
-            )
-        case Token():
-            return (record.token, record.user, record.is_revoked, record.pool, record.expires_us)
-        case Pool():
-            nodes = [it.node for it in world.records.nodes.values() if it.pool == record.pool]
-            return (record.pool, record.engine, record.supplier, record.fence, nodes)
-        case Node():
-            return (
-                *(record.node, record.pool, record.market, record.fabric, record.health),
-                *(record.cordons, record.draining_us),
-            )
-        case Maintenance():
-            return (record,)
-        case Market():
-            return (record.market, record.terms, record.announced)
-        case Automation():
-            return (record,)
-
-
-def _cap(cap: Cap | None) -> tuple[object, ...] | None:
-    """What was decided of a cap, without what was told of it."""
-    if cap is None:
-        return None
-    return (cap.micros, cap.period, cap.most_gpus, cap.since_us, cap.by_operator)
 
 
 def refused(world: World, record: object, wanted: str) -> Refusal | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from fastapi import Query
 
-from parkade.api.translate import microseconds
+from parkade.api.translate.scalars import microseconds
 from parkade.core.units import bounds
 from parkade.core.units.names import WORKLOAD_NAME
 from parkade.core.workloads.life import Phase

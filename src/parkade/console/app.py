@@ -10,6 +10,7 @@ from starlette.responses import Response
 from parkade.api.lot_book import LotBook
 from parkade.console.context import refusal
 from parkade.console.routes import (
+    caps,
     events,
     front,
     incidents,
@@ -19,6 +20,7 @@ from parkade.console.routes import (
     oidc,
     operate,
     people,
+    receivers,
     reservation,
     reservations,
     reserve,
@@ -54,7 +56,10 @@ NOUNS = (
     what_if,
     operate,
     supply,
+    # Before people: its addresses would be taken for one of their actions.
+    caps,
     people,
+    receivers,
 )
 
 

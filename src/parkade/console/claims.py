@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.core.state import events
 from parkade.core.state.events import AnyEvent
 

@@ -112,11 +112,12 @@ def _bar(calendar: Calendar, bar: Bar, room: Room, lane: int, hatch: str, may_ch
     """A nested drawing."""
     it, tall = bar.reservation, lane - GAP
     width = max(bar.end - bar.start, 0.004)
-    drawn = [f'<rect class="whole" x="0" y="0" width="100%" height="{tall}"/>']
-    drawn += [_part(bar, part, tall, hatch) for part in bar.parts]
     first, second = (words.shown(it) for it in _texts(bar))
     lines = [("name", 16, first), ("more", 33, second)][: 2 if calendar.view == "week" else 1]
     sides = [_side(bar, room, calendar.view, len(text)) for _, _, text in lines]
+    drawn = [_reach(side, len(text), tall) for (_, _, text), side in zip(lines, sides, strict=True)]
+    drawn.append(f'<rect class="whole" x="0" y="0" width="100%" height="{tall}"/>')
+    drawn += [_part(bar, part, tall, hatch) for part in bar.parts]
     for (name, y, text), side in zip(lines, sides, strict=True):
         x = 'x="100%" dx="-7" text-anchor="end"' if side == "left" else 'x="7"'
         drawn.append(f'<text class="{name}" {x} y="{y}">{escape(text)}</text>')
@@ -131,6 +132,19 @@ def _bar(calendar: Calendar, bar: Bar, room: Room, lane: int, hatch: str, may_ch
         f' width="{width:.3%}" height="{tall}"{overflow}>{title}{"".join(drawn)}</svg>'
     )
     return f'<a href="{escape(_leads_to(bar, may_change))}">{svg}</a>'
+
+
+def _reach(side: str, letters: int, tall: int) -> str:
+    """What is unseen beside a bar, where its text goes on there: a finger that lands between two
+    lines of it means the bar as well."""
+    if side not in ("left", "right"):
+        return ""
+    wide = letters * LETTER_PX + 14
+    x = f'x="100%" transform="translate(-{wide} 0)"' if side == "left" else 'x="0"'
+    return (
+        f'<rect {x} y="0" width="{wide}" height="{tall}" fill="none" stroke="none"'
+        ' pointer-events="all"/>'
+    )
 
 
 def _leads_to(bar: Bar, may_change: bool) -> str:

@@ -9,7 +9,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from parkade.api.translate import instant, microseconds
+from parkade.api.translate.scalars import instant, microseconds
 from parkade.control.archive import Archive
 from parkade.core.ledger.accounts import TransferKind, org_account
 from parkade.ports import StatedTransfer

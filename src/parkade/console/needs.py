@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote
 
-from parkade.api.translate import instant_or_none
+from parkade.api.translate.scalars import instant_or_none
 from parkade.console import words
 from parkade.core.fleet.node import Health
 from parkade.core.units.phrases import counted
@@ -217,15 +217,16 @@ def _caps(capped: Iterable[Org | User]) -> Iterable[Need]:
 
 
 def failing_receivers(receivers: Iterable[tuple[str, str, Waiting]]) -> list[Need]:
-    """Receivers that failed last, each with its name, how it is called, and when it is tried
-    again."""
+    """Receivers that failed last, each with its name, its address where a person set it, and when
+    it is tried again."""
     found = []
     for receiver, name, each in receivers:
         waits = f"; {counted(each.messages, 'message')} not heard" if each.messages else ""
         again = instant_or_none(each.again_us)
         says = f"{name} takes no messages: {each.says}{waits}"
         says = says if again is None else f"{says}, again in"
-        found.append(Need("receiver", receiver, says, None, again))
+        about = None if receiver == name else "/receivers"
+        found.append(Need("receiver", receiver, says, about, again))
     return found[:MOST_OF_A_KIND] + _more(len(found), "receivers", "more receivers fail")
 
 

@@ -16,8 +16,8 @@ from parkade.wire.problems import MOST_FAULTS, Fault, Problem, faults
 M = TypeVar("M", bound=BaseModel)
 Faults = dict[str, list[str]]
 """By field what is wrong there; under "" what is about none."""
-COUNTS = frozenset({"nodes", "keep"})
-NEEDED = frozenset({"nodes", "reason"})
+COUNTS = frozenset({"nodes", "keep", "most_gpus"})
+NEEDED = frozenset({"nodes", "reason", "address", "code"})
 ALONE = frozenset({403, 404, 412, 429, 503})
 """Refusals by their status that are about no field: they have a page of their own."""
 

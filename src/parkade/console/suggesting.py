@@ -16,7 +16,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from parkade.api.translate import amount, micros
+from parkade.api.translate.scalars import amount, micros
 from parkade.console import words
 from parkade.console.history import Sample, known_prices
 from parkade.core.market.supply import guest_floor

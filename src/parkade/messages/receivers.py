@@ -116,6 +116,11 @@ class Directory:
         self._all = receivers
         self._of_orgs = {org: tuple(its) for org, its in of_orgs.items()}
 
+    @property
+    def is_offered(self) -> bool:
+        """Whether people may set any."""
+        return self._rules is not None
+
     def all(self) -> tuple[Receiver, ...]:
         """Every receiver."""
         return tuple(self._all.values())

@@ -24,7 +24,7 @@ from parkade.api.context import (
     new_token,
 )
 from parkade.api.problems import problem, refused
-from parkade.api.routes.people import add_token
+from parkade.api.routes.tokens import add_token
 from parkade.control.admission import AskingAgent, PoolAgent
 from parkade.control.kept_folders import MOST_FOLDERS
 from parkade.core.state.commands import AddToken
@@ -109,7 +109,7 @@ async def create_agent_token(pool: Pool, context: Authenticated) -> NewToken:
         made_with=context.viewer.token,
     )
     return await add_token(
-        context, command, secret, about=lambda world: world.records.pools.get(pool)
+        context, command, secret, look=lambda world, _: world.records.pools.get(pool)
     )
 
 

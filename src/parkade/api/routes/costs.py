@@ -8,15 +8,16 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 
 from parkade.api import routing
-from parkade.api.context import Authenticated, RequestContext
+from parkade.api.context import Authenticated, RequestContext, no_such
 from parkade.api.exports import Export
 from parkade.api.problems import problem
-from parkade.api.translate import FIRST_US, LAST_US, instant, microseconds
+from parkade.api.translate.scalars import FIRST_US, LAST_US, instant, microseconds
 from parkade.api.views import focus
 from parkade.api.views.showback import Sums, months
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
+from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import DAY_US
 from parkade.wire.costs import Showback, ShowbackBy
 from parkade.wire.csv_text import csv_head, csv_lines
@@ -122,17 +123,17 @@ async def _scope(context: RequestContext, org: str | None) -> tuple[list[str], f
         org = context.own_org(org)
         context.require(Read.STATEMENT, org=org)
 
-    def view(world: World, _: int) -> tuple[list[str], focus.Places] | None:
+    def view(world: World, _: int) -> tuple[list[str], focus.Places] | Refusal:
         records = world.records
         if org is not None and org not in records.orgs:
-            return None
+            return no_such(f"org {org}")
         return [org] if org is not None else list(records.orgs), focus.Places(
             markets={it.reservation: it.market for it in records.reservations.values()},
             sites={name: it.site for name, it in records.markets.items()},
             unit=context.settings.unit,
         )
 
-    return await context.read(view, f"org {org}")
+    return await context.view(view)
 
 
 async def _rows(

@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from parkade.api import routing
 from parkade.api.logins import NewLogin, logins_of
-from parkade.api.translate import instant_or_none
+from parkade.api.translate.scalars import instant_or_none
 from parkade.wire import people as wire
 
 router = routing.router("logins")

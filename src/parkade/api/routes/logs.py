@@ -14,7 +14,7 @@ from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem, refused
 from parkade.api.routes.workloads import looking_for
 from parkade.api.streams import PlacedStream
-from parkade.api.translate import instant, microseconds
+from parkade.api.translate.scalars import instant, microseconds
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
@@ -92,7 +92,7 @@ async def _meant(
             reason=Reason.NOT_FOUND, detail=f"the output of {workload} was kept until {kept}"
         )
 
-    found = await context.see(view)
+    found = await context.view(view)
     most = max(found.spec.nodes, found.spec.most_nodes)
     if rank >= most and not found.spec.is_live:
         raise problem("invalid", f"rank: {workload} has ranks 0 to {most - 1}")

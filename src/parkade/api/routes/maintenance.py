@@ -2,16 +2,16 @@
 
 from parkade.api import context as contexts
 from parkade.api import routing
-from parkade.api.context import Authenticated, RequestContext
+from parkade.api.context import Authenticated, RequestContext, no_such
 from parkade.api.pages import WHOLE, Paged, page_of
-from parkade.api.translate import when
+from parkade.api.translate.scalars import when
 from parkade.api.views import maintenance as views
 from parkade.control.answers import Decided
 from parkade.core.fleet.maintenance import Maintenance
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
-from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.refusal import Refusal
 from parkade.wire import maintenance as wire
 
 router = routing.router("maintenance")
@@ -35,7 +35,7 @@ async def schedule(body: wire.ScheduleMaintenance, context: Authenticated) -> wi
         assert made is not None
         return _shown(world, made.maintenance)
 
-    return await context.execute(command, show)
+    return await context.make(command, show)
 
 
 @router.get("/maintenance")
@@ -50,7 +50,7 @@ async def list_windows(context: Authenticated, page: Paged = WHOLE) -> wire.Main
         windows = (views.maintenance(world, it, is_whole=is_whole) for it in seen)
         return wire.Maintenances(maintenance=tuple(windows), next=upcoming)
 
-    return await context.read(view)
+    return await context.view(view)
 
 
 @router.get("/maintenance/{maintenance}")
@@ -61,7 +61,7 @@ async def get_window(maintenance: str, context: Authenticated) -> wire.Maintenan
     def look(world: World, _: int) -> Maintenance | Refusal:
         return world.records.maintenance.get(maintenance) or _missing(maintenance)
 
-    return await context.tagged(
+    return await context.view_tagged(
         look, lambda world, _, it: views.maintenance(world, it, is_whole=is_whole)
     )
 
@@ -91,7 +91,7 @@ async def cancel(maintenance: str, context: Authenticated) -> wire.Maintenance:
 
 
 def _missing(name: str) -> Refusal:
-    return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no maintenance window {name}")
+    return no_such(f"maintenance window {name}")
 
 
 async def _change(

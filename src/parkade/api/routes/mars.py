@@ -3,7 +3,7 @@
 from fastapi import Path, Query
 
 from parkade.api import routing
-from parkade.api.context import Authenticated
+from parkade.api.context import Authenticated, no_such
 from parkade.api.etags import etag
 from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.problems import problem
@@ -22,7 +22,7 @@ router = routing.router("mars")
 async def mars_status(context: Authenticated) -> wire.Status:
     """What Mars sees and may do: nodes by health, budgets, buffers, sensors."""
     context.require(Read.MARS)
-    seen, tag = await context.read(
+    seen, tag = await context.view(
         lambda world, now_us: (views.look(world, now_us), etag(world, _automation(world)))
     )
     context.tag(tag)
@@ -51,10 +51,10 @@ async def set_automation(body: wire.SetAutomation, context: Authenticated) -> wi
         fleet_share=None if body.fleet_share is None else parse_fraction(body.fleet_share),
     )
     may_look = context.viewer.may_read(Read.MARS)
-    seen = await context.execute(
+    seen = await context.change(
         command,
-        lambda world, now_us, _: views.look(world, now_us),
-        about=lambda world: _automation(world) if may_look else None,
+        lambda world, now_us, _, __: views.look(world, now_us),
+        look=lambda world, _: _automation(world) if may_look else None,
     )
     return _status(context, seen)
 
@@ -77,7 +77,7 @@ async def list_incidents(
         )
         return page_of(page, found, lambda it: it.incident, is_falling=True)
 
-    seen, upcoming = await context.read(view)
+    seen, upcoming = await context.view(view)
     return wire.Incidents(incidents=tuple(map(views.incident, seen)), next=upcoming)
 
 
@@ -88,5 +88,7 @@ async def get_incident(
     """One incident: the whole story."""
     context.require(Read.MARS)
     what = incident if incident.startswith("incident-") else f"incident {incident}"
-    found = await context.read(lambda world, _: world.records.incidents.get(incident), what)
+    found = await context.view(
+        lambda world, _: world.records.incidents.get(incident) or no_such(what)
+    )
     return views.incident(found)

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 from parkade.api import routing
-from parkade.api.context import Authenticated, RequestContext
+from parkade.api.context import Authenticated, RequestContext, no_such
 from parkade.api.etags import etag
 from parkade.api.pages import WHOLE, Paged, page_of
 from parkade.api.problems import problem
-from parkade.api.translate import change_terms, micros_or_none, open_pool, supply_of
+from parkade.api.translate.pools import open_pool, supply_of
+from parkade.api.translate.scalars import micros_or_none
+from parkade.api.translate.terms import change_terms
+from parkade.api.views import effects
 from parkade.api.views import nodes as node_views
 from parkade.api.views import pools as views
 from parkade.control.answers import Decided
@@ -17,8 +20,9 @@ from parkade.core.fleet.pool import Pool
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
-from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.refusal import Refusal
 from parkade.wire import pools as wire
+from parkade.wire.effects import Effect
 from parkade.wire.nodes import NodeInFull
 
 router = routing.router("pools")
@@ -39,7 +43,7 @@ async def create_pool(body: wire.OpenPool, context: Authenticated) -> wire.Pool:
 async def list_pools(context: Authenticated, page: Paged = WHOLE) -> wire.Pools:
     """All pools, and the markets that they supply with their published terms: each on the page of
     its first pool, those that no pool supplies on the last one."""
-    fleet = await context.read(lambda world, _: views.fleet(world))
+    fleet = await context.view(lambda world, _: views.fleet(world))
     return _shown(context, *views.page_of_fleet(fleet, page))
 
 
@@ -49,16 +53,16 @@ async def get_pool(pool: str, context: Authenticated) -> wire.Pool:
 
     def look(world: World, _: int) -> Pool | Refusal:
         found = world.records.pools.get(pool)
-        return found or Refusal(reason=Reason.NOT_FOUND, detail=f"there is no pool {pool}")
+        return found or no_such(f"pool {pool}")
 
-    fleet = await context.tagged(look, lambda world, _, __: views.fleet(world))
+    fleet = await context.view_tagged(look, lambda world, _, __: views.fleet(world))
     return _one(context, fleet, pool)
 
 
 @router.get("/markets/{market}")
 async def get_market(market: str, context: Authenticated) -> wire.Market:
     """One market with its published terms, and those that are announced."""
-    return views.market(await context.tagged(_market(market), lambda _, __, found: found))
+    return views.market(await context.view_tagged(_market(market), lambda _, __, found: found))
 
 
 @router.post("/pools/{pool}/nodes")
@@ -73,7 +77,7 @@ async def add_nodes(pool: str, body: wire.AddNodes, context: Authenticated) -> w
 async def close_pool(pool: str, context: Authenticated) -> wire.Pools:
     """Close a pool whose nodes are drained; the pools that remain."""
     command = commands.ClosePool(by=context.viewer.user, pool=pool)
-    return await _changed_fleet(context, command, lambda world: world.records.pools.get(pool))
+    return await _changed_fleet(context, command, lambda world, _: world.records.pools.get(pool))
 
 
 @router.post("/pools/{pool}/fence")
@@ -113,10 +117,10 @@ async def change_market_terms(
         raise problem("invalid", "name at least one term")
     command = change_terms(body, by=context.viewer.user, market=market)
     return views.market(
-        await context.execute(
+        await context.change(
             command,
-            lambda world, _, __: world.records.markets[market],
-            about=lambda world: world.records.markets.get(market),
+            lambda world, _, __, ___: world.records.markets[market],
+            look=lambda world, _: world.records.markets.get(market),
         )
     )
 
@@ -124,7 +128,7 @@ async def change_market_terms(
 def _market(name: str) -> Callable[[World, int], Market | Refusal]:
     def look(world: World, _: int) -> Market | Refusal:
         found = world.records.markets.get(name)
-        return found or Refusal(reason=Reason.NOT_FOUND, detail=f"there is no market {name}")
+        return found or no_such(f"market {name}")
 
     return look
 
@@ -132,10 +136,10 @@ def _market(name: str) -> Callable[[World, int], Market | Refusal]:
 async def _changed_pool(
     context: RequestContext, command: commands.AnyCommand, name: str
 ) -> wire.Pool:
-    fleet = await context.execute(
+    fleet = await context.change(
         command,
-        lambda world, _, __: views.fleet(world),
-        about=lambda world: world.records.pools.get(name),
+        lambda world, _, __, ___: views.fleet(world),
+        look=lambda world, _: world.records.pools.get(name),
     )
     return _one(context, fleet, name)
 
@@ -145,9 +149,9 @@ def _one(context: RequestContext, fleet: views.Fleet, name: str) -> wire.Pool:
 
 
 async def _changed_fleet(
-    context: RequestContext, command: commands.AnyCommand, about: Callable[[World], object]
+    context: RequestContext, command: commands.AnyCommand, look: Callable[[World, int], object]
 ) -> wire.Pools:
-    fleet = await context.execute(command, lambda world, _, __: views.fleet(world), about=about)
+    fleet = await context.change(command, lambda world, _, __, ___: views.fleet(world), look=look)
     return _shown(context, fleet)
 
 
@@ -167,7 +171,7 @@ def _refusing(context: RequestContext) -> dict[str, str]:
 @router.get("/prices")
 async def list_prices(context: Authenticated, page: Paged = WHOLE) -> wire.Prices:
     """Every market's prices, and what would win there now."""
-    markets = await context.read(lambda world, _: list(world.records.markets.values()))
+    markets = await context.view(lambda world, _: list(world.records.markets.values()))
     seen, upcoming = page_of(page, markets, lambda it: it.market)
     return wire.Prices(prices=tuple(map(views.sheet, seen)), next=upcoming)
 
@@ -175,26 +179,40 @@ async def list_prices(context: Authenticated, page: Paged = WHOLE) -> wire.Price
 @router.get("/prices/{market}")
 async def get_prices(market: str, context: Authenticated) -> wire.Sheet:
     """A market's prices, and what would win there now."""
-    return views.sheet(await context.tagged(_market(market), lambda _, __, found: found))
+    return views.sheet(await context.view_tagged(_market(market), lambda _, __, found: found))
 
 
 @router.post("/prices/{market}")
 async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) -> wire.Sheet:
     """A new price sheet; operators only. Sold reservations keep their rate."""
-    command = prices_command(market, body, context)
+    command = _prices_command(market, body, context)
     return views.sheet(
-        await context.execute(
+        await context.change(
             command,
-            lambda world, _, __: world.records.markets[market],
-            about=lambda world: world.records.markets.get(market),
+            lambda world, _, __, ___: world.records.markets[market],
+            look=lambda world, _: world.records.markets.get(market),
         )
     )
 
 
-def prices_command(
+@router.post("/prices/{market}/plan")
+async def plan_prices(market: str, body: wire.SetPrices, context: Authenticated) -> Effect:
+    """The workloads that a new price sheet would tell to leave; operators only."""
+    command = _prices_command(market, body, context)
+
+    def view(world: World, now_us: int) -> Effect | Refusal:
+        outcome = effects.decided_effect(world, command, market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        terms = world.records.markets[market].terms
+        return effects.shown(outcome[0], terms, org=context.only_org)
+
+    return await context.view(view, is_plan=True)
+
+
+def _prices_command(
     market: str, body: wire.SetPrices, context: RequestContext
 ) -> commands.SetPrices:
-    """What a new price sheet asks of the core, also where it is only planned."""
     if body == wire.SetPrices(is_meant=body.is_meant):
         raise problem("invalid", "name at least one price")
     return commands.SetPrices(
@@ -239,7 +257,7 @@ async def list_nodes(
         seen, upcoming = page_of(page, several, lambda it: it.node)
         return bool(sees_all or own), [views.seated(world, it) for it in seen], upcoming
 
-    is_supplier, found, upcoming = await context.read(look)
+    is_supplier, found, upcoming = await context.view(look)
     if not is_supplier:
         _refuse_nodes(context, supplies_none=may_look)
     nodes = tuple(views.node(one, sees_guests=sees_all) for one in found)
@@ -261,7 +279,7 @@ async def get_node(node: str, context: Authenticated) -> NodeInFull:
             return bool(sees_all or own), None
         return True, (found, etag(world, found.seated.node))
 
-    is_supplier, looked = await context.read(look)
+    is_supplier, looked = await context.view(look)
     if not is_supplier:
         _refuse_nodes(context, supplies_none=may_look)
     if looked is None:
@@ -328,7 +346,7 @@ async def _change(context: RequestContext, command: commands.AnyCommand, name: s
     may_look = context.viewer.may_read(Read.NODES)
 
     def look(world: World, _: int) -> Node | Refusal | None:
-        missing = Refusal(reason=Reason.NOT_FOUND, detail=f"there is no node {name}")
+        missing = no_such(f"node {name}")
         return (world.node(name) or missing) if may_look else None
 
     def show(world: World, _: int, __: Decided, before: Node | None) -> views.Seated:
@@ -339,7 +357,7 @@ async def _change(context: RequestContext, command: commands.AnyCommand, name: s
     return views.node(await context.change(command, show, look=look))
 
 
-def _node(context: RequestContext, name: str) -> Callable[[World], Node | None]:
+def _node(context: RequestContext, name: str) -> Callable[[World, int], Node | None]:
     """The node, where the caller may look at all of them."""
     may_look = context.viewer.may_read(Read.NODES)
-    return lambda world: world.node(name) if may_look else None
+    return lambda world, _: world.node(name) if may_look else None

@@ -8,7 +8,7 @@ from fastapi import Request
 from parkade.api import etags, routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import ProblemError, problem, refused
-from parkade.api.translate import instant, instant_or_none
+from parkade.api.translate.scalars import instant, instant_or_none
 from parkade.control.viewers import Viewer
 from parkade.core.steps.permissions import Read
 from parkade.messages import receivers as messages
@@ -98,6 +98,11 @@ async def confirm_receiver(
         raise _problem(refusal) from None
     context.tag(_tag(made))
     return _shown(made, directory)
+
+
+def are_offered(request: Request) -> bool:
+    """Whether people may set any, for the console."""
+    return _directory(request).is_offered
 
 
 def failing(request: Request, context: RequestContext) -> list[tuple[str, str, Waiting]]:

@@ -6,7 +6,8 @@ from parkade.api import context as contexts
 from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.pages import WHOLE, Paged, page_of
-from parkade.api.translate import micros_or_none, when
+from parkade.api.translate.scalars import micros_or_none, when
+from parkade.api.views import effects
 from parkade.api.views import reservations as views
 from parkade.api.views.reservation_changes import Change, planned
 from parkade.control.answers import Decided
@@ -17,6 +18,7 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.wire import reservations as wire
+from parkade.wire.effects import Effect
 
 router = routing.router("reservations")
 
@@ -33,7 +35,7 @@ async def reserve(body: wire.Reserve, context: Authenticated) -> wire.Reservatio
             context, world, world.records.reservations.get(sold.reservation, sold), now_us
         )
 
-    return await context.execute(_command(body, context), show)
+    return await context.make(_command(body, context), show)
 
 
 @router.post("/reservations/plan")
@@ -49,7 +51,7 @@ async def plan(body: wire.Reserve, context: Authenticated) -> wire.ReservationPl
         assert isinstance(reserved, events.Reserved)
         return views.plan(world, reserved.reservation)
 
-    return await context.see(view, is_plan=True)
+    return await context.view(view, is_plan=True)
 
 
 def _command(body: wire.Reserve, context: RequestContext) -> commands.Reserve:
@@ -87,14 +89,14 @@ async def list_reservations(context: Authenticated, page: Paged = WHOLE) -> wire
             next=upcoming,
         )
 
-    return await context.read(view)
+    return await context.view(view)
 
 
 @router.get("/reservations/{reservation}")
 async def get_reservation(reservation: str, context: Authenticated) -> wire.Reservation:
     """One reservation."""
 
-    return await context.tagged(
+    return await context.view_tagged(
         _look(context, reservation), lambda world, now_us, it: _shown(context, world, it, now_us)
     )
 
@@ -206,13 +208,36 @@ def _shrink(
 @router.post("/reservations/{reservation}/lend")
 async def lend(reservation: str, body: wire.Lend, context: Authenticated) -> wire.Reservation:
     """The standing offer: lend what is idle, at least at this floor, all but `keep` nodes."""
-    command = commands.Lend(
+    return await _change(context, _lend_command(reservation, body, context), reservation)
+
+
+@router.post("/reservations/{reservation}/lend/plan")
+async def plan_lend(reservation: str, body: wire.Lend, context: Authenticated) -> Effect:
+    """The guests that an offer would tell to leave; an owner is told what they must bid, not what
+    they do."""
+    command, look = _lend_command(reservation, body, context), _look(context, reservation)
+
+    def view(world: World, now_us: int) -> Effect | Refusal:
+        found = look(world, now_us)
+        if isinstance(found, Refusal):
+            return found
+        outcome = effects.decided_effect(world, command, found.market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        ((change,), terms) = outcome[1], world.records.markets[found.market].terms
+        assert isinstance(change, events.LendingSet)
+        return effects.shown_lending(outcome[0], terms, found, change.lending, org=context.only_org)
+
+    return await context.view(view, is_plan=True)
+
+
+def _lend_command(reservation: str, body: wire.Lend, context: RequestContext) -> commands.Lend:
+    return commands.Lend(
         by=context.viewer.user,
         reservation=reservation,
         floor_micros=micros_or_none(body.floor),
         keep=body.keep,
     )
-    return await _change(context, command, reservation)
 
 
 @router.post("/reservations/{reservation}/claims", status_code=201)
@@ -237,13 +262,15 @@ async def list_claims(context: Authenticated, page: Paged = WHOLE) -> wire.Claim
         seen, upcoming = page_of(page, own, lambda it: it.claim)
         return wire.Claims(claims=tuple(map(views.claim, seen)), next=upcoming)
 
-    return await context.read(view)
+    return await context.view(view)
 
 
 @router.get("/claims/{claim}")
 async def get_claim(claim: str, context: Authenticated) -> wire.Claim:
     """One claim."""
-    return await context.tagged(_claim(context, claim), lambda _, __, found: views.claim(found))
+    return await context.view_tagged(
+        _claim(context, claim), lambda _, __, found: views.claim(found)
+    )
 
 
 @router.post("/claims/{claim}/unclaim")
@@ -285,7 +312,7 @@ async def _planned(context: RequestContext, command: Change, name: str) -> wire.
         used = _used(context, world).get(found.reservation, 0)
         return planned(world, found, command, decided, nodes_used=used)
 
-    return await context.see(view)
+    return await context.view(view)
 
 
 def _look(context: RequestContext, name: str) -> Callable[[World, int], Reservation | Refusal]:

@@ -1,15 +1,14 @@
-"""Statements, how the server stands, and the clock's confirmation."""
+"""Accounts and their statements."""
 
 from typing import Annotated, Any
 
 from fastapi import Query
 
-from parkade import __version__
 from parkade.api import routing
 from parkade.api.context import Authenticated
 from parkade.api.pages import WHOLE, Paged, natural, page_of
 from parkade.api.problems import problem
-from parkade.api.translate import amount, microseconds, span
+from parkade.api.translate.scalars import amount, microseconds
 from parkade.api.views.statements import statement as view_of
 from parkade.core.billing.metering import accrued_by_user
 from parkade.core.leasing.lent_now import accrued_now
@@ -21,15 +20,12 @@ from parkade.core.ledger.accounts import (
     org_account,
     prepaid_account,
 )
-from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
-from parkade.wire.feed import Confirmed, Standing
 from parkade.wire.money import Account, Accounts, Statement
 from parkade.wire.scalars import Instant
 
 router = routing.router("money")
-MILLISECOND_US = 1_000
 KINDS = "external", "operator", "org", "clearing", "prepaid"
 
 
@@ -66,7 +62,7 @@ async def accounts(context: Authenticated, page: Paged = WHOLE) -> Accounts:
             next=upcoming,
         )
 
-    return await context.read(view)
+    return await context.view(view)
 
 
 def _in_order(account: str) -> tuple[int, Any]:
@@ -134,28 +130,3 @@ def _accrued(world: World, account: str, now_us: int) -> tuple[int, int] | None:
 def _exists(world: World, account: str) -> bool:
     """Whether there is such an account, or was."""
     return account in world.ledger.balances or account in accounts_of(world)
-
-
-@router.get("/server", tags=["server"])
-async def server(context: Authenticated) -> Standing:
-    """How the server stands: its clock, and what does not work now."""
-    health = context.plane.health()
-    return Standing(
-        server=__version__,
-        is_running=health.is_running,
-        is_clock_doubted=health.is_clock_doubted,
-        clock_behind=span(health.clock_behind_us // MILLISECOND_US * MILLISECOND_US),
-        frozen_markets=health.frozen_markets,
-        silent_pools=health.silent_pools,
-        refusing_pools=health.refusing_pools,
-        engine_silent_pools=health.engine_silent_pools,
-    )
-
-
-@router.post("/clock/confirm")
-async def confirm_clock(context: Authenticated) -> Confirmed:
-    """The clock's jump was right; clearing goes on. Operators only."""
-    command = commands.ConfirmClock(by=context.viewer.user)
-    return await context.execute(
-        command, lambda _, __, decided: Confirmed(sequence=decided.sequence)
-    )

@@ -12,13 +12,15 @@ from parkade.api import routing
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.selection import Labels, Phases, selection
-from parkade.api.translate import members_of, micros, micros_or_none, span_us, spec_of
-from parkade.api.views import explanations, plans
+from parkade.api.translate.scalars import micros, micros_or_none, span_us
+from parkade.api.translate.spec import members_of, spec_of
+from parkade.api.views import bounds, effects, explanations, plans
 from parkade.api.views import workloads as views
 from parkade.api.views.shortages import FOR_MONEY, MOST_LIVE, shortage
 from parkade.control.answers import Decided, Planned
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import Market
+from parkade.core.kernel.decide import decide
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units import indexes
@@ -29,6 +31,7 @@ from parkade.core.workloads.life import Why
 from parkade.core.workloads.workload import Workload
 from parkade.ports import EngineError
 from parkade.wire import workloads as wire
+from parkade.wire.effects import BoundsPlan, Effect
 from parkade.wire.scalars import Instant
 
 router = routing.router("workloads")
@@ -56,7 +59,7 @@ async def submit(body: wire.Submit, context: Authenticated) -> wire.Workload:
         lacks = shortage(world, known.workload, now_us, most_live=MOST_LIVE)
         return replace(known, shortage=lacks)
 
-    return views.workload(await context.execute(_command(body, context), show))
+    return views.workload(await context.make(_command(body, context), show))
 
 
 @router.post("/workloads/plan")
@@ -75,7 +78,7 @@ async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
         lacks = shortage(world, made[0].workload, now_us)
         return *made, world.records.markets[market], still, lacks
 
-    plan, planned, market, standstill, lacks = await context.see(view, is_plan=True)
+    plan, planned, market, standstill, lacks = await context.view(view, is_plan=True)
     try:
         rendered = await context.plane.rendered(planned)
     except EngineError as error:
@@ -127,7 +130,7 @@ async def list_workloads(
         has_more = next(names, None) is not None
         return found, page[-1].workload if has_more else None
 
-    page, upcoming = await context.read(view)
+    page, upcoming = await context.view(view)
     return wire.Workloads(workloads=tuple(map(views.workload, page)), next=upcoming)
 
 
@@ -174,7 +177,7 @@ def _number(name: str) -> int:
 async def get_workload(workload: str, context: Authenticated) -> wire.Workload:
     """One workload."""
 
-    known = await context.tagged(
+    known = await context.view_tagged(
         looking_for(context, workload), lambda world, now_us, it: views.known(world, it, now_us)
     )
     return views.workload(known)
@@ -194,7 +197,7 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
         lacks = shortage(world, found, now_us) if waits_for_money else None
         return views.known(world, found, now_us), still, lacks
 
-    known, standstill, lacks = await context.see(view)
+    known, standstill, lacks = await context.view(view)
     if known.workload.market in health.frozen_markets:
         standstill = "its market stands still after an internal error; its operator was told"
     elif health.is_clock_doubted:
@@ -232,26 +235,67 @@ async def cancel(workload: str, body: wire.Cancel, context: Authenticated) -> wi
 @router.post("/workloads/{workload}/bid")
 async def bid(workload: str, body: wire.Bid, context: Authenticated) -> wire.Workload:
     """A new limit per GPU-hour, from the next clearing on."""
-    command = commands.ChangeBid(
+    return await _change(context, _bid_command(workload, body, context), workload)
+
+
+@router.post("/workloads/{workload}/bid/plan")
+async def plan_bid(workload: str, body: wire.Bid, context: Authenticated) -> Effect:
+    """The workloads that a new limit would tell to leave: this one, or others for it."""
+    command = _bid_command(workload, body, context)
+
+    def view(world: World, now_us: int) -> Effect | Refusal:
+        found = _or_its_array(context, world, workload)
+        if isinstance(found, Refusal):
+            return found
+        outcome = effects.decided_effect(world, command, found.market, now_us)
+        if isinstance(outcome, Refusal):
+            return outcome
+        terms = world.records.markets[found.market].terms
+        return effects.shown(outcome[0], terms, org=context.only_org)
+
+    return await context.view(view, is_plan=True)
+
+
+def _bid_command(workload: str, body: wire.Bid, context: RequestContext) -> commands.ChangeBid:
+    return commands.ChangeBid(
         by=context.viewer.user,
         workload=workload,
         limit_price_micros=micros(body.limit_price),
         members=members_of(body.members),
         instance_type=body.instance_type,
     )
-    return await _change(context, command, workload)
+
+
+def _or_its_array(context: RequestContext, world: World, name: str) -> Workload | Refusal:
+    """A workload, or of a member that is not open its array."""
+    array = world.records.workloads.get(name.partition("_")[0])
+    return context.visible(world.records.workloads.get(name, array), f"workload {name}")
 
 
 @router.post("/workloads/{workload}/bounds")
 async def change_bounds(workload: str, body: wire.Bounds, context: Authenticated) -> wire.Workload:
     """Another `max_spend` or `max_duration` while it lives."""
-    return await _change(context, bounds_command(workload, body, context), workload)
+    return await _change(context, _bounds_command(workload, body, context), workload)
 
 
-def bounds_command(
+@router.post("/workloads/{workload}/bounds/plan")
+async def plan_bounds(workload: str, body: wire.Bounds, context: Authenticated) -> BoundsPlan:
+    """When it must be gone with other bounds, and what it may cost then."""
+    command = _bounds_command(workload, body, context)
+
+    def view(world: World, now_us: int) -> BoundsPlan | Refusal:
+        found = _or_its_array(context, world, workload)
+        if isinstance(found, Refusal):
+            return found
+        decided = decide(world, command, now_us)
+        return decided if isinstance(decided, Refusal) else bounds.planned(world, found, decided)
+
+    return await context.view(view, is_plan=True)
+
+
+def _bounds_command(
     workload: str, body: wire.Bounds, context: RequestContext
 ) -> commands.ChangeBounds:
-    """What a request for other bounds asks for."""
     spend, lasts = _new_bounds(body)
     return commands.ChangeBounds(
         by=context.viewer.user,

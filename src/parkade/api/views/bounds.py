@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from parkade.api.translate import amount, instant, instant_or_none, span
+from parkade.api.translate.scalars import amount, instant, instant_or_none, span
 from parkade.api.views.costs import workload_cost
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.running.member_effects import with_bounds

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from parkade.api.translate import amount, amount_or_none
+from parkade.api.translate.scalars import amount, amount_or_none
 from parkade.api.views.reasons import SENTENCES
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.choice import Answer, Choice

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.api.views.audience import Line, Owners, key_of, lines_of, rival_of
 from parkade.api.views.moves import move_details, says_move
 from parkade.core.fleet.seat import Seat, by_node

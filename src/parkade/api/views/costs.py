@@ -1,7 +1,7 @@
 """What something may cost, told before it is spent: the highest price, by the hour, and the most
 it can come to."""
 
-from parkade.api.translate import amount
+from parkade.api.translate.scalars import amount
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.units.indexes import count

@@ -7,13 +7,17 @@ bid at least, and not which of them do.
 
 from collections.abc import Sequence
 
-from parkade.api.translate import amount, span
+from parkade.api.translate.scalars import amount, span
 from parkade.api.views.clearings import node_names
-from parkade.core.clearing.effect import Effect
+from parkade.core.clearing.effect import Effect, effect
 from parkade.core.fleet.market import MarketTerms
+from parkade.core.kernel.decide import decide
 from parkade.core.market.supply import guest_floor
 from parkade.core.reservations.reservation import Lending, Reservation
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
 from parkade.core.units.phrases import counted
+from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.workload import Workload
 from parkade.wire import effects as wire
 from parkade.wire.scalars import format_amount, format_span
@@ -21,14 +25,25 @@ from parkade.wire.scalars import format_amount, format_span
 MOST_NAMED = 4
 
 
-def effect(found: Effect, terms: MarketTerms, *, org: str | None) -> wire.Effect:
+def decided_effect(
+    world: World, command: commands.AnyCommand, market: str, now_us: int
+) -> tuple[Effect, tuple[events.AnyEvent, ...]] | Refusal:
+    """(what the next clearing of the market makes of a command, its events); none is carried
+    out."""
+    decided = decide(world, command, now_us)
+    if isinstance(decided, Refusal):
+        return decided
+    return effect(world, decided, market, now_us), decided
+
+
+def shown(found: Effect, terms: MarketTerms, *, org: str | None) -> wire.Effect:
     """Of a limit or a price sheet. `org`: the asker's; None: an operator, who sees all."""
     seen = [each for each in found.leaves if org in (None, each.org)]
     others = len(found.leaves) - len(seen)
     return _told(found, terms, seen, others, _who(seen, others), may_evict=bool(found.leaves))
 
 
-def effect_of_lending(
+def shown_lending(
     found: Effect,
     terms: MarketTerms,
     reservation: Reservation,
@@ -38,7 +53,7 @@ def effect_of_lending(
 ) -> wire.Effect:
     """Of an offer: an operator is told who leaves, an owner what guests must bid."""
     if org is None:
-        return effect(found, terms, org=None)
+        return shown(found, terms, org=None)
     seen = [each for each in found.leaves if each.org == org]
     lent, before = found.lent.get(reservation.reservation, 0), reservation.lending
     is_harder = lending is None or (

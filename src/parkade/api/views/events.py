@@ -6,7 +6,7 @@ the other winners. A token's digest is shown to no user.
 
 from typing import Any, assert_never
 
-from parkade.api.translate import amount, instant, span
+from parkade.api.translate.scalars import amount, instant, span
 from parkade.api.views.audience import Owners, Reader, asked_by, audience, is_hidden_money
 from parkade.api.views.clearings import (
     cleared,

@@ -3,7 +3,7 @@ market's. What is said of a pool or of another org is for operators."""
 
 from collections.abc import Sequence
 
-from parkade.api.translate import instant, instant_or_none
+from parkade.api.translate.scalars import instant, instant_or_none
 from parkade.api.views.choices import market_answers, markets_words
 from parkade.api.views.clearings import node_names
 from parkade.api.views.reasons import SENTENCES, advice, falls_back_words

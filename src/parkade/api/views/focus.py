@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.control.origins import Origin
 from parkade.core.ledger.accounts import Transfer, TransferKind, market_of
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, format_amount

@@ -18,7 +18,7 @@ from typing import Literal
 
 import msgspec
 
-from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span
+from parkade.api.translate.scalars import amount, amount_or_none, instant, instant_or_none, span
 from parkade.api.views.lot_lent import NO_IDLE, idle_nodes
 from parkade.api.views.lot_sums import NO_PART, Part, exchanged, part_of, sums
 from parkade.api.views.moves import says_move

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, assert_never
 
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.core.fleet.maintenance import Maintenance
 from parkade.core.state import events
 from parkade.core.state.world import World

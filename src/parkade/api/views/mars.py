@@ -2,7 +2,7 @@
 
 import msgspec
 
-from parkade.api.translate import amount, instant, instant_or_none, span
+from parkade.api.translate.scalars import amount, instant, instant_or_none, span
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Health, Node
 from parkade.core.healing.guards import Breaker, HoldReason

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from parkade.api.translate import amount, instant, instant_or_none
+from parkade.api.translate.scalars import amount, instant, instant_or_none
 from parkade.api.views import pools
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.pool import Pool

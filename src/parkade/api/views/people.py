@@ -4,15 +4,18 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
+from parkade.api.translate.scalars import amount, amount_or_none, instant, instant_or_none
 from parkade.core.billing.commitments import spending_of_org, spending_of_user
 from parkade.core.billing.metering import accrued_by_user
-from parkade.core.clearing.stopped_by_caps import stopped_by_caps
+from parkade.core.clearing.stopped_by_caps import stopped_by_caps, stopped_by_change
+from parkade.core.kernel.decide import decide
 from parkade.core.ledger.accounts import OPERATOR, org_account
 from parkade.core.running.pacing import bounds_of, most_open, most_starts, most_submits
+from parkade.core.state import commands
 from parkade.core.state.people import Cap, CapPeriod, Org, Spending, Token, User
 from parkade.core.state.world import World
 from parkade.core.steps.holdings import gpus_held
+from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import month_of
 from parkade.ports import KeptOfOrg
 from parkade.wire import people as wire
@@ -55,7 +58,7 @@ def org(world: World, org: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org
 
 def capped_org(world: World, capped: Org, kept: KeptOfOrg | None, now_us: int) -> wire.Org:
     """An org whose cap was set just now, with the work that it stops."""
-    stops = stopped(stopped_by_caps(world, capped.org, None, now_us))
+    stops = _stopped(stopped_by_caps(world, capped.org, None, now_us))
     return org(world, capped, kept, now_us).model_copy(update={"stops": stops})
 
 
@@ -87,11 +90,21 @@ def user(world: World, user: User, now_us: int) -> wire.User:
 
 def capped_user(world: World, capped: User, now_us: int) -> wire.User:
     """A user whose cap was set just now, with the work that it stops."""
-    stops = stopped(stopped_by_caps(world, capped.org, capped.user, now_us))
+    stops = _stopped(stopped_by_caps(world, capped.org, capped.user, now_us))
     return user(world, capped, now_us).model_copy(update={"stops": stops})
 
 
-def stopped(found: tuple[str, ...]) -> wire.StoppedByCap:
+def stopped_by(
+    world: World, command: commands.SetCap | commands.SetOrgCap, now_us: int
+) -> wire.StoppedByCap | Refusal:
+    """What a cap would stop that is not set."""
+    decided = decide(world, command, now_us)
+    if isinstance(decided, Refusal):
+        return decided
+    return _stopped(stopped_by_change(world, decided[0], now_us))
+
+
+def _stopped(found: tuple[str, ...]) -> wire.StoppedByCap:
     """The workloads that a cap stops, the first of them by name."""
     return wire.StoppedByCap(workloads=found[:MOST_STOPPED], total=len(found))
 

@@ -1,6 +1,6 @@
 """What the next clearing would do with a workload that is not submitted."""
 
-from parkade.api.translate import amount, amount_or_none, instant_or_none
+from parkade.api.translate.scalars import amount, amount_or_none, instant_or_none
 from parkade.api.views.choices import market_answers, markets_words
 from parkade.api.views.clearings import node_names
 from parkade.api.views.costs import workload_cost

@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 
 from parkade.api.pages import Page, natural, page_of
-from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span, wire_terms
+from parkade.api.translate.scalars import amount, amount_or_none, instant, instant_or_none, span
+from parkade.api.translate.terms import wire_terms
 from parkade.core.fleet.maintenance import Maintenance
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node

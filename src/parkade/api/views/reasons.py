@@ -1,6 +1,6 @@
 """Why a workload waits, ended or left, in words: one sentence for each reason."""
 
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.core.fleet.market import Market
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.life import Cause, Why

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from parkade.api.translate import amount, amount_or_none, instant
+from parkade.api.translate.scalars import amount, amount_or_none, instant
 from parkade.api.views import reservations as views
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.reservations.reservation import Reservation

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
+from parkade.api.translate.scalars import amount, amount_or_none, instant, instant_or_none
 from parkade.api.views.costs import reservation_cost
 from parkade.core.leasing.decisions import first_charge_in_words
 from parkade.core.leasing.lent_now import Lent

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from parkade.api.translate import amount, instant, microseconds
+from parkade.api.translate.scalars import amount, instant, microseconds
 from parkade.api.views.focus import FUNDING
 from parkade.control.origins import Origin
 from parkade.core.ledger.accounts import TransferKind

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from parkade.api.translate import amount, amount_or_none, instant
+from parkade.api.translate.scalars import amount, amount_or_none, instant
 from parkade.control.archive import AccountStatement
 from parkade.core.ledger.accounts import TransferKind, Use
 from parkade.core.reservations.missing import MissingNode

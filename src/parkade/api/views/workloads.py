@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import msgspec
 
-from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, wire_spec
+from parkade.api.translate.scalars import amount, amount_or_none, instant, instant_or_none
+from parkade.api.translate.spec import wire_spec
 from parkade.api.views.choices import market_answers
 from parkade.api.views.costs import ended_cost, workload_cost
 from parkade.api.views.moves import says_move

@@ -9,7 +9,7 @@ from fastapi import Query
 from starlette.responses import Response
 
 from parkade.api.problems import ProblemError
-from parkade.api.translate import instant, when
+from parkade.api.translate.scalars import instant, when
 from parkade.console.context import Page, router
 from parkade.console.event_groups import (
     KINDS,

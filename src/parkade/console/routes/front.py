@@ -8,14 +8,15 @@ from starlette.responses import RedirectResponse, Response
 
 from parkade.api.routes import (
     mars,
-    people,
+    orgs,
     pools,
     receivers,
     reservations,
-    statements,
+    server,
+    users,
     workloads,
 )
-from parkade.api.translate import amount
+from parkade.api.translate.scalars import amount
 from parkade.console import needs, words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
@@ -43,10 +44,10 @@ async def front(context: Page, market: str = "") -> Response:
     names = [each.market for each in prices]
     chosen = market if market in names else next(iter(names), "")
     own = await workloads.list_workloads(context.api, limit=MOST_WORKLOADS)
-    standing = await statements.server(context.api)
+    standing = await server.server(context.api)
     troubles = needs.troubles(standing) if context.viewer.is_operator else []
     is_operator = context.viewer.is_operator
-    orgs = (await people.list_orgs(context.api)).orgs
+    seen = (await orgs.list_orgs(context.api)).orgs
     reserved = () if is_operator else await _reserved(context)
     return context.page(
         "front.html",
@@ -59,7 +60,7 @@ async def front(context: Page, market: str = "") -> Response:
         ),
         reserved=reserved,
         lot=lot,
-        orgs=await colours(context, orgs),
+        orgs=await colours(context, seen),
         parked={each.org for each in lot.holders},
         sheet=next((each for each in prices if each.market == chosen), None),
         markets=names,
@@ -69,7 +70,7 @@ async def front(context: Page, market: str = "") -> Response:
                 own.workloads,
                 await _incidents(context),
                 user=_changes_only(context),
-                capped=[*orgs, *(await people.list_users(context.api)).users],
+                capped=[*seen, *(await users.list_users(context.api)).users],
                 on_demand=_on_demand(own.workloads, prices),
             ),
             *needs.failing_receivers(receivers.failing(context.request, context.api)),
@@ -106,13 +107,13 @@ async def _earned_today(context: PageContext, now: datetime) -> Decimal | None:
 
 
 async def colours(
-    context: PageContext, orgs: Sequence[Org] | None = None
+    context: PageContext, known: Sequence[Org] | None = None
 ) -> list[dict[str, object]]:
-    """Each org's colour and letters, of those that the user may see, `orgs` where they are known.
+    """Each org's colour and letters, of those that the user may see; `known`: those orgs.
 
     A colour follows from the order in which all orgs were made, so that it is the same for each
     viewer. Letters differ among those that are seen, so that nothing is told by colour alone."""
-    seen = (await people.list_orgs(context.api)).orgs if orgs is None else orgs
+    seen = (await orgs.list_orgs(context.api)).orgs if known is None else known
     names = {each.org for each in seen}
 
     def places(world: World, _now_us: int) -> dict[str, int]:

@@ -6,7 +6,7 @@ from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import problem
 from parkade.api.routes import pools
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.console.context import Page, PageContext, router
 from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
 from parkade.console.journal import Before, entry, look

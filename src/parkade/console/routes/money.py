@@ -11,12 +11,14 @@ from fastapi import Query
 from starlette.responses import Response
 
 from parkade.api.problems import ProblemError
-from parkade.api.routes import costs, statements
-from parkade.api.translate import instant, when
+from parkade.api.routes import costs, orgs, statements, users
+from parkade.api.translate.scalars import instant, when
 from parkade.console.accounts import groups
 from parkade.console.context import Page, PageContext, router
+from parkade.core.state.people import Role
 from parkade.wire.csv_text import csv_head, csv_lines
 from parkade.wire.money import STATEMENT_COLUMNS, Statement, Transfer
+from parkade.wire.people import Capped
 from parkade.wire.scalars import Instant
 
 routes = router()
@@ -82,7 +84,17 @@ async def money(
         range=shown,
         same=same,
         files=_files(context, statement, shown),
+        capped=await _capped(context),
     )
+
+
+async def _capped(context: PageContext) -> list[tuple[str, str, Capped]]:
+    """What an owner may cap: its org, and the org's users. Operators do that on their own page."""
+    if context.viewer.role is not Role.OWNER:
+        return []
+    seen = (await users.list_users(context.api)).users
+    own = await orgs.get_org(context.viewer.org, context.api)
+    return [("orgs", own.org, own), *(("users", it.user, it) for it in seen)]
 
 
 def _range(context: PageContext, span: str, since: str, to: str) -> Range:

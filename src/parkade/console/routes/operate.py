@@ -7,7 +7,7 @@ from functools import partial
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import ProblemError, problem
-from parkade.api.routes import effects, people, pools, statements
+from parkade.api.routes import orgs, pools, server, users
 from parkade.console import needs
 from parkade.console.context import Page, router
 from parkade.console.planning import Faults, faults_of, request_of
@@ -60,10 +60,10 @@ async def index(context: Page) -> Response:
         prices=(await pools.list_prices(context.api)).prices,
         nodes=nodes[:MOST_NODES],
         count=len(nodes),
-        orgs=(await people.list_orgs(context.api)).orgs,
-        users=(await people.list_users(context.api)).users,
+        orgs=(await orgs.list_orgs(context.api)).orgs,
+        users=(await users.list_users(context.api)).users,
         node_actions=partial(node_actions, user=context.viewer.user),
-        troubles=needs.troubles(await statements.server(context.api)),
+        troubles=needs.troubles(await server.server(context.api)),
     )
 
 
@@ -178,7 +178,7 @@ async def _asked(
     if not says:
         return [], {"": ["these are the present prices: nothing would change"]}
     try:
-        outcome = await effects.plan_prices(sheet.market, _meant(asked), context.api)
+        outcome = await pools.plan_prices(sheet.market, _meant(asked), context.api)
     except ProblemError as error:
         return [], faults_of(error.problem, PRICES)
     return [*says, outcome.says], {}

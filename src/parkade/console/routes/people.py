@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import problem
-from parkade.api.routes import people, reservations, workloads
+from parkade.api.routes import orgs, reservations, users, workloads
 from parkade.console.context import Page, PageContext, router
 from parkade.console.pages import money
 from parkade.core.state.people import Role
@@ -23,7 +23,7 @@ MOST_COUNTED = 1000
 async def ask_org(org: str, action: str, context: Page) -> Response:
     """What an org loses, and what it keeps."""
     context.api.require(Read.NODES)
-    found, tag = await context.tagged(people.get_org(org, context.api))
+    found, tag = await context.tagged(orgs.get_org(org, context.api))
     if found.deleted is not None or action not in ACTIONS:
         raise problem("not_found", f"there is no org {org}, or no such action")
     says = await _of_org(context, found) if action == "disable" else _SAYS[action, "org"]
@@ -86,10 +86,10 @@ async def act_on_org(org: str, action: str, context: Page) -> Response:
     """Does it."""
     await context.form()
     if action == "delete":
-        await people.delete_org(org, context.api)
+        await orgs.delete_org(org, context.api)
         return RedirectResponse("/operate", status_code=303)
     body = wire.SetOrgDisabled(is_disabled=_is_disabled(action))
-    await people.set_org_disabled(org, body, context.api)
+    await orgs.set_org_disabled(org, body, context.api)
     return RedirectResponse("/operate", status_code=303)
 
 
@@ -103,7 +103,7 @@ async def ask_role(user: str, context: Page) -> Response:
 
 async def _user(context: PageContext, name: str) -> tuple[wire.User, str]:
     """(one that is not deleted, its tag)."""
-    found, tag = await context.tagged(people.get_user(name, context.api))
+    found, tag = await context.tagged(users.get_user(name, context.api))
     if found.deleted is not None:
         raise problem("not_found", f"there is no user {name}")
     return found, tag
@@ -116,7 +116,7 @@ async def set_role(user: str, context: Page) -> Response:
     role = fields.get("role", "")
     if role not in {each.value for each in Role}:
         raise problem("invalid", "choose a role")
-    await people.set_user_role(user, wire.SetUserRole(role=role), context.api)
+    await users.set_user_role(user, wire.SetUserRole(role=role), context.api)
     return RedirectResponse("/operate", status_code=303)
 
 
@@ -135,10 +135,10 @@ async def act_on_user(user: str, action: str, context: Page) -> Response:
     """Does it."""
     await context.form()
     if action == "delete":
-        await people.delete_user(user, context.api)
+        await users.delete_user(user, context.api)
         return RedirectResponse("/operate", status_code=303)
     body = wire.SetUserDisabled(is_disabled=_is_disabled(action))
-    await people.set_user_disabled(user, body, context.api)
+    await users.set_user_disabled(user, body, context.api)
     return RedirectResponse("/operate", status_code=303)
 
 

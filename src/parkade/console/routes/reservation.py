@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from parkade.api.context import RequestContext
 from parkade.api.problems import ProblemError, problem
-from parkade.api.routes import people, pools, reservations
+from parkade.api.routes import orgs, pools, reservations
 from parkade.console.context import Page, PageContext, router
 from parkade.console.planning import ALONE, Faults, faults_of, request_of
 from parkade.console.suggesting import Suggestion, suggest
@@ -222,5 +222,5 @@ async def _called(
 
 async def _orgs(context: PageContext, it: wire.Reservation) -> list[str]:
     """Those that it can be handed to."""
-    orgs = (await people.list_orgs(context.api)).orgs
-    return [each.org for each in orgs if each.org != it.org and not each.disabled]
+    listed = (await orgs.list_orgs(context.api)).orgs
+    return [each.org for each in listed if each.org != it.org and not each.disabled]

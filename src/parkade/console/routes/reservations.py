@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import ProblemError, problem
-from parkade.api.routes import effects, pools, reservations
-from parkade.api.translate import amount, instant
+from parkade.api.routes import pools, reservations
+from parkade.api.translate.scalars import amount, instant
 from parkade.console import pages, words
 from parkade.console.calendar import calendar
 from parkade.console.claims import EndedClaim
@@ -154,7 +154,7 @@ async def _offering(
     if asked is None:
         return [], marked
     try:
-        outcome = await effects.plan_lend(found.reservation, asked, context.api)
+        outcome = await reservations.plan_lend(found.reservation, asked, context.api)
     except ProblemError as error:
         return [], faults_of(error.problem, OFFER)
     if asked.floor is None:

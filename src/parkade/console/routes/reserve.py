@@ -6,7 +6,7 @@ from starlette.responses import RedirectResponse, Response
 
 from parkade.api.context import refuse_if_it_only_looks
 from parkade.api.problems import ProblemError, problem
-from parkade.api.routes import people, pools, reservations
+from parkade.api.routes import orgs, pools, reservations
 from parkade.console.context import Page, PageContext, router
 from parkade.console.planning import Faults, digest_of, faults_of, request_of
 from parkade.wire import reservations as wire
@@ -63,7 +63,7 @@ async def _page(
         raise problem("denied", "only an owner of its org, or an operator, may do this")
     prices = (await pools.list_prices(context.api)).prices
     is_operator = context.viewer.is_operator
-    orgs = (await people.list_orgs(context.api)).orgs if is_operator else ()
+    listed = (await orgs.list_orgs(context.api)).orgs if is_operator else ()
     return context.page(
         "reserve_new.html",
         status or (422 if faults else 200),
@@ -74,6 +74,6 @@ async def _page(
         was_asked=fields.get("do") == "submit",
         says=() if plan is None else plan.says,
         sheets=prices,
-        orgs=[each.org for each in orgs],
+        orgs=[each.org for each in listed],
         may_submit=not context.viewer.is_read_only,
     )

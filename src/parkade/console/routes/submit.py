@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from parkade.api.context import refuse_if_it_only_looks
 from parkade.api.problems import ProblemError
-from parkade.api.routes import people, pools, reservations, workloads
+from parkade.api.routes import orgs, pools, reservations, workloads
 from parkade.api.views.shortages import FOR_MONEY
 from parkade.console import words
 from parkade.console.context import Page, PageContext, router
@@ -73,7 +73,7 @@ async def _page(
     prices = (await pools.list_prices(context.api)).prices
     markets = (await pools.list_pools(context.api)).markets
     held = (await reservations.list_reservations(context.api)).reservations
-    orgs = (await people.list_orgs(context.api)).orgs
+    listed = (await orgs.list_orgs(context.api)).orgs
     missing = [says for it, says in NEEDED.items() if it in faults and not fields.get(it)]
     return context.page(
         "submit.html",
@@ -89,7 +89,7 @@ async def _page(
         was_asked=fields.get("do") == "submit",
         waits=[] if plan is None else _waits(context, fields, plan, markets),
         sheets=prices,
-        orgs=[each.org for each in orgs] if context.viewer.is_operator else [],
+        orgs=[each.org for each in listed] if context.viewer.is_operator else [],
         kinds=_kinds([each.reservation for each in held if each.state == "in_force"]),
         may_submit=not context.viewer.is_read_only,
     )

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import problem
 from parkade.api.routes import pools
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.console import words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.journal_programs import Arguments

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import ProblemError, problem
-from parkade.api.routes import effects, logs, pools, workloads
+from parkade.api.routes import logs, pools, workloads
 from parkade.console import lives, words
 from parkade.console.context import Page, PageContext, router
 from parkade.console.journal import about
@@ -203,7 +203,7 @@ async def ask(workload: str, action: str, context: Page, limit_price: str = "") 
 async def _evicts(context: PageContext, workload: str, limit: Decimal) -> list[str]:
     """The seats that end by a limit, and when."""
     try:
-        outcome = await effects.plan_bid(workload, wire.Bid(limit_price=limit), context.api)
+        outcome = await workloads.plan_bid(workload, wire.Bid(limit_price=limit), context.api)
     except ProblemError as error:
         return [error.problem.detail]
     return [outcome.says] if outcome.may_evict else []

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.api.translate import micros, terms_of
+from parkade.api.translate.scalars import micros
+from parkade.api.translate.terms import terms_of
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.sim.observe.accuracy import (

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction as Exact
 
-from parkade.api.translate import micros, terms_of
+from parkade.api.translate.scalars import micros
+from parkade.api.translate.terms import terms_of
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.units.fraction import parse_fraction
 from parkade.core.units.time import HOUR_US, SECOND_US

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from parkade.api.translate import micros, span_us, terms_of
+from parkade.api.translate.scalars import micros, span_us
+from parkade.api.translate.terms import terms_of
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US

@@ -15,7 +15,8 @@ import msgspec
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from parkade.api.translate import change_terms, micros
+from parkade.api.translate.scalars import micros
+from parkade.api.translate.terms import change_terms
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.wire import pools as wire

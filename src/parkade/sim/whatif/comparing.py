@@ -7,7 +7,7 @@ terms. So a difference between the last two is what the change does.
 
 from collections.abc import Callable, Sequence
 
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.core.state import events
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import DAY_US, HOUR_US

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from parkade.api.translate import instant
+from parkade.api.translate.scalars import instant
 from parkade.control.recover import check_link
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve

@@ -1,0 +1,1 @@
+"""Between the wire's words and the core's."""
