@@ -30,7 +30,7 @@ def test_a_quick_run_gives_figures_of_its_name(name: str) -> None:
         assert one.what and one.unit
     names = [one.name for one in figures]
     assert len(set(names)) == len(names)
-    if name != "reclaim":  # Its quick run leaves waves out.
+    if name not in ("reclaim", "book"):  # Quick ones leave waves out, or are of other sizes.
         assert {each for each in read_ranges() if each.startswith(f"{name}.")} <= set(names)
 
 

@@ -75,7 +75,8 @@ def test_a_user_and_an_org_are_changed_as_they_were_shown(town: Town) -> None:
     person = visitor(town.url, town.operator)
     role, disable = person.text("/users/eve/role"), person.text("/users/eve/disable")
     town.done(town.post("/users/eve/role", {"role": "owner"}))
-    refused(person, person.submit("/users/eve/role", role, role="partner"))
+    again = refused(person, person.submit("/users/eve/role", role, role="partner"))
+    assert "<option selected>partner</option>" in again and "owner of" in again
     refused(person, person.submit("/users/eve/disable", disable))
     page = person.text(f"/orgs/{org}/disable")
     town.done(town.post(f"/orgs/{org}/description", {"title": "The lab"}))

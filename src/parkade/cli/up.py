@@ -1,5 +1,7 @@
 """`parkade up`: the server, and an agent for each pool of this machine."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -94,14 +96,21 @@ def up(
 def _play(host: str | None, port: int | None, *, others: tuple[object, ...]) -> None:
     """The demo, until it is interrupted."""
     from parkade.demo import DemoError, run_demo
+    from parkade.service.settings import BadSettings, read_settings
 
     if any(each is not None for each in others):
         fail("--demo has a journal and tokens of its own; leave the other flags out", exit_code=2)
     try:
-        run_demo(
-            host=host or "127.0.0.1",
-            port=8300 if port is None else port,
-            say=lambda line: typer.echo(line),
-        )
+        settings = read_settings({"host": host, "port": port}, _heard(os.environ))
+    except BadSettings as error:
+        fail(str(error), exit_code=2)
+    try:
+        run_demo(host=settings.host, port=settings.port, say=lambda line: typer.echo(line))
     except DemoError as error:
         fail(str(error), exit_code=1)
+
+
+def _heard(environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a server that the demo takes as well."""
+    names = ("PARKADE_SERVER_HOST", "PARKADE_SERVER_PORT")
+    return {name: environment[name] for name in names if name in environment}

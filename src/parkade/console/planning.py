@@ -1,8 +1,9 @@
 """Forms whose plan is shown before anything is done: their fields to a request, and what the API
 refuses back to the fields that it names.
 
-What is done is what was planned: the form carries a digest of it, and where it says something else
-by then, the plan of that comes first.
+The form carries a digest of what was typed when it was planned: where it says something else by
+then, the plan of that comes first. Prices move on in between: what is done is done at those of the
+moment, within the limit that was typed.
 """
 
 import hashlib

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from parkade.client import Client
@@ -14,6 +14,7 @@ from parkade.demo.day import Day
 
 START_S = 120.0
 END_S = 60.0
+OF_SERVERS = "PARKADE_SERVER_"
 
 
 class DemoError(Exception):
@@ -85,9 +86,15 @@ def _start(folder: Path, host: str, port: int) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=dict(os.environ),
+            env=environment(os.environ),
             start_new_session=True,
         )
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """What the demo's server gets of an environment: no setting of another server, which may name
+    that one's journal."""
+    return {name: it for name, it in given.items() if not name.startswith(OF_SERVERS)}
 
 
 def _await(

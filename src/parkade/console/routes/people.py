@@ -94,11 +94,13 @@ async def act_on_org(org: str, action: str, context: Page) -> Response:
 
 
 @routes.get("/users/{user}/role")
-async def ask_role(user: str, context: Page) -> Response:
-    """Which role a user is to have."""
+async def ask_role(user: str, context: Page, role: str = "") -> Response:
+    """Which role a user is to have; `role`: what was typed before."""
     context.api.require(Read.NODES)
     found, tag = await _user(context, user)
-    return context.page("user_role.html", it=found, roles=[role.value for role in Role], tag=tag)
+    roles = [each.value for each in Role]
+    chosen = role if role in roles else found.role
+    return context.page("user_role.html", it=found, roles=roles, chosen=chosen, tag=tag)
 
 
 async def _user(context: PageContext, name: str) -> tuple[wire.User, str]:
